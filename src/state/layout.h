@@ -1,0 +1,142 @@
+/* layout.h - the state file: the only thing between clients and tool.
+ *
+ *   offset 0        header      magic, versions, sizes, control word, generation, ring heads
+ *   section         policy      two slots of struct policy; generation & 1 says which one is live
+ *                   names       titles of rules and pools, by number; only ever added to
+ *                   counters    one array of 64-bit counters per arm
+ *                   rotors      one round-robin counter per pool and scope
+ *                   pairs       struct pair, a hash table over (namespace, source, destination)
+ *                   held        struct held, connections that processes have open, by process
+ *                   incidents   ring of cells: everything but closes; closes never evict it
+ *                   closes      ring of cells: time-wait and close
+ *
+ * Fixed-width integers in host byte order, every member aligned to its size: 32- and 64-bit processes share one file.
+ * Each side treats what it reads as untrusted. Words that several processes write are written with atomics; no lock
+ * lives in the file. Truncating the file under its clients kills them with SIGBUS; unlinking or replacing it does not. */
+#ifndef CONNSPREAD_STATE_LAYOUT_H
+#define CONNSPREAD_STATE_LAYOUT_H
+
+#include <stdint.h>
+
+#include "state/policy.h"
+
+#define STATE_MAGIC "connsprd"
+
+enum {
+    STATE_LAYOUT = 1, /* of this file; any change to what is below raises it */
+    CELL_BYTES = 128,
+    CELL_PAYLOAD = 112,
+    EVENT_CELLS_MAX = 4,
+    NAMES = 1024,
+    PAIRS = 4096,
+    HELD_CHUNKS = 512,
+    HELD_PER_CHUNK = 63
+};
+
+enum section { SECTION_POLICY, SECTION_NAMES, SECTION_COUNTERS, SECTION_ROTORS, SECTION_PAIRS, SECTION_HELD, SECTION_INCIDENTS, SECTION_CLOSES, SECTIONS };
+enum ring_id { RING_INCIDENTS, RING_CLOSES, RINGS };
+enum arm { ARM_ENFORCE, ARM_OBSERVE, ARM_CONTROL, ARMS };
+
+/* Counters that exist once per arm. The order is part of the layout. */
+enum counter {
+    COUNT_CONNECTS,       /* TCP connects seen, whatever came of them */
+    COUNT_SPREAD,         /* left through a source or port range of ours */
+    COUNT_RECOVERED,      /* met EADDRNOTAVAIL and left through another source or range */
+    COUNT_FALLBACK,       /* every source failed, the client's own call was made */
+    COUNT_SURFACED,       /* EADDRNOTAVAIL that the client saw */
+    COUNT_HELD_DOWN,      /* sources skipped because they were known to be full */
+    COUNT_TIME_WAIT,      /* closes by fate */
+    COUNT_PASSIVE,
+    COUNT_RESET,
+    COUNT_SHARED,
+    COUNT_NONE,
+    COUNT_VERIFIED,       /* closes that sock_diag was asked about */
+    COUNT_MISMATCH,       /* of those: the look before the close had said otherwise */
+    COUNT_EVENTS_DROPPED, /* a writer found its cell taken by a later lap, or no ring to write to */
+    COUNT_UNSEEN_CLOSE,   /* a descriptor number came back though no close was seen */
+    COUNT_UNTRACKED,      /* connections for which there was no record: table full or no memory */
+    COUNT_PAIRS_FULL,     /* accounting had no room for a (source, destination) pair */
+    COUNT_HELD_FULL,      /* no room in the table that survives SIGKILL */
+    COUNT_POLICY_BUSY,    /* a call passed through because the policy changed 8 times under it */
+    COUNT_CONFIG_ERROR,   /* attaches with a config that was refused */
+    COUNT_ATTACHED,       /* processes */
+    COUNTERS = 64
+};
+
+struct state_section {
+    uint64_t offset, size; /* bytes from the start of the file; a multiple of 64 */
+};
+
+struct state_header {
+    char magic[8];
+    uint32_t layout; /* STATE_LAYOUT */
+    uint32_t uid;    /* effective uid of the creator */
+    uint64_t epoch;  /* random; (epoch, seq) names an event for ever */
+    uint64_t size;   /* of the whole file */
+    uint64_t created_ns; /* CLOCK_REALTIME */
+    char instance[64];
+    char host[64]; /* nodename of the creator */
+    struct state_section section[SECTIONS];
+    uint8_t zero[88];
+    /* Each of these is written by many processes and has a cache line of its own. */
+    _Alignas(64) uint64_t control;    /* see control.h; 0: nothing overridden */
+    _Alignas(64) uint64_t generation; /* of the policy; live slot = generation & 1; 0: none published */
+    _Alignas(64) uint64_t next_seq;   /* of the next event */
+    _Alignas(64) uint64_t next_process; /* processes that drew a place in the canary sequence */
+    _Alignas(64) uint64_t names;        /* names in use */
+    struct {
+        _Alignas(64) uint64_t head; /* number of the next cell */
+    } ring[RINGS];
+};
+
+/* One cell of a ring. number is the cell's number in the ring's life plus 1, so that 0 means never written; it is
+ * written last (release). check covers number, part, parts and payload. */
+struct cell {
+    uint64_t number;
+    uint32_t check;
+    uint8_t part, parts; /* 0-based; 1..EVENT_CELLS_MAX */
+    uint16_t zero;
+    uint64_t payload[CELL_PAYLOAD / 8];
+};
+
+/* What is known about one (network namespace, source, destination). Times: CLOCK_MONOTONIC, ns. */
+struct pair {
+    uint64_t key;        /* hash of the three; 0: free */
+    uint64_t hold_until; /* full: do not try before */
+    uint64_t probe_next; /* next moment at which one caller may try all the same */
+    uint64_t aside_until; /* unreachable from this source, or (destination 0) not on this host */
+    int32_t open;         /* connections open through this instance */
+    uint32_t hold_count;  /* EADDRNOTAVAIL met; for people */
+    uint64_t last_used;
+    uint32_t time_wait[16]; /* per 4 s: 12 bits of the period's number, 20 bits of count */
+    uint64_t zero[2];
+};
+
+/* A connection that a process has open, so that the tool can name what a killed process left behind. */
+struct held {
+    struct addr local, peer;
+    uint16_t local_port, peer_port; /* local_port 0: not known, the kernel chose it and nobody asked */
+    uint16_t rule_id, pool_id;
+    uint64_t connected_ns; /* CLOCK_REALTIME */
+    uint32_t word;         /* 0: free; see held.h */
+    uint8_t direction, zero[3];
+    uint64_t zero2;
+};
+
+/* Connections of one process; a process takes as many chunks as it needs. */
+struct held_chunk {
+    uint64_t owner;      /* pid; 0: free. Taken by compare-and-swap */
+    uint64_t start_time; /* of the process, clock ticks after boot, /proc/PID/stat field 22 */
+    uint64_t pid_namespace, netns_cookie;
+    char program[24];
+    uint8_t arm, zero[7];
+    struct held held[HELD_PER_CHUNK];
+};
+
+_Static_assert(sizeof(struct cell) == CELL_BYTES, "cell");
+_Static_assert(sizeof(struct pair) == 128, "pair");
+_Static_assert(sizeof(struct held) == 64, "held");
+_Static_assert(sizeof(struct held_chunk) == 4096, "held_chunk");
+_Static_assert(sizeof(struct state_header) <= 4096, "header");
+
+#endif

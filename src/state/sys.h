@@ -1,0 +1,58 @@
+/* sys.h - our own system calls inside the client: raw, never libc's.
+ *
+ * libc's versions are cancellation points, set errno, and may be somebody's wrapper (our own among them). These return
+ * the kernel's answer: >= 0, or -errno. They touch no errno and are async-signal-safe. */
+#ifndef CONNSPREAD_STATE_SYS_H
+#define CONNSPREAD_STATE_SYS_H
+
+#include <sys/syscall.h>
+
+#if defined(__x86_64__) && !defined(__ILP32__)
+static inline long sys6(long n, long a, long b, long c, long d, long e, long f) {
+    long result;
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    __asm__ volatile("syscall" : "=a"(result) : "0"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+    return result;
+}
+#elif defined(__aarch64__)
+static inline long sys6(long n, long a, long b, long c, long d, long e, long f) {
+    register long x8 __asm__("x8") = n;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory", "cc");
+    return x0;
+}
+#elif defined(__i386__)
+/* Six arguments through a block in memory: %ebp cannot be named as an operand, and %ebx may be the GOT pointer. */
+static inline long sys6(long n, long a, long b, long c, long d, long e, long f) {
+    long result;
+    const long args[6] = {a, b, c, d, e, f};
+    __asm__ volatile("pushl %%ebx; pushl %%ebp; pushl %%esi; pushl %%edi;"
+                     "movl %2, %%esi; movl (%%esi), %%ebx; movl 4(%%esi), %%ecx; movl 8(%%esi), %%edx;"
+                     "movl 16(%%esi), %%edi; movl 20(%%esi), %%ebp; movl 12(%%esi), %%esi; int $0x80;"
+                     "popl %%edi; popl %%esi; popl %%ebp; popl %%ebx"
+                     : "=a"(result)
+                     : "0"(n), "S"(args)
+                     : "ecx", "edx", "memory");
+    return result;
+}
+#else
+#error "connspread knows the system call instruction of x86-64, i386 and arm64 only"
+#endif
+
+#define SYS_ARG(x) ((long)(x))
+#define sys_call0(n) sys6(n, 0, 0, 0, 0, 0, 0)
+#define sys_call1(n, a) sys6(n, SYS_ARG(a), 0, 0, 0, 0, 0)
+#define sys_call2(n, a, b) sys6(n, SYS_ARG(a), SYS_ARG(b), 0, 0, 0, 0)
+#define sys_call3(n, a, b, c) sys6(n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), 0, 0, 0)
+#define sys_call4(n, a, b, c, d) sys6(n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), 0, 0)
+#define sys_call5(n, a, b, c, d, e) sys6(n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), 0)
+#define sys_call6(n, a, b, c, d, e, f) sys6(n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), SYS_ARG(f))
+
+#endif

@@ -3,11 +3,13 @@ VERSION = 0.1.0
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 BUILD ?= build
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC = gcc
+endif
 
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS ?= -O2 -g
-BASE = -std=gnu11 -Isrc -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' $(WARN) $(WERROR) -fstack-protector-strong -fno-common -MMD -MP
+BASE = -std=gnu11 -Isrc -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' -DSHIM_DIR='"$(LIBDIR)/connspread"' $(WARN) $(WERROR) -fstack-protector-strong -fno-common -MMD -MP
 # The shim keeps glibc's own (32-bit on ILP32) names: it wraps both variants itself.
 SHIM_CFLAGS = $(filter-out -D_FILE_OFFSET_BITS=64,$(BASE)) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-semantic-interposition
 TOOL_CFLAGS = $(BASE) -fPIE -D_FORTIFY_SOURCE=2
@@ -17,7 +19,7 @@ SHIM_LDFLAGS = -shared $(HARDEN) -Wl,--version-script=$(BUILD)/shim.map -Wl,-son
 
 # What runs inside the client. The tool uses state/ and net/ as well.
 SHIM_STATE = $(addprefix src/state/,state.c create.c control.c ring.c policy.c pair.c)
-SHIM_NET = $(addprefix src/net/,addr.c diag.c)
+SHIM_NET = $(addprefix src/net/,addr.c diag.c ports.c)
 SHIM_SRC = $(wildcard src/shim/*.c) $(SHIM_STATE) $(SHIM_NET)
 CONFIG_SRC = $(wildcard src/config/*.c) src/net/parse.c src/net/addr.c src/state/policy.c
 TOOL_SRC = $(sort $(wildcard src/cli/*.c) $(wildcard src/state/*.c) $(wildcard src/net/*.c) $(CONFIG_SRC))
@@ -50,6 +52,66 @@ $(BUILD)/connspread-config.so: $(MODULE_OBJ)
 	$(CC) $(CFLAGS) -shared $(HARDEN) $(MODULE_OBJ) -lconfuse -o $@
 $(BUILD)/connspread: $(TOOL_OBJ)
 	$(CC) $(CFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -lmnl -ljansson -o $@
+
+# --- what is needed, shown, tested ---
+
+# Each prints and runs what is missing (DEPS=no: nothing; not root and no sudo: prints the command and stops).
+deps:
+	contrib/deps.sh full
+deps-%:
+	@contrib/deps.sh $*
+.PHONY: deps
+
+demo: deps-demo
+	@$(MAKE) --no-print-directory -s all
+	@BUILD='$(abspath $(BUILD))' tests/demo.sh
+
+# Unit tests: each tests/unit/test_NAME.c is a program, linked with everything but main.
+UNIT_SRC = $(wildcard tests/unit/test_*.c)
+UNIT = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+UNIT_LIB = $(filter-out %/cli/main.o %/config/module.o,$(TOOL_OBJ)) $(addprefix $(BUILD)/tool-obj/shim/,fate.o order.o fdtab.o)
+TEST_CFLAGS = $(filter-out -D_FORTIFY_SOURCE=2,$(TOOL_CFLAGS)) -Itests
+$(BUILD)/unit/%: tests/unit/%.c $(UNIT_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) $(CFLAGS) $< $(UNIT_LIB) -o $@ -lcheck -lsubunit -lm -lrt -lpthread -lconfuse -lmnl -ljansson
+
+# Clients and helpers of the system tests: tests/system/NAME.c -> build/tests/NAME; NAME.so.c is a preload library.
+SYSTEM_SRC = $(wildcard tests/system/*.c)
+SYSTEM = $(SYSTEM_SRC:tests/system/%.c=$(BUILD)/tests/%)
+$(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
+$(BUILD)/tests/own_cfg_client: TEST_EXTRA = -rdynamic
+$(BUILD)/tests/%.so: tests/system/%.so.c
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) $(CFLAGS) -fPIC -shared $< -o $@ -ldl
+$(BUILD)/tests/%: tests/system/%.c
+	@mkdir -p $(@D)
+	$(CC) $(TEST_CFLAGS) $(CFLAGS) $(TEST_EXTRA) $< -o $@ -lpthread
+
+programs: all $(UNIT) $(SYSTEM)
+
+check: deps-check
+	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
+	@BUILD='$(abspath $(BUILD))' tests/run unit system
+
+check-full: deps-full
+	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
+	@BUILD='$(abspath $(BUILD))' tests/run unit system full
+
+.PHONY: demo programs check check-full
+
+# --- installing ---
+
+# The library is put in place by rename: overwriting a mapped one would kill its users.
+SHIM_HOME = $(LIBDIR)/connspread
+install: all
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(SHIM_HOME)' '$(DESTDIR)$(PREFIX)/share/doc/connspread'
+	install -m 755 $(BUILD)/connspread '$(DESTDIR)$(PREFIX)/bin/connspread'
+	for f in libconnspread.so connspread-config.so; do \
+	    install -m 644 $(BUILD)/$$f '$(DESTDIR)$(SHIM_HOME)'/.$$f.new && \
+	    mv -f '$(DESTDIR)$(SHIM_HOME)'/.$$f.new '$(DESTDIR)$(SHIM_HOME)/'$$f || exit 1; done
+	install -m 644 conf/connspread.conf README.md LICENSE '$(DESTDIR)$(PREFIX)/share/doc/connspread/'
+
+.PHONY: install
 
 clean:
 	rm -rf $(BUILD)

@@ -6,7 +6,7 @@
  *                   counters    one array of 64-bit counters per arm
  *                   rotors      one round-robin counter per pool and scope
  *                   pairs       struct pair, a hash table over (namespace, source, destination)
- *                   held        struct held, connections that processes have open, by process
+ *                   held        struct held_table, connections that processes have open, by process
  *                   incidents   ring of cells: everything but closes; closes never evict it
  *                   closes      ring of cells: time-wait and close
  *
@@ -109,28 +109,43 @@ struct pair {
     uint32_t hold_count;  /* EADDRNOTAVAIL met; for people */
     uint64_t last_used;
     uint32_t time_wait[16]; /* per 4 s: 12 bits of the period's number, 20 bits of count */
-    uint64_t zero[2];
+    uint32_t range_hint;    /* index of the port range to begin with; the ones before it were full */
+    uint32_t port_cursor;  /* of the ports bound explicitly: first in, first out */
+    uint64_t budget_spent; /* events turned away (pair_within_budget) */
 };
 
-/* A connection that a process has open, so that the tool can name what a killed process left behind. */
+/* A connection that a process has open, so that what a killed process left behind can be named, and what an exec closed.
+ * Written by its owner alone, word last (release); read by the owner's next image and by the tool. */
 struct held {
     struct addr local, peer;
     uint16_t local_port, peer_port; /* local_port 0: not known, the kernel chose it and nobody asked */
     uint16_t rule_id, pool_id;
     uint64_t connected_ns; /* CLOCK_REALTIME */
-    uint32_t word;         /* 0: free; see held.h */
-    uint8_t direction, zero[3];
-    uint64_t zero2;
+    uint32_t word;         /* enum held_word */
+    uint8_t direction;     /* enum direction */
+    uint8_t phase;         /* with HELD_EXEC: enum tcp_phase just before */
+    uint8_t fate;          /* with HELD_EXEC: enum fate expected */
+    uint8_t zero;
+    uint64_t marked_ns; /* with HELD_EXEC: CLOCK_REALTIME */
 };
+
+enum held_word { HELD_FREE, HELD_OPEN, HELD_EXEC };
 
 /* Connections of one process; a process takes as many chunks as it needs. */
 struct held_chunk {
-    uint64_t owner;      /* pid; 0: free. Taken by compare-and-swap */
-    uint64_t start_time; /* of the process, clock ticks after boot, /proc/PID/stat field 22 */
-    uint64_t pid_namespace, netns_cookie;
+    uint64_t born_ns;   /* CLOCK_BOOTTIME when it was taken: a process of that pid that started later is another one */
+    uint64_t seen_ns;   /* CLOCK_REALTIME when the owner last wrote here */
+    uint64_t pid_namespace; /* inode of /proc/self/ns/pid */
+    uint64_t netns;     /* cookie */
     char program[24];
     uint8_t arm, zero[7];
     struct held held[HELD_PER_CHUNK];
+};
+
+/* owner: pid, 0: free; taken by compare-and-swap. Beside each other, so that all are seen in one page. */
+struct held_table {
+    uint64_t owner[HELD_CHUNKS];
+    struct held_chunk chunk[HELD_CHUNKS];
 };
 
 _Static_assert(sizeof(struct cell) == CELL_BYTES, "cell");

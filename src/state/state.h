@@ -22,7 +22,7 @@ struct state {
     uint64_t (*counter)[COUNTERS]; /* [ARMS] */
     uint32_t (*rotor)[SCOPE_COUNT]; /* [POLICY_POOLS] */
     struct pair *pair;       /* [PAIRS] */
-    struct held_chunk *held; /* [HELD_CHUNKS] */
+    struct held_table *held;
     struct cell *ring[RINGS];
     uint64_t cells[RINGS];
     uint64_t epoch;
@@ -67,8 +67,17 @@ bool state_publish(struct state *s, struct policy *p, const char *dir_path);
 /* Copies the live policy out (the tool; far too large for a client's stack). False: none published. */
 bool state_policy(const struct state *s, struct policy *out);
 
+/* Is the live policy compiled from this very file? */
+bool state_policy_is(const struct state *s, const struct policy_origin *origin);
+
 /* policy_match on the live policy under its generation: 8 tries. False when there is none or it kept changing. */
 bool state_plan(const struct state *s, const struct endpoint *destination, const char *program, struct plan *out);
+
+/* What a client needs of the live policy besides a plan, read the same way. program NULL: app_bound stays keep. */
+struct settings {
+    uint8_t mode, canary, canary_by, log_closes, log_inbound, log_verify, app_bound;
+};
+bool state_settings(const struct state *s, const char *program, struct settings *out);
 
 /* The title with this number, NUL-terminated and printable; "" for 0 and for what is not there. */
 void state_title(const struct state *s, uint16_t id, char out[POLICY_TITLE]);

@@ -5,6 +5,8 @@
 #ifndef CONNSPREAD_STATE_SYS_H
 #define CONNSPREAD_STATE_SYS_H
 
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 
 #if defined(__x86_64__) && !defined(__ILP32__)
@@ -54,5 +56,60 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f) 
 #define sys_call4(n, a, b, c, d) sys6(n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), 0, 0)
 #define sys_call5(n, a, b, c, d, e) sys6(n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), 0)
 #define sys_call6(n, a, b, c, d, e, f) sys6(n, SYS_ARG(a), SYS_ARG(b), SYS_ARG(c), SYS_ARG(d), SYS_ARG(e), SYS_ARG(f))
+
+/* The few whose arguments or structures differ between ABIs. */
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#ifdef SYS_fstat64
+typedef struct stat64 sys_stat;
+#define sys_fstat(fd, out) ((int)sys_call2(SYS_fstat64, fd, out))
+#else
+typedef struct stat sys_stat;
+#define sys_fstat(fd, out) ((int)sys_call2(SYS_fstat, fd, out))
+#endif
+
+/* Whole mappings from offset 0 or anonymous ones (fd -1). NULL on failure. */
+static inline void *sys_mmap(size_t length, int protection, int flags, int fd) {
+#ifdef SYS_mmap2
+    long r = sys_call6(SYS_mmap2, 0, length, protection, flags, fd, 0);
+#else
+    long r = sys_call6(SYS_mmap, 0, length, protection, flags, fd, 0);
+#endif
+    return (unsigned long)r > -4096UL ? NULL : (void *)r;
+}
+
+static inline int sys_fallocate(int fd, uint64_t length) {
+#ifdef __i386__
+    return (int)sys_call6(SYS_fallocate, fd, 0, 0, 0, (uint32_t)length, (uint32_t)(length >> 32));
+#else
+    return (int)sys_call4(SYS_fallocate, fd, 0, 0, length);
+#endif
+}
+
+static inline uint32_t sys_geteuid(void) {
+#ifdef SYS_geteuid32
+    return (uint32_t)sys_call0(SYS_geteuid32);
+#else
+    return (uint32_t)sys_call0(SYS_geteuid);
+#endif
+}
+
+static inline void sys_sleep_ms(unsigned ms) {
+    struct {
+        long s, ns;
+    } t = {ms / 1000, (long)(ms % 1000) * 1000000};
+    (void)sys_call2(SYS_nanosleep, &t, 0);
+}
+
+/* Nanoseconds of a clock. libc's clock_gettime goes through the vDSO, is no cancellation point, is on POSIX's list of
+ * async-signal-safe functions, and cannot fail for the two clocks used here. */
+static inline uint64_t clock_ns(clockid_t clock) {
+    struct timespec t;
+    if (clock_gettime(clock, &t) != 0)
+        return 0;
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 #endif

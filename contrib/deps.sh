@@ -1,0 +1,62 @@
+#!/bin/sh
+# Installs the Debian packages that a step needs: contrib/deps.sh build|demo|check|full
+# Prints what is missing and the command; runs it as root, or through sudo where that asks no password. DEPS=no: does nothing.
+set -eu
+
+build="gcc make libc6-dev libconfuse-dev libmnl-dev libjansson-dev"
+demo="$build iproute2 procps python3 util-linux"
+check="$demo check strace nftables binutils bash curl wget netcat-openbsd socat redis-server redis-tools nodejs
+       default-jdk-headless libjemalloc2 libtcmalloc-minimal4 clang libclang-rt-dev"
+full="$check clang-format clang-tidy cppcheck valgrind musl-tools perl git openssl"
+
+case "${1:-}" in
+build) packages=$build ;;
+demo) packages=$demo ;;
+check) packages=$check ;;
+full) packages=$full ;;
+*) echo "usage: contrib/deps.sh build|demo|check|full" >&2; exit 2 ;;
+esac
+
+[ "${DEPS:-yes}" != no ] || exit 0
+if ! command -v dpkg-query >/dev/null 2>&1; then
+    echo "deps: not a Debian system; these packages' equivalents are needed:" $packages >&2
+    exit 0
+fi
+
+# What counts is the program, not who packaged it: node and java may come from elsewhere.
+provided() {
+    case "$1" in
+    nodejs) command -v node ;;
+    default-jdk-headless) command -v javac ;;
+    clang-format) command -v clang-format ;;
+    clang-tidy) command -v clang-tidy ;;
+    *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
+    esac >/dev/null 2>&1
+}
+
+missing=
+for package in $packages; do
+    provided "$package" || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+command="apt-get install -y --no-install-recommends$missing"
+echo "deps: missing:$missing"
+if [ "$(id -u)" = 0 ]; then
+    sudo=
+elif sudo -n true 2>/dev/null; then
+    sudo=sudo
+else
+    echo "deps: run as root: apt-get update && $command" >&2
+    exit 1
+fi
+echo "deps: ${sudo:+sudo }$command"
+$sudo apt-get update -q >/dev/null
+# Daemons that come with a package must not start on this host because somebody ran its tests.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+    $sudo chmod 755 $policy
+    trap '$sudo rm -f $policy' EXIT
+fi
+DEBIAN_FRONTEND=noninteractive $sudo ${sudo:+env DEBIAN_FRONTEND=noninteractive} $command >/dev/null

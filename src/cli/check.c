@@ -1,0 +1,124 @@
+/* connspread check: is the config valid, and what can it carry on this host? */
+#include "cli/check.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/settings.h"
+#include "state/sections.h"
+
+static const char help[] =
+    "usage: connspread check [-c CONF] [-i INSTANCE] [-o text|json]\n"
+    "\n"
+    "Validates a config, and shows for each rule how many connections it can carry: sources x ports are the\n"
+    "quadruplets towards one destination, and each is taken for 60 s by the TIME-WAIT it leaves.\n"
+    "\n"
+    "  -c, --config CONF      default: CONNSPREAD_CONF, else /etc/connspread.conf, else the built-in default\n"
+    "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
+    "  -o, --output FORMAT    text (the default), or json\n"
+    "\n"
+    "Exits with 0, 1 if it warns, 2 if the config is refused or for a usage error.\n";
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"instance", required_argument, NULL, 'i'},
+    {"output", required_argument, NULL, 'o'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+struct arguments {
+    const char *config, *instance;
+    bool json, help;
+};
+
+static bool take_arguments(int argc, char **argv, struct arguments *a) {
+    int option;
+    while ((option = getopt_long(argc, argv, "c:i:o:h", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            a->config = optarg;
+            break;
+        case 'i':
+            a->instance = optarg;
+            break;
+        case 'o':
+            a->json = strcmp(optarg, "json") == 0;
+            if (!a->json && strcmp(optarg, "text") != 0) {
+                complain("check: -o %s is not a format: text or json", optarg);
+                return false;
+            }
+            break;
+        case 'h':
+            a->help = true;
+            return true;
+        default:
+            complain("check: see connspread check --help");
+            return false;
+        }
+    }
+    if (optind < argc)
+        complain("check: %s: it takes no argument; name the config with -c", argv[optind]);
+    return optind == argc;
+}
+
+/* The ring as it is, or as it will be made. */
+static void look_at_state(struct findings *f) {
+    struct state state;
+    struct state_header plan = {0};
+    int error;
+    enum state_error result = state_map(&state, f->where.state_file, false, true, &error);
+    if (result == STATE_OK) {
+        f->has_state_file = true;
+        f->close_cells = state.cells[RING_CLOSES];
+        f->control = control_unpack(__atomic_load_n(&state.header->control, __ATOMIC_RELAXED));
+        state_unmap(&state);
+        return;
+    }
+    if (result != STATE_ABSENT)
+        warn(&f->warnings, "%s: %s", f->where.state_file, state_error_text(result, error));
+    sections_plan(&plan, f->policy.log_size);
+    f->close_cells = plan.section[SECTION_CLOSES].size / CELL_BYTES;
+}
+
+static int check(struct findings *f, const struct arguments *a) {
+    char error[LOCATE_ERROR];
+    const char *what;
+    if (!locate(&f->where, a->config, a->instance, error)) {
+        complain("%s", error);
+        return EXIT_USAGE;
+    }
+    if (!settings_load(&f->where, &f->policy))
+        return EXIT_USAGE;
+    look_at_state(f);
+    if (!host_look(&f->host, &what))
+        warn(&f->warnings, "%s: %s: the kernel's default is taken for it", what, strerror(errno));
+    find_warnings(&f->policy, &f->host, &f->warnings);
+    if (a->json)
+        check_print_json(f);
+    else
+        check_print_text(f);
+    return f->warnings.count ? EXIT_FOUND : EXIT_DONE;
+}
+
+int check_main(int argc, char **argv) {
+    struct arguments a = {0};
+    if (!take_arguments(argc, argv, &a))
+        return EXIT_USAGE;
+    if (a.help) {
+        fputs(help, stdout);
+        return EXIT_DONE;
+    }
+    struct findings *f = calloc(1, sizeof *f);
+    if (!f) {
+        complain("no memory: %zu bytes are needed", sizeof *f);
+        return EXIT_USAGE;
+    }
+    int status = check(f, &a);
+    free(f);
+    return status;
+}

@@ -1,0 +1,273 @@
+/* compile.c - the keys of each section: from a value in the file to its place in struct policy. */
+#include <errno.h>
+#include <string.h>
+
+#include "config/reading.h"
+#include "net/parse.h"
+
+/* The top of the file. */
+
+static void take_mode(struct reading *r, const struct entry *e) {
+    value_choice(r, e, (const char *const[]){"enforce", "observe", "off", NULL}, &r->out->mode);
+}
+
+static void take_canary(struct reading *r, const struct entry *e) {
+    value_number(r, e, 0, 100, &r->out->canary);
+}
+
+static void take_canary_by(struct reading *r, const struct entry *e) {
+    value_choice(r, e, (const char *const[]){"process", "connection", NULL}, &r->out->canary_by);
+}
+
+const struct key config_root_keys[] = {
+    {"mode", false, take_mode}, {"canary", false, take_canary}, {"canary-by", false, take_canary_by}, {0}};
+
+/* log { } */
+
+static void take_size(struct reading *r, const struct entry *e) {
+    static const uint64_t low = 64u << 10, high = 1u << 30; /* what a state file can be built with */
+    uint64_t size;
+    const char *wrong = parse_size(e->text, &size);
+    if (wrong) {
+        value_wrong(r, e, "is not a size", wrong);
+        return;
+    }
+    if (size < low || size > high) {
+        value_wrong(r, e, "is not in range", "64k to 1G");
+        return;
+    }
+    r->out->log_size = size;
+    value_accept(r, e, size);
+}
+
+static void take_file(struct reading *r, const struct entry *e) {
+    if (*e->text == '\0') {
+        r->out->log_file[0] = '\0';
+        value_accept(r, e, 0);
+        return;
+    }
+    if (!value_text(r, e, "an absolute path", r->out->log_file, sizeof r->out->log_file))
+        return;
+    if (*e->text != '/') {
+        value_wrong(r, e, "is not an absolute path", "\"/var/log/connspread.log\", or \"\" for none");
+        return;
+    }
+    value_accept(r, e, strlen(e->text));
+}
+
+static void take_closes(struct reading *r, const struct entry *e) {
+    value_choice(r, e, (const char *const[]){"time-wait", "all", NULL}, &r->out->log_closes);
+}
+
+static void take_inbound(struct reading *r, const struct entry *e) {
+    value_flag(r, e, &r->out->log_inbound);
+}
+
+static void take_verify(struct reading *r, const struct entry *e) {
+    value_choice(r, e, (const char *const[]){"never", "auto", "always", NULL}, &r->out->log_verify);
+}
+
+const struct key config_log_keys[] = {{"size", false, take_size},     {"file", false, take_file},
+                                      {"closes", false, take_closes}, {"inbound", false, take_inbound},
+                                      {"verify", false, take_verify}, {0}};
+
+/* pool "..." { } */
+
+static void add_source(struct reading *r, const struct entry *e, const struct policy_source *source) {
+    if (!sources_add(&r->sources[addr_scope(&source->first)], source))
+        value_wrong(r, e, "is one range too many for a pool (32 of one kind)", "A-B or A/LEN, or a second pool");
+}
+
+struct adding {
+    struct reading *r;
+    const struct entry *e;
+};
+
+static void add_interface_source(void *context, const struct policy_source *source) {
+    struct adding *adding = context;
+    add_source(adding->r, adding->e, source);
+}
+
+/* Only letters, digits and punctuation of an address: then it is meant as one and not as an interface. */
+static bool looks_like_address(const char *text) {
+    return strspn(text, "0123456789abcdefABCDEF.:/-[]") == strlen(text) && strpbrk(text, ".:") != NULL;
+}
+
+/* The list is read once for the whole file; NULL and a mistake if that fails. */
+static const struct ifaddrs *interfaces(struct reading *r, const struct entry *e) {
+    if (!r->interfaces && getifaddrs(&r->interfaces) < 0) {
+        r->interfaces = NULL;
+        value_wrong(r, e, "cannot be looked for on this host", strerror(errno));
+    }
+    return r->interfaces;
+}
+
+static void take_interface(struct reading *r, const struct entry *e) {
+    static const char right[] = "an address, a range A-B, a prefix A/LEN or the name of an interface of this host";
+    struct adding adding = {.r = r, .e = e};
+    const struct ifaddrs *all = interfaces(r, e);
+    if (!all)
+        return;
+    int count = *e->text ? interface_sources(all, e->text, add_interface_source, &adding) : -1;
+    if (count < 0)
+        value_wrong(r, e, "is no address and no interface of this host", right);
+    else if (count == 0)
+        value_wrong(r, e, "is an interface without addresses", right);
+}
+
+/* A link-local address is one only together with its interface. */
+static bool find_link(struct reading *r, const struct entry *e, struct policy_source *source) {
+    const struct ifaddrs *all = interfaces(r, e);
+    if (!all)
+        return false;
+    source->interface = source->count == 1 ? interface_of(all, &source->first) : 0;
+    if (source->interface == 0)
+        value_wrong(r, e, "is link-local and on no interface of this host", "one such address, or its interface");
+    return source->interface != 0;
+}
+
+static void take_addresses(struct reading *r, const struct entry *e) {
+    struct policy_source source;
+    const char *wrong = parse_source(e->text, &source);
+    if (wrong && looks_like_address(e->text))
+        value_wrong(r, e, "is not valid", wrong);
+    else if (wrong)
+        take_interface(r, e);
+    else if (addr_scope(&source.first) != SCOPE_V6_LINK || find_link(r, e, &source))
+        add_source(r, e, &source);
+}
+
+static void take_ports(struct reading *r, const struct entry *e) {
+    struct port_range range;
+    const char *wrong = parse_ports(e->text, &range);
+    r->has_ports = true;
+    if (!r->ports_line)
+        r->ports_line = e->line;
+    if (wrong)
+        value_wrong(r, e, "is not a port or range", wrong);
+    else
+        ports_add(r->ports, range);
+}
+
+static void take_exclude_ports(struct reading *r, const struct entry *e) {
+    struct port_range range;
+    const char *wrong = parse_ports(e->text, &range);
+    if (wrong) {
+        value_wrong(r, e, "is not a port or range", wrong);
+        return;
+    }
+    if (!r->has_ports && !r->has_exclusions)
+        ports_add(r->ports, ports_ephemeral());
+    if (!r->has_exclusions)
+        r->exclusions_line = e->line;
+    r->has_exclusions = true;
+    ports_remove(r->ports, range);
+}
+
+static void take_policy(struct reading *r, const struct entry *e) {
+    value_choice(r, e, (const char *const[]){"round-robin", "random", "hash", "least-used", NULL}, &r->pool->policy);
+}
+
+static void take_freebind(struct reading *r, const struct entry *e) {
+    value_flag(r, e, &r->pool->freebind);
+}
+
+static void take_reuse_after(struct reading *r, const struct entry *e) {
+    value_duration(r, e, "1s", "60s", &r->pool->reuse_after_ms);
+}
+
+/* exclude-ports stands behind ports: it takes away from what is there. */
+const struct key config_pool_keys[] = {{"addresses", true, take_addresses},
+                                       {"ports", true, take_ports},
+                                       {"exclude-ports", true, take_exclude_ports},
+                                       {"policy", false, take_policy},
+                                       {"freebind", false, take_freebind},
+                                       {"reuse-after", false, take_reuse_after},
+                                       {0}};
+
+/* rule "..." { } */
+
+static void add_target(struct reading *r, const struct entry *e, struct policy_span *span) {
+    struct policy *out = r->out;
+    struct policy_target target;
+    const char *wrong = parse_target(e->text, &target);
+    if (wrong) {
+        value_wrong(r, e, "is not a destination", wrong);
+        return;
+    }
+    if (out->n_targets == POLICY_TARGETS) {
+        value_wrong(r, e, "is one destination too many for a config (512)", "prefixes and port ranges");
+        return;
+    }
+    if (span->count++ == 0)
+        span->first = out->n_targets;
+    out->target[out->n_targets++] = target;
+}
+
+static void take_to(struct reading *r, const struct entry *e) {
+    add_target(r, e, &r->rule->to);
+}
+
+static void take_except(struct reading *r, const struct entry *e) {
+    add_target(r, e, &r->rule->except);
+}
+
+static void take_program(struct reading *r, const struct entry *e) {
+    struct policy *out = r->out;
+    char glob[POLICY_PROGRAM];
+    if (!value_text(r, e, "a program's name or a glob", glob, sizeof glob))
+        return;
+    if (strchr(glob, '/')) {
+        value_wrong(r, e, "is a path", "the program's name alone, such as \"php-fpm*\"");
+        return;
+    }
+    if (out->n_programs == POLICY_PROGRAMS) {
+        value_wrong(r, e, "is one program too many for a config (128)", "globs such as \"php*\"");
+        return;
+    }
+    if (r->rule->programs.count++ == 0)
+        r->rule->programs.first = out->n_programs;
+    memcpy(out->program[out->n_programs++], glob, sizeof glob);
+}
+
+static void take_action(struct reading *r, const struct entry *e) {
+    value_choice(r, e, (const char *const[]){"spread", "ignore", NULL}, &r->rule->action);
+}
+
+static void take_pool(struct reading *r, const struct entry *e) {
+    r->has_pool = true;
+    for (uint16_t i = 0; i < r->out->n_pools; i++)
+        if (strcmp(r->out->pool[i].title, e->text) == 0) {
+            r->rule->pool = i;
+            return;
+        }
+    if (!r->stopped)
+        value_wrong(r, e, "is no pool of this file", "the title of a pool \"...\" { } section");
+}
+
+static void take_attempts(struct reading *r, const struct entry *e) {
+    value_number(r, e, 1, RULE_ATTEMPTS_MAX, &r->rule->attempts);
+}
+
+static void take_wait(struct reading *r, const struct entry *e) {
+    value_duration(r, e, "0ms", "60s", &r->rule->wait_ms);
+}
+
+static void take_on_exhausted(struct reading *r, const struct entry *e) {
+    value_choice(r, e, (const char *const[]){"fallback", "error", NULL}, &r->rule->on_exhausted);
+}
+
+static void take_app_bound(struct reading *r, const struct entry *e) {
+    value_choice(r, e, (const char *const[]){"late-port", "keep", "override", NULL}, &r->rule->app_bound);
+}
+
+const struct key config_rule_keys[] = {{"to", true, take_to},
+                                       {"except", true, take_except},
+                                       {"program", true, take_program},
+                                       {"action", false, take_action},
+                                       {"pool", false, take_pool},
+                                       {"attempts", false, take_attempts},
+                                       {"wait", false, take_wait},
+                                       {"on-exhausted", false, take_on_exhausted},
+                                       {"app-bound", false, take_app_bound},
+                                       {0}};

@@ -1,0 +1,9 @@
+/* module.c - what connspread-config.so offers to a preloaded client, and all that it exports. */
+#include "config/config.h"
+
+__attribute__((visibility("default"))) int connspread_config_load(const char *path, struct policy *out, char *errors,
+                                                                  size_t size);
+
+int connspread_config_load(const char *path, struct policy *out, char *errors, size_t size) {
+    return config_load(path, out, errors, size);
+}

@@ -1,0 +1,112 @@
+/* ranges.c - sets of addresses and of ports as few ranges. */
+#include <stdio.h>
+#include <string.h>
+
+#include "config/reading.h"
+
+/* a + n - 1 for a range, saturating: ranges at the end of the address space must not wrap. */
+static struct addr last_of(const struct policy_source *range) {
+    return addr_add(&range->first, range->count - 1u);
+}
+
+/* Can b be counted on from a, without a gap and with a's first address before or at b's? */
+static bool touches(const struct policy_source *a, const struct policy_source *b) {
+    struct addr after = addr_add(&a->first, a->count);
+    return addr_compare(&a->first, &b->first) <= 0 && addr_compare(&b->first, &after) <= 0;
+}
+
+static uint64_t half(const struct addr *a, unsigned from) {
+    uint64_t value = 0;
+    for (unsigned i = from; i < from + 8; i++)
+        value = value << 8 | a->b[i];
+    return value;
+}
+
+/* How many addresses lie in first..last; UINT32_MAX if there are more. */
+static uint32_t span(const struct addr *first, const struct addr *last) {
+    uint64_t low = half(last, 8) - half(first, 8);
+    bool borrow = half(last, 8) < half(first, 8);
+    if (half(last, 0) - half(first, 0) != borrow || low >= UINT32_MAX)
+        return UINT32_MAX;
+    return (uint32_t)low + 1;
+}
+
+/* Extends a by b if they overlap or adjoin. */
+static bool join(struct policy_source *a, const struct policy_source *b) {
+    if (a->interface != b->interface || addr_is_v4(&a->first) != addr_is_v4(&b->first) ||
+        !(touches(a, b) || touches(b, a)))
+        return false;
+    struct addr last_a = last_of(a), last_b = last_of(b);
+    if (addr_compare(&last_b, &last_a) > 0)
+        last_a = last_b;
+    if (addr_compare(&b->first, &a->first) < 0)
+        a->first = b->first;
+    a->count = span(&a->first, &last_a);
+    return true;
+}
+
+bool sources_add(struct source_list *list, const struct policy_source *source) {
+    struct policy_source new = *source;
+    unsigned at = list->count;
+    /* What the new range joins takes the place of the first range that it touches. */
+    for (unsigned i = 0; i < list->count;) {
+        if (!join(&new, &list->range[i])) {
+            i++;
+            continue;
+        }
+        if (at > i)
+            at = i;
+        memmove(&list->range[i], &list->range[i + 1], (list->count - i - 1) * sizeof new);
+        list->count--;
+        if (at > list->count)
+            at = list->count;
+        i = 0; /* what has grown may touch what it did not before */
+    }
+    if (list->count == POOL_SOURCES)
+        return false;
+    memmove(&list->range[at + 1], &list->range[at], (list->count - at) * sizeof new);
+    list->range[at] = new;
+    list->count++;
+    return true;
+}
+
+void ports_add(uint8_t bitmap[PORT_BITMAP], struct port_range range) {
+    for (unsigned port = range.low; port <= range.high; port++)
+        bitmap[port / 8] |= (uint8_t)(1 << port % 8);
+}
+
+void ports_remove(uint8_t bitmap[PORT_BITMAP], struct port_range range) {
+    for (unsigned port = range.low; port <= range.high; port++)
+        bitmap[port / 8] &= (uint8_t) ~(1 << port % 8);
+}
+
+static bool has_port(const uint8_t bitmap[PORT_BITMAP], unsigned port) {
+    return bitmap[port / 8] >> port % 8 & 1;
+}
+
+unsigned ports_ranges(const uint8_t bitmap[PORT_BITMAP], struct port_range out[], unsigned max) {
+    unsigned count = 0;
+    for (unsigned port = 1; port <= 65535; port++) {
+        if (!has_port(bitmap, port))
+            continue;
+        unsigned low = port;
+        while (port < 65535 && has_port(bitmap, port + 1))
+            port++;
+        if (count < max)
+            out[count] = (struct port_range){.low = (uint16_t)low, .high = (uint16_t)port};
+        count++;
+    }
+    return count;
+}
+
+struct port_range ports_ephemeral(void) {
+    struct port_range range = {.low = 32768, .high = 60999};
+    unsigned low, high;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    if (!file)
+        return range;
+    if (fscanf(file, "%5u %5u", &low, &high) == 2 && low >= 1 && low <= high && high <= 65535)
+        range = (struct port_range){.low = (uint16_t)low, .high = (uint16_t)high};
+    fclose(file);
+    return range;
+}

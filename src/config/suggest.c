@@ -1,0 +1,73 @@
+#include "config/suggest.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WORD_MAX = 24 };
+
+/* Edits (insert, delete, replace) that make b of a; a large number for long words. */
+static unsigned edits(const char *a, const char *b) {
+    unsigned row[WORD_MAX + 1];
+    size_t length_a = strlen(a), length_b = strlen(b);
+    if (length_a > WORD_MAX || length_b > WORD_MAX)
+        return WORD_MAX;
+    for (unsigned j = 0; j <= length_b; j++)
+        row[j] = j;
+    for (unsigned i = 1; i <= length_a; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (unsigned j = 1; j <= length_b; j++) {
+            unsigned replace = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            unsigned other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            row[j] = replace < other ? replace : other;
+        }
+    }
+    return row[length_b];
+}
+
+static void nearest(const char *candidate, const char *name, const char **best, unsigned *distance) {
+    unsigned d = edits(name, candidate);
+    if (d < *distance) {
+        *distance = d;
+        *best = candidate;
+    }
+}
+
+static bool has(const struct key *keys, const char *name) {
+    for (; keys->name; keys++)
+        if (strcmp(keys->name, name) == 0)
+            return true;
+    return false;
+}
+
+static void list(const struct key *keys, char *out) {
+    size_t used = 0;
+    for (; keys->name && used < SUGGESTION; keys++)
+        used += (size_t)snprintf(out + used, SUGGESTION - used, "%s%s", used ? ", " : "", keys->name);
+}
+
+void suggest(const struct key *const keys[], const char *const names[], int kinds, int here, const char *name,
+             char out[SUGGESTION]) {
+    const char *best = NULL;
+    unsigned distance = strlen(name) < 4 ? 2 : 3; /* more edits make another word */
+    for (const struct key *key = keys[here]; key->name; key++)
+        nearest(key->name, name, &best, &distance);
+    for (int i = 1; here == 0 && i < kinds; i++)
+        nearest(names[i], name, &best, &distance);
+    if (best) {
+        snprintf(out, SUGGESTION, "did you mean %s?", best);
+        return;
+    }
+    for (int i = 0; i < kinds; i++)
+        if (here != 0 && strcmp(names[i], name) == 0) {
+            snprintf(out, SUGGESTION, "close %s with } before it", names[here]);
+            return;
+        } else if (i != here && has(keys[i], name)) {
+            snprintf(out, SUGGESTION, i == 0 ? "it stands outside of sections" : "it stands in %s", names[i]);
+            return;
+        }
+    list(keys[here], out);
+    if (here == 0)
+        snprintf(out + strlen(out), SUGGESTION - strlen(out), ", log { }, pool \"...\" { } or rule \"...\" { }");
+}

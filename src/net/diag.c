@@ -1,0 +1,79 @@
+#include "net/diag.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "state/sys.h"
+
+struct request {
+    struct nlmsghdr header;
+    struct inet_diag_req_v2 diag;
+};
+
+union reply {
+    struct nlmsghdr header;
+    char bytes[512]; /* message, inet_diag_msg and a few attributes */
+};
+
+static void put_address(uint32_t out[4], const struct addr *a, bool v4) {
+    if (v4)
+        memcpy(out, a->b + 12, 4);
+    else
+        memcpy(out, a->b, 16);
+}
+
+static int read_reply(const union reply *reply, long length, uint16_t local_port, uint16_t peer_port,
+                      struct diag_answer *out) {
+    struct inet_diag_msg m;
+    int error;
+    if (length < (long)sizeof reply->header)
+        return -EPROTO;
+    if (reply->header.nlmsg_type == NLMSG_ERROR && length >= (long)(NLMSG_HDRLEN + sizeof error)) {
+        memcpy(&error, reply->bytes + NLMSG_HDRLEN, sizeof error);
+        return error ? error : -EPROTO;
+    }
+    if (reply->header.nlmsg_type != SOCK_DIAG_BY_FAMILY || length < (long)(NLMSG_HDRLEN + sizeof m))
+        return -EPROTO;
+    memcpy(&m, reply->bytes + NLMSG_HDRLEN, sizeof m);
+    /* When the quadruplet is gone, the kernel's lookup goes on to a listener on the local port. */
+    if (m.idiag_state == 10 /* TCP_LISTEN */ || ntohs(m.id.idiag_sport) != local_port ||
+        ntohs(m.id.idiag_dport) != peer_port)
+        return -ENOENT;
+    *out = (struct diag_answer){
+        .state = m.idiag_state,
+        .timer = m.idiag_timer,
+        .expires_ms = m.idiag_expires,
+        .cookie = (uint64_t)m.id.idiag_cookie[1] << 32 | m.id.idiag_cookie[0],
+    };
+    return 0;
+}
+
+int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr *peer, uint16_t peer_port,
+                struct diag_answer *out) {
+    bool v4 = addr_is_v4(local) && addr_is_v4(peer);
+    struct request q = {
+        .header = {.nlmsg_len = sizeof q, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
+        .diag = {.sdiag_family = v4 ? AF_INET : AF_INET6,
+                 .sdiag_protocol = IPPROTO_TCP,
+                 .idiag_states = ~0u,
+                 .id = {.idiag_sport = htons(local_port),
+                        .idiag_dport = htons(peer_port),
+                        .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}},
+    };
+    union reply reply;
+    put_address(q.diag.id.idiag_src, local, v4);
+    put_address(q.diag.id.idiag_dst, peer, v4);
+    int fd = (int)sys_call3(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (fd < 0)
+        return fd;
+    long n = sys_call6(SYS_sendto, fd, &q, sizeof q, MSG_NOSIGNAL, 0, 0);
+    if (n >= 0) /* the answer to a question without NLM_F_DUMP is there when sendto returns */
+        n = sys_call6(SYS_recvfrom, fd, &reply, sizeof reply, MSG_DONTWAIT, 0, 0);
+    (void)sys_call1(SYS_close, fd);
+    return n < 0 ? (int)n : read_reply(&reply, n, local_port, peer_port, out);
+}

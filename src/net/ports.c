@@ -1,0 +1,58 @@
+#include "net/ports.h"
+
+static void outside(struct port_split *s, unsigned low, unsigned high) {
+    if (low > high || s->n_outside >= sizeof s->outside / sizeof s->outside[0])
+        return;
+    s->outside[s->n_outside++] = (struct port_range){(uint16_t)low, (uint16_t)high};
+    s->outside_total += high - low + 1;
+}
+
+void ports_split(struct port_split *out, const struct port_range *ranges, unsigned n, struct port_range host) {
+    out->n_inside = out->n_outside = 0;
+    out->outside_total = 0;
+    for (unsigned i = 0; i < n && i < POOL_PORTS; i++) {
+        unsigned low = ranges[i].low, high = ranges[i].high;
+        unsigned from = low > host.low ? low : host.low, to = high < host.high ? high : host.high;
+        if (low == 0 || low > high)
+            continue; /* no range: never from our own config */
+        if (from > to) {
+            outside(out, low, high);
+            continue;
+        }
+        out->inside[out->n_inside++] = (struct port_range){(uint16_t)from, (uint16_t)to};
+        if (low < from)
+            outside(out, low, from - 1);
+        if (high > to)
+            outside(out, to + 1, high);
+    }
+}
+
+uint16_t ports_outside(const struct port_split *split, uint32_t i) {
+    for (unsigned r = 0; r < split->n_outside; r++) {
+        uint32_t size = (uint32_t)split->outside[r].high - split->outside[r].low + 1;
+        if (i < size)
+            return (uint16_t)(split->outside[r].low + i);
+        i -= size;
+    }
+    return 0;
+}
+
+static const char *number(const char *text, unsigned *out) {
+    unsigned n = 0, digits = 0;
+    while (*text == ' ' || *text == '\t')
+        text++;
+    for (; *text >= '0' && *text <= '9' && digits < 6; text++, digits++)
+        n = n * 10 + (unsigned)(*text - '0');
+    *out = n;
+    return digits > 0 && n <= 65535 ? text : NULL;
+}
+
+bool ports_read_sysctl(const char *text, struct port_range *out) {
+    unsigned low, high;
+    text = number(text, &low);
+    text = text ? number(text, &high) : NULL;
+    if (!text || low == 0 || low > high)
+        return false;
+    *out = (struct port_range){(uint16_t)low, (uint16_t)high};
+    return true;
+}

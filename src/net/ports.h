@@ -1,0 +1,27 @@
+/* ports.h - port ranges against the host's ephemeral range. Pure, async-signal-safe. */
+#ifndef CONNSPREAD_NET_PORTS_H
+#define CONNSPREAD_NET_PORTS_H
+
+#include <stdbool.h>
+
+#include "state/policy.h"
+
+/* A pool's ports, split by how they can be had: inside the ephemeral range through IP_LOCAL_PORT_RANGE, outside it only by
+ * an explicit bind. */
+struct port_split {
+    unsigned n_inside, n_outside;
+    struct port_range inside[POOL_PORTS];
+    struct port_range outside[POOL_PORTS + 1]; /* the host's range lies inside one configured range at the most */
+    uint32_t outside_total;                    /* ports in outside[] */
+};
+
+/* n ranges, disjoint. host: net.ipv4.ip_local_port_range. */
+void ports_split(struct port_split *out, const struct port_range *ranges, unsigned n, struct port_range host);
+
+/* The i-th port of outside[] (i < outside_total). */
+uint16_t ports_outside(const struct port_split *split, uint32_t i);
+
+/* "32768\t60999\n", as the sysctl shows it. False: that is not it. */
+bool ports_read_sysctl(const char *text, struct port_range *out);
+
+#endif

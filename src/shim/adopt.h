@@ -1,0 +1,20 @@
+/* adopt.h - connections that come into the table: made here, accepted, or found. Async-signal-safe. */
+#ifndef CONNSPREAD_SHIM_ADOPT_H
+#define CONNSPREAD_SHIM_ADOPT_H
+
+#include "shim/fdtab.h"
+
+/* A record for a new TCP socket of this process. NULL: no memory (counted). */
+struct conn *conn_made(int family, bool mptcp);
+
+/* A record, in no table yet, for a TCP socket that was never seen: inherited, received, or made behind our back. Asks the
+ * kernel for everything. NULL: fd is no TCP socket, or no memory. */
+struct conn *adopt(int fd);
+
+/* What is known of fd, asking the kernel once if nothing is: the connection, or NULL when it is no TCP socket. */
+struct conn *conn_of(int fd);
+
+/* Puts a record into the table, counting a predecessor whose close nobody saw. Consumes the caller's reference. */
+void conn_install(int fd, struct conn *conn);
+
+#endif

@@ -1,0 +1,252 @@
+/* attach.c - the constructor: who is this process, which config, which state file.
+ *
+ * Runs once, before main, single-threaded as far as this library is concerned; libc calls and memory are allowed here and
+ * nowhere else in the shim. Whatever fails leaves the shim inert, or working on private memory: the client starts as it
+ * would without us. */
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shim/client.h"
+#include "shim/closing.h"
+#include "shim/held.h"
+#include "shim/process.h"
+#include "shim/real.h"
+#include "state/sys.h"
+#include "state/text.h"
+
+#define DEFAULT_CONF "/etc/connspread.conf"
+
+extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
+
+/* What the environment and the file system say, before anything is opened. */
+struct setup {
+    const char *conf; /* NULL: built-in default */
+    char instance[STATE_INSTANCE];
+    char path[STATE_PATH];
+    char folder[STATE_PATH];
+    struct policy_origin origin; /* all zero: built-in default */
+    const char *problem;         /* NULL: none */
+    bool verbose;
+};
+
+typedef int config_loader(const char *path, struct policy *out, char *errors, size_t size);
+
+static void say(const struct setup *s, const char *what) {
+    char line[512];
+    size_t at = 0;
+    if (!s->verbose)
+        return;
+    text_add(line, sizeof line - 1, &at, "connspread " VERSION ": ");
+    text_add(line, sizeof line - 1, &at, what);
+    text_add(line, sizeof line - 1, &at, "; config ");
+    text_add(line, sizeof line - 1, &at, s->conf ? s->conf : "built-in");
+    text_add(line, sizeof line - 1, &at, ", instance ");
+    text_add(line, sizeof line - 1, &at, s->instance);
+    size_t n = strnlen(line, sizeof line - 2);
+    line[n] = '\n';
+    (void)sys_call3(SYS_write, 2, line, n + 1);
+}
+
+/* The config file's name without folder and suffix. */
+static void name_instance(struct setup *s, const char *given) {
+    const char *from = given;
+    if (!from && s->conf) {
+        const char *slash = strrchr(s->conf, '/');
+        from = slash ? slash + 1 : s->conf;
+    }
+    if (!from)
+        from = "default";
+    size_t n = strnlen(from, sizeof s->instance - 1);
+    memcpy(s->instance, from, n);
+    s->instance[n] = 0;
+    char *dot = given ? NULL : strrchr(s->instance, '.');
+    if (dot && dot != s->instance)
+        *dot = 0;
+}
+
+static bool find_origin(struct setup *s) {
+    struct stat st;
+    if (!s->conf)
+        return true;
+    if (stat(s->conf, &st) != 0)
+        return false;
+    s->origin = (struct policy_origin){
+        .device = (uint64_t)st.st_dev,
+        .inode = (uint64_t)st.st_ino,
+        .size = (uint64_t)st.st_size,
+        .mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec,
+    };
+    return true;
+}
+
+static void read_environment(struct setup *s) {
+    static const char *const modes[] = {[MODE_ENFORCE] = "enforce", [MODE_OBSERVE] = "observe", [MODE_OFF] = "off"};
+    const char *mode = secure_getenv("CONNSPREAD_MODE");
+    const char *verbose = secure_getenv("CONNSPREAD_VERBOSE");
+    s->verbose = verbose && strcmp(verbose, "1") == 0;
+    s->conf = secure_getenv("CONNSPREAD_CONF");
+    if (s->conf && !s->conf[0])
+        s->conf = NULL;
+    if (!s->conf && faccessat(AT_FDCWD, DEFAULT_CONF, F_OK, 0) == 0)
+        s->conf = DEFAULT_CONF;
+    for (unsigned i = 0; mode && i < MODE_COUNT; i++)
+        if (strcmp(mode, modes[i]) == 0)
+            client.env_mode = (uint8_t)i;
+    const char *instance = secure_getenv("CONNSPREAD_INSTANCE");
+    name_instance(s, instance && instance[0] ? instance : NULL);
+    if (!state_path(s->path, secure_getenv("CONNSPREAD_DIR"), secure_getenv("XDG_RUNTIME_DIR"), s->instance)) {
+        s->problem = "no state file: its name or path cannot be";
+        s->path[0] = 0;
+    }
+    memcpy(s->folder, s->path, sizeof s->folder);
+    char *slash = strrchr(s->folder, '/');
+    if (slash)
+        *slash = 0;
+}
+
+/* The parser lies beside us. It comes with a libconfuse and, on glibc, a libc of its own in a new namespace, so that a
+ * client's own cfg_init or malloc is never involved; and is closed again at once. */
+static int load_with_module(const struct setup *s, struct policy *out, char *errors, size_t size) {
+    Dl_info self;
+    char path[STATE_PATH];
+    size_t at = 0;
+    if (!dladdr((void *)&load_with_module, &self) || !self.dli_fname)
+        return -1;
+    text_add(path, sizeof path, &at, self.dli_fname);
+    char *slash = at < sizeof path ? strrchr(path, '/') : NULL;
+    at = slash ? (size_t)(slash - path) : 0;
+    text_add(path, sizeof path, &at, slash ? "/connspread-config.so" : "connspread-config.so");
+    if (at >= sizeof path)
+        return -1;
+#ifdef __GLIBC__
+    void *module = dlmopen(LM_ID_NEWLM, path, RTLD_NOW | RTLD_LOCAL);
+#else
+    /* musl has no namespaces: a client's own cfg_* symbols could be bound instead (libconnspread(7)). */
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+#endif
+    if (!module) {
+        (void)dlerror(); /* the client shall not find our error */
+        return -1;
+    }
+    config_loader *load = (config_loader *)dlsym(module, "connspread_config_load");
+    int mistakes = load ? load(s->conf, out, errors, size) : -1;
+    (void)dlclose(module);
+    return mistakes;
+}
+
+/* The policy that this process's config stands for. False: refused or unreadable; the reason is in errors. */
+static bool compile(const struct setup *s, struct policy *out, char *errors, size_t size) {
+    size_t at = 0;
+    if (!s->conf) {
+        policy_default(out);
+        return true;
+    }
+    int mistakes = load_with_module(s, out, errors, size);
+    if (mistakes < 0) {
+        text_add(errors, size, &at, "connspread-config.so could not be loaded");
+        return false;
+    }
+    return mistakes == 0;
+}
+
+static void *scratch(size_t size) {
+    return sys_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+/* The reason goes where people look for it: into the state file. */
+static void refuse(struct setup *s, const char *reason) {
+    char text[EVENT_TEXT];
+    size_t at = 0;
+    text_add(text, sizeof text, &at, "config refused: ");
+    text_add(text, sizeof text, &at, reason);
+    state_count(&client.state, ARM_CONTROL, COUNT_CONFIG_ERROR);
+    event_text(EVENT_RELOAD, ARM_CONTROL, text);
+    s->problem = "inert: the config was refused";
+}
+
+static bool open_state(struct setup *s, uint64_t log_size) {
+    int error = 0;
+    if (s->path[0] && state_create(&client.state, s->path, s->instance, log_size, &error) == STATE_OK)
+        return true;
+    s->problem = "working without a state file";
+    return state_private(&client.state, s->instance);
+}
+
+/* Maps the state file; if its policy is this config, that is all. */
+static bool attach(struct setup *s) {
+    int error;
+    if (s->path[0] && state_map(&client.state, s->path, true, false, &error) == STATE_OK &&
+        state_policy_is(&client.state, &s->origin))
+        return true;
+    struct policy *policy = scratch(sizeof *policy);
+    char *errors = scratch(4096);
+    if (!policy || !errors)
+        return false;
+    bool good = compile(s, policy, errors, 4096);
+    bool open = client.state.header || open_state(s, good ? policy->log_size : 8u << 20);
+    if (open && good)
+        good = state_publish(&client.state, policy, client.state.private_memory ? NULL : s->folder) ||
+               state_policy_is(&client.state, &s->origin);
+    if (open && !good)
+        refuse(s, errors[0] ? errors : "the policy could not be published");
+    (void)sys_call2(SYS_munmap, policy, sizeof *policy);
+    (void)sys_call2(SYS_munmap, errors, 4096);
+    return open && good;
+}
+
+static void at_exit(void *unused) {
+    (void)unused;
+    closing_sweep(VIA_EXIT);
+}
+
+static void name_program(void) {
+    const char *name = program_invocation_short_name;
+    size_t n = name ? strnlen(name, sizeof client.program - 1) : 0;
+    memcpy(client.program, name, n);
+}
+
+static bool disabled(void) {
+    const char *value = secure_getenv("CONNSPREAD_DISABLE");
+    return getauxval(AT_SECURE) != 0 || (value && strcmp(value, "1") == 0);
+}
+
+__attribute__((constructor)) static void construct(void) {
+    struct setup s = {0};
+    int saved = errno;
+    real_resolve();
+    if (!disabled()) {
+        read_environment(&s);
+        name_program();
+        process_init();
+        if (!find_origin(&s)) {
+            /* Named but unreadable: inert, but say so where the instance's events are. */
+            s.origin.inode = 1;
+            if (open_state(&s, 8u << 20))
+                refuse(&s, "the file named in CONNSPREAD_CONF cannot be read");
+        } else if (attach(&s)) {
+            /* Registered from a preloaded library's constructor, this runs after every handler registered later and
+             * after all destructors; with no DSO handle it survives dlclose. */
+#ifdef __GLIBC__
+            (void)__cxa_atexit(at_exit, NULL, NULL);
+#endif
+            __atomic_store_n(&client.active, true, __ATOMIC_RELEASE);
+            held_after_exec();
+        }
+        say(&s, s.problem ? s.problem : "attached");
+    }
+    errno = saved;
+}
+
+#ifndef __GLIBC__
+/* musl runs atexit handlers before destructors. */
+__attribute__((destructor)) static void destruct(void) {
+    at_exit(NULL);
+}
+#endif

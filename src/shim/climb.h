@@ -1,0 +1,55 @@
+/* climb.h - one connect on its way up the ladder: shared by ladder.c (the whole) and rungs.c (the sources). */
+#ifndef CONNSPREAD_SHIM_CLIMB_H
+#define CONNSPREAD_SHIM_CLIMB_H
+
+#include "shim/attempt.h"
+#include "shim/explain.h"
+#include "shim/fdtab.h"
+
+enum { ASIDES = 8 };
+
+/* DONE: the result is the client's. NEXT: another source may do. STOP: this socket cannot be prepared, or enough. */
+enum step { STEP_DONE, STEP_NEXT, STEP_STOP };
+
+/* A source that failed for a reason that may be its own; it is put aside if another way then works. */
+struct aside {
+    struct pair *pair;
+    struct endpoint source;
+    int error;
+};
+
+struct climb {
+    const struct attempt *attempt;
+    const struct endpoint *destination;
+    const struct plan *plan;
+    struct conn *conn;
+    struct pair *pair; /* of the source tried last */
+    struct report *report;
+    uint64_t netns, now;
+    ssize_t result;
+    int error;             /* errno of result */
+    unsigned attempts;     /* kernel connects made */
+    unsigned full;         /* sources found or known to be full */
+    uint32_t segments_out; /* sent by this socket before */
+    bool met;              /* EADDRNOTAVAIL from a connect of this very call */
+    bool newly_full;
+    bool own;         /* no source of ours is bound: what fails is not our doing */
+    bool whole_range; /* the last connect was the client's own in all but the search's step */
+    unsigned n_asides;
+    struct aside aside[ASIDES];
+};
+
+/* Makes the client's own call once. True: anything but EADDRNOTAVAIL. */
+bool climb_run(struct climb *k);
+
+/* The pool's sources, in its policy's order; or, own, the address that the socket has anyway with the pool's ports. */
+enum step climb_sources(struct climb *k);
+enum step climb_own_address(struct climb *k);
+
+/* The same while a full pool may get a quadruplet back: for at most the rule's wait, on blocking sockets only. */
+enum step climb_wait(struct climb *k);
+
+/* Another way worked: sources that had failed on this climb are put aside for this destination, and said to be down. */
+void climb_commit_asides(struct climb *k);
+
+#endif

@@ -1,0 +1,50 @@
+/* closing.h - around a real close: what is looked at before it, what is written after it.
+ *
+ *     struct closing c;
+ *     closing_begin(&c, fd, VIA_CLOSE);
+ *     int r = real_close(fd);
+ *     closing_end(&c, r == 0 || errno != EBADF);
+ *
+ * All of it is before or after the client's own call, never in its place: once fd is closed, another thread may own the
+ * number. Between begin and end the connection belongs to this struct alone, so two threads that close one descriptor
+ * write one event. Nothing is held across the real call but memory of the shim's own: if the thread is cancelled there,
+ * one record is lost. Async-signal-safe; errno is the real call's. */
+#ifndef CONNSPREAD_SHIM_CLOSING_H
+#define CONNSPREAD_SHIM_CLOSING_H
+
+#include "shim/fate.h"
+#include "shim/fdtab.h"
+
+struct closing {
+    struct conn *conn; /* NULL: nothing to write */
+    int fd;
+    enum via via;
+    struct fate_facts facts;
+    struct fate_verdict verdict;
+    uint64_t cookie;
+};
+
+void closing_begin(struct closing *c, int fd, enum via via);
+
+/* closed: the descriptor is gone (any result of close but EBADF: Linux frees the number on EINTR too). */
+void closing_end(struct closing *c, bool closed);
+
+/* dup2 and dup3 failed: fd is still what it was. */
+void closing_abort(struct closing *c);
+
+/* Before connect(AF_UNSPEC), which resets what is open: but a TIME-WAIT that our shutdown and the peer's FIN have already
+ * made stays, and is logged here. */
+void closing_disconnect(int fd, struct conn *conn);
+
+/* Around exec: connections that it will close are marked as such in the state file, where the next image of this pid or
+ * the tool finds them; pending false takes the marks back after an exec that failed. */
+void closing_exec(bool pending);
+
+/* Every TCP descriptor still open, when the process ends: an event each, then `detach`. Descriptors that another process may
+ * hold are closed here, because only afterwards can the kernel say what became of them. */
+void closing_sweep(enum via via);
+
+/* Closes the tracked descriptors in [first, last] one by one, each with its event. */
+void closing_range(unsigned first, unsigned last, enum via via);
+
+#endif

@@ -1,0 +1,151 @@
+#include "shim/fdtab.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "state/sys.h"
+
+enum { FD_PAGE = 4096 / sizeof(uint32_t), CONN_PAGE = 32, WORD_UNKNOWN = 0, WORD_NOT_TCP = 1, WORD_CONN = 2 };
+
+/* Roots live in .bss: 8 KiB and 64 KiB of address space, of which an idle process touches nothing. */
+static uint32_t *fd_page[FD_MAX / FD_PAGE];
+static struct conn *conn_page[CONN_MAX / CONN_PAGE];
+
+static uint32_t conn_fresh;   /* connections ever handed out from pages; those below are in use or on the free list */
+static uint64_t conn_spare;   /* free list: tag << 32 | index + 1. The tag defeats ABA */
+
+static void *page_at(void **root, size_t length) {
+    void *p = __atomic_load_n(root, __ATOMIC_ACQUIRE);
+    if (p)
+        return p;
+    void *fresh = sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (!fresh)
+        return NULL;
+    if (__atomic_compare_exchange_n(root, &p, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return fresh;
+    (void)sys_call2(SYS_munmap, fresh, length); /* another thread was faster */
+    return p;
+}
+
+static struct conn *conn_at(uint32_t index) {
+    struct conn *p = index < CONN_MAX ? __atomic_load_n(&conn_page[index / CONN_PAGE], __ATOMIC_ACQUIRE) : NULL;
+    return p ? p + index % CONN_PAGE : NULL;
+}
+
+/* Kept in the connection's own `next` while it is in use: it needs no link then. */
+uint32_t conn_index(const struct conn *c) {
+    return c->next;
+}
+
+static uint32_t *word_of(int fd, bool create) {
+    if (fd < 0 || fd >= FD_MAX)
+        return NULL;
+    void **root = (void **)&fd_page[(unsigned)fd / FD_PAGE];
+    uint32_t *p = create ? page_at(root, 4096) : __atomic_load_n(root, __ATOMIC_ACQUIRE);
+    return p ? p + (unsigned)fd % FD_PAGE : NULL;
+}
+
+static enum fd_kind decode(uint32_t word, struct conn **conn) {
+    *conn = word >= WORD_CONN ? conn_at(word - WORD_CONN) : NULL;
+    if (*conn)
+        return FD_TCP;
+    return word == WORD_NOT_TCP ? FD_NOT_TCP : FD_UNKNOWN;
+}
+
+enum fd_kind fd_look(int fd, struct conn **conn) {
+    uint32_t *word = word_of(fd, false);
+    return decode(word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : WORD_UNKNOWN, conn);
+}
+
+enum fd_kind fd_claim(int fd, struct conn **conn) {
+    uint32_t *word = word_of(fd, false);
+    *conn = NULL;
+    if (!word || __atomic_load_n(word, __ATOMIC_RELAXED) == WORD_UNKNOWN)
+        return FD_UNKNOWN;
+    return decode(__atomic_exchange_n(word, WORD_UNKNOWN, __ATOMIC_ACQ_REL), conn);
+}
+
+void fd_set_not_tcp(int fd) {
+    struct conn *stale;
+    uint32_t *word = word_of(fd, true);
+    /* A connection whose close nobody saw is only forgotten here; its record is given back, nothing is logged. */
+    if (word && decode(__atomic_exchange_n(word, WORD_NOT_TCP, __ATOMIC_ACQ_REL), &stale) == FD_TCP && conn_unref(stale))
+        conn_free(stale);
+}
+
+struct conn *fd_assign(int fd, struct conn *conn, bool *kept) {
+    struct conn *stale = NULL;
+    uint32_t *word = word_of(fd, true);
+    *kept = word != NULL;
+    if (word)
+        (void)decode(__atomic_exchange_n(word, conn_index(conn) + WORD_CONN, __ATOMIC_ACQ_REL), &stale);
+    return stale;
+}
+
+int fd_next_tcp(int from, int to) {
+    if (to >= FD_MAX)
+        to = FD_MAX - 1;
+    for (int fd = from < 0 ? 0 : from; fd <= to; fd++) {
+        uint32_t *word = word_of(fd, false);
+        if (!word) {
+            fd |= FD_PAGE - 1; /* to the end of the unmapped span */
+            continue;
+        }
+        if (__atomic_load_n(word, __ATOMIC_RELAXED) >= WORD_CONN)
+            return fd;
+    }
+    return -1;
+}
+
+static struct conn *take_spare(void) {
+    uint64_t head = __atomic_load_n(&conn_spare, __ATOMIC_ACQUIRE);
+    while ((uint32_t)head != 0) {
+        uint32_t index = (uint32_t)head - 1;
+        struct conn *c = conn_at(index);
+        /* c may be taken by another thread meanwhile; then next is garbage, and the exchange fails for the tag. */
+        uint64_t link = __atomic_load_n(&c->next, __ATOMIC_RELAXED);
+        uint64_t fresh = ((head >> 32) + 1) << 32 | (uint32_t)link;
+        if (__atomic_compare_exchange_n(&conn_spare, &head, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            /* All but refs, which conn_new sets, and next, which such a thread may be reading. */
+            memset(&c->generation, 0, sizeof *c - offsetof(struct conn, generation));
+            __atomic_store_n(&c->next, index, __ATOMIC_RELAXED);
+            return c;
+        }
+    }
+    return NULL;
+}
+
+struct conn *conn_new(void) {
+    struct conn *c = take_spare();
+    if (!c) {
+        uint32_t index = __atomic_load_n(&conn_fresh, __ATOMIC_RELAXED);
+        do {
+            if (index >= CONN_MAX)
+                return NULL;
+        } while (!__atomic_compare_exchange_n(&conn_fresh, &index, index + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+        c = page_at((void **)&conn_page[index / CONN_PAGE], CONN_PAGE * sizeof *c);
+        if (!c)
+            return NULL; /* this index is lost; there is no memory anyway */
+        c += index % CONN_PAGE;
+        c->next = index;
+    }
+    __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE);
+    return c;
+}
+
+void conn_ref(struct conn *c) {
+    __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+}
+
+bool conn_unref(struct conn *c) {
+    return __atomic_fetch_sub(&c->refs, 1, __ATOMIC_ACQ_REL) == 1;
+}
+
+void conn_free(struct conn *c) {
+    uint32_t index = conn_index(c);
+    uint64_t head = __atomic_load_n(&conn_spare, __ATOMIC_RELAXED), fresh;
+    do {
+        __atomic_store_n(&c->next, (uint32_t)head, __ATOMIC_RELAXED);
+        fresh = ((head >> 32) + 1) << 32 | (index + 1);
+    } while (!__atomic_compare_exchange_n(&conn_spare, &head, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+}

@@ -1,0 +1,211 @@
+#include "shim/held.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "net/diag.h"
+#include "shim/client.h"
+#include "shim/fate.h"
+#include "shim/process.h"
+#include "state/ring.h"
+#include "state/sys.h"
+
+/* Number of this process's n-th chunk, plus 1; 0: not taken yet; NONE: there was no room. Private. */
+enum { NONE = 0xffff };
+static uint16_t own[HELD_CHUNKS];
+static uint64_t pid_namespace;
+
+static uint64_t ask_pid_namespace(void) {
+    sys_stat st = {0};
+#ifdef SYS_newfstatat
+    (void)sys_call4(SYS_newfstatat, AT_FDCWD, "/proc/self/ns/pid", &st, 0);
+#elif defined(SYS_fstatat64)
+    (void)sys_call4(SYS_fstatat64, AT_FDCWD, "/proc/self/ns/pid", &st, 0);
+#endif
+    return (uint64_t)st.st_ino;
+}
+
+static void label(struct held_chunk *chunk, const struct conn *c) {
+    if (pid_namespace == 0)
+        pid_namespace = ask_pid_namespace();
+    memset(chunk->held, 0, sizeof chunk->held);
+    chunk->born_ns = clock_ns(CLOCK_BOOTTIME);
+    chunk->seen_ns = clock_ns(CLOCK_REALTIME);
+    chunk->pid_namespace = pid_namespace;
+    chunk->netns = __atomic_load_n(&client.netns, __ATOMIC_RELAXED);
+    memcpy(chunk->program, client.program, sizeof chunk->program);
+    chunk->arm = c->arm;
+}
+
+/* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the loser
+ * gives his back. */
+static struct held_chunk *take_chunk(unsigned n, const struct conn *c) {
+    struct held_table *table = client.state.held;
+    uint64_t pid = process_pid();
+    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
+        unsigned at = (unsigned)(pid * 7 + n + i) % HELD_CHUNKS;
+        uint64_t free = 0;
+        if (__atomic_load_n(&table->owner[at], __ATOMIC_RELAXED) != 0)
+            continue;
+        if (!__atomic_compare_exchange_n(&table->owner[at], &free, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            continue;
+        label(&table->chunk[at], c);
+        uint16_t none = 0;
+        if (__atomic_compare_exchange_n(&own[n], &none, (uint16_t)(at + 1), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return &table->chunk[at];
+        __atomic_store_n(&table->owner[at], 0, __ATOMIC_RELEASE);
+        return none == NONE ? NULL : &table->chunk[none - 1];
+    }
+    uint16_t none = 0;
+    (void)__atomic_compare_exchange_n(&own[n], &none, NONE, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+static struct held *slot_of(const struct conn *c, bool take, struct held_chunk **chunk) {
+    uint32_t index = conn_index(c);
+    unsigned n = index / HELD_PER_CHUNK;
+    if (n >= HELD_CHUNKS)
+        return NULL;
+    uint16_t number = __atomic_load_n(&own[n], __ATOMIC_ACQUIRE);
+    if (number == NONE || (number == 0 && !take))
+        return NULL;
+    *chunk = number ? &client.state.held->chunk[number - 1] : take_chunk(n, c);
+    return *chunk ? &(*chunk)->held[index % HELD_PER_CHUNK] : NULL;
+}
+
+static void put(struct held *h, const struct conn *c, enum held_word word) {
+    __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    h->local = c->source;
+    h->peer = c->peer.addr;
+    h->local_port = c->local_port;
+    h->peer_port = c->peer.port;
+    h->rule_id = c->rule_id;
+    h->pool_id = c->pool_id;
+    h->direction = conn_flags(c) & CONN_INBOUND ? INBOUND : OUTBOUND;
+    __atomic_store_n(&h->word, word, __ATOMIC_RELEASE);
+}
+
+void held_open(const struct conn *c) {
+    struct held_chunk *chunk;
+    struct held *h = slot_of(c, true, &chunk);
+    if (!h) {
+        state_count(&client.state, (enum arm)c->arm, COUNT_HELD_FULL);
+        return;
+    }
+    h->connected_ns = clock_ns(CLOCK_REALTIME);
+    __atomic_store_n(&chunk->seen_ns, h->connected_ns, __ATOMIC_RELAXED);
+    put(h, c, HELD_OPEN);
+}
+
+void held_closed(const struct conn *c) {
+    struct held_chunk *chunk;
+    struct held *h = slot_of(c, false, &chunk);
+    if (h)
+        __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELEASE);
+}
+
+void held_exec_pending(const struct conn *c, enum tcp_phase phase, enum fate fate) {
+    struct held_chunk *chunk;
+    struct held *h = slot_of(c, true, &chunk);
+    if (!h)
+        return;
+    h->phase = (uint8_t)phase;
+    h->fate = (uint8_t)fate;
+    h->marked_ns = clock_ns(CLOCK_REALTIME);
+    put(h, c, HELD_EXEC);
+}
+
+void held_exec_failed(const struct conn *c) {
+    struct held_chunk *chunk;
+    struct held *h = slot_of(c, false, &chunk);
+    if (h)
+        put(h, c, HELD_OPEN);
+}
+
+void held_forget(void) {
+    for (unsigned i = 0; i < HELD_CHUNKS; i++)
+        __atomic_store_n(&own[i], 0, __ATOMIC_RELAXED);
+}
+
+void held_release(void) {
+    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
+        uint16_t number = __atomic_exchange_n(&own[i], 0, __ATOMIC_ACQ_REL);
+        if (number != 0 && number != NONE)
+            __atomic_store_n(&client.state.held->owner[number - 1], 0, __ATOMIC_RELEASE);
+    }
+}
+
+/* Whether its quadruplet is in TIME-WAIT now, the kernel says: another process may have held it too. */
+static void after_exec(const struct held *copy, const struct held_chunk *chunk) {
+    struct event_record r;
+    struct diag_answer answer;
+    int found = copy->local_port == 0 ? -EINVAL
+                                      : diag_lookup(&copy->local, copy->local_port, &copy->peer, copy->peer_port, &answer);
+    enum fate first = copy->fate < FATES ? (enum fate)copy->fate : FATE_NONE;
+    enum fate fate = fate_from_lookup(found, &answer, first, false);
+    enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
+    struct settings settings = {0};
+    (void)state_settings(&client.state, NULL, &settings);
+    state_count(&client.state, arm, counter_of_fate(fate));
+    if (fate != FATE_TIME_WAIT && settings.log_closes != CLOSES_ALL)
+        return;
+    event_begin(&r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, arm);
+    r.e.direction = copy->direction < DIRECTIONS ? copy->direction : OUTBOUND;
+    r.e.local = copy->local;
+    r.e.local_port = copy->local_port;
+    r.e.peer = copy->peer;
+    r.e.peer_port = copy->peer_port;
+    r.e.rule_id = copy->rule_id;
+    r.e.pool_id = copy->pool_id;
+    r.e.netns = chunk->netns;
+    r.e.via = VIA_EXEC;
+    r.e.phase = copy->phase;
+    r.e.fate = (uint8_t)fate;
+    r.e.verified = found == 0 || found == -ENOENT ? VERIFIED_TRUE : VERIFIED_FALSE;
+    if (copy->marked_ns > copy->connected_ns)
+        r.e.age_us = (copy->marked_ns - copy->connected_ns) / 1000;
+    memcpy(r.e.program, chunk->program, EVENT_PROGRAM); /* the image that made the connection */
+    (void)ring_write(&client.state, &r);
+}
+
+/* CLOCK_BOOTTIME, ns, of this process's birth (proc(5), /proc/PID/stat field 22, in ticks of 10 ms); 0: unknown. */
+static uint64_t born(void) {
+    char text[512];
+    int fd = (int)sys_call4(SYS_openat, AT_FDCWD, "/proc/self/stat", O_RDONLY | O_CLOEXEC, 0);
+    long n = fd < 0 ? -1 : sys_call3(SYS_read, fd, text, sizeof text - 1);
+    if (fd >= 0)
+        (void)sys_call1(SYS_close, fd);
+    long at = n > 0 ? n : 0;
+    while (at > 0 && text[at - 1] != ')') /* the name may hold anything, parentheses too */
+        at--;
+    unsigned field = 2;
+    for (; at < n && field < 22; at++)
+        field += text[at] == ' ';
+    uint64_t ticks = 0;
+    for (; at < n && text[at] >= '0' && text[at] <= '9'; at++)
+        ticks = ticks * 10 + (uint64_t)(text[at] - '0');
+    return ticks * 10000000u;
+}
+
+void held_after_exec(void) {
+    struct held_table *table = client.state.held;
+    uint64_t pid = process_pid();
+    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
+        if (__atomic_load_n(&table->owner[i], __ATOMIC_ACQUIRE) != pid)
+            continue;
+        if (pid_namespace == 0)
+            pid_namespace = ask_pid_namespace();
+        struct held_chunk *chunk = &table->chunk[i];
+        if (chunk->pid_namespace != pid_namespace || born() > chunk->born_ns + 20000000u)
+            continue; /* another process that had this pid: the tool's to tell */
+        /* Entries that are merely open survived the exec; they are looked at anew at their close. */
+        for (unsigned j = 0; j < HELD_PER_CHUNK; j++) {
+            struct held copy = chunk->held[j];
+            if (__atomic_exchange_n(&chunk->held[j].word, HELD_FREE, __ATOMIC_ACQ_REL) == HELD_EXEC)
+                after_exec(&copy, chunk);
+        }
+        __atomic_store_n(&table->owner[i], 0, __ATOMIC_RELEASE);
+    }
+}

@@ -1,0 +1,31 @@
+/* held.h - this process's open connections, written where they survive it.
+ *
+ * Connection number i of this process lies in slot i % 63 of the process's i / 63-th chunk, so taking and leaving a slot is
+ * a few stores: no search, no list. Chunks are taken by compare-and-swap. Nothing is ever read back from them, so what
+ * others scribble there cannot harm. Async-signal-safe, lock-free. */
+#ifndef CONNSPREAD_SHIM_HELD_H
+#define CONNSPREAD_SHIM_HELD_H
+
+#include "shim/fdtab.h"
+#include "state/event.h"
+
+/* c is connecting or connected. No room: counted, and the connection goes unnamed if the process is killed. */
+void held_open(const struct conn *c);
+
+/* c is closed. */
+void held_closed(const struct conn *c);
+
+/* An exec is about to close c (phase before, fate expected); and it came back. */
+void held_exec_pending(const struct conn *c, enum tcp_phase phase, enum fate fate);
+void held_exec_failed(const struct conn *c);
+
+/* A fork child: the chunks are the parent's. */
+void held_forget(void);
+
+/* The process ends in an orderly way: its chunks are free. */
+void held_release(void);
+
+/* Constructor: what an earlier image of this pid had open when it called exec becomes events, via exec. */
+void held_after_exec(void);
+
+#endif

@@ -1,0 +1,209 @@
+#include "shim/ladder.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "shim/adopt.h"
+#include "shim/client.h"
+#include "shim/closing.h"
+#include "shim/climb.h"
+#include "shim/held.h"
+#include "shim/look.h"
+#include "shim/prepare.h"
+#include "shim/process.h"
+#include "state/pair.h"
+#include "state/sys.h"
+
+/* The client bound an address itself and the rule leaves it that one. */
+static bool keeps_own_address(const struct climb *k) {
+    return conn_flags(k->conn) & CONN_APP_ADDRESS && !addr_is_any(&k->conn->app) &&
+           k->plan->app_bound != APP_BOUND_OVERRIDE;
+}
+
+static bool started(const struct climb *k) {
+    return k->result >= 0 || k->error == EINPROGRESS || k->error == EINTR || k->error == EALREADY;
+}
+
+/* What the connection is from now on. */
+static void settle(struct climb *k) {
+    struct conn *c = k->conn;
+    bool connecting = k->error != 0 || k->attempt->call != ATTEMPT_CONNECT || conn_flags(c) & CONN_FASTOPEN;
+    if (!started(k)) {
+        if (k->error != EISCONN)
+            conn_set_flags(c, CONN_TRIED);
+        return;
+    }
+    c->phase = connecting ? CONN_CONNECTING : CONN_CONNECTED;
+    c->peer = *k->destination;
+    if (addr_is_any(&k->destination->addr))
+        conn_set_flags(c, CONN_PEER_ASK);
+    c->generation = process_generation();
+    c->connected_ns = k->now;
+    c->local_port = 0;
+    c->shutdown_phase = PHASE_UNKNOWN;
+    c->pair = k->pair;
+    conn_clear_flags(c, CONN_TRIED | CONN_SHUT);
+    if (k->pair) {
+        conn_set_flags(c, CONN_COUNTED);
+        pair_opened(k->pair, k->now);
+    }
+    held_open(c);
+}
+
+/* The client's own call, for want of a better one. */
+static enum outcome fall_back(struct climb *k) {
+    bool refuse = k->plan->on_exhausted == EXHAUSTED_ERROR && k->full > 0;
+    bool same = k->whole_range && k->met; /* its own call has just been made */
+    int error = k->error;
+    prepare_undo(k->attempt->fd, k->conn);
+    k->pair = NULL;
+    if (refuse || same) {
+        k->result = -1;
+        k->error = same ? error : EADDRNOTAVAIL;
+    } else {
+        (void)climb_run(k);
+    }
+    if (k->error == EADDRNOTAVAIL)
+        return OUTCOME_SURFACED;
+    if (started(k))
+        climb_commit_asides(k);
+    return OUTCOME_FALLBACK;
+}
+
+static void climb(struct climb *k) {
+    enum arm arm = (enum arm)k->conn->arm;
+    bool own = k->plan->total == 0 || keeps_own_address(k);
+    enum step step;
+    if (own && k->plan->has_sources && !keeps_own_address(k))
+        step = STEP_STOP; /* the pool's addresses are all of another scope or family */
+    else
+        step = own ? climb_own_address(k) : climb_sources(k);
+    if (step == STEP_NEXT && k->plan->wait_ms)
+        step = climb_wait(k);
+    if (step == STEP_DONE && k->error == EADDRNOTAVAIL) {
+        /* Bound to a port that another process took between the look and the connect; there is no way back. */
+        state_count(&client.state, arm, COUNT_SURFACED);
+        report_exhausted(k->report, k->conn, CALL_CONNECT, OUTCOME_SURFACED, CAUSE_PORT_BUSY, k->attempts);
+        return;
+    }
+    if (step == STEP_DONE) {
+        climb_commit_asides(k);
+        state_count(&client.state, arm, COUNT_SPREAD);
+        if (!k->met)
+            return;
+        state_count(&client.state, arm, COUNT_RECOVERED);
+        if (k->newly_full)
+            report_exhausted(k->report, k->conn, CALL_CONNECT, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, k->attempts);
+        return;
+    }
+    enum outcome outcome = fall_back(k);
+    enum cause cause = k->full ? CAUSE_RANGE_FULL : CAUSE_UNKNOWN;
+    state_count(&client.state, arm, outcome == OUTCOME_SURFACED ? COUNT_SURFACED : COUNT_FALLBACK);
+    if (outcome == OUTCOME_SURFACED && (own || !k->full))
+        cause = explain_connect(k->conn, k->destination);
+    if (k->full || outcome == OUTCOME_SURFACED)
+        report_exhausted(k->report, k->conn, CALL_CONNECT, outcome, cause, k->attempts);
+}
+
+/* No rule, or nothing to do to this socket: only watched. */
+static void watch(struct climb *k) {
+    prepare_undo(k->attempt->fd, k->conn);
+    (void)climb_run(k);
+    if (k->error != EADDRNOTAVAIL)
+        return;
+    state_count(&client.state, (enum arm)k->conn->arm, COUNT_SURFACED);
+    report_exhausted(k->report, k->conn, CALL_CONNECT, OUTCOME_SURFACED, explain_connect(k->conn, k->destination), 1);
+}
+
+static void spread_or_watch(struct climb *k, struct plan *plan) {
+    struct settings settings = {.mode = MODE_OFF};
+    struct conn *c = k->conn;
+    bool planned = state_settings(&client.state, NULL, &settings) &&
+                   state_plan(&client.state, k->destination, client.program, plan);
+    enum policy_mode mode = client_mode(&settings);
+    c->arm = (uint8_t)client_arm(mode);
+    c->rule_id = planned ? plan->rule_id : 0;
+    c->pool_id = planned ? plan->pool_id : 0;
+    k->plan = plan;
+    client_attach(k->attempt->fd, (enum arm)c->arm);
+    k->netns = client_netns(k->attempt->fd);
+    state_count(&client.state, (enum arm)c->arm, COUNT_CONNECTS);
+    report_begin(k->report, c, k->destination, k->now);
+    uint32_t flags = conn_flags(c);
+    bool ours = planned && plan->matched && mode == MODE_ENFORCE && !(flags & (CONN_APP_PORT | CONN_OUR_PORT)) &&
+                !addr_is_any(&k->destination->addr);
+    if (ours && flags & CONN_APP_ADDRESS && !addr_is_any(&c->app) && plan->app_bound == APP_BOUND_KEEP)
+        ours = false;
+    if (ours && flags & CONN_TRIED) {
+        enum tcp_phase phase;
+        ours = look_state(k->attempt->fd, &phase, &k->segments_out) == 0;
+    }
+    if (ours)
+        climb(k);
+    else
+        watch(k);
+}
+
+/* A connect on a socket that is connecting or connected asks how it stands; nothing may be bound under it. */
+static ssize_t ask_again(const struct attempt *a, struct conn *c) {
+    ssize_t r = attempt_run(a);
+    int error = r < 0 ? errno : 0;
+    if (c->phase == CONN_CONNECTING && a->call == ATTEMPT_CONNECT) {
+        if (r == 0 || error == EISCONN) {
+            c->phase = CONN_CONNECTED;
+        } else if (error != EINPROGRESS && error != EALREADY && error != EINTR && error != EFAULT) {
+            c->phase = CONN_IDLE; /* it failed; the socket may connect anew */
+            conn_set_flags(c, CONN_TRIED);
+            conn_clear_flags(c, CONN_COUNTED);
+            pair_closed(c->pair, false, clock_ns(CLOCK_MONOTONIC));
+            held_closed(c);
+        }
+    }
+    errno = r < 0 ? error : errno;
+    return r;
+}
+
+ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destination) {
+    int saved = errno;
+    process_refresh();
+    struct conn *c = conn_of(a->fd);
+    errno = saved;
+    if (!c)
+        return attempt_run(a);
+    if (c->phase != CONN_IDLE)
+        return ask_again(a, c);
+    struct report report;
+    struct plan plan;
+    struct climb k = {
+        .attempt = a,
+        .destination = destination,
+        .conn = c,
+        .report = &report,
+        .now = clock_ns(CLOCK_MONOTONIC),
+    };
+    spread_or_watch(&k, &plan);
+    settle(&k);
+    errno = k.result < 0 ? k.error : saved;
+    return k.result;
+}
+
+ssize_t ladder_disconnect(const struct attempt *a) {
+    struct conn *c;
+    if (fd_look(a->fd, &c) != FD_TCP)
+        return attempt_run(a);
+    closing_disconnect(a->fd, c);
+    ssize_t r = attempt_run(a);
+    int saved = errno;
+    if (r == 0) {
+        c->phase = CONN_IDLE;
+        c->shutdown_phase = PHASE_UNKNOWN;
+        c->local_port = 0;
+        if (conn_flags(c) & CONN_COUNTED)
+            pair_closed(c->pair, false, clock_ns(CLOCK_MONOTONIC));
+        conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
+        held_closed(c);
+        prepare_undo(a->fd, c);
+    }
+    errno = saved;
+    return r;
+}

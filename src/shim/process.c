@@ -1,0 +1,98 @@
+#include "shim/process.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+#include "shim/client.h"
+#include "state/sys.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+struct page {
+    uint32_t pid; /* 0: this process has not looked at its page yet */
+};
+
+static struct page *page;
+static bool wiped_by_kernel;
+static uint32_t generation = 1, first_generation = 1;
+
+/* Cached so that an event costs no gettid. The generation makes the copy that a fork child inherits stale. */
+static __thread struct {
+    uint32_t pid, tid;
+} thread;
+
+static uint32_t kernel_pid(void) {
+    return (uint32_t)sys_call0(SYS_getpid);
+}
+
+/* fork() and what libc builds on it, seen from the parent: from now on its connections may be in the child as well. */
+static void after_fork_in_parent(void) {
+    process_shared_now();
+}
+
+void process_init(void) {
+    page = sys_mmap(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    wiped_by_kernel = page && sys_call3(SYS_madvise, page, 4096, MADV_WIPEONFORK) == 0;
+    if (page)
+        page->pid = kernel_pid();
+    (void)pthread_atfork(NULL, after_fork_in_parent, NULL);
+}
+
+/* Several threads of a new child may come here at once. The generation rises first: whoever sees the pid sees that too, and
+ * rising twice only makes connections count as shared that are not, which costs a look and no truth. */
+static void begin_again(uint32_t pid) {
+    uint32_t expected = wiped_by_kernel ? 0 : __atomic_load_n(&page->pid, __ATOMIC_RELAXED);
+    process_shared_now();
+    __atomic_store_n(&first_generation, process_generation(), __ATOMIC_RELAXED);
+    if (__atomic_compare_exchange_n(&page->pid, &expected, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        client_new_process();
+}
+
+void process_refresh(void) {
+    if (!page)
+        return;
+    uint32_t known = __atomic_load_n(&page->pid, __ATOMIC_ACQUIRE);
+    if (known == 0)
+        begin_again(kernel_pid());
+}
+
+bool process_may_record(void) {
+    if (!page)
+        return true;
+    uint32_t known = __atomic_load_n(&page->pid, __ATOMIC_ACQUIRE), pid = kernel_pid();
+    if (known == pid)
+        return true;
+    /* The kernel wipes the page in every child but a vfork one. Where it cannot wipe, every child looks like a vfork
+     * one: better to log nothing for a fork child than to spoil a parent's records. */
+    if (known != 0)
+        return false;
+    begin_again(pid);
+    return true;
+}
+
+uint32_t process_generation(void) {
+    return __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
+}
+
+void process_shared_now(void) {
+    __atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
+}
+
+uint32_t process_first_generation(void) {
+    return __atomic_load_n(&first_generation, __ATOMIC_RELAXED);
+}
+
+uint32_t process_pid(void) {
+    return page ? __atomic_load_n(&page->pid, __ATOMIC_RELAXED) : 0;
+}
+
+uint32_t process_tid(void) {
+    uint32_t pid = process_pid();
+    if (thread.pid != pid || thread.tid == 0) {
+        thread.tid = (uint32_t)sys_call0(SYS_gettid);
+        thread.pid = pid;
+    }
+    return thread.tid;
+}

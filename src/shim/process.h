@@ -1,0 +1,34 @@
+/* process.h - which process is this? A question that costs nothing when the answer has not changed.
+ *
+ * After fork the child holds copies of the parent's records; after vfork it shares the parent's memory but not its
+ * descriptor table. A page that the kernel wipes in a fork child (MADV_WIPEONFORK, Linux 4.14) tells the first without a system
+ * call; comparing getpid with the page tells the second. All functions are async-signal-safe. */
+#ifndef CONNSPREAD_SHIM_PROCESS_H
+#define CONNSPREAD_SHIM_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Constructor: maps the page. */
+void process_init(void);
+
+/* Notices that this is a new process since the last call: starts a new generation. No system call unless it is. A vfork
+ * child goes unnoticed: for calls that such a child has no business making (connect, accept). */
+void process_refresh(void);
+
+/* The same, and false in a vfork child, whose closes must not change its parent's records. One getpid. For close, dup
+ * and exec of a TCP descriptor. */
+bool process_may_record(void);
+
+/* Rises whenever connections that exist may have come to be held by another process too: a fork seen from either side,
+ * a posix_spawn, a vfork child's exec. A connection made under an older generation may be shared. */
+uint32_t process_generation(void);
+void process_shared_now(void);
+/* The generation with which this process began: older connections were inherited through fork. */
+uint32_t process_first_generation(void);
+
+/* pid as the kernel sees it in its own pid namespace; 0 before process_init. tid is cached per thread and process. */
+uint32_t process_pid(void);
+uint32_t process_tid(void);
+
+#endif

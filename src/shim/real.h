@@ -1,0 +1,35 @@
+/* real.h - the next definition of every wrapped call. */
+#ifndef CONNSPREAD_SHIM_REAL_H
+#define CONNSPREAD_SHIM_REAL_H
+
+#include <errno.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#define WRAP(name, result, parameters) extern result(*real_##name) parameters;
+#define WRAP_OPTIONAL WRAP
+#include "shim/wrapped.def"
+#undef WRAP
+#undef WRAP_OPTIONAL
+
+/* What real_NAME is before the constructor: the system call itself, errno set as libc does. NULL for the few calls that
+ * are no system call (fclose, exec by path search ...): those resolve on first use. */
+#define WRAP(name, result, parameters) result raw_##name parameters;
+#define WRAP_OPTIONAL WRAP
+#include "shim/wrapped.def"
+#undef WRAP
+#undef WRAP_OPTIONAL
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* Looks up everything with dlsym(RTLD_NEXT). A next definition that is our own wrapper (another copy of the shim handed
+ * it back) is refused. Called from the constructor only: dlsym may allocate and lock. */
+void real_resolve(void);
+
+/* The next definition of a call, looked up now; NULL when there is none but ours. */
+void *real_lookup(const char *name);
+
+#endif

@@ -1,0 +1,251 @@
+/* The calls that close a descriptor, or make a second one of it. */
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "shim/adopt.h"
+#include "shim/client.h"
+#include "shim/closing.h"
+#include "shim/look.h"
+#include "shim/process.h"
+#include "shim/real.h"
+#include "state/sys.h"
+
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE (1U << 1)
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+
+/* A close that failed with EBADF closed nothing; any other result has freed the number (Linux, close(2)). */
+static int close_via(int fd, enum via via, int (*next)(int)) {
+    struct closing c;
+    closing_begin(&c, fd, via);
+    int r = next(fd);
+    closing_end(&c, r == 0 || errno != EBADF);
+    return r;
+}
+
+EXPORT int close(int fd) {
+    return close_via(fd, VIA_CLOSE, real_close);
+}
+
+/* --- copies --- */
+
+/* to has just become another name for what from is. */
+static void copied(int from, int to) {
+    struct conn *c;
+    int saved = errno;
+    switch (fd_look(from, &c)) {
+    case FD_TCP:
+        if (process_may_record()) {
+            conn_ref(c);
+            conn_install(to, c);
+        }
+        break;
+    case FD_NOT_TCP:
+        fd_set_not_tcp(to);
+        break;
+    default:
+        (void)fd_claim(to, &c); /* whatever the number was before, it is unknown now */
+        break;
+    }
+    errno = saved;
+}
+
+EXPORT int dup(int fd) {
+    int r = real_dup(fd);
+    if (r >= 0 && client_active())
+        copied(fd, r);
+    return r;
+}
+
+static void dup_done(struct closing *c, int from, int to, int r) {
+    if (r < 0) {
+        closing_abort(c);
+        return;
+    }
+    closing_end(c, true);
+    if (client_active())
+        copied(from, to);
+}
+
+static int dup2_via(int from, int to, enum via via) {
+    struct closing c;
+    if (from == to)
+        return real_dup2(from, to);
+    closing_begin(&c, to, via);
+    int r = real_dup2(from, to);
+    dup_done(&c, from, to, r);
+    return r;
+}
+
+static int dup3_via(int from, int to, int flags, enum via via) {
+    struct closing c;
+    if (from == to)
+        return real_dup3(from, to, flags); /* EINVAL */
+    closing_begin(&c, to, via);
+    int r = real_dup3(from, to, flags);
+    dup_done(&c, from, to, r);
+    return r;
+}
+
+EXPORT int dup2(int from, int to) {
+    return dup2_via(from, to, VIA_DUP2);
+}
+
+EXPORT int dup3(int from, int to, int flags) {
+    return dup3_via(from, to, flags, VIA_DUP3);
+}
+
+/* fcntl is variadic, and every argument that the kernel knows fits a pointer: passed on as libc itself does. */
+static int fcntl_via(int (*next)(int, int, ...), int fd, int command, void *argument) {
+    int r = next(fd, command, argument);
+    if (r >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC) && client_active())
+        copied(fd, r);
+    return r;
+}
+
+EXPORT int fcntl(int fd, int command, ...) {
+    va_list list;
+    va_start(list, command);
+    void *argument = va_arg(list, void *);
+    va_end(list);
+    return fcntl_via(real_fcntl, fd, command, argument);
+}
+
+EXPORT int fcntl64(int fd, int command, ...) {
+    va_list list;
+    va_start(list, command);
+    void *argument = va_arg(list, void *);
+    va_end(list);
+    return fcntl_via(real_fcntl64, fd, command, argument);
+}
+
+/* --- ranges --- */
+
+/* Tracked descriptors first, one by one, each with its event; the rest is the real call's. */
+static void close_tracked(unsigned first, unsigned last, int flags, enum via via) {
+    int saved = errno;
+    unsigned known = CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC;
+    bool closes = first <= last && !(flags & (int)(CLOSE_RANGE_CLOEXEC | ~known));
+    /* What CLOSE_RANGE_UNSHARE does, done first, so that only this thread's table loses the descriptors. */
+    if (closes && flags & (int)CLOSE_RANGE_UNSHARE && fd_next_tcp((int)(first & INT_MAX), INT_MAX) >= 0) {
+        process_shared_now();
+        closes = sys_call1(SYS_unshare, 0x400 /* CLONE_FILES */) == 0;
+    }
+    if (closes && client_active())
+        closing_range(first, last, via);
+    errno = saved;
+}
+
+EXPORT int close_range(unsigned int first, unsigned int last, int flags) {
+    close_tracked(first, last, flags, VIA_CLOSE_RANGE);
+    return real_close_range(first, last, flags);
+}
+
+EXPORT void closefrom(int first) {
+    close_tracked(first < 0 ? 0 : (unsigned)first, UINT_MAX, 0, VIA_CLOSEFROM);
+    real_closefrom(first);
+}
+
+/* --- stdio over a socket: libc closes without coming through close --- */
+
+EXPORT int fclose(FILE *stream) {
+    struct closing c = {0};
+    int saved = errno;
+    if (client_active())
+        closing_begin(&c, fileno(stream), VIA_FCLOSE);
+    errno = saved;
+    int r = real_fclose(stream);
+    closing_end(&c, true);
+    return r;
+}
+
+static FILE *freopen_via(FILE *(*next)(const char *, const char *, FILE *), const char *path, const char *mode,
+                         FILE *stream) {
+    struct closing c = {0};
+    int saved = errno;
+    if (client_active())
+        closing_begin(&c, fileno(stream), VIA_FREOPEN);
+    errno = saved;
+    FILE *r = next(path, mode, stream);
+    closing_end(&c, true);
+    return r;
+}
+
+EXPORT FILE *freopen(const char *path, const char *mode, FILE *stream) {
+    return freopen_via(real_freopen, path, mode, stream);
+}
+
+EXPORT FILE *freopen64(const char *path, const char *mode, FILE *stream) {
+    return freopen_via(real_freopen64, path, mode, stream);
+}
+
+/* --- shutdown --- */
+
+/* Our FIN goes out: what the state was just before says later who closed first. */
+static void before_shutdown(int fd, int how, struct conn **out, enum tcp_phase *phase) {
+    struct conn *c = NULL;
+    int saved = errno;
+    *out = NULL;
+    if (fd_look(fd, &c) == FD_UNKNOWN && fd >= 0 && look_state(fd, phase, NULL) == 0 && process_may_record())
+        c = conn_of(fd);
+    if (c && (c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING)) {
+        conn_set_flags(c, CONN_SHUT);
+        if (how != SHUT_RD && c->shutdown_phase == PHASE_UNKNOWN && look_state(fd, phase, NULL) == 0)
+            *out = c;
+    }
+    errno = saved;
+}
+
+EXPORT int shutdown(int fd, int how) {
+    struct conn *c = NULL;
+    enum tcp_phase phase = PHASE_UNKNOWN;
+    if (client_active())
+        before_shutdown(fd, how, &c, &phase);
+    int r = real_shutdown(fd, how);
+    if (r == 0 && c) {
+        c->shutdown_phase = (uint8_t)phase;
+        c->shutdown_ns = clock_ns(CLOCK_MONOTONIC);
+    }
+    return r;
+}
+
+/* --- syscall(2): node and libuv close this way. Every other number is passed on untouched. --- */
+
+static int syscall_close(int fd) {
+    return (int)real_syscall(SYS_close, fd);
+}
+
+EXPORT long syscall(long number, ...) {
+    long a[6];
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(list, long);
+    va_end(list);
+    switch (number) {
+    case SYS_close:
+        return close_via((int)a[0], VIA_SYSCALL, syscall_close);
+    case SYS_close_range:
+        close_tracked((unsigned)a[0], (unsigned)a[1], (int)a[2], VIA_SYSCALL);
+        break;
+#ifdef SYS_dup2
+    case SYS_dup2:
+        return dup2_via((int)a[0], (int)a[1], VIA_SYSCALL);
+#endif
+    case SYS_dup3:
+        return dup3_via((int)a[0], (int)a[1], (int)a[2], VIA_SYSCALL);
+    case SYS_exit_group:
+        closing_sweep(VIA__EXIT);
+        break;
+    default:
+        break;
+    }
+    return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}

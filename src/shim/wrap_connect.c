@@ -1,0 +1,86 @@
+/* The calls that make a connection: connect, and a send with MSG_FASTOPEN. */
+#include "shim/client.h"
+#include "shim/ladder.h"
+#include "shim/real.h"
+
+/* The client's addresses are read, never written; a pointer that cannot be one is left to the kernel's EFAULT. */
+static bool readable(const void *p) {
+    return (unsigned long)p >= 4096 && (unsigned long)p <= ~0UL / 2;
+}
+
+/* A connect worth a look: an IPv4 or IPv6 destination of full length. Whether fd is TCP is asked later. */
+static bool has_destination(const void *address, socklen_t length, struct endpoint *out) {
+    return client_active() && readable(address) && length <= sizeof(struct sockaddr_storage) &&
+           endpoint_from_sockaddr(out, address, length);
+}
+
+static bool dissolves(const struct sockaddr *address, socklen_t length) {
+    return client_active() && readable(address) && length >= sizeof address->sa_family &&
+           address->sa_family == AF_UNSPEC;
+}
+
+EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
+    struct endpoint destination;
+    struct attempt a = {.call = ATTEMPT_CONNECT, .fd = fd, .address = address, .length = length};
+    if (has_destination(address, length, &destination))
+        return (int)ladder_connect(&a, &destination);
+    if (dissolves(address, length))
+        return (int)ladder_disconnect(&a);
+    return real_connect(fd, address, length);
+}
+
+EXPORT ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *address,
+                      socklen_t length) {
+    struct endpoint destination;
+    struct attempt a = {ATTEMPT_SENDTO, fd, flags, address, length, data, size};
+    if (flags & MSG_FASTOPEN && has_destination(address, length, &destination))
+        return ladder_connect(&a, &destination);
+    return real_sendto(fd, data, size, flags, address, length);
+}
+
+/* Descriptors that leave for another process: who closes them last is not ours to know any more. */
+static void note_passed(const struct msghdr *message) {
+    struct msghdr m = *message;
+    if (!m.msg_control || m.msg_controllen < sizeof(struct cmsghdr))
+        return;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(0))
+            continue;
+        size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < n; i++) {
+            struct conn *conn;
+            int fd;
+            __builtin_memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            if (fd_look(fd, &conn) == FD_TCP)
+                conn_set_flags(conn, CONN_PASSED);
+        }
+    }
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
+    struct endpoint destination;
+    if (!client_active() || !readable(message))
+        return real_sendmsg(fd, message, flags);
+    if (flags & MSG_FASTOPEN && has_destination(message->msg_name, message->msg_namelen, &destination)) {
+        struct attempt a = {.call = ATTEMPT_SENDMSG, .fd = fd, .flags = flags, .data = message};
+        return ladder_connect(&a, &destination);
+    }
+    if (message->msg_controllen != 0)
+        note_passed(message);
+    return real_sendmsg(fd, message, flags);
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags) {
+    struct endpoint destination;
+    if (!client_active() || !readable(messages) || count == 0)
+        return real_sendmmsg(fd, messages, count, flags);
+    const struct msghdr *first = &messages[0].msg_hdr;
+    if (flags & MSG_FASTOPEN && has_destination(first->msg_name, first->msg_namelen, &destination)) {
+        struct attempt a = {.call = ATTEMPT_SENDMMSG, .fd = fd, .flags = flags, .data = messages, .size = count};
+        return (int)ladder_connect(&a, &destination);
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (messages[i].msg_hdr.msg_controllen != 0)
+            note_passed(&messages[i].msg_hdr);
+    return real_sendmmsg(fd, messages, count, flags);
+}

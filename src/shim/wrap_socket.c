@@ -1,0 +1,229 @@
+/* The calls that make, name and configure a socket: what they teach need not be asked again at connect and close. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "shim/adopt.h"
+#include "shim/client.h"
+#include "shim/explain.h"
+#include "shim/held.h"
+#include "shim/look.h"
+#include "shim/prepare.h"
+#include "shim/process.h"
+#include "shim/real.h"
+#include "state/ring.h"
+#include "state/sys.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
+#endif
+#ifndef TCP_FASTOPEN_CONNECT
+#define TCP_FASTOPEN_CONNECT 30
+#endif
+
+EXPORT int socket(int family, int type, int protocol) {
+    int fd = real_socket(family, type, protocol);
+    if (fd < 0 || !client_active())
+        return fd;
+    int saved = errno;
+    process_refresh();
+    bool tcp = (family == AF_INET || family == AF_INET6) && (type & 0xf) == SOCK_STREAM &&
+               (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+    struct conn *c = tcp ? conn_made(family, protocol == IPPROTO_MPTCP) : NULL;
+    if (c)
+        conn_install(fd, c);
+    else if (!tcp)
+        fd_set_not_tcp(fd);
+    errno = saved;
+    return fd;
+}
+
+/* --- accepted connections --- */
+
+static void accepted(int listener, int fd, const struct sockaddr *address, const socklen_t *length) {
+    struct settings settings = {.log_inbound = 1};
+    struct conn *l;
+    process_refresh();
+    if (fd_look(listener, &l) == FD_NOT_TCP) {
+        fd_set_not_tcp(fd);
+        return;
+    }
+    l = conn_of(listener);
+    struct conn *c = l ? conn_made(l->family, conn_flags(l) & CONN_MPTCP) : NULL;
+    if (!l)
+        fd_set_not_tcp(fd);
+    if (!c)
+        return;
+    (void)state_settings(&client.state, NULL, &settings);
+    /* The listener's SO_LINGER and TCP_LINGER2 come with the connection (inet_csk_clone_lock). */
+    uint32_t inherited = conn_flags(l) & (CONN_LINGER_RESET | CONN_LINGER2_OFF);
+    conn_set_flags(c, CONN_INBOUND | inherited | (settings.log_inbound ? 0 : CONN_QUIET));
+    c->phase = CONN_CONNECTED;
+    c->connected_ns = clock_ns(CLOCK_MONOTONIC);
+    c->arm = (uint8_t)client_arm(client_mode(&settings));
+    if (!address || !length || !endpoint_from_sockaddr(&c->peer, address, *length))
+        conn_set_flags(c, CONN_PEER_ASK);
+    client_attach(fd, (enum arm)c->arm);
+    held_open(c);
+    conn_install(fd, c);
+}
+
+EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length) {
+    socklen_t room = address && length ? *length : 0;
+    int r = real_accept(fd, address, length);
+    if (r >= 0 && client_active()) {
+        int saved = errno;
+        accepted(fd, r, room >= sizeof(struct sockaddr_in) ? address : NULL, length && *length <= room ? length : NULL);
+        errno = saved;
+    }
+    return r;
+}
+
+EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
+    socklen_t room = address && length ? *length : 0;
+    int r = real_accept4(fd, address, length, flags);
+    if (r >= 0 && client_active()) {
+        int saved = errno;
+        accepted(fd, r, room >= sizeof(struct sockaddr_in) ? address : NULL, length && *length <= room ? length : NULL);
+        errno = saved;
+    }
+    return r;
+}
+
+EXPORT int listen(int fd, int backlog) {
+    struct conn *c;
+    int r = real_listen(fd, backlog);
+    if (r == 0 && client_active() && fd_look(fd, &c) == FD_TCP)
+        c->phase = CONN_LISTENING;
+    return r;
+}
+
+/* --- the client's own bind --- */
+
+/* A rule of this program wants bind(address, 0) to leave the port to connect, and may have it so. */
+static bool wants_late_port(const struct conn *c, enum rule_app_bound *app_bound) {
+    struct settings settings = {.app_bound = APP_BOUND_KEEP};
+    if (!state_settings(&client.state, client.program, &settings) || client_mode(&settings) != MODE_ENFORCE)
+        settings.app_bound = APP_BOUND_KEEP;
+    *app_bound = (enum rule_app_bound)settings.app_bound;
+    return *app_bound != APP_BOUND_KEEP && !(conn_flags(c) & (CONN_APP_NO_PORT | CONN_APP_PORT | CONN_APP_ADDRESS));
+}
+
+static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum outcome outcome) {
+    struct report report;
+    struct endpoint nowhere = {0};
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    struct settings settings = {.mode = MODE_OFF};
+    (void)state_settings(&client.state, NULL, &settings);
+    c->arm = (uint8_t)client_arm(client_mode(&settings));
+    client_attach(fd, (enum arm)c->arm);
+    report_begin(&report, c, &nowhere, now);
+    report.record.e.local = at->addr;
+    report.record.e.local_port = at->port;
+    state_count(&client.state, (enum arm)c->arm, outcome == OUTCOME_SURFACED ? COUNT_SURFACED : COUNT_RECOVERED);
+    report_exhausted(&report, c, CALL_BIND, outcome, explain_bind(at), 1);
+}
+
+static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const struct sockaddr *address, socklen_t length) {
+    enum rule_app_bound app_bound = APP_BOUND_KEEP;
+    int saved = errno;
+    prepare_undo(fd, c);
+    bool late = at->port == 0 && wants_late_port(c, &app_bound) && prepare_no_port(fd, c) == 0;
+    errno = saved;
+    int r = real_bind(fd, address, length);
+    saved = errno;
+    if (r == 0 && (late || (at->port == 0 && conn_flags(c) & CONN_APP_NO_PORT))) {
+        c->source = c->app = at->addr;
+        conn_set_flags(c, CONN_APP_ADDRESS);
+    } else if (r == 0) {
+        conn_set_flags(c, CONN_APP_PORT);
+    } else if (late && saved == EADDRNOTAVAIL && app_bound == APP_BOUND_OVERRIDE) {
+        /* The rule replaces the address at connect anyway: the client goes on, unbound, to a source of the pool. */
+        bind_failed(fd, c, at, OUTCOME_RECOVERED);
+        conn_set_flags(c, CONN_APP_ADDRESS);
+        r = 0;
+    } else {
+        prepare_undo(fd, c);
+        if (saved == EADDRNOTAVAIL)
+            bind_failed(fd, c, at, OUTCOME_SURFACED);
+    }
+    errno = saved;
+    return r;
+}
+
+EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length) {
+    struct endpoint at;
+    struct conn *c;
+    if (!client_active() || (unsigned long)address < 4096 || (unsigned long)address > ~0UL / 2 ||
+        length > sizeof(struct sockaddr_storage) || fd_look(fd, &c) != FD_TCP || c->phase != CONN_IDLE ||
+        !endpoint_from_sockaddr(&at, address, length))
+        return real_bind(fd, address, length);
+    return bind_tcp(fd, c, &at, address, length);
+}
+
+EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length) {
+    struct conn *c;
+    if (client_active() && fd_look(fd, &c) == FD_TCP && c->phase == CONN_IDLE && conn_flags(c) & CONN_APP_ADDRESS) {
+        int saved = errno;
+        prepare_settle_port(fd, c);
+        errno = saved;
+    }
+    return real_getsockname(fd, address, length);
+}
+
+/* --- options that matter at connect or close --- */
+
+static void set_or_clear(struct conn *c, bool on, uint32_t flag) {
+    if (on)
+        conn_set_flags(c, flag);
+    else
+        conn_clear_flags(c, flag);
+}
+
+static void note_option(struct conn *c, int level, int option, const void *value, socklen_t length) {
+    int number = 0;
+    struct linger linger;
+    /* The kernel has accepted it, so it could be read; a one-byte value is allowed for IP options. */
+    if (length >= sizeof number)
+        memcpy(&number, value, sizeof number);
+    else if (length >= 1)
+        number = *(const unsigned char *)value;
+    if (level == SOL_SOCKET && option == SO_LINGER && length >= sizeof linger) {
+        memcpy(&linger, value, sizeof linger);
+        set_or_clear(c, linger.l_onoff && linger.l_linger == 0, CONN_LINGER_RESET);
+    } else if (level == IPPROTO_TCP && option == TCP_LINGER2) {
+        set_or_clear(c, number < 0, CONN_LINGER2_OFF);
+    } else if (level == IPPROTO_TCP && option == TCP_ULP) {
+        conn_set_flags(c, CONN_ULP);
+    } else if (level == IPPROTO_TCP && option == TCP_FASTOPEN_CONNECT) {
+        set_or_clear(c, number != 0, CONN_FASTOPEN);
+    } else if (level == IPPROTO_IP && option == IP_BIND_ADDRESS_NO_PORT) {
+        set_or_clear(c, number != 0, CONN_APP_NO_PORT);
+        conn_clear_flags(c, CONN_OUR_NO_PORT);
+    } else if (level == IPPROTO_IP && option == IP_LOCAL_PORT_RANGE) {
+        set_or_clear(c, number != 0, CONN_APP_RANGE);
+        conn_clear_flags(c, CONN_OUR_RANGE);
+    } else if ((level == IPPROTO_IP && option == IP_FREEBIND) || (level == IPPROTO_IPV6 && option == IPV6_FREEBIND)) {
+        set_or_clear(c, number != 0, CONN_APP_FREEBIND);
+    } else if (level == IPPROTO_IPV6 && option == IPV6_V6ONLY) {
+        conn_clear_flags(c, CONN_APP_V6ONLY | CONN_APP_V6DUAL);
+        conn_set_flags(c, number ? CONN_APP_V6ONLY : CONN_APP_V6DUAL);
+    }
+}
+
+EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t length) {
+    struct conn *c;
+    int r = real_setsockopt(fd, level, option, value, length);
+    if (r == 0 && value && client_active() && fd_look(fd, &c) == FD_TCP)
+        note_option(c, level, option, value, length);
+    return r;
+}

@@ -1,0 +1,195 @@
+#include "state/pair.h"
+
+#include <string.h>
+
+enum { PROBES = 16, PERIODS = 16, PERIOD_BITS = 12, COUNT_BITS = 20 };
+#define SECOND 1000000000u
+#define PERIOD_NS ((uint64_t)4 * SECOND)
+#define IDLE_NS ((uint64_t)120 * SECOND) /* after which an entry may go to another pair */
+#define MS 1000000u
+
+static uint64_t mix(uint64_t h, uint64_t v) {
+    h = (h ^ v) * 0xff51afd7ed558ccdu;
+    return h ^ (h >> 32);
+}
+
+static uint64_t mix_addr(uint64_t h, const struct addr *a) {
+    uint64_t word[2];
+    memcpy(word, a->b, sizeof word);
+    return mix(mix(h, word[0]), word[1]);
+}
+
+uint64_t pair_key(uint64_t netns, const struct addr *source, const struct endpoint *destination) {
+    uint64_t h = mix_addr(mix(0x9e3779b97f4a7c15u, netns), source);
+    if (destination)
+        h = mix(mix_addr(h, &destination->addr), (uint64_t)destination->port + 1);
+    h = mix(h, h >> 29);
+    return h ? h : 1;
+}
+
+static uint64_t load(const uint64_t *word) {
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static void store(uint64_t *word, uint64_t v) {
+    __atomic_store_n(word, v, __ATOMIC_RELAXED);
+}
+
+/* Nobody has used it for a while and nothing it counts is still there. */
+static bool idle(const struct pair *p, uint64_t now) {
+    uint64_t used = load(&p->last_used);
+    /* A time too far ahead was never written by us, or before the last boot. */
+    bool unused = used < now ? now - used > IDLE_NS : used - now > IDLE_NS;
+    return unused && __atomic_load_n(&p->open, __ATOMIC_RELAXED) <= 0;
+}
+
+static void reset(struct pair *p) {
+    store(&p->hold_until, 0);
+    store(&p->probe_next, 0);
+    store(&p->aside_until, 0);
+    __atomic_store_n(&p->open, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->hold_count, 0, __ATOMIC_RELAXED);
+    for (int i = 0; i < PERIODS; i++)
+        __atomic_store_n(&p->time_wait[i], 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->range_hint, 0, __ATOMIC_RELAXED);
+    store(&p->budget_spent, 0);
+}
+
+struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_t now) {
+    struct pair *spare = NULL;
+    uint64_t spare_key = 0;
+    for (unsigned i = 0; i < PROBES; i++) {
+        struct pair *p = &s->pair[(key + i) % PAIRS];
+        uint64_t k = load(&p->key);
+        if (k == key) {
+            if (create)
+                store(&p->last_used, now);
+            return p;
+        }
+        if (!spare && (k == 0 || idle(p, now))) {
+            spare = p;
+            spare_key = k;
+        }
+        if (k == 0)
+            break; /* keys are replaced, never freed: behind a free entry there is nothing */
+    }
+    if (!create)
+        return NULL;
+    if (!spare) {
+        state_count(s, ARM_ENFORCE, COUNT_PAIRS_FULL);
+        return NULL;
+    }
+    /* last_used first, so that nobody else takes the entry for idle once it has our key. */
+    store(&spare->last_used, now);
+    if (__atomic_compare_exchange_n(&spare->key, &spare_key, key, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        if (spare_key != 0)
+            reset(spare);
+        return spare;
+    }
+    return spare_key == key ? spare : NULL; /* another process was faster; next time, then */
+}
+
+bool pair_held_down(const struct pair *p, uint64_t now) {
+    uint64_t hold = p ? load(&p->hold_until) : 0;
+    /* A time too far ahead was never written by us: a scribble must not take a source out for ever. */
+    return hold > now && hold - now <= (uint64_t)HOLD_DOWN_MS * MS;
+}
+
+bool pair_may_try(struct pair *p, uint64_t now) {
+    if (!p)
+        return true;
+    uint64_t aside = load(&p->aside_until);
+    if (aside > now && aside - now <= (uint64_t)QUARANTINE_MS * MS)
+        return false;
+    if (!pair_held_down(p, now))
+        return true;
+    uint64_t probe = load(&p->probe_next);
+    return probe <= now && __atomic_compare_exchange_n(&p->probe_next, &probe, now + (uint64_t)PROBE_MS * MS, false,
+                                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+bool pair_full(struct pair *p, uint64_t now) {
+    if (!p)
+        return true;
+    uint64_t before = __atomic_exchange_n(&p->hold_until, now + (uint64_t)HOLD_DOWN_MS * MS, __ATOMIC_RELAXED);
+    store(&p->probe_next, now + (uint64_t)PROBE_MS * MS);
+    __atomic_fetch_add(&p->hold_count, 1, __ATOMIC_RELAXED);
+    return before <= now || before - now > (uint64_t)HOLD_DOWN_MS * MS;
+}
+
+bool pair_set_aside(struct pair *p, uint64_t now, unsigned ms) {
+    if (!p)
+        return true;
+    return __atomic_exchange_n(&p->aside_until, now + (uint64_t)ms * MS, __ATOMIC_RELAXED) == 0;
+}
+
+bool pair_worked(struct pair *p, uint64_t now) {
+    if (!p)
+        return false;
+    /* Whoever got through a hold-down has shown that there is room again. */
+    if (load(&p->hold_until) > now)
+        store(&p->hold_until, 0);
+    if (load(&p->aside_until) == 0)
+        return false;
+    return __atomic_exchange_n(&p->aside_until, 0, __ATOMIC_RELAXED) != 0;
+}
+
+bool pair_within_budget(struct pair *p, uint64_t now, unsigned per_second, uint32_t *repeats) {
+    *repeats = 0;
+    if (!p)
+        return true;
+    uint64_t second = now / SECOND, window = load(&p->probe_next);
+    if (window != second && __atomic_compare_exchange_n(&p->probe_next, &window, second, false, __ATOMIC_RELAXED,
+                                                        __ATOMIC_RELAXED))
+        __atomic_store_n(&p->hold_count, 0, __ATOMIC_RELAXED);
+    if (__atomic_fetch_add(&p->hold_count, 1, __ATOMIC_RELAXED) < per_second) {
+        *repeats = (uint32_t)__atomic_exchange_n(&p->budget_spent, 0, __ATOMIC_RELAXED);
+        return true;
+    }
+    __atomic_fetch_add(&p->budget_spent, 1, __ATOMIC_RELAXED);
+    return false;
+}
+
+void pair_opened(struct pair *p, uint64_t now) {
+    if (!p)
+        return;
+    __atomic_fetch_add(&p->open, 1, __ATOMIC_RELAXED);
+    store(&p->last_used, now);
+}
+
+static uint32_t period_tag(uint64_t now) {
+    return (uint32_t)(now / PERIOD_NS) & ((1u << PERIOD_BITS) - 1);
+}
+
+void pair_closed(struct pair *p, bool time_wait, uint64_t now) {
+    if (!p)
+        return;
+    __atomic_fetch_sub(&p->open, 1, __ATOMIC_RELAXED);
+    store(&p->hold_until, 0);
+    store(&p->last_used, now); /* the TIME-WAIT is still to come: not idle for as long */
+    if (!time_wait)
+        return;
+    uint32_t tag = period_tag(now), *bucket = &p->time_wait[tag % PERIODS];
+    uint32_t old = __atomic_load_n(bucket, __ATOMIC_RELAXED), fresh;
+    for (int tries = 0; tries < 16; tries++) { /* lock-free and bounded: a lost count is a lost hint */
+        fresh = old >> COUNT_BITS == tag ? old + 1 : (tag << COUNT_BITS | 1);
+        if (__atomic_compare_exchange_n(bucket, &old, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return;
+    }
+}
+
+uint32_t pair_open(const struct pair *p) {
+    int32_t n = p ? __atomic_load_n(&p->open, __ATOMIC_RELAXED) : 0;
+    return n > 0 ? (uint32_t)n : 0;
+}
+
+uint32_t pair_time_waits(const struct pair *p, uint64_t now) {
+    uint32_t sum = 0, tag = period_tag(now);
+    for (unsigned i = 0; p && i < PERIODS; i++) {
+        uint32_t bucket = __atomic_load_n(&p->time_wait[i], __ATOMIC_RELAXED);
+        uint32_t age = (tag - (bucket >> COUNT_BITS)) & ((1u << PERIOD_BITS) - 1);
+        if (age < PERIODS)
+            sum += bucket & ((1u << COUNT_BITS) - 1);
+    }
+    return sum;
+}

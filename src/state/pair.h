@@ -1,0 +1,49 @@
+/* pair.h - what all processes of an instance know of one (network namespace, source, destination).
+ *
+ * A hash table in the state file. Entries are claimed by compare-and-swap on their key and updated with relaxed atomics:
+ * every field is a hint that may be wrong for a moment (or scribbled over) without harm to a connection; the worst is a
+ * source tried too often or left out for 100 ms. Nothing here blocks. All functions are async-signal-safe and take a
+ * NULL pair as "nothing known, nothing to remember". Times: CLOCK_MONOTONIC, ns. */
+#ifndef CONNSPREAD_STATE_PAIR_H
+#define CONNSPREAD_STATE_PAIR_H
+
+#include "state/state.h"
+
+enum { HOLD_DOWN_MS = 100, PROBE_MS = 10, QUARANTINE_MS = 10000, ASIDE_MS = 10000 };
+
+/* destination NULL: the source alone (is it on this host at all?). */
+uint64_t pair_key(uint64_t netns, const struct addr *source, const struct endpoint *destination);
+
+/* The entry with this key; when there is none and create is set, a new one. NULL: none, or no room (counted). */
+struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_t now);
+
+/* May a connect try this pair now? False while it is put aside or held down, except for one caller per 10 ms who probes through
+ * a hold-down. */
+bool pair_may_try(struct pair *p, uint64_t now);
+
+/* Is it held down (rather than put aside)? */
+bool pair_held_down(const struct pair *p, uint64_t now);
+
+/* connect said EADDRNOTAVAIL: hold down for 100 ms. True when the pair was not held down before. */
+bool pair_full(struct pair *p, uint64_t now);
+
+/* Not usable for ms milliseconds. True when it was usable before. */
+bool pair_set_aside(struct pair *p, uint64_t now, unsigned ms);
+
+/* It worked. True when the pair had been put aside before (the source is back). */
+bool pair_worked(struct pair *p, uint64_t now);
+
+/* May one more of something happen this second? Counts those turned away; *repeats gets their number, and is reset,
+ * with the next that may. For entries that are used for nothing else. */
+bool pair_within_budget(struct pair *p, uint64_t now, unsigned per_second, uint32_t *repeats);
+
+void pair_opened(struct pair *p, uint64_t now);
+
+/* A connection of this pair was closed; ends a hold-down. time_wait: its quadruplet stays taken for 60 s. */
+void pair_closed(struct pair *p, bool time_wait, uint64_t now);
+
+uint32_t pair_open(const struct pair *p);
+/* TIME-WAITs left in the last 60 to 64 s. */
+uint32_t pair_time_waits(const struct pair *p, uint64_t now);
+
+#endif

@@ -1,0 +1,102 @@
+#include "state/ring.h"
+
+#include <string.h>
+
+#include "state/cell.h"
+
+#ifndef RING_STORE
+/* Between any two stores of a writer; a test stops it here. */
+#define RING_STORE() ((void)0)
+#endif
+
+enum ring_id ring_of(enum event_kind kind) {
+    return kind == EVENT_TIME_WAIT || kind == EVENT_CLOSE ? RING_CLOSES : RING_INCIDENTS;
+}
+
+unsigned record_cells(const struct event_record *r) {
+    size_t bytes = 0;
+    switch (r->e.kind) {
+    case EVENT_EXHAUSTED:
+    case EVENT_SOURCE_DOWN: {
+        unsigned n = r->u.exhausted.n_sources;
+        n = n > EXHAUSTED_SOURCES ? EXHAUSTED_SOURCES : n;
+        bytes = offsetof(struct event_exhausted, source) + n * sizeof(struct exhausted_source);
+        break;
+    }
+    case EVENT_ATTACH:
+    case EVENT_DETACH:
+    case EVENT_RELOAD:
+    case EVENT_CONTROL:
+        bytes = strnlen(r->u.text, EVENT_TEXT - 1) + 1;
+        break;
+    default:
+        break;
+    }
+    return 1 + (unsigned)((bytes + CELL_PAYLOAD - 1) / CELL_PAYLOAD);
+}
+
+/* A mixing function in the manner of multiply-xorshift: fast, every input bit reaches the result. Guards against torn
+ * writes and scribbles, not against forgery: whoever can write the file can also compute it. */
+uint32_t cell_check(uint64_t number, unsigned part, unsigned parts, const uint64_t payload[CELL_PAYLOAD / 8]) {
+    uint64_t h = number * 0x9e3779b97f4a7c15u ^ ((uint64_t)part << 8 | parts);
+    for (unsigned i = 0; i < CELL_PAYLOAD / 8; i++) {
+        h = (h ^ payload[i]) * 0xff51afd7ed558ccdu;
+        h ^= h >> 32;
+    }
+    return (uint32_t)(h ^ (h >> 29));
+}
+
+/* Async-signal-safe and lock-free: no store before the compare-and-swap makes the cell valid, and the compare-and-swap
+ * can only succeed while the cell is older than ours. A writer that sleeps in between and wakes a lap later spoils
+ * the payload of the newer record in this one cell, whose check then fails; it never makes its own record appear. */
+static bool cell_write(const struct state *s, enum ring_id ring, uint64_t n, unsigned part, unsigned parts,
+                       const uint64_t payload[CELL_PAYLOAD / 8]) {
+    struct cell *cell = &s->ring[ring][n % s->cells[ring]];
+    uint64_t number = n + 1;
+    /* Acquire: whoever wrote this number had moved the head before, so the head read below is no older than that. */
+    uint64_t old = __atomic_load_n(&cell->number, __ATOMIC_ACQUIRE);
+    /* A number beyond the ring's head was never handed out: garbage, ours to replace. */
+    if (old > number && old <= __atomic_load_n(&s->header->ring[ring].head, __ATOMIC_RELAXED))
+        return false;
+    RING_STORE();
+    for (unsigned i = 0; i < CELL_PAYLOAD / 8; i++) {
+        __atomic_store_n(&cell->payload[i], payload[i], __ATOMIC_RELAXED);
+        RING_STORE();
+    }
+    __atomic_store_n(&cell->check, cell_check(number, part, parts, payload), __ATOMIC_RELAXED);
+    RING_STORE();
+    __atomic_store_n(&cell->part, (uint8_t)part, __ATOMIC_RELAXED);
+    RING_STORE();
+    __atomic_store_n(&cell->parts, (uint8_t)parts, __ATOMIC_RELAXED);
+    RING_STORE();
+    /* One retry for a still older writer that came in between. */
+    for (int tries = 0; tries < 2; tries++) {
+        if (__atomic_compare_exchange_n(&cell->number, &old, number, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return true;
+        if (old > number)
+            return false;
+    }
+    return false;
+}
+
+bool ring_write(const struct state *s, struct event_record *r) {
+    enum ring_id ring = ring_of(r->e.kind);
+    unsigned parts = record_cells(r);
+    uint64_t payload[CELL_PAYLOAD / 8];
+    bool ok = true;
+    /* Cells first: a writer killed between the two leaves cells that a reader misses, not a number that nobody does. */
+    uint64_t first = __atomic_fetch_add(&s->header->ring[ring].head, parts, __ATOMIC_RELAXED);
+    RING_STORE();
+    r->e.seq = __atomic_fetch_add(&s->header->next_seq, 1, __ATOMIC_RELAXED);
+    RING_STORE();
+    for (unsigned part = 0; part < parts; part++) {
+        size_t from = (size_t)part * CELL_PAYLOAD;
+        size_t bytes = sizeof *r - from < CELL_PAYLOAD ? sizeof *r - from : CELL_PAYLOAD;
+        memset(payload, 0, sizeof payload);
+        memcpy(payload, (const char *)r + from, bytes);
+        ok &= cell_write(s, ring, first + part, part, parts, payload);
+    }
+    if (!ok)
+        state_count(s, r->e.arm < ARMS ? (enum arm)r->e.arm : ARM_ENFORCE, COUNT_EVENTS_DROPPED);
+    return ok;
+}

@@ -1,0 +1,185 @@
+/* Mapping a state file and not believing a word of it. */
+#include "state/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "state/sections.h"
+#include "state/sys.h"
+#include "state/text.h"
+
+static const uint64_t fixed_size[SECTIONS] = {
+    [SECTION_POLICY] = 2 * sizeof(struct policy),
+    [SECTION_NAMES] = (uint64_t)NAMES * POLICY_TITLE,
+    [SECTION_COUNTERS] = (uint64_t)ARMS * COUNTERS * sizeof(uint64_t),
+    [SECTION_ROTORS] = (uint64_t)POLICY_POOLS * SCOPE_COUNT * sizeof(uint32_t),
+    [SECTION_PAIRS] = PAIRS * sizeof(struct pair),
+    [SECTION_HELD] = sizeof(struct held_table),
+};
+
+void sections_plan(struct state_header *header, uint64_t log_size) {
+    if (log_size < LOG_SIZE_MIN)
+        log_size = LOG_SIZE_MIN;
+    if (log_size > LOG_SIZE_MAX)
+        log_size = LOG_SIZE_MAX;
+    uint64_t offset = 4096;
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        uint64_t size = fixed_size[i];
+        if (i == SECTION_INCIDENTS)
+            size = log_size / 8;
+        else if (i == SECTION_CLOSES)
+            size = log_size - log_size / 8;
+        size = size / CELL_BYTES * CELL_BYTES + (size % CELL_BYTES ? CELL_BYTES : 0);
+        header->section[i].offset = offset;
+        header->section[i].size = size;
+        offset += (size + 4095) / 4096 * 4096;
+    }
+    header->size = offset;
+}
+
+void header_fill(struct state_header *header, const char *instance, uint64_t log_size) {
+    struct new_utsname {
+        char field[6][65]; /* the kernel's: sysname, nodename, ... (uname(2)) */
+    } uts = {0};
+    memcpy(header->magic, STATE_MAGIC, sizeof header->magic);
+    header->layout = STATE_LAYOUT;
+    header->uid = sys_geteuid();
+    header->created_ns = clock_ns(CLOCK_REALTIME);
+    if (sys_call3(SYS_getrandom, &header->epoch, sizeof header->epoch, 0) != sizeof header->epoch)
+        header->epoch = header->created_ns ^ ((uint64_t)sys_call0(SYS_getpid) << 40);
+    for (size_t i = 0; i + 1 < sizeof header->instance && instance[i]; i++)
+        header->instance[i] = instance[i];
+    if (sys_call1(SYS_uname, &uts) == 0)
+        memcpy(header->host, uts.field[1], sizeof header->host - 1);
+    sections_plan(header, log_size);
+}
+
+bool sections_bind(struct state *out, void *mapping, size_t size) {
+    unsigned char *base = mapping;
+    struct state_header *header = mapping;
+    uint64_t offset[SECTIONS], length[SECTIONS];
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        offset[i] = __atomic_load_n(&header->section[i].offset, __ATOMIC_RELAXED);
+        length[i] = __atomic_load_n(&header->section[i].size, __ATOMIC_RELAXED);
+        bool ring = i == SECTION_INCIDENTS || i == SECTION_CLOSES;
+        if (offset[i] % 64 != 0 || offset[i] < sizeof *header || offset[i] > size || length[i] > size - offset[i])
+            return false;
+        if (ring ? length[i] < 16 * CELL_BYTES || length[i] % CELL_BYTES != 0 : length[i] < fixed_size[i])
+            return false;
+    }
+    *out = (struct state){
+        .header = header,
+        .policy = (void *)(base + offset[SECTION_POLICY]),
+        .name = (void *)(base + offset[SECTION_NAMES]),
+        .counter = (void *)(base + offset[SECTION_COUNTERS]),
+        .rotor = (void *)(base + offset[SECTION_ROTORS]),
+        .pair = (void *)(base + offset[SECTION_PAIRS]),
+        .held = (void *)(base + offset[SECTION_HELD]),
+        .ring = {[RING_INCIDENTS] = (void *)(base + offset[SECTION_INCIDENTS]),
+                 [RING_CLOSES] = (void *)(base + offset[SECTION_CLOSES])},
+        .cells = {[RING_INCIDENTS] = length[SECTION_INCIDENTS] / CELL_BYTES,
+                  [RING_CLOSES] = length[SECTION_CLOSES] / CELL_BYTES},
+        .epoch = header->epoch,
+        .size = size,
+    };
+    return true;
+}
+
+bool state_path(char out[STATE_PATH], const char *dir, const char *runtime_dir, const char *instance) {
+    uint32_t uid = sys_geteuid();
+    size_t at = 0;
+    if (!instance[0] || instance[0] == '.')
+        return false;
+    for (const char *p = instance; *p; p++)
+        if (*p == '/' || p - instance + 1 >= STATE_INSTANCE)
+            return false;
+    if (dir && dir[0]) {
+        text_add(out, STATE_PATH, &at, dir);
+    } else if (uid == 0) {
+        text_add(out, STATE_PATH, &at, "/run/connspread");
+    } else if (runtime_dir && runtime_dir[0] == '/') {
+        text_add(out, STATE_PATH, &at, runtime_dir);
+        text_add(out, STATE_PATH, &at, "/connspread");
+    } else {
+        text_add(out, STATE_PATH, &at, "/dev/shm/connspread-");
+        text_add_number(out, STATE_PATH, &at, uid);
+    }
+    text_add(out, STATE_PATH, &at, "/");
+    text_add(out, STATE_PATH, &at, instance);
+    text_add(out, STATE_PATH, &at, ".state");
+    return at < STATE_PATH;
+}
+
+static enum state_error check_file(int fd, bool any_owner, uint64_t *size) {
+    sys_stat st;
+    if (sys_fstat(fd, &st) != 0)
+        return STATE_IO;
+    if (!S_ISREG(st.st_mode))
+        return STATE_NOT_A_STATE;
+    if (!any_owner && st.st_uid != sys_geteuid() && st.st_uid != 0)
+        return STATE_NOT_OURS;
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return STATE_NOT_OURS;
+    *size = (uint64_t)st.st_size;
+    if (*size < sizeof(struct state_header) || *size > 2 * LOG_SIZE_MAX)
+        return STATE_NOT_A_STATE;
+    return STATE_OK;
+}
+
+static enum state_error check_header(const struct state_header *header, uint64_t size) {
+    if (memcmp(header->magic, STATE_MAGIC, sizeof header->magic) != 0)
+        return STATE_NOT_A_STATE;
+    if (header->layout != STATE_LAYOUT)
+        return STATE_OTHER_LAYOUT;
+    return header->size <= size ? STATE_OK : STATE_NOT_A_STATE;
+}
+
+enum state_error state_map(struct state *out, const char *path, bool writable, bool as_root_read_any, int *error) {
+    uint64_t size = 0;
+    int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    int fd = (int)sys_call4(SYS_openat, AT_FDCWD, path, flags, 0);
+    *error = fd < 0 ? -fd : 0;
+    if (fd < 0)
+        return fd == -ENOENT || fd == -ENOTDIR ? STATE_ABSENT : STATE_IO;
+    enum state_error result = check_file(fd, as_root_read_any && sys_geteuid() == 0, &size);
+    void *mapping = NULL;
+    if (result == STATE_OK) {
+        mapping = sys_mmap((size_t)size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd);
+        if (!mapping) {
+            *error = ENOMEM;
+            result = STATE_IO;
+        }
+    }
+    (void)sys_call1(SYS_close, fd);
+    if (result == STATE_OK)
+        result = check_header(mapping, size);
+    if (result == STATE_OK && !sections_bind(out, mapping, (size_t)size))
+        result = STATE_NOT_A_STATE;
+    if (result == STATE_OK)
+        out->writable = writable;
+    else if (mapping)
+        (void)sys_call2(SYS_munmap, mapping, size);
+    return result;
+}
+
+void state_unmap(struct state *s) {
+    if (s->header)
+        (void)sys_call2(SYS_munmap, s->header, s->size);
+    *s = (struct state){0};
+}
+
+bool state_private(struct state *out, const char *instance) {
+    struct state_header plan = {0};
+    sections_plan(&plan, LOG_SIZE_PRIVATE);
+    size_t size = (size_t)plan.size;
+    /* Shared so that children of fork go on counting in the same place as with a file. */
+    void *mapping = sys_mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+    if (!mapping)
+        return false;
+    header_fill(mapping, instance, LOG_SIZE_PRIVATE);
+    if (!sections_bind(out, mapping, size))
+        return false;
+    out->private_memory = out->writable = true;
+    return true;
+}

@@ -1,0 +1,48 @@
+/* Any bytes as the policy in the state file, and as a glob: what comes out of it keeps the promises of policy.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/policy.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(const struct policy *p, const struct endpoint *destination, const char *program) {
+    static struct plan plan;
+    uint64_t total = 0;
+    policy_match(p, destination, program, &plan);
+    if (plan.n_sources > POOL_SOURCES || plan.n_ports > POOL_PORTS || plan.attempts > RULE_ATTEMPTS_MAX)
+        abort();
+    for (unsigned i = 0; i < plan.n_sources; i++)
+        total += plan.source[i].count;
+    if (total != plan.total)
+        abort();
+    plan_source(&plan, plan.total);
+    plan_source(&plan, plan.total / 2);
+    policy_app_bound(p, program);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct policy *p = malloc(sizeof *p);
+    struct endpoint destination = {.port = 80};
+    char program[32] = "";
+    size_t head = size < 32 ? size : 32;
+    if (!p)
+        return 0;
+    policy_default(p);
+    /* The first bytes are the destination and the program, the rest lies over the policy, again and again. */
+    if (head > 0) {
+        memcpy(&destination.addr, data, head < 16 ? head : 16);
+        if (head > 16)
+            memcpy(program, data + 16, head - 16);
+        program[sizeof program - 1] = '\0';
+    }
+    if (size > head)
+        for (size_t at = 0; at < sizeof *p; at += size - head)
+            memcpy((char *)p + at, data + head, sizeof *p - at < size - head ? sizeof *p - at : size - head);
+    check(p, &destination, program);
+    destination.addr = addr_from_v4(0x0a000001);
+    check(p, &destination, program);
+    policy_glob(program, program + strlen(program) / 2);
+    free(p);
+    return 0;
+}

@@ -1,0 +1,403 @@
+/* What `connspread log` prints is a contract with programs (design.md, Events): keys, order, spelling, and that no byte
+ * in a state file can break a line. */
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "cli/event_format.h"
+#include "cli/event_names.h"
+#include "cli/jsonl.h"
+#include "net/parse.h"
+#include "suite.h"
+
+static const struct event_context context = {
+    .epoch = 0x0123456789abcdef, .host = "web1", .instance = "redis", .rule = "redis", .pool = "lo"};
+
+static struct event_record close_event(void) {
+    struct event_record r = {0};
+    r.e = (struct event){
+        .time_us = 1795231679123456, /* 2026-11-21T03:27:59.123456Z */
+        .seq = 42,
+        .netns = 1,
+        .age_us = 12345,
+        .local = addr_from_v4(0x0a00000b),
+        .peer = addr_from_v4(0x0a020001),
+        .pid = 123,
+        .tid = 124,
+        .program = "curl",
+        .local_port = 40000,
+        .peer_port = 6379,
+        .kind = EVENT_TIME_WAIT,
+        .phase = PHASE_ESTABLISHED,
+    };
+    return r;
+}
+
+static struct event_record exhausted_event(unsigned sources) {
+    struct event_record r = close_event();
+    r.e.kind = EVENT_EXHAUSTED;
+    r.e.phase = PHASE_UNKNOWN;
+    r.e.local = (struct addr){0};
+    r.e.local_port = 0;
+    r.u.exhausted = (struct event_exhausted){
+        .elapsed_us = 1500, .attempts = 3, .cause = CAUSE_RANGE_FULL, .outcome = OUTCOME_SURFACED};
+    r.u.exhausted.n_sources = (uint16_t)sources;
+    for (unsigned i = 0; i < sources && i < EXHAUSTED_SOURCES; i++)
+        r.u.exhausted.source[i] = (struct exhausted_source){.address = addr_from_v4(0x0a00000b + i),
+                                                            .ports = {32768, 60999},
+                                                            .open = i,
+                                                            .time_wait = 28000,
+                                                            .cause = CAUSE_RANGE_FULL};
+    return r;
+}
+
+#define HEAD(event)                                                                                                    \
+    "{\"time\":\"2026-11-21T03:27:59.123456Z\",\"epoch\":\"0123456789abcdef\",\"seq\":42,\"event\":\"" event           \
+    "\",\"host\":\"web1\",\"netns\":1,\"instance\":\"redis\",\"arm\":\"enforce\",\"pid\":123,\"tid\":124,"             \
+    "\"program\":\"curl\""
+#define CONNECTION(local, port)                                                                                        \
+    ",\"direction\":\"outbound\",\"local_address\":\"" local "\",\"local_port\":" port                                 \
+    ",\"peer_address\":\"10.2.0.1\",\"peer_port\":6379,\"rule\":\"redis\",\"pool\":\"lo\",\"age_us\":12345"
+
+static void expect_json(const struct event_record *r, const char *expected) {
+    char out[EVENT_LINE_MAX];
+    int n = event_json(r, &context, out, sizeof out);
+    ck_assert_str_eq(out, expected);
+    ck_assert_int_eq(n, (int)strlen(expected));
+}
+
+static void expect_text(const struct event_record *r, const char *expected) {
+    char out[EVENT_LINE_MAX];
+    ck_assert_int_gt(event_text(r, &context, out, sizeof out), 0);
+    ck_assert_str_eq(out, expected);
+}
+
+START_TEST(a_time_wait_has_the_contracts_keys_in_order) {
+    struct event_record r = close_event();
+    expect_json(
+        &r,
+        HEAD("time-wait") CONNECTION(
+            "10.0.0.11",
+            "40000") ",\"via\":\"close\",\"state\":\"established\","
+                     "\"fate\":\"time-wait\",\"decided_by\":\"close\",\"decided_at\":\"2026-11-21T03:27:59.123456Z\","
+                     "\"verified\":null}");
+}
+END_TEST
+
+START_TEST(a_close_decided_by_shutdown_says_when) {
+    struct event_record r = close_event();
+    r.e.kind = EVENT_CLOSE;
+    r.e.fate = FATE_PASSIVE;
+    r.e.phase = PHASE_CLOSED;
+    r.e.via = VIA__EXIT;
+    r.e.decided_by = DECIDED_BY_SHUTDOWN;
+    r.e.decided_before_ms = 2123;
+    r.e.verified = VERIFIED_FALSE;
+    expect_json(
+        &r,
+        HEAD("close") CONNECTION(
+            "10.0.0.11",
+            "40000") ",\"via\":\"_exit\",\"state\":\"closed\","
+                     "\"fate\":\"passive\",\"decided_by\":\"shutdown\",\"decided_at\":\"2026-11-21T03:27:57.000456Z\","
+                     "\"verified\":false}");
+}
+END_TEST
+
+START_TEST(an_exhausted_event_lists_what_was_tried) {
+    struct event_record r = exhausted_event(1);
+    expect_json(
+        &r,
+        HEAD("exhausted") CONNECTION(
+            "::",
+            "0") ",\"call\":\"connect\",\"cause\":\"range-full\","
+                 "\"outcome\":\"surfaced\",\"attempts\":3,\"elapsed_us\":1500,\"sources\":[{\"address\":\"10.0.0.11\","
+                 "\"ports\":\"32768-60999\",\"cause\":\"range-full\",\"open\":0,\"time_wait\":28000}]}");
+}
+END_TEST
+
+START_TEST(repeats_and_omitted_sources_appear_only_when_there_are_any) {
+    struct event_record r = exhausted_event(0);
+    r.u.exhausted.repeats = 7;
+    r.u.exhausted.omitted = 2;
+    expect_json(
+        &r, HEAD("exhausted") CONNECTION(
+                "::", "0") ",\"call\":\"connect\",\"cause\":\"range-full\","
+                           "\"outcome\":\"surfaced\",\"attempts\":3,\"elapsed_us\":1500,\"repeats\":7,\"sources\":[],"
+                           "\"sources_omitted\":2}");
+}
+END_TEST
+
+START_TEST(a_source_tried_with_the_whole_range_says_so) {
+    struct event_record r = exhausted_event(1);
+    char out[EVENT_LINE_MAX];
+    r.u.exhausted.source[0].ports = (struct port_range){0, 0};
+    ck_assert_int_gt(event_json(&r, &context, out, sizeof out), 0);
+    ck_assert_ptr_nonnull(strstr(out, "\"ports\":\"ephemeral\""));
+}
+END_TEST
+
+START_TEST(a_source_that_is_down_names_its_error) {
+    struct event_record r = close_event();
+    r.e.kind = EVENT_SOURCE_DOWN;
+    r.u.exhausted.cause = CAUSE_UNREACHABLE;
+    r.u.exhausted.error = ENETUNREACH;
+    expect_json(&r, HEAD("source-down") CONNECTION("10.0.0.11", "40000") ",\"cause\":\"unreachable\","
+                                                                         "\"error\":\"ENETUNREACH\"}");
+    r.u.exhausted.error = 9999;
+    expect_json(&r, HEAD("source-down") CONNECTION("10.0.0.11", "40000") ",\"cause\":\"unreachable\","
+                                                                         "\"error\":\"9999\"}");
+}
+END_TEST
+
+START_TEST(a_control_event_carries_its_text) {
+    struct event_record r = close_event();
+    r.e.kind = EVENT_CONTROL;
+    strcpy(r.u.text, "mode=\"off\"");
+    expect_json(&r, HEAD("control") ",\"text\":\"mode=\\\"off\\\"\"}");
+}
+END_TEST
+
+START_TEST(v4_mapped_addresses_are_written_as_ipv4_and_others_as_ipv6) {
+    struct event_record r = close_event();
+    char out[EVENT_LINE_MAX];
+    r.e.local = (struct addr){{0xfd, [15] = 1}};
+    ck_assert_int_gt(event_json(&r, &context, out, sizeof out), 0);
+    ck_assert_ptr_nonnull(
+        strstr(out, "\"local_address\":\"fd00::1\",\"local_port\":40000,\"peer_address\":\"10.2.0.1\""));
+}
+END_TEST
+
+/* Any byte may stand in a program's name, and 20 bytes need no NUL. */
+START_TEST(every_program_name_gives_valid_json) {
+    static const char nasty[][EVENT_PROGRAM + 1] = {"a\"b\\c\n\x01\x1f\x7f",        "\xff\xfe\x80\xc0\xaf",
+                                                    "\xed\xa0\x80\xf4\x90\x80\x80", "caf\xc3\xa9 \xe2\x82\xac",
+                                                    "12345678901234567890",         "1234567890123456789\xc3"};
+    struct event_record r = close_event();
+    char out[EVENT_LINE_MAX];
+    for (size_t i = 0; i < sizeof nasty / sizeof nasty[0]; i++) {
+        memcpy(r.e.program, nasty[i], EVENT_PROGRAM);
+        int n = event_json(&r, &context, out, sizeof out);
+        json_t *object = n > 0 ? json_loadb(out, (size_t)n, 0, NULL) : NULL;
+        ck_assert_msg(json_is_object(object), "%s", out);
+        ck_assert_ptr_null(strchr(out, '\n'));
+        json_decref(object);
+    }
+}
+END_TEST
+
+START_TEST(invalid_utf8_becomes_the_replacement_character) {
+    struct event_record r = close_event();
+    char out[EVENT_LINE_MAX];
+    memcpy(r.e.program, "a\xff\xe2\x82z", 6);
+    ck_assert_int_gt(event_json(&r, &context, out, sizeof out), 0);
+    ck_assert_ptr_nonnull(strstr(out, "\"program\":\"a\\ufffd\\ufffd\\ufffdz\""));
+}
+END_TEST
+
+START_TEST(control_characters_do_not_reach_a_terminal) {
+    struct event_record r = close_event();
+    char out[EVENT_LINE_MAX];
+    memcpy(r.e.program, "\x1b[2J\xc2\x9b\x07", 8);
+    ck_assert_int_gt(event_text(&r, &context, out, sizeof out), 0);
+    for (const char *p = out; *p; p++)
+        ck_assert_int_ge((unsigned char)*p, 0x20);
+    ck_assert_ptr_nonnull(strstr(out, "?[2J??[123]"));
+}
+END_TEST
+
+/* A scribbled record: every byte the same, for every byte. */
+START_TEST(no_record_makes_an_invalid_line) {
+    struct event_record r;
+    char out[EVENT_LINE_MAX];
+    memset(&r, _i, sizeof r);
+    for (unsigned kind = 0; kind < 256; kind++) {
+        r.e.kind = (uint8_t)kind;
+        int n = event_json(&r, &context, out, sizeof out);
+        ck_assert_int_gt(n, 0);
+        json_error_t error;
+        json_t *object = json_loadb(out, (size_t)n, JSON_DECODE_INT_AS_REAL, &error);
+        ck_assert_msg(json_is_object(object), "%s: %s", error.text, out);
+        json_decref(object);
+        ck_assert_int_gt(event_text(&r, &context, out, sizeof out), 0);
+    }
+}
+END_TEST
+
+START_TEST(a_buffer_too_small_is_an_error_and_never_overrun) {
+    struct event_record r = exhausted_event(EXHAUSTED_SOURCES);
+    char out[EVENT_LINE_MAX], whole[EVENT_LINE_MAX];
+    int length = event_json(&r, &context, whole, sizeof whole);
+    for (int size = 1; size <= length + 1; size++) {
+        memset(out, 'x', sizeof out);
+        int n = event_json(&r, &context, out, (size_t)size);
+        ck_assert_int_eq(n, size == length + 1 ? length : -1);
+        ck_assert_int_eq(out[size], 'x');
+    }
+}
+END_TEST
+
+/* Read back, the record is the one that was written. */
+START_TEST(what_is_written_can_be_read_back) {
+    struct event_record records[] = {close_event(), exhausted_event(EXHAUSTED_SOURCES), close_event(), close_event()};
+    records[0].e.verified = VERIFIED_TRUE;
+    records[0].e.decided_before_ms = 77;
+    records[2].e.kind = EVENT_SOURCE_DOWN;
+    records[2].e.phase = PHASE_UNKNOWN;
+    records[2].u.exhausted = (struct event_exhausted){.cause = CAUSE_ADDRESS_NOT_LOCAL, .error = EADDRNOTAVAIL};
+    records[3] = (struct event_record){.e = {.kind = EVENT_ATTACH, .time_us = 5, .program = "12345678901234567890"},
+                                       .u.text = "hello"};
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+        struct event_record back;
+        struct event_context c;
+        char line[EVENT_LINE_MAX], again[EVENT_LINE_MAX];
+        int n = event_json(&records[i], &context, line, sizeof line);
+        const char *wrong = jsonl_parse(line, (size_t)n, &back, &c);
+        ck_assert_msg(!wrong, "%s: %s", wrong, line);
+        ck_assert_int_eq(event_json(&back, &c, again, sizeof again), n);
+        ck_assert_str_eq(again, line);
+        ck_assert(memcmp(&back.e, &records[i].e, sizeof back.e) == 0);
+    }
+}
+END_TEST
+
+START_TEST(damaged_lines_are_refused) {
+    static const char *const bad[] = {
+        "",
+        "{}",
+        "[]",
+        "{\"time\":\"2026-11-21T03:27:59Z\"}",
+        "{\"event\":\"close\"}",
+        "{\"time\":\"2026-11-21T03:27:59Z\",\"event\":\"close\"",
+        "{\"time\":\"yesterday\",\"event\":\"close\"}",
+        "{\"time\":\"2026-11-21T03:27:59Z\",\"event\":\"lunch\"}",
+        "{\"time\":\"2026-11-21T03:27:59Z\",\"event\":\"close\",\"pid\":-1}",
+        "{\"time\":\"2026-11-21T03:27:59Z\",\"event\":\"close\",\"pid\":\"1\"}",
+        "{\"time\":\"2026-11-21T03:27:59Z\",\"event\":\"close\",\"local_port\":65536}",
+        "{\"time\":\"2026-11-21T03:27:59Z\",\"event\":\"close\",\"peer_address\":\"localhost\"}",
+        "{\"time\":\"2026-11-21T03:27:59Z\",\"event\":\"close\",\"event\":\"close\"}",
+        "{\"time\":\"2026-11-21T03:27:59Z\",\"event\":\"exhausted\",\"sources\":[{\"address\":1}]}",
+    };
+    struct event_record r;
+    struct event_context c;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert_msg(jsonl_parse(bad[i], strlen(bad[i]), &r, &c) != NULL, "%s", bad[i]);
+}
+END_TEST
+
+START_TEST(unknown_keys_are_passed_over) {
+    static const char line[] =
+        "{\"time\":\"2026-11-21T03:27:59Z\",\"event\":\"attach\",\"weather\":[1,{}],\"text\":\"x\"}";
+    struct event_record r;
+    struct event_context c;
+    ck_assert_ptr_null(jsonl_parse(line, sizeof line - 1, &r, &c));
+    ck_assert_int_eq(r.e.kind, EVENT_ATTACH);
+    ck_assert_str_eq(r.u.text, "x");
+}
+END_TEST
+
+START_TEST(lines_are_split_and_overlong_ones_passed_over) {
+    FILE *file = tmpfile();
+    struct jsonl j = {.file = file};
+    fputs("one\n\n", file);
+    for (int i = 0; i < 200000; i++)
+        fputc('x', file);
+    fputs("\nlast", file);
+    rewind(file);
+    ck_assert_int_eq(jsonl_next(&j), JSONL_LINE);
+    ck_assert(j.length == 3 && memcmp(j.line, "one", 3) == 0 && j.number == 1);
+    ck_assert_int_eq(jsonl_next(&j), JSONL_LINE);
+    ck_assert_int_eq((int)j.length, 0);
+    ck_assert_int_eq(jsonl_next(&j), JSONL_TOO_LONG);
+    ck_assert_int_eq(jsonl_next(&j), JSONL_LINE);
+    ck_assert(j.length == 4 && memcmp(j.line, "last", 4) == 0 && j.number == 4);
+    ck_assert_int_eq(jsonl_next(&j), JSONL_END);
+    jsonl_close(&j);
+}
+END_TEST
+
+START_TEST(text_reads_from_left_to_right) {
+    struct event_record r = close_event();
+    expect_text(&r, "2026-11-21T03:27:59.123456Z time-wait   curl[123] 10.0.0.11:40000 -> 10.2.0.1:6379 close in "
+                    "established, age 12.3ms, rule redis");
+    r.e.direction = INBOUND;
+    r.e.arm = ARM_CONTROL;
+    r.e.kind = EVENT_CLOSE;
+    r.e.fate = FATE_RESET;
+    expect_text(&r, "2026-11-21T03:27:59.123456Z close       curl[123] 10.0.0.11:40000 <- 10.2.0.1:6379 close in "
+                    "established: reset, age 12.3ms, rule redis, arm control");
+}
+END_TEST
+
+START_TEST(text_of_an_exhausted_event_indents_its_sources) {
+    struct event_record r = exhausted_event(2);
+    r.u.exhausted.repeats = 3;
+    expect_text(&r,
+                "2026-11-21T03:27:59.123456Z exhausted   curl[123] * -> 10.2.0.1:6379 connect: range-full, surfaced "
+                "after 3 attempts in 1.5ms, rule redis, and 3 more like it since the last\n"
+                "    10.0.0.11 ports 32768-60999: range-full, 0 open, 28000 in TIME-WAIT\n"
+                "    10.0.0.12 ports 32768-60999: range-full, 1 open, 28000 in TIME-WAIT");
+}
+END_TEST
+
+/* Every value of every enum has a name of its own, but for the few that no event carries. */
+START_TEST(every_value_has_a_name) {
+    static const unsigned counts[NAME_TABLES] = {
+        [NAMES_KIND] = EVENT_KINDS,
+        [NAMES_ARM] = ARMS,
+        [NAMES_DIRECTION] = DIRECTIONS,
+        [NAMES_VIA] = VIAS,
+        [NAMES_PHASE] = PHASES,
+        [NAMES_FATE] = FATES,
+        [NAMES_DECIDED_BY] = DECIDED_BYS,
+        [NAMES_VERIFIED] = VERIFIEDS,
+        [NAMES_CALL] = CALLS,
+        [NAMES_CAUSE] = CAUSES,
+        [NAMES_OUTCOME] = OUTCOMES,
+    };
+    for (unsigned table = 0; table < NAME_TABLES; table++) {
+        for (unsigned value = 0; value < counts[table]; value++) {
+            const char *name = event_name((enum name_table)table, value);
+            uint8_t back = 0;
+            bool nameless = (table == NAMES_KIND && value == EVENT_NONE) ||
+                            (table == NAMES_PHASE && (value == PHASE_UNKNOWN || value == PHASE_LISTEN)) ||
+                            (table == NAMES_CAUSE && value == CAUSE_UNKNOWN);
+            ck_assert_int_eq(strcmp(name, "unknown") == 0, nameless);
+            if (!nameless) {
+                ck_assert(event_value((enum name_table)table, name, &back));
+                ck_assert_uint_eq(back, value);
+            }
+        }
+        ck_assert_str_eq(event_name((enum name_table)table, counts[table]), "unknown");
+        ck_assert_str_eq(event_name((enum name_table)table, UINT32_MAX), "unknown");
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *s = suite_create("event_json");
+    TCase *json = tcase_create("json"), *text = tcase_create("text"), *lines = tcase_create("lines");
+    tcase_add_test(json, a_time_wait_has_the_contracts_keys_in_order);
+    tcase_add_test(json, a_close_decided_by_shutdown_says_when);
+    tcase_add_test(json, an_exhausted_event_lists_what_was_tried);
+    tcase_add_test(json, repeats_and_omitted_sources_appear_only_when_there_are_any);
+    tcase_add_test(json, a_source_tried_with_the_whole_range_says_so);
+    tcase_add_test(json, a_source_that_is_down_names_its_error);
+    tcase_add_test(json, a_control_event_carries_its_text);
+    tcase_add_test(json, v4_mapped_addresses_are_written_as_ipv4_and_others_as_ipv6);
+    tcase_add_test(json, every_program_name_gives_valid_json);
+    tcase_add_test(json, invalid_utf8_becomes_the_replacement_character);
+    tcase_add_loop_test(json, no_record_makes_an_invalid_line, 0, 256);
+    tcase_add_test(json, a_buffer_too_small_is_an_error_and_never_overrun);
+    tcase_add_test(json, every_value_has_a_name);
+    tcase_add_test(text, control_characters_do_not_reach_a_terminal);
+    tcase_add_test(text, text_reads_from_left_to_right);
+    tcase_add_test(text, text_of_an_exhausted_event_indents_its_sources);
+    tcase_add_test(lines, what_is_written_can_be_read_back);
+    tcase_add_test(lines, damaged_lines_are_refused);
+    tcase_add_test(lines, unknown_keys_are_passed_over);
+    tcase_add_test(lines, lines_are_split_and_overlong_ones_passed_over);
+    suite_add_tcase(s, json);
+    suite_add_tcase(s, text);
+    suite_add_tcase(s, lines);
+    return run(s);
+}

@@ -28,30 +28,44 @@ SHIM_OBJ = $(SHIM_SRC:src/%.c=$(BUILD)/shim-obj/%.o)
 TOOL_OBJ = $(TOOL_SRC:src/%.c=$(BUILD)/tool-obj/%.o)
 MODULE_OBJ = $(CONFIG_SRC:src/%.c=$(BUILD)/module-obj/%.o)
 
+# make V=1 shows the commands.
+ifneq ($(V),1)
+Q = @
+say = @printf '  %-5s %s\n'
+else
+say = @:
+endif
+
 all: $(BUILD)/libconnspread.so $(BUILD)/connspread-config.so $(BUILD)/connspread
 
 $(BUILD)/shim-obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(SHIM_CFLAGS) $(CFLAGS) -c $< -o $@
+	$(say) CC $@
+	$(Q)$(CC) $(SHIM_CFLAGS) $(CFLAGS) -c $< -o $@
 $(BUILD)/tool-obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(TOOL_CFLAGS) $(CFLAGS) -c $< -o $@
+	$(say) CC $@
+	$(Q)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -c $< -o $@
 $(BUILD)/module-obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(MODULE_CFLAGS) $(CFLAGS) -c $< -o $@
+	$(say) CC $@
+	$(Q)$(CC) $(MODULE_CFLAGS) $(CFLAGS) -c $< -o $@
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # The export map is made from the one list of wrapped calls.
 $(BUILD)/shim.map: src/shim/wrapped.def
 	@mkdir -p $(@D)
-	sed -n 's/^WRAP[A-Z_]*(\([a-z0-9_A-Z]*\).*/    \1;/p' $< | (echo '{ global:'; cat; echo '  local: *; };') > $@
+	$(Q)sed -n 's/^WRAP[A-Z_]*(\([a-z0-9_A-Z]*\).*/    \1;/p' $< | (echo '{ global:'; cat; echo '  local: *; };') > $@
 
 $(BUILD)/libconnspread.so: $(SHIM_OBJ) $(BUILD)/shim.map
-	$(CC) $(CFLAGS) $(SHIM_LDFLAGS) $(SHIM_OBJ) -o $@
+	$(say) LINK $@
+	$(Q)$(CC) $(CFLAGS) $(SHIM_LDFLAGS) $(SHIM_OBJ) -o $@
 $(BUILD)/connspread-config.so: $(MODULE_OBJ)
-	$(CC) $(CFLAGS) -shared $(HARDEN) $(MODULE_OBJ) -lconfuse -o $@
+	$(say) LINK $@
+	$(Q)$(CC) $(CFLAGS) -shared $(HARDEN) $(MODULE_OBJ) -lconfuse -o $@
 $(BUILD)/connspread: $(TOOL_OBJ)
-	$(CC) $(CFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -lmnl -ljansson -o $@
+	$(say) LINK $@
+	$(Q)$(CC) $(CFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -lmnl -ljansson -o $@
 
 # --- what is needed, shown, tested ---
 
@@ -69,11 +83,17 @@ demo: deps-demo
 # Unit tests: each tests/unit/test_NAME.c is a program, linked with everything but main.
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
 UNIT = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
-UNIT_LIB = $(filter-out %/cli/main.o %/config/module.o,$(TOOL_OBJ)) $(addprefix $(BUILD)/tool-obj/shim/,fate.o order.o fdtab.o)
+UNIT_OBJ = $(filter-out %/cli/main.o %/config/module.o,$(TOOL_OBJ)) $(addprefix $(BUILD)/tool-obj/shim/,fate.o order.o fdtab.o)
+UNIT_LIB = $(BUILD)/unit/connspread.a
+$(UNIT_LIB): $(UNIT_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)$(AR) crs $@ $(UNIT_OBJ)
 TEST_CFLAGS = $(filter-out -D_FORTIFY_SOURCE=2,$(TOOL_CFLAGS)) -Itests
 $(BUILD)/unit/%: tests/unit/%.c $(UNIT_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(TEST_CFLAGS) $(CFLAGS) $< $(UNIT_LIB) -o $@ -lcheck -lsubunit -lm -lrt -lpthread -lconfuse -lmnl -ljansson
+	$(say) LINK $@
+	$(Q)$(CC) $(TEST_CFLAGS) $(CFLAGS) $< $(UNIT_LIB) -o $@ -lcheck -lsubunit -lm -lrt -lpthread -lconfuse -lmnl -ljansson
 
 # Clients and helpers of the system tests: tests/system/NAME.c -> build/tests/NAME; NAME.so.c is a preload library.
 SYSTEM_SRC = $(wildcard tests/system/*.c)
@@ -82,10 +102,12 @@ $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
 $(BUILD)/tests/own_cfg_client: TEST_EXTRA = -rdynamic
 $(BUILD)/tests/%.so: tests/system/%.so.c
 	@mkdir -p $(@D)
-	$(CC) $(TEST_CFLAGS) $(CFLAGS) -fPIC -shared $< -o $@ -ldl
+	$(say) LINK $@
+	$(Q)$(CC) $(TEST_CFLAGS) $(CFLAGS) -fPIC -shared $< -o $@ -ldl
 $(BUILD)/tests/%: tests/system/%.c
 	@mkdir -p $(@D)
-	$(CC) $(TEST_CFLAGS) $(CFLAGS) $(TEST_EXTRA) $< -o $@ -lpthread
+	$(say) LINK $@
+	$(Q)$(CC) $(TEST_CFLAGS) $(CFLAGS) $(TEST_EXTRA) $< -o $@ -lpthread
 
 programs: all $(UNIT) $(SYSTEM)
 

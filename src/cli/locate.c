@@ -21,7 +21,8 @@ static bool absolute(char out[LOCATE_PATH], const char *path, char error[LOCATE_
                  strerror(errno));
         return false;
     }
-    int n = path[0] == '/' ? snprintf(out, LOCATE_PATH, "%s", path) : snprintf(out, LOCATE_PATH, "%s/%s", folder, path);
+    bool bare = path[0] == '/' || strcmp(folder, "/") == 0;
+    int n = snprintf(out, LOCATE_PATH, "%s%s%s", bare ? "" : folder, path[0] == '/' ? "" : "/", path);
     if (n < LOCATE_PATH)
         return true;
     snprintf(error, LOCATE_ERROR, "%.200s...: this path is too long: %d bytes are the most", path, LOCATE_PATH - 1);

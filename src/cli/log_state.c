@@ -1,9 +1,9 @@
 /* Events from a state file, once or followed. */
-#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/cli_time.h"
@@ -72,9 +72,11 @@ static void close_source(struct source *s) {
     state_unmap(&s->state);
 }
 
+/* Between two looks. A reader that went away is noticed even when there is nothing to write to it. */
 static void sleep_one_poll(void) {
-    struct timespec t = {.tv_nsec = POLL_MS * 1000000L};
-    (void)nanosleep(&t, NULL);
+    struct pollfd output = {.fd = STDOUT_FILENO};
+    if (poll(&output, 1, POLL_MS) > 0)
+        log_stop = 1;
 }
 
 static bool was_replaced(const struct source *s, const char *path) {

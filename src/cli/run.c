@@ -5,14 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/preload.h"
 #include "cli/preloadable.h"
 #include "cli/settings.h"
-#include "state/ring.h"
+#include "cli/tool_event.h"
 
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
@@ -89,16 +88,10 @@ static bool same_policy(struct policy *live, const struct policy *wanted) {
 }
 
 static void log_reload(const struct state *s, const struct location *where) {
-    struct event_record r = {0};
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    r.e.time_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-    r.e.kind = EVENT_RELOAD;
-    r.e.pid = r.e.tid = (uint32_t)getpid();
-    memcpy(r.e.program, "connspread", sizeof "connspread");
-    snprintf(r.u.text, sizeof r.u.text, "policy taken from %.250s by connspread run",
+    char text[512];
+    snprintf(text, sizeof text, "policy taken from %.400s by connspread run",
              where->config[0] ? where->config : "the built-in default");
-    (void)ring_write(s, &r);
+    (void)tool_event(s, EVENT_RELOAD, text);
 }
 
 static bool publish(struct state *s, struct policy *wanted, const struct location *where) {

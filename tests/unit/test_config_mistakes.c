@@ -1,0 +1,242 @@
+/* config: what is said about a file that is wrong. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/load.h"
+#include "suite.h"
+
+#define COUNT(array) (int)(sizeof(array) / sizeof *(array))
+
+static struct policy policy;
+static char errors[16384];
+
+static int parse(const char *text) {
+    return config_parse("f", text, strlen(text), &policy, errors, sizeof errors);
+}
+
+/* Each text has exactly one mistake, and the message begins like this. */
+
+static const struct {
+    const char *text, *message;
+} mistakes[] = {
+    {"mode = fast", "f:1: mode: \"fast\" "},
+    {"\n\nmode = \"\"", "f:3: mode: \"\" "},
+    {"canary = 101", "f:1: canary: \"101\" "},
+    {"canary = -1", "f:1: canary: \"-1\" "},
+    {"canary = 50%", "f:1: canary: \"50%\" "},
+    {"canary = 0x10", "f:1: canary: \"0x10\" "},
+    {"canary = 99999999999999999999", "f:1: canary: "},
+    {"canary-by = host", "f:1: canary-by: \"host\" "},
+    {"log { size = 8X }", "f:1: size: \"8X\" "},
+    {"log { size = 1k }", "f:1: size: \"1k\" "},
+    {"log { size = 2G }", "f:1: size: \"2G\" "},
+    {"log { file = log }", "f:1: file: \"log\" "},
+    {"log { closes = some }", "f:1: closes: "},
+    {"log { inbound = 1 }", "f:1: inbound: "},
+    {"log { verify = once }", "f:1: verify: "},
+    {"log { } log { }", "f:1: log: is given twice"},
+    {"pool p { addresses = \"10.0.0.256\" }", "f:1: addresses: \"10.0.0.256\" "},
+    {"pool p { addresses = nosuchinterface }", "f:1: addresses: \"nosuchinterface\" is no address and no interface"},
+    {"pool p { addresses = \"\" }", "f:1: addresses: \"\" "},
+    {"pool p { addresses = \"fe80::dead:1\" }", "f:1: addresses: \"fe80::dead:1\" is link-local"},
+    {"pool p { addresses = { } }", "f:1: addresses: {} is empty"},
+    {"pool p { ports = \"0\" }", "f:1: ports: \"0\" "},
+    {"pool p { ports = { \"9-8\" } }", "f:1: ports: \"9-8\" "},
+    {"pool p { exclude-ports = http }", "f:1: exclude-ports: \"http\" "},
+    {"pool p { ports = \"80\"\n exclude-ports = \"1-100\" }", "f:2: exclude-ports: none of the pool's ports is left"},
+    {"pool p { policy = fair }", "f:1: policy: "},
+    {"pool p { freebind = maybe }", "f:1: freebind: "},
+    {"pool p { reuse-after = 61s }", "f:1: reuse-after: \"61s\" "},
+    {"pool p { reuse-after = 999ms }", "f:1: reuse-after: \"999ms\" "},
+    {"pool p { reuse-after = 60 }", "f:1: reuse-after: \"60\" "},
+    {"\npool\n\"\" { }", "f:2: pool: \"\" is empty"},
+    {"pool \"12345678901234567890123456789012\" { }", "f:1: pool: \"12345678901234567890123456789012\" is too long"},
+    {"pool \"a\001b\" { }", "f:1: byte 0x01"},
+    {"pool p { }\npool p { }", "f:2: \"p\": is a title used before"},
+    {"pool { }", "f:1: syntax: missing title"},
+    {"rule r { action = ignore }", "f:1: to: is missing in rule \"r\""},
+    {"\nrule r {\n action = ignore\n}", "f:2: to: is missing"},
+    {"rule r { to = { } action = ignore }", "f:1: to: {} is empty"},
+    {"rule r { to = host action = ignore }", "f:1: to: \"host\" "},
+    {"rule r { to = \"10.0.0.0/33\" action = ignore }", "f:1: to: \"10.0.0.0/33\" "},
+    {"rule r { to = \"*:0\" action = ignore }", "f:1: to: \"*:0\" "},
+    {"rule r { to = \"*\" except = x action = ignore }", "f:1: except: \"x\" "},
+    {"rule r { to = \"*\" program = \"/usr/bin/php\" action = ignore }", "f:1: program: "},
+    {"rule r { to = \"*\" program = \"\" action = ignore }", "f:1: program: \"\" is empty"},
+    {"rule r { to = \"*\" program = \"12345678901234567890123456789012\" action = ignore }", "f:1: program: "},
+    {"rule r { to = \"*\" action = maybe pool = p } pool p { }", "f:1: action: \"maybe\" "},
+    {"rule r { to = \"*\" }", "f:1: pool: is missing in rule \"r\""},
+    {"rule r { to = \"*\"\n pool = p }", "f:2: pool: \"p\" is no pool of this file"},
+    {"rule r { to = \"*\" action = ignore attempts = 0 }", "f:1: attempts: \"0\" "},
+    {"rule r { to = \"*\" action = ignore attempts = 65 }", "f:1: attempts: \"65\" "},
+    {"rule r { to = \"*\" action = ignore wait = 61s }", "f:1: wait: \"61s\" "},
+    {"rule r { to = \"*\" action = ignore wait = soon }", "f:1: wait: \"soon\" "},
+    {"rule r { to = \"*\" action = ignore on-exhausted = die }", "f:1: on-exhausted: "},
+    {"rule r { to = \"*\" action = ignore app-bound = drop }", "f:1: app-bound: "},
+    /* keys */
+    {"moed = off", "f:1: moed: is not known here: did you mean mode?"},
+    {"log { inbuond = true }", "f:1: inbuond: is not known in log: did you mean inbound?"},
+    {"size = 8M", "f:1: size: is not known here: it stands in log"},
+    {"log { mode = off }", "f:1: mode: is not known in log: it stands outside of sections"},
+    {"pools \"p\" { ports = 1 }", "f:1: pools: is not known here: did you mean pool?"},
+    {"include(\"/etc/passwd\")", "f:1: include: is not known here"},
+    {"mode = off\nmode = off", "f:2: mode: is given twice: line 1 "},
+    {"pool p { ports = 1 ports = 2 }", "f:1: ports: is given twice: line 1 "},
+    {"\"mode\" = off", "f:1: \"mode\": is a key in quotes"},
+    {"log|size = 8M", "f:1: |: stands outside quotes"},
+    {"mode += off", "f:1: syntax: attempt to append"},
+    /* syntax */
+    {"mode", "f:1: syntax: "},
+    {"mode off", "f:1: syntax: "},
+    {"mode = { off }", "f:1: syntax: "},
+    {"\n}", "f:2: syntax: "},
+    {"log {\n size = 8M\n", "f:1: {: what begins here has no end"},
+    {"log {\n mode = \"off", "f:2: \": the string has no end on its line"},
+    {"log {\n mode = 'off\n'", "f:2: ': the string has no end on its line"},
+    {"mode = off /* x\n\n", "f:1: /*: the comment has no end"},
+    {"rule r { to = * action = ignore }", "f:1: *: stands outside quotes"},
+    {"rule r { to = *:80 action = ignore }", "f:1: *: stands outside quotes"},
+    {"mode = \"\\x6fff\"", "f:1: \\x: is not known in double quotes"},
+    {"mode = \"off\\0\"", "f:1: \\0: is not known in double quotes"},
+    {"mode = \f", "f:1: ?: stands outside quotes"},
+    /* the environment */
+    {"mode = \"${HOME}\"", "f:1: ${...}: is not expanded"},
+    {"mode = ${HOME}", "f:1: ${...}: is not expanded"},
+    {"mode = \"x${HOME\nmode = \"off\"", "f:1: "},
+    {"mode = '${HOME}'", "f:1: mode: \"${HOME}\" "},
+    {"mode = \"\\${HOME}\"", "f:1: mode: \"${HOME}\" "},
+    /* not yet */
+    {"mode = observe", "f:1: mode: \"observe\" is not available yet: "},
+    {"canary = 99", "f:1: canary: \"99\" is not available yet: "},
+    {"canary-by = connection", "f:1: canary-by: \"connection\" is not available yet: "},
+    {"log { file = /var/log/x }", "f:1: file: \"/var/log/x\" is not available yet: "},
+    {"log { closes = all }", "f:1: closes: \"all\" is not available yet: "},
+    {"log { verify = always }", "f:1: verify: \"always\" is not available yet: "},
+    {"pool p { policy = least-used }", "f:1: policy: \"least-used\" is not available yet: "},
+    {"pool p { reuse-after = 30s }", "f:1: reuse-after: \"30s\" is not available yet: "},
+    {"rule r { to = \"*\" action = ignore wait = 1s }", "f:1: wait: \"1s\" is not available yet: "},
+};
+
+START_TEST(a_mistake_is_named_with_line_key_and_value) {
+    int count = parse(mistakes[_i].text);
+    ck_assert_msg(strncmp(errors, mistakes[_i].message, strlen(mistakes[_i].message)) == 0, "%s\n%s", mistakes[_i].text,
+                  errors);
+    ck_assert_msg(count == 1 || strstr(mistakes[_i].text, "${HOME\n"), "%s\n%s", mistakes[_i].text, errors);
+    ck_assert_int_eq(errors[strlen(errors) - 1], '\n');
+}
+END_TEST
+
+START_TEST(ten_mistakes_give_ten_lines_in_order) {
+    ck_assert_int_eq(parse("mode = 1\n"
+                           "canary = x\n"
+                           "log {\n"
+                           "  size = many\n"
+                           "  unknown = 1\n"
+                           "}\n"
+                           "rule r {\n"
+                           "  to = { \"host\" }\n"
+                           "  pool = q\n"
+                           "  attempts = 100\n"
+                           "}\n"
+                           "pool p {\n"
+                           "  addresses = { \"10.0.0.1.1\" }\n"
+                           "  ports = { \"70000\" }\n"
+                           "  freebind = 7\n"
+                           "}\n"),
+                     10);
+    static const int lines[] = {1, 2, 4, 5, 8, 9, 10, 13, 14, 15};
+    const char *line = errors;
+    for (int i = 0; i < COUNT(lines); i++) {
+        char begin[8];
+        snprintf(begin, sizeof begin, "f:%d: ", lines[i]);
+        ck_assert_msg(strncmp(line, begin, strlen(begin)) == 0, "%s", errors);
+        line = strchr(line, '\n') + 1;
+    }
+    ck_assert_str_eq(line, "");
+}
+END_TEST
+
+START_TEST(unknown_keys_do_not_hide_each_other) {
+    ck_assert_int_eq(
+        parse("a1 = 1\nb2 = { 1, 2 }\nlog { c3 = x }\nrule r { d4 = 1 to = \"*\" action = ignore }\na1 = 3\n"), 5);
+}
+END_TEST
+
+START_TEST(very_many_unknown_keys_come_to_an_end) {
+    static char text[20000];
+    size_t used = 0;
+    for (int i = 0; i < 1000; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "key%d = 1\n", i);
+    ck_assert_int_ge(parse(text), 25);
+}
+END_TEST
+
+START_TEST(capacities_are_enforced) {
+    static char text[40000];
+    size_t used = 0;
+    for (int i = 0; i <= POLICY_POOLS; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "pool p%d { }\n", i);
+    ck_assert_int_eq(parse(text), 1);
+    ck_assert_ptr_nonnull(strstr(errors, "f:33: pool: \"p32\" is one too many: at most 32"));
+    used = 0;
+    for (int i = 0; i <= POLICY_RULES; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "rule r%d { to = \"*\" action = ignore }\n", i);
+    ck_assert_int_eq(parse(text), 1);
+    ck_assert_ptr_nonnull(strstr(errors, "f:65: rule: "));
+    used = (size_t)snprintf(text, sizeof text, "pool p { addresses = { \"10.1.0.0\"");
+    for (int i = 1; i <= POOL_SOURCES; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, ", \"10.1.0.%d\"", 2 * i);
+    snprintf(text + used, sizeof text - used, "} }");
+    ck_assert_int_eq(parse(text), 1);
+    ck_assert_ptr_nonnull(strstr(errors, "addresses: \"10.1.0.64\" is one range too many"));
+    used = (size_t)snprintf(text, sizeof text, "pool p { ports = { 1");
+    for (int i = 1; i <= POOL_PORTS; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, ", %d", 1 + 2 * i);
+    snprintf(text + used, sizeof text - used, "} }");
+    ck_assert_int_eq(parse(text), 1);
+    ck_assert_ptr_nonnull(strstr(errors, "ports: are 33 ranges"));
+    used = (size_t)snprintf(text, sizeof text, "rule r { action = ignore to = { \"10.0.0.0\"");
+    for (int i = 0; i < POLICY_TARGETS; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, ", \"10.0.0.1\"");
+    snprintf(text + used, sizeof text - used, "} }");
+    ck_assert_int_eq(parse(text), 1);
+    ck_assert_ptr_nonnull(strstr(errors, "one destination too many"));
+    used = (size_t)snprintf(text, sizeof text, "rule r { action = ignore to = \"*\" program = { a");
+    for (int i = 0; i < POLICY_PROGRAMS; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, ", b");
+    snprintf(text + used, sizeof text - used, "} }");
+    ck_assert_int_eq(parse(text), 1);
+    ck_assert_ptr_nonnull(strstr(errors, "one program too many"));
+}
+END_TEST
+
+START_TEST(messages_are_cut_at_whole_lines) {
+    static const char text[] = "mode = 1\ncanary = x\n";
+    char all[512], small[512];
+    ck_assert_int_eq(config_parse("f", text, strlen(text), &policy, all, sizeof all), 2);
+    size_t first = (size_t)(strchr(all, '\n') - all) + 1;
+    for (size_t size = 0; size < strlen(all) + 2; size++) {
+        memset(small, 'x', sizeof small);
+        ck_assert_int_eq(config_parse("f", text, strlen(text), &policy, small, size), 2);
+        ck_assert_int_eq(small[size], 'x');
+        if (size > strlen(all))
+            ck_assert_str_eq(small, all);
+        else if (size > first)
+            ck_assert_msg(strlen(small) == first && strncmp(small, all, first) == 0, "%s", small);
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("config_mistakes");
+    TCase *tcase = tcase_create("config_mistakes");
+    tcase_add_loop_test(tcase, a_mistake_is_named_with_line_key_and_value, 0, COUNT(mistakes));
+    tcase_add_test(tcase, ten_mistakes_give_ten_lines_in_order);
+    tcase_add_test(tcase, unknown_keys_do_not_hide_each_other);
+    tcase_add_test(tcase, very_many_unknown_keys_come_to_an_end);
+    tcase_add_test(tcase, capacities_are_enforced);
+    tcase_add_test(tcase, messages_are_cut_at_whole_lines);
+    suite_add_tcase(suite, tcase);
+    return run(suite);
+}

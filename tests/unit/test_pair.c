@@ -1,0 +1,293 @@
+/* state/pair: hold-downs, TIME-WAIT counts and budgets, with a clock that the test moves. */
+#include <string.h>
+
+#include "state/pair.h"
+#include "suite.h"
+
+static const uint64_t ms = 1000000, second = 1000000000, start = 3600 * (uint64_t)1000000000;
+
+static struct state state;
+
+static void fresh(void) {
+    ck_assert(state_private(&state, "test"));
+}
+
+static void gone(void) {
+    state_unmap(&state);
+}
+
+static struct pair *pair_at(uint64_t key) {
+    struct pair *p = pair_find(&state, key, true, start);
+    ck_assert_ptr_nonnull(p);
+    return p;
+}
+
+START_TEST(a_key_depends_on_namespace_source_destination_and_port) {
+    struct addr a = addr_from_v4(0x0a000001), b = addr_from_v4(0x0a000002);
+    struct endpoint x = {.addr = b, .port = 80}, y = {.addr = b, .port = 81}, z = {.addr = a, .port = 80};
+    uint64_t key[] = {pair_key(1, &a, &x), pair_key(2, &a, &x),   pair_key(1, &b, &x),  pair_key(1, &a, &y),
+                      pair_key(1, &a, &z), pair_key(1, &a, NULL), pair_key(1, &b, NULL)};
+    for (unsigned i = 0; i < sizeof key / sizeof *key; i++) {
+        ck_assert_uint_ne(key[i], 0);
+        for (unsigned j = 0; j < i; j++)
+            ck_assert_uint_ne(key[i], key[j]);
+    }
+    ck_assert_uint_eq(key[0], pair_key(1, &a, &x));
+}
+END_TEST
+
+START_TEST(nothing_is_found_that_was_not_made) {
+    ck_assert_ptr_null(pair_find(&state, 7, false, start));
+    struct pair *p = pair_at(7);
+    ck_assert_ptr_eq(pair_find(&state, 7, false, start), p);
+    ck_assert_ptr_null(pair_find(&state, 7 + PAIRS, false, start));
+    ck_assert_ptr_ne(pair_at(7 + PAIRS), p);
+}
+END_TEST
+
+START_TEST(without_a_pair_everything_may_be_tried) {
+    uint32_t repeats = 1;
+    ck_assert(pair_may_try(NULL, start));
+    ck_assert(!pair_held_down(NULL, start));
+    ck_assert(pair_full(NULL, start));
+    ck_assert(pair_set_aside(NULL, start, 1));
+    ck_assert(!pair_worked(NULL, start));
+    ck_assert(pair_within_budget(NULL, start, 0, &repeats));
+    ck_assert_uint_eq(repeats, 0);
+    pair_opened(NULL, start);
+    pair_closed(NULL, true, start);
+    ck_assert_uint_eq(pair_open(NULL) + pair_time_waits(NULL, start), 0);
+}
+END_TEST
+
+START_TEST(a_full_pair_is_held_down_for_100_ms) {
+    struct pair *p = pair_at(1);
+    ck_assert(pair_may_try(p, start));
+    ck_assert(pair_full(p, start));
+    ck_assert(pair_held_down(p, start));
+    ck_assert(pair_held_down(p, start + 100 * ms - 1));
+    ck_assert(!pair_held_down(p, start + 100 * ms));
+    ck_assert(!pair_may_try(p, start + 1));
+    ck_assert(pair_may_try(p, start + 100 * ms));
+}
+END_TEST
+
+START_TEST(only_the_first_of_several_failures_says_that_the_hold_down_is_new) {
+    struct pair *p = pair_at(1);
+    ck_assert(pair_full(p, start));
+    ck_assert(!pair_full(p, start + 50 * ms));
+    ck_assert(pair_held_down(p, start + 149 * ms));
+    ck_assert(pair_full(p, start + 150 * ms));
+}
+END_TEST
+
+START_TEST(one_caller_per_10_ms_probes_through_a_hold_down) {
+    struct pair *p = pair_at(1);
+    (void)pair_full(p, start);
+    unsigned probes = 0;
+    for (uint64_t now = start; now < start + 100 * ms; now += ms / 4)
+        probes += pair_may_try(p, now);
+    ck_assert_uint_eq(probes, 9);
+}
+END_TEST
+
+START_TEST(a_close_ends_the_hold_down) {
+    struct pair *p = pair_at(1);
+    for (int time_wait = 0; time_wait < 2; time_wait++) {
+        (void)pair_full(p, start);
+        pair_closed(p, time_wait, start + ms);
+        ck_assert(!pair_held_down(p, start + ms));
+        ck_assert(pair_may_try(p, start + ms));
+    }
+}
+END_TEST
+
+START_TEST(a_pair_put_aside_is_left_alone_until_its_time) {
+    struct pair *p = pair_at(1);
+    ck_assert(pair_set_aside(p, start, ASIDE_MS));
+    ck_assert(!pair_may_try(p, start));
+    ck_assert(!pair_may_try(p, start + ASIDE_MS * ms - 1));
+    ck_assert(!pair_held_down(p, start));
+    ck_assert(pair_may_try(p, start + ASIDE_MS * ms));
+}
+END_TEST
+
+START_TEST(a_source_goes_and_comes_back_once) {
+    struct pair *p = pair_at(1);
+    ck_assert(!pair_worked(p, start));
+    ck_assert(pair_set_aside(p, start, ASIDE_MS));
+    ck_assert(!pair_set_aside(p, start + second, ASIDE_MS));
+    ck_assert(pair_worked(p, start + 2 * second));
+    ck_assert(!pair_worked(p, start + 2 * second));
+    ck_assert(pair_may_try(p, start + 2 * second));
+    ck_assert(pair_set_aside(p, start + 3 * second, ASIDE_MS));
+}
+END_TEST
+
+START_TEST(times_too_far_ahead_are_not_believed) {
+    struct pair *p = pair_at(1);
+    p->hold_until = p->aside_until = p->probe_next = UINT64_MAX;
+    ck_assert(pair_may_try(p, start));
+    ck_assert(!pair_held_down(p, start));
+    ck_assert_msg(pair_full(p, start), "a scribble is no hold-down");
+    ck_assert(pair_held_down(p, start));
+    p->aside_until = start + (QUARANTINE_MS + 1) * ms;
+    p->hold_until = start + (HOLD_DOWN_MS + 1) * ms;
+    ck_assert(pair_may_try(p, start));
+}
+END_TEST
+
+START_TEST(connections_are_counted_open_and_never_below_zero) {
+    struct pair *p = pair_at(1);
+    pair_opened(p, start);
+    pair_opened(p, start);
+    ck_assert_uint_eq(pair_open(p), 2);
+    for (int i = 0; i < 3; i++)
+        pair_closed(p, false, start);
+    ck_assert_uint_eq(pair_open(p), 0);
+}
+END_TEST
+
+START_TEST(a_time_wait_counts_for_at_least_60_and_at_most_64_seconds) {
+    for (uint64_t shift = 0; shift < 4 * second; shift += second / 2) {
+        struct pair *p = pair_at(1 + shift);
+        uint64_t now = start + shift;
+        pair_closed(p, true, now);
+        ck_assert_uint_eq(pair_time_waits(p, now), 1);
+        ck_assert_uint_eq(pair_time_waits(p, now + 60 * second), 1);
+        ck_assert_uint_eq(pair_time_waits(p, now + 64 * second), 0);
+    }
+}
+END_TEST
+
+START_TEST(time_waits_of_many_seconds_add_up_to_those_of_the_last_minute) {
+    struct pair *p = pair_at(1);
+    for (uint64_t s = 0; s < 1000; s++) {
+        for (int i = 0; i < 10; i++)
+            pair_closed(p, true, start + s * second);
+        uint32_t n = pair_time_waits(p, start + s * second);
+        ck_assert_uint_ge(n, s < 60 ? (uint32_t)(s + 1) * 10 : 600);
+        ck_assert_uint_le(n, s < 64 ? (uint32_t)(s + 1) * 10 : 640);
+    }
+    ck_assert_uint_eq(pair_time_waits(p, start + 1064 * second), 0);
+}
+END_TEST
+
+START_TEST(a_close_without_time_wait_is_not_counted_as_one) {
+    struct pair *p = pair_at(1);
+    pair_closed(p, false, start);
+    ck_assert_uint_eq(pair_time_waits(p, start), 0);
+}
+END_TEST
+
+START_TEST(a_full_table_turns_new_pairs_away_and_counts_them) {
+    uint64_t key = 1;
+    while (pair_find(&state, key, true, start))
+        key += PAIRS; /* all in one place */
+    ck_assert_uint_eq(state_counter(&state, COUNT_PAIRS_FULL), 1);
+    ck_assert_uint_gt(key, 8 * PAIRS);
+    ck_assert_ptr_nonnull(pair_find(&state, 1, false, start));
+}
+END_TEST
+
+/* Fills all places of a key; returns the next key of the same place. */
+static uint64_t crowd(uint64_t now) {
+    uint64_t key = 1;
+    while (pair_find(&state, key, true, now))
+        key += PAIRS;
+    return key;
+}
+
+START_TEST(a_pair_idle_for_two_minutes_makes_room_and_leaves_nothing_behind) {
+    struct pair *old = pair_at(1);
+    uint32_t repeats = 0;
+    (void)pair_full(old, start);
+    (void)pair_set_aside(old, start, ASIDE_MS);
+    pair_closed(old, true, start);
+    old->range_hint = 3;
+    old->budget_spent = 9;
+    uint64_t key = crowd(start);
+    ck_assert_ptr_null(pair_find(&state, key, true, start + 120 * second));
+    struct pair *p = pair_find(&state, key, true, start + 121 * second);
+    ck_assert_ptr_eq(p, old);
+    ck_assert_ptr_null(pair_find(&state, 1, false, start));
+    ck_assert(pair_may_try(p, start));
+    ck_assert_uint_eq(pair_open(p) + pair_time_waits(p, start + second), 0);
+    ck_assert_uint_eq(p->range_hint, 0);
+    ck_assert(pair_within_budget(p, start, 1, &repeats));
+    ck_assert_uint_eq(repeats, 0);
+}
+END_TEST
+
+START_TEST(a_pair_with_open_connections_is_never_idle) {
+    uint64_t key = crowd(start);
+    for (uint64_t k = 1; k < key; k += PAIRS)
+        pair_opened(pair_find(&state, k, false, start), start);
+    ck_assert_ptr_null(pair_find(&state, key, true, start + 3600 * second));
+}
+END_TEST
+
+START_TEST(a_pair_whose_last_connection_just_closed_is_not_idle) {
+    uint64_t key = crowd(start);
+    for (uint64_t k = 1; k < key; k += PAIRS) {
+        pair_opened(pair_find(&state, k, false, start), start);
+        pair_closed(pair_find(&state, k, false, start), true, start + 3600 * second);
+    }
+    ck_assert_ptr_null(pair_find(&state, key, true, start + 3601 * second));
+}
+END_TEST
+
+START_TEST(a_time_of_last_use_far_ahead_does_not_keep_an_entry_for_ever) {
+    struct pair *p = pair_at(1);
+    uint64_t key = crowd(start);
+    p->last_used = UINT64_MAX;
+    ck_assert_ptr_eq(pair_find(&state, key, true, start), p);
+}
+END_TEST
+
+START_TEST(a_time_of_last_use_a_moment_ahead_is_another_processors_clock) {
+    uint64_t key = crowd(start + second);
+    ck_assert_ptr_null(pair_find(&state, key, true, start));
+}
+END_TEST
+
+START_TEST(a_budget_of_ten_a_second_turns_the_eleventh_away_and_reports_it_later) {
+    struct pair *p = pair_at(1);
+    uint32_t repeats;
+    for (uint64_t s = 0; s < 3; s++) {
+        for (unsigned i = 0; i < 25; i++) {
+            ck_assert_int_eq(pair_within_budget(p, start + s * second + i, 10, &repeats), i < 10);
+            ck_assert_uint_eq(repeats, s > 0 && i == 0 ? 15 : 0);
+        }
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("pair");
+    TCase *tc = tcase_create("pair");
+    tcase_add_checked_fixture(tc, fresh, gone);
+    tcase_add_test(tc, a_key_depends_on_namespace_source_destination_and_port);
+    tcase_add_test(tc, nothing_is_found_that_was_not_made);
+    tcase_add_test(tc, without_a_pair_everything_may_be_tried);
+    tcase_add_test(tc, a_full_pair_is_held_down_for_100_ms);
+    tcase_add_test(tc, only_the_first_of_several_failures_says_that_the_hold_down_is_new);
+    tcase_add_test(tc, one_caller_per_10_ms_probes_through_a_hold_down);
+    tcase_add_test(tc, a_close_ends_the_hold_down);
+    tcase_add_test(tc, a_pair_put_aside_is_left_alone_until_its_time);
+    tcase_add_test(tc, a_source_goes_and_comes_back_once);
+    tcase_add_test(tc, times_too_far_ahead_are_not_believed);
+    tcase_add_test(tc, connections_are_counted_open_and_never_below_zero);
+    tcase_add_test(tc, a_time_wait_counts_for_at_least_60_and_at_most_64_seconds);
+    tcase_add_test(tc, time_waits_of_many_seconds_add_up_to_those_of_the_last_minute);
+    tcase_add_test(tc, a_close_without_time_wait_is_not_counted_as_one);
+    tcase_add_test(tc, a_full_table_turns_new_pairs_away_and_counts_them);
+    tcase_add_test(tc, a_pair_idle_for_two_minutes_makes_room_and_leaves_nothing_behind);
+    tcase_add_test(tc, a_pair_with_open_connections_is_never_idle);
+    tcase_add_test(tc, a_pair_whose_last_connection_just_closed_is_not_idle);
+    tcase_add_test(tc, a_time_of_last_use_far_ahead_does_not_keep_an_entry_for_ever);
+    tcase_add_test(tc, a_time_of_last_use_a_moment_ahead_is_another_processors_clock);
+    tcase_add_test(tc, a_budget_of_ten_a_second_turns_the_eleventh_away_and_reports_it_later);
+    suite_add_tcase(suite, tc);
+    return run(suite);
+}

@@ -38,17 +38,27 @@ struct setup {
 
 typedef int config_loader(const char *path, struct policy *out, char *errors, size_t size);
 
+static const char *const mode_name[] = {[MODE_ENFORCE] = "enforce", [MODE_OBSERVE] = "observe", [MODE_OFF] = "off"};
+static const char *const arm_name[] = {[ARM_ENFORCE] = "enforce", [ARM_OBSERVE] = "observe", [ARM_CONTROL] = "control"};
+
 static void say(const struct setup *s, const char *what) {
     char line[512];
     size_t at = 0;
+    struct settings settings = {.mode = MODE_OFF};
     if (!s->verbose)
         return;
+    bool known = client_active() && state_settings(&client.state, NULL, &settings);
+    enum policy_mode mode = known ? client_mode(&settings) : MODE_OFF;
     text_add(line, sizeof line - 1, &at, "connspread " VERSION ": ");
     text_add(line, sizeof line - 1, &at, what);
     text_add(line, sizeof line - 1, &at, "; config ");
     text_add(line, sizeof line - 1, &at, s->conf ? s->conf : "built-in");
     text_add(line, sizeof line - 1, &at, ", instance ");
     text_add(line, sizeof line - 1, &at, s->instance);
+    text_add(line, sizeof line - 1, &at, ", mode ");
+    text_add(line, sizeof line - 1, &at, mode_name[mode]);
+    text_add(line, sizeof line - 1, &at, ", arm ");
+    text_add(line, sizeof line - 1, &at, arm_name[client_arm(mode)]);
     size_t n = strnlen(line, sizeof line - 2);
     line[n] = '\n';
     (void)sys_call3(SYS_write, 2, line, n + 1);
@@ -87,7 +97,6 @@ static bool find_origin(struct setup *s) {
 }
 
 static void read_environment(struct setup *s) {
-    static const char *const modes[] = {[MODE_ENFORCE] = "enforce", [MODE_OBSERVE] = "observe", [MODE_OFF] = "off"};
     const char *mode = secure_getenv("CONNSPREAD_MODE");
     const char *verbose = secure_getenv("CONNSPREAD_VERBOSE");
     s->verbose = verbose && strcmp(verbose, "1") == 0;
@@ -97,7 +106,7 @@ static void read_environment(struct setup *s) {
     if (!s->conf && faccessat(AT_FDCWD, DEFAULT_CONF, F_OK, 0) == 0)
         s->conf = DEFAULT_CONF;
     for (unsigned i = 0; mode && i < MODE_COUNT; i++)
-        if (strcmp(mode, modes[i]) == 0)
+        if (strcmp(mode, mode_name[i]) == 0)
             client.env_mode = (uint8_t)i;
     const char *instance = secure_getenv("CONNSPREAD_INSTANCE");
     name_instance(s, instance && instance[0] ? instance : NULL);

@@ -71,7 +71,8 @@ static void judge(struct closing *c) {
         c->verdict.ask = true;
     if (c->verdict.ask || c->verdict.fate == FATE_TIME_WAIT || settings.log_closes == CLOSES_ALL)
         complete(conn, c->fd);
-    if (c->verdict.ask)
+    /* A TIME-WAIT socket that exists already took over no cookie if none had been asked for until then. */
+    if (c->verdict.ask && c->facts.phase != PHASE_CLOSED)
         c->cookie = look_cookie(c->fd);
 }
 

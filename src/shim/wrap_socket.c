@@ -137,6 +137,9 @@ static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const str
     enum rule_app_bound app_bound = APP_BOUND_KEEP;
     int saved = errno;
     prepare_undo(fd, c);
+    /* A second bind is EINVAL without us, because the first took a port; so let it have taken one. */
+    if (conn_flags(c) & CONN_APP_ADDRESS)
+        prepare_settle_port(fd, c);
     bool late = at->port == 0 && wants_late_port(c, &app_bound) && prepare_no_port(fd, c) == 0;
     errno = saved;
     int r = real_bind(fd, address, length);

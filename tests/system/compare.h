@@ -112,6 +112,12 @@ static inline void wait_writable(int fd) {
     poll(&p, 1, 3000);
 }
 
+/* Until the peer has closed, too. */
+static inline void wait_end(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    poll(&p, 1, 3000);
+}
+
 /* compare ADDRESS PORT */
 static inline void compare_begin(int argc, char **argv) {
     if (argc != 3)

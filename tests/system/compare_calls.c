@@ -103,6 +103,7 @@ static void descriptors(void) {
     SAY("shutdown 999", shutdown(999, SHUT_WR));
     SAY("shutdown file", shutdown(file, SHUT_WR));
     SAY("shutdown", shutdown(fd, SHUT_WR));
+    wait_end(fd);
     SAY("shutdown again", shutdown(fd, SHUT_WR));
     SAY("close", close(fd));
     SAY("close again", close(fd));

@@ -276,7 +276,7 @@ START_TEST(a_truncated_file_is_refused) {
 END_TEST
 
 START_TEST(a_section_that_does_not_fit_is_refused) {
-    static const uint64_t wrong[] = {1, 63, 64, 4095, 1u << 30, UINT64_MAX, UINT64_MAX - 63, (uint64_t)1 << 63};
+    static const uint64_t wrong[] = {1, 63, 64, 639, 1u << 30, UINT64_MAX, UINT64_MAX - 63, (uint64_t)1 << 63};
     ck_assert_int_eq(create(), STATE_OK);
     struct state_header good = *state.header;
     state_unmap(&state);

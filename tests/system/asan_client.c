@@ -1,0 +1,2 @@
+/* The same client, built with -fsanitize=address. */
+#include "burst.c"

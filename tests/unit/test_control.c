@@ -1,0 +1,255 @@
+/* state/control: the policy slots under a publisher that never rests, titles, the control word, the counters. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "state/state.h"
+#include "suite.h"
+
+static struct state state;
+static struct policy policy;
+static const struct endpoint destination = {.addr.b = {[10] = 0xff, 0xff, 10, 2, 0, 1}, .port = 80};
+
+static void fresh(void) {
+    ck_assert(state_private(&state, "test"));
+}
+
+static void gone(void) {
+    state_unmap(&state);
+}
+
+/* A policy with one rule whose every number is mark. */
+static void mark_policy(struct policy *p, uint32_t mark) {
+    policy_default(p);
+    p->origin = (struct policy_origin){.device = mark, .inode = mark, .size = mark, .mtime_ns = mark};
+    p->canary = (uint8_t)(mark % 101);
+    p->log_closes = p->log_inbound = p->log_verify = p->canary_by = (uint8_t)(mark % 101);
+    p->rule[0].wait_ms = p->pool[0].reuse_after_ms = mark;
+    p->rule[0].attempts = (uint8_t)(1 + mark % RULE_ATTEMPTS_MAX);
+    p->pool[0].sources[SCOPE_V4] = (struct policy_span){.first = (uint16_t)(mark % 100), .count = 8};
+    p->pool[0].total[SCOPE_V4] = 8;
+    p->pool[0].ports = (struct policy_span){.first = 0, .count = 1};
+    p->n_sources = POLICY_SOURCES;
+    p->n_ports = 1;
+    p->ports[0] = (struct port_range){.low = (uint16_t)(1 + mark % 60000), .high = 65535};
+    for (unsigned i = 0; i < POLICY_SOURCES; i++)
+        p->source[i] = (struct policy_source){.first = addr_from_v4(0x0a000000 + mark), .count = 1};
+    (void)snprintf(p->program[POLICY_PROGRAMS - 1], POLICY_PROGRAM, "%u", mark);
+}
+
+static void assert_whole_plan(const struct plan *plan) {
+    uint32_t mark = plan->wait_ms;
+    struct addr source = addr_from_v4(0x0a000000 + mark);
+    ck_assert(plan->matched);
+    ck_assert_uint_eq(plan->reuse_after_ms, mark);
+    ck_assert_uint_eq(plan->attempts, 1 + mark % RULE_ATTEMPTS_MAX);
+    ck_assert_uint_eq(plan->n_ports, 1);
+    ck_assert_uint_eq(plan->ports[0].low, 1 + mark % 60000);
+    ck_assert_uint_eq(plan->n_sources, 8);
+    for (unsigned i = 0; i < plan->n_sources; i++)
+        ck_assert_int_eq(addr_compare(&plan->source[i].first, &source), 0);
+}
+
+/* A child that publishes policy after policy until it is killed. */
+static pid_t publisher(void) {
+    mark_policy(&policy, 1);
+    ck_assert(state_publish(&state, &policy, NULL));
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (uint32_t mark = 2;; mark++) {
+        mark_policy(&policy, mark);
+        (void)state_publish(&state, &policy, NULL);
+    }
+}
+
+static void stop(pid_t pid) {
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+START_TEST(without_a_policy_nothing_is_planned) {
+    struct plan plan;
+    struct settings settings;
+    ck_assert(!state_plan(&state, &destination, "x", &plan));
+    ck_assert(!state_settings(&state, NULL, &settings));
+    ck_assert(!state_policy(&state, &policy));
+    ck_assert(!state_policy_is(&state, &policy.origin));
+}
+END_TEST
+
+START_TEST(a_published_policy_is_read_back) {
+    static struct policy out;
+    mark_policy(&policy, 77);
+    ck_assert(state_publish(&state, &policy, NULL));
+    ck_assert(state_policy(&state, &out));
+    ck_assert_mem_eq(&out, &policy, sizeof out);
+    ck_assert(state_policy_is(&state, &policy.origin));
+    policy.origin.mtime_ns++;
+    ck_assert(!state_policy_is(&state, &policy.origin));
+}
+END_TEST
+
+START_TEST(a_plan_is_never_made_of_two_policies) {
+    pid_t pid = publisher();
+    unsigned planned = 0, changes = 0;
+    for (uint32_t last = 0; planned < 20000;) {
+        struct plan plan;
+        if (!state_plan(&state, &destination, "x", &plan))
+            continue;
+        assert_whole_plan(&plan);
+        changes += plan.wait_ms != last;
+        last = plan.wait_ms;
+        planned++;
+    }
+    stop(pid);
+    ck_assert_uint_gt(changes, 100);
+}
+END_TEST
+
+START_TEST(a_whole_policy_is_never_made_of_two) {
+    static struct policy out, wanted;
+    pid_t pid = publisher();
+    for (unsigned copied = 0, tries = 0; copied < 200 && tries < 200000; tries++) {
+        if (!state_policy(&state, &out))
+            continue;
+        mark_policy(&wanted, (uint32_t)out.origin.size);
+        wanted.rule[0].title_id = out.rule[0].title_id;
+        wanted.pool[0].title_id = out.pool[0].title_id;
+        ck_assert_mem_eq(&out, &wanted, sizeof out);
+        copied++;
+    }
+    stop(pid);
+}
+END_TEST
+
+START_TEST(settings_are_never_made_of_two_policies) {
+    pid_t pid = publisher();
+    for (unsigned n = 0; n < 100000;) {
+        struct settings s;
+        if (!state_settings(&state, "x", &s))
+            continue;
+        ck_assert(s.canary == s.log_closes && s.canary == s.log_inbound && s.canary == s.log_verify);
+        ck_assert_uint_eq(s.app_bound, APP_BOUND_LATE_PORT);
+        n++;
+    }
+    stop(pid);
+}
+END_TEST
+
+START_TEST(a_publisher_killed_at_any_moment_leaves_a_whole_policy) {
+    for (unsigned i = 0; i < 50; i++) {
+        struct plan plan;
+        pid_t pid = publisher();
+        usleep(i * 20);
+        stop(pid);
+        ck_assert(state_plan(&state, &destination, "x", &plan));
+        assert_whole_plan(&plan);
+    }
+}
+END_TEST
+
+START_TEST(a_title_keeps_its_number_for_ever) {
+    char title[POLICY_TITLE];
+    policy_default(&policy);
+    ck_assert(state_publish(&state, &policy, NULL));
+    uint16_t id = policy.rule[0].title_id;
+    ck_assert_uint_ne(id, 0);
+    ck_assert_uint_eq(policy.pool[0].title_id, id);
+    strcpy(policy.rule[0].title, "other");
+    ck_assert(state_publish(&state, &policy, NULL));
+    ck_assert_uint_ne(policy.rule[0].title_id, id);
+    ck_assert_uint_eq(policy.pool[0].title_id, id);
+    state_title(&state, id, title);
+    ck_assert_str_eq(title, "default");
+}
+END_TEST
+
+START_TEST(a_full_name_table_gives_number_0_and_keeps_the_old_ones) {
+    char title[POLICY_TITLE];
+    unsigned given = 0;
+    policy_default(&policy);
+    for (unsigned i = 0; i < NAMES + 5; i++) {
+        (void)snprintf(policy.rule[0].title, POLICY_TITLE, "rule %u", i);
+        ck_assert(state_publish(&state, &policy, NULL));
+        given += policy.rule[0].title_id != 0;
+    }
+    ck_assert_uint_eq(given, NAMES - 2); /* number 0 is nobody's, and "default" has one */
+    state_title(&state, 1, title);
+    ck_assert_str_eq(title, "rule 0");
+    ck_assert_uint_eq(state.header->names, NAMES - 1);
+}
+END_TEST
+
+START_TEST(a_hostile_name_table_gives_printable_text_and_no_overrun) {
+    char title[POLICY_TITLE];
+    memset(state.name, '\033', (size_t)NAMES * POLICY_TITLE);
+    state.header->names = UINT64_MAX;
+    for (unsigned id = 0; id <= UINT16_MAX; id++) {
+        state_title(&state, (uint16_t)id, title);
+        ck_assert_uint_lt(strnlen(title, POLICY_TITLE), POLICY_TITLE);
+        for (const char *c = title; *c; c++)
+            ck_assert_int_eq(*c, '?');
+        ck_assert_int_eq(title[0] != 0, id > 0 && id < NAMES);
+    }
+    policy_default(&policy);
+    ck_assert(state_publish(&state, &policy, NULL));
+    ck_assert_uint_eq(policy.rule[0].title_id, 0);
+}
+END_TEST
+
+START_TEST(a_control_word_says_what_was_packed) {
+    for (unsigned bits = 0; bits < 4; bits++)
+        for (uint8_t mode = 0; mode < MODE_COUNT; mode++)
+            for (uint8_t canary = 0; canary <= 100; canary++) {
+                struct control in = {.has_mode = bits & 1, .has_canary = bits & 2, .mode = mode, .canary = canary};
+                struct control out = control_unpack(control_pack(in));
+                ck_assert(out.has_mode == in.has_mode && out.has_canary == in.has_canary);
+                ck_assert(!out.has_mode || out.mode == mode);
+                ck_assert(!out.has_canary || out.canary == canary);
+            }
+}
+END_TEST
+
+START_TEST(no_word_overrides_nothing_and_nonsense_neither) {
+    struct control c = control_unpack(0);
+    ck_assert(!c.has_mode && !c.has_canary);
+    c = control_unpack(UINT64_MAX);
+    ck_assert(!c.has_mode && !c.has_canary);
+}
+END_TEST
+
+START_TEST(a_counter_is_the_sum_over_the_arms) {
+    for (int arm = 0; arm < ARMS; arm++)
+        for (int i = 0; i <= arm; i++)
+            state_count(&state, (enum arm)arm, COUNT_PASSIVE);
+    ck_assert_uint_eq(state_counter(&state, COUNT_PASSIVE), 6);
+    ck_assert_uint_eq(state_counter(&state, COUNT_RESET), 0);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("control");
+    TCase *tc = tcase_create("control");
+    tcase_add_checked_fixture(tc, fresh, gone);
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, without_a_policy_nothing_is_planned);
+    tcase_add_test(tc, a_published_policy_is_read_back);
+    tcase_add_test(tc, a_plan_is_never_made_of_two_policies);
+    tcase_add_test(tc, a_whole_policy_is_never_made_of_two);
+    tcase_add_test(tc, settings_are_never_made_of_two_policies);
+    tcase_add_test(tc, a_publisher_killed_at_any_moment_leaves_a_whole_policy);
+    tcase_add_test(tc, a_title_keeps_its_number_for_ever);
+    tcase_add_test(tc, a_full_name_table_gives_number_0_and_keeps_the_old_ones);
+    tcase_add_test(tc, a_hostile_name_table_gives_printable_text_and_no_overrun);
+    tcase_add_test(tc, a_control_word_says_what_was_packed);
+    tcase_add_test(tc, no_word_overrides_nothing_and_nonsense_neither);
+    tcase_add_test(tc, a_counter_is_the_sum_over_the_arms);
+    suite_add_tcase(suite, tc);
+    return run(suite);
+}

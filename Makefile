@@ -18,7 +18,7 @@ HARDEN = -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs
 SHIM_LDFLAGS = -shared $(HARDEN) -Wl,--version-script=$(BUILD)/shim.map -Wl,-soname,libconnspread.so -Wl,--as-needed
 
 # What runs inside the client. The tool uses state/ and net/ as well.
-SHIM_STATE = $(addprefix src/state/,state.c create.c control.c ring.c policy.c pair.c)
+SHIM_STATE = $(addprefix src/state/,state.c create.c control.c ring.c policy.c pair.c stats.c)
 SHIM_NET = $(addprefix src/net/,addr.c diag.c ports.c)
 SHIM_SRC = $(wildcard src/shim/*.c) $(SHIM_STATE) $(SHIM_NET)
 CONFIG_SRC = $(wildcard src/config/*.c) src/net/parse.c src/net/addr.c src/state/policy.c

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shim/arm.h"
 #include "shim/client.h"
 #include "shim/closing.h"
 #include "shim/held.h"
@@ -58,7 +59,7 @@ static void say(const struct setup *s, const char *what) {
     text_add(line, sizeof line - 1, &at, ", mode ");
     text_add(line, sizeof line - 1, &at, mode_name[mode]);
     text_add(line, sizeof line - 1, &at, ", arm ");
-    text_add(line, sizeof line - 1, &at, arm_name[client_arm(mode)]);
+    text_add(line, sizeof line - 1, &at, arm_name[known ? arm_of_process() : ARM_CONTROL]);
     size_t n = strnlen(line, sizeof line - 2);
     line[n] = '\n';
     (void)sys_call3(SYS_write, 2, line, n + 1);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "shim/arm.h"
 #include "shim/held.h"
 #include "shim/process.h"
 #include "state/ring.h"
@@ -17,6 +18,7 @@ struct client client = {.env_mode = MODE_FROM_POLICY};
 void client_new_process(void) {
     __atomic_store_n(&client.attached, 0, __ATOMIC_RELAXED);
     held_forget();
+    arm_forget();
 }
 
 enum policy_mode client_mode(const struct settings *settings) {
@@ -25,10 +27,6 @@ enum policy_mode client_mode(const struct settings *settings) {
     struct control c = control_unpack(__atomic_load_n(&client.state.header->control, __ATOMIC_RELAXED));
     uint8_t mode = c.has_mode ? c.mode : settings->mode;
     return mode < MODE_COUNT ? (enum policy_mode)mode : MODE_OFF;
-}
-
-enum arm client_arm(enum policy_mode mode) {
-    return mode == MODE_ENFORCE ? ARM_ENFORCE : mode == MODE_OBSERVE ? ARM_OBSERVE : ARM_CONTROL;
 }
 
 uint64_t client_netns(int fd) {

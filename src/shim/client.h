@@ -32,7 +32,6 @@ void client_new_process(void);
 
 /* The mode in force now: environment, else `connspread set`, else config. */
 enum policy_mode client_mode(const struct settings *settings);
-enum arm client_arm(enum policy_mode mode);
 
 /* Cookie of fd's network namespace (SO_NETNS_COOKIE, Linux 5.14; 0 before that). Asked once, unless namespaces change. */
 uint64_t client_netns(int fd);

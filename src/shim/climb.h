@@ -25,7 +25,7 @@ struct climb {
     struct conn *conn;
     struct pair *pair; /* of the source tried last */
     struct report *report;
-    uint64_t netns, now;
+    uint64_t netns, now, began; /* times: CLOCK_MONOTONIC, ns */
     ssize_t result;
     int error;             /* errno of result */
     unsigned attempts;     /* kernel connects made */
@@ -33,6 +33,8 @@ struct climb {
     uint32_t segments_out; /* sent by this socket before */
     bool met;              /* EADDRNOTAVAIL from a connect of this very call */
     bool newly_full;
+    bool overcome;    /* EADDRNOTAVAIL met, and left by another way */
+    bool fell_back;   /* the client's own call was made for want of a better one */
     bool own;         /* no source of ours is bound: what fails is not our doing */
     bool whole_range; /* the last connect was the client's own in all but the search's step */
     unsigned n_asides;
@@ -45,6 +47,9 @@ bool climb_run(struct climb *k);
 /* The pool's sources, in its policy's order; or, own, the address that the socket has anyway with the pool's ports. */
 enum step climb_sources(struct climb *k);
 enum step climb_own_address(struct climb *k);
+
+/* Observe mode: the sources that would have been tried, into the report. */
+void climb_name_sources(struct climb *k);
 
 /* The same while a full pool may get a quadruplet back: for at most the rule's wait, on blocking sockets only. */
 enum step climb_wait(struct climb *k);

@@ -6,12 +6,14 @@
 #include <netinet/in.h>
 
 #include "shim/adopt.h"
+#include "shim/arm.h"
 #include "shim/client.h"
 #include "shim/held.h"
 #include "shim/look.h"
 #include "shim/process.h"
 #include "state/pair.h"
 #include "state/ring.h"
+#include "state/stats.h"
 #include "state/sys.h"
 
 /* A child of a server with thousands of connections shall not look at each before it execs a helper: the parent holds
@@ -152,6 +154,19 @@ static enum fate ask_kernel(struct closing *c, enum verified *verified) {
     return fate;
 }
 
+static void count(const struct closing *c, enum fate fate) {
+    const struct conn *conn = c->conn;
+    struct addr source = conn->source;
+    state_count(&client.state, (enum arm)conn->arm, counter_of_fate(fate));
+    /* By then the kernel's choice of address is known too; it was none when the connect was counted. */
+    if (!(conn_flags(conn) & (CONN_OUR_BIND | CONN_APP_ADDRESS)))
+        source = (struct addr){{0}};
+    struct stat_entry *e = stats_find(&client.state, (enum arm)conn->arm, conn->rule_id, &source);
+    stats_add(e, STAT_CLOSED + fate);
+    if (c->facts.phase == PHASE_SYN_SENT)
+        stats_add(e, STAT_SYN_TIMEOUT);
+}
+
 static void finish(struct closing *c) {
     struct conn *conn = c->conn;
     struct settings settings = {0};
@@ -160,13 +175,13 @@ static void finish(struct closing *c) {
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     if (c->verdict.ask)
         fate = ask_kernel(c, &verified);
-    state_count(&client.state, (enum arm)conn->arm, counter_of_fate(fate));
     if (conn_flags(conn) & CONN_COUNTED)
         pair_closed(conn->pair, fate == FATE_TIME_WAIT, now);
     conn_clear_flags(conn, CONN_COUNTED);
-    if (conn_flags(conn) & CONN_QUIET)
+    if (conn_flags(conn) & CONN_QUIET || !state_settings(&client.state, NULL, &settings) ||
+        client_mode(&settings) == MODE_OFF)
         return;
-    (void)state_settings(&client.state, NULL, &settings);
+    count(c, fate);
     if (fate == FATE_TIME_WAIT || settings.log_closes == CLOSES_ALL)
         write_event(c, fate, verified, now);
 }
@@ -270,6 +285,7 @@ void closing_sweep(enum via via) {
     if (__atomic_exchange_n(&client.attached, 0, __ATOMIC_RELAXED)) {
         struct settings settings = {0};
         (void)state_settings(&client.state, NULL, &settings);
-        event_text(EVENT_DETACH, client_arm(client_mode(&settings)), "");
+        if (client_mode(&settings) != MODE_OFF)
+            event_text(EVENT_DETACH, arm_of_process(), "");
     }
 }

@@ -170,25 +170,6 @@ static void after_exec(const struct held *copy, const struct held_chunk *chunk) 
     (void)ring_write(&client.state, &r);
 }
 
-/* CLOCK_BOOTTIME, ns, of this process's birth (proc(5), /proc/PID/stat field 22, in ticks of 10 ms); 0: unknown. */
-static uint64_t born(void) {
-    char text[512];
-    int fd = (int)sys_call4(SYS_openat, AT_FDCWD, "/proc/self/stat", O_RDONLY | O_CLOEXEC, 0);
-    long n = fd < 0 ? -1 : sys_call3(SYS_read, fd, text, sizeof text - 1);
-    if (fd >= 0)
-        (void)sys_call1(SYS_close, fd);
-    long at = n > 0 ? n : 0;
-    while (at > 0 && text[at - 1] != ')') /* the name may hold anything, parentheses too */
-        at--;
-    unsigned field = 2;
-    for (; at < n && field < 22; at++)
-        field += text[at] == ' ';
-    uint64_t ticks = 0;
-    for (; at < n && text[at] >= '0' && text[at] <= '9'; at++)
-        ticks = ticks * 10 + (uint64_t)(text[at] - '0');
-    return ticks * 10000000u;
-}
-
 void held_after_exec(void) {
     struct held_table *table = client.state.held;
     uint64_t pid = process_pid();
@@ -198,7 +179,7 @@ void held_after_exec(void) {
         if (pid_namespace == 0)
             pid_namespace = ask_pid_namespace();
         struct held_chunk *chunk = &table->chunk[i];
-        if (chunk->pid_namespace != pid_namespace || born() > chunk->born_ns + 20000000u)
+        if (chunk->pid_namespace != pid_namespace || process_born_ns() > chunk->born_ns + 20000000u)
             continue; /* another process that had this pid: the tool's to tell */
         /* Entries that are merely open survived the exec; they are looked at anew at their close. */
         for (unsigned j = 0; j < HELD_PER_CHUNK; j++) {

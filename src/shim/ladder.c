@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "shim/adopt.h"
+#include "shim/arm.h"
 #include "shim/client.h"
 #include "shim/closing.h"
 #include "shim/climb.h"
@@ -12,6 +13,7 @@
 #include "shim/prepare.h"
 #include "shim/process.h"
 #include "state/pair.h"
+#include "state/stats.h"
 #include "state/sys.h"
 
 /* The client bound an address itself and the rule leaves it that one. */
@@ -91,12 +93,14 @@ static void climb(struct climb *k) {
         state_count(&client.state, arm, COUNT_SPREAD);
         if (!k->met)
             return;
+        k->overcome = true;
         state_count(&client.state, arm, COUNT_RECOVERED);
         if (k->newly_full)
             report_exhausted(k->report, k->conn, CALL_CONNECT, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, k->attempts);
         return;
     }
     enum outcome outcome = fall_back(k);
+    k->fell_back = outcome == OUTCOME_FALLBACK;
     enum cause cause = k->full ? CAUSE_RANGE_FULL : CAUSE_UNKNOWN;
     state_count(&client.state, arm, outcome == OUTCOME_SURFACED ? COUNT_SURFACED : COUNT_FALLBACK);
     if (outcome == OUTCOME_SURFACED && (own || !k->full))
@@ -115,33 +119,51 @@ static void watch(struct climb *k) {
     report_exhausted(k->report, k->conn, CALL_CONNECT, OUTCOME_SURFACED, explain_connect(k->conn, k->destination), 1);
 }
 
-static void spread_or_watch(struct climb *k, struct plan *plan) {
-    struct settings settings = {.mode = MODE_OFF};
+/* Observed: nothing is done, but who would have been asked is in the event. */
+static void watch_as_if(struct climb *k) {
+    if (k->plan->matched && k->conn->arm == ARM_OBSERVE && !addr_is_any(&k->destination->addr))
+        climb_name_sources(k);
+    watch(k);
+}
+
+/* May this socket be prepared, as far as the client's own doings go? */
+static bool spreadable(struct climb *k) {
+    uint32_t flags = conn_flags(k->conn);
+    enum tcp_phase phase;
+    if (!k->plan->matched || addr_is_any(&k->destination->addr) || flags & (CONN_APP_PORT | CONN_OUR_PORT))
+        return false;
+    if (flags & CONN_APP_ADDRESS && !addr_is_any(&k->conn->app) && k->plan->app_bound == APP_BOUND_KEEP)
+        return false;
+    return !(flags & CONN_TRIED) || look_state(k->attempt->fd, &phase, &k->segments_out) == 0;
+}
+
+static void spread_or_watch(struct climb *k, const struct settings *settings) {
     struct conn *c = k->conn;
-    bool planned = state_settings(&client.state, NULL, &settings) &&
-                   state_plan(&client.state, k->destination, client.program, plan);
-    enum policy_mode mode = client_mode(&settings);
-    c->arm = (uint8_t)client_arm(mode);
-    c->rule_id = planned ? plan->rule_id : 0;
-    c->pool_id = planned ? plan->pool_id : 0;
-    k->plan = plan;
-    client_attach(k->attempt->fd, (enum arm)c->arm);
+    struct standing standing = arm_now(settings);
+    c->arm = (uint8_t)standing.arm;
+    c->rule_id = k->plan->rule_id;
+    c->pool_id = k->plan->pool_id;
+    conn_clear_flags(c, CONN_QUIET);
+    client_attach(k->attempt->fd, standing.arm);
     k->netns = client_netns(k->attempt->fd);
-    state_count(&client.state, (enum arm)c->arm, COUNT_CONNECTS);
+    state_count(&client.state, standing.arm, COUNT_CONNECTS);
     report_begin(k->report, c, k->destination, k->now);
-    uint32_t flags = conn_flags(c);
-    bool ours = planned && plan->matched && mode == MODE_ENFORCE && !(flags & (CONN_APP_PORT | CONN_OUR_PORT)) &&
-                !addr_is_any(&k->destination->addr);
-    if (ours && flags & CONN_APP_ADDRESS && !addr_is_any(&c->app) && plan->app_bound == APP_BOUND_KEEP)
-        ours = false;
-    if (ours && flags & CONN_TRIED) {
-        enum tcp_phase phase;
-        ours = look_state(k->attempt->fd, &phase, &k->segments_out) == 0;
-    }
-    if (ours)
+    if (standing.enforce && spreadable(k))
         climb(k);
     else
-        watch(k);
+        watch_as_if(k);
+    /* Who carried it: a source of ours or the client's own; :: is the kernel's choice. */
+    stats_connect(stats_find(&client.state, standing.arm, c->rule_id, &c->source), k->error, k->overcome && !k->fell_back,
+                  k->fell_back, clock_ns(CLOCK_MONOTONIC) - k->began);
+}
+
+/* Mode off, or no policy: as if we were not there, but for the record that a later mode will want. */
+static void pass(struct climb *k) {
+    prepare_undo(k->attempt->fd, k->conn);
+    k->conn->arm = ARM_CONTROL;
+    k->conn->rule_id = k->conn->pool_id = 0;
+    conn_set_flags(k->conn, CONN_QUIET);
+    (void)climb_run(k);
 }
 
 /* A connect on a socket that is connecting or connected asks how it stands; nothing may be bound under it. */
@@ -174,14 +196,21 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
         return ask_again(a, c);
     struct report report;
     struct plan plan;
+    struct settings settings;
     struct climb k = {
         .attempt = a,
         .destination = destination,
+        .plan = &plan,
         .conn = c,
         .report = &report,
         .now = clock_ns(CLOCK_MONOTONIC),
     };
-    spread_or_watch(&k, &plan);
+    k.began = k.now;
+    if (state_settings(&client.state, NULL, &settings) && client_mode(&settings) != MODE_OFF &&
+        state_plan(&client.state, destination, client.program, &plan))
+        spread_or_watch(&k, &settings);
+    else
+        pass(&k);
     settle(&k);
     errno = k.result < 0 ? k.error : saved;
     return k.result;

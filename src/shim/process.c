@@ -1,5 +1,6 @@
 #include "shim/process.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stddef.h>
 
@@ -95,4 +96,22 @@ uint32_t process_tid(void) {
         thread.pid = pid;
     }
     return thread.tid;
+}
+
+uint64_t process_born_ns(void) {
+    char text[512];
+    int fd = (int)sys_call4(SYS_openat, AT_FDCWD, "/proc/self/stat", O_RDONLY | O_CLOEXEC, 0);
+    long n = fd < 0 ? -1 : sys_call3(SYS_read, fd, text, sizeof text - 1);
+    if (fd >= 0)
+        (void)sys_call1(SYS_close, fd);
+    long at = n > 0 ? n : 0;
+    while (at > 0 && text[at - 1] != ')') /* the name may hold anything, parentheses too */
+        at--;
+    unsigned field = 2;
+    for (; at < n && field < 22; at++)
+        field += text[at] == ' ';
+    uint64_t ticks = 0;
+    for (; at < n && text[at] >= '0' && text[at] <= '9'; at++)
+        ticks = ticks * 10 + (uint64_t)(text[at] - '0');
+    return ticks * 10000000u;
 }

@@ -31,4 +31,8 @@ uint32_t process_first_generation(void);
 uint32_t process_pid(void);
 uint32_t process_tid(void);
 
+/* CLOCK_BOOTTIME, ns, of this process's birth (proc(5), /proc/PID/stat field 22, in ticks of 10 ms); 0: unknown. Opens a
+ * file for a moment: only where the same pid was met before. */
+uint64_t process_born_ns(void);
+
 #endif

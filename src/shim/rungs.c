@@ -199,6 +199,17 @@ enum step climb_sources(struct climb *k) {
     return STEP_NEXT;
 }
 
+void climb_name_sources(struct climb *k) {
+    const struct plan *plan = k->plan;
+    uint32_t first = plan->total ? first_source(k) : 0;
+    for (uint32_t i = 0; i < plan->total && i < EXHAUSTED_SOURCES; i++) {
+        struct endpoint source = plan_source(plan, (uint32_t)(((uint64_t)first + i) % plan->total));
+        uint64_t key = pair_key(k->netns, &source.addr, k->destination);
+        report_source(k->report, &source, first_range(plan), CAUSE_UNKNOWN, 0,
+                      pair_find(&client.state, key, false, k->now));
+    }
+}
+
 /* The rule's wait, or less where the client said with SO_SNDTIMEO how long a connect may take. ns. */
 static uint64_t patience(const struct climb *k) {
     struct timeval limit = {0};

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "shim/adopt.h"
+#include "shim/arm.h"
 #include "shim/client.h"
 #include "shim/explain.h"
 #include "shim/held.h"
@@ -69,10 +70,14 @@ static void accepted(int listener, int fd, const struct sockaddr *address, const
     conn_set_flags(c, CONN_INBOUND | inherited | (settings.log_inbound ? 0 : CONN_QUIET));
     c->phase = CONN_CONNECTED;
     c->connected_ns = clock_ns(CLOCK_MONOTONIC);
-    c->arm = (uint8_t)client_arm(client_mode(&settings));
+    struct standing standing = arm_now(&settings);
+    c->arm = (uint8_t)standing.arm;
+    if (standing.mode == MODE_OFF)
+        conn_set_flags(c, CONN_QUIET);
     if (!address || !length || !endpoint_from_sockaddr(&c->peer, address, *length))
         conn_set_flags(c, CONN_PEER_ASK);
-    client_attach(fd, (enum arm)c->arm);
+    if (standing.mode != MODE_OFF)
+        client_attach(fd, standing.arm);
     held_open(c);
     conn_install(fd, c);
 }
@@ -112,7 +117,7 @@ EXPORT int listen(int fd, int backlog) {
 /* A rule of this program wants bind(address, 0) to leave the port to connect, and may have it so. */
 static bool wants_late_port(const struct conn *c, enum rule_app_bound *app_bound) {
     struct settings settings = {.app_bound = APP_BOUND_KEEP};
-    if (!state_settings(&client.state, client.program, &settings) || client_mode(&settings) != MODE_ENFORCE)
+    if (!state_settings(&client.state, client.program, &settings) || !arm_may_enforce(&settings))
         settings.app_bound = APP_BOUND_KEEP;
     *app_bound = (enum rule_app_bound)settings.app_bound;
     return *app_bound != APP_BOUND_KEEP && !(conn_flags(c) & (CONN_APP_NO_PORT | CONN_APP_PORT | CONN_APP_ADDRESS));
@@ -124,7 +129,9 @@ static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum 
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     struct settings settings = {.mode = MODE_OFF};
     (void)state_settings(&client.state, NULL, &settings);
-    c->arm = (uint8_t)client_arm(client_mode(&settings));
+    if (client_mode(&settings) == MODE_OFF)
+        return;
+    c->arm = (uint8_t)arm_of_process();
     client_attach(fd, (enum arm)c->arm);
     report_begin(&report, c, &nowhere, now);
     report.record.e.local = at->addr;

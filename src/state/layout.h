@@ -6,6 +6,8 @@
  *                   counters    one array of 64-bit counters per arm
  *                   rotors      one round-robin counter per pool and scope
  *                   pairs       struct pair, a hash table over (namespace, source, destination)
+ *                   stats       struct stat_entry, a hash table over (arm, rule, source)
+ *                   places      struct place, processes' places in the canary sequence, kept through exec
  *                   held        struct held_table, connections that processes have open, by process
  *                   incidents   ring of cells: everything but closes; closes never evict it
  *                   closes      ring of cells: time-wait and close
@@ -29,11 +31,13 @@ enum {
     EVENT_CELLS_MAX = 4,
     NAMES = 1024,
     PAIRS = 4096,
+    STATS = 512,
+    PLACES = 1024,
     HELD_CHUNKS = 512,
     HELD_PER_CHUNK = 63
 };
 
-enum section { SECTION_POLICY, SECTION_NAMES, SECTION_COUNTERS, SECTION_ROTORS, SECTION_PAIRS, SECTION_HELD, SECTION_INCIDENTS, SECTION_CLOSES, SECTIONS };
+enum section { SECTION_POLICY, SECTION_NAMES, SECTION_COUNTERS, SECTION_ROTORS, SECTION_PAIRS, SECTION_STATS, SECTION_PLACES, SECTION_HELD, SECTION_INCIDENTS, SECTION_CLOSES, SECTIONS };
 enum ring_id { RING_INCIDENTS, RING_CLOSES, RINGS };
 enum arm { ARM_ENFORCE, ARM_OBSERVE, ARM_CONTROL, ARMS };
 
@@ -77,12 +81,13 @@ struct state_header {
     char instance[64];
     char host[64]; /* nodename of the creator */
     struct state_section section[SECTIONS];
-    uint8_t zero[88];
+    uint8_t zero[56];
     /* Each of these is written by many processes and has a cache line of its own. */
     _Alignas(64) uint64_t control;    /* see control.h; 0: nothing overridden */
     _Alignas(64) uint64_t generation; /* of the policy; live slot = generation & 1; 0: none published */
     _Alignas(64) uint64_t next_seq;   /* of the next event */
     _Alignas(64) uint64_t next_process; /* processes that drew a place in the canary sequence */
+    _Alignas(64) uint64_t next_connection; /* connections that did */
     _Alignas(64) uint64_t names;        /* names in use */
     struct {
         _Alignas(64) uint64_t head; /* number of the next cell */
@@ -112,6 +117,41 @@ struct pair {
     uint32_t range_hint;    /* index of the port range to begin with; the ones before it were full */
     uint32_t port_cursor;  /* of the ports bound explicitly: first in, first out */
     uint64_t budget_spent; /* events turned away (pair_within_budget) */
+};
+
+/* What became of the connects of one arm under one rule from one source. */
+enum stat_counter {
+    STAT_CONNECTS,
+    STAT_IMMEDIATE,   /* connect returned 0 */
+    STAT_IN_PROGRESS, /* EINPROGRESS, or EINTR with the handshake going on */
+    STAT_RECOVERED,   /* one of those two, after an EADDRNOTAVAIL that the client did not see */
+    STAT_FALLBACK,    /* the client's own call was made in the end */
+    STAT_SURFACED,    /* the client saw EADDRNOTAVAIL */
+    STAT_REFUSED,     /* ECONNREFUSED */
+    STAT_TIMED_OUT,   /* ETIMEDOUT */
+    STAT_UNREACHABLE, /* ENETUNREACH, EHOSTUNREACH, ENETDOWN */
+    STAT_DENIED,      /* EACCES, EPERM */
+    STAT_OTHER_ERROR,
+    STAT_SYN_TIMEOUT, /* given up before the handshake was done: closed in SYN_SENT, or ETIMEDOUT */
+    STAT_CLOSED,      /* closes by fate: STAT_CLOSED + enum fate, five of them */
+    STAT_COUNTERS = 20,
+    STAT_BUCKETS = 24 /* of time inside connect(): bucket i counts < 2^i us, the last one everything */
+};
+
+struct stat_entry {
+    uint64_t key; /* hash of the three; 0: free */
+    struct addr source; /* ::, the kernel's choice */
+    uint16_t rule_id;
+    uint8_t arm, zero[5];
+    uint64_t counter[STAT_COUNTERS];
+    uint64_t connect_ns; /* sum of time inside connect() */
+    uint64_t bucket[STAT_BUCKETS];
+    uint64_t zero2[15];
+};
+
+/* owner: pid. born_ns: CLOCK_BOOTTIME when it was drawn: a process of that pid that started later is another one. */
+struct place {
+    uint64_t owner, born_ns, number, zero;
 };
 
 /* A connection that a process has open, so that what a killed process left behind can be named, and what an exec closed.
@@ -150,6 +190,7 @@ struct held_table {
 
 _Static_assert(sizeof(struct cell) == CELL_BYTES, "cell");
 _Static_assert(sizeof(struct pair) == 128, "pair");
+_Static_assert(sizeof(struct stat_entry) == 512, "stat_entry");
 _Static_assert(sizeof(struct held) == 64, "held");
 _Static_assert(sizeof(struct held_chunk) == 4096, "held_chunk");
 _Static_assert(sizeof(struct state_header) <= 4096, "header");

@@ -15,6 +15,8 @@ static const uint64_t fixed_size[SECTIONS] = {
     [SECTION_COUNTERS] = (uint64_t)ARMS * COUNTERS * sizeof(uint64_t),
     [SECTION_ROTORS] = (uint64_t)POLICY_POOLS * SCOPE_COUNT * sizeof(uint32_t),
     [SECTION_PAIRS] = PAIRS * sizeof(struct pair),
+    [SECTION_STATS] = STATS * sizeof(struct stat_entry),
+    [SECTION_PLACES] = PLACES * sizeof(struct place),
     [SECTION_HELD] = sizeof(struct held_table),
 };
 
@@ -75,6 +77,8 @@ bool sections_bind(struct state *out, void *mapping, size_t size) {
         .counter = (void *)(base + offset[SECTION_COUNTERS]),
         .rotor = (void *)(base + offset[SECTION_ROTORS]),
         .pair = (void *)(base + offset[SECTION_PAIRS]),
+        .stat = (void *)(base + offset[SECTION_STATS]),
+        .place = (void *)(base + offset[SECTION_PLACES]),
         .held = (void *)(base + offset[SECTION_HELD]),
         .ring = {[RING_INCIDENTS] = (void *)(base + offset[SECTION_INCIDENTS]),
                  [RING_CLOSES] = (void *)(base + offset[SECTION_CLOSES])},

@@ -22,6 +22,8 @@ struct state {
     uint64_t (*counter)[COUNTERS]; /* [ARMS] */
     uint32_t (*rotor)[SCOPE_COUNT]; /* [POLICY_POOLS] */
     struct pair *pair;       /* [PAIRS] */
+    struct stat_entry *stat; /* [STATS] */
+    struct place *place;     /* [PLACES] */
     struct held_table *held;
     struct cell *ring[RINGS];
     uint64_t cells[RINGS];

@@ -6,7 +6,7 @@
  *   refused N PORT         N connects that shall fail with EADDRNOTAVAIL: the time of each, ns (0: it did not)
  *   drop N                 reset the N latest: how many
  *   until PORT             connect again and again until it works: ns since the first failure, tries
- *   pace N RATE PORT       N cycles, RATE a second: errors, errno of the last one, ns late at most */
+ *   pace N RATE PORT       N cycles, RATE in 1000 s: errors, errno of the last one, ns late at most */
 #include "bench.h"
 
 enum { HELD_MAX = 19000 };
@@ -94,7 +94,7 @@ static void pace(unsigned long n, unsigned long rate, const struct sockaddr_in *
     unsigned errors = 0;
     int error = 0;
     for (unsigned long i = 0; i < n; i++) {
-        uint64_t due = began + i * 1000000000u / rate, now = now_ns();
+        uint64_t due = began + i * 1000000000000u / rate, now = now_ns();
         if (now < due) {
             struct timespec pause = {.tv_sec = (time_t)((due - now) / 1000000000u),
                                      .tv_nsec = (long)((due - now) % 1000000000u)};

@@ -186,6 +186,16 @@ START_TEST(random_scribbles_end_the_reading_and_yield_no_enum_out_of_range) {
 }
 END_TEST
 
+START_TEST(the_rest_of_a_record_whose_first_cell_is_damaged_is_torn) {
+    struct event_record r = make(1, 4);
+    for (int i = 0; i < 3; i++)
+        ck_assert(ring_write(&state, &r));
+    state.ring[RING_INCIDENTS][4].payload[0] ^= 1;
+    ck_assert_uint_eq(read_to_the_end(RING_INCIDENTS), 2);
+    ck_assert_uint_eq(reader.torn, 4);
+}
+END_TEST
+
 START_TEST(a_record_that_claims_cells_beyond_the_head_is_torn) {
     forge(RING_CLOSES, 0, 0, 2);
     forge(RING_CLOSES, 1, 1, 2);
@@ -230,6 +240,7 @@ int main(void) {
     tcase_add_test(tc, processes_that_write_at_once_and_are_killed_make_no_corrupt_record);
     tcase_add_test(tc, a_forged_record_has_every_enum_and_count_in_range);
     tcase_add_test(tc, random_scribbles_end_the_reading_and_yield_no_enum_out_of_range);
+    tcase_add_test(tc, the_rest_of_a_record_whose_first_cell_is_damaged_is_torn);
     tcase_add_test(tc, a_record_that_claims_cells_beyond_the_head_is_torn);
     tcase_add_test(tc, forged_cells_around_the_last_number_do_not_keep_the_reader_for_ever);
     tcase_add_test(tc, a_head_that_goes_back_does_not_stop_the_reader);

@@ -1,0 +1,88 @@
+#include "state/stats.h"
+
+#include <errno.h>
+
+#include "state/pair.h"
+
+enum { PROBES = 32 };
+
+static struct stat_entry *find(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source) {
+    uint64_t key = pair_key((uint64_t)rule_id << 8 | arm | 1u << 31, source, NULL);
+    for (unsigned i = 0; i < PROBES; i++) {
+        struct stat_entry *e = &s->stat[(key + i) % STATS];
+        uint64_t k = __atomic_load_n(&e->key, __ATOMIC_ACQUIRE);
+        if (k == key)
+            return e;
+        if (k != 0)
+            continue;
+        /* The labels are the same whoever writes them; the key, last, makes the entry count. */
+        if (!__atomic_compare_exchange_n(&e->key, &k, key, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            if (k == key)
+                return e;
+            continue;
+        }
+        e->source = *source;
+        e->rule_id = rule_id;
+        e->arm = (uint8_t)arm;
+        return e;
+    }
+    return NULL;
+}
+
+struct stat_entry *stats_find(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source) {
+    static const struct addr any;
+    struct stat_entry *e = find(s, arm, rule_id, source);
+    return e ? e : find(s, arm, rule_id, &any);
+}
+
+void stats_add(struct stat_entry *e, unsigned counter) {
+    if (e && counter < STAT_COUNTERS)
+        __atomic_fetch_add(&e->counter[counter], 1, __ATOMIC_RELAXED);
+}
+
+unsigned stats_bucket(uint64_t ns) {
+    uint64_t us = ns / 1000;
+    unsigned i = us ? 64u - (unsigned)__builtin_clzll(us) : 0;
+    return i < STAT_BUCKETS ? i : STAT_BUCKETS - 1;
+}
+
+static enum stat_counter outcome(int error) {
+    switch (error) {
+    case 0:
+        return STAT_IMMEDIATE;
+    case EINPROGRESS:
+    case EINTR:
+    case EALREADY:
+        return STAT_IN_PROGRESS;
+    case EADDRNOTAVAIL:
+        return STAT_SURFACED;
+    case ECONNREFUSED:
+        return STAT_REFUSED;
+    case ETIMEDOUT:
+        return STAT_TIMED_OUT;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+        return STAT_UNREACHABLE;
+    case EACCES:
+    case EPERM:
+        return STAT_DENIED;
+    default:
+        return STAT_OTHER_ERROR;
+    }
+}
+
+void stats_connect(struct stat_entry *e, int error, bool recovered, bool fallback, uint64_t elapsed_ns) {
+    if (!e)
+        return;
+    stats_add(e, STAT_CONNECTS);
+    stats_add(e, outcome(error));
+    if (error == ETIMEDOUT)
+        stats_add(e, STAT_SYN_TIMEOUT);
+    if (recovered)
+        stats_add(e, STAT_RECOVERED);
+    if (fallback)
+        stats_add(e, STAT_FALLBACK);
+    __atomic_fetch_add(&e->connect_ns, elapsed_ns, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&e->bucket[stats_bucket(elapsed_ns)], 1, __ATOMIC_RELAXED);
+}

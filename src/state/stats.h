@@ -1,0 +1,22 @@
+/* stats.h - per arm, rule and source: what connects came to, how long they took, how connections ended.
+ *
+ * A hash table in the state file, entries claimed by compare-and-swap and never given back: rules and sources are few. When
+ * it is full the entry of the arm and rule with source :: takes the rest, so sums stay right. Async-signal-safe, lock-free. */
+#ifndef CONNSPREAD_STATE_STATS_H
+#define CONNSPREAD_STATE_STATS_H
+
+#include "state/event.h"
+#include "state/state.h"
+
+/* NULL only when the table is full of others. */
+struct stat_entry *stats_find(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source);
+
+void stats_add(struct stat_entry *e, unsigned counter);
+
+/* One connect: its errno (0: done), whether EADDRNOTAVAIL had been met and overcome, whether it was the fallback. */
+void stats_connect(struct stat_entry *e, int error, bool recovered, bool fallback, uint64_t elapsed_ns);
+
+/* The histogram's bucket for a duration: the least i with us < 2^i, at most STAT_BUCKETS - 1. */
+unsigned stats_bucket(uint64_t ns);
+
+#endif

@@ -1,0 +1,177 @@
+"""How it is when the table fills: cost by occupancy, exhaustion, the ceiling, the rate that TIME-WAIT allows."""
+
+import collections
+import os
+import statistics
+import subprocess
+import time
+
+from lab import DESCRIPTORS, PORT, SOURCES, Process, PROGRAMS, at_least, at_most, fill, kernel, percentile
+
+
+def occupancy(lab, low, high):
+    """One source, one destination, filled by bare clients; three clients take turns with the next connections."""
+    total = high - low + 1
+    kernel.port_range(low, high)
+    lab.server(ports=1)
+    conf_any, conf_one = lab.config(sources=[]), lab.config(sources=["127.0.0.1"])
+    fillers = lab.fillers(total, "bare")
+    clients = {"bare": lab.client("hold", "bare"), "any": lab.client("hold", "enforce", conf_any), "one": lab.client("hold", "enforce", conf_one)}
+    words = {"any": "shim, pool without addresses", "one": "shim, pool of this one address"}
+    each = {"bare": 5, "any": 12, "one": 8}
+    points = [5, 25, 45, 55, 95, 99.9] if lab.quick else [5, 15, 25, 35, 45, 55, 65, 75, 85, 95, 99, 99.9]
+    case, rounds, used, first = f"occupancy-{total}", 10, 0, {}
+    for client in clients.values():
+        client("hold", 5, PORT)
+        client("drop", 5)
+    for point in points:
+        batch = rounds * sum(each.values())
+        start = int(total * point / 100) - batch
+        assert fill(fillers, start - used, PORT) == 0
+        used = start + batch
+        found = {name: [clients[name]("probe", each[name], PORT) for name in clients] for name in ()} or collections.defaultdict(list)
+        for i in range(rounds):
+            for name in (list(clients) * 2)[i % 3:i % 3 + 3]:
+                found[name].append(clients[name]("probe", each[name], PORT))
+        assert all(all(part) for parts in found.values() for part in parts), f"connect failed at {point} %"
+        medians = {name: [statistics.median(part) for part in parts] for name, parts in found.items()}
+        first = first or {name: (statistics.median(medians[name]), percentile(sum(found[name], []), 99)) for name in found}
+        judged = point >= 55 and total == 64512
+        for name in clients:
+            tail = percentile(sum(found[name], []), 99)
+            label = f"{point} %: {words.get(name, 'bare')}"
+            lab.row(case, f"{label}: median / own at 5 %", [m / first[name][0] for m in medians[name]],
+                    target=at_most(1.3) if judged and name != "bare" else None, against={"ns": statistics.median(medians[name])})
+            lab.row(case, f"{label}: p99 / own p99 at 5 %", [tail / first[name][1]], against={"ns": tail},
+                    target=at_most(3) if judged and name != "bare" else None)
+            if name != "bare":
+                lab.row(case, f"{point} %: bare / {words[name]}", [b / m for b, m in zip(medians["bare"], medians[name])],
+                        target=at_least(50) if judged else None)
+
+
+def occupancy_default(lab):
+    """28,232 ports, the kernel's default."""
+    occupancy(lab, 32768, 60999)
+
+
+def occupancy_wide(lab):
+    """64,512 ports."""
+    occupancy(lab, 1024, 65535)
+
+
+def exhausted(lab):
+    """Every port of four sources held by others; on-exhausted = error. Bare fails for want of the first of them."""
+    low, high = (32768, 36767) if lab.quick else (32768, 60999)
+    sources = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"]
+    total = (high - low + 1) * len(sources)
+    kernel.port_range(low, high)
+    lab.server(ports=1)
+    conf = lab.config(sources=sources, rule='on-exhausted = "error"')
+    fillers = lab.fillers(total, "hand", sources=sources)
+    bare, shim = lab.client("hold", "bare"), lab.client("hold", "enforce", conf)
+    fill(fillers, total, PORT)
+    fill(fillers[-1:], len(sources) * 2, PORT)  # in turn: where one source failed, the next may have had one left
+    found = collections.defaultdict(list)
+    for i in range(lab.rounds(40, 15)):
+        for name, client, n in (("bare", bare, 10), ("shim", shim, 100)):
+            times = client("refused", n, PORT)
+            assert all(times), f"{name}: a connect on a full table worked"
+            found[name].append(statistics.median(times))
+            found[name + " mean"].append(statistics.mean(times))
+    ports = f"{len(sources)} x {high - low + 1} ports"
+    lab.row("exhausted", f"{ports}: a further connect, median", [t / 1000 for t in found["shim"]], unit="us", target=at_most(30))
+    lab.row("exhausted", f"{ports}: a further connect, mean with probes", [t / 1000 for t in found["shim mean"]], unit="us")
+    lab.ratio("exhausted", f"{ports}: bare / shim, median", found["bare"], found["shim"])
+    lab.ratio("exhausted", f"{ports}: bare / shim, mean", found["bare mean"], found["shim mean"])
+    by_other, by_own = [], []
+    for i in range(lab.rounds(50, 15)):
+        shim("refused", 20, PORT)
+        assert fillers[0]("drop", 1) == [1]
+        by_other.append(shim("until", PORT)[0] / 1e6)
+        shim("refused", 20, PORT)
+        assert shim("drop", 1) == [1]
+        by_own.append(shim("until", PORT)[0] / 1e6)
+    worst = percentile(by_other, 100)
+    lab.row("exhausted", "quadruplet freed by a stranger: used after", by_other, unit="ms")
+    lab.row("exhausted", "quadruplet freed by a stranger: used after, worst", [worst], unit="ms", target=at_most(100))
+    lab.row("exhausted", "quadruplet freed by the client: used after, worst", [max(by_own)], unit="ms", target=at_most(100))
+
+
+def established():
+    with open("/proc/net/sockstat") as f:
+        return next(int(line.split()[2]) for line in f if line.startswith("TCP:"))
+
+
+def ceiling(lab):
+    """All quadruplets of four sources to one destination, accepted and held."""
+    kernel.port_range(1024, 65535)
+    total = 64512 * len(SOURCES)
+    server = lab.server(ports=1)
+    conf = lab.config(rule='on-exhausted = "error"\nattempts = 64')
+    clients = lab.fillers(total, "enforce", conf=conf)
+    for _ in clients:
+        server("keep", DESCRIPTORS)
+    part = -(-total // len(clients))
+    before, began = established(), time.monotonic()
+    for i, client in enumerate(clients):
+        client.send("hold", min(part, total - i * part), PORT)
+    answers = [client.answer() for client in clients]
+    errors = sum(a[0] for a in answers)
+    took = time.monotonic() - began
+    kernel.wait_until(lambda: established() - before >= 2 * (total - errors), 30, "connections did not settle")
+    lab.row("ceiling", f"4 x 64,512 quadruplets, {len(clients)} processes: connections held", [total - errors], unit="", target=at_least(total),
+            against={"kernel's sockets of both sides": established() - before, "seconds": took})
+    lab.row("ceiling", "4 x 64,512 quadruplets: errors", [errors], unit="", target=at_most(0))
+    for client in clients:
+        client.end()
+    server.end()
+
+
+def ceiling_explicit(lab):
+    """8,000 ports of one source, half of them outside the ephemeral range."""
+    kernel.port_range(20000, 23999)
+    lab.server(ports=1)
+    conf = lab.config(sources=SOURCES[:1], pool='ports = { "20000-27999" }', rule='on-exhausted = "error"')
+    client = lab.client("hold", "enforce", conf)
+    inside = client("probe", 4000, PORT)
+    outside = client("probe", 4000, PORT)
+    held = sum(1 for t in inside + outside if t)
+    lab.row("ceiling", "8,000 ports, half outside the ephemeral range: held", [held], unit="", target=at_least(8000))
+    if all(inside) and all(outside):
+        lab.row("ceiling", "connect outside / inside the range, median", [statistics.median(outside) / statistics.median(inside)])
+
+
+def connect_by_veth(lab):
+    """A server in a namespace of its own, behind a veth pair; 10.9.0.1 here, 10.9.0.2 there."""
+    script = 'read go; exec "$0" 10.9.0.2 "$1" 1'
+    server = Process(["sh", "-c", script, os.path.join(PROGRAMS, "server"), str(PORT)], lab.environment("bare", None),
+                     preexec_fn=lambda: kernel.libc.unshare(kernel.CLONE_NEWNET))
+    pid = server.process.pid
+    kernel.wait_until(lambda: os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"))
+    kernel.ip(f"link add veth0 type veth peer name veth1 netns {pid}")
+    kernel.ip("addr add 10.9.0.1/24 dev veth0")
+    kernel.ip("link set veth0 up")
+    for words in ("addr add 10.9.0.2/24 dev veth1", "link set veth1 up", "link set lo up"):
+        subprocess.run(["nsenter", "-t", str(pid), "-n", "ip"] + words.split(), check=True)
+    server.send("go")
+    server.answer()
+    server("echo")
+    return server
+
+
+def sustained(lab):
+    """98 % of sources x ports / 60 s, across a veth pair, tcp_tw_reuse = 0."""
+    low, high = 40000, 40499
+    kernel.port_range(low, high)
+    connect_by_veth(lab)
+    sources = ["10.9.0.11", "10.9.0.12", "10.9.0.13", "10.9.0.14"]
+    for source in sources:
+        kernel.ip(f"addr add {source}/24 dev veth0")
+    conf = lab.config(sources=sources, to="10.9.0.2", rule='on-exhausted = "error"')
+    client = lab.client("hold", "enforce", conf, address="10.9.0.2")
+    seconds = 180 if lab.sustained else 90
+    quadruplets = (high - low + 1) * len(sources)
+    rate = quadruplets / 60 * 0.98
+    errors, number, late = client("pace", int(rate * seconds), int(rate * 1000), PORT)
+    lab.row("sustained", f"{rate:.1f} a second of {quadruplets} quadruplets, {seconds} s: errors (last errno {number:.0f})", [errors], unit="",
+            target=at_most(0), against={"connections": int(rate * seconds), "late_ms": late / 1e6})

@@ -1,0 +1,139 @@
+"""What a call costs: cycles, teams of threads and processes, calls that are none of the shim's business, start-up."""
+
+import collections
+import os
+import re
+import shutil
+import subprocess
+
+from lab import PORT, PORTS, PROGRAMS, SHIM, SOURCES, at_most, kernel
+
+PARTS = ("cycle", "socket", "connect", "close")
+
+
+def turns(clients, i):
+    """The clients, each time another one first."""
+    names = list(clients)
+    return names[i % len(names):] + names[:i % len(names)]
+
+
+def cycle(lab):
+    """socket + connect + close; the client closes first. Below 5 % of the ports of any destination."""
+    conf, server = lab.config(), lab.server()
+    clients = {
+        "bare": lab.client("cycle", "bare"), "again": lab.client("cycle", "bare"), "watch": lab.client("cycle", "watch", conf),
+        "enforce": lab.client("cycle", "enforce", conf), "hand": lab.client("cycle", "hand"),
+    }
+    for client in clients.values():
+        client("cycle", 50, PORT)
+    found = {name: [] for name in clients}
+    for i in range(lab.rounds(500, 100)):
+        for name in turns(clients, i):
+            figures = clients[name]("cycle", 100, PORT + i % PORTS)
+            assert figures[4] == 0, f"{name}: {figures[4]} errors"
+            found[name].append(figures)
+        server("drain")
+    targets = {("watch", "bare"): at_most(1.08), ("enforce", "bare"): at_most(1.12), ("enforce", "hand"): at_most(1.05)}
+    names = {"watch": f"shim, {lab.watching}", "enforce": "shim, spreading", "hand": "by hand", "bare": "bare", "again": "bare, a second"}
+    for part, of in enumerate(PARTS):
+        for above, below in (("again", "bare"), ("watch", "bare"), ("hand", "bare"), ("enforce", "bare"), ("enforce", "hand")):
+            lab.ratio("cycle", f"{of}: {names[above]} / {names[below]}", [f[part] for f in found[above]], [f[part] for f in found[below]],
+                      target=targets.get((above, below)) if part == 0 else None)
+
+
+def scaling(lab):
+    """The wall time of a team, shim over bare, against that of one thread alone."""
+    conf, server = lab.config(), lab.server()
+    clients = {"bare": lab.client("cycle", "bare"), "watch": lab.client("cycle", "watch", conf), "enforce": lab.client("cycle", "enforce", conf)}
+    teams = [("threads", 1), ("threads", 2), ("threads", 8), ("processes", 16)]
+    found = collections.defaultdict(list)
+    for i in range(lab.rounds(40, 10)):
+        for kind, size in teams:
+            for name in turns(clients, i):
+                port = PORT + (i * 16) % (PORTS - 16)
+                wall, errors = clients[name](kind, size, 200, port)
+                assert errors == 0, f"{name}: {errors} errors in {size} {kind}"
+                found[name, kind, size].append(wall)
+            server("drain")
+    for kind, size in teams:
+        label = f"{size} {kind if size > 1 else kind[:-1]}"
+        for name, words in (("watch", f"shim, {lab.watching}"), ("enforce", "shim, spreading")):
+            team, bare = found[name, kind, size], found["bare", kind, size]
+            lab.ratio("scaling", f"{label}: {words} / bare", team, bare)
+            if size > 1:
+                alone, bare_alone = found[name, "threads", 1], found["bare", "threads", 1]
+                lab.row("scaling", f"{label}: {words} / bare, over that of 1 thread",
+                        [(t / b) / (a / c) for t, b, a, c in zip(team, bare, alone, bare_alone)],
+                        target=at_most(1.05) if name == "enforce" else None)
+
+
+def calls(lab):
+    """ns more than bare, of calls on what is not TCP."""
+    conf = lab.config()
+    clients = {"bare": lab.client("calls", "bare"), "enforce": lab.client("calls", "enforce", conf)}
+    for call, what, most in (("close-file", "close of /dev/null", 250), ("close-unix", "close of an AF_UNIX socket of socket()", 40),
+                             ("close-accepted", "close of an AF_UNIX socket of accept4()", 40), ("connect-unix", "AF_UNIX connect", 100)):
+        found = {name: [] for name in clients}
+        for client in clients.values():
+            client(call, 1000)
+        for i in range(lab.rounds(300, 100)):
+            for name in turns(clients, i):
+                found[name] += clients[name](call, 1000)
+        lab.ratio("calls", f"{what}: shim / bare", found["enforce"], found["bare"])
+        lab.row("calls", f"{what}: shim - bare", [a - b for a, b in zip(found["enforce"], found["bare"])], unit="ns", target=at_most(most))
+
+
+def startup(lab):
+    """exec to exit of `true`."""
+    conf = lab.config()
+    env = lab.environment("enforce", conf)
+    preload = env.pop("LD_PRELOAD")
+    os.makedirs(env["CONNSPREAD_DIR"], mode=0o700, exist_ok=True)
+    state = os.path.join(env["CONNSPREAD_DIR"], os.path.basename(conf).replace(".conf", ".state"))
+    done = subprocess.run([os.path.join(PROGRAMS, "startup"), preload, state, str(lab.rounds(500, 150))], env=env, stdout=subprocess.PIPE,
+                          text=True, check=True)
+    assert os.path.exists(state), f"{state} was not made"
+    bare, current, compiles = ([float(word) for word in line.split()] for line in done.stdout.splitlines())
+    for label, found, most in (("current state file", current, 250), ("policy compiled, file created", compiles, 5000)):
+        lab.ratio("startup", f"true, {label}: shim / bare", found, bare)
+        lab.row("startup", f"true, {label}: shim - bare", [(a - b) / 1000 for a, b in zip(found, bare)], unit="us", target=at_most(most))
+
+
+def traced(lab, mode, conf):
+    """The system calls of each phase of calls.c's trace, first two cycles left out: phase -> list of lists of names."""
+    path = os.path.join(lab.folder, "strace")
+    env = lab.environment(mode, conf)
+    command = ["strace", "-o", path, "-s", "32"]
+    for name in ("LD_PRELOAD", "CONNSPREAD_CONF"):
+        if name in env:
+            command += ["-E", f"{name}={env.pop(name)}"]
+    subprocess.run(command + [os.path.join(PROGRAMS, "calls"), "127.0.0.1"], env=env, input=f"trace 20 {PORT}\n", text=True,
+                   stdout=subprocess.DEVNULL, check=True)
+    phases, phase = collections.defaultdict(list), None
+    with open(path) as f:
+        for line in f:
+            mark = re.match(r'write\(-1, "([a-z-]+)"', line)
+            name = re.match(r"(\w+)\(", line)
+            if mark:
+                phase = mark.group(1)
+                phases[phase].append([])
+            elif name and phase:
+                phases[phase][-1].append(name.group(1))
+    return {phase: lists[2:] for phase, lists in phases.items()}
+
+
+def syscalls(lab):
+    """System calls beyond the client's own."""
+    if not shutil.which("strace"):
+        print("bench: syscalls: strace is not installed")
+        return
+    lab.server(ports=1)
+    conf = lab.config()
+    bare, shim = traced(lab, "bare", None), traced(lab, "enforce", conf)
+    for phase, what, most in (("socket", "socket", None), ("connect", "connect, spread", 3), ("close", "close, logged", 3),
+                              ("close-file", "close of /dev/null", 1), ("close-unix", "close of an AF_UNIX socket", 0),
+                              ("connect-unix", "AF_UNIX connect", 0)):
+        own = len(bare[phase][0])
+        extra = [len(calls) - own for calls in shim[phase]]
+        names = " ".join(shim[phase][-1])
+        lab.row("syscalls", f"{what}: {names}", extra, unit="more", target=at_most(most) if most is not None else None)

@@ -1,0 +1,165 @@
+"""What the cases are measured with: clients in their modes, a server, configs, and rows of figures."""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.abspath(os.environ.get("BUILD") or os.path.join(ROOT, "build"))
+SHIM = os.path.join(BUILD, "libconnspread.so")
+TOOL = os.path.join(BUILD, "connspread")
+PROGRAMS = os.path.join(BUILD, "bench")
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
+
+import kernel  # noqa: E402
+
+# Below the ephemeral ranges: a listener inside one would take a port out of it.
+PORT = 500
+PORTS = 256
+DESCRIPTORS = 19000  # of one process; hold.c's HELD_MAX
+SOURCES = ["127.0.1.1", "127.0.1.2", "127.0.1.3", "127.0.1.4"]
+
+
+class Process:
+    """A bench program that is told what to do by lines, and answers each with one."""
+
+    def __init__(self, argv, env, **options):
+        self.name = os.path.basename(argv[0])
+        self.process = subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options)
+
+    def send(self, *command):
+        self.process.stdin.write(" ".join(str(word) for word in command) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} ended with {self.process.wait()}")
+        return [float(word) for word in line.split()]
+
+    def __call__(self, *command):
+        self.send(*command)
+        return self.answer()
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Row:
+    """One figure: what came out of several rounds, and what it shall be."""
+
+    def __init__(self, case, what, values, unit="x", target=None, against=None):
+        self.case, self.what, self.unit, self.target, self.against = case, what, unit, target, against or {}
+        self.rounds = len(values)
+        self.low, self.median, self.high = min(values), statistics.median(values), max(values)
+
+    def holds(self):
+        if self.target is None:
+            return None
+        return self.median <= self.target[1] if self.target[0] == "<=" else self.median >= self.target[1]
+
+    def as_json(self):
+        return {"case": self.case, "what": self.what, "unit": self.unit, "rounds": self.rounds, "min": self.low,
+                "median": self.median, "max": self.high, "target": " ".join(map(str, self.target)) if self.target else None,
+                "holds": self.holds(), "medians": self.against}
+
+
+def at_most(bound):
+    return "<=", bound
+
+
+def at_least(bound):
+    return ">=", bound
+
+
+def percentile(values, p):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * p / 100))]
+
+
+def observing():
+    """The mode that watches only: observe where it exists, else off."""
+    done = subprocess.run([TOOL, "run", "-m", "observe", "--", "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return "observe" if done.returncode == 0 else "off"
+
+
+class Lab:
+    """A network namespace with everything that a case starts in it."""
+
+    def __init__(self, quick, sustained, ports=(32768, 60999)):
+        self.quick, self.sustained = quick, sustained
+        self.rows = []
+        self.folder = tempfile.mkdtemp(prefix="connspread-bench-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        self.confs = 0
+        kernel.enter_namespace()
+        kernel.port_range(*ports)
+        for name, value in (("net.core.somaxconn", 1 << 20), ("net.ipv4.tcp_max_tw_buckets", 1 << 20)):
+            try:
+                kernel.sysctl(name, value)
+            except OSError as e:
+                print(f"bench: {name}: {e}", file=sys.stderr)
+        self.watching = observing()
+
+    def rounds(self, many, few):
+        return few if self.quick else many
+
+    def row(self, case, what, values, **options):
+        self.rows.append(Row(case, what, values, **options))
+
+    def ratio(self, case, what, above, below, **options):
+        """Round by round: above over below."""
+        against = {"above": statistics.median(above), "below": statistics.median(below)}
+        self.row(case, what, [a / b for a, b in zip(above, below) if b], against=against, **options)
+
+    def config(self, sources=SOURCES, to="127.0.0.0/8", pool="", rule="", mode="enforce"):
+        """A new instance; returns the path of its config."""
+        self.confs += 1
+        path = os.path.join(self.folder, f"bench{self.confs}.conf")
+        addresses = ", ".join(f'"{s}"' for s in sources)
+        with open(path, "w") as f:
+            f.write(f'mode = "{mode}"\npool "p" {{\n{f"addresses = {{ {addresses} }}" if sources else ""}\n{pool}\n}}\n'
+                    f'rule "r" {{\nto = {{ "{to}" }}\npool = "p"\n{rule}\n}}\n')
+        return path
+
+    def environment(self, mode, conf):
+        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "CONNSPREAD_DIR": os.path.join(self.folder, "state")}
+        if mode in ("enforce", "watch"):
+            env.update(LD_PRELOAD=SHIM, CONNSPREAD_CONF=conf)
+        if mode == "watch":
+            env["CONNSPREAD_MODE"] = self.watching
+        return env
+
+    def client(self, program, mode, conf=None, address="127.0.0.1", sources=SOURCES):
+        """mode: bare | watch | enforce | hand (sources: which it binds in turn; none: its range only)."""
+        argv = [os.path.join(PROGRAMS, program), address]
+        if mode == "hand":
+            argv.append("hand=" + ",".join(sources) if sources else "hand")
+        os.makedirs(os.path.join(self.folder, "state"), mode=0o700, exist_ok=True)
+        return Process(argv, self.environment(mode, conf))
+
+    def server(self, address="127.0.0.1", ports=PORTS, **options):
+        server = Process([os.path.join(PROGRAMS, "server"), address, str(PORT), str(ports)], self.environment("bare", None), **options)
+        server.answer()
+        return server
+
+    def fillers(self, n, mode, **options):
+        """Enough clients to hold n connections."""
+        return [self.client("hold", mode, **options) for _ in range(-(-n // DESCRIPTORS))]
+
+
+def fill(clients, n, port):
+    """Holds n more connections, in one client after the other as they have room. Returns the errors."""
+    errors = 0
+    for client in clients:
+        held = getattr(client, "held", 0)
+        part = min(n, DESCRIPTORS - held)
+        if part > 0:
+            errors += int(client("hold", part, port)[0])
+            client.held = held + part
+            n -= part
+    return errors

@@ -1,0 +1,166 @@
+/* A state file that somebody scribbled over, mapped, read, and written to: no access outside of it, no reading without
+ * end.
+ *
+ * The image is built here; the input is a list of twelve-byte scribbles on it: where (1 byte: which section; 3 bytes:
+ * which 8-byte word of it) and what (8 bytes). A section number from 16 on also makes the check of that ring's cell
+ * right, so that what is in it is believed. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/cell.h"
+#include "state/pair.h"
+#include "state/ring.h"
+#include "state/sections.h"
+
+enum { SCRIBBLE = 12, HEADER = SECTIONS, FORGE = 16, FIRST_RECORDS = 700 };
+
+static unsigned char *image, *copy;
+static size_t size;
+static const struct endpoint destination = {.addr.b = {[10] = 0xff, 0xff, 10, 2, 0, 1}, .port = 80};
+
+static void require(int condition) {
+    if (!condition)
+        abort();
+}
+
+/* A file as a busy instance leaves it: a policy with sources and ports, names, and rings that have gone round. */
+static void build_image(void) {
+    static struct policy policy;
+    struct state_header plan = {0};
+    struct state s;
+    sections_plan(&plan, LOG_SIZE_MIN);
+    size = (size_t)plan.size;
+    image = aligned_alloc(4096, size);
+    copy = aligned_alloc(4096, size);
+    require(image && copy);
+    memset(image, 0, size);
+    header_fill((struct state_header *)(void *)image, "fuzz", LOG_SIZE_MIN);
+    require(sections_bind(&s, image, size));
+    policy_default(&policy);
+    policy.pool[0].sources[SCOPE_V4] = (struct policy_span){.first = 0, .count = 2};
+    policy.pool[0].ports = (struct policy_span){.first = 0, .count = 1};
+    policy.n_sources = 2;
+    policy.n_ports = policy.n_programs = 1;
+    policy.source[0] = policy.source[1] = (struct policy_source){.first = addr_from_v4(0x0a000001), .count = 9};
+    policy.ports[0] = (struct port_range){.low = 1024, .high = 65535};
+    memcpy(policy.program[0], "[a-c]*x", 8);
+    (void)state_publish(&s, &policy, NULL);
+    for (unsigned i = 0; i < FIRST_RECORDS; i++) {
+        struct event_record r = {.e.kind = (uint8_t)(1 + i % (EVENT_KINDS - 1)), .e.age_us = i};
+        if (r.e.kind == EVENT_EXHAUSTED)
+            r.u.exhausted.n_sources = (uint16_t)(i % (EXHAUSTED_SOURCES + 1));
+        else
+            memset(r.u.text, 'x', i % EVENT_TEXT);
+        (void)ring_write(&s, &r);
+    }
+}
+
+static void scribble(const struct state *s, const unsigned char *input) {
+    unsigned where = input[0] % FORGE;
+    uint64_t word = (uint64_t)input[1] << 16 | (uint64_t)input[2] << 8 | input[3], value;
+    const struct state_header *good = (const struct state_header *)(const void *)image;
+    memcpy(&value, input + 4, sizeof value);
+    uint64_t offset = where < SECTIONS ? good->section[where].offset : 0;
+    uint64_t length = where < SECTIONS ? good->section[where].size : sizeof *good;
+    word %= length / sizeof value;
+    memcpy(copy + offset + word * sizeof value, &value, sizeof value);
+    bool ring = where == SECTION_INCIDENTS || where == SECTION_CLOSES;
+    if (input[0] >= FORGE && ring) {
+        enum ring_id id = where == SECTION_INCIDENTS ? RING_INCIDENTS : RING_CLOSES;
+        struct cell *cell = &s->ring[id][word * sizeof value / CELL_BYTES];
+        cell->check = cell_check(cell->number, cell->part, cell->parts, cell->payload);
+    }
+}
+
+static void check_record(const struct event_record *r) {
+    const struct event *e = &r->e;
+    require(e->kind != EVENT_NONE && e->kind < EVENT_KINDS && e->arm < ARMS && e->direction < DIRECTIONS);
+    require(e->via < VIAS && e->phase < PHASES && e->fate < FATES);
+    require(e->decided_by < DECIDED_BYS && e->verified < VERIFIEDS);
+    if (e->kind == EVENT_EXHAUSTED || e->kind == EVENT_SOURCE_DOWN) {
+        require(r->u.exhausted.n_sources <= EXHAUSTED_SOURCES && r->u.exhausted.cause < CAUSES);
+        for (unsigned i = 0; i < EXHAUSTED_SOURCES; i++)
+            require(r->u.exhausted.source[i].cause < CAUSES);
+    } else {
+        require(memchr(r->u.text, 0, EVENT_TEXT) != NULL);
+    }
+}
+
+static void read_rings(const struct state *s) {
+    struct ring_reader reader;
+    struct event_record r;
+    reader_init(&reader, s);
+    for (int ring = 0; ring < RINGS; ring++)
+        for (uint64_t n = 0; reader_next(&reader, (enum ring_id)ring, 0, &r) == READ_EVENT; n++) {
+            require(n <= s->cells[ring]);
+            check_record(&r);
+        }
+}
+
+static void read_policy(const struct state *s) {
+    static struct policy policy;
+    static const char *const program[] = {"", "abcx", "zzzzzzzzzzzzzzzzzzz"};
+    struct plan plan;
+    struct settings settings;
+    char title[POLICY_TITLE];
+    (void)state_policy(s, &policy);
+    (void)state_policy_is(s, &policy.origin);
+    for (int i = 0; i < 3; i++) {
+        (void)state_settings(s, program[i], &settings);
+        if (!state_plan(s, &destination, program[i], &plan))
+            continue;
+        require(plan.n_sources <= POOL_SOURCES && plan.n_ports <= POOL_PORTS);
+        require(!plan.matched || (plan.attempts >= 1 && plan.attempts <= RULE_ATTEMPTS_MAX));
+        if (plan.total)
+            (void)plan_source(&plan, plan.total - 1);
+        state_title(s, plan.rule_id, title);
+    }
+    for (unsigned id = 0; id <= NAMES; id += 31) {
+        state_title(s, (uint16_t)id, title);
+        require(memchr(title, 0, POLICY_TITLE) != NULL);
+    }
+}
+
+/* What clients do to the file. */
+static void write_all(const struct state *s) {
+    static struct policy policy;
+    struct state writable = *s;
+    uint64_t now = (uint64_t)3600 * 1000000000u;
+    uint32_t repeats;
+    for (unsigned i = 0; i < 8; i++) {
+        struct event_record r = {.e.kind = (uint8_t)(1 + i % (EVENT_KINDS - 1))};
+        struct pair *p = pair_find(s, i * 977, true, now);
+        (void)ring_write(s, &r);
+        (void)pair_full(p, now);
+        (void)pair_may_try(p, now + i);
+        (void)pair_set_aside(p, now, ASIDE_MS);
+        (void)pair_worked(p, now);
+        (void)pair_within_budget(p, now, 1, &repeats);
+        pair_opened(p, now);
+        pair_closed(p, true, now);
+        (void)(pair_open(p) + pair_time_waits(p, now));
+    }
+    policy_default(&policy);
+    (void)state_publish(&writable, &policy, NULL);
+    state_count(s, ARM_ENFORCE, COUNT_CONNECTS);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
+    struct state s;
+    if (!image)
+        build_image();
+    memcpy(copy, image, size);
+    require(sections_bind(&s, copy, size));
+    for (; length >= SCRIBBLE; data += SCRIBBLE, length -= SCRIBBLE)
+        scribble(&s, data);
+    if (!sections_bind(&s, copy, size))
+        return 0;
+    read_rings(&s);
+    read_policy(&s);
+    write_all(&s);
+    read_rings(&s);
+    return 0;
+}

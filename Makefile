@@ -21,7 +21,7 @@ SHIM_LDFLAGS = -shared $(HARDEN) -Wl,--version-script=$(BUILD)/shim.map -Wl,-son
 SHIM_STATE = $(addprefix src/state/,state.c create.c control.c ring.c policy.c pair.c stats.c)
 SHIM_NET = $(addprefix src/net/,addr.c diag.c ports.c)
 SHIM_SRC = $(wildcard src/shim/*.c) $(SHIM_STATE) $(SHIM_NET)
-CONFIG_SRC = $(wildcard src/config/*.c) src/net/parse.c src/net/addr.c src/state/policy.c
+CONFIG_SRC = $(wildcard src/config/*.c) $(addprefix src/net/,parse.c addr.c ports.c) src/state/policy.c
 TOOL_SRC = $(sort $(wildcard src/cli/*.c) $(wildcard src/state/*.c) $(wildcard src/net/*.c) $(CONFIG_SRC))
 
 SHIM_OBJ = $(SHIM_SRC:src/%.c=$(BUILD)/shim-obj/%.o)
@@ -109,6 +109,7 @@ $(BUILD)/tests/%: tests/system/%.c
 	$(say) LINK $@
 	$(Q)$(CC) $(TEST_CFLAGS) $(CFLAGS) $(TEST_EXTRA) $< -o $@ -lpthread
 
+units: $(UNIT)
 programs: all $(UNIT) $(SYSTEM)
 
 check: deps-check
@@ -119,7 +120,7 @@ check-full: deps-full
 	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
 	@BUILD='$(abspath $(BUILD))' tests/run unit system full
 
-.PHONY: demo programs check check-full
+.PHONY: demo units programs check check-full
 
 # --- installing ---
 

@@ -37,7 +37,7 @@ void mistakes_truncate(struct mistakes *m, int count) {
 }
 
 int mistakes_write(struct mistakes *m, const char *file, char *errors, size_t size) {
-    int order[MISTAKES_KEPT];
+    int order[MISTAKES_KEPT] = {0};
     size_t used = 0;
     sort(m, order);
     if (size > 0)

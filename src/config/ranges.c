@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "config/reading.h"
+#include "net/ports.h"
 
 /* a + n - 1 for a range, saturating: ranges at the end of the address space must not wrap. */
 static struct addr last_of(const struct policy_source *range) {
@@ -101,12 +102,12 @@ unsigned ports_ranges(const uint8_t bitmap[PORT_BITMAP], struct port_range out[]
 
 struct port_range ports_ephemeral(void) {
     struct port_range range = {.low = 32768, .high = 60999};
-    unsigned low, high;
+    char line[32];
     FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
     if (!file)
         return range;
-    if (fscanf(file, "%5u %5u", &low, &high) == 2 && low >= 1 && low <= high && high <= 65535)
-        range = (struct port_range){.low = (uint16_t)low, .high = (uint16_t)high};
+    if (fgets(line, sizeof line, file))
+        (void)ports_read_sysctl(line, &range);
     fclose(file);
     return range;
 }

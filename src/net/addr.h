@@ -44,7 +44,8 @@ int addr_compare(const struct addr *a, const struct addr *b);
 /* The address n places after base; wraps at the end of the 128-bit space. */
 struct addr addr_add(const struct addr *base, uint64_t n);
 
-/* Does a lie in prefix/length? length counts bits of the 128-bit form: an IPv4 /8 is 104. More than 128 matches nothing. */
+/* Does a lie in prefix/length? length counts bits of the 128-bit form: an IPv4 /8 is 104. More than 128 matches
+ * nothing. */
 bool addr_in_prefix(const struct addr *a, const struct addr *prefix, unsigned length);
 
 /* The v4-mapped form of an IPv4 address given in host byte order. */

@@ -1,7 +1,7 @@
 /* diag.h - one exact question to sock_diag: what is this quadruplet now?
  *
- * sock_diag(7), SOCK_DIAG_BY_FAMILY without NLM_F_DUMP: about 8 us with opening the socket, unprivileged, finds TIME-WAIT
- * sockets. Opens a netlink descriptor for the moment of the question (close-on-exec); raw system calls, errno
+ * sock_diag(7), SOCK_DIAG_BY_FAMILY without NLM_F_DUMP: about 8 us with opening the socket, unprivileged, finds
+ * TIME-WAIT sockets. Opens a netlink descriptor for the moment of the question (close-on-exec); raw system calls, errno
  * untouched, async-signal-safe. */
 #ifndef CONNSPREAD_NET_DIAG_H
 #define CONNSPREAD_NET_DIAG_H
@@ -9,8 +9,8 @@
 #include "net/addr.h"
 
 struct diag_answer {
-    uint8_t state;   /* TCP_ESTABLISHED..., netinet/tcp.h */
-    uint8_t timer;   /* 3: TIME-WAIT */
+    uint8_t state; /* TCP_ESTABLISHED..., netinet/tcp.h */
+    uint8_t timer; /* 3: TIME-WAIT */
     uint32_t expires_ms;
     uint64_t cookie; /* SO_COOKIE; kept by the TIME-WAIT socket */
 };

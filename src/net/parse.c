@@ -206,7 +206,7 @@ const char *parse_target(const char *text, struct policy_target *out) {
             return "only IPv6 stands in brackets: [fd00::/64]:443";
     }
     const char *slash = memchr(text, '/', (size_t)(host_end - text));
-    if ((wrong = address(text, slash ? slash : host_end, &target.prefix, &v6)))
+    if (address(text, slash ? slash : host_end, &target.prefix, &v6))
         return "a destination is written \"*\" or ADDRESS[/LEN][:PORT[-PORT]], IPv6 in brackets before a port";
     if (slash && (wrong = prefix_length(slash + 1, host_end, &target.prefix, v6, &target.length)))
         return wrong;

@@ -1,7 +1,7 @@
 /* parse.h - addresses, ranges, destinations, durations and sizes as people write them.
  *
- * Each function returns NULL, or what is wrong in words that fit after "is not valid: " (static storage) and leaves *out
- * alone. Pure. Not used inside the client. */
+ * Each function returns NULL, or what is wrong in words that fit after "is not valid: " (static storage) and leaves
+ * *out alone. Pure. Not used inside the client. */
 #ifndef CONNSPREAD_NET_PARSE_H
 #define CONNSPREAD_NET_PARSE_H
 

@@ -6,8 +6,8 @@
 
 #include "state/policy.h"
 
-/* A pool's ports, split by how they can be had: inside the ephemeral range through IP_LOCAL_PORT_RANGE, outside it only by
- * an explicit bind. */
+/* A pool's ports, split by how they can be had: inside the ephemeral range through IP_LOCAL_PORT_RANGE, outside it only
+ * by an explicit bind. */
 struct port_split {
     unsigned n_inside, n_outside;
     struct port_range inside[POOL_PORTS];

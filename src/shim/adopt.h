@@ -7,8 +7,8 @@
 /* A record for a new TCP socket of this process. NULL: no memory (counted). */
 struct conn *conn_made(int family, bool mptcp);
 
-/* A record, in no table yet, for a TCP socket that was never seen: inherited, received, or made behind our back. Asks the
- * kernel for everything. NULL: fd is no TCP socket, or no memory. */
+/* A record, in no table yet, for a TCP socket that was never seen: inherited, received, or made behind our back. Asks
+ * the kernel for everything. NULL: fd is no TCP socket, or no memory. */
 struct conn *adopt(int fd);
 
 /* What is known of fd, asking the kernel once if nothing is: the connection, or NULL when it is no TCP socket. */

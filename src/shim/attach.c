@@ -1,8 +1,8 @@
 /* attach.c - the constructor: who is this process, which config, which state file.
  *
- * Runs once, before main, single-threaded as far as this library is concerned; libc calls and memory are allowed here and
- * nowhere else in the shim. Whatever fails leaves the shim inert, or working on private memory: the client starts as it
- * would without us. */
+ * Runs once, before main, single-threaded as far as this library is concerned; libc calls and memory are allowed here
+ * and nowhere else in the shim. Whatever fails leaves the shim inert, or working on private memory: the client starts
+ * as it would without us. */
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
@@ -218,8 +218,8 @@ static void at_exit(void *unused) {
 
 static void name_program(void) {
     const char *name = program_invocation_short_name;
-    size_t n = name ? strnlen(name, sizeof client.program - 1) : 0;
-    memcpy(client.program, name, n);
+    size_t at = 0;
+    text_add(client.program, sizeof client.program, &at, name ? name : "");
 }
 
 static bool disabled(void) {

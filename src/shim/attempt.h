@@ -1,7 +1,7 @@
 /* attempt.h - the client's own call, whichever it was, ready to be made any number of times.
  *
- * connect, or a send with MSG_FASTOPEN that connects on the way. attempt_run makes it through the next definition in the
- * search order, with the client's very arguments: cancellation point, result and errno are libc's. */
+ * connect, or a send with MSG_FASTOPEN that connects on the way. attempt_run makes it through the next definition in
+ * the search order, with the client's very arguments: cancellation point, result and errno are libc's. */
 #ifndef CONNSPREAD_SHIM_ATTEMPT_H
 #define CONNSPREAD_SHIM_ATTEMPT_H
 

@@ -10,12 +10,12 @@ enum { MODE_FROM_POLICY = 255 };
 
 struct client {
     struct state state;
-    bool active;         /* false: every wrapper goes straight to libc */
-    bool no_port_range;  /* this kernel has no IP_LOCAL_PORT_RANGE (before 6.3); atomic */
-    bool netns_varies;   /* setns or unshare was called: ask each socket for its namespace */
-    uint8_t env_mode;    /* CONNSPREAD_MODE, or MODE_FROM_POLICY */
-    uint32_t attached;   /* an attach event was written for this process; atomic */
-    uint64_t netns;      /* cookie; 0: not asked yet; atomic */
+    bool active;        /* false: every wrapper goes straight to libc */
+    bool no_port_range; /* this kernel has no IP_LOCAL_PORT_RANGE (before 6.3); atomic */
+    bool netns_varies;  /* setns or unshare was called: ask each socket for its namespace */
+    uint8_t env_mode;   /* CONNSPREAD_MODE, or MODE_FROM_POLICY */
+    uint32_t attached;  /* an attach event was written for this process; atomic */
+    uint64_t netns;     /* cookie; 0: not asked yet; atomic */
     char program[POLICY_PROGRAM];
 };
 
@@ -33,7 +33,8 @@ void client_new_process(void);
 /* The mode in force now: environment, else `connspread set`, else config. */
 enum policy_mode client_mode(const struct settings *settings);
 
-/* Cookie of fd's network namespace (SO_NETNS_COOKIE, Linux 5.14; 0 before that). Asked once, unless namespaces change. */
+/* Cookie of fd's network namespace (SO_NETNS_COOKIE, Linux 5.14; 0 before that). Asked once, unless namespaces change.
+ */
 uint64_t client_netns(int fd);
 
 /* A TCP connect or accept happens: the process's attach event, once. */

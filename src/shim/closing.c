@@ -100,10 +100,7 @@ static struct conn *claim(int fd) {
 }
 
 void closing_begin(struct closing *c, int fd, enum via via) {
-    c->conn = NULL;
-    c->fd = fd;
-    c->via = via;
-    c->cookie = 0;
+    *c = (struct closing){.fd = fd, .via = via};
     if (!client_active())
         return;
     int saved = errno;
@@ -134,7 +131,7 @@ static void write_event(struct closing *c, enum fate fate, enum verified verifie
 }
 
 static enum fate ask_kernel(struct closing *c, enum verified *verified) {
-    struct diag_answer answer;
+    struct diag_answer answer = {0};
     struct conn *conn = c->conn;
     enum arm arm = (enum arm)conn->arm;
     bool lingers = c->facts.mptcp && !c->facts.others;

@@ -32,16 +32,16 @@ void closing_end(struct closing *c, bool closed);
 /* dup2 and dup3 failed: fd is still what it was. */
 void closing_abort(struct closing *c);
 
-/* Before connect(AF_UNSPEC), which resets what is open: but a TIME-WAIT that our shutdown and the peer's FIN have already
- * made stays, and is logged here. */
+/* Before connect(AF_UNSPEC), which resets what is open: but a TIME-WAIT that our shutdown and the peer's FIN have
+ * already made stays, and is logged here. */
 void closing_disconnect(int fd, struct conn *conn);
 
 /* Around exec: connections that it will close are marked as such in the state file, where the next image of this pid or
  * the tool finds them; pending false takes the marks back after an exec that failed. */
 void closing_exec(bool pending);
 
-/* Every TCP descriptor still open, when the process ends: an event each, then `detach`. Descriptors that another process may
- * hold are closed here, because only afterwards can the kernel say what became of them. */
+/* Every TCP descriptor still open, when the process ends: an event each, then `detach`. Descriptors that another
+ * process may hold are closed here, because only afterwards can the kernel say what became of them. */
 void closing_sweep(enum via via);
 
 /* Closes the tracked descriptors in [first, last] one by one, each with its event. */

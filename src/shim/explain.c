@@ -18,8 +18,8 @@ void report_begin(struct report *r, const struct conn *c, const struct endpoint 
     r->began = began;
 }
 
-void report_source(struct report *r, const struct endpoint *source, struct port_range ports, enum cause cause, int error,
-                   const struct pair *pair) {
+void report_source(struct report *r, const struct endpoint *source, struct port_range ports, enum cause cause,
+                   int error, const struct pair *pair) {
     struct event_exhausted *x = &r->record.u.exhausted;
     if (x->n_sources >= EXHAUSTED_SOURCES) {
         x->omitted++;
@@ -43,8 +43,8 @@ static struct pair *budget_of(const struct report *r, uint64_t now) {
     return pair_find(&client.state, ~pair_key(r->record.e.netns, &program, &destination), true, now);
 }
 
-void report_exhausted(struct report *r, const struct conn *c, enum exhausted_call call, enum outcome outcome, enum cause cause,
-                      unsigned attempts) {
+void report_exhausted(struct report *r, const struct conn *c, enum exhausted_call call, enum outcome outcome,
+                      enum cause cause, unsigned attempts) {
     struct event_exhausted *x = &r->record.u.exhausted;
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     uint32_t repeats = 0;
@@ -63,8 +63,8 @@ void report_exhausted(struct report *r, const struct conn *c, enum exhausted_cal
     (void)ring_write(&client.state, &r->record);
 }
 
-void report_source_down(const struct conn *c, const struct endpoint *source, const struct endpoint *destination, enum cause cause,
-                        int error) {
+void report_source_down(const struct conn *c, const struct endpoint *source, const struct endpoint *destination,
+                        enum cause cause, int error) {
     struct event_record r;
     event_of_conn(&r, EVENT_SOURCE_DOWN, c, 0);
     r.e.local = source->addr;
@@ -76,8 +76,8 @@ void report_source_down(const struct conn *c, const struct endpoint *source, con
     (void)ring_write(&client.state, &r);
 }
 
-/* Can the kernel find any source address for this destination? A UDP connect looks the route and the address up just the
- * same and sends nothing. Opens a descriptor for a moment: only after an EADDRNOTAVAIL. */
+/* Can the kernel find any source address for this destination? A UDP connect looks the route and the address up just
+ * the same and sends nothing. Opens a descriptor for a moment: only after an EADDRNOTAVAIL. */
 static bool has_source_address(const struct endpoint *destination) {
     struct sockaddr_storage name;
     int family = addr_is_v4(&destination->addr) ? AF_INET : AF_INET6;

@@ -15,18 +15,20 @@ struct report {
 void report_begin(struct report *r, const struct conn *c, const struct endpoint *destination, uint64_t began);
 
 /* One source that was tried, or left out because it was known to be full. */
-void report_source(struct report *r, const struct endpoint *source, struct port_range ports, enum cause cause, int error,
-                   const struct pair *pair);
+void report_source(struct report *r, const struct endpoint *source, struct port_range ports, enum cause cause,
+                   int error, const struct pair *pair);
 
 /* Writes it, or counts it as a repeat when there were 10 of this program and destination in this second. */
-void report_exhausted(struct report *r, const struct conn *c, enum exhausted_call call, enum outcome outcome, enum cause cause,
-                      unsigned attempts);
+void report_exhausted(struct report *r, const struct conn *c, enum exhausted_call call, enum outcome outcome,
+                      enum cause cause, unsigned attempts);
 
-/* A source that cannot be used: it is not on this host, or what it sends to this destination goes nowhere. destination may be NULL. */
-void report_source_down(const struct conn *c, const struct endpoint *source, const struct endpoint *destination, enum cause cause,
-                        int error);
+/* A source that cannot be used: it is not on this host, or what it sends to this destination goes nowhere. destination
+ * may be NULL. */
+void report_source_down(const struct conn *c, const struct endpoint *source, const struct endpoint *destination,
+                        enum cause cause, int error);
 
-/* The cause of an EADDRNOTAVAIL that the client's own connect met, proven as far as it can be without the client's socket. */
+/* The cause of an EADDRNOTAVAIL that the client's own connect met, proven as far as it can be without the client's
+ * socket. */
 enum cause explain_connect(const struct conn *c, const struct endpoint *destination);
 enum cause explain_bind(const struct endpoint *address);
 

@@ -1,8 +1,8 @@
 /* explicit.h - ports outside the ephemeral range, by explicit bind.
  *
- * Such a bind cannot be undone (kernel: a second bind of that socket is EINVAL for ever), and inside the ephemeral range
- * it would spoil the port for everybody's connect: so only for ports that the operator configured, only outside the
- * range, and only after everything else. Raw system calls, errno untouched, async-signal-safe. */
+ * Such a bind cannot be undone (kernel: a second bind of that socket is EINVAL for ever), and inside the ephemeral
+ * range it would spoil the port for everybody's connect: so only for ports that the operator configured, only outside
+ * the range, and only after everything else. Raw system calls, errno untouched, async-signal-safe. */
 #ifndef CONNSPREAD_SHIM_EXPLICIT_H
 #define CONNSPREAD_SHIM_EXPLICIT_H
 

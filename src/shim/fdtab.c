@@ -11,8 +11,8 @@ enum { FD_PAGE = 4096 / sizeof(uint32_t), CONN_PAGE = 32, WORD_UNKNOWN = 0, WORD
 static uint32_t *fd_page[FD_MAX / FD_PAGE];
 static struct conn *conn_page[CONN_MAX / CONN_PAGE];
 
-static uint32_t conn_fresh;   /* connections ever handed out from pages; those below are in use or on the free list */
-static uint64_t conn_spare;   /* free list: tag << 32 | index + 1. The tag defeats ABA */
+static uint32_t conn_fresh; /* connections ever handed out from pages; those below are in use or on the free list */
+static uint64_t conn_spare; /* free list: tag << 32 | index + 1. The tag defeats ABA */
 
 static void *page_at(void **root, size_t length) {
     void *p = __atomic_load_n(root, __ATOMIC_ACQUIRE);
@@ -69,7 +69,8 @@ void fd_set_not_tcp(int fd) {
     struct conn *stale;
     uint32_t *word = word_of(fd, true);
     /* A connection whose close nobody saw is only forgotten here; its record is given back, nothing is logged. */
-    if (word && decode(__atomic_exchange_n(word, WORD_NOT_TCP, __ATOMIC_ACQ_REL), &stale) == FD_TCP && conn_unref(stale))
+    if (word && decode(__atomic_exchange_n(word, WORD_NOT_TCP, __ATOMIC_ACQ_REL), &stale) == FD_TCP &&
+        conn_unref(stale))
         conn_free(stale);
 }
 
@@ -122,7 +123,8 @@ struct conn *conn_new(void) {
         do {
             if (index >= CONN_MAX)
                 return NULL;
-        } while (!__atomic_compare_exchange_n(&conn_fresh, &index, index + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+        } while (
+            !__atomic_compare_exchange_n(&conn_fresh, &index, index + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
         c = page_at((void **)&conn_page[index / CONN_PAGE], CONN_PAGE * sizeof *c);
         if (!c)
             return NULL; /* this index is lost; there is no memory anyway */

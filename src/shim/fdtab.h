@@ -1,8 +1,8 @@
 /* fdtab.h - what is known of each descriptor, and the connections behind them.
  *
- * Two levels: a descriptor's word says "unknown", "not TCP" or which connection; several descriptors (dup) may share one
- * connection, which counts them. Words are claimed by atomic exchange, so two threads that close one descriptor never
- * log it twice. Pages are mapped when first needed and never unmapped, so a stale pointer is at worst another
+ * Two levels: a descriptor's word says "unknown", "not TCP" or which connection; several descriptors (dup) may share
+ * one connection, which counts them. Words are claimed by atomic exchange, so two threads that close one descriptor
+ * never log it twice. Pages are mapped when first needed and never unmapped, so a stale pointer is at worst another
  * connection, never a fault. Lock-free; async-signal-safe; private to the process (a fork child has a copy). */
 #ifndef CONNSPREAD_SHIM_FDTAB_H
 #define CONNSPREAD_SHIM_FDTAB_H
@@ -40,13 +40,13 @@ enum conn_flag {
     CONN_PEER_ASK = 1 << 16,     /* the peer is not known from connect or accept */
     CONN_OUR_FREEBIND = 1 << 17,
     CONN_APP_FREEBIND = 1 << 18,
-    CONN_TRIED = 1 << 19,        /* an earlier connect of this socket failed */
-    CONN_COUNTED = 1 << 20,      /* counted as open in its pair */
-    CONN_QUIET = 1 << 21,        /* not to be logged (log.inbound = false) */
-    CONN_ULP = 1 << 22,          /* TCP_ULP set: kTLS and the like */
-    CONN_SHUT = 1 << 23,         /* the client called shutdown, either way */
-    CONN_OUR_PORT = 1 << 25,     /* bound by us to a port of its own: cannot be bound again */
-    CONN_FASTOPEN = 1 << 24      /* TCP_FASTOPEN_CONNECT: connect returns before anything is sent */
+    CONN_TRIED = 1 << 19,    /* an earlier connect of this socket failed */
+    CONN_COUNTED = 1 << 20,  /* counted as open in its pair */
+    CONN_QUIET = 1 << 21,    /* not to be logged (log.inbound = false) */
+    CONN_ULP = 1 << 22,      /* TCP_ULP set: kTLS and the like */
+    CONN_SHUT = 1 << 23,     /* the client called shutdown, either way */
+    CONN_OUR_PORT = 1 << 25, /* bound by us to a port of its own: cannot be bound again */
+    CONN_FASTOPEN = 1 << 24  /* TCP_FASTOPEN_CONNECT: connect returns before anything is sent */
 };
 
 struct pair;
@@ -63,9 +63,9 @@ struct conn {
     uint64_t shutdown_ns;  /* first shutdown that sent our FIN */
     struct pair *pair;
     uint16_t rule_id, pool_id;
-    uint16_t local_port; /* 0: not known */
-    uint8_t phase;       /* enum conn_phase */
-    uint8_t family;      /* AF_INET or AF_INET6 */
+    uint16_t local_port;    /* 0: not known */
+    uint8_t phase;          /* enum conn_phase */
+    uint8_t family;         /* AF_INET or AF_INET6 */
     uint8_t shutdown_phase; /* enum tcp_phase just before that shutdown; PHASE_UNKNOWN: none */
     uint8_t arm;
     uint8_t zero[6];

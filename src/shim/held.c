@@ -38,8 +38,8 @@ static void label(struct held_chunk *chunk, const struct conn *c) {
     chunk->arm = c->arm;
 }
 
-/* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the loser
- * gives his back. */
+/* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the
+ * loser gives his back. */
 static struct held_chunk *take_chunk(unsigned n, const struct conn *c) {
     struct held_table *table = client.state.held;
     uint64_t pid = process_pid();
@@ -141,8 +141,9 @@ void held_release(void) {
 static void after_exec(const struct held *copy, const struct held_chunk *chunk) {
     struct event_record r;
     struct diag_answer answer;
-    int found = copy->local_port == 0 ? -EINVAL
-                                      : diag_lookup(&copy->local, copy->local_port, &copy->peer, copy->peer_port, &answer);
+    int found = copy->local_port == 0
+                    ? -EINVAL
+                    : diag_lookup(&copy->local, copy->local_port, &copy->peer, copy->peer_port, &answer);
     enum fate first = copy->fate < FATES ? (enum fate)copy->fate : FATE_NONE;
     enum fate fate = fate_from_lookup(found, &answer, first, false);
     enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;

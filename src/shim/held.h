@@ -1,8 +1,8 @@
 /* held.h - this process's open connections, written where they survive it.
  *
- * Connection number i of this process lies in slot i % 63 of the process's i / 63-th chunk, so taking and leaving a slot is
- * a few stores: no search, no list. Chunks are taken by compare-and-swap. Nothing is ever read back from them, so what
- * others scribble there cannot harm. Async-signal-safe, lock-free. */
+ * Connection number i of this process lies in slot i % 63 of the process's i / 63-th chunk, so taking and leaving a
+ * slot is a few stores: no search, no list. Chunks are taken by compare-and-swap. Nothing is ever read back from them,
+ * so what others scribble there cannot harm. Async-signal-safe, lock-free. */
 #ifndef CONNSPREAD_SHIM_HELD_H
 #define CONNSPREAD_SHIM_HELD_H
 

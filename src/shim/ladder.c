@@ -153,8 +153,8 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
     else
         watch_as_if(k);
     /* Who carried it: a source of ours or the client's own; :: is the kernel's choice. */
-    stats_connect(stats_find(&client.state, standing.arm, c->rule_id, &c->source), k->error, k->overcome && !k->fell_back,
-                  k->fell_back, clock_ns(CLOCK_MONOTONIC) - k->began);
+    stats_connect(stats_find(&client.state, standing.arm, c->rule_id, &c->source), k->error,
+                  k->overcome && !k->fell_back, k->fell_back, clock_ns(CLOCK_MONOTONIC) - k->began);
 }
 
 /* Mode off, or no policy: as if we were not there, but for the record that a later mode will want. */

@@ -8,8 +8,8 @@
 #include "net/addr.h"
 #include "state/event.h"
 
-/* TCP_INFO's state. 0, or -errno: -ENOTSOCK or another error says that fd is no TCP socket (MPTCP answers with its first
- * subflow). segments_out: sent so far, NULL if not wanted. */
+/* TCP_INFO's state. 0, or -errno: -ENOTSOCK or another error says that fd is no TCP socket (MPTCP answers with its
+ * first subflow). segments_out: sent so far, NULL if not wanted. */
 int look_state(int fd, enum tcp_phase *phase, uint32_t *segments_out);
 
 /* One recv(MSG_PEEK) in place of TCP_INFO and SIOCINQ. Only for a plain TCP socket that was established, that this

@@ -20,9 +20,7 @@ static bool wiped_by_kernel;
 static uint32_t generation = 1, first_generation = 1;
 
 /* Cached so that an event costs no gettid. The generation makes the copy that a fork child inherits stale. */
-static __thread struct {
-    uint32_t pid, tid;
-} thread;
+static __thread struct { uint32_t pid, tid; } thread;
 
 static uint32_t kernel_pid(void) {
     return (uint32_t)sys_call0(SYS_getpid);
@@ -41,8 +39,8 @@ void process_init(void) {
     (void)pthread_atfork(NULL, after_fork_in_parent, NULL);
 }
 
-/* Several threads of a new child may come here at once. The generation rises first: whoever sees the pid sees that too, and
- * rising twice only makes connections count as shared that are not, which costs a look and no truth. */
+/* Several threads of a new child may come here at once. The generation rises first: whoever sees the pid sees that too,
+ * and rising twice only makes connections count as shared that are not, which costs a look and no truth. */
 static void begin_again(uint32_t pid) {
     uint32_t expected = wiped_by_kernel ? 0 : __atomic_load_n(&page->pid, __ATOMIC_RELAXED);
     process_shared_now();

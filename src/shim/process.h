@@ -1,8 +1,8 @@
 /* process.h - which process is this? A question that costs nothing when the answer has not changed.
  *
  * After fork the child holds copies of the parent's records; after vfork it shares the parent's memory but not its
- * descriptor table. A page that the kernel wipes in a fork child (MADV_WIPEONFORK, Linux 4.14) tells the first without a system
- * call; comparing getpid with the page tells the second. All functions are async-signal-safe. */
+ * descriptor table. A page that the kernel wipes in a fork child (MADV_WIPEONFORK, Linux 4.14) tells the first without
+ * a system call; comparing getpid with the page tells the second. All functions are async-signal-safe. */
 #ifndef CONNSPREAD_SHIM_PROCESS_H
 #define CONNSPREAD_SHIM_PROCESS_H
 
@@ -31,8 +31,8 @@ uint32_t process_first_generation(void);
 uint32_t process_pid(void);
 uint32_t process_tid(void);
 
-/* CLOCK_BOOTTIME, ns, of this process's birth (proc(5), /proc/PID/stat field 22, in ticks of 10 ms); 0: unknown. Opens a
- * file for a moment: only where the same pid was met before. */
+/* CLOCK_BOOTTIME, ns, of this process's birth (proc(5), /proc/PID/stat field 22, in ticks of 10 ms); 0: unknown. Opens
+ * a file for a moment: only where the same pid was met before. */
 uint64_t process_born_ns(void);
 
 #endif

@@ -17,10 +17,10 @@ static long answer(long r) {
     return -1;
 }
 
-#define RAW(...) answer(RAW_PICK(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0)(__VA_ARGS__))
+#define RAW(...)                                  answer(RAW_PICK(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0)(__VA_ARGS__))
 #define RAW_PICK(n, a, b, c, d, e, f, count, ...) RAW_JOIN(sys_call, count)
-#define RAW_JOIN(a, b) RAW_JOIN2(a, b)
-#define RAW_JOIN2(a, b) a##b
+#define RAW_JOIN(a, b)                            RAW_JOIN2(a, b)
+#define RAW_JOIN2(a, b)                           a##b
 
 int raw_connect(int fd, const struct sockaddr *address, socklen_t length) {
     return (int)RAW(SYS_connect, fd, address, length);
@@ -145,7 +145,7 @@ pid_t raw__Fork(void) {
 /* --- no system calls: libc's own definition, looked up at the moment of use --- */
 
 #define NEXT_OF(name, failure)                                                                                         \
-    __typeof__(&raw_##name) next = (__typeof__(&raw_##name))real_lookup(#name);                                  \
+    __typeof__(&raw_##name) next = (__typeof__(&raw_##name))real_lookup(#name);                                        \
     if (!next) {                                                                                                       \
         errno = ENOSYS;                                                                                                \
         return failure;                                                                                                \

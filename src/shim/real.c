@@ -5,7 +5,7 @@
 
 /* Defined from the start: a call from another library's constructor finds the raw system call. */
 #define WRAP(name, result, parameters) result(*real_##name) parameters = raw_##name;
-#define WRAP_OPTIONAL WRAP
+#define WRAP_OPTIONAL                  WRAP
 #include "shim/wrapped.def"
 #undef WRAP
 #undef WRAP_OPTIONAL
@@ -15,14 +15,14 @@ static const struct {
     void **pointer;
 } table[] = {
 #define WRAP(name, result, parameters) {#name, (void **)&real_##name},
-#define WRAP_OPTIONAL WRAP
+#define WRAP_OPTIONAL                  WRAP
 #include "shim/wrapped.def"
 #undef WRAP
 #undef WRAP_OPTIONAL
 };
 
-/* Is p inside this very library? Given by the linker; hidden, so that they are ours and nobody else's. Another copy of the
- * shim under another path is a stranger that ends at libc all the same. */
+/* Is p inside this very library? Given by the linker; hidden, so that they are ours and nobody else's. Another copy of
+ * the shim under another path is a stranger that ends at libc all the same. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char _end[] __attribute__((visibility("hidden")));
 static bool is_ours(const void *p) {

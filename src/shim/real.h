@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #define WRAP(name, result, parameters) extern result(*real_##name) parameters;
-#define WRAP_OPTIONAL WRAP
+#define WRAP_OPTIONAL                  WRAP
 #include "shim/wrapped.def"
 #undef WRAP
 #undef WRAP_OPTIONAL
@@ -18,7 +18,7 @@
 /* What real_NAME is before the constructor: the system call itself, errno set as libc does. NULL for the few calls that
  * are no system call (fclose, exec by path search ...): those resolve on first use. */
 #define WRAP(name, result, parameters) result raw_##name parameters;
-#define WRAP_OPTIONAL WRAP
+#define WRAP_OPTIONAL                  WRAP
 #include "shim/wrapped.def"
 #undef WRAP
 #undef WRAP_OPTIONAL

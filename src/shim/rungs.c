@@ -233,7 +233,8 @@ enum step climb_wait(struct climb *k) {
         struct {
             long s, ns;
         } pause = {0, WAIT_STEP_NS};
-        /* A signal ends the wait, and the client gets what it would have got without one: its handler may want it so. */
+        /* A signal ends the wait, and the client gets what it would have got without one: its handler may want it so.
+         */
         if (sys_call2(SYS_nanosleep, &pause, 0) != 0)
             break;
         k->now = clock_ns(CLOCK_MONOTONIC);

@@ -29,7 +29,8 @@ EXPORT void _Exit(int status) {
         raw__exit(status);
 }
 
-/* libc runs the at_quick_exit handlers and ends in an _exit of its own that is no call of ours: so sweep before them. */
+/* libc runs the at_quick_exit handlers and ends in an _exit of its own that is no call of ours: so sweep before them.
+ */
 EXPORT void quick_exit(int status) {
     closing_sweep(VIA__EXIT);
     real_quick_exit(status);

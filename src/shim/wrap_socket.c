@@ -140,7 +140,8 @@ static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum 
     report_exhausted(&report, c, CALL_BIND, outcome, explain_bind(at), 1);
 }
 
-static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const struct sockaddr *address, socklen_t length) {
+static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const struct sockaddr *address,
+                    socklen_t length) {
     enum rule_app_bound app_bound = APP_BOUND_KEEP;
     int saved = errno;
     prepare_undo(fd, c);

@@ -12,9 +12,9 @@ static uint16_t intern(struct state *s, const char *title) {
     uint64_t n = __atomic_load_n(&s->header->names, __ATOMIC_RELAXED);
     if (n >= NAMES)
         n = NAMES - 1;
-    for (uint16_t i = 1; i <= n; i++)
+    for (unsigned i = 1; i <= n; i++)
         if (strncmp(s->name[i], title, POLICY_TITLE) == 0)
-            return i;
+            return (uint16_t)i;
     if (n + 1 >= NAMES)
         return 0;
     memcpy(s->name[n + 1], title, POLICY_TITLE);

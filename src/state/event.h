@@ -10,18 +10,62 @@
 #include "net/addr.h"
 #include "state/layout.h"
 
-enum event_kind { EVENT_NONE, EVENT_TIME_WAIT, EVENT_CLOSE, EVENT_EXHAUSTED, EVENT_SOURCE_DOWN, EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD, EVENT_CONTROL, EVENT_KINDS };
+enum event_kind {
+    EVENT_NONE,
+    EVENT_TIME_WAIT,
+    EVENT_CLOSE,
+    EVENT_EXHAUSTED,
+    EVENT_SOURCE_DOWN,
+    EVENT_ATTACH,
+    EVENT_DETACH,
+    EVENT_RELOAD,
+    EVENT_CONTROL,
+    EVENT_KINDS
+};
 enum direction { OUTBOUND, INBOUND, DIRECTIONS };
-enum via { VIA_CLOSE, VIA_DUP2, VIA_DUP3, VIA_CLOSE_RANGE, VIA_CLOSEFROM, VIA_FCLOSE, VIA_FREOPEN, VIA_SYSCALL, VIA_EXIT, VIA__EXIT, VIA_EXEC, VIA_KILLED, VIAS };
+enum via {
+    VIA_CLOSE,
+    VIA_DUP2,
+    VIA_DUP3,
+    VIA_CLOSE_RANGE,
+    VIA_CLOSEFROM,
+    VIA_FCLOSE,
+    VIA_FREOPEN,
+    VIA_SYSCALL,
+    VIA_EXIT,
+    VIA__EXIT,
+    VIA_EXEC,
+    VIA_KILLED,
+    VIAS
+};
 enum tcp_phase { /* the state before the close; numbers are ours, names are the contract's */
-    PHASE_UNKNOWN, PHASE_ESTABLISHED, PHASE_SYN_SENT, PHASE_SYN_RECV, PHASE_FIN_WAIT_1, PHASE_FIN_WAIT_2, PHASE_TIME_WAIT,
-    PHASE_CLOSED, PHASE_CLOSE_WAIT, PHASE_LAST_ACK, PHASE_LISTEN, PHASE_CLOSING, PHASES
+                 PHASE_UNKNOWN,
+                 PHASE_ESTABLISHED,
+                 PHASE_SYN_SENT,
+                 PHASE_SYN_RECV,
+                 PHASE_FIN_WAIT_1,
+                 PHASE_FIN_WAIT_2,
+                 PHASE_TIME_WAIT,
+                 PHASE_CLOSED,
+                 PHASE_CLOSE_WAIT,
+                 PHASE_LAST_ACK,
+                 PHASE_LISTEN,
+                 PHASE_CLOSING,
+                 PHASES
 };
 enum fate { FATE_TIME_WAIT, FATE_PASSIVE, FATE_RESET, FATE_SHARED, FATE_NONE, FATES };
 enum decided_by { DECIDED_BY_CLOSE, DECIDED_BY_SHUTDOWN, DECIDED_BYS };
 enum verified { VERIFIED_NULL, VERIFIED_TRUE, VERIFIED_FALSE, VERIFIEDS };
 enum exhausted_call { CALL_CONNECT, CALL_BIND, CALLS };
-enum cause { CAUSE_UNKNOWN, CAUSE_RANGE_FULL, CAUSE_PORT_BUSY, CAUSE_ADDRESS_NOT_LOCAL, CAUSE_FAMILY_DISABLED, CAUSE_UNREACHABLE, CAUSES };
+enum cause {
+    CAUSE_UNKNOWN,
+    CAUSE_RANGE_FULL,
+    CAUSE_PORT_BUSY,
+    CAUSE_ADDRESS_NOT_LOCAL,
+    CAUSE_FAMILY_DISABLED,
+    CAUSE_UNREACHABLE,
+    CAUSES
+};
 enum outcome { OUTCOME_RECOVERED, OUTCOME_FALLBACK, OUTCOME_SURFACED, OUTCOMES };
 
 enum { EVENT_PROGRAM = 20, EXHAUSTED_SOURCES = 9 };
@@ -33,8 +77,8 @@ struct event {
     uint64_t age_us;
     struct addr local, peer;
     uint32_t pid, tid;
-    uint32_t decided_before_ms; /* decided_at = time - this */
-    char program[EVENT_PROGRAM]; /* NUL-padded, not necessarily terminated */
+    uint32_t decided_before_ms;     /* decided_at = time - this */
+    char program[EVENT_PROGRAM];    /* NUL-padded, not necessarily terminated */
     uint16_t local_port, peer_port; /* host byte order */
     uint16_t rule_id, pool_id;      /* name table; 0: none */
     uint8_t kind, arm, direction, via, phase, fate, decided_by, verified;
@@ -44,7 +88,7 @@ _Static_assert(sizeof(struct event) == CELL_PAYLOAD, "an event fills one cell");
 /* One source that a connect tried. */
 struct exhausted_source {
     struct addr address;
-    struct port_range ports; /* as tried; 0-0: the whole ephemeral range */
+    struct port_range ports;  /* as tried; 0-0: the whole ephemeral range */
     uint32_t open, time_wait; /* quadruplets to this destination through this instance */
     uint16_t cause;           /* enum cause */
     uint16_t error;           /* errno of the attempt */

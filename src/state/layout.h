@@ -14,7 +14,8 @@
  *
  * Fixed-width integers in host byte order, every member aligned to its size: 32- and 64-bit processes share one file.
  * Each side treats what it reads as untrusted. Words that several processes write are written with atomics; no lock
- * lives in the file. Truncating the file under its clients kills them with SIGBUS; unlinking or replacing it does not. */
+ * lives in the file. Truncating the file under its clients kills them with SIGBUS; unlinking or replacing it does not.
+ */
 #ifndef CONNSPREAD_STATE_LAYOUT_H
 #define CONNSPREAD_STATE_LAYOUT_H
 
@@ -37,19 +38,31 @@ enum {
     HELD_PER_CHUNK = 63
 };
 
-enum section { SECTION_POLICY, SECTION_NAMES, SECTION_COUNTERS, SECTION_ROTORS, SECTION_PAIRS, SECTION_STATS, SECTION_PLACES, SECTION_HELD, SECTION_INCIDENTS, SECTION_CLOSES, SECTIONS };
+enum section {
+    SECTION_POLICY,
+    SECTION_NAMES,
+    SECTION_COUNTERS,
+    SECTION_ROTORS,
+    SECTION_PAIRS,
+    SECTION_STATS,
+    SECTION_PLACES,
+    SECTION_HELD,
+    SECTION_INCIDENTS,
+    SECTION_CLOSES,
+    SECTIONS
+};
 enum ring_id { RING_INCIDENTS, RING_CLOSES, RINGS };
 enum arm { ARM_ENFORCE, ARM_OBSERVE, ARM_CONTROL, ARMS };
 
 /* Counters that exist once per arm. The order is part of the layout. */
 enum counter {
-    COUNT_CONNECTS,       /* TCP connects seen, whatever came of them */
-    COUNT_SPREAD,         /* left through a source or port range of ours */
-    COUNT_RECOVERED,      /* met EADDRNOTAVAIL and left through another source or range */
-    COUNT_FALLBACK,       /* every source failed, the client's own call was made */
-    COUNT_SURFACED,       /* EADDRNOTAVAIL that the client saw */
-    COUNT_HELD_DOWN,      /* sources skipped because they were known to be full */
-    COUNT_TIME_WAIT,      /* closes by fate */
+    COUNT_CONNECTS,  /* TCP connects seen, whatever came of them */
+    COUNT_SPREAD,    /* left through a source or port range of ours */
+    COUNT_RECOVERED, /* met EADDRNOTAVAIL and left through another source or range */
+    COUNT_FALLBACK,  /* every source failed, the client's own call was made */
+    COUNT_SURFACED,  /* EADDRNOTAVAIL that the client saw */
+    COUNT_HELD_DOWN, /* sources skipped because they were known to be full */
+    COUNT_TIME_WAIT, /* closes by fate */
     COUNT_PASSIVE,
     COUNT_RESET,
     COUNT_SHARED,
@@ -73,22 +86,22 @@ struct state_section {
 
 struct state_header {
     char magic[8];
-    uint32_t layout; /* STATE_LAYOUT */
-    uint32_t uid;    /* effective uid of the creator */
-    uint64_t epoch;  /* random; (epoch, seq) names an event for ever */
-    uint64_t size;   /* of the whole file */
+    uint32_t layout;     /* STATE_LAYOUT */
+    uint32_t uid;        /* effective uid of the creator */
+    uint64_t epoch;      /* random; (epoch, seq) names an event for ever */
+    uint64_t size;       /* of the whole file */
     uint64_t created_ns; /* CLOCK_REALTIME */
     char instance[64];
     char host[64]; /* nodename of the creator */
     struct state_section section[SECTIONS];
     uint8_t zero[56];
     /* Each of these is written by many processes and has a cache line of its own. */
-    _Alignas(64) uint64_t control;    /* see control.h; 0: nothing overridden */
-    _Alignas(64) uint64_t generation; /* of the policy; live slot = generation & 1; 0: none published */
-    _Alignas(64) uint64_t next_seq;   /* of the next event */
-    _Alignas(64) uint64_t next_process; /* processes that drew a place in the canary sequence */
+    _Alignas(64) uint64_t control;         /* see control.h; 0: nothing overridden */
+    _Alignas(64) uint64_t generation;      /* of the policy; live slot = generation & 1; 0: none published */
+    _Alignas(64) uint64_t next_seq;        /* of the next event */
+    _Alignas(64) uint64_t next_process;    /* processes that drew a place in the canary sequence */
     _Alignas(64) uint64_t next_connection; /* connections that did */
-    _Alignas(64) uint64_t names;        /* names in use */
+    _Alignas(64) uint64_t names;           /* names in use */
     struct {
         _Alignas(64) uint64_t head; /* number of the next cell */
     } ring[RINGS];
@@ -106,17 +119,17 @@ struct cell {
 
 /* What is known about one (network namespace, source, destination). Times: CLOCK_MONOTONIC, ns. */
 struct pair {
-    uint64_t key;        /* hash of the three; 0: free */
-    uint64_t hold_until; /* full: do not try before */
-    uint64_t probe_next; /* next moment at which one caller may try all the same */
+    uint64_t key;         /* hash of the three; 0: free */
+    uint64_t hold_until;  /* full: do not try before */
+    uint64_t probe_next;  /* next moment at which one caller may try all the same */
     uint64_t aside_until; /* unreachable from this source, or (destination 0) not on this host */
     int32_t open;         /* connections open through this instance */
     uint32_t hold_count;  /* EADDRNOTAVAIL met; for people */
     uint64_t last_used;
     uint32_t time_wait[16]; /* per 4 s: 12 bits of the period's number, 20 bits of count */
     uint32_t range_hint;    /* index of the port range to begin with; the ones before it were full */
-    uint32_t port_cursor;  /* of the ports bound explicitly: first in, first out */
-    uint64_t budget_spent; /* events turned away (pair_within_budget) */
+    uint32_t port_cursor;   /* of the ports bound explicitly: first in, first out */
+    uint64_t budget_spent;  /* events turned away (pair_within_budget) */
 };
 
 /* What became of the connects of one arm under one rule from one source. */
@@ -139,7 +152,7 @@ enum stat_counter {
 };
 
 struct stat_entry {
-    uint64_t key; /* hash of the three; 0: free */
+    uint64_t key;       /* hash of the three; 0: free */
     struct addr source; /* ::, the kernel's choice */
     uint16_t rule_id;
     uint8_t arm, zero[5];
@@ -154,8 +167,8 @@ struct place {
     uint64_t owner, born_ns, number, zero;
 };
 
-/* A connection that a process has open, so that what a killed process left behind can be named, and what an exec closed.
- * Written by its owner alone, word last (release); read by the owner's next image and by the tool. */
+/* A connection that a process has open, so that what a killed process left behind can be named, and what an exec
+ * closed. Written by its owner alone, word last (release); read by the owner's next image and by the tool. */
 struct held {
     struct addr local, peer;
     uint16_t local_port, peer_port; /* local_port 0: not known, the kernel chose it and nobody asked */
@@ -173,10 +186,10 @@ enum held_word { HELD_FREE, HELD_OPEN, HELD_EXEC };
 
 /* Connections of one process; a process takes as many chunks as it needs. */
 struct held_chunk {
-    uint64_t born_ns;   /* CLOCK_BOOTTIME when it was taken: a process of that pid that started later is another one */
-    uint64_t seen_ns;   /* CLOCK_REALTIME when the owner last wrote here */
+    uint64_t born_ns; /* CLOCK_BOOTTIME when it was taken: a process of that pid that started later is another one */
+    uint64_t seen_ns; /* CLOCK_REALTIME when the owner last wrote here */
     uint64_t pid_namespace; /* inode of /proc/self/ns/pid */
-    uint64_t netns;     /* cookie */
+    uint64_t netns;         /* cookie */
     char program[24];
     uint8_t arm, zero[7];
     struct held held[HELD_PER_CHUNK];

@@ -3,10 +3,10 @@
 #include <string.h>
 
 enum { PROBES = 16, PERIODS = 16, PERIOD_BITS = 12, COUNT_BITS = 20 };
-#define SECOND 1000000000u
+#define SECOND    1000000000u
 #define PERIOD_NS ((uint64_t)4 * SECOND)
-#define IDLE_NS ((uint64_t)120 * SECOND) /* after which an entry may go to another pair */
-#define MS 1000000u
+#define IDLE_NS   ((uint64_t)120 * SECOND) /* after which an entry may go to another pair */
+#define MS        1000000u
 
 static uint64_t mix(uint64_t h, uint64_t v) {
     h = (h ^ v) * 0xff51afd7ed558ccdu;
@@ -139,8 +139,8 @@ bool pair_within_budget(struct pair *p, uint64_t now, unsigned per_second, uint3
     if (!p)
         return true;
     uint64_t second = now / SECOND, window = load(&p->probe_next);
-    if (window != second && __atomic_compare_exchange_n(&p->probe_next, &window, second, false, __ATOMIC_RELAXED,
-                                                        __ATOMIC_RELAXED))
+    if (window != second &&
+        __atomic_compare_exchange_n(&p->probe_next, &window, second, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         __atomic_store_n(&p->hold_count, 0, __ATOMIC_RELAXED);
     if (__atomic_fetch_add(&p->hold_count, 1, __ATOMIC_RELAXED) < per_second) {
         *repeats = (uint32_t)__atomic_exchange_n(&p->budget_spent, 0, __ATOMIC_RELAXED);

@@ -1,9 +1,9 @@
 /* pair.h - what all processes of an instance know of one (network namespace, source, destination).
  *
- * A hash table in the state file. Entries are claimed by compare-and-swap on their key and updated with relaxed atomics:
- * every field is a hint that may be wrong for a moment (or scribbled over) without harm to a connection; the worst is a
- * source tried too often or left out for 100 ms. Nothing here blocks. All functions are async-signal-safe and take a
- * NULL pair as "nothing known, nothing to remember". Times: CLOCK_MONOTONIC, ns. */
+ * A hash table in the state file. Entries are claimed by compare-and-swap on their key and updated with relaxed
+ * atomics: every field is a hint that may be wrong for a moment (or scribbled over) without harm to a connection; the
+ * worst is a source tried too often or left out for 100 ms. Nothing here blocks. All functions are async-signal-safe
+ * and take a NULL pair as "nothing known, nothing to remember". Times: CLOCK_MONOTONIC, ns. */
 #ifndef CONNSPREAD_STATE_PAIR_H
 #define CONNSPREAD_STATE_PAIR_H
 
@@ -17,8 +17,8 @@ uint64_t pair_key(uint64_t netns, const struct addr *source, const struct endpoi
 /* The entry with this key; when there is none and create is set, a new one. NULL: none, or no room (counted). */
 struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_t now);
 
-/* May a connect try this pair now? False while it is put aside or held down, except for one caller per 10 ms who probes through
- * a hold-down. */
+/* May a connect try this pair now? False while it is put aside or held down, except for one caller per 10 ms who probes
+ * through a hold-down. */
 bool pair_may_try(struct pair *p, uint64_t now);
 
 /* Is it held down (rather than put aside)? */

@@ -11,7 +11,7 @@ _Static_assert(offsetof(struct policy, target) % 4 == 0, "addresses are loaded b
 _Static_assert(offsetof(struct policy, source) % 4 == 0, "addresses are loaded by words");
 
 static struct addr load_addr(const struct addr *shared) {
-    struct addr a;
+    struct addr a = {{0}};
     for (size_t i = 0; i < sizeof a; i += sizeof(word)) {
         word w = __atomic_load_n((const word *)(const void *)(shared->b + i), __ATOMIC_RELAXED);
         memcpy(a.b + i, &w, sizeof w);

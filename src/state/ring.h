@@ -1,8 +1,8 @@
 /* ring.h - the two event rings: many writers without locks, many readers that disturb nobody.
  *
- * Writer: takes the next cells with one fetch-add; writes payload and check with relaxed atomic stores, the cell's number
- * last with a release compare-and-swap. If a cell already holds a newer number (the writer slept for a lap), the record is
- * dropped and counted. A writer killed or stopped anywhere damages at most its own cells; the check shows it.
+ * Writer: takes the next cells with one fetch-add; writes payload and check with relaxed atomic stores, the cell's
+ * number last with a release compare-and-swap. If a cell already holds a newer number (the writer slept for a lap), the
+ * record is dropped and counted. A writer killed or stopped anywhere damages at most its own cells; the check shows it.
  * Reader: takes a cell only if number, check and a second look at the number agree; all else is torn (being written,
  * or its writer died) or lost (a later lap took the cell).
  *
@@ -24,9 +24,9 @@ bool ring_write(const struct state *s, struct event_record *r);
 
 struct ring_reader {
     const struct state *state;
-    uint64_t next[RINGS];    /* number of the cell to read next */
+    uint64_t next[RINGS];          /* number of the cell to read next */
     uint64_t stalled_since[RINGS]; /* for cells reserved but not yet written */
-    uint64_t torn, lost;     /* cells */
+    uint64_t torn, lost;           /* cells */
 };
 
 /* Starts at the oldest cell still there. */
@@ -34,8 +34,9 @@ void reader_init(struct ring_reader *reader, const struct state *s);
 
 enum read_result { READ_NOTHING, READ_EVENT };
 
-/* The next readable record of one ring. patience_ns: how long a reserved cell may stay unwritten before it counts as torn
- * (0: count it at once, for a one-off reading). READ_NOTHING: no more for now. Not for the shim. */
-enum read_result reader_next(struct ring_reader *reader, enum ring_id ring, uint64_t patience_ns, struct event_record *out);
+/* The next readable record of one ring. patience_ns: how long a reserved cell may stay unwritten before it counts as
+ * torn (0: count it at once, for a one-off reading). READ_NOTHING: no more for now. Not for the shim. */
+enum read_result reader_next(struct ring_reader *reader, enum ring_id ring, uint64_t patience_ns,
+                             struct event_record *out);
 
 #endif

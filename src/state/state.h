@@ -17,13 +17,13 @@ enum { STATE_PATH = 256, STATE_INSTANCE = 64 };
  * read from the file again. */
 struct state {
     struct state_header *header;
-    struct policy *policy;   /* [2] */
-    char (*name)[POLICY_TITLE]; /* [NAMES] */
-    uint64_t (*counter)[COUNTERS]; /* [ARMS] */
+    struct policy *policy;          /* [2] */
+    char (*name)[POLICY_TITLE];     /* [NAMES] */
+    uint64_t (*counter)[COUNTERS];  /* [ARMS] */
     uint32_t (*rotor)[SCOPE_COUNT]; /* [POLICY_POOLS] */
-    struct pair *pair;       /* [PAIRS] */
-    struct stat_entry *stat; /* [STATS] */
-    struct place *place;     /* [PLACES] */
+    struct pair *pair;              /* [PAIRS] */
+    struct stat_entry *stat;        /* [STATS] */
+    struct place *place;            /* [PLACES] */
     struct held_table *held;
     struct cell *ring[RINGS];
     uint64_t cells[RINGS];
@@ -51,8 +51,8 @@ bool state_path(char out[STATE_PATH], const char *dir, const char *runtime_dir, 
  * Never creates, never follows a symbolic link; the descriptor is closed before it returns. */
 enum state_error state_map(struct state *out, const char *path, bool writable, bool as_root_read_any, int *error);
 
-/* Maps path, or creates it (mode 0600; its folder 0700 if that is missing too) with rings of log_size bytes. Built under a
- * temporary name with its space allocated, published by link(2). */
+/* Maps path, or creates it (mode 0600; its folder 0700 if that is missing too) with rings of log_size bytes. Built
+ * under a temporary name with its space allocated, published by link(2). */
 enum state_error state_create(struct state *out, const char *path, const char *instance, uint64_t log_size, int *error);
 
 /* The same on anonymous memory, when there can be no file. Small rings. False when there is no memory either. */
@@ -62,8 +62,9 @@ void state_unmap(struct state *s);
 
 /* --- policy slots --- */
 
-/* Makes *p the live policy: interns titles into the name table (writing p's title_id fields), fills the other slot, bumps the generation.
- * Takes the folder's flock through dir_path for at most 100 ms; dir_path NULL (private memory): none. Returns false when it could not. */
+/* Makes *p the live policy: interns titles into the name table (writing p's title_id fields), fills the other slot,
+ * bumps the generation. Takes the folder's flock through dir_path for at most 100 ms; dir_path NULL (private memory):
+ * none. Returns false when it could not. */
 bool state_publish(struct state *s, struct policy *p, const char *dir_path);
 
 /* Copies the live policy out (the tool; far too large for a client's stack). False: none published. */

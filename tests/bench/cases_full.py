@@ -29,7 +29,7 @@ def occupancy(lab, low, high):
         start = int(total * point / 100) - batch
         assert fill(fillers, start - used, PORT) == 0
         used = start + batch
-        found = {name: [clients[name]("probe", each[name], PORT) for name in clients] for name in ()} or collections.defaultdict(list)
+        found = collections.defaultdict(list)
         for i in range(rounds):
             for name in (list(clients) * 2)[i % 3:i % 3 + 3]:
                 found[name].append(clients[name]("probe", each[name], PORT))

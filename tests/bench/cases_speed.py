@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 
-from lab import PORT, PORTS, PROGRAMS, SHIM, SOURCES, at_most, kernel
+from lab import PORT, PORTS, PROGRAMS, at_most
 
 PARTS = ("cycle", "socket", "connect", "close")
 
@@ -42,20 +42,24 @@ def cycle(lab):
 
 
 def scaling(lab):
-    """The wall time of a team, shim over bare, against that of one thread alone."""
-    conf, server = lab.config(), lab.server()
-    clients = {"bare": lab.client("cycle", "bare"), "watch": lab.client("cycle", "watch", conf), "enforce": lab.client("cycle", "enforce", conf)}
-    teams = [("threads", 1), ("threads", 2), ("threads", 8), ("processes", 16)]
-    found = collections.defaultdict(list)
-    for i in range(lab.rounds(40, 10)):
-        for kind, size in teams:
+    """The wall time of a team, shim over bare, against that of one thread alone. Rounds are long, so that TIME-WAITs add up: every other
+    round has a namespace of its own."""
+    teams = [("threads", 1, 1000), ("threads", 2, 1000), ("threads", 8, 500), ("processes", 16, 300)]
+    conf, found, clients, server = lab.config(), collections.defaultdict(list), {}, None
+    for i in range(lab.rounds(40, 8)):
+        if i % 2 == 0:
+            for process in list(clients.values()) + [server] * (i > 0):
+                process.end()
+            lab.enter()
+            server = lab.server()
+            clients = {"bare": lab.client("cycle", "bare"), "watch": lab.client("cycle", "watch", conf), "enforce": lab.client("cycle", "enforce", conf)}
+        for kind, size, cycles in teams:
             for name in turns(clients, i):
-                port = PORT + (i * 16) % (PORTS - 16)
-                wall, errors = clients[name](kind, size, 200, port)
+                wall, errors = clients[name](kind, size, cycles, PORT)
                 assert errors == 0, f"{name}: {errors} errors in {size} {kind}"
                 found[name, kind, size].append(wall)
-            server("drain")
-    for kind, size in teams:
+                server("drain")
+    for kind, size, _ in teams:
         label = f"{size} {kind if size > 1 else kind[:-1]}"
         for name, words in (("watch", f"shim, {lab.watching}"), ("enforce", "shim, spreading")):
             team, bare = found[name, kind, size], found["bare", kind, size]

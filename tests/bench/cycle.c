@@ -2,7 +2,7 @@
  *
  * cycle ADDRESS [hand[=SOURCES]], then commands:
  *   cycle N PORT           medians, ns: whole cycle, socket, connect, close; errors
- *   threads T N PORT       T threads of N cycles, each to a port of its own: wall time of all, ns; errors
+ *   threads T N PORT       T threads of N cycles, each to 16 ports of its own in turn: wall time of all, ns; errors
  *   processes P N PORT     the same with children of fork */
 #include <pthread.h>
 #include <sched.h>
@@ -11,7 +11,7 @@
 
 #include "bench.h"
 
-enum { CYCLES_MAX = 20000, TEAM_MAX = 64 };
+enum { CYCLES_MAX = 20000, TEAM_MAX = 16, PORTS_EACH = 16 };
 
 static struct dialer me;
 static const char *address;
@@ -59,14 +59,16 @@ struct team {
 static void *play(void *argument) {
     struct member *m = argument;
     struct dialer d = me;
-    struct sockaddr_in to = endpoint(address, m->port);
-    m->errors = !one_cycle(&d, &to); /* what only a first connection costs is not of interest here */
+    struct sockaddr_in to[PORTS_EACH];
+    for (unsigned i = 0; i < PORTS_EACH; i++)
+        to[i] = endpoint(address, m->port + i);
+    m->errors = !one_cycle(&d, &to[0]); /* what only a first connection costs is not of interest here */
     __atomic_fetch_add(&m->team->there, 1, __ATOMIC_ACQ_REL);
     while (!__atomic_load_n(&m->team->go, __ATOMIC_ACQUIRE))
         (void)sched_yield();
     m->began = now_ns();
     for (unsigned i = 0; i < m->cycles; i++)
-        m->errors += !one_cycle(&d, &to);
+        m->errors += !one_cycle(&d, &to[i % PORTS_EACH]);
     m->ended = now_ns();
     return NULL;
 }
@@ -109,7 +111,7 @@ static void team(unsigned size, unsigned n, unsigned port, void (*run)(struct te
         die("mmap");
     t->size = size < TEAM_MAX ? size : TEAM_MAX;
     for (unsigned i = 0; i < t->size; i++)
-        t->member[i] = (struct member){.team = t, .cycles = n, .port = port + i};
+        t->member[i] = (struct member){.team = t, .cycles = n, .port = port + i * PORTS_EACH};
     run(t);
     uint64_t began = UINT64_MAX, ended = 0;
     unsigned errors = 0;

@@ -96,14 +96,19 @@ class Lab:
         self.rows = []
         self.folder = tempfile.mkdtemp(prefix="connspread-bench-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
         self.confs = 0
+        self.ports = ports
+        self.enter()
+        self.watching = observing()
+
+    def enter(self):
+        """A namespace for what is started from now on."""
         kernel.enter_namespace()
-        kernel.port_range(*ports)
+        kernel.port_range(*self.ports)
         for name, value in (("net.core.somaxconn", 1 << 20), ("net.ipv4.tcp_max_tw_buckets", 1 << 20)):
             try:
                 kernel.sysctl(name, value)
             except OSError as e:
                 print(f"bench: {name}: {e}", file=sys.stderr)
-        self.watching = observing()
 
     def rounds(self, many, few):
         return few if self.quick else many
@@ -113,7 +118,7 @@ class Lab:
 
     def ratio(self, case, what, above, below, **options):
         """Round by round: above over below."""
-        against = {"above": statistics.median(above), "below": statistics.median(below)}
+        against = {"above_ns": statistics.median(above), "below_ns": statistics.median(below)}
         self.row(case, what, [a / b for a, b in zip(above, below) if b], against=against, **options)
 
     def config(self, sources=SOURCES, to="127.0.0.0/8", pool="", rule="", mode="enforce"):

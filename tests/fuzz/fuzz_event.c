@@ -13,8 +13,10 @@ static void require(int condition) {
 
 static void require_json(const char *line, int length) {
     json_error_t error;
+    /* Ints as reals: a number beyond 2^63 is a scribble's, valid JSON, and too large for jansson's integers. */
+    size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
     require(memchr(line, '\n', (size_t)length) == NULL);
-    json_t *json = json_loadb(line, (size_t)length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    json_t *json = json_loadb(line, (size_t)length, flags, &error);
     require(json_is_object(json));
     json_decref(json);
 }

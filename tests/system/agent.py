@@ -10,13 +10,14 @@ import json
 import os
 import select
 import signal
-import socket
 import struct
 import subprocess
 import sys
 import threading
 import time
 from socket import *  # noqa: F403 (AF_INET, SOCK_STREAM, ... for the lines that tests send)
+
+import socket  # the module again, in place of the class of that name
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.fdopen.restype = ctypes.c_void_p
@@ -29,6 +30,10 @@ libc.syscall.restype = ctypes.c_long
 IP_BIND_ADDRESS_NO_PORT = 24
 IP_LOCAL_PORT_RANGE = 51
 MPTCP = 262
+SYS = {
+    "x86_64": {"close": 3, "dup2": 33, "dup3": 292, "close_range": 436, "exit_group": 231},
+    "aarch64": {"close": 57, "dup3": 24, "close_range": 436, "exit_group": 94},
+}[os.uname().machine]
 kept = []
 
 
@@ -102,7 +107,6 @@ def traits(s):
 
 def main():
     names = globals()
-    names["socket"] = sys.modules["socket"]
     for line in iter(sys.stdin.readline, ""):
         code = json.loads(line)
         try:

@@ -38,11 +38,11 @@ static inline void say(const char *what, long result, int error) {
 }
 
 /* Evaluates an expression and prints its value and errno. */
-#define SAY(what, call)         \
-    do {                        \
-        errno = MARK;           \
-        long r_ = (long)(call); \
-        say(what, r_, errno);   \
+#define SAY(what, call)                                                                                                \
+    do {                                                                                                               \
+        errno = MARK;                                                                                                  \
+        long r_ = (long)(call);                                                                                        \
+        say(what, r_, errno);                                                                                          \
     } while (0)
 
 static inline int tcp(void) {
@@ -101,7 +101,8 @@ static inline void names(const char *what, int fd) {
     bool six = s.ss_family == AF_INET6;
     bool any = six ? IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr) : v4->sin_addr.s_addr == 0;
     bool port = (six ? v6->sin6_port : v4->sin_port) != 0;
-    printf("%s: family %d, length %u, %s address, %s port", what, s.ss_family, (unsigned)n, any ? "no" : "an", port ? "a" : "no");
+    printf("%s: family %d, length %u, %s address, %s port", what, s.ss_family, (unsigned)n, any ? "no" : "an",
+           port ? "a" : "no");
     n = sizeof s;
     printf(", peer %d\n", getpeername(fd, (struct sockaddr *)&s, &n) == 0);
     say("   getsockname", r, e);

@@ -160,7 +160,8 @@ static void sends(void) {
     SAY("sendmmsg NULL", sendmmsg(fd, NULL, 1, MSG_FASTOPEN));
     SAY("FASTOPEN without address", sendto(fd, &byte, 1, MSG_FASTOPEN | MSG_NOSIGNAL, NULL, 0));
     SAY("FASTOPEN short address", sendto(fd, &byte, 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&good, 5));
-    SAY("FASTOPEN refused", sendto(fd, &byte, 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&refused, sizeof refused));
+    SAY("FASTOPEN refused",
+        sendto(fd, &byte, 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&refused, sizeof refused));
     SAY("FASTOPEN", sendto(fd, &byte, 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&good, sizeof good));
     names("FASTOPEN", fd);
     SAY("FASTOPEN again", sendto(fd, &byte, 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&good, sizeof good));

@@ -37,7 +37,8 @@ static void connect_arguments(void) {
 }
 
 static void unix_sockets(void) {
-    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/nonexistent/socket"}, abstract = {.sun_family = AF_UNIX, .sun_path = "\0compare"};
+    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/nonexistent/socket"},
+                       abstract = {.sun_family = AF_UNIX, .sun_path = "\0compare"};
     int s = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0), pair[2];
     SAY("unix no such path", connect(c, (struct sockaddr *)&a, sizeof a));
     SAY("unix bind", bind(s, (struct sockaddr *)&abstract, 10));
@@ -58,14 +59,14 @@ static void unix_sockets(void) {
 static void destinations(void) {
     struct sockaddr_in a = good;
     int fd;
-#define TRY(what, text)                             \
-    inet_pton(AF_INET, text, &a.sin_addr);          \
-    fd = tcp();                                     \
-    SAY("connect " what, in(fd, &a));               \
-    SAY("SO_ERROR after " what, so_error(fd));      \
-    names("after " what, fd);                       \
-    SAY(what " then good", in(fd, &good));          \
-    names("after " what " and good", fd);           \
+#define TRY(what, text)                                                                                                \
+    inet_pton(AF_INET, text, &a.sin_addr);                                                                             \
+    fd = tcp();                                                                                                        \
+    SAY("connect " what, in(fd, &a));                                                                                  \
+    SAY("SO_ERROR after " what, so_error(fd));                                                                         \
+    names("after " what, fd);                                                                                          \
+    SAY(what " then good", in(fd, &good));                                                                             \
+    names("after " what " and good", fd);                                                                              \
     close(fd)
     TRY("0.0.0.0", "0.0.0.0");
     TRY("broadcast", "255.255.255.255");

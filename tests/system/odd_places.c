@@ -2,7 +2,7 @@
  *
  *   signal    in a SIGALRM handler, a few hundred times, while main connects, too, and allocates
  *   thread    in threads with the smallest stack there is
- *   early     before any constructor (.preinit_array)
+ *   early     before any constructor (.preinit_array), and once more in main
  *   late      in an atexit handler, in a destructor
  *   cancel    in threads that are cancelled at any moment */
 #include <arpa/inet.h>
@@ -124,6 +124,8 @@ int main(int argc, char **argv) {
         thread_case();
     else if (strcmp(argv[1], "cancel") == 0)
         cancel_case();
+    else if (strcmp(argv[1], "early") == 0)
+        one();
     else if (strcmp(argv[1], "late") == 0)
         late = atexit(at_exit) == 0;
     return failures != 0;

@@ -1,5 +1,5 @@
-/* own_cfg_client ADDRESS PORT N: burst, in a program that has functions of its own with the names of libconfuse's (built
- * with -rdynamic, so that they are exported). Exit 3 when anybody but main calls them. */
+/* own_cfg_client ADDRESS PORT N: burst, in a program that has functions of its own with the names of libconfuse's
+ * (built with -rdynamic, so that they are exported). Exit 3 when anybody but main calls them. */
 #include <stdlib.h>
 
 void *cfg_init(void *options, int flags);

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import kernel
-from harness import ROOT, SHIM, equal, library, needs
+from bench import ROOT, SHIM, equal, library, needs
 
 # What the shim may ask of libc. Called from wrappers: async-signal-safe, or part of no function at all.
 ALWAYS = {

@@ -4,7 +4,7 @@ import errno
 import time
 
 import kernel
-from harness import equal, limit
+from bench import equal, limit
 
 
 def downs(t, address):
@@ -132,6 +132,7 @@ def test_all_prohibited(t):
     port = t.server()
     equal(t.agent()(f"burst(20, '10.1.0.1', {port})"), 0, "failures")
     only(port, ["10.1.0.1"], 20)
+    equal({e["local_address"] for e in t.events("source-down")}, set(kernel.addresses("10.0.0.", 11, 14)), "sources down")
 
 
 def test_none_on_the_host(t):
@@ -141,6 +142,7 @@ def test_none_on_the_host(t):
     port = t.server()
     equal(t.agent()(f"burst(20, '10.1.0.1', {port})"), 0, "failures")
     only(port, ["10.1.0.1"], 20)
+    equal({e["local_address"] for e in t.events("source-down")}, set(kernel.addresses("192.0.2.", 1, 4)), "sources down")
 
 
 def test_errors_of_the_destination_are_the_clients(t):
@@ -154,6 +156,7 @@ def test_errors_of_the_destination_are_the_clients(t):
         results[-1].append(agent("attempt(connect, '2001:db8::1', 9, AF_INET6)"))
     equal(results[0], [errno.EACCES, errno.ENETUNREACH, errno.ECONNREFUSED, errno.ENETUNREACH], "bare: errno by destination")
     equal(results[1], results[0], "shim: errno by destination")
+    t.attached()
 
 
 def test_wrong_scope(t):
@@ -182,3 +185,4 @@ def test_link_local_destination(t):
     agent = t.agent()
     agent(f"s = socket.socket(AF_INET6); s.connect(('fe80::21', {listen}, 0, socket.if_nametoindex('v0')))")
     equal(agent("s.getsockname()[0].split('%')[0]"), "fe80::21", "local address")
+    t.attached()

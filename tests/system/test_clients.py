@@ -3,8 +3,9 @@
 import os
 
 import kernel
-from harness import HERE, PYTHON, equal, limit, needs
+from bench import HERE, PYTHON, equal, limit, needs
 
+JAVA = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", os.path.join(HERE, "Client.java")]
 N = 8  # connections a test makes over 4 sources: two each
 
 
@@ -39,7 +40,7 @@ def test_curl_parallel(t):
     """One curl, many connections at once (non-blocking, threads for names)."""
     sources, port = scene(t, "http")
     urls = [f"http://10.1.0.1:{port}/{i}" for i in range(N)]
-    done = t.run(["curl", "-sS", "--no-keepalive", "-H", "Connection: keep-alive", "-Z", "--parallel-immediate", "--parallel-max", str(N)] + urls, check=False)
+    done = t.run(["curl", "-sS", "-Z", "--parallel-immediate", "--parallel-max", str(N)] + urls, check=False)
     equal((done.returncode, done.stdout), (0, "hello\n" * N), "exit status and output of curl")
     kernel.settle(port)
     n = len(kernel.time_waits(port))
@@ -59,7 +60,14 @@ def test_wget(t):
 
 def test_python3(t):
     sources, port = scene(t, "http")
-    code = "import sys, urllib.request, http.client\nfor i in range(8):\n c = http.client.HTTPConnection('10.1.0.1', int(sys.argv[1])); c.request('GET', '/'); assert c.getresponse().read() == b'hello\\n'; c.close()"
+    code = """
+import http.client, sys
+for i in range(8):
+    c = http.client.HTTPConnection('10.1.0.1', int(sys.argv[1]))
+    c.request('GET', '/')
+    assert c.getresponse().read() == b'hello\\n'
+    c.close()
+"""
     t.run([PYTHON, "-c", code, str(port)])
     check(t, port, sources)
 
@@ -109,7 +117,10 @@ const http = require('http');
 const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
 let left = 8;
 for (let i = 0; i < 8; i++)
-  http.get({ host: '10.1.0.1', port: process.argv[1], agent }, (r) => { r.resume(); r.on('end', () => { if (--left === 0) setTimeout(() => agent.destroy(), 50); }); });
+  http.get({ host: '10.1.0.1', port: process.argv[1], agent }, (r) => {
+    r.resume();
+    r.on('end', () => { if (--left === 0) setTimeout(() => agent.destroy(), 50); });
+  });
 """
     t.run(["node", "-e", script, str(port)])
     check(t, port, sources)
@@ -118,7 +129,11 @@ for (let i = 0; i < 8; i++)
 @needs("node")
 def test_node_exits(t):
     sources, port = scene(t, "hold")
-    script = "const net = require('net'); let n = 0; for (let i = 0; i < 8; i++) net.connect(process.argv[1], '10.1.0.1', () => { if (++n === 8) process.exit(0); });"
+    script = """
+let n = 0;
+for (let i = 0; i < 8; i++)
+  require('net').connect(process.argv[1], '10.1.0.1', () => { if (++n === 8) process.exit(0); });
+"""
     t.run(["node", "-e", script, str(port)])
     check(t, port, sources)
 
@@ -128,8 +143,9 @@ def test_redis_cli(t):
     """redis-cli just exits."""
     sources = t.sources()
     t.spread(sources)
-    t.start(["redis-server", "--port", "6379", "--bind", "10.1.0.1", "--protected-mode", "no", "--save", "", "--appendonly", "no", "--dir", t.folder], bare=True)
-    kernel.wait_until(lambda: any(s.state == "LISTEN" and s.local_port == 6379 for s in kernel.sockets()), 10, "redis-server does not listen")
+    t.start(["redis-server", "--port", "6379", "--bind", "10.1.0.1", "--protected-mode", "no", "--save", "",
+             "--appendonly", "no", "--dir", t.folder], bare=True)
+    kernel.wait_until(lambda: any(s.local_port == 6379 for s in kernel.sockets("LISTEN")), 10, "redis-server does not listen")
     for _ in range(N):
         equal(t.run(["redis-cli", "-h", "10.1.0.1", "ping"]).stdout, "PONG\n", "what redis-cli printed")
     check(t, 6379, sources)
@@ -148,7 +164,7 @@ def test_socat(t):
 def test_java(t):
     """Java 17 uses AF_INET6 sockets with a v4-mapped peer."""
     sources, port = scene(t, "http")
-    t.run(["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", os.path.join(HERE, "Client.java"), "10.1.0.1", str(port), str(N), "plain"], timeout=100)
+    t.run(JAVA + ["10.1.0.1", str(port), str(N), "plain"], timeout=100)
     check(t, port, sources)
 
 
@@ -157,6 +173,6 @@ def test_java(t):
 def test_java_asynchronous_close(t):
     """A close while another thread reads is a dup2 over the socket."""
     sources, port = scene(t, "hold")
-    t.run(["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", os.path.join(HERE, "Client.java"), "10.1.0.1", str(port), str(N), "async"], timeout=100)
+    t.run(JAVA + ["10.1.0.1", str(port), str(N), "async"], timeout=100)
     vias = check(t, port, sources)
     assert "dup2" in vias, f"via {vias}: not what this test is for"

@@ -6,13 +6,14 @@ through sock_diag, and must be what the row says before the event is even looked
 """
 
 import collections
+import platform
 import select
 import socket
 import struct
 import time
 
 import kernel
-from harness import equal, later, limit
+from bench import equal, later, limit
 
 # left: what the kernel has of the client's quadruplet in the end. via, state: of the one event, if left is TIME_WAIT.
 Row = collections.namedtuple("Row", "name script left via states", defaults=(None, None))
@@ -86,11 +87,14 @@ WAYS = [
     Row("fclose", ["libc.fclose(libc.fdopen(s.detach(), b'r+'))", PEER_CLOSES], TIME_WAIT, "fclose", ALIVE),
     Row("fclose after fprintf", ["f = libc.fdopen(s.detach(), b'r+'); libc.fputs(b'x', ctypes.c_void_p(f)); libc.fclose(f)", PEER_READS, PEER_CLOSES], TIME_WAIT, "fclose", ALIVE),
     Row("freopen", ["libc.freopen(b'/dev/null', b'r', libc.fdopen(s.detach(), b'r+'))", PEER_CLOSES], TIME_WAIT, "freopen", ALIVE),
-    Row("syscall(SYS_close)", ["libc.syscall(3, s.detach(), 0, 0, 0, 0, 0)", PEER_CLOSES], TIME_WAIT, "syscall", ALIVE),
-    Row("syscall(SYS_close_range)", ["fd = s.detach(); libc.syscall(436, fd, fd, 0, 0, 0, 0)", PEER_CLOSES], TIME_WAIT, "syscall", ALIVE),
-    Row("syscall(SYS_dup2)", ["libc.syscall(33, 0, s.detach(), 0, 0, 0, 0)", PEER_CLOSES], TIME_WAIT, "syscall", ALIVE),
+    Row("syscall(SYS_close)", ['libc.syscall(SYS["close"], s.detach(), 0, 0, 0, 0, 0)', PEER_CLOSES], TIME_WAIT, "syscall", ALIVE),
+    Row("syscall(SYS_close_range)", ['fd = s.detach(); libc.syscall(SYS["close_range"], fd, fd, 0, 0, 0, 0)', PEER_CLOSES], TIME_WAIT, "syscall", ALIVE),
+    Row("syscall(SYS_dup3)", ['libc.syscall(SYS["dup3"], 0, s.detach(), 0, 0, 0, 0)', PEER_CLOSES], TIME_WAIT, "syscall", ALIVE),
     Row("close in a thread", ["x = threading.Thread(target=s.close); x.start(); x.join()", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
 ]
+
+if platform.machine() == "x86_64":  # others have no SYS_dup2
+    WAYS.append(Row("syscall(SYS_dup2)", ['libc.syscall(SYS["dup2"], 0, s.detach(), 0, 0, 0, 0)', PEER_CLOSES], TIME_WAIT, "syscall", ALIVE))
 
 # The client ends; the rest is run by an agent of its own.
 ENDS = [
@@ -99,7 +103,7 @@ ENDS = [
     Row("exit(3) of libc", ["!libc.exit(0)", PEER_CLOSES], TIME_WAIT, "exit", ALIVE),
     Row("_exit", ["!os._exit(0)", PEER_CLOSES], TIME_WAIT, "_exit", ALIVE),
     Row("quick_exit", ["!libc.quick_exit(0)", PEER_CLOSES], TIME_WAIT, None, ALIVE),
-    Row("syscall(SYS_exit_group)", ["!libc.syscall(231, 0, 0, 0, 0, 0, 0)", PEER_CLOSES], TIME_WAIT, None, ALIVE),
+    Row("syscall(SYS_exit_group)", ['!libc.syscall(SYS["exit_group"], 0, 0, 0, 0, 0, 0)', PEER_CLOSES], TIME_WAIT, None, ALIVE),
     Row("exit after shutdown", ["s.shutdown(SHUT_WR); s.detach()", "!sys.exit(0)", PEER_CLOSES], TIME_WAIT, "exit", HALF),
     Row("exit after the peer closed", [PEER_CLOSES, "time.sleep(0.02); s.detach()", "!sys.exit(0)"], GONE),
     Row("exit with unread data", ["peer: p.send(b'unread')", "time.sleep(0.02); s.detach()", "!sys.exit(0)", PEER_CLOSES], GONE),
@@ -326,6 +330,7 @@ def test_never_connected(t):
     agent("socket.socket().close(); s = socket.socket(); s.bind(('', 0)); s.listen(); s.close()")
     kernel.wait_until(lambda: kernel.sockets() == [], what="there are sockets left")
     equal(t.events("time-wait"), [], "time-wait events")
+    t.attached(pid=agent.pid)
 
 
 def test_reused_descriptor(t):

@@ -8,7 +8,7 @@ import json
 import time
 
 import kernel
-from harness import equal
+from bench import equal
 
 LOW, HIGH = 40000, 40015
 FULL = errno.EADDRNOTAVAIL
@@ -286,6 +286,19 @@ def test_explained_bind(t):
     agent = t.agent()
     equal(agent("attempt(socket.socket().bind, ('192.0.2.9', 0))"), FULL, "errno")
     equal([(e["call"], e["cause"], e["outcome"]) for e in exhausted(t)], [("bind", "address-not-local", "surfaced")], "exhausted events")
+
+
+def test_explained_ipv6_disabled(t):
+    """EADDRNOTAVAIL because the host has no IPv6 is not a full range."""
+    host(t)
+    kernel.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
+    kernel.sysctl("net.ipv6.conf.lo.disable_ipv6", 1)
+    t.spread(["fd00:1::11"])
+    agent, bare = t.agent(), t.agent(bare=True)
+    connect = "attempt(connect, 'fd00:2::1', 9, AF_INET6)"
+    equal(bare(connect), FULL, "bare: errno")
+    equal(agent(connect), FULL, "errno")
+    equal([(e["call"], e["cause"], e["outcome"]) for e in exhausted(t)], [("connect", "family-disabled", "surfaced")], "exhausted events")
 
 
 def test_explained_explicit_port(t):

@@ -3,7 +3,7 @@
 import collections
 
 import kernel
-from harness import PYTHON, equal
+from bench import PYTHON, equal
 
 ONE_PROCESS = """
 import socket, sys
@@ -67,6 +67,7 @@ def test_random_leaves_rand_alone(t):
     code = f"libc.srand(7), [(libc.rand(), connect('10.1.0.1', {port}).close())[0] for _ in range(20)]"
     shim, bare = t.agent(), t.agent(bare=True)
     equal(shim(code)[1], bare(code)[1], "rand() after srand(7)")
+    t.attached(pid=shim.pid)
 
 
 def test_hash(t):
@@ -165,6 +166,7 @@ def test_own_port_is_left_alone(t):
     agent("def bound(address, own, port):\n s = socket.socket(); s.bind((address, own)); s.connect(('10.1.0.1', port)); kept.append(s); return s.getsockname()")
     equal(agent(f"bound('10.0.0.99', 23456, {port})"), ["10.0.0.99", 23456], "getsockname")
     equal(agent(f"bound('', 23457, {port})"), ["10.1.0.1", 23457], "getsockname, wildcard address")
+    t.attached(pid=agent.pid)
 
 
 def test_own_address_gets_a_late_port(t):
@@ -200,6 +202,7 @@ def test_own_address_shows_a_port_before_connect(t):
     assert name[0] == "10.0.0.99" and name[1] > 0, f"getsockname after bind(address, 0): {name}"
     equal(agent("s.getsockname()"), name, "getsockname again")
     equal(agent(f"s.connect(('10.1.0.1', {port})) or s.getsockname()"), name, "getsockname after connect")
+    t.attached(pid=agent.pid)
 
 
 def test_own_address_can_listen(t):
@@ -211,6 +214,34 @@ def test_own_address_can_listen(t):
             name = agent(f"s = socket.socket(); {reuse} s.bind(('127.0.0.1', 0)); {look} s.listen(); kept.append(s)") or agent("s.getsockname()")
             assert name[0] == "127.0.0.1" and name[1] > 0, f"getsockname of the listener: {name}"
             agent(f"c = connect('127.0.0.1', {name[1]}); a = s.accept()[0]; a.send(b'x'); c.recv(1)")
+    t.attached(pid=agent.pid)
+
+
+def test_app_bound_keep(t):
+    """app-bound = "keep": the client's bind(address, 0) is its own call, port and all."""
+    kernel.add_addresses("10.0.0.99")
+    t.spread(t.sources(), rule='app-bound = "keep"')
+    port = t.server()
+    agent = t.agent()
+    agent(f"s = socket.socket(); s.bind(('10.0.0.99', 0)); n = number(s, SOL_IP, IP_BIND_ADDRESS_NO_PORT); s.connect(('10.1.0.1', {port}))")
+    equal(agent("s.getsockname()[0], n"), ["10.0.0.99", 0], "local address, IP_BIND_ADDRESS_NO_PORT")
+    t.attached(pid=agent.pid)
+
+
+def test_app_bound_override(t):
+    """app-bound = "override": the pool's sources replace the address that the client bound, here or not."""
+    sources = t.sources()
+    kernel.add_addresses("10.0.0.99")
+    t.spread(sources, rule='app-bound = "override"')
+    port = t.server()
+    agent = t.agent()
+    agent("def bound(address, port):\n s = socket.socket(); s.bind((address, 0)); s.connect(('10.1.0.1', port)); kept.append(s)")
+    agent(f"[bound('10.0.0.99', {port}) for _ in range(20)]; 0")
+    evenly(port, sources, 5, 0)
+    agent(f"[bound('192.0.2.9', {port}) for _ in range(20)]; 0")
+    evenly(port, sources, 10, 0)
+    events = t.events("exhausted")
+    equal({(e["call"], e["cause"], e["outcome"]) for e in events}, {("bind", "address-not-local", "recovered")}, "exhausted events")
 
 
 # --- scope and rules ---
@@ -232,6 +263,7 @@ def test_no_source_in_scope_means_the_clients_own_call(t):
     port = t.server("127.0.0.1")
     equal(t.agent()(f"burst(8, '127.0.0.1', {port})"), 0, "failures")
     all_in(port, ["127.0.0.1"])
+    t.attached()
 
 
 def test_ranges_prefixes_and_interfaces(t):
@@ -300,5 +332,5 @@ def test_built_in_default(t):
     all_in(port, ["10.1.0.1"])
     agent.end()
     kernel.settle(port)
-    done = t.tool("log", "-o", "json", "-i", "default", check=0)
-    equal(done.stdout.count('"event":"time-wait"'), 16, "time-wait events of instance default")
+    t.same_time_waits(port, 16)
+    equal({e["instance"] for e in t.events()}, {"default"}, "instances")

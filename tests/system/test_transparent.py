@@ -4,7 +4,7 @@ import difflib
 import os
 
 import kernel
-from harness import PYTHON, equal
+from bench import PYTHON, equal
 
 CONFIGS = ("default", "loopback pool", "pool")
 
@@ -23,6 +23,14 @@ def scene(t, config):
     return address, t.server(address)
 
 
+# With a source of ours the kernel's stale port of a dissolved connection does not show in getsockname: the undo binds the
+# wildcard, and that clears it. No other difference is accepted.
+STALE_PORT = {
+    f"{what}: family 2, length 16, no address, a port, peer 0": f"{what}: family 2, length 16, no address, no port, peer 0"
+    for what in ("after unspec", "connecting, unspec")
+}
+
+
 def same(want, got, what):
     """Two lists of lines; a difference is shown as diff does."""
     difference = list(difflib.unified_diff(want, got, "want", "got", n=1, lineterm=""))
@@ -35,7 +43,10 @@ def compare(t, program, config):
     bare = t.run(argv, bare=True).stdout.splitlines()
     assert len(bare) > 100, f"only {len(bare)} lines"
     same(bare, t.run(argv, bare=True).stdout.splitlines(), "two bare runs differ, the program is no good as a referee")
+    if config != "default":
+        bare = [STALE_PORT.get(line, line) for line in bare]
     same(bare, t.run(argv).stdout.splitlines(), f"shim against bare, {config}")
+    t.attached(program=os.path.basename(argv[0]))
 
 
 def test_connects_default(t):
@@ -67,13 +78,16 @@ def test_descriptors(t):
     address, port = scene(t, "pool")
     code = f"""
 import os, socket
-def look(): print(sorted((int(n), os.readlink('/proc/self/fd/' + n).split(':')[0]) for n in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + n)))
+def look():
+    here = '/proc/self/fd/'
+    print(sorted((int(n), os.readlink(here + n).split(':')[0]) for n in os.listdir(here) if os.path.exists(here + n)))
 look()
 s = [socket.create_connection(('{address}', {port})) for _ in range(20)]
 look()
 [x.close() for x in s]
 look()"""
     equal(t.python(code).stdout, t.python(code, bare=True).stdout, "descriptors, shim against bare")
+    t.attached()
 
 
 def test_environment(t):
@@ -94,6 +108,7 @@ status = dict(line.split(':', 1) for line in open('/proc/self/status'))
 print([status[k].strip() for k in ('Threads', 'SigBlk', 'SigIgn', 'SigCgt', 'Umask', 'NoNewPrivs', 'Seccomp')])
 print(os.getcwd(), open(f'/proc/self/task/{{os.getpid()}}/children').read(), [l for l in open('/proc/self/maps') if 'rwx' in l])"""
     equal(t.python(code).stdout, t.python(code, bare=True).stdout, "traits of the process")
+    t.attached()
 
 
 def silent(t, port, **extra):
@@ -125,6 +140,7 @@ def test_silent(t):
                         ("an instance with a bad name", {"CONNSPREAD_INSTANCE": "../x"}),
                         ("another instance", {"CONNSPREAD_INSTANCE": "other"})):
         equal(silent(t, port, **extra), (0, "", ""), f"exit status, stdout and stderr: {what}")
+    t.attached()
     with open(os.path.join(garbage, "test.state")) as f:
         equal(f.read(), "not a state file " * 1000, "content of the file that is not ours")
 
@@ -172,3 +188,4 @@ def test_inherited_stdio(t):
         with open(report) as f:
             numbers.append(f.read())
     equal(numbers[1], numbers[0], "first free descriptor, shim against bare")
+    t.attached()

@@ -1,0 +1,254 @@
+#include "cli/harvest.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/leftover.h"
+#include "cli/netns.h"
+#include "cli/owner.h"
+#include "state/pair.h"
+#include "state/stats.h"
+#include "state/sys.h"
+
+static const uint64_t second_ns = 1000000000;
+
+/* The next image of a process has settled its own entries by then, if it is preloaded. */
+static const uint64_t exec_patience_ns = 1000000000;
+
+/* In another network namespace nothing can be asked; a tool in there has this long. */
+static const uint64_t foreign_patience_ns = 600 * (uint64_t)1000000000;
+
+struct round {
+    struct harvest *h;
+    const struct state *s;
+    uint64_t now_ns; /* CLOCK_REALTIME */
+    struct leftover *left;
+    unsigned n, room;
+    bool taken[HELD_CHUNKS];
+    /* The last question about a process: chunks of one process lie beside each other. */
+    uint32_t last_pid;
+    uint64_t last_noted;
+    bool last_lives;
+};
+
+static uint64_t owner_word(const struct round *r, unsigned chunk) {
+    return __atomic_load_n(&r->s->held->owner[chunk], __ATOMIC_ACQUIRE);
+}
+
+static uint64_t mark_of(uint32_t pid) {
+    return (uint64_t)(uint32_t)getpid() << 32 | pid;
+}
+
+static bool lives(struct round *r, uint32_t pid, const struct held_chunk *chunk) {
+    uint64_t noted = chunk->born_ns;
+    if (r->last_pid == pid && r->last_noted == noted)
+        return r->last_lives;
+    bool alive = owner_lives(pid, noted);
+    if (!alive && owner_lives(pid, 0)) {
+        /* Another process of that number; or this one, which has taken the chunk and not yet written when it was born. */
+        usleep(20000);
+        noted = chunk->born_ns;
+        alive = owner_lives(pid, noted);
+    }
+    r->last_pid = pid;
+    r->last_noted = noted;
+    r->last_lives = alive;
+    return alive;
+}
+
+static bool add(struct round *r, const struct leftover *l) {
+    if (r->n == r->room) {
+        unsigned more = r->room ? r->room * 2 : 64;
+        struct leftover *grown = realloc(r->left, more * sizeof *grown);
+        if (!grown)
+            return false;
+        r->left = grown;
+        r->room = more;
+    }
+    r->left[r->n++] = *l;
+    return true;
+}
+
+static uint64_t last_sign_of_life(const struct round *r, unsigned chunk, uint32_t pid) {
+    uint64_t seen = r->s->held->chunk[chunk].seen_ns;
+    if (r->h->owner[chunk] == pid && r->h->alive_ns[chunk] > seen)
+        seen = r->h->alive_ns[chunk];
+    return seen < r->now_ns ? seen : r->now_ns;
+}
+
+/* Copies of the chunk's entries that are marked, and with open those that are open. False: no memory. */
+static bool gather(struct round *r, unsigned chunk, const struct leftover *common, bool open, uint64_t marked_before) {
+    const struct held_chunk *c = &r->s->held->chunk[chunk];
+    for (unsigned slot = 0; slot < HELD_PER_CHUNK; slot++) {
+        struct leftover l = *common;
+        uint32_t word = __atomic_load_n(&c->held[slot].word, __ATOMIC_ACQUIRE);
+        if (word != HELD_EXEC && (word != HELD_OPEN || !open))
+            continue;
+        l.held = c->held[slot];
+        l.held.word = word;
+        l.held.direction = l.held.direction < DIRECTIONS ? l.held.direction : OUTBOUND;
+        l.chunk = chunk;
+        l.slot = slot;
+        if (word == HELD_EXEC && l.held.marked_ns > marked_before)
+            continue;
+        if (!add(r, &l))
+            return false;
+    }
+    return true;
+}
+
+static void visit_living(struct round *r, unsigned chunk, uint32_t pid) {
+    const struct leftover common = {.pid = pid, .alive = true, .alive_us = r->now_ns / 1000, .ask = true};
+    r->h->owner[chunk] = pid;
+    r->h->alive_ns[chunk] = r->now_ns;
+    if (r->s->held->chunk[chunk].netns == r->h->netns)
+        (void)gather(r, chunk, &common, false, r->now_ns - exec_patience_ns);
+}
+
+static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t pid) {
+    uint64_t seen = last_sign_of_life(r, chunk, pid);
+    const struct leftover common = {.pid = pid,
+                                    .alive_us = seen / 1000,
+                                    .ask = r->s->held->chunk[chunk].netns == r->h->netns,
+                                    .second_hand = word >> 32 != 0};
+    if (!common.ask && seen + foreign_patience_ns > r->now_ns)
+        return;
+    if (!__atomic_compare_exchange_n(&r->s->held->owner[chunk], &word, mark_of(pid), false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED))
+        return;
+    /* Without memory the chunk stays ours, and falls to whoever harvests after us. */
+    r->taken[chunk] = gather(r, chunk, &common, true, UINT64_MAX);
+}
+
+static void visit(struct round *r, unsigned chunk) {
+    uint64_t word = owner_word(r, chunk);
+    uint32_t pid = (uint32_t)word, harvester = (uint32_t)(word >> 32);
+    const struct held_chunk *c = &r->s->held->chunk[chunk];
+    if (word == 0 || c->pid_namespace != r->h->pid_namespace)
+        return;
+    if (harvester != 0) {
+        if (!owner_lives(harvester, 0))
+            visit_dead(r, chunk, word, pid);
+    } else if (lives(r, pid, c)) {
+        visit_living(r, chunk, pid);
+    } else {
+        visit_dead(r, chunk, word, pid);
+    }
+}
+
+/* Of a living process: it may settle the entry itself at any moment. False: it, or another tool, has. */
+static bool claim(const struct round *r, const struct leftover *l) {
+    struct held *h = &r->s->held->chunk[l->chunk].held[l->slot];
+    uint32_t word = HELD_EXEC;
+    if (!__atomic_compare_exchange_n(&h->word, &word, HELD_FREE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return false;
+    if (owner_word(r, l->chunk) == l->pid && h->marked_ns == l->held.marked_ns)
+        return true;
+    /* The chunk has changed hands since the copy was made, and what we took is somebody else's. */
+    word = HELD_FREE;
+    (void)__atomic_compare_exchange_n(&h->word, &word, HELD_EXEC, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    return false;
+}
+
+static enum counter counter_of(uint8_t fate) {
+    static const uint8_t counter[FATES] = {
+        [FATE_TIME_WAIT] = COUNT_TIME_WAIT, [FATE_PASSIVE] = COUNT_PASSIVE, [FATE_RESET] = COUNT_RESET,
+        [FATE_SHARED] = COUNT_SHARED,       [FATE_NONE] = COUNT_NONE,
+    };
+    return (enum counter)counter[fate];
+}
+
+/* The pair's connection is closed, whether that is told or not. */
+static void leave_pair(const struct round *r, const struct leftover *l) {
+    const struct held *h = &l->held;
+    const struct endpoint peer = {.addr = h->peer, .port = h->peer_port};
+    uint64_t netns = r->s->held->chunk[l->chunk].netns, now = clock_ns(CLOCK_MONOTONIC);
+    if (h->direction == OUTBOUND && h->rule_id != 0)
+        pair_closed(pair_find(r->s, pair_key(netns, &h->local, &peer), false, now), l->fate == FATE_TIME_WAIT, now);
+}
+
+static void count(const struct round *r, const struct leftover *l, enum arm arm) {
+    state_count(r->s, arm, counter_of(l->fate));
+    if (l->ask)
+        state_count(r->s, arm, COUNT_VERIFIED);
+    stats_add(stats_find(r->s, arm, l->held.rule_id, &l->held.local), STAT_CLOSED + l->fate);
+}
+
+static void tell(const struct round *r, const struct leftover *l, const struct settings *settings) {
+    const struct held *h = &l->held;
+    const struct held_chunk *chunk = &r->s->held->chunk[l->chunk];
+    enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
+    bool time_wait = l->fate == FATE_TIME_WAIT;
+    if (settings->mode == MODE_OFF || (h->direction == INBOUND && !settings->log_inbound))
+        return;
+    count(r, l, arm);
+    if (!time_wait && settings->log_closes != CLOSES_ALL)
+        return;
+    struct event_record event = {.e = {.kind = time_wait ? EVENT_TIME_WAIT : EVENT_CLOSE, .arm = (uint8_t)arm}};
+    struct event *e = &event.e;
+    e->time_us = l->time_us;
+    e->netns = chunk->netns;
+    e->age_us = l->time_us > h->connected_ns / 1000 ? l->time_us - h->connected_ns / 1000 : 0;
+    e->local = l->local;
+    e->local_port = l->local_port;
+    e->peer = h->peer;
+    e->peer_port = h->peer_port;
+    e->pid = e->tid = l->pid;
+    memcpy(e->program, chunk->program, EVENT_PROGRAM);
+    e->rule_id = h->rule_id;
+    e->pool_id = h->pool_id;
+    e->direction = h->direction;
+    e->via = l->via;
+    e->phase = l->via == VIA_EXEC ? h->phase : PHASE_UNKNOWN;
+    e->fate = l->fate;
+    e->verified = l->verified;
+    (void)ring_write(r->s, &event);
+}
+
+static void settle(const struct round *r, const struct leftover *l, const struct settings *settings) {
+    if (l->stays || (l->alive && !claim(r, l)))
+        return;
+    if (!l->told) {
+        leave_pair(r, l);
+        tell(r, l, settings);
+    }
+    if (!l->alive)
+        __atomic_store_n(&r->s->held->chunk[l->chunk].held[l->slot].word, HELD_FREE, __ATOMIC_RELEASE);
+}
+
+/* A chunk whose birth is 0 is one that its next owner has not labelled yet. */
+static void give_back(const struct round *r) {
+    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
+        if (!r->taken[i])
+            continue;
+        uint64_t word = mark_of((uint32_t)owner_word(r, i));
+        __atomic_store_n(&r->s->held->chunk[i].born_ns, 0, __ATOMIC_RELAXED);
+        (void)__atomic_compare_exchange_n(&r->s->held->owner[i], &word, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    }
+}
+
+void harvest_init(struct harvest *h) {
+    *h = (struct harvest){.netns = netns_cookie(), .pid_namespace = owner_namespace()};
+}
+
+unsigned harvest(struct harvest *h, const struct state *s) {
+    struct round r = {.h = h, .s = s, .now_ns = clock_ns(CLOCK_REALTIME)};
+    struct settings settings = {.log_inbound = 1};
+    if (!s->writable || h->pid_namespace == 0 || r.now_ns < second_ns)
+        return 0;
+    for (unsigned i = 0; i < HELD_CHUNKS; i++)
+        visit(&r, i);
+    if (r.n > 0) {
+        struct control control = control_unpack(__atomic_load_n(&s->header->control, __ATOMIC_RELAXED));
+        (void)state_settings(s, NULL, &settings);
+        if (control.has_mode)
+            settings.mode = control.mode;
+        leftovers_judge(r.left, r.n, s);
+    }
+    for (unsigned i = 0; i < r.n; i++)
+        settle(&r, &r.left[i], &settings);
+    give_back(&r);
+    free(r.left);
+    return r.n;
+}

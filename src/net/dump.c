@@ -1,0 +1,86 @@
+#include "net/dump.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUFFER = 128 << 10 };
+
+struct dump {
+    dump_each *each;
+    void *context;
+};
+
+static struct addr address(const __be32 from[4], int family) {
+    struct addr a = {{0}};
+    if (family == AF_INET) {
+        a.b[10] = a.b[11] = 0xff;
+        memcpy(a.b + 12, from, 4);
+    } else {
+        memcpy(a.b, from, 16);
+    }
+    return a;
+}
+
+static int take(const struct nlmsghdr *header, void *data) {
+    const struct dump *d = data;
+    if (mnl_nlmsg_get_payload_len(header) < sizeof(struct inet_diag_msg))
+        return MNL_CB_OK;
+    const struct inet_diag_msg *m = mnl_nlmsg_get_payload(header);
+    const struct dump_socket s = {
+        .local = address(m->id.idiag_src, m->idiag_family),
+        .peer = address(m->id.idiag_dst, m->idiag_family),
+        .local_port = ntohs(m->id.idiag_sport),
+        .peer_port = ntohs(m->id.idiag_dport),
+        .state = m->idiag_state,
+        .timer = m->idiag_timer,
+        .expires_ms = m->idiag_expires,
+        .inode = m->idiag_inode,
+    };
+    d->each(&s, d->context);
+    return MNL_CB_OK;
+}
+
+static int ask(struct mnl_socket *nl, char *buffer, int family, uint32_t states, struct dump *d) {
+    struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
+    header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    struct inet_diag_req_v2 *q = mnl_nlmsg_put_extra_header(header, sizeof *q);
+    q->sdiag_family = (uint8_t)family;
+    q->sdiag_protocol = IPPROTO_TCP;
+    q->idiag_states = states;
+    if (mnl_socket_sendto(nl, header, header->nlmsg_len) < 0)
+        return -errno;
+    int more = MNL_CB_OK;
+    while (more > MNL_CB_STOP) {
+        ssize_t n = mnl_socket_recvfrom(nl, buffer, BUFFER);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        more = mnl_cb_run(buffer, (size_t)n, 0, 0, take, d);
+    }
+    return more < 0 ? -errno : 0;
+}
+
+int dump_sockets(uint32_t states, dump_each *each, void *context) {
+    static const int families[] = {AF_INET, AF_INET6};
+    struct dump d = {each, context};
+    struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+    if (!nl)
+        return -errno;
+    char *buffer = malloc(BUFFER);
+    int error = buffer ? 0 : -ENOMEM;
+    for (unsigned i = 0; i < 2 && error == 0; i++) {
+        error = ask(nl, buffer, families[i], states, &d);
+        if (error == -ENOENT && families[i] == AF_INET6)
+            error = 0; /* a kernel without IPv6 */
+    }
+    free(buffer);
+    (void)mnl_socket_close(nl);
+    return error;
+}

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# What `make check-full` adds to `make check`: the other compiler, sanitizers, analysers, fuzzers, format. Ends with
+# "N passed, N failed". FUZZ_SECONDS (60) is how long each fuzzer runs.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+BUILD=${BUILD:-$PWD/build}
+FULL=$BUILD/full
+FUZZ_SECONDS=${FUZZ_SECONDS:-60}
+mkdir -p "$FULL"
+passed=0 failed=0
+
+# step NAME COMMAND...: its output is shown only when it fails.
+step() {
+    local name=$1 log=$FULL/log started=$SECONDS
+    shift
+    if "$@" >"$log" 2>&1 </dev/null; then
+        echo "ok   $name ($((SECONDS - started)) s)"
+        passed=$((passed + 1))
+    else
+        echo "FAIL $name"
+        tail -n 60 "$log" | sed 's/^/    /'
+        failed=$((failed + 1))
+    fi
+}
+
+quiet_make() {
+    make -s "$@" WERROR=-Werror
+}
+
+# Builds the unit tests a second way and runs them: unit_with DIR FLAGS [NAME...]
+unit_with() {
+    local dir=$1 flags=$2 name
+    shift 2
+    quiet_make BUILD="$dir" CFLAGS="-O1 -g $flags" units || return 1
+    for name in "${@:-}"; do
+        for program in "$dir"/unit/test_"$name"*; do
+            [ -x "$program" ] || continue
+            case $program in *.d) continue ;; esac
+            "$program" || return 1
+        done
+    done
+}
+
+format() {
+    git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+}
+
+cppcheck_all() {
+    cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
+        --suppress=missingIncludeSystem --suppress='*:/usr/*' -D_GNU_SOURCE -DVERSION='"0"' -DSHIM_DIR='"/x"' -D__x86_64__ \
+        -D__GLIBC__=2 -Isrc -j2 src
+}
+
+tidy_one() {
+    clang-tidy --quiet --warnings-as-errors='*' "$1" -- -std=gnu11 -Isrc -D_GNU_SOURCE -DVERSION='"0"' -DSHIM_DIR='"/x"'
+}
+
+tidy() {
+    export -f tidy_one
+    git ls-files 'src/*.c' | xargs -P2 -I{} bash -c 'tidy_one {}'
+}
+
+analyzer() {
+    local file
+    git ls-files 'src/*.c' | while read -r file; do
+        gcc -fanalyzer -Werror -O1 -std=gnu11 -Isrc -D_GNU_SOURCE -DVERSION='"0"' -DSHIM_DIR='"/x"' -c "$file" -o /dev/null || exit 1
+    done
+}
+
+# One libFuzzer harness over its committed corpus; what it finds beyond is kept out of the tree.
+fuzz() {
+    local name=$1 sources work=$FULL/fuzz-$1
+    sources=$(git ls-files 'src/config/*.c' 'src/net/*.c' 'src/state/*.c' 'src/cli/*.c' | grep -vE 'cli/main.c|config/module.c')
+    mkdir -p "$work"
+    # shellcheck disable=SC2086
+    clang -std=gnu11 -Isrc -Itests -D_GNU_SOURCE -DVERSION='"0"' -DSHIM_DIR='"/x"' -g -O1 \
+        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+        "tests/fuzz/fuzz_$name.c" $sources -o "$FULL/fuzz_$name" -lconfuse -lmnl -ljansson || return 1
+    "$FULL/fuzz_$name" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 \
+        -artifact_prefix="$work/" "$work" "tests/fuzz/corpus/$name"
+}
+
+step "clang builds it without a warning" quiet_make BUILD="$FULL/clang" CC=clang programs
+step "clang-format" format
+step "cppcheck" cppcheck_all
+step "clang-tidy" tidy
+step "gcc -fanalyzer" analyzer
+step "unit tests under ASan and UBSan" unit_with "$FULL/asan" "-fsanitize=address,undefined -fno-sanitize-recover=undefined" ""
+step "rings, pairs and fd table under TSan" unit_with "$FULL/tsan" "-fsanitize=thread" ring fdtab pair
+for harness in tests/fuzz/fuzz_*.c; do
+    name=${harness#tests/fuzz/fuzz_}
+    step "fuzz ${name%.c}, $FUZZ_SECONDS s" fuzz "${name%.c}"
+done
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

@@ -53,8 +53,8 @@ static int read_reply(const union reply *reply, long length, uint16_t local_port
     return 0;
 }
 
-int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr *peer, uint16_t peer_port,
-                struct diag_answer *out) {
+int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
+                   uint16_t peer_port, struct diag_answer *out) {
     bool v4 = addr_is_v4(local) && addr_is_v4(peer);
     struct request q = {
         .header = {.nlmsg_len = sizeof q, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
@@ -63,6 +63,7 @@ int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr
                  .idiag_states = ~0u,
                  .id = {.idiag_sport = htons(local_port),
                         .idiag_dport = htons(peer_port),
+                        .idiag_if = interface,
                         .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}},
     };
     union reply reply;
@@ -76,4 +77,9 @@ int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr
         n = sys_call6(SYS_recvfrom, fd, &reply, sizeof reply, MSG_DONTWAIT, 0, 0);
     (void)sys_call1(SYS_close, fd);
     return n < 0 ? (int)n : read_reply(&reply, n, local_port, peer_port, out);
+}
+
+int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr *peer, uint16_t peer_port,
+                struct diag_answer *out) {
+    return diag_lookup_on(0, local, local_port, peer, peer_port, out);
 }

@@ -15,7 +15,13 @@ struct diag_answer {
     uint64_t cookie; /* SO_COOKIE; kept by the TIME-WAIT socket */
 };
 
-/* 0 found; -ENOENT no such quadruplet; other -errno: could not ask. Ports in host byte order. */
+/* 0 found; -ENOENT no such quadruplet; other -errno: could not ask. Ports in host byte order. interface: what the
+ * socket is bound to (SO_BINDTODEVICE, a VRF, a link-local peer), 0 for nothing: the kernel compares it. Also -ENOENT,
+ * for every question, on a kernel without tcp_diag. */
+int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
+                   uint16_t peer_port, struct diag_answer *out);
+
+/* The same for a socket that is bound to no interface. */
 int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr *peer, uint16_t peer_port,
                 struct diag_answer *out);
 

@@ -11,6 +11,7 @@
 #include "shim/held.h"
 #include "shim/look.h"
 #include "shim/process.h"
+#include "shim/verify.h"
 #include "state/pair.h"
 #include "state/ring.h"
 #include "state/stats.h"
@@ -64,18 +65,17 @@ static void judge(struct closing *c) {
         .mptcp = flags & CONN_MPTCP,
         .others = others_may_hold(conn),
     };
+    (void)state_settings(&client.state, NULL, &settings);
+    if (settings.log_verify == VERIFY_ALWAYS || (settings.log_verify == VERIFY_AUTO && c->facts.others))
+        verify_identify(c);
     look_at(conn, c->fd, &c->facts);
     c->verdict = fate_decide(&c->facts);
-    (void)state_settings(&client.state, NULL, &settings);
-    if (settings.log_verify == VERIFY_NEVER)
-        c->verdict.ask = false;
-    else if (settings.log_verify == VERIFY_ALWAYS)
-        c->verdict.ask = true;
+    if (settings.log_verify != VERIFY_AUTO)
+        c->verdict.ask = settings.log_verify == VERIFY_ALWAYS;
     if (c->verdict.ask || c->verdict.fate == FATE_TIME_WAIT || settings.log_closes == CLOSES_ALL)
         complete(conn, c->fd);
-    /* A TIME-WAIT socket that exists already took over no cookie if none had been asked for until then. */
-    if (c->verdict.ask && c->facts.phase != PHASE_CLOSED)
-        c->cookie = look_cookie(c->fd);
+    if (c->verdict.ask)
+        verify_prepare(c);
 }
 
 /* The connection behind fd, claimed, if this close is the last that this process can know of. */
@@ -130,27 +130,6 @@ static void write_event(struct closing *c, enum fate fate, enum verified verifie
     (void)ring_write(&client.state, &r);
 }
 
-static enum fate ask_kernel(struct closing *c, enum verified *verified) {
-    struct diag_answer answer = {0};
-    struct conn *conn = c->conn;
-    enum arm arm = (enum arm)conn->arm;
-    bool lingers = c->facts.mptcp && !c->facts.others;
-    int found = -EINVAL;
-    if (conn->local_port != 0)
-        found = diag_lookup(&conn->source, conn->local_port, &conn->peer.addr, conn->peer.port, &answer);
-    if (found == 0 && c->cookie && answer.cookie != c->cookie && !c->facts.mptcp)
-        found = -ENOENT; /* the quadruplet is somebody else's by now */
-    enum fate fate = fate_from_lookup(found, &answer, c->verdict.fate, lingers);
-    /* Not an answer yet: an MPTCP subflow before the peer's close. */
-    bool waits = lingers && found == 0 && phase_from_kernel(answer.state) == PHASE_ESTABLISHED;
-    bool answered = (found == 0 || found == -ENOENT) && !waits;
-    *verified = answered ? VERIFIED_TRUE : VERIFIED_FALSE;
-    state_count(&client.state, arm, COUNT_VERIFIED);
-    if (answered && fate != c->verdict.fate && fate != FATE_SHARED)
-        state_count(&client.state, arm, COUNT_MISMATCH);
-    return fate;
-}
-
 static void count(const struct closing *c, enum fate fate) {
     const struct conn *conn = c->conn;
     struct addr source = conn->source;
@@ -171,7 +150,7 @@ static void finish(struct closing *c) {
     enum fate fate = c->verdict.fate;
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     if (c->verdict.ask)
-        fate = ask_kernel(c, &verified);
+        fate = verify_fate(c, &verified);
     if (conn_flags(conn) & CONN_COUNTED)
         pair_closed(conn->pair, fate == FATE_TIME_WAIT, now);
     conn_clear_flags(conn, CONN_COUNTED);

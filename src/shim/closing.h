@@ -21,7 +21,8 @@ struct closing {
     enum via via;
     struct fate_facts facts;
     struct fate_verdict verdict;
-    uint64_t cookie;
+    uint64_t cookie;    /* of the socket; 0: not known */
+    uint32_t interface; /* that it is bound to */
 };
 
 void closing_begin(struct closing *c, int fd, enum via via);

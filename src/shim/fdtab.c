@@ -66,11 +66,12 @@ enum fd_kind fd_claim(int fd, struct conn **conn) {
 }
 
 void fd_set_not_tcp(int fd) {
-    struct conn *stale;
+    struct conn *stale = NULL;
     uint32_t *word = word_of(fd, true);
+    if (word)
+        (void)decode(__atomic_exchange_n(word, WORD_NOT_TCP, __ATOMIC_ACQ_REL), &stale);
     /* A connection whose close nobody saw is only forgotten here; its record is given back, nothing is logged. */
-    if (word && decode(__atomic_exchange_n(word, WORD_NOT_TCP, __ATOMIC_ACQ_REL), &stale) == FD_TCP &&
-        conn_unref(stale))
+    if (stale && conn_unref(stale))
         conn_free(stale);
 }
 
@@ -137,6 +138,23 @@ struct conn *conn_new(void) {
 
 void conn_ref(struct conn *c) {
     __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+}
+
+struct conn *conn_share(int fd) {
+    struct conn *c, *again;
+    if (fd_look(fd, &c) != FD_TCP)
+        return NULL;
+    uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
+    do {
+        if (refs == 0)
+            return NULL;
+    } while (!__atomic_compare_exchange_n(&c->refs, &refs, refs + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    /* Between the look and the count it may have been closed and its record given to another connection. */
+    if (fd_look(fd, &again) == FD_TCP && again == c)
+        return c;
+    if (conn_unref(c))
+        conn_free(c);
+    return NULL;
 }
 
 bool conn_unref(struct conn *c) {

@@ -91,7 +91,12 @@ int fd_next_tcp(int from, int to);
 
 /* A zeroed connection with one reference, or NULL. */
 struct conn *conn_new(void);
+/* Only by one who holds a reference already. */
 void conn_ref(struct conn *c);
+
+/* The connection of fd with one more reference, for a second descriptor; NULL when it is none, or is being closed by
+ * another thread at this moment. */
+struct conn *conn_share(int fd);
 /* True when that was the last one: the caller now owns c and calls conn_free when done with it. */
 bool conn_unref(struct conn *c);
 void conn_free(struct conn *c);

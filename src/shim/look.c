@@ -13,6 +13,9 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
 #ifndef FIONREAD
 #define FIONREAD 0x541b
 #endif
@@ -85,6 +88,11 @@ bool look_is_tcp(int fd, int *family, bool *mptcp) {
         return false;
     *mptcp = protocol == IPPROTO_MPTCP;
     return get_option(fd, SOL_SOCKET, SO_DOMAIN, family) == 0 && (*family == AF_INET || *family == AF_INET6);
+}
+
+uint32_t look_interface(int fd) {
+    int index = 0;
+    return get_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index) == 0 ? (uint32_t)index : 0;
 }
 
 bool look_blocking(int fd) {

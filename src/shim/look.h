@@ -30,6 +30,9 @@ bool look_is_tcp(int fd, int *family, bool *mptcp);
 
 bool look_blocking(int fd);
 
+/* Index of the interface that the socket is bound to, 0: none (SO_BINDTOIFINDEX, Linux 5.0). */
+uint32_t look_interface(int fd);
+
 /* Sets an int option. 0 or -errno. */
 int set_option(int fd, int level, int option, int value);
 int get_option(int fd, int level, int option, int *value);

@@ -42,10 +42,13 @@ static void copied(int from, int to) {
     int saved = errno;
     switch (fd_look(from, &c)) {
     case FD_TCP:
-        if (process_may_record()) {
-            conn_ref(c);
+        if (!process_may_record())
+            break;
+        c = conn_share(from);
+        if (c)
             conn_install(to, c);
-        }
+        else
+            (void)fd_claim(to, &c);
         break;
     case FD_NOT_TCP:
         fd_set_not_tcp(to);

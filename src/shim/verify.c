@@ -1,0 +1,66 @@
+#include "shim/verify.h"
+
+#include <errno.h>
+
+#include "shim/client.h"
+#include "shim/look.h"
+#include "state/sys.h"
+
+/* After this long a TIME-WAIT that shutdown made may have come and gone. */
+#define TIME_WAIT_NS ((uint64_t)59 * 1000000000u)
+
+enum { UNTRIED, ANSWERS, SILENT };
+static uint32_t kernel_answers;
+
+static int lookup(const struct closing *c, struct diag_answer *answer) {
+    const struct conn *conn = c->conn;
+    if (conn->local_port == 0)
+        return -EINVAL;
+    return diag_lookup_on(c->interface, &conn->source, conn->local_port, &conn->peer.addr, conn->peer.port, answer);
+}
+
+void verify_identify(struct closing *c) {
+    c->cookie = look_cookie(c->fd);
+}
+
+void verify_prepare(struct closing *c) {
+    struct diag_answer answer;
+    uint32_t known = __atomic_load_n(&kernel_answers, __ATOMIC_RELAXED);
+    c->interface = look_interface(c->fd);
+    /* The socket that is there now is not the TIME-WAIT that its shutdown left: the cookie was drawn too late. */
+    if (c->facts.phase == PHASE_CLOSED)
+        c->cookie = 0;
+    if (known == UNTRIED && (c->facts.phase == PHASE_ESTABLISHED || c->facts.phase == PHASE_CLOSE_WAIT)) {
+        int found = lookup(c, &answer);
+        if (found == 0 || found == -ENOENT) {
+            known = found == 0 ? ANSWERS : SILENT;
+            __atomic_store_n(&kernel_answers, known, __ATOMIC_RELAXED);
+        }
+    }
+    if (known == SILENT)
+        c->verdict.ask = false;
+}
+
+enum fate verify_fate(struct closing *c, enum verified *verified) {
+    struct diag_answer answer = {0};
+    enum fate first = c->verdict.fate;
+    enum arm arm = (enum arm)c->conn->arm;
+    bool lingers = c->facts.mptcp && !c->facts.others;
+    int found = lookup(c, &answer);
+    state_count(&client.state, arm, COUNT_VERIFIED);
+    *verified = VERIFIED_FALSE;
+    if (found == 0 && c->cookie && answer.cookie != c->cookie && !c->facts.mptcp)
+        found = -ENOENT; /* the quadruplet is somebody else's by now */
+    if (found != 0 && found != -ENOENT)
+        return first;
+    if (lingers && found == 0 && phase_from_kernel(answer.state) == PHASE_ESTABLISHED)
+        return first; /* no answer yet: an MPTCP subflow before the peer's close */
+    if (found == -ENOENT && c->facts.phase == PHASE_CLOSED && first == FATE_TIME_WAIT &&
+        clock_ns(CLOCK_MONOTONIC) - c->conn->shutdown_ns >= TIME_WAIT_NS)
+        return first; /* too late to ask */
+    enum fate fate = fate_from_lookup(found, &answer, first, lingers);
+    *verified = VERIFIED_TRUE;
+    if (fate != first && fate != FATE_SHARED)
+        state_count(&client.state, arm, COUNT_MISMATCH);
+    return fate;
+}

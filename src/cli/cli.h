@@ -9,6 +9,10 @@ enum { EXIT_DONE, EXIT_FOUND, EXIT_USAGE };
 int run_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int log_main(int argc, char **argv);
+int stat_main(int argc, char **argv);
+int set_main(int argc, char **argv);
+int reload_main(int argc, char **argv);
+int prune_main(int argc, char **argv);
 
 /* One line on stderr: "connspread: " and the message. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -81,8 +81,8 @@ static void put_close(struct sink *s, const struct event *e) {
     put_duration(s, e->age_us);
     if (e->verified == VERIFIED_TRUE)
         sink_text(s, ", verified");
-    else if (e->verified == VERIFIED_FALSE)
-        sink_text(s, ", corrected by a look afterwards");
+    else if (e->verified == VERIFIED_FALSE) /* the kernel was asked and did not know, or could not be asked any more */
+        sink_text(s, e->via == VIA_KILLED || e->via == VIA_EXEC ? ", inferred" : ", unconfirmed");
 }
 
 static void put_source(struct sink *s, const struct exhausted_source *x) {

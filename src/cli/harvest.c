@@ -1,7 +1,9 @@
 #include "cli/harvest.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "cli/leftover.h"
@@ -10,8 +12,6 @@
 #include "state/pair.h"
 #include "state/stats.h"
 #include "state/sys.h"
-
-static const uint64_t second_ns = 1000000000;
 
 /* The next image of a process has settled its own entries by then, if it is preloaded. */
 static const uint64_t exec_patience_ns = 1000000000;
@@ -127,14 +127,10 @@ static void visit(struct round *r, unsigned chunk) {
     const struct held_chunk *c = &r->s->held->chunk[chunk];
     if (word == 0 || c->pid_namespace != r->h->pid_namespace)
         return;
-    if (harvester != 0) {
-        if (!owner_lives(harvester, 0))
-            visit_dead(r, chunk, word, pid);
-    } else if (lives(r, pid, c)) {
+    if (harvester == 0 && lives(r, pid, c))
         visit_living(r, chunk, pid);
-    } else {
-        visit_dead(r, chunk, word, pid);
-    }
+    else
+        visit_dead(r, chunk, word, pid); /* we hold the lock: a harvester that stands there is gone */
 }
 
 /* Of a living process: it may settle the entry itself at any moment. False: it, or another tool, has. */
@@ -228,15 +224,30 @@ static void give_back(const struct round *r) {
     }
 }
 
-void harvest_init(struct harvest *h) {
+void harvest_init(struct harvest *h, const char *path) {
     *h = (struct harvest){.netns = netns_cookie(), .pid_namespace = owner_namespace()};
+    h->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
-unsigned harvest(struct harvest *h, const struct state *s) {
+void harvest_end(struct harvest *h) {
+    if (h->lock >= 0)
+        (void)close(h->lock);
+    h->lock = -1;
+}
+
+static bool lock(const struct harvest *h, unsigned patience_ms) {
+    while (h->lock >= 0 && flock(h->lock, LOCK_EX | LOCK_NB) != 0) {
+        if (patience_ms == 0)
+            return false;
+        usleep(1000);
+        patience_ms--;
+    }
+    return h->lock >= 0;
+}
+
+static unsigned harvest_locked(struct harvest *h, const struct state *s) {
     struct round r = {.h = h, .s = s, .now_ns = clock_ns(CLOCK_REALTIME)};
     struct settings settings = {.log_inbound = 1};
-    if (!s->writable || h->pid_namespace == 0 || r.now_ns < second_ns)
-        return 0;
     for (unsigned i = 0; i < HELD_CHUNKS; i++)
         visit(&r, i);
     if (r.n > 0) {
@@ -251,4 +262,12 @@ unsigned harvest(struct harvest *h, const struct state *s) {
     give_back(&r);
     free(r.left);
     return r.n;
+}
+
+unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms) {
+    if (!s->writable || h->pid_namespace == 0 || !lock(h, patience_ms))
+        return 0;
+    unsigned n = harvest_locked(h, s);
+    (void)flock(h->lock, LOCK_UN);
+    return n;
 }

@@ -1,24 +1,28 @@
 /* harvest.h - events of connections that no process is left to tell of: killed (via killed), or gone by the exec of a program
  * that is not preloaded (via exec).
  *
- * A process's open connections lie in the held table of the state file. Any tool that can write there may harvest at any
- * time: a chunk of a dead process is first taken by putting the harvester's own pid beside the owner's (owner word:
- * harvester << 32 | owner), so that neither another tool nor a client takes it; an event is written before its entry is
- * freed, and whoever takes over from a harvester that died looks the event up in the ring first. */
+ * A process's open connections lie in the held table of the state file. One tool at a time harvests (flock on the state file,
+ * which clients never lock). It takes a chunk of a dead process by putting its own pid beside the owner's (owner word:
+ * harvester << 32 | owner), so that no client takes it; an event is written before its entry is freed, and whoever takes over
+ * from a harvester that died looks the event up in the ring first. */
 #ifndef CONNSPREAD_CLI_HARVEST_H
 #define CONNSPREAD_CLI_HARVEST_H
 
 #include "state/state.h"
 
 struct harvest {
+    int lock;
     uint64_t netns, pid_namespace;
     /* When we last saw the owner of a chunk alive (CLOCK_REALTIME, ns), and who that was. */
     uint64_t alive_ns[HELD_CHUNKS], owner[HELD_CHUNKS];
 };
 
-void harvest_init(struct harvest *h);
+/* path: of the state file. */
+void harvest_init(struct harvest *h, const char *path);
+void harvest_end(struct harvest *h);
 
-/* One round. Returns the number of entries that were settled. s must be writable, else nothing is done. */
-unsigned harvest(struct harvest *h, const struct state *s);
+/* One round. patience_ms: how long to wait while another tool harvests. Returns the number of entries that were looked at; s must
+ * be writable, else nothing is done. */
+unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms);
 
 #endif

@@ -14,13 +14,16 @@
 #include "cli/locate.h"
 
 static const char help[] =
-    "usage: connspread log [-f] [-o text|json] [--since T] [--until T] [--event E] [--pid N]\n"
+    "usage: connspread log [-f [--keep]] [-o text|json] [--since T] [--until T] [--event E] [--pid N]\n"
     "                      [-i INSTANCE | -c CONF | FILE...]\n"
     "\n"
     "Prints the events of an instance: every close that left a TIME-WAIT socket on this host, and every\n"
     "EADDRNOTAVAIL with what was tried. Reads the instance's state file, or files of JSON Lines (- is stdin).\n"
     "\n"
-    "  -f, --follow           after what is there, go on with what comes, until interrupted\n"
+    "  -f, --follow           after what is there, go on with what comes, until interrupted; with log.file in the\n"
+    "                         config and none of the options from -o to --pid, write it all into that file, as\n"
+    "                         JSON Lines, until the last client has gone; there is one such follower an instance\n"
+    "      --keep             ... and go on when the last client has gone (for a service manager)\n"
     "  -o, --output FORMAT    text (the default), or json: one object a line\n"
     "      --since T          from then on; T is 2026-11-21T03:27:59Z, 03:27 (today, UTC), 10m or 2h (ago),\n"
     "                         now, or seconds since 1970\n"
@@ -33,10 +36,11 @@ static const char help[] =
     "\n"
     "Exits with 0, 1 if there was no state file or a line was damaged, 2 for a usage error.\n";
 
-enum { OPTION_SINCE = 256, OPTION_UNTIL, OPTION_EVENT, OPTION_PID };
+enum { OPTION_SINCE = 256, OPTION_UNTIL, OPTION_EVENT, OPTION_PID, OPTION_KEEP };
 
 static const struct option options[] = {
     {"follow", no_argument, NULL, 'f'},
+    {"keep", no_argument, NULL, OPTION_KEEP},
     {"output", required_argument, NULL, 'o'},
     {"since", required_argument, NULL, OPTION_SINCE},
     {"until", required_argument, NULL, OPTION_UNTIL},
@@ -52,8 +56,7 @@ volatile sig_atomic_t log_stop;
 static int write_error;
 
 static void stop(int signal) {
-    (void)signal;
-    log_stop = 1;
+    log_stop = signal;
 }
 
 /* Without SA_RESTART: a read of a pipe must end too. */
@@ -63,6 +66,7 @@ static void catch_signals(void) {
     (void)sigaction(SIGTERM, &action, NULL);
     action.sa_handler = SIG_IGN; /* the write that fails says the same */
     (void)sigaction(SIGPIPE, &action, NULL);
+    (void)sigaction(SIGXFSZ, &action, NULL);
 }
 
 bool log_wants(const struct log_request *request, const struct event *e) {
@@ -150,11 +154,15 @@ struct arguments {
     struct log_request request;
     const char *config, *instance;
     bool help;
+    bool chosen; /* a format, or some of the events */
 };
 
 static bool take_option(int option, struct arguments *a) {
     struct log_request *request = &a->request;
+    a->chosen |= option == 'o' || (option >= OPTION_SINCE && option <= OPTION_PID);
     switch (option) {
+    case OPTION_KEEP:
+        return request->keep = true;
     case 'f':
         return request->follow = true;
     case 'o':
@@ -189,8 +197,11 @@ static bool take_arguments(int argc, char **argv, struct arguments *a) {
             return false;
     if (a->request.kinds == 0)
         a->request.kinds = UINT32_MAX;
+    a->request.to_file = a->request.follow && !a->chosen;
     const char *wrong = a->request.since_us > a->request.until_us
                             ? "--since is later than --until: nothing can be between"
+                        : a->request.keep && !a->request.to_file
+                            ? "--keep goes with -f into log.file, without a choice of format or events"
                         : optind < argc && a->request.follow          ? "-f follows the state file: it takes no FILE"
                         : optind < argc && (a->instance || a->config) ? "FILE, or -i and -c: not both"
                                                                       : NULL;

@@ -9,13 +9,15 @@
 
 struct log_request {
     bool follow, json;
+    bool to_file; /* follow into log.file if the config names one */
+    bool keep;    /* ... even when the last client has gone */
     uint64_t since_us, until_us; /* inclusive */
     uint32_t kinds;              /* bit per enum event_kind */
     bool has_pid;
     uint32_t pid;
 };
 
-/* Set by SIGINT and SIGTERM, and by a write that failed: whoever reads events ends soon after. */
+/* Set to the signal by SIGINT and SIGTERM, and to 1 by a write that failed: whoever reads events ends soon after. */
 extern volatile sig_atomic_t log_stop;
 
 bool log_wants(const struct log_request *request, const struct event *e);

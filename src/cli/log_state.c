@@ -1,75 +1,72 @@
 /* Events from a state file, once or followed. */
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/cli_time.h"
 #include "cli/event_merge.h"
+#include "cli/follow.h"
+#include "cli/harvest.h"
 #include "cli/locate.h"
 #include "cli/log.h"
 
-enum { POLL_MS = 50, POLLS_PER_LOOK = 20 };
+enum { POLL_MS = 50, POLLS_PER_LOOK = 20, POLLS_PER_HARVEST = 4, HARVEST_PATIENCE_MS = 2000 };
 
-/* A state file that is being read. identity: of the file behind the mapping, so that its replacement is noticed. */
-struct source {
-    struct state state;
+struct view {
+    struct source source;
     struct event_merge merge;
-    struct stat identity;
-    struct event_context context;
+    struct harvest harvest;
 };
 
-/* State files are untrusted: its strings need not end. */
-static void take_string(char *out, size_t size, const char *from, size_t from_size) {
-    size_t n = strnlen(from, from_size < size - 1 ? from_size : size - 1);
-    memcpy(out, from, n);
-    out[n] = 0;
-}
-
-static enum state_error open_source(struct source *s, const char *path, bool follow, int *error) {
-    struct stat before = {0};
-    (void)stat(path, &before);
-    enum state_error result = state_map(&s->state, path, false, true, error);
+static enum state_error open_view(struct view *v, const char *path, bool follow, int *error) {
+    enum state_error result = source_open(&v->source, path, error);
     if (result != STATE_OK)
         return result;
-    const struct state_header *header = s->state.header;
-    s->identity = before;
-    s->context = (struct event_context){.epoch = s->state.epoch};
-    take_string(s->context.host, sizeof s->context.host, header->host, sizeof header->host);
-    take_string(s->context.instance, sizeof s->context.instance, header->instance, sizeof header->instance);
-    merge_init(&s->merge, &s->state, follow);
+    harvest_init(&v->harvest, path);
+    (void)harvest(&v->harvest, &v->source.state, HARVEST_PATIENCE_MS);
+    merge_init(&v->merge, &v->source.state, follow);
     return STATE_OK;
 }
 
-static void print_batch(const struct log_request *request, struct source *s) {
+static void print_batch(const struct log_request *request, struct view *v) {
     struct event_record r;
-    while (!log_stop && merge_next(&s->merge, &r)) {
+    while (!log_stop && merge_next(&v->merge, &r)) {
         if (!log_wants(request, &r.e))
             continue;
-        state_title(&s->state, r.e.rule_id, s->context.rule);
-        state_title(&s->state, r.e.pool_id, s->context.pool);
-        log_print(request, &r, &s->context, NULL, 0);
+        source_name(&v->source, &r.e);
+        log_print(request, &r, &v->source.context, NULL, 0);
     }
     log_flush();
 }
 
+/* Only where somebody asked for every verdict to be checked, or one was wrong. */
+static void report_verified(const struct state *s) {
+    struct settings settings = {0};
+    uint64_t asked = state_counter(s, COUNT_VERIFIED), wrong = state_counter(s, COUNT_MISMATCH);
+    (void)state_settings(s, NULL, &settings);
+    if (asked && (wrong || settings.log_verify == VERIFY_ALWAYS))
+        complain("%llu closes verified, %llu verdicts corrected", (unsigned long long)asked, (unsigned long long)wrong);
+}
+
 /* What is missing from the stream is said, never left to be guessed. */
-static void close_source(struct source *s) {
-    const struct ring_reader *reader = &s->merge.reader;
-    uint64_t dropped = state_counter(&s->state, COUNT_EVENTS_DROPPED);
+static void close_view(struct view *v) {
+    const struct ring_reader *reader = &v->merge.reader;
+    uint64_t dropped = state_counter(&v->source.state, COUNT_EVENTS_DROPPED);
+    /* Counted in cells; an event takes one to four of them. */
     if (reader->lost)
-        complain("%llu events lost: overwritten before they could be read; a larger log.size keeps more",
+        complain("up to %llu events lost: overwritten before they could be read; a larger log.size keeps more",
                  (unsigned long long)reader->lost);
     if (reader->torn)
-        complain("%llu events lost: half written, their writer was killed or is still at it",
+        complain("up to %llu events lost: half written, their writer was killed or is still at it",
                  (unsigned long long)reader->torn);
     if (dropped)
         complain("%llu events lost since this state file was made: dropped by their writers, which were stopped for "
                  "longer than the ring lasts or had no ring",
                  (unsigned long long)dropped);
-    state_unmap(&s->state);
+    report_verified(&v->source.state);
+    harvest_end(&v->harvest);
+    state_unmap(&v->source.state);
 }
 
 /* Between two looks. A reader that went away is noticed even when there is nothing to write to it. */
@@ -79,17 +76,12 @@ static void sleep_one_poll(void) {
         log_stop = 1;
 }
 
-static bool was_replaced(const struct source *s, const char *path) {
-    struct stat now;
-    return stat(path, &now) == 0 && (now.st_ino != s->identity.st_ino || now.st_dev != s->identity.st_dev);
-}
-
 /* Waits for the file. False: the user ended it, or the file is there and cannot be used. */
-static bool wait_for_source(struct source *s, const char *path, int *status) {
+static bool wait_for_view(struct view *v, const char *path, int *status) {
     bool said = false;
     while (!log_stop) {
         int error = 0;
-        enum state_error result = open_source(s, path, true, &error);
+        enum state_error result = open_view(v, path, true, &error);
         if (result == STATE_OK)
             return true;
         if (result != STATE_ABSENT) {
@@ -105,48 +97,56 @@ static bool wait_for_source(struct source *s, const char *path, int *status) {
     return false;
 }
 
-static void follow_one(const struct log_request *request, struct source *s, const char *path) {
+static void follow_one(const struct log_request *request, struct view *v, const char *path) {
     for (unsigned polls = 1; !log_stop; polls++) {
         bool over = time_now_us() > request->until_us;
-        bool last = over || (polls % POLLS_PER_LOOK == 0 && was_replaced(s, path));
-        print_batch(request, s);
+        bool last = over || (polls % POLLS_PER_LOOK == 0 && source_was_replaced(&v->source, path));
+        if (last || polls % POLLS_PER_HARVEST == 0)
+            (void)harvest(&v->harvest, &v->source.state, 0);
+        print_batch(request, v);
         if (over)
             log_stop = 1;
         if (last)
             return;
         sleep_one_poll();
     }
-    print_batch(request, s);
+    print_batch(request, v);
 }
 
-static int follow(const struct log_request *request, struct source *s, const char *path) {
+/* To stdout, or to log.file if nobody asked for anything that a file does not have. */
+static int follow(const struct log_request *request, struct view *v, const char *path) {
+    char log_file[FOLLOW_PATH];
     int status = EXIT_DONE;
-    while (wait_for_source(s, path, &status)) {
-        follow_one(request, s, path);
-        close_source(s);
+    while (wait_for_view(v, path, &status)) {
+        if (request->to_file && follow_wanted(&v->source.state, log_file)) {
+            harvest_end(&v->harvest);
+            return follow_to_file(&v->source, path, request->keep);
+        }
+        follow_one(request, v, path);
+        close_view(v);
     }
     return status;
 }
 
-static int read_once(const struct log_request *request, struct source *s, const char *path) {
+static int read_once(const struct log_request *request, struct view *v, const char *path) {
     int error = 0;
-    enum state_error result = open_source(s, path, false, &error);
+    enum state_error result = open_view(v, path, false, &error);
     if (result != STATE_OK) {
         complain("%s: %s", path, state_error_text(result, error));
         return EXIT_FOUND;
     }
-    print_batch(request, s);
-    close_source(s);
+    print_batch(request, v);
+    close_view(v);
     return EXIT_DONE;
 }
 
 int log_from_state(const struct log_request *request, const char *state_file) {
-    struct source *s = calloc(1, sizeof *s);
-    if (!s) {
-        complain("no memory: %zu bytes are needed", sizeof *s);
+    struct view *v = calloc(1, sizeof *v);
+    if (!v) {
+        complain("no memory: %zu bytes are needed", sizeof *v);
         return EXIT_FOUND;
     }
-    int status = request->follow ? follow(request, s, state_file) : read_once(request, s, state_file);
-    free(s);
+    int status = request->follow ? follow(request, v, state_file) : read_once(request, v, state_file);
+    free(v);
     return status;
 }

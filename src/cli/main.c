@@ -13,6 +13,10 @@ static const struct command {
     {"run", "run a program with its connections spread and its closes logged", run_main},
     {"check", "validate a config and show what its rules can carry", check_main},
     {"log", "print the events of an instance, or follow them", log_main},
+    {"stat", "what each arm did under each rule from each source; canary against control", stat_main},
+    {"set", "override mode and canary of running clients, or end that", set_main},
+    {"reload", "compile the config anew and hand it to running clients", reload_main},
+    {"prune", "remove state files that nobody uses any more", prune_main},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0], NAME_MAX_LENGTH = 31 };
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/follow.h"
 #include "cli/preload.h"
 #include "cli/preloadable.h"
 #include "cli/settings.h"
@@ -109,18 +110,19 @@ static bool publish(struct state *s, struct policy *wanted, const struct locatio
 }
 
 /* Whatever fails here costs spreading or logging, not the program: it is said, and the program runs. */
-static void prepare_state(const struct location *where, struct policy *policy) {
+static bool prepare_state(const struct location *where, struct policy *policy) {
     struct state state;
     int error = 0;
     enum state_error result = state_create(&state, where->state_file, where->instance, policy->log_size, &error);
     if (result != STATE_OK) {
         complain("%s: %s; the program runs all the same, and nothing it does can be read", where->state_file,
                  state_error_text(result, error));
-        return;
+        return false;
     }
     if (!publish(&state, policy, where))
         complain("%s: the policy could not be published: somebody holds the lock on its folder", where->state_file);
     state_unmap(&state);
+    return true;
 }
 
 /* The client must find the same files from wherever it goes. */
@@ -165,7 +167,8 @@ static int run(const struct arguments *a, struct policy *policy) {
     free(preload);
     if (!ready)
         return EXIT_USAGE;
-    prepare_state(&where, policy);
+    if (prepare_state(&where, policy) && policy->log_file[0])
+        (void)follow_start(where.state_file, where.instance, where.config, policy->log_file);
     warn_of_program(a->command[0]);
     return execute(a->command);
 }

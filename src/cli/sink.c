@@ -3,7 +3,7 @@
 #include <string.h>
 
 void sink_init(struct sink *s, char *buffer, size_t size) {
-    *s = (struct sink){.start = buffer, .at = buffer, .end = buffer + size - 1};
+    *s = (struct sink){.start = buffer, .at = buffer, .end = buffer + (size ? size - 1 : 0)};
 }
 
 int sink_finish(struct sink *s) {

@@ -13,12 +13,6 @@ static const struct {
     {"root", "mode", REFUSED, MODE_OBSERVE, "\"enforce\" or \"off\""},
     {"root", "canary", ONLY, 100, "100"},
     {"root", "canary-by", REFUSED, BY_CONNECTION, "\"process\""},
-    {"log", "file", ONLY, 0, "\"\", and connspread log -f to follow the events"},
-    {"log", "closes", REFUSED, CLOSES_ALL, "\"time-wait\""},
-    {"log", "verify", REFUSED, VERIFY_ALWAYS, "\"auto\" or \"never\""},
-    {"pool", "policy", REFUSED, POOL_LEAST_USED, "\"round-robin\", \"random\" or \"hash\""},
-    {"pool", "reuse-after", ONLY, 60000, "60s"},
-    {"rule", "wait", ONLY, 0, "0ms"},
 };
 
 const char *config_not_yet(const char *section, const char *key, uint64_t number) {

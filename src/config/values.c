@@ -15,7 +15,7 @@ void value_wrong(struct reading *r, const struct entry *e, const char *what, con
 void value_accept(struct reading *r, const struct entry *e, uint64_t number) {
     const char *right = config_not_yet(r->section, r->key, number);
     if (right)
-        value_wrong(r, e, "is not available yet", right);
+        value_wrong(r, e, "is not yet available", right);
 }
 
 bool value_choice(struct reading *r, const struct entry *e, const char *const names[], uint8_t *out) {

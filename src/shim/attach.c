@@ -170,14 +170,34 @@ static void *scratch(size_t size) {
     return sys_mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
+/* One line on stderr for each mistake, if the user wants to see. */
+static void show(const struct setup *s, const char *reason) {
+    size_t n = strnlen(reason, 4096);
+    if (!s->verbose || n == 0)
+        return;
+    (void)sys_call3(SYS_write, 2, reason, n);
+    if (reason[n - 1] != '\n')
+        (void)sys_call3(SYS_write, 2, "\n", 1);
+}
+
+/* The same file refused again says nothing new; a service that starts a thousand shells would fill the ring with it. */
+static bool refused_before(const struct setup *s) {
+    uint64_t mark = s->origin.inode * 0x9e3779b97f4a7c15u ^ s->origin.mtime_ns ^ s->origin.size << 32 ^ 1;
+    return __atomic_exchange_n(&client.state.header->refused, mark, __ATOMIC_RELAXED) == mark;
+}
+
 /* The reason goes where people look for it: into the state file. */
 static void refuse(struct setup *s, const char *reason) {
-    char text[EVENT_TEXT];
+    char text[EVENT_TEXT], *line;
     size_t at = 0;
+    show(s, reason);
     text_add(text, sizeof text, &at, "config refused: ");
     text_add(text, sizeof text, &at, reason);
+    while ((line = strchr(text, '\n')))
+        *line = line[1] ? ';' : 0;
     state_count(&client.state, ARM_CONTROL, COUNT_CONFIG_ERROR);
-    event_text(EVENT_RELOAD, ARM_CONTROL, text);
+    if (!refused_before(s))
+        event_text(EVENT_RELOAD, ARM_CONTROL, text);
     s->problem = "inert: the config was refused";
 }
 

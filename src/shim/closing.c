@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <poll.h>
 
 #include "shim/adopt.h"
 #include "shim/arm.h"
@@ -19,7 +20,7 @@
 
 /* A child of a server with thousands of connections shall not look at each before it execs a helper: the parent holds
  * them, and logs them. */
-enum { EXEC_INHERITED_MAX = 64 };
+enum { EXEC_INHERITED_MAX = 64, INHERITED_LOOK = 256 };
 
 static bool others_may_hold(const struct conn *c) {
     return conn_flags(c) & (CONN_ADOPTED | CONN_PASSED) || c->generation != process_generation();
@@ -231,7 +232,7 @@ void closing_exec(bool pending) {
         }
         judge(&c);
         complete(c.conn, fd);
-        held_exec_pending(c.conn, c.facts.phase, c.verdict.fate);
+        held_pending(c.conn, HELD_EXEC, c.facts.phase, c.verdict.fate);
     }
 }
 
@@ -246,15 +247,47 @@ void closing_range(unsigned first, unsigned last, enum via via) {
     }
 }
 
+/* Sockets that came by inheritance and were never named in a call: into the table, so that the sweep meets them. One
+ * poll tells which of the low descriptors are open. */
+static void find_inherited(void) {
+    struct pollfd fds[INHERITED_LOOK];
+    struct timespec now = {0};
+    struct conn *conn;
+    for (int fd = 0; fd < INHERITED_LOOK; fd++)
+        fds[fd] = (struct pollfd){.fd = fd};
+    if (sys_call5(SYS_ppoll, fds, INHERITED_LOOK, &now, 0, 0) < 0)
+        return;
+    for (int fd = 0; fd < INHERITED_LOOK; fd++) {
+        enum tcp_phase phase;
+        if (!(fds[fd].revents & POLLNVAL) && fd_look(fd, &conn) == FD_UNKNOWN && look_state(fd, &phase, NULL) == 0)
+            (void)conn_of(fd);
+    }
+}
+
+/* Another process may hold the connection, so only the kernel can tell what becomes of it, and only once it is closed
+ * here. A stream's buffer is written after the last exit handler: such a socket stays open, and the tool tells. */
+static void sweep_shared(struct closing *c) {
+    bool buffered = c->fd <= 2 || conn_flags(c->conn) & CONN_STDIO;
+    if (c->via != VIA_EXIT || !buffered) {
+        (void)sys_call1(SYS_close, c->fd);
+        closing_end(c, true);
+        return;
+    }
+    held_pending(c->conn, HELD_EXIT, c->facts.phase, c->verdict.fate);
+    conn_free(c->conn);
+}
+
 void closing_sweep(enum via via) {
     struct closing c;
     if (!client_active() || !process_may_record())
         return;
+    find_inherited();
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
         closing_begin(&c, fd, via);
         if (c.conn && c.verdict.ask)
-            (void)sys_call1(SYS_close, fd);
-        closing_end(&c, true);
+            sweep_shared(&c);
+        else
+            closing_end(&c, true);
     }
     held_release();
     /* After the first sweep (exit handlers run, then _exit) there is nothing left to say. */

@@ -45,6 +45,7 @@ enum conn_flag {
     CONN_QUIET = 1 << 21,    /* not to be logged (log.inbound = false) */
     CONN_ULP = 1 << 22,      /* TCP_ULP set: kTLS and the like */
     CONN_SHUT = 1 << 23,     /* the client called shutdown, either way */
+    CONN_STDIO = 1 << 26,    /* a FILE was made of it */
     CONN_OUR_PORT = 1 << 25, /* bound by us to a port of its own: cannot be bound again */
     CONN_FASTOPEN = 1 << 24  /* TCP_FASTOPEN_CONNECT: connect returns before anything is sent */
 };

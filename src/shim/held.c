@@ -15,6 +15,7 @@
 enum { NONE = 0xffff };
 static uint16_t own[HELD_CHUNKS];
 static uint64_t pid_namespace;
+static bool left_pending; /* something is left for the tool to tell: the chunks stay */
 
 static uint64_t ask_pid_namespace(void) {
     sys_stat st = {0};
@@ -106,7 +107,7 @@ void held_closed(const struct conn *c) {
         __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELEASE);
 }
 
-void held_exec_pending(const struct conn *c, enum tcp_phase phase, enum fate fate) {
+void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phase, enum fate fate) {
     struct held_chunk *chunk;
     struct held *h = slot_of(c, true, &chunk);
     if (!h)
@@ -114,7 +115,8 @@ void held_exec_pending(const struct conn *c, enum tcp_phase phase, enum fate fat
     h->phase = (uint8_t)phase;
     h->fate = (uint8_t)fate;
     h->marked_ns = clock_ns(CLOCK_REALTIME);
-    put(h, c, HELD_EXEC);
+    put(h, c, word);
+    left_pending |= word == HELD_EXIT;
 }
 
 void held_exec_failed(const struct conn *c) {
@@ -125,11 +127,14 @@ void held_exec_failed(const struct conn *c) {
 }
 
 void held_forget(void) {
+    left_pending = false;
     for (unsigned i = 0; i < HELD_CHUNKS; i++)
         __atomic_store_n(&own[i], 0, __ATOMIC_RELAXED);
 }
 
 void held_release(void) {
+    if (left_pending)
+        return;
     for (unsigned i = 0; i < HELD_CHUNKS; i++) {
         uint16_t number = __atomic_exchange_n(&own[i], 0, __ATOMIC_ACQ_REL);
         if (number != 0 && number != NONE)

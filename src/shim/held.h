@@ -15,8 +15,8 @@ void held_open(const struct conn *c);
 /* c is closed. */
 void held_closed(const struct conn *c);
 
-/* An exec is about to close c (phase before, fate expected); and it came back. */
-void held_exec_pending(const struct conn *c, enum tcp_phase phase, enum fate fate);
+/* An exec or exit (word) is about to close c (phase before, fate expected); and the exec came back. */
+void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phase, enum fate fate);
 void held_exec_failed(const struct conn *c);
 
 /* A fork child: the chunks are the parent's. */

@@ -151,6 +151,10 @@ pid_t raw__Fork(void) {
         return failure;                                                                                                \
     }
 
+FILE *raw_fdopen(int fd, const char *mode) {
+    NEXT_OF(fdopen, NULL)
+    return next(fd, mode);
+}
 int raw_fclose(FILE *stream) {
     NEXT_OF(fclose, EOF)
     return next(stream);

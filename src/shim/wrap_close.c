@@ -158,6 +158,19 @@ EXPORT void closefrom(int first) {
 
 /* --- stdio over a socket: libc closes without coming through close --- */
 
+/* What is buffered in a stream goes out after the last exit handler: its socket must not be closed in the sweep. */
+EXPORT FILE *fdopen(int fd, const char *mode) {
+    FILE *stream = real_fdopen(fd, mode);
+    if (stream && client_active()) {
+        int saved = errno;
+        struct conn *c = conn_of(fd);
+        if (c)
+            conn_set_flags(c, CONN_STDIO);
+        errno = saved;
+    }
+    return stream;
+}
+
 EXPORT int fclose(FILE *stream) {
     struct closing c = {0};
     int saved = errno;

@@ -94,7 +94,8 @@ struct state_header {
     char instance[64];
     char host[64]; /* nodename of the creator */
     struct state_section section[SECTIONS];
-    uint8_t zero[56];
+    uint64_t refused; /* identity of the config that was refused last, so that it is said once */
+    uint8_t zero[48];
     /* Each of these is written by many processes and has a cache line of its own. */
     _Alignas(64) uint64_t control;         /* see control.h; 0: nothing overridden */
     _Alignas(64) uint64_t generation;      /* of the policy; live slot = generation & 1; 0: none published */
@@ -176,13 +177,14 @@ struct held {
     uint64_t connected_ns; /* CLOCK_REALTIME */
     uint32_t word;         /* enum held_word */
     uint8_t direction;     /* enum direction */
-    uint8_t phase;         /* with HELD_EXEC: enum tcp_phase just before */
-    uint8_t fate;          /* with HELD_EXEC: enum fate expected */
+    uint8_t phase;         /* with HELD_EXEC, HELD_EXIT: enum tcp_phase just before */
+    uint8_t fate;          /* with HELD_EXEC, HELD_EXIT: enum fate expected */
     uint8_t zero;
-    uint64_t marked_ns; /* with HELD_EXEC: CLOCK_REALTIME */
+    uint64_t marked_ns; /* with HELD_EXEC, HELD_EXIT: CLOCK_REALTIME */
 };
 
-enum held_word { HELD_FREE, HELD_OPEN, HELD_EXEC };
+/* HELD_EXEC: an exec is about to close it. HELD_EXIT: its owner is exiting and could not tell who else holds it. */
+enum held_word { HELD_FREE, HELD_OPEN, HELD_EXEC, HELD_EXIT };
 
 /* Connections of one process; a process takes as many chunks as it needs. */
 struct held_chunk {

@@ -6,9 +6,9 @@
  * Reader: takes a cell only if number, check and a second look at the number agree; all else is torn (being written,
  * or its writer died) or lost (a later lap took the cell).
  *
- * Event numbers (seq) come from one counter for both rings, drawn after the cells. For a reader that starts at cell 0, the
- * cells handed out are exactly those of the records read, the torn and the lost; numbers never read are at most as many as
- * the torn and lost cells. */
+ * Event numbers (seq) come from one counter for both rings, drawn after the cells. For a reader that starts at cell 0,
+ * the cells handed out are exactly those of the records read, the torn and the lost; numbers never read are at most as
+ * many as the torn and lost cells. */
 #ifndef CONNSPREAD_STATE_RING_H
 #define CONNSPREAD_STATE_RING_H
 

@@ -54,12 +54,12 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f) 
 #ifdef __clang_analyzer__
 /* The analyser does not see that the kernel writes through a pointer that became a long: shown to it as a call. */
 long syscall(long number, ...);
-#define sys_call0(n) syscall(n)
-#define sys_call1(n, a) syscall(n, a)
-#define sys_call2(n, a, b) syscall(n, a, b)
-#define sys_call3(n, a, b, c) syscall(n, a, b, c)
-#define sys_call4(n, a, b, c, d) syscall(n, a, b, c, d)
-#define sys_call5(n, a, b, c, d, e) syscall(n, a, b, c, d, e)
+#define sys_call0(n)                   syscall(n)
+#define sys_call1(n, a)                syscall(n, a)
+#define sys_call2(n, a, b)             syscall(n, a, b)
+#define sys_call3(n, a, b, c)          syscall(n, a, b, c)
+#define sys_call4(n, a, b, c, d)       syscall(n, a, b, c, d)
+#define sys_call5(n, a, b, c, d, e)    syscall(n, a, b, c, d, e)
 #define sys_call6(n, a, b, c, d, e, f) syscall(n, a, b, c, d, e, f)
 #else
 #define SYS_ARG(x)                     ((long)(x))

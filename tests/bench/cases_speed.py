@@ -6,15 +6,9 @@ import re
 import shutil
 import subprocess
 
-from lab import PORT, PORTS, PROGRAMS, at_most
+from lab import PORT, PORTS, PROGRAMS, at_most, turns
 
 PARTS = ("cycle", "socket", "connect", "close")
-
-
-def turns(clients, i):
-    """The clients, each time another one first."""
-    names = list(clients)
-    return names[i % len(names):] + names[:i % len(names)]
 
 
 def cycle(lab):
@@ -42,7 +36,7 @@ def cycle(lab):
 
 
 def scaling(lab):
-    """The wall time of a team, shim over bare, against that of one thread alone. Rounds are long, so that TIME-WAITs add up: every other
+    """The processor time of a team, shim over bare, against that of one thread alone. Rounds are long and TIME-WAITs add up: every other
     round has a namespace of its own."""
     teams = [("threads", 1, 1000), ("threads", 2, 1000), ("threads", 8, 500), ("processes", 16, 300)]
     conf, found, clients, server = lab.config(), collections.defaultdict(list), {}, None
@@ -55,14 +49,16 @@ def scaling(lab):
             clients = {"bare": lab.client("cycle", "bare"), "watch": lab.client("cycle", "watch", conf), "enforce": lab.client("cycle", "enforce", conf)}
         for kind, size, cycles in teams:
             for name in turns(clients, i):
-                wall, errors = clients[name](kind, size, cycles, PORT)
+                wall, cpu, errors = clients[name](kind, size, cycles, PORT)
                 assert errors == 0, f"{name}: {errors} errors in {size} {kind}"
-                found[name, kind, size].append(wall)
+                found[name, kind, size].append(cpu)
+                found[name, kind, size, "wall"].append(wall)
                 server("drain")
     for kind, size, _ in teams:
         label = f"{size} {kind if size > 1 else kind[:-1]}"
         for name, words in (("watch", f"shim, {lab.watching}"), ("enforce", "shim, spreading")):
             team, bare = found[name, kind, size], found["bare", kind, size]
+            lab.ratio("scaling", f"{label}: {words} / bare, wall time", found[name, kind, size, "wall"], found["bare", kind, size, "wall"])
             lab.ratio("scaling", f"{label}: {words} / bare", team, bare)
             if size > 1:
                 alone, bare_alone = found[name, "threads", 1], found["bare", "threads", 1]

@@ -6,16 +6,14 @@ import subprocess
 import sys
 import tempfile
 
+import host
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("BUILD") or os.path.join(ROOT, "build"))
 SHIM = os.path.join(BUILD, "libconnspread.so")
 TOOL = os.path.join(BUILD, "connspread")
 PROGRAMS = os.path.join(BUILD, "bench")
-
-sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
-
-import kernel  # noqa: E402
 
 # Below the ephemeral ranges: a listener inside one would take a port out of it.
 PORT = 500
@@ -102,11 +100,11 @@ class Lab:
 
     def enter(self):
         """A namespace for what is started from now on."""
-        kernel.enter_namespace()
-        kernel.port_range(*self.ports)
+        host.enter_namespace()
+        host.port_range(*self.ports)
         for name, value in (("net.core.somaxconn", 1 << 20), ("net.ipv4.tcp_max_tw_buckets", 1 << 20)):
             try:
-                kernel.sysctl(name, value)
+                host.sysctl(name, value)
             except OSError as e:
                 print(f"bench: {name}: {e}", file=sys.stderr)
 
@@ -168,3 +166,9 @@ def fill(clients, n, port):
             client.held = held + part
             n -= part
     return errors
+
+
+def turns(clients, i):
+    """The clients, each time another one first."""
+    names = list(clients)
+    return names[i % len(names):] + names[:i % len(names)]

@@ -124,6 +124,7 @@ class Bench:
         self.conf = None  # the config that clients are started with unless told otherwise
         self.log_stderr = ""
         self.count = 0
+        self.next_port = 9000
 
     # --- the host ---
 
@@ -140,8 +141,10 @@ class Bench:
         return found
 
     def server(self, address="10.1.0.1", kind="hold", port=0):
-        """Starts a server (see servers.py) and returns its port."""
-        return servers.start(address, kind, port)
+        """Starts a server (see servers.py) and returns its port, which is in no ephemeral range: connects skip a port that
+        anybody listens on."""
+        self.next_port += 1
+        return servers.start(address, kind, port or self.next_port)
 
     # --- config ---
 

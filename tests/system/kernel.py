@@ -7,6 +7,7 @@ import collections
 import ctypes
 import errno
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -16,6 +17,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 STATES = {
@@ -52,9 +54,10 @@ def enter_namespace():
     sysctl("net.ipv4.tcp_rfc1337", 1)
 
 
-def become_subreaper():
-    """Orphans among our descendants become our children, so that we can end them."""
+def become_guardian():
+    """Orphans among our descendants become our children, so that we can end them; SIGTERM comes when our parent dies."""
     _check(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+    _check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0), "prctl")
 
 
 def children():

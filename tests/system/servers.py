@@ -66,7 +66,7 @@ def serve(selector, connection, kind):
         connection.close()
 
 
-def start(address, kind="hold", port=0):
+def start(address, kind, port):
     """Starts a server of that kind and returns its port. address "": every address of both families."""
     if address == "":
         listener = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=4096)

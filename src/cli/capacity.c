@@ -96,11 +96,11 @@ struct port_count pool_ports(const struct policy *p, const struct policy_pool *p
         if (!port_in(&configured, port))
             continue;
         bool outside = port < host->ephemeral.low || port > host->ephemeral.high;
-        bool reserved = port_in(&host->reserved, port);
+        bool reserved = !outside && port_in(&host->reserved, port);
         count.configured++;
         count.outside += outside;
         count.reserved += reserved;
-        count.usable += !outside && !reserved;
+        count.usable += outside ? pool_has_sources(pool) : !reserved;
     }
     return count;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/check.h"
+#include "cli/dial.h"
 #include "cli/sink.h"
 #include "net/parse.h"
 
@@ -70,10 +71,12 @@ static void print_duration(double seconds) {
 }
 
 static void print_head(const struct findings *f) {
-    char cells[NUMBER_TEXT];
-    if (f->control.has_mode || f->control.has_canary)
-        printf("override    mode %s, canary %u %%: by connspread set, until set mode=config canary=config\n",
-               mode_name(f, true), canary(f, true));
+    char cells[NUMBER_TEXT], dial[DIAL_TEXT];
+    if (f->control.has_mode || f->control.has_canary) {
+        const struct settings settings = {.mode = f->policy.mode, .canary = f->policy.canary};
+        dial_text(dial, f->control, &settings);
+        printf("override    %s: by connspread set, until set mode=config canary=config\n", dial);
+    }
     printf("config      %s\n", f->where.config[0] ? f->where.config : "(built-in default)");
     printf("instance    %s\n", f->where.instance);
     printf("state file  %s (%s, close ring of %s cells)\n", f->where.state_file,

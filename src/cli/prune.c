@@ -11,14 +11,17 @@
 #include "cli/stat_files.h"
 
 static const char help[] =
-    "usage: connspread prune [-n] [-c CONF] [-i INSTANCE]\n"
+    "usage: connspread prune [-n] [-f] [-c CONF] [-i INSTANCE]\n"
     "\n"
     "Removes the dead files of the folder in which this instance's state file lies: those that no living process "
     "maps,\n"
-    "of whatever instance and version. Their events, their counters and what connspread set has overridden go with\n"
-    "them. Files that a process may use into which this user cannot look are left.\n"
+    "of whatever instance and version. Their events and counters go with them. A client that still had one mapped\n"
+    "would work on, unseen by this tool.\n"
     "\n"
     "  -n, --dry-run          only say what would be removed\n"
+    "  -f, --force            also those that hold an override of connspread set, or that a process may use into "
+    "which\n"
+    "                         this user cannot look; never those that are seen in use\n"
     "  -c, --config CONF      default: CONNSPREAD_CONF, else /etc/connspread.conf, else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "\n"
@@ -26,24 +29,25 @@ static const char help[] =
     "have open. Exits with 0, 1 if a file could not be removed, 2 for a usage error.\n";
 
 static const struct option options[] = {
-    {"dry-run", no_argument, NULL, 'n'},
-    {"config", required_argument, NULL, 'c'},
-    {"instance", required_argument, NULL, 'i'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+    {"dry-run", no_argument, NULL, 'n'},      {"force", no_argument, NULL, 'f'},
+    {"config", required_argument, NULL, 'c'}, {"instance", required_argument, NULL, 'i'},
+    {"help", no_argument, NULL, 'h'},         {0},
 };
 
 struct arguments {
     const char *config, *instance;
-    bool dry, help;
+    bool dry, force, help;
 };
 
 static bool take_arguments(int argc, char **argv, struct arguments *a) {
     int option;
-    while ((option = getopt_long(argc, argv, "nc:i:h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "nfc:i:h", options, NULL)) != -1) {
         switch (option) {
         case 'n':
             a->dry = true;
+            break;
+        case 'f':
+            a->force = true;
             break;
         case 'c':
             a->config = optarg;
@@ -64,33 +68,37 @@ static bool take_arguments(int argc, char **argv, struct arguments *a) {
     return optind == argc;
 }
 
-static void print_override(const struct state_file *f) {
+/* What an operator has set must not end because nothing happens to run at the moment. */
+static bool is_overridden(const struct state_file *f, char text[DIAL_TEXT]) {
     struct state s;
-    char text[DIAL_TEXT];
     int error;
-    if (f->usable != STATE_OK || state_map(&s, f->path, false, true, &error) != STATE_OK)
-        return;
+    if (f->usable != STATE_OK || !f->instance[0] || state_map(&s, f->path, false, true, &error) != STATE_OK)
+        return false;
     struct control c = control_unpack(__atomic_load_n(&s.header->control, __ATOMIC_RELAXED));
-    if (c.has_mode || c.has_canary) {
-        dial_text(text, c, NULL);
-        printf("; with it goes the override: %s", text);
-    }
+    dial_text(text, c, NULL);
     state_unmap(&s);
+    return c.has_mode || c.has_canary;
 }
 
-static bool prune(const struct state_file *f, bool dry) {
-    char text[STATE_PATH];
-    const char *reason = state_file_dead(f, text);
+static void leave(const struct state_file *f) {
+    if (f->hidden && !f->users)
+        printf("%s: left: %u process%s may use it that cannot be looked into\n", f->path, f->hidden,
+               f->hidden == 1 ? "" : "es");
+}
+
+static bool prune(const struct state_file *f, const struct arguments *a) {
+    char text[STATE_PATH], dial[DIAL_TEXT];
+    const char *reason = state_file_dead(f, a->force, text);
     if (!reason) {
-        if (f->hidden && !f->users)
-            printf("%s: left: %u process%s may use it that cannot be looked into\n", f->path, f->hidden,
-                   f->hidden == 1 ? "" : "es");
+        leave(f);
         return true;
     }
-    printf("%s: %s: %s", f->path, dry ? "would be removed" : "removed", reason);
-    print_override(f);
-    putchar('\n');
-    if (dry || unlink(f->path) == 0 || errno == ENOENT)
+    if (is_overridden(f, dial) && !a->force) {
+        printf("%s: left: %s, but it holds what connspread set has overridden: %s\n", f->path, reason, dial);
+        return true;
+    }
+    printf("%s: %s: %s\n", f->path, a->dry ? "would be removed" : "removed", reason);
+    if (a->dry || unlink(f->path) == 0 || errno == ENOENT)
         return true;
     complain("%s: cannot be removed after all: %s", f->path, strerror(errno));
     return false;
@@ -117,7 +125,7 @@ int prune_main(int argc, char **argv) {
         return EXIT_FOUND;
     }
     for (size_t i = 0; i < files.n; i++)
-        if (!prune(&files.file[i], a.dry))
+        if (!prune(&files.file[i], &a))
             status = EXIT_FOUND;
     state_files_free(&files);
     return status;

@@ -220,7 +220,7 @@ static struct stat_report *report_of(const struct state_file *f, enum format for
     char text[STATE_PATH];
     struct state s;
     int error = 0;
-    const char *dead = state_file_dead(f, text);
+    const char *dead = state_file_dead(f, false, text);
     struct stat_report *r = NULL;
     if (f->usable != STATE_OK || !f->instance[0] || state_map(&s, f->path, false, true, &error) != STATE_OK) {
         say_unusable(f, dead, format);

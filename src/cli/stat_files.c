@@ -153,8 +153,8 @@ static void look_at_process(struct state_files *files, const char *pid, bool *se
     if (file) {
         look_at_maps(files, file, seen);
         (void)fclose(file);
-    } else if (errno != ENOENT && errno != ESRCH) {
-        note_hidden(files, s.st_uid);
+    } else if (errno != ENOENT && errno != ESRCH && !(geteuid() == 0 && strcmp(pid, "1") == 0)) {
+        note_hidden(files, s.st_uid); /* an init with more rights than root has here is no client */
     }
 }
 
@@ -197,8 +197,8 @@ void state_files_free(struct state_files *files) {
     *files = (struct state_files){0};
 }
 
-const char *state_file_dead(const struct state_file *f, char text[STATE_PATH]) {
-    if (f->users || f->hidden)
+const char *state_file_dead(const struct state_file *f, bool force, char text[STATE_PATH]) {
+    if (f->users || (f->hidden && !force))
         return NULL;
     if (!f->instance[0]) {
         bool old = time(NULL) - f->identity.st_mtime > HALF_BUILT_SECONDS;

@@ -28,7 +28,8 @@ struct state_files {
 bool state_files_find(struct state_files *out, const char *folder, bool everybody);
 void state_files_free(struct state_files *files);
 
-/* NULL: it is in use, may be, or may become so at any time. Otherwise why it is dead, in words for people. */
-const char *state_file_dead(const struct state_file *f, char text[STATE_PATH]);
+/* NULL: it is in use, or (unless forced) may be by a process that cannot be looked into, or is being built. Otherwise
+ * why it is dead, in words for people. */
+const char *state_file_dead(const struct state_file *f, bool force, char text[STATE_PATH]);
 
 #endif

@@ -82,7 +82,7 @@ static void measure_rule(struct stat_report *r, const struct policy *alone, cons
     size_t next;
     const struct policy_pool *pool = &alone->pool[alone->rule[0].pool % POLICY_POOLS];
     struct port_count count = pool_ports(alone, pool, ports);
-    uint64_t capacity = (uint64_t)count.usable + count.outside;
+    uint64_t capacity = count.usable;
     memcpy(rule, alone->rule[0].title, sizeof rule - 1);
     for (size_t i = 0; i < all->n && capacity; i = next) {
         const struct quadruplet *q = &all->q[i];

@@ -73,7 +73,7 @@ void stat_take(struct stat_report *out, const struct state *s, const char *path,
     out->created_us = s->header->created_ns / 1000;
     out->users = f ? f->users : 0;
     out->users_known = f && !f->hidden;
-    const char *dead = f ? state_file_dead(f, out->stale) : NULL;
+    const char *dead = f ? state_file_dead(f, false, out->stale) : NULL;
     if (dead && dead != out->stale)
         memcpy(out->stale, dead, strlen(dead) + 1);
     out->has_policy = state_settings(s, NULL, &out->settings);

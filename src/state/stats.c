@@ -6,25 +6,26 @@
 
 enum { PROBES = 32 };
 
+/* Who took the entry may have been killed before it could say for what: so whoever comes by says it. They all say the
+ * same, and readers take only an entry whose labels make its key. */
+static struct stat_entry *label(struct stat_entry *e, enum arm arm, uint16_t rule_id, const struct addr *source) {
+    if (e->rule_id != rule_id || e->arm != (uint8_t)arm || addr_compare(&e->source, source) != 0) {
+        e->source = *source;
+        e->rule_id = rule_id;
+        e->arm = (uint8_t)arm;
+    }
+    return e;
+}
+
 static struct stat_entry *find(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source) {
     uint64_t key = pair_key((uint64_t)rule_id << 8 | arm | 1u << 31, source, NULL);
     for (unsigned i = 0; i < PROBES; i++) {
         struct stat_entry *e = s->stat + (key + i) % STATS;
         uint64_t k = __atomic_load_n(&e->key, __ATOMIC_ACQUIRE);
+        if (k == 0 && __atomic_compare_exchange_n(&e->key, &k, key, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            k = key;
         if (k == key)
-            return e;
-        if (k != 0)
-            continue;
-        /* The labels are the same whoever writes them; the key, last, makes the entry count. */
-        if (!__atomic_compare_exchange_n(&e->key, &k, key, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-            if (k == key)
-                return e;
-            continue;
-        }
-        e->source = *source; // NOLINT(clang-analyzer-core.NullDereference): e was just dereferenced by the atomics
-        e->rule_id = rule_id;
-        e->arm = (uint8_t)arm;
-        return e;
+            return label(e, arm, rule_id, source);
     }
     return NULL;
 }

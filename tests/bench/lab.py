@@ -80,12 +80,6 @@ def percentile(values, p):
     return values[min(len(values) - 1, int(len(values) * p / 100))]
 
 
-def observing():
-    """The mode that watches only: observe where it exists, else off."""
-    done = subprocess.run([TOOL, "run", "-m", "observe", "--", "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return "observe" if done.returncode == 0 else "off"
-
-
 class Lab:
     """A network namespace with everything that a case starts in it."""
 
@@ -96,7 +90,7 @@ class Lab:
         self.confs = 0
         self.ports = ports
         self.enter()
-        self.watching = observing()
+        self.watching = self.observing()
 
     def enter(self):
         """A namespace for what is started from now on."""
@@ -107,6 +101,15 @@ class Lab:
                 host.sysctl(name, value)
             except OSError as e:
                 print(f"bench: {name}: {e}", file=sys.stderr)
+
+    def accepts(self, conf):
+        """Does this build know everything in conf?"""
+        return subprocess.run([TOOL, "check", "-c", conf], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL).returncode != 2
+
+    def observing(self):
+        """The mode that watches only: observe where it exists, else off."""
+        return "observe" if self.accepts(self.config(mode="observe")) else "off"
 
     def rounds(self, many, few):
         return few if self.quick else many

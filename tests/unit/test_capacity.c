@@ -94,17 +94,28 @@ START_TEST(a_prefix_of_a_whole_family_does_not_overflow) {
 }
 END_TEST
 
+START_TEST(ports_outside_the_range_are_used_where_there_is_an_address_to_bind) {
+    struct policy_pool *pool = add_pool();
+    ck_assert(host_ports_parse(&host, "32768 60999", "8080"));
+    add_port_range(pool, 8000, 8099);
+    ck_assert_uint_eq(pool_ports(&policy, pool, &host).usable, 0);
+    add_source(pool, "10.0.0.1");
+    ck_assert_uint_eq(pool_ports(&policy, pool, &host).usable, 100);
+    ck_assert_uint_eq(pool_ports(&policy, pool, &host).reserved, 0);
+}
+END_TEST
+
 START_TEST(reserved_ports_and_ports_outside_the_range_are_not_used) {
     struct policy_pool *pool = add_pool();
     ck_assert(host_ports_parse(&host, "32768 60999", "8080,40000-40009,50000"));
     ck_assert_uint_eq(pool_ports(&policy, pool, &host).usable, 28232 - 11);
-    ck_assert_uint_eq(pool_ports(&policy, pool, &host).reserved, 11);
+    ck_assert_uint_eq(pool_ports(&policy, pool, &host).reserved, 11); /* 8080 is outside of the range */
     add_port_range(pool, 1024, 32777);
     add_port_range(pool, 40000, 40019);
     struct port_count count = pool_ports(&policy, pool, &host);
     ck_assert_uint_eq(count.configured, 32777 - 1024 + 1 + 20);
     ck_assert_uint_eq(count.outside, 32768 - 1024);
-    ck_assert_uint_eq(count.reserved, 11); /* 8080 and ten more */
+    ck_assert_uint_eq(count.reserved, 10);
     ck_assert_uint_eq(count.usable, 10 + 10);
 }
 END_TEST
@@ -209,6 +220,7 @@ int main(void) {
     tcase_add_test(t, sources_multiply_it);
     tcase_add_test(t, only_sources_of_the_destinations_scope_count);
     tcase_add_test(t, a_prefix_of_a_whole_family_does_not_overflow);
+    tcase_add_test(t, ports_outside_the_range_are_used_where_there_is_an_address_to_bind);
     tcase_add_test(t, reserved_ports_and_ports_outside_the_range_are_not_used);
     tcase_add_test(t, the_kernels_files_are_parsed_or_refused);
     tcase_add_test(t, a_rule_reaches_the_scopes_of_its_targets);

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The part of a line of maps that names the file: "03:0c 1234". stat(2) would name another device on btrfs and overlayfs. */
+/* The part of a line of maps that names the file: "03:0c 1234". stat(2) would name another device on btrfs and
+ * overlayfs. */
 static bool file_of(const char *line, unsigned long long *start, char out[64]) {
     char device[32], inode[32];
     if (sscanf(line, "%llx-%*x %*4s %*x %31s %31s", start, device, inode) != 3 || strcmp(inode, "0") == 0)

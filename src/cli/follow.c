@@ -74,8 +74,8 @@ static bool flush(struct follower *f) {
     return true;
 }
 
-/* Everything below limit that is not in the file by now never will be: a control event says so, under the first of the numbers
- * that are missing. So every number of the file is still unique, and its gaps are explained. */
+/* Everything below limit that is not in the file by now never will be: a control event says so, under the first of the
+ * numbers that are missing. So every number of the file is still unique, and its gaps are explained. */
 static bool say_lost(struct follower *f, uint64_t limit) {
     struct event_record r = {.e = {.kind = EVENT_CONTROL, .program = "connspread"}};
     char line[EVENT_LINE_MAX];
@@ -89,11 +89,12 @@ static bool say_lost(struct follower *f, uint64_t limit) {
         r.e.seq = first;
         r.e.pid = r.e.tid = (uint32_t)getpid();
         r.e.netns = f->harvest.netns;
-        snprintf(r.u.text, sizeof r.u.text,
-                 "%llu events lost, numbers %llu to %llu: %llu overwritten before they were read (a larger log.size keeps "
-                 "more), %llu never finished by their writers",
-                 (unsigned long long)missing, (unsigned long long)first, (unsigned long long)last,
-                 (unsigned long long)over, (unsigned long long)(missing - over));
+        snprintf(
+            r.u.text, sizeof r.u.text,
+            "%llu events lost, numbers %llu to %llu: %llu overwritten before they were read (a larger log.size keeps "
+            "more), %llu never finished by their writers",
+            (unsigned long long)missing, (unsigned long long)first, (unsigned long long)last, (unsigned long long)over,
+            (unsigned long long)(missing - over));
         int length = event_json(&r, &f->source->context, line, sizeof line);
         if (length > 0)
             logfile_add(&f->out, first, line, (size_t)length);
@@ -102,8 +103,8 @@ static bool say_lost(struct follower *f, uint64_t limit) {
     return flush(f);
 }
 
-/* Once a second, without stopping for anybody: a mark is set, and when all before it has been read, what lies before it and was
- * not seen is lost. */
+/* Once a second, without stopping for anybody: a mark is set, and when all before it has been read, what lies before it
+ * and was not seen is lost. */
 static void settle(struct follower *f) {
     journal_advance(&f->journal);
     if (!f->marked && f->now - f->settled >= settle_every) {
@@ -218,12 +219,21 @@ static bool take_policy(struct follower *f) {
     return true;
 }
 
-/* Another file has the state file's name, so no client comes to this one any more. False: that cannot be used. */
+/* Nobody writes there any more: what is half written stays so. False: the file does not take it now. */
+static bool finish(struct follower *f) {
+    (void)harvest(&f->harvest, &f->source->state, FINAL_PATIENCE_MS);
+    return drain(f, true) && say_lost(f, __atomic_load_n(&f->source->state.header->next_seq, __ATOMIC_ACQUIRE));
+}
+
+/* Another file has the state file's name, so no client comes to this one any more: first all of it is written. False:
+ * the other cannot be used. */
 static bool follow_replacement(struct follower *f) {
     struct source fresh;
     int error = 0;
     if (!source_was_replaced(f->source, f->state_file))
         return true;
+    if (!finish(f))
+        return true; /* later: a line of this epoch must not be noted under another */
     enum state_error result = source_open(&fresh, f->state_file, &error);
     if (result == STATE_ABSENT)
         return true;
@@ -231,9 +241,6 @@ static bool follow_replacement(struct follower *f) {
         complain("%s: %s", f->state_file, state_error_text(result, error));
         return false;
     }
-    (void)harvest(&f->harvest, &f->source->state, FINAL_PATIENCE_MS);
-    if (drain(f, true))
-        (void)say_lost(f, __atomic_load_n(&f->source->state.header->next_seq, __ATOMIC_ACQUIRE));
     harvest_end(&f->harvest);
     state_unmap(&f->source->state);
     *f->source = fresh;
@@ -242,17 +249,12 @@ static bool follow_replacement(struct follower *f) {
     return true;
 }
 
-/* Everybody has gone: what is half written stays so. */
-static bool finish(struct follower *f) {
-    (void)harvest(&f->harvest, &f->source->state, FINAL_PATIENCE_MS);
-    return drain(f, true) && say_lost(f, __atomic_load_n(&f->source->state.header->next_seq, __ATOMIC_ACQUIRE));
-}
-
 static bool nobody_left(struct follower *f) {
     bool quiet = f->now - f->busy >= quiet_before_end && f->now - f->began >= grace;
     if (!quiet && f->deadline == 0)
         return false;
-    f->without_clients = clients_exist(f->source->state.header, &f->client) ? 0 : f->without_clients + 1;
+    bool client = harvest_sees_life(&f->harvest) || clients_exist(f->source->state.header, &f->client);
+    f->without_clients = client ? 0 : f->without_clients + 1;
     return f->without_clients >= 2;
 }
 

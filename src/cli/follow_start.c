@@ -1,4 +1,5 @@
-/* The follower that `run` starts must outlive it and must not be seen by the client: not as a child, not through a descriptor. */
+/* The follower that `run` starts must outlive it and must not be seen by the client: not as a child, not through a
+ * descriptor. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -46,7 +46,8 @@ static bool lives(struct round *r, uint32_t pid, const struct held_chunk *chunk)
         return r->last_lives;
     bool alive = owner_lives(pid, noted);
     if (!alive && owner_lives(pid, 0)) {
-        /* Another process of that number; or this one, which has taken the chunk and not yet written when it was born. */
+        /* Another process of that number; or this one, which has taken the chunk and not yet written when it was born.
+         */
         usleep(20000);
         noted = chunk->born_ns;
         alive = owner_lives(pid, noted);
@@ -270,4 +271,12 @@ unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms)
     unsigned n = harvest_locked(h, s);
     (void)flock(h->lock, LOCK_UN);
     return n;
+}
+
+bool harvest_sees_life(const struct harvest *h) {
+    uint64_t now = clock_ns(CLOCK_REALTIME);
+    for (unsigned i = 0; i < HELD_CHUNKS; i++)
+        if (h->owner[i] != 0 && now - h->alive_ns[i] < 1000000000)
+            return true;
+    return false;
 }

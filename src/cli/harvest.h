@@ -25,4 +25,7 @@ void harvest_end(struct harvest *h);
  * be writable, else nothing is done. */
 unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms);
 
+/* Did a round of the last second meet a process that lives? */
+bool harvest_sees_life(const struct harvest *h);
+
 #endif

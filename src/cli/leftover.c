@@ -225,7 +225,8 @@ void leftovers_judge(struct leftover *l, unsigned n, const struct state *s) {
     if (search)
         judge_by_search(l, n, &told, now);
     for (unsigned i = 0; i < n; i++)
-        if (l[i].second_hand && told_harvested(&told, l[i].pid, &l[i].held.peer, l[i].held.peer_port, connected_us(&l[i])))
+        if (l[i].second_hand &&
+            told_harvested(&told, l[i].pid, &l[i].held.peer, l[i].held.peer_port, connected_us(&l[i])))
             l[i].told = true;
     told_free(&told);
 }

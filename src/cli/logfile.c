@@ -70,7 +70,8 @@ static void note_size(const struct logfile *l, uint64_t size) {
     f->size = size;
 }
 
-/* Is what we have open still what has this name? Asked before every write: a file that was renamed is soon compressed. */
+/* Is what we have open still what has this name? Asked before every write: a file that was renamed is soon compressed.
+ */
 static bool is_current(const struct logfile *l) {
     struct stat s;
     return l->fd >= 0 && lstat(l->path, &s) == 0 && s.st_ino == l->inode && s.st_dev == l->device;
@@ -90,7 +91,8 @@ static bool ready(struct logfile *l) {
     return true;
 }
 
-/* The first bytes of the buffer are in the file; half a line at their end is taken out again. Returns how many lines are. */
+/* The first bytes of the buffer are in the file; half a line at their end is taken out again. Returns how many lines
+ * are. */
 static unsigned settle(struct logfile *l, size_t written) {
     struct stat s = {0};
     unsigned lines = 0;

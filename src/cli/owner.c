@@ -23,8 +23,8 @@ bool owner_stat_lives(const char *stat, long ticks_per_second, uint64_t noted_ns
     long threads = 0;
     unsigned long long start = 0;
     if (!at || ticks_per_second <= 0 ||
-        sscanf(at, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu", &state, &threads,
-               &start) != 3)
+        sscanf(at, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu", &state,
+               &threads, &start) != 3)
         return true;
     /* A leader that ended before its threads is a zombie too, and they hold the descriptors. */
     if ((state == 'Z' || state == 'X') && threads <= 1)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/dial.h"
 #include "cli/follow.h"
 #include "cli/preload.h"
 #include "cli/preloadable.h"
@@ -23,7 +24,7 @@ static const char help[] =
     "\n"
     "  -c, --config CONF      default: CONNSPREAD_CONF, else /etc/connspread.conf, else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
-    "  -m, --mode MODE        enforce or off: overrides the config's, for COMMAND and what it starts\n"
+    "  -m, --mode MODE        enforce, observe or off: overrides the config's, for COMMAND and its children\n"
     "\n"
     "Exits as COMMAND does; with 2 if the config is refused or for a usage error, 126 if COMMAND cannot be\n"
     "executed, 127 if there is none.\n";
@@ -43,12 +44,9 @@ struct arguments {
 };
 
 static bool mode_is_good(const char *mode) {
-    if (strcmp(mode, "enforce") == 0 || strcmp(mode, "off") == 0)
+    if (dial_mode(mode) >= 0)
         return true;
-    if (strcmp(mode, "observe") == 0)
-        complain("run: -m observe is not available yet: enforce or off");
-    else
-        complain("run: -m %s is not a mode: enforce or off", mode);
+    complain("run: -m %s is not a mode: enforce, observe or off", mode);
     return false;
 }
 

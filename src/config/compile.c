@@ -37,22 +37,17 @@ static void take_size(struct reading *r, const struct entry *e) {
         return;
     }
     r->out->log_size = size;
-    value_accept(r, e, size);
 }
 
 static void take_file(struct reading *r, const struct entry *e) {
     if (*e->text == '\0') {
         r->out->log_file[0] = '\0';
-        value_accept(r, e, 0);
         return;
     }
     if (!value_text(r, e, "an absolute path", r->out->log_file, sizeof r->out->log_file))
         return;
-    if (*e->text != '/') {
+    if (*e->text != '/')
         value_wrong(r, e, "is not an absolute path", "\"/var/log/connspread.log\", or \"\" for none");
-        return;
-    }
-    value_accept(r, e, strlen(e->text));
 }
 
 static void take_closes(struct reading *r, const struct entry *e) {

@@ -69,12 +69,6 @@ bool value_text(struct reading *r, const struct entry *e, const char *what, char
 /* KEY: "VALUE" what: right */
 void value_wrong(struct reading *r, const struct entry *e, const char *what, const char *right);
 
-/* notyet.c: for a valid value whose feature does not exist yet, what would be right for now; otherwise NULL. number is
- * the compiled value; of a text, its length. */
-const char *config_not_yet(const char *section, const char *key, uint64_t number);
-/* Reports that; to be called with every valid scalar. */
-void value_accept(struct reading *r, const struct entry *e, uint64_t number);
-
 /* ranges.c. sources_add joins overlapping and adjacent ranges; false: no room. */
 bool sources_add(struct source_list *list, const struct policy_source *source);
 void ports_add(uint8_t bitmap[PORT_BITMAP], struct port_range range);

@@ -12,19 +12,12 @@ void value_wrong(struct reading *r, const struct entry *e, const char *what, con
         mistake_add(r->m, e->line, "%s: \"%.80s\" %s: %s", r->key, e->text, what, right);
 }
 
-void value_accept(struct reading *r, const struct entry *e, uint64_t number) {
-    const char *right = config_not_yet(r->section, r->key, number);
-    if (right)
-        value_wrong(r, e, "is not yet available", right);
-}
-
 bool value_choice(struct reading *r, const struct entry *e, const char *const names[], uint8_t *out) {
     char right[160] = "";
     size_t used = 0;
     for (uint8_t i = 0; names[i]; i++) {
         if (strcmp(e->text, names[i]) == 0) {
             *out = i;
-            value_accept(r, e, i);
             return true;
         }
         const char *join = i == 0 ? "" : names[i + 1] ? ", " : " or ";
@@ -46,7 +39,6 @@ bool value_number(struct reading *r, const struct entry *e, unsigned low, unsign
         return false;
     }
     *out = (uint8_t)value;
-    value_accept(r, e, value);
     return true;
 }
 
@@ -56,7 +48,6 @@ bool value_flag(struct reading *r, const struct entry *e, uint8_t *out) {
         bool is_yes = strcasecmp(e->text, yes[i]) == 0;
         if (is_yes || strcasecmp(e->text, no[i]) == 0) {
             *out = is_yes;
-            value_accept(r, e, *out);
             return true;
         }
     }
@@ -80,7 +71,6 @@ bool value_duration(struct reading *r, const struct entry *e, const char *low, c
         return false;
     }
     *out_ms = ms;
-    value_accept(r, e, ms);
     return true;
 }
 

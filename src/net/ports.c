@@ -37,6 +37,15 @@ uint16_t ports_outside(const struct port_split *split, uint32_t i) {
     return 0;
 }
 
+bool ports_window(struct port_range range, uint64_t random, struct port_range *out) {
+    unsigned n = (unsigned)range.high - range.low + 1;
+    if (range.high < range.low || n < 4 * PORT_WINDOW)
+        return false;
+    unsigned low = range.low + (unsigned)(random % (n - PORT_WINDOW + 1));
+    *out = (struct port_range){(uint16_t)low, (uint16_t)(low + PORT_WINDOW - 1)};
+    return true;
+}
+
 static const char *number(const char *text, unsigned *out) {
     unsigned n = 0, digits = 0;
     while (*text == ' ' || *text == '\t')

@@ -21,6 +21,11 @@ void ports_split(struct port_split *out, const struct port_range *ranges, unsign
 /* The i-th port of outside[] (i < outside_total). */
 uint16_t ports_outside(const struct port_split *split, uint32_t i);
 
+/* A window of PORT_WINDOW neighbouring ports somewhere in range, by random. False: the range is too small for that to
+ * help. */
+enum { PORT_WINDOW = 512 };
+bool ports_window(struct port_range range, uint64_t random, struct port_range *out);
+
 /* "32768\t60999\n", as the sysctl shows it. False: that is not it. */
 bool ports_read_sysctl(const char *text, struct port_range *out);
 

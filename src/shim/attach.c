@@ -242,6 +242,19 @@ static void name_program(void) {
     text_add(client.program, sizeof client.program, &at, name ? name : "");
 }
 
+/* Linux 6.8 searches every port of a per-socket range in turn (commit 207184853dbd). */
+static bool has_parity_step(void) {
+    char field[6][65] = {{0}}; /* the kernel's struct new_utsname; release is the third */
+    unsigned version[2] = {0};
+    const char *p = field[2];
+    if (sys_call1(SYS_uname, field) != 0)
+        return false;
+    for (unsigned i = 0; i < 2; i++, p += *p == '.')
+        for (; *p >= '0' && *p <= '9'; p++)
+            version[i] = version[i] * 10 + (unsigned)(*p - '0');
+    return version[0] < 6 || (version[0] == 6 && version[1] < 8);
+}
+
 static bool disabled(void) {
     const char *value = secure_getenv("CONNSPREAD_DISABLE");
     return getauxval(AT_SECURE) != 0 || (value && strcmp(value, "1") == 0);
@@ -255,6 +268,7 @@ __attribute__((constructor)) static void construct(void) {
         read_environment(&s);
         name_program();
         process_init();
+        client.parity_step = has_parity_step();
         if (!find_origin(&s)) {
             /* Named but unreadable: inert, but say so where the instance's events are. */
             s.origin.inode = 1;

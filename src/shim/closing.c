@@ -36,8 +36,9 @@ static void look_at(const struct conn *c, int fd, struct fate_facts *f) {
     }
     if (look_state(fd, &f->phase, NULL) != 0)
         f->phase = PHASE_UNKNOWN;
-    /* MPTCP: the subflow stays ESTABLISHED when the peer closes; only reading shows its DATA_FIN. */
-    if (f->mptcp && f->phase == PHASE_ESTABLISHED && !(flags & CONN_SHUT))
+    /* A peek sees the queue, and a FIN that came meanwhile. MPTCP: the subflow stays ESTABLISHED when the peer closes;
+     * only reading shows its DATA_FIN. */
+    if ((plain || f->mptcp) && f->phase == PHASE_ESTABLISHED && !(flags & CONN_SHUT))
         look_peek(fd, &f->phase, &f->unread);
     else if (f->phase == PHASE_ESTABLISHED || f->phase == PHASE_FIN_WAIT_1 || f->phase == PHASE_FIN_WAIT_2)
         f->unread = look_unread(fd);
@@ -69,12 +70,12 @@ static void judge(struct closing *c) {
     (void)state_settings(&client.state, NULL, &settings);
     if (settings.log_verify == VERIFY_ALWAYS || (settings.log_verify == VERIFY_AUTO && c->facts.others))
         verify_identify(c);
+    complete(conn, c->fd);
+    /* As late as can be: a FIN of the peer between this look and the close makes the verdict wrong. */
     look_at(conn, c->fd, &c->facts);
     c->verdict = fate_decide(&c->facts);
     if (settings.log_verify != VERIFY_AUTO)
         c->verdict.ask = settings.log_verify == VERIFY_ALWAYS;
-    if (c->verdict.ask || c->verdict.fate == FATE_TIME_WAIT || settings.log_closes == CLOSES_ALL)
-        complete(conn, c->fd);
     if (c->verdict.ask)
         verify_prepare(c);
 }

@@ -1,7 +1,7 @@
 #include "shim/order.h"
 
 /* splitmix64's finaliser: neighbouring turns give unrelated results. The client's rand() is the client's. */
-static uint64_t scatter(uint64_t x) {
+uint64_t order_scatter(uint64_t x) {
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
     return x ^ (x >> 31);
@@ -12,9 +12,9 @@ uint32_t order_first(enum pool_policy policy, uint32_t total, uint32_t turn, uin
         return 0;
     switch (policy) {
     case POOL_RANDOM:
-        return (uint32_t)(scatter(seed + turn * 0x9e3779b97f4a7c15u) % total);
+        return (uint32_t)(order_scatter(seed + turn * 0x9e3779b97f4a7c15u) % total);
     case POOL_HASH:
-        return (uint32_t)(scatter(destination) % total);
+        return (uint32_t)(order_scatter(destination) % total);
     default:
         return turn % total;
     }

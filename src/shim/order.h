@@ -14,4 +14,7 @@ enum { ORDER_MAX = 1024 };
  */
 uint32_t order_first(enum pool_policy policy, uint32_t total, uint32_t turn, uint64_t seed, uint64_t destination);
 
+/* Unrelated numbers from neighbouring ones. */
+uint64_t order_scatter(uint64_t n);
+
 #endif

@@ -17,7 +17,7 @@ bool climb_run(struct climb *k) {
     return k->error != EADDRNOTAVAIL;
 }
 
-enum { LEAST_USED_MAX = 256, WAIT_STEP_NS = 2000000 };
+enum { PORT_WINDOWS = 4, LEAST_USED_MAX = 256, WAIT_STEP_NS = 2000000 };
 
 /* Errors of routing and filtering that our source can cause. Anything after a SYN has left is the client's result. */
 static bool caused_by_source(const struct climb *k) {
@@ -73,6 +73,34 @@ static enum step try_explicit(struct climb *k, const struct endpoint *source, co
     return STEP_DONE;
 }
 
+/* Before Linux 6.8 a connect searches all ports of one parity before the first of the other: costly once half of them
+ * are taken. Small windows at random keep the search short while there is room; then the whole range, which finds what
+ * is left. */
+static bool connect_in_window(struct climb *k, struct port_range range) {
+    struct port_range window, whole = range.high ? range : host_ports(false);
+    for (unsigned i = 0; i < PORT_WINDOWS; i++) {
+        if (!ports_window(whole, order_scatter(k->now + i), &window) ||
+            prepare_range(k->attempt->fd, k->conn, window) != 0)
+            return false;
+        if (climb_run(k))
+            return true;
+        k->attempts--; /* part of one attempt */
+    }
+    return false;
+}
+
+enum found { FOUND, FULL, BROKEN };
+
+/* FOUND: anything but EADDRNOTAVAIL. BROKEN: this socket takes no range. */
+static enum found connect_in(struct climb *k, struct port_range range) {
+    bool has_option = !__atomic_load_n(&client.no_port_range, __ATOMIC_RELAXED);
+    if (client.parity_step && has_option && connect_in_window(k, range))
+        return FOUND;
+    if (prepare_range(k->attempt->fd, k->conn, range) != 0)
+        return BROKEN;
+    return climb_run(k) ? FOUND : FULL;
+}
+
 /* The port ranges of one source, from the one that had room last. */
 static enum step try_ranges(struct climb *k, const struct endpoint *source) {
     struct port_split split = {.n_inside = 1}; /* no ports configured: 0-0, the whole ephemeral range */
@@ -82,9 +110,10 @@ static enum step try_ranges(struct climb *k, const struct endpoint *source) {
     unsigned hint = k->pair && n ? __atomic_load_n(&k->pair->range_hint, __ATOMIC_RELAXED) % n : 0;
     for (; tried < n && k->attempts < k->plan->attempts; tried++) {
         struct port_range range = split.inside[(hint + tried) % n];
-        if (prepare_range(k->attempt->fd, k->conn, range) != 0)
+        enum found found = connect_in(k, range);
+        if (found == BROKEN)
             return STEP_STOP;
-        if (climb_run(k)) {
+        if (found == FOUND) {
             if (k->own || !caused_by_source(k))
                 return STEP_DONE;
             note_aside(k, source, k->error);

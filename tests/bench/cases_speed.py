@@ -103,8 +103,9 @@ def traced(lab, mode, conf):
     """The system calls of each phase of calls.c's trace, first two cycles left out: phase -> list of lists of names."""
     path = os.path.join(lab.folder, "strace")
     env = lab.environment(mode, conf)
+    os.makedirs(env["CONNSPREAD_DIR"], mode=0o700, exist_ok=True)
     command = ["strace", "-o", path, "-s", "32"]
-    for name in ("LD_PRELOAD", "CONNSPREAD_CONF"):
+    for name in ("LD_PRELOAD", "CONNSPREAD_CONF", "CONNSPREAD_MODE"):
         if name in env:
             command += ["-E", f"{name}={env.pop(name)}"]
     subprocess.run(command + [os.path.join(PROGRAMS, "calls"), "127.0.0.1"], env=env, input=f"trace 20 {PORT}\n", text=True,
@@ -129,11 +130,13 @@ def syscalls(lab):
         return
     lab.server(ports=1)
     conf = lab.config()
-    bare, shim = traced(lab, "bare", None), traced(lab, "enforce", conf)
+    bare, shim, watch = traced(lab, "bare", None), traced(lab, "enforce", conf), traced(lab, "watch", conf)
     for phase, what, most in (("socket", "socket", None), ("connect", "connect, spread", 3), ("close", "close, logged", 3),
                               ("close-file", "close of /dev/null", 1), ("close-unix", "close of an AF_UNIX socket", 0),
                               ("connect-unix", "AF_UNIX connect", 0)):
         own = len(bare[phase][0])
-        extra = [len(calls) - own for calls in shim[phase]]
-        names = " ".join(shim[phase][-1])
-        lab.row("syscalls", f"{what}: {names}", extra, unit="more", target=at_most(most) if most is not None else None)
+        for mode, calls in (("", shim[phase]), (f"{lab.watching}, ", watch[phase])):
+            if mode and calls == shim[phase]:
+                continue
+            lab.row("syscalls", f"{mode}{what}: {' '.join(calls[-1])}", [len(c) - own for c in calls], unit="more",
+                    target=at_most(most) if most is not None and not mode else None)

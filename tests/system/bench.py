@@ -193,10 +193,10 @@ class Bench:
             env = self.environment(bare=bare or via == "run", **options)
             return subprocess.Popen(self.command(argv, via), env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 
-    def agent(self, bare=False, via="preload", pass_fds=(), **options):
+    def agent(self, bare=False, via="preload", pass_fds=(), wrapper=(), **options):
         self.count += 1
         stderr = os.path.join(self.folder, f"agent{self.count}.err")
-        argv = self.command([PYTHON, "-S", os.path.join(HERE, "agent.py")], via)
+        argv = self.command(list(wrapper) + [PYTHON, "-S", os.path.join(HERE, "agent.py")], via)
         with open(stderr, "w") as errors:
             process = subprocess.Popen(argv, env=self.environment(bare=bare or via == "run", **options), stdin=subprocess.PIPE,
                                        stdout=subprocess.PIPE, stderr=errors, text=True, pass_fds=pass_fds)

@@ -1,6 +1,6 @@
-/* event_storm STATE COUNT [PER_SECOND [INCIDENT_EVERY]]: writes COUNT time-wait events into a state file, as fast as it can or at a
- * rate, each INCIDENT_EVERY-th an incident of two cells instead. Their age_us counts from 0, so that each of (pid, age_us) or
- * its text is issued exactly once. Prints how many it wrote. */
+/* event_storm STATE COUNT [PER_SECOND [INCIDENT_EVERY]]: writes COUNT time-wait events into a state file, as fast as it
+ * can or at a rate, each INCIDENT_EVERY-th an incident of two cells instead. Their age_us counts from 0, so that each
+ * of (pid, age_us) or its text is issued exactly once. Prints how many it wrote. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -55,6 +55,7 @@ def test_reuse_after(t):
     agent = t.agent()
     began = time.monotonic()
     equal(agent(f"burst(10, '10.1.0.1', {port})"), 0, "failures of ten")
+    kernel.settle(port)
     equal(len(kernel.time_waits(port)), 10, "TIME-WAITs")
     equal(agent(f"burst(1, '10.1.0.1', {port})"), 1, "failures of the eleventh, at once")
     assert time.monotonic() - began < 2, "too slow to tell"
@@ -144,7 +145,7 @@ def test_kernel_without_port_range(t):
     sources, port = host(t)
     t.spread(sources, rule='on-exhausted = "error"')
     agent = t.agent(preload=SHIM + ":" + t.program("no_range.so"))
-    equal(agent(f"attempt(socket.socket().setsockopt, SOL_IP, 51, {HIGH << 16 | LOW})"), errno.ENOPROTOOPT, "errno of the option")
+    equal(agent(f"attempt(socket.socket().setsockopt, 0, 51, struct.pack('I', {HIGH << 16 | LOW}))"), errno.ENOPROTOOPT, "errno of the option")
     equal(agent(f"hold(65, '10.1.0.1', {port})"), [FULL, 64], "errno and connections")
     equal(kernel.by_source(port), {s: 16 for s in sources}, "connections per source")
 
@@ -156,3 +157,19 @@ def test_kernel_without_late_ports(t):
     agent = t.agent(preload=SHIM + ":" + t.program("no_range.so"), CHAIN_NO_PORT="1")
     equal(agent(f"hold(8, '10.1.0.1', {port})"), [0, 8], "errno and connections")
     equal(kernel.by_source(port), {"10.1.0.1": 8}, "connections per source")
+
+
+def test_kernel_with_parity_step(t):
+    """6.3 to 6.7, as far as a kernel can pretend to be older: connects come from small windows, and none is left unused."""
+    sources, port = t.sources(11, 12), t.server()
+    kernel.port_range(40000, 42999)
+    t.spread(sources, rule='on-exhausted = "error"')
+    old = ["setarch", "--uname-2.6"]
+    equal(t.run(old + ["uname", "-r"], bare=True).stdout.split(".")[0], "2", "the kernel's pretended version")
+    agents = [t.agent(wrapper=old) for _ in range(2)]
+    equal([a(f"hold(3000, '10.1.0.1', {port})") for a in agents], [[0, 3000]] * 2, "errno and connections")
+    equal(t.agent(wrapper=old)(f"hold(1, '10.1.0.1', {port})"), [FULL, 0], "errno of one more")
+    equal(kernel.by_source(port), {s: 3000 for s in sources}, "connections per source")
+    trace = t.run(old + ["strace", "-qq", "-e", "trace=setsockopt", "python3", "-S", "-c",
+                         f"import socket; socket.socket().connect(('10.1.0.1', {port}))"], check=False).stderr
+    assert trace.count("0x33") >= 4, f"no windows in: {trace}"

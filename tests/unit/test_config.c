@@ -68,13 +68,15 @@ START_TEST(a_pool_and_a_rule_have_the_defaults_of_the_manual) {
 END_TEST
 
 START_TEST(every_key_is_taken) {
-    good("mode = \"off\" canary = 100 canary-by = \"process\"\n"
+    good("mode = \"observe\" canary = 25 canary-by = \"connection\"\n"
          "log { size = \"1M\" file = \"\" closes = \"time-wait\" inbound = false verify = \"never\" }\n"
          "pool \"p\" { addresses = { \"10.0.0.1\" } ports = { \"1024-2047\" } exclude-ports = { \"1100\" }\n"
          "  policy = \"random\" freebind = true reuse-after = \"60s\" }\n"
          "rule \"r\" { to = { \"10.0.0.0/8\" } except = { \"10.1.1.1\" } program = { \"php*\" } action = \"spread\"\n"
          "  pool = \"p\" attempts = 64 wait = \"0ms\" on-exhausted = \"error\" app-bound = \"keep\" }");
-    ck_assert_uint_eq(policy.mode, MODE_OFF);
+    ck_assert_uint_eq(policy.mode, MODE_OBSERVE);
+    ck_assert_uint_eq(policy.canary, 25);
+    ck_assert_uint_eq(policy.canary_by, BY_CONNECTION);
     ck_assert_uint_eq(policy.log_size, 1u << 20);
     ck_assert_uint_eq(policy.log_inbound, 0);
     ck_assert_uint_eq(policy.log_verify, VERIFY_NEVER);

@@ -106,16 +106,6 @@ static const struct {
     {"mode = \"x${HOME\nmode = \"off\"", "f:1: "},
     {"mode = '${HOME}'", "f:1: mode: \"${HOME}\" "},
     {"mode = \"\\${HOME}\"", "f:1: mode: \"${HOME}\" "},
-    /* not yet */
-    {"mode = observe", "f:1: mode: \"observe\" is not available yet: "},
-    {"canary = 99", "f:1: canary: \"99\" is not available yet: "},
-    {"canary-by = connection", "f:1: canary-by: \"connection\" is not available yet: "},
-    {"log { file = /var/log/x }", "f:1: file: \"/var/log/x\" is not available yet: "},
-    {"log { closes = all }", "f:1: closes: \"all\" is not available yet: "},
-    {"log { verify = always }", "f:1: verify: \"always\" is not available yet: "},
-    {"pool p { policy = least-used }", "f:1: policy: \"least-used\" is not available yet: "},
-    {"pool p { reuse-after = 30s }", "f:1: reuse-after: \"30s\" is not available yet: "},
-    {"rule r { to = \"*\" action = ignore wait = 1s }", "f:1: wait: \"1s\" is not available yet: "},
 };
 
 START_TEST(a_mistake_is_named_with_line_key_and_value) {

@@ -88,6 +88,18 @@ START_TEST(as_many_ranges_as_a_pool_can_have_fit) {
 }
 END_TEST
 
+START_TEST(a_window_lies_in_its_range) {
+    struct port_range w;
+    for (uint64_t random = 0; random < 100000; random += 7) {
+        ck_assert(ports_window((struct port_range){32768, 60999}, random * random, &w));
+        ck_assert(w.low >= 32768 && w.high <= 60999 && w.high - w.low == PORT_WINDOW - 1);
+    }
+    ck_assert(ports_window((struct port_range){1, 65535}, UINT64_MAX, &w));
+    ck_assert(!ports_window((struct port_range){40000, 40999}, 1, &w));
+    ck_assert(!ports_window((struct port_range){2, 1}, 1, &w));
+}
+END_TEST
+
 START_TEST(the_sysctl_is_read_as_the_kernel_shows_it) {
     struct port_range r;
     ck_assert(ports_read_sysctl("32768\t60999\n", &r));
@@ -112,6 +124,7 @@ int main(void) {
     tcase_add_test(t, every_port_is_on_exactly_one_side);
     tcase_add_test(t, scribbled_ranges_are_passed_over);
     tcase_add_test(t, as_many_ranges_as_a_pool_can_have_fit);
+    tcase_add_test(t, a_window_lies_in_its_range);
     tcase_add_test(t, the_sysctl_is_read_as_the_kernel_shows_it);
     suite_add_tcase(suite, t);
     return run(suite);

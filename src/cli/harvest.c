@@ -78,13 +78,13 @@ static uint64_t last_sign_of_life(const struct round *r, unsigned chunk, uint32_
     return seen < r->now_ns ? seen : r->now_ns;
 }
 
-/* Copies of the chunk's entries that are marked, and with open those that are open. False: no memory. */
-static bool gather(struct round *r, unsigned chunk, const struct leftover *common, bool open, uint64_t marked_before) {
+/* Copies of the chunk's entries that an exec was to close; all: of all entries. False: no memory. */
+static bool gather(struct round *r, unsigned chunk, const struct leftover *common, bool all, uint64_t marked_before) {
     const struct held_chunk *c = &r->s->held->chunk[chunk];
     for (unsigned slot = 0; slot < HELD_PER_CHUNK; slot++) {
         struct leftover l = *common;
         uint32_t word = __atomic_load_n(&c->held[slot].word, __ATOMIC_ACQUIRE);
-        if (word != HELD_EXEC && (word != HELD_OPEN || !open))
+        if (word != HELD_EXEC && (!all || (word != HELD_OPEN && word != HELD_EXIT)))
             continue;
         l.held = c->held[slot];
         l.held.word = word;
@@ -197,7 +197,7 @@ static void tell(const struct round *r, const struct leftover *l, const struct s
     e->pool_id = h->pool_id;
     e->direction = h->direction;
     e->via = l->via;
-    e->phase = l->via == VIA_EXEC ? h->phase : PHASE_UNKNOWN;
+    e->phase = h->word == HELD_OPEN ? PHASE_UNKNOWN : h->phase;
     e->fate = l->fate;
     e->verified = l->verified;
     (void)ring_write(r->s, &event);

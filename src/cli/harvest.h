@@ -1,5 +1,5 @@
-/* harvest.h - events of connections that no process is left to tell of: killed (via killed), or gone by the exec of a program
- * that is not preloaded (via exec).
+/* harvest.h - events of connections that no process is left to tell of: killed (via killed), gone by the exec of a program that
+ * is not preloaded (via exec), or left open by an exit that could not know who else holds them (via exit).
  *
  * A process's open connections lie in the held table of the state file. One tool at a time harvests (flock on the state file,
  * which clients never lock). It takes a chunk of a dead process by putting its own pid beside the owner's (owner word:

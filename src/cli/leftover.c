@@ -26,6 +26,11 @@ static uint64_t entered_us(uint8_t state, uint32_t expires_ms, uint64_t now) {
     return state == TCP_TIME_WAIT && left < time_wait_us ? now - (time_wait_us - left) : now;
 }
 
+/* The client has looked at it just before. */
+static bool marked(const struct leftover *l) {
+    return l->held.word != HELD_OPEN;
+}
+
 static void end(struct leftover *l, enum fate fate, enum verified verified) {
     l->fate = (uint8_t)fate;
     l->verified = (uint8_t)verified;
@@ -33,12 +38,11 @@ static void end(struct leftover *l, enum fate fate, enum verified verified) {
 
 /* There is no such socket any more. While a TIME-WAIT of it would still be there, that says there was none. */
 static void end_absent(struct leftover *l, uint64_t now) {
-    bool exec = l->via == VIA_EXEC;
-    uint64_t earliest = exec ? l->held.marked_ns / 1000 : l->alive_us;
-    bool expected = !exec || l->held.fate == FATE_TIME_WAIT || l->held.fate >= FATES;
+    uint64_t earliest = marked(l) ? l->held.marked_ns / 1000 : l->alive_us;
+    bool expected = !marked(l) || l->held.fate == FATE_TIME_WAIT || l->held.fate >= FATES;
     bool recent = earliest + time_wait_us > now;
     if (l->ask && (recent || !expected))
-        end(l, !exec ? FATE_NONE : expected ? FATE_RESET : (enum fate)l->held.fate, VERIFIED_TRUE);
+        end(l, !marked(l) ? FATE_NONE : expected ? FATE_RESET : (enum fate)l->held.fate, VERIFIED_TRUE);
     else
         end(l, expected ? FATE_TIME_WAIT : (enum fate)l->held.fate, VERIFIED_FALSE);
 }
@@ -50,7 +54,7 @@ static void end_found(struct leftover *l, uint8_t state, uint64_t entered) {
     case TCP_FIN_WAIT2:
     case TCP_CLOSING:
         end(l, FATE_TIME_WAIT, VERIFIED_TRUE);
-        if (l->via == VIA_KILLED && entered > connected_us(l))
+        if (!marked(l) && entered > connected_us(l))
             l->time_us = entered;
         break;
     case TCP_LAST_ACK:
@@ -211,8 +215,8 @@ void leftovers_judge(struct leftover *l, unsigned n, const struct state *s) {
     (void)told_read(&told, s);
     for (unsigned i = 0; i < n; i++) {
         const struct held *h = &l[i].held;
-        l[i].via = h->word == HELD_EXEC ? VIA_EXEC : VIA_KILLED;
-        l[i].time_us = l[i].via == VIA_EXEC && h->marked_ns ? h->marked_ns / 1000 : now;
+        l[i].via = h->word == HELD_EXEC ? VIA_EXEC : h->word == HELD_EXIT ? VIA_EXIT : VIA_KILLED;
+        l[i].time_us = marked(&l[i]) && h->marked_ns ? h->marked_ns / 1000 : now;
         l[i].local = h->local;
         l[i].local_port = h->local_port;
         if (h->local_port != 0)

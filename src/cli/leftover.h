@@ -1,4 +1,5 @@
-/* leftover.h - a connection that its process could not see closed (killed, or gone by exec), and what became of it. */
+/* leftover.h - a connection that its process could not see closed (killed, gone by exec, or left for the kernel to close at its
+ * exit), and what became of it. */
 #ifndef CONNSPREAD_CLI_LEFTOVER_H
 #define CONNSPREAD_CLI_LEFTOVER_H
 

@@ -136,7 +136,7 @@ bool told_harvested(const struct told *t, uint32_t pid, const struct addr *peer,
     const struct told_event wanted = {.peer = *peer, .peer_port = peer_port};
     for (size_t i = first_of(t, &wanted, compare_peer); i < t->n && compare_peer(&t->event[i], &wanted) == 0; i++)
         if (t->event[i].pid == pid && t->event[i].began_us == began_us &&
-            (t->event[i].via == VIA_KILLED || t->event[i].via == VIA_EXEC))
+            (t->event[i].via == VIA_KILLED || t->event[i].via == VIA_EXEC || t->event[i].via == VIA_EXIT))
             return true;
     return false;
 }

@@ -37,8 +37,7 @@ uint64_t client_netns(int fd) {
     socklen_t length = sizeof cookie;
     if (sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0)
         return 0;
-    if (!varies)
-        __atomic_store_n(&client.netns, cookie, __ATOMIC_RELAXED);
+    __atomic_store_n(&client.netns, cookie, __ATOMIC_RELAXED);
     return cookie;
 }
 

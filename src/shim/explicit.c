@@ -32,6 +32,14 @@ struct port_range host_ports(bool refresh) {
     return (struct port_range){(uint16_t)word, (uint16_t)(word >> 16)};
 }
 
+void host_ports_may_have_changed(uint64_t now) {
+    static uint64_t next;
+    uint64_t due = __atomic_load_n(&next, __ATOMIC_RELAXED);
+    if (now >= due &&
+        __atomic_compare_exchange_n(&next, &due, now + 1000000000u, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        (void)host_ports(true);
+}
+
 static int bind_port(int fd, const struct conn *c, const struct endpoint *source, uint16_t port) {
     struct sockaddr_storage name;
     struct endpoint at = {.addr = source->addr, .port = port, .scope = source->scope};

@@ -13,6 +13,9 @@
  * {32768, 60999}, the kernel's default, when it cannot be read. */
 struct port_range host_ports(bool refresh);
 
+/* Something is full: whoever widened the sysctl meanwhile shall see it used. Reads it again, at most once a second. */
+void host_ports_may_have_changed(uint64_t now);
+
 /* Binds fd to source and the next port that is free towards destination, or whose TIME-WAIT is at least reuse_after_ms
  * old. Returns the port, 0 when none was found among those tried, -errno when fd cannot be bound at all. */
 int explicit_bind(int fd, struct conn *c, const struct endpoint *source, const struct endpoint *destination,

@@ -14,7 +14,7 @@
 #include "state/layout.h"
 
 enum {
-    FD_MAX = 1 << 20,  /* descriptors from here on are spread but not remembered */
+    FD_MAX = 1 << 20,  /* descriptors from here on are left alone, and looked at anew at their close */
     CONN_MAX = 1 << 18 /* connections one process can remember */
 };
 

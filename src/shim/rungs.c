@@ -57,6 +57,8 @@ static struct port_range first_range(const struct plan *plan) {
 static enum step source_is_full(struct climb *k, const struct endpoint *source) {
     k->full++;
     k->newly_full |= pair_full(k->pair, k->now);
+    if (k->plan->n_ports)
+        host_ports_may_have_changed(k->now);
     report_source(k->report, source, first_range(k->plan), CAUSE_RANGE_FULL, EADDRNOTAVAIL, k->pair);
     return STEP_NEXT;
 }

@@ -56,13 +56,6 @@ struct team {
     } member[TEAM_MAX];
 };
 
-/* Of this thread: what other programs take of a busy machine is not in it. */
-static uint64_t cpu_ns(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void *play(void *argument) {
     struct member *m = argument;
     struct dialer d = me;

@@ -2,7 +2,8 @@
  *
  * hold ADDRESS [hand[=SOURCES]], then commands:
  *   hold N PORT            N more connections: errors, errno of the last one
- *   probe N PORT           the same, answered with the time of each connect, ns (0: it failed)
+ *   probe N PORT           the same, answered with the time of each connect, ns (0: it failed), then the
+ *                          processor time of each
  *   refused N PORT         N connects that shall fail with EADDRNOTAVAIL: the time of each, ns (0: it did not)
  *   drop N                 reset the N latest: how many
  *   until PORT             connect again and again until it works: ns since the first failure, tries
@@ -16,12 +17,12 @@ static const char *address;
 static int held[HELD_MAX];
 static unsigned n_held;
 
-/* A new connection, held; the time of its connect, or 0 and errno. */
-static uint32_t hold_one(const struct sockaddr_in *to) {
+/* A new connection, held; the time of its connect (and in *cpu the processor's), or 0 and errno. */
+static uint32_t hold_one(const struct sockaddr_in *to, uint32_t *cpu) {
     int fd = n_held < HELD_MAX ? socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
     if (fd < 0)
         return 0;
-    uint64_t began = now_ns();
+    uint64_t cpu_began = cpu ? cpu_ns() : 0, began = now_ns();
     if (dial(&me, fd, to) != 0) {
         int error = errno;
         (void)close(fd);
@@ -29,6 +30,8 @@ static uint32_t hold_one(const struct sockaddr_in *to) {
         return 0;
     }
     uint64_t took = now_ns() - began;
+    if (cpu)
+        *cpu = (uint32_t)(cpu_ns() - cpu_began);
     held[n_held++] = fd;
     return (uint32_t)took;
 }
@@ -37,7 +40,7 @@ static void hold(unsigned long n, const struct sockaddr_in *to) {
     unsigned errors = 0;
     int error = 0;
     while (n--)
-        if (hold_one(to) == 0) {
+        if (hold_one(to, NULL) == 0) {
             errors++;
             error = errno;
         }
@@ -46,10 +49,10 @@ static void hold(unsigned long n, const struct sockaddr_in *to) {
 }
 
 static void probe(unsigned n, const struct sockaddr_in *to) {
-    uint32_t *sample = array(n, sizeof *sample);
+    uint32_t *sample = array(2 * (size_t)n, sizeof *sample);
     for (unsigned i = 0; i < n; i++)
-        sample[i] = hold_one(to);
-    answer_samples(sample, n);
+        sample[i] = hold_one(to, &sample[n + i]);
+    answer_samples(sample, 2 * n);
     free(sample);
 }
 
@@ -80,7 +83,7 @@ static void drop(unsigned long n) {
 
 static void until(const struct sockaddr_in *to) {
     uint64_t began = now_ns(), tries = 1;
-    while (hold_one(to) == 0 && now_ns() - began < 2000000000u) {
+    while (hold_one(to, NULL) == 0 && now_ns() - began < 2000000000u) {
         struct timespec pause = {.tv_nsec = 200000};
         (void)nanosleep(&pause, NULL);
         tries++;

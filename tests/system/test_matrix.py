@@ -1,23 +1,31 @@
 """Unmodified programs, the larger ones: proxies, interpreters, database and login clients, load generators. For each, the
 TIME-WAIT sockets that `ss` shows in the namespace are the time-wait events, one to one by quadruplet; for what accepts
-connections, those of accepted ones too."""
+connections, those of accepted ones too.
 
+Peers that close at the same moment as the program are asked for with `verify = "always"`: a FIN that comes between the look
+and the close is one of the things that cannot be known before it.
+"""
+
+import os
 import signal
+import socket
 
-from bench import equal, limit, missing, needs
-from matrix import (HOST, as_user, end, is_full_root, listens, postgres_home, put, same, serve, text)
+import kernel
+from bench import PYTHON, equal, limit, missing, needs
+from matrix import HOST, as_user, end, is_full_root, postgres_home, put, same, serve, text
 
 N = 8
+ALWAYS = 'log { verify = "always" }'
 
 
-def scene(t, kind=None):
+def scene(t, kind=None, top=""):
     sources = t.sources()
     port = t.server(kind=kind) if kind else None
-    t.spread(sources)
+    t.spread(sources, top=top)
     return sources, port
 
 
-# --- proxies ---
+# --- proxies: HTTP/1.0 clients leave the close to the proxy, those that keep connections close themselves ---
 
 NGINX = """
 daemon off;
@@ -25,7 +33,6 @@ pid %(folder)s/nginx.pid;
 error_log %(folder)s/nginx.log info;
 %(user)s
 worker_processes 2;
-worker_shutdown_timeout 2s;
 events { worker_connections 512; }
 http {
     access_log off;
@@ -34,7 +41,6 @@ http {
     upstream pool { server 10.1.0.1:%(open)d; keepalive 4; }
     server {
         listen 10.1.0.1:8080;
-        keepalive_timeout 5s;
         location /default { proxy_pass http://10.1.0.1:%(open)d; }
         location /open    { proxy_pass http://10.1.0.1:%(open)d; proxy_http_version 1.1; proxy_set_header Connection ""; }
         location /pool    { proxy_pass http://pool; proxy_http_version 1.1; proxy_set_header Connection ""; }
@@ -44,29 +50,303 @@ http {
 """
 
 
-def nginx(t, stop):
-    sources, up = scene(t, "http")
+def load(t, port, path):
+    for keep in ([], ["-k"]):
+        done = t.run(["ab", "-q", "-n", "60", "-c", "6", *keep, f"http://{HOST}:{port}/{path}"], bare=True)
+        assert "Complete requests:      60\nFailed requests:        0\n" in done.stdout, done.stdout
+
+
+def nginx(t, stop, paths, top="", least=0):
+    sources, up = scene(t, "http", top)
     down = t.server(kind="close")
     conf = put(t, "nginx.conf", NGINX % {"folder": t.folder, "open": up, "close": down,
                                          "user": "" if is_full_root() else "user root;"})
     server = serve(t, ["nginx", "-e", t.folder + "/nginx.log", "-c", conf], 8080, bare=False)
-    for path in ("default", "open", "pool"):
-        t.run(["ab", "-q", "-n", "60", "-c", "6", f"http://{HOST}:8080/{path}"], bare=True)
-        t.run(["ab", "-q", "-k", "-n", "60", "-c", "6", f"http://{HOST}:8080/{path}"], bare=True)
+    for path in paths:
+        load(t, 8080, path)
     equal(t.run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"http://{HOST}:8080/close"], bare=True).stdout, "502",
           "answer for an upstream that closes at once")
     end(server, stop, "nginx")
-    events = same(t, f"nginx, {stop.name}", out=(up, down), into=(8080,), least=200, sources=sources)
-    equal({e["direction"] for e in events}, {"inbound", "outbound"}, "directions")
+    same(t, f"nginx {' '.join(paths)} {stop.name}", out=(up, down), into=(8080,), least=least, sources=(*sources, HOST))
 
 
 @needs("nginx", "ab", "curl")
 def test_nginx_proxy(t):
-    """Upstreams of HTTP/1.0, kept open by the upstream, kept by nginx, closed at once; nginx leaves gracefully."""
-    nginx(t, signal.SIGQUIT)
+    """nginx closes what upstreams keep open, at once or when it leaves, gracefully."""
+    nginx(t, signal.SIGQUIT, ("open", "pool"), least=240)
 
 
 @needs("nginx", "ab", "curl")
 def test_nginx_proxy_fast_shutdown(t):
     """The workers just exit, with connections to upstreams open."""
-    nginx(t, signal.SIGTERM)
+    nginx(t, signal.SIGTERM, ("open", "pool"), least=240)
+
+
+@needs("nginx", "ab", "curl")
+def test_nginx_proxy_http10(t):
+    """Its default: both ends close after the answer, and either may be first."""
+    nginx(t, signal.SIGQUIT, ("default",), top=ALWAYS, least=60)
+
+
+HAPROXY = """
+global
+    maxconn 200
+    nbthread 2
+defaults
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+    mode http
+frontend web
+    bind :::8080 v4v6
+    %(option)s
+    use_backend tcp_like if { path_beg /close }
+    default_backend open
+backend open
+    %(option)s
+    server a 10.1.0.1:%(open)d
+backend tcp_like
+    server b 10.1.0.1:%(close)d
+listen raw
+    mode tcp
+    bind 10.1.0.1:8081
+    server c 10.1.0.1:%(echo)d
+"""
+
+
+def haproxy(t, option, stop, top=""):
+    sources, up = scene(t, "http", top)
+    down, echo = t.server(kind="close"), t.server(kind="echo")
+    conf = put(t, "haproxy.cfg", HAPROXY % {"option": option, "open": up, "close": down, "echo": echo})
+    server = serve(t, ["haproxy", "-W", "-db", "-q", "-f", conf], 8080, bare=False)
+    load(t, 8080, "")
+    done = t.run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"http://{HOST}:8080/close"], bare=True)
+    equal(done.stdout, "502", "answer for an upstream that closes at once")
+    for half_closes in (False, True) * 8:
+        with socket.create_connection((HOST, 8081)) as s:
+            s.sendall(b"hi\n")
+            equal(s.recv(3), b"hi\n", "echo through the proxy")
+            if half_closes:
+                s.shutdown(socket.SHUT_WR)
+                equal(s.recv(1), b"", "end of the echo")
+    end(server, stop, "haproxy")
+    same(t, f"haproxy, {option}, {stop.name}", out=(up, down, echo), into=(8080, 8081), least=1)
+
+
+@needs("haproxy", "ab", "curl")
+def test_haproxy(t):
+    """Keeps connections on both sides; leaves at once."""
+    haproxy(t, "option http-keep-alive", signal.SIGTERM)
+
+
+@needs("haproxy", "ab", "curl")
+def test_haproxy_server_close(t):
+    haproxy(t, "option http-server-close", signal.SIGUSR1, top=ALWAYS)
+
+
+@needs("haproxy", "ab", "curl")
+def test_haproxy_close(t):
+    """Adds `Connection: close` on both sides."""
+    haproxy(t, "option httpclose", signal.SIGTERM, top=ALWAYS)
+
+
+# --- interpreters ---
+
+PHP = """
+$how = $argv[2];
+for ($i = 0; $i < 8; $i++) {
+    if ($how == 'stream') $s = stream_socket_client("tcp://10.1.0.1:$argv[1]", $e, $m, 5);
+    elseif ($how == 'async') $s = stream_socket_client("tcp://10.1.0.1:$argv[1]", $e, $m, 5, STREAM_CLIENT_CONNECT | STREAM_CLIENT_ASYNC_CONNECT);
+    elseif ($how == 'persistent') $s = pfsockopen('10.1.0.1', $argv[1] + 0, $e, $m, 5);
+    elseif ($how == 'sockets') { $s = socket_create(AF_INET, SOCK_STREAM, SOL_TCP); socket_connect($s, '10.1.0.1', $argv[1]); }
+    else $s = fsockopen('10.1.0.1', $argv[1], $e, $m, 5);
+    if (!$s) exit(1);
+    if ($how == 'sockets') { socket_write($s, "hi\\n"); socket_read($s, 3); socket_close($s); continue; }
+    fwrite($s, "hi\\n");
+    fgets($s);
+    if ($how == 'shutdown') { stream_socket_shutdown($s, STREAM_SHUT_WR); fgets($s); }
+    if ($how == 'exit') $kept[] = $s;
+    elseif ($how != 'persistent') fclose($s);
+}
+"""
+
+
+@needs("php")
+def test_php(t):
+    """stream_socket_client, fsockopen (closed, shut down, left open at exit), asynchronous connects, ext/sockets, and
+    persistent connections: one each that the interpreter closes when it ends."""
+    sources, port = scene(t, "echo")
+    for how in ("stream", "async", "sockets", "fsockopen", "shutdown", "exit"):
+        t.run(["php", "-r", PHP, "--", str(port), how])
+        print(how, len(t.events("time-wait")), len(kernel.time_waits()))
+    for _ in range(4):
+        t.run(["php", "-r", PHP, "--", str(port), "persistent"])
+    same(t, "php", out=(port,), least=6 * N + 4, sources=sources)
+
+
+@needs("php")
+def test_php_http(t):
+    """The http:// wrapper, and ext/curl where there is one."""
+    sources, port = scene(t, "http", ALWAYS)
+    code = f"""
+for ($i = 0; $i < 8; $i++) echo file_get_contents('http://{HOST}:{port}/');
+if (extension_loaded('curl'))
+    for ($i = 0; $i < 8; $i++) {{ $c = curl_init('http://{HOST}:{port}/'); curl_exec($c); curl_close($c); }}
+"""
+    assert t.run(["php", "-r", code]).stdout.startswith("hello\n" * N)
+    same(t, "php http", out=(port,), least=0)
+
+
+@needs("perl")
+def test_perl(t):
+    """IO::Socket::INET: blocking, with a timeout (non-blocking), shut down, left to the end of the scope and of the program."""
+    sources, port = scene(t, "echo")
+    code = """
+use IO::Socket::INET;
+my @kept;
+for my $i (0 .. 31) {
+    my $s = IO::Socket::INET->new(PeerAddr => '10.1.0.1', PeerPort => $ARGV[0], $i % 2 ? (Timeout => 5) : ()) or die $@;
+    print $s "hi\\n"; my $line = <$s>;
+    if ($i % 4 == 0) { close $s } elsif ($i % 4 == 1) { shutdown $s, 1; $line = <$s>; } elsif ($i % 4 == 2) { push @kept, $s }
+    elsif (my $pid = fork) { waitpid $pid, 0 } else { exit 0 }
+}
+"""
+    t.run(["perl", "-e", code, str(port)])
+    same(t, "perl", out=(port,), least=32, sources=sources)
+
+
+# --- databases and caches ---
+
+@needs("psql", "unshare")
+@limit(90)
+def test_psql(t):
+    home = postgres_home() or missing("postgresql")
+    sources, port = scene(t)[0], 5432
+    data = os.path.join(t.folder, "data")
+    t.run(as_user(26) + [f"{home}/initdb", "-D", data, "-U", "tester", "-A", "trust", "-N", "--no-instructions"], bare=True)
+    server = serve(t, as_user(26) + [f"{home}/postgres", "-D", data, "-h", HOST, "-p", str(port), "-k", t.folder, "-F"], port)
+    for i in range(N):
+        mode = "require" if i == 0 else "prefer" if i % 2 else "disable"
+        done = t.run(["psql", "-h", HOST, "-U", "tester", "-Atc", "select 1", "postgres"], PGSSLMODE=mode, check=i > 0)
+        equal((done.returncode, done.stdout), (0, "1\n") if i else (2, ""), "exit status and output of psql")
+    done = t.run(["psql", "-h", HOST, "-U", "tester", "-At", "postgres"], input="\\c\nselect 2;\n\\c\nselect 3;\n")
+    assert done.stdout.splitlines()[-1] == "3", done.stdout
+    same(t, "psql", out=(port,), least=N, sources=sources)
+    end(server, signal.SIGINT, "postgres")
+
+
+@needs("memcached", "memcstat", "memcping")
+def test_memcached(t):
+    """The clients of libmemcached; then a preloaded memcached and clients that leave the close to it."""
+    sources = scene(t)[0]
+    server = ["memcached", "-u", "root", "-l", HOST, "-U", "0", "-t", "2"]
+    serve(t, server + ["-p", "11211"], 11211)
+    for _ in range(N):
+        assert "pid" in t.run(["memcstat", f"--servers={HOST}:11211"]).stdout
+        t.run(["memcping", f"--servers={HOST}:11211"])
+    cached = serve(t, server + ["-p", "11212"], 11212, bare=False)
+    for _ in range(N):
+        with socket.create_connection((HOST, 11212)) as s:
+            s.sendall(b"version\r\nquit\r\n")
+            while s.recv(4096):
+                pass
+    left = socket.create_connection((HOST, 11212))
+    left.sendall(b"version\r\n")
+    assert left.recv(100)
+    end(cached, signal.SIGTERM, "memcached")
+    left.close()
+    same(t, "memcached", out=(11211,), into=(11212,), least=2 * N + N + 1, sources=(*sources, HOST))
+
+
+@needs("redis-server", "redis-benchmark")
+def test_redis_benchmark(t):
+    """With connections that are kept, and with one for each request."""
+    sources = scene(t)[0]
+    serve(t, ["redis-server", "--port", "6379", "--bind", HOST, "--protected-mode", "no", "--save", "", "--appendonly", "no",
+              "--dir", t.folder], 6379)
+    for keep in "1", "0":
+        t.run(["redis-benchmark", "-h", HOST, "-q", "-c", "20", "-n", "400", "-k", keep, "-t", "ping_inline,set"])
+    same(t, "redis-benchmark", out=(6379,), least=800, sources=sources)
+
+
+# --- logins and transfers ---
+
+@needs("git")
+def test_git(t):
+    """git:// from a git daemon and http:// from a folder: the client's processes, git-remote-https among them."""
+    sources = scene(t, top=ALWAYS)[0]
+    quiet = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
+             "GIT_COMMITTER_EMAIL": "a@b"}
+    repo = os.path.join(t.folder, "repo")
+    for words in (["init", "-q", "-b", "main", repo], ["-C", repo, "commit", "-q", "--allow-empty", "-m", "one"],
+                  ["-C", repo, "update-server-info"]):
+        t.run(["git"] + words, bare=True, **quiet)
+    serve(t, ["git", "daemon", f"--listen={HOST}", "--port=9418", "--reuseaddr", "--export-all", f"--base-path={t.folder}"], 9418)
+    serve(t, [PYTHON, "-m", "http.server", "-b", HOST, "-d", t.folder, "8000"], 8000)
+    for i in range(N):
+        equal(t.run(["git", "ls-remote", f"git://{HOST}/repo", "HEAD"], **quiet).stdout[40:], "\tHEAD\n", "git ls-remote")
+        t.run(["git", "clone", "-q", f"git://{HOST}/repo", f"{t.folder}/clone{i}"], **quiet)
+        t.run(["git", "clone", "-q", f"http://{HOST}:8000/repo/.git", f"{t.folder}/http{i}"], **quiet)
+    same(t, "git", out=(9418, 8000), least=1)
+
+
+@needs("ssh", "sshd", "ssh-keygen", "unshare")
+def test_ssh(t):
+    """Commands, and a connection through -W; sshd runs as a user other than root, for whom it needs nothing of the host."""
+    sources = scene(t)[0]
+    for key in "host", "user":
+        t.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{t.folder}/{key}"], bare=True)
+    echo = t.server(kind="echo")
+    conf = put(t, "sshd_config", f"""
+ListenAddress {HOST}:2222
+HostKey {t.folder}/host
+AuthorizedKeysFile {t.folder}/user.pub
+StrictModes no
+UsePAM no
+PidFile none
+""")
+    serve(t, as_user(2) + ["/usr/sbin/sshd", "-D", "-e", "-f", conf], 2222)
+    options = ["-F", "none", "-i", f"{t.folder}/user", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR", "-o",
+               f"UserKnownHostsFile={t.folder}/known", "-p", "2222", f"bin@{HOST}"]
+    for _ in range(N):
+        done = t.run(["ssh"] + options + ["true"], check=False)
+        print(done)
+    t.run(["ssh", "-W", f"{HOST}:{echo}"] + options, input="hi\n")
+    same(t, "ssh", out=(2222,), least=N, sources=sources)
+
+
+@needs("openssl")
+def test_openssl_s_client(t):
+    sources = scene(t)[0]
+    t.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x", "-keyout",
+           f"{t.folder}/key", "-out", f"{t.folder}/cert"], bare=True, check=False)
+    serve(t, ["openssl", "s_server", "-accept", f"{HOST}:4433", "-key", f"{t.folder}/key", "-cert", f"{t.folder}/cert", "-www", "-quiet"],
+          4433)
+    for i in range(N):
+        version = "-tls1_2" if i % 2 else "-tls1_3"
+        done = t.run(["openssl", "s_client", "-connect", f"{HOST}:4433", version], input="Q\n", check=False)
+        assert "BEGIN CERTIFICATE" in done.stdout, done
+    same(t, "openssl s_client", out=(4433,), least=1)
+
+
+# --- load generators ---
+
+@needs("ab")
+def test_ab(t):
+    """Preloaded: HTTP/1.0 (the server closes, or both do), and kept connections, closed at the end."""
+    sources, port = scene(t, "http", ALWAYS)
+    for keep in [], ["-k"]:
+        t.run(["ab", "-q", "-n", "200", "-c", "10", *keep, f"http://{HOST}:{port}/"])
+    same(t, "ab", out=(port,), least=10, sources=sources)
+
+
+@needs("wrk")
+def test_wrk(t):
+    """Kept connections, each left after an answer; and a server that closes every connection."""
+    sources, port = scene(t, "http")
+    closes = t.server(kind="close")
+    script = put(t, "stop.lua", "local n = 0\nfunction response() n = n + 1; if n == 50 then wrk.thread:stop() end end\n")
+    done = t.run(["wrk", "-t", "8", "-c", "8", "-d", "20s", "-s", script, f"http://{HOST}:{port}/"])
+    assert "400 requests" in done.stdout, done.stdout
+    t.run(["wrk", "-t", "2", "-c", "8", "-d", "1s", f"http://{HOST}:{closes}/"])
+    same(t, "wrk", out=(port, closes), least=8, sources=sources)

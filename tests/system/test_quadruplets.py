@@ -173,3 +173,20 @@ def test_kernel_with_parity_step(t):
     trace = t.run(old + ["strace", "-qq", "-e", "trace=setsockopt", "python3", "-S", "-c",
                          f"import socket; socket.socket().connect(('10.1.0.1', {port}))"], check=False).stderr
     assert trace.count("0x33") >= 4, f"no windows in: {trace}"
+
+
+def test_a_widened_range_is_used_by_running_clients(t):
+    """The operator widens ip_local_port_range: a client that runs uses it, with and without ports in its pool."""
+    sources, port = host(t, 11, 11)
+    t.spread(sources, rule='on-exhausted = "error"')
+    plain = t.agent()
+    equal(plain(f"hold(17, '10.1.0.1', {port})"), [FULL, 16], "errno and connections")
+    other = t.server()
+    t.spread(sources, pool='ports = { "30000-45000" }\nexclude-ports = { "30000-39999" }', rule='on-exhausted = "error"', name="ports")
+    chosen = t.agent()
+    equal(chosen(f"hold(16, '10.1.0.1', {other})"), [0, 16], "errno and connections")
+    kernel.port_range(LOW, HIGH + 16)
+    time.sleep(0.15)
+    equal(plain(f"hold(16, '10.1.0.1', {port})"), [0, 32], "errno and connections after it was widened")
+    equal(chosen(f"hold(16, '10.1.0.1', {other})"), [0, 32], "errno and connections with ports in the pool")
+    equal({s.local_port for s in kernel.sockets(to_port=port)}, set(range(LOW, HIGH + 17)), "ports in use")

@@ -1,0 +1,217 @@
+/* Who is dead, and which of the kernel's sockets was whose. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/clients.h"
+#include "cli/harvest_match.h"
+#include "cli/owner.h"
+#include "suite.h"
+
+/* Seconds of this test, in microseconds. */
+#define AT(s) ((uint64_t)((s)*1000000))
+
+static struct addr v4(unsigned last) {
+    return addr_from_v4(0x0a000000 | last);
+}
+
+static struct orphan orphan(unsigned local, unsigned peer, double connected, double alive) {
+    struct orphan o = {.local = v4(local), .peer = v4(peer), .peer_port = 80};
+    o.connected_us = AT(connected);
+    o.alive_us = AT(alive);
+    if (local == 0)
+        o.local = (struct addr){{0}};
+    return o;
+}
+
+static struct candidate candidate(unsigned local, uint16_t port, unsigned peer, double entered) {
+    return (struct candidate){
+        .local = v4(local), .local_port = port, .peer = v4(peer), .peer_port = 80, .entered_us = AT(entered)};
+}
+
+/* The local port of the candidate that an orphan got; 0: none. */
+static unsigned got(const struct orphan *o, const struct candidate *c) {
+    return o->candidate == NO_CANDIDATE ? 0 : c[o->candidate].local_port;
+}
+
+START_TEST(nothing_matches_nothing) {
+    struct orphan o = orphan(1, 9, 10, 20);
+    harvest_match(NULL, 0, NULL, 0);
+    harvest_match(&o, 1, NULL, 0);
+    ck_assert_int_eq(o.candidate, NO_CANDIDATE);
+}
+END_TEST
+
+START_TEST(address_destination_and_port_must_agree) {
+    struct orphan o = orphan(1, 9, 10, 20);
+    struct candidate c[] = {candidate(2, 1001, 9, 21), candidate(1, 1002, 8, 21), candidate(1, 1003, 9, 21)};
+    c[2].peer_port = 81;
+    harvest_match(&o, 1, c, 3);
+    ck_assert_int_eq(o.candidate, NO_CANDIDATE);
+}
+END_TEST
+
+START_TEST(an_unknown_address_matches_any) {
+    struct orphan o = orphan(0, 9, 10, 20);
+    struct candidate c[] = {candidate(7, 1001, 9, 21)};
+    harvest_match(&o, 1, c, 1);
+    ck_assert_uint_eq(got(&o, c), 1001);
+}
+END_TEST
+
+START_TEST(a_known_address_is_served_before_an_unknown_one) {
+    struct orphan o[] = {orphan(0, 9, 10, 20), orphan(1, 9, 10, 20)};
+    struct candidate c[] = {candidate(1, 1001, 9, 21), candidate(2, 1002, 9, 22)};
+    harvest_match(o, 2, c, 2);
+    ck_assert_uint_eq(got(&o[0], c), 1002);
+    ck_assert_uint_eq(got(&o[1], c), 1001);
+}
+END_TEST
+
+START_TEST(what_was_there_before_the_connect_is_not_it) {
+    struct orphan o = orphan(1, 9, 10, 20);
+    struct candidate c[] = {candidate(1, 1001, 9, 9)};
+    harvest_match(&o, 1, c, 1);
+    ck_assert_int_eq(o.candidate, NO_CANDIDATE);
+}
+END_TEST
+
+START_TEST(the_first_after_the_last_sign_of_life_is_taken) {
+    struct orphan o = orphan(1, 9, 10, 20);
+    struct candidate c[] = {candidate(1, 1001, 9, 30), candidate(1, 1002, 9, 21), candidate(1, 1003, 9, 15)};
+    harvest_match(&o, 1, c, 3);
+    ck_assert_uint_eq(got(&o, c), 1002);
+}
+END_TEST
+
+START_TEST(without_one_after_it_the_youngest_before_it_is_taken) {
+    struct orphan o = orphan(1, 9, 10, 20);
+    struct candidate c[] = {candidate(1, 1001, 9, 12), candidate(1, 1002, 9, 17), candidate(1, 1003, 9, 14)};
+    harvest_match(&o, 1, c, 3);
+    ck_assert_uint_eq(got(&o, c), 1002);
+}
+END_TEST
+
+START_TEST(each_candidate_is_given_once_and_all_are) {
+    enum { N = 300 };
+    struct orphan o[N];
+    struct candidate c[N];
+    unsigned char seen[N] = {0};
+    for (unsigned i = 0; i < N; i++) {
+        o[i] = orphan(1 + i % 3, 9 - i % 2, 10 + i, 400);
+        c[i] = candidate(1 + i % 3, (uint16_t)(1000 + i), 9 - i % 2, 401 + (i * 7) % 13);
+    }
+    harvest_match(o, N, c, N);
+    for (unsigned i = 0; i < N; i++) {
+        unsigned port = got(&o[i], c);
+        ck_assert_uint_ne(port, 0);
+        ck_assert_uint_eq(seen[port - 1000]++, 0);
+        ck_assert_uint_eq((port - 1000) % 6, i % 6);
+    }
+}
+END_TEST
+
+START_TEST(too_few_go_to_as_many_as_there_are) {
+    struct orphan o[] = {orphan(1, 9, 10, 20), orphan(1, 9, 11, 20), orphan(1, 9, 12, 20)};
+    struct candidate c[] = {candidate(1, 1001, 9, 21), candidate(1, 1002, 9, 21)};
+    unsigned matched = 0;
+    harvest_match(o, 3, c, 2);
+    for (unsigned i = 0; i < 3; i++)
+        matched += o[i].candidate != NO_CANDIDATE;
+    ck_assert_uint_eq(matched, 2);
+}
+END_TEST
+
+START_TEST(the_one_connected_last_does_not_go_without) {
+    /* Only 1002 began after the second was connected. */
+    struct orphan o[] = {orphan(1, 9, 10, 20), orphan(1, 9, 15, 20)};
+    struct candidate c[] = {candidate(1, 1001, 9, 12), candidate(1, 1002, 9, 17)};
+    harvest_match(o, 2, c, 2);
+    ck_assert_uint_eq(got(&o[0], c), 1001);
+    ck_assert_uint_eq(got(&o[1], c), 1002);
+}
+END_TEST
+
+/* --- who is dead --- */
+
+enum { TICKS = 100 };
+
+static const char *stat_line(const char *name, char state, int threads, unsigned start) {
+    static char line[256];
+    snprintf(line, sizeof line,
+             "77 (%s) %c 1 77 77 0 -1 4194304 100 0 0 0 1 2 3 4 20 0 %d 0 %u 1000000 500 18446744073709551615 0", name,
+             state, threads, start);
+    return line;
+}
+
+static const struct {
+    const char *name;
+    char state;
+    int threads;
+    unsigned start; /* ticks */
+    uint64_t noted_ns;
+    bool lives;
+} owners[] = {
+    {"client", 'S', 1, 500, 6000000000, true},    {"client", 'R', 9, 500, 6000000000, true},
+    {"client", 'T', 1, 500, 6000000000, true},    {"client", 'Z', 1, 500, 6000000000, false},
+    {"client", 'X', 1, 500, 6000000000, false},   {"client", 'Z', 2, 500, 6000000000, true}, /* its threads go on */
+    {"a) Z 1 (b", 'S', 1, 500, 6000000000, true}, {") Z", 'Z', 1, 500, 6000000000, false},
+    {"client", 'S', 1, 602, 6000000000, true},                                       /* within the tolerance */
+    {"client", 'S', 1, 603, 6000000000, false},   {"client", 'S', 1, 9999, 0, true}, /* not noted yet */
+};
+
+START_TEST(a_line_of_proc_tells_whether_the_owner_lives) {
+    const char *line = stat_line(owners[_i].name, owners[_i].state, owners[_i].threads, owners[_i].start);
+    ck_assert_msg(owner_stat_lives(line, TICKS, owners[_i].noted_ns) == owners[_i].lives, "%s", line);
+}
+END_TEST
+
+START_TEST(a_line_that_is_none_is_in_doubt) {
+    ck_assert(owner_stat_lives("", TICKS, 1));
+    ck_assert(owner_stat_lives("1 (x", TICKS, 1));
+    ck_assert(owner_stat_lives("1 (x) Z", TICKS, 1));
+    ck_assert(owner_stat_lives(stat_line("x", 'Z', 1, 1), 0, 1));
+}
+END_TEST
+
+START_TEST(we_live_and_nobody_does_not) {
+    ck_assert(owner_lives((uint32_t)getpid(), 0));
+    ck_assert(!owner_lives((uint32_t)getpid(), 1)); /* noted in the first nanosecond after boot */
+    ck_assert(!owner_lives(0, 0));
+    ck_assert(!owner_lives(UINT32_MAX, 0));
+}
+END_TEST
+
+/* --- whose mapping --- */
+
+START_TEST(a_line_of_maps_names_its_file) {
+    char file[64];
+    const char *line = "7f00aa000000-7f00aa001000 rw-s 00000000 00:19 4711                       /run/x y.state\n";
+    ck_assert(maps_line_file(line, 0x7f00aa000000, file));
+    ck_assert_str_eq(file, "00:19 4711");
+    ck_assert(!maps_line_file(line, 0x7f00aa001000, file));
+    ck_assert(!maps_line_file("7f00aa000000-7f00aa001000 rw-p 00000000 00:00 0 \n", 0x7f00aa000000, file));
+    ck_assert(!maps_line_file("nonsense", 0, file));
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("harvest");
+    TCase *tc = tcase_create("match");
+    tcase_add_test(tc, nothing_matches_nothing);
+    tcase_add_test(tc, address_destination_and_port_must_agree);
+    tcase_add_test(tc, an_unknown_address_matches_any);
+    tcase_add_test(tc, a_known_address_is_served_before_an_unknown_one);
+    tcase_add_test(tc, what_was_there_before_the_connect_is_not_it);
+    tcase_add_test(tc, the_first_after_the_last_sign_of_life_is_taken);
+    tcase_add_test(tc, without_one_after_it_the_youngest_before_it_is_taken);
+    tcase_add_test(tc, each_candidate_is_given_once_and_all_are);
+    tcase_add_test(tc, too_few_go_to_as_many_as_there_are);
+    tcase_add_test(tc, the_one_connected_last_does_not_go_without);
+    tcase_add_loop_test(tc, a_line_of_proc_tells_whether_the_owner_lives, 0, sizeof owners / sizeof *owners);
+    tcase_add_test(tc, a_line_that_is_none_is_in_doubt);
+    tcase_add_test(tc, we_live_and_nobody_does_not);
+    tcase_add_test(tc, a_line_of_maps_names_its_file);
+    suite_add_tcase(suite, tc);
+    return run(suite);
+}

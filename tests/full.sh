@@ -87,6 +87,7 @@ step "clang-tidy" tidy
 step "gcc -fanalyzer" analyzer
 step "unit tests under ASan and UBSan" unit_with "$FULL/asan" "-fsanitize=address,undefined -fno-sanitize-recover=undefined" ""
 step "rings, pairs and fd table under TSan" unit_with "$FULL/tsan" "-fsanitize=thread" ring fdtab pair
+step "musl: builds, is preloaded, spreads, logs" tests/musl.sh "$FULL/musl"
 for harness in tests/fuzz/fuzz_*.c; do
     name=${harness#tests/fuzz/fuzz_}
     step "fuzz ${name%.c}, $FUZZ_SECONDS s" fuzz "${name%.c}"

@@ -25,7 +25,7 @@ struct round {
     uint64_t now_ns; /* CLOCK_REALTIME */
     struct leftover *left;
     unsigned n, room;
-    bool taken[HELD_CHUNKS];
+    bool taken[HELD_CHUNKS], stays[HELD_CHUNKS];
     /* The last question about a process: chunks of one process lie beside each other. */
     uint32_t last_pid;
     uint64_t last_noted;
@@ -109,11 +109,14 @@ static void visit_living(struct round *r, unsigned chunk, uint32_t pid) {
 
 static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t pid) {
     uint64_t seen = last_sign_of_life(r, chunk, pid);
+    uint64_t netns = r->s->held->chunk[chunk].netns;
+    bool patient = seen + foreign_patience_ns > r->now_ns;
     const struct leftover common = {.pid = pid,
                                     .alive_us = seen / 1000,
-                                    .ask = r->s->held->chunk[chunk].netns == r->h->netns,
+                                    .ask = netns == r->h->netns || netns == 0,
+                                    .perhaps_elsewhere = netns == 0 && r->h->netns != 0 && patient,
                                     .second_hand = word >> 32 != 0};
-    if (!common.ask && seen + foreign_patience_ns > r->now_ns)
+    if (!common.ask && patient)
         return;
     if (!__atomic_compare_exchange_n(&r->s->held->owner[chunk], &word, mark_of(pid), false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
@@ -185,7 +188,7 @@ static void tell(const struct round *r, const struct leftover *l, const struct s
     struct event_record event = {.e = {.kind = time_wait ? EVENT_TIME_WAIT : EVENT_CLOSE, .arm = (uint8_t)arm}};
     struct event *e = &event.e;
     e->time_us = l->time_us;
-    e->netns = chunk->netns;
+    e->netns = chunk->netns ? chunk->netns : r->h->netns;
     e->age_us = l->time_us > h->connected_ns / 1000 ? l->time_us - h->connected_ns / 1000 : 0;
     e->local = l->local;
     e->local_port = l->local_port;
@@ -203,7 +206,8 @@ static void tell(const struct round *r, const struct leftover *l, const struct s
     (void)ring_write(r->s, &event);
 }
 
-static void settle(const struct round *r, const struct leftover *l, const struct settings *settings) {
+static void settle(struct round *r, const struct leftover *l, const struct settings *settings) {
+    r->stays[l->chunk] |= l->stays;
     if (l->stays || (l->alive && !claim(r, l)))
         return;
     if (!l->told) {
@@ -219,9 +223,12 @@ static void give_back(const struct round *r) {
     for (unsigned i = 0; i < HELD_CHUNKS; i++) {
         if (!r->taken[i])
             continue;
-        uint64_t word = mark_of((uint32_t)owner_word(r, i));
-        __atomic_store_n(&r->s->held->chunk[i].born_ns, 0, __ATOMIC_RELAXED);
-        (void)__atomic_compare_exchange_n(&r->s->held->owner[i], &word, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+        uint32_t pid = (uint32_t)owner_word(r, i);
+        uint64_t word = mark_of(pid), next = r->stays[i] ? pid : 0;
+        if (next == 0)
+            __atomic_store_n(&r->s->held->chunk[i].born_ns, 0, __ATOMIC_RELAXED);
+        (void)__atomic_compare_exchange_n(&r->s->held->owner[i], &word, next, false, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_RELAXED);
     }
 }
 

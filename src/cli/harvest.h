@@ -1,10 +1,10 @@
-/* harvest.h - events of connections that no process is left to tell of: killed (via killed), gone by the exec of a program that
- * is not preloaded (via exec), or left open by an exit that could not know who else holds them (via exit).
+/* harvest.h - events of connections that no process is left to tell of: killed (via killed), gone by the exec of a
+ * program that is not preloaded (via exec), or left open by an exit that could not know who else holds them (via exit).
  *
- * A process's open connections lie in the held table of the state file. One tool at a time harvests (flock on the state file,
- * which clients never lock). It takes a chunk of a dead process by putting its own pid beside the owner's (owner word:
- * harvester << 32 | owner), so that no client takes it; an event is written before its entry is freed, and whoever takes over
- * from a harvester that died looks the event up in the ring first. */
+ * A process's open connections lie in the held table of the state file. One tool at a time harvests (flock on the state
+ * file, which clients never lock). It takes a chunk of a dead process by putting its own pid beside the owner's (owner
+ * word: harvester << 32 | owner), so that no client takes it; an event is written before its entry is freed, and
+ * whoever takes over from a harvester that died looks the event up in the ring first. */
 #ifndef CONNSPREAD_CLI_HARVEST_H
 #define CONNSPREAD_CLI_HARVEST_H
 
@@ -21,8 +21,8 @@ struct harvest {
 void harvest_init(struct harvest *h, const char *path);
 void harvest_end(struct harvest *h);
 
-/* One round. patience_ms: how long to wait while another tool harvests. Returns the number of entries that were looked at; s must
- * be writable, else nothing is done. */
+/* One round. patience_ms: how long to wait while another tool harvests. Returns the number of entries that were looked
+ * at; s must be writable, else nothing is done. */
 unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms);
 
 /* Did a round of the last second meet a process that lives? */

@@ -1,7 +1,7 @@
 /* harvest_match.h - which of the kernel's sockets belonged to which connection of a dead process. Pure.
  *
- * Needed where the client never learned its local port: all connections of one local address to one destination then look
- * alike, and what is left to tell them by is time. */
+ * Needed where the client never learned its local port: all connections of one local address to one destination then
+ * look alike, and what is left to tell them by is time. */
 #ifndef CONNSPREAD_CLI_HARVEST_MATCH_H
 #define CONNSPREAD_CLI_HARVEST_MATCH_H
 
@@ -27,9 +27,9 @@ struct candidate {
     bool taken;
 };
 
-/* Sorts candidate[], then gives each orphan at most one, and each candidate to at most one. An orphan takes one that began
- * after its owner's last sign of life if there is any, the oldest first; else one that began after it was connected,
- * the youngest first (a shutdown while the owner lived). */
+/* Sorts candidate[], then gives each orphan at most one, and each candidate to at most one. An orphan takes one that
+ * began after its owner's last sign of life if there is any, the oldest first; else one that began after it was
+ * connected, the youngest first (a shutdown while the owner lived). */
 void harvest_match(struct orphan *orphan, unsigned n, struct candidate *candidate, unsigned n_candidates);
 
 #endif

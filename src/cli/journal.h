@@ -1,8 +1,9 @@
 /* journal.h - what the follower of an instance has written so far, in a file of its own beside the state file.
  *
- * It outlives the follower, so that the next one neither repeats an event nor leaves one out: the number below which every
- * event is accounted for (written, or said to be lost), and a bit for each of those above that are written. Its lock is what
- * makes a follower the only one. Mapped shared: a follower that is killed leaves it as it was at its last store. */
+ * It outlives the follower, so that the next one neither repeats an event nor leaves one out: the number below which
+ * every event is accounted for (written, or said to be lost), and a bit for each of those above that are written. Its
+ * lock is what makes a follower the only one. Mapped shared: a follower that is killed leaves it as it was at its last
+ * store. */
 #ifndef CONNSPREAD_CLI_JOURNAL_H
 #define CONNSPREAD_CLI_JOURNAL_H
 

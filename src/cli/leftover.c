@@ -41,6 +41,7 @@ static void end_absent(struct leftover *l, uint64_t now) {
     uint64_t earliest = marked(l) ? l->held.marked_ns / 1000 : l->alive_us;
     bool expected = !marked(l) || l->held.fate == FATE_TIME_WAIT || l->held.fate >= FATES;
     bool recent = earliest + time_wait_us > now;
+    l->stays = l->perhaps_elsewhere;
     if (l->ask && (recent || !expected))
         end(l, !marked(l) ? FATE_NONE : expected ? FATE_RESET : (enum fate)l->held.fate, VERIFIED_TRUE);
     else

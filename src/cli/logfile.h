@@ -1,5 +1,5 @@
-/* logfile.h - the file of JSON Lines that the follower writes: appended to, reopened when it was rotated, never ending in half a
- * line for long.
+/* logfile.h - the file of JSON Lines that the follower writes: appended to, reopened when it was rotated, never ending
+ * in half a line for long.
  *
  * Lines are collected and written together. What is written is noted in the journal; on the way from one to the other a
  * follower may be killed, so the next one reads what the file has beyond what the journal says (logfile_resume). */
@@ -37,8 +37,8 @@ int logfile_open(const char *path);
 void logfile_init(struct logfile *l, const char *path, struct journal *journal);
 void logfile_end(struct logfile *l);
 
-/* Notes in the journal what the file has of this epoch and the journal does not know, and ends a last line that has no end.
- * To be called before anything is written. */
+/* Notes in the journal what the file has of this epoch and the journal does not know, and ends a last line that has no
+ * end. To be called before anything is written. */
 void logfile_resume(struct logfile *l, uint64_t epoch);
 
 /* Is there room for one more line of up to length bytes? */
@@ -47,8 +47,8 @@ bool logfile_room(const struct logfile *l, size_t length);
 /* Adds a line, without its newline. */
 void logfile_add(struct logfile *l, uint64_t seq, const char *text, size_t length);
 
-/* Writes what was added. False: not all of it (the disk is full, the folder is gone); it stays, and a later call tries again, not
- * more often than every 200 ms. */
+/* Writes what was added. False: not all of it (the disk is full, the folder is gone); it stays, and a later call tries
+ * again, not more often than every 200 ms. */
 bool logfile_flush(struct logfile *l);
 
 /* Of a line as we write them: its epoch and number. False: it is none of ours. Pure. */

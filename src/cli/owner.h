@@ -8,8 +8,8 @@
 /* Inode of our pid namespace, in which alone process numbers mean anything to us; 0: unknown. */
 uint64_t owner_namespace(void);
 
-/* False: dead, a zombie that has let go of its descriptors, or another process that started more than 20 ms after noted_ns
- * (CLOCK_BOOTTIME), when the number was written down. In doubt: true. */
+/* False: dead, a zombie that has let go of its descriptors, or another process that started more than 20 ms after
+ * noted_ns (CLOCK_BOOTTIME), when the number was written down. In doubt: true. */
 bool owner_lives(uint32_t pid, uint64_t noted_ns);
 
 /* What owner_lives makes of a line of /proc/PID/stat (proc(5)): pure. */

@@ -239,6 +239,14 @@ static struct stat_report *report_of(const struct state_file *f, enum format for
     return r;
 }
 
+/* Instances of one name, of several users: the first, which is our own if there is one, keeps it. */
+static void make_labels_unique(struct stat_report **reports, size_t n) {
+    for (size_t i = 1; i < n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(reports[i]->instance, reports[j]->instance) == 0)
+                memcpy(reports[i]->label, reports[i]->path, sizeof reports[i]->label);
+}
+
 static int stat_all(const struct arguments *a, const struct location *where) {
     struct state_files files;
     size_t n = 0;
@@ -251,6 +259,8 @@ static int stat_all(const struct arguments *a, const struct location *where) {
         reports[n] = report_of(&files.file[i], a->format);
         n += reports[n] != NULL;
     }
+    if (reports)
+        make_labels_unique(reports, n);
     if (reports && a->format == PROMETHEUS)
         stat_print_prometheus((const struct stat_report *const *)reports, n);
     if (files.n == 0)

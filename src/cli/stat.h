@@ -33,7 +33,7 @@ struct stat_occupancy {
 struct stat_report {
     char path[STATE_PATH];
     char instance[STATE_INSTANCE];
-    char label[STATE_PATH]; /* for Prometheus: the instance; its path, where it lies in a folder of somebody else's */
+    char label[STATE_PATH]; /* for Prometheus: the instance, unless another one has that name */
     uint32_t uid;
     uint64_t created_us;
     unsigned users;

@@ -97,7 +97,8 @@ static bool read_folder(struct state_files *files, const char *folder, bool own)
 }
 
 static bool read_all_folders(struct state_files *files) {
-    static const char *const pattern[] = {"/run/connspread", "/run/user/*/connspread", "/dev/shm/connspread-*"};
+    static const char *const pattern[] = {"/run/connspread", "/run/connspread-*", "/run/user/*/connspread",
+                                          "/dev/shm/connspread-*"};
     bool good = true;
     for (unsigned i = 0; i < sizeof pattern / sizeof *pattern && good; i++) {
         glob_t found;

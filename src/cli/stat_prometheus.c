@@ -45,14 +45,23 @@ static void print_family(const char *metric, const char *suffix, const char *typ
     printf("# HELP connspread_%s%s %s\n# TYPE connspread_%s%s %s\n", metric, suffix, help, metric, suffix, type);
 }
 
-static void print_stat(const struct reports *all, enum stat_counter counter) {
-    const char *name = stat_counter_name(counter);
-    print_family(name, "_total", "counter", stat_counter_help(counter));
+static uint64_t failed_value(const struct stat_row *row, unsigned counter) {
+    (void)counter;
+    return stat_failed(row->counter);
+}
+
+static uint64_t counter_value(const struct stat_row *row, unsigned counter) {
+    return row->counter[counter];
+}
+
+static void print_rows(const struct reports *all, const char *name, const char *help,
+                       uint64_t (*value)(const struct stat_row *row, unsigned counter), unsigned counter) {
+    print_family(name, "_total", "counter", help);
     for (size_t i = 0; i < all->n; i++) {
         const struct stat_report *r = all->report[i];
         for (unsigned j = 0; j < r->n_rows; j++) {
             print_row_labels(name, "_total", r, &r->row[j]);
-            printf("} %llu\n", (unsigned long long)r->row[j].counter[counter]);
+            printf("} %llu\n", (unsigned long long)value(&r->row[j], counter));
         }
     }
 }
@@ -159,7 +168,9 @@ void stat_print_prometheus(const struct stat_report *const *reports, size_t n) {
     const struct reports all = {reports, n};
     for (unsigned i = 0; i < STAT_COUNTERS; i++)
         if (stat_counter_name(i))
-            print_stat(&all, (enum stat_counter)i);
+            print_rows(&all, stat_counter_name(i), stat_counter_help(i), counter_value, i);
+    print_rows(&all, "connects_failed",
+               "Connects that failed: with an error, or given up before the handshake was done.", failed_value, 0);
     print_histograms(&all);
     for (unsigned i = 0; i < COUNTERS; i++)
         if (counter_name(i))

@@ -67,8 +67,7 @@ void stat_take(struct stat_report *out, const struct state *s, const char *path,
     memset(out, 0, sizeof *out);
     memcpy(out->path, path, strnlen(path, sizeof out->path - 1));
     memcpy(out->instance, s->header->instance, sizeof out->instance - 1);
-    const char *label = f && !f->own_folder ? out->path : out->instance;
-    memcpy(out->label, label, strlen(label));
+    memcpy(out->label, out->instance, sizeof out->instance);
     out->uid = s->header->uid;
     out->created_us = s->header->created_ns / 1000;
     out->users = f ? f->users : 0;

@@ -1,8 +1,8 @@
 /* tail.h - both rings read as they are written, without ever waiting for one writer.
  *
- * A cell that was reserved and is not written yet is passed over and remembered: at 100,000 events a second the ring goes
- * round in half a second, and a reader that waited that long for a writer that was killed or stopped would lose what all others
- * write. Those cells are looked at again until they are written, lapped, or TAIL_PATIENCE_NS old. */
+ * A cell that was reserved and is not written yet is passed over and remembered: at 100,000 events a second the ring
+ * goes round in half a second, and a reader that waited that long for a writer that was killed or stopped would lose
+ * what all others write. Those cells are looked at again until they are written, lapped, or TAIL_PATIENCE_NS old. */
 #ifndef CONNSPREAD_CLI_TAIL_H
 #define CONNSPREAD_CLI_TAIL_H
 
@@ -38,8 +38,8 @@ void tail_init(struct tail *t, const struct state *s);
 /* The next record, the lower number first; false: no more for now. */
 bool tail_next(struct tail *t, struct event_record *out);
 
-/* The next record from a cell that had been passed over. give_up: those that are still empty are forgotten. False: none; the
- * next call begins a new round over them. */
+/* The next record from a cell that had been passed over. give_up: those that are still empty are forgotten. False:
+ * none; the next call begins a new round over them. */
 bool tail_late(struct tail *t, bool give_up, struct event_record *out);
 
 /* A number and positions such that every event numbered before lies before them. */

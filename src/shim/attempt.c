@@ -10,7 +10,8 @@ ssize_t attempt_run(const struct attempt *a) {
         return real_sendmsg(a->fd, a->data, a->flags);
     case ATTEMPT_SENDMMSG:
         /* The kernel writes msg_len of messages that it sent; none is written when the first one fails. */
-        return real_sendmmsg(a->fd, (struct mmsghdr *)(unsigned long)a->data, (unsigned)a->size, a->flags);
+        return real_sendmmsg(a->fd, (struct mmsghdr *)(unsigned long)a->data, (unsigned)a->size,
+                             (sendmmsg_flags)a->flags);
     default:
         return real_connect(a->fd, a->address, a->length);
     }

@@ -52,7 +52,7 @@ ssize_t raw_sendto(int fd, const void *data, size_t size, int flags, const struc
 ssize_t raw_sendmsg(int fd, const struct msghdr *message, int flags) {
     return RAW(SYS_sendmsg, fd, message, flags);
 }
-int raw_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags) {
+int raw_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, sendmmsg_flags flags) {
     return (int)RAW(SYS_sendmmsg, fd, messages, count, flags);
 }
 int raw_shutdown(int fd, int how) {

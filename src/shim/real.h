@@ -9,6 +9,19 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#ifndef __GLIBC__
+/* musl has some of these as macros, or not at all; programs built for glibc call them by name. */
+#undef freopen64
+#undef fcntl64
+int fcntl64(int, int, ...);
+int close_range(unsigned int, unsigned int, int);
+void closefrom(int);
+FILE *freopen64(const char *, const char *, FILE *);
+typedef unsigned sendmmsg_flags;
+#else
+typedef int sendmmsg_flags;
+#endif
+
 #define WRAP(name, result, parameters) extern result(*real_##name) parameters;
 #define WRAP_OPTIONAL                  WRAP
 #include "shim/wrapped.def"

@@ -70,13 +70,13 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
     return real_sendmsg(fd, message, flags);
 }
 
-EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags) {
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, sendmmsg_flags flags) {
     struct endpoint destination;
     if (!client_active() || !readable(messages) || count == 0)
         return real_sendmmsg(fd, messages, count, flags);
     const struct msghdr *first = &messages[0].msg_hdr;
     if (flags & MSG_FASTOPEN && has_destination(first->msg_name, first->msg_namelen, &destination)) {
-        struct attempt a = {.call = ATTEMPT_SENDMMSG, .fd = fd, .flags = flags, .data = messages, .size = count};
+        struct attempt a = {.call = ATTEMPT_SENDMMSG, .fd = fd, .flags = (int)flags, .data = messages, .size = count};
         return (int)ladder_connect(&a, &destination);
     }
     for (unsigned i = 0; i < count; i++)

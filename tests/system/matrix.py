@@ -7,8 +7,8 @@ accepts on (`into`); the same two swapped belong to the bare peers.
 
 import collections
 import os
+import pwd
 import shutil
-import socket
 import subprocess
 
 import kernel
@@ -19,7 +19,7 @@ HOST = "10.1.0.1"
 PACKAGES.update({
     "nginx": "nginx", "haproxy": "haproxy", "php": "php-cli", "perl": "perl", "psql": "postgresql-client", "git": "git",
     "ssh": "openssh-client", "sshd": "openssh-server", "openssl": "openssl", "memcached": "memcached",
-    "memcstat": "libmemcached-tools", "redis-benchmark": "redis-tools", "ab": "apache2-utils", "wrk": "wrk", "ss": "iproute2",
+    "memcstat": "libmemcached-tools", "memcping": "libmemcached-tools", "ssh-keygen": "openssh-client", "redis-benchmark": "redis-tools", "ab": "apache2-utils", "wrk": "wrk", "ss": "iproute2",
     "unshare": "util-linux",
 })
 
@@ -51,14 +51,14 @@ def told(events, quads, peers):
     return "".join(f"\n  {count} x {row}" for row, count in collections.Counter(rows).items())
 
 
-def same(t, what, out=(), into=(), least=1, sources=()):
+def same(t, what, out=(), into=(), other=(), least=1, sources=()):
     """TIME-WAITs of the program = its time-wait events, one to one by quadruplet, with the right direction; at least so many;
-    over all these sources. out, into: ports that it connects to, that it accepts on. Returns the events."""
-    for port in (*out, *into):
+    over all these sources. out, into: ports that it connects to, that it accepts on; other: ports that its peers connect to."""
+    for port in (*out, *into, *other):
         kernel.settle(port)
     waits = ss_time_waits()
     ours = [q for q in waits if q.peer_port in out or q.local_port in into]
-    peers = [q for q in waits if q.local_port in out or q.peer_port in into]
+    peers = [q for q in waits if q.local_port in out or q.peer_port in into or {q.local_port, q.peer_port} & set(other)]
     equal(sorted(ours + peers), waits, "every TIME-WAIT is the program's or its peers'")
     events = t.events("time-wait")
     logged = sorted(quadruplet_of(e) for e in events)
@@ -73,7 +73,6 @@ def same(t, what, out=(), into=(), least=1, sources=()):
         equal(e["direction"], "outbound" if e["peer_port"] in out else "inbound", f"direction of {quadruplet_of(e)}")
     assert len(ours) >= least, f"{what}: {len(ours)} TIME-WAITs, want at least {least}"
     assert set(sources) <= {q.local for q in ours}, f"{what}: sources used: {collections.Counter(q.local for q in ours)}"
-    return events
 
 
 def listens(port):
@@ -112,10 +111,11 @@ def end(process, number, what):
     assert process.returncode in (0, -number, 128 + number), f"{what} left with {process.returncode}"
 
 
-def as_user(name_or_uid):
-    """The start of a command that runs it as another user who may do with the test's files what we may: daemons that
-    refuse to be root. Nothing needs to be given to that user, and no user but ours need exist in this namespace."""
-    return ["unshare", "--user", f"--map-user={name_or_uid}", f"--map-group={name_or_uid}", "--"]
+def as_user(name):
+    """The start of a command that runs it as that user, but with our rights to the test's files: by a user namespace, so
+    that nothing needs to be given away, and no second user need exist in ours. For daemons that refuse to be root."""
+    uid = pwd.getpwnam(name).pw_uid
+    return ["unshare", "--user", f"--map-user={uid}", f"--map-group={uid}", "--"]
 
 
 def is_full_root():
@@ -132,10 +132,3 @@ def postgres_home():
             return path
     found = shutil.which("initdb")
     return os.path.dirname(found) if found else None
-
-
-def ask(port, request, source=None):
-    """One bare HTTP exchange, left by the peer's end or ours, whichever is first; returns what came."""
-    with socket.create_connection((HOST, port), timeout=10) as s:
-        s.sendall(request.encode())
-        return s.recv(65536).decode()

@@ -219,6 +219,24 @@ def test_killed_right_after_an_exec(t):
     equal((vias.count("exec"), vias.count("killed")), (CONNECTIONS // 2, CONNECTIONS // 2), "via exec, via killed")
 
 
+def test_what_an_exit_could_not_know(t):
+    """stdout is a connection that somebody else made: written to after the last exit handler, closed by the kernel."""
+    t.spread(t.sources())
+    port = t.server()
+    clients = []
+    for _ in range(10):
+        s = socket.create_connection(("10.1.0.1", port))
+        clients.append(subprocess.Popen([PYTHON, "-S", "-c", "import time; time.sleep(0.2); print('hello')"], env=t.environment(),
+                                        stdin=subprocess.DEVNULL, stdout=s.fileno()))
+        s.close()  # the client's copy is the last
+    equal([c.wait() for c in clients], [0] * 10, "exit status")
+    kernel.settle(port)
+    waits = kernel.time_waits(port)
+    equal(len(waits), 10, "TIME-WAIT sockets")
+    same(told(t), waits, "quadruplets")
+    equal({e["via"] for e in t.events("time-wait")}, {"exit"}, "via")
+
+
 def test_a_failed_exec_changes_nothing(t):
     t.spread(t.sources())
     port = t.server()

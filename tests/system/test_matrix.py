@@ -12,7 +12,7 @@ import socket
 
 import kernel
 from bench import PYTHON, equal, limit, missing, needs
-from matrix import HOST, as_user, end, is_full_root, postgres_home, put, same, serve, text
+from matrix import HOST, as_user, end, is_full_root, postgres_home, put, same, serve
 
 N = 8
 ALWAYS = 'log { verify = "always" }'
@@ -45,14 +45,15 @@ http {
         location /open    { proxy_pass http://10.1.0.1:%(open)d; proxy_http_version 1.1; proxy_set_header Connection ""; }
         location /pool    { proxy_pass http://pool; proxy_http_version 1.1; proxy_set_header Connection ""; }
         location /close   { proxy_pass http://10.1.0.1:%(close)d; }
+        location /hello   { return 200 "hello"; }
     }
 }
 """
 
 
-def load(t, port, path):
+def load(t, port, path, bare=True):
     for keep in ([], ["-k"]):
-        done = t.run(["ab", "-q", "-n", "60", "-c", "6", *keep, f"http://{HOST}:{port}/{path}"], bare=True)
+        done = t.run(["ab", "-q", "-n", "60", "-c", "6", *keep, f"http://{HOST}:{port}/{path}"], bare=bare)
         assert "Complete requests:      60\nFailed requests:        0\n" in done.stdout, done.stdout
 
 
@@ -158,10 +159,8 @@ for ($i = 0; $i < 8; $i++) {
     if ($how == 'stream') $s = stream_socket_client("tcp://10.1.0.1:$argv[1]", $e, $m, 5);
     elseif ($how == 'async') $s = stream_socket_client("tcp://10.1.0.1:$argv[1]", $e, $m, 5, STREAM_CLIENT_CONNECT | STREAM_CLIENT_ASYNC_CONNECT);
     elseif ($how == 'persistent') $s = pfsockopen('10.1.0.1', $argv[1] + 0, $e, $m, 5);
-    elseif ($how == 'sockets') { $s = socket_create(AF_INET, SOCK_STREAM, SOL_TCP); socket_connect($s, '10.1.0.1', $argv[1]); }
     else $s = fsockopen('10.1.0.1', $argv[1], $e, $m, 5);
     if (!$s) exit(1);
-    if ($how == 'sockets') { socket_write($s, "hi\\n"); socket_read($s, 3); socket_close($s); continue; }
     fwrite($s, "hi\\n");
     fgets($s);
     if ($how == 'shutdown') { stream_socket_shutdown($s, STREAM_SHUT_WR); fgets($s); }
@@ -173,28 +172,44 @@ for ($i = 0; $i < 8; $i++) {
 
 @needs("php")
 def test_php(t):
-    """stream_socket_client, fsockopen (closed, shut down, left open at exit), asynchronous connects, ext/sockets, and
-    persistent connections: one each that the interpreter closes when it ends."""
+    """stream_socket_client, fsockopen (closed, shut down, left open at exit), asynchronous connects, and persistent
+    connections: one for each run, which the interpreter closes when it ends."""
     sources, port = scene(t, "echo")
-    for how in ("stream", "async", "sockets", "fsockopen", "shutdown", "exit"):
+    for how in ("stream", "async", "fsockopen", "shutdown", "exit"):
         t.run(["php", "-r", PHP, "--", str(port), how])
-        print(how, len(t.events("time-wait")), len(kernel.time_waits()))
     for _ in range(4):
         t.run(["php", "-r", PHP, "--", str(port), "persistent"])
-    same(t, "php", out=(port,), least=6 * N + 4, sources=sources)
+    same(t, "php", out=(port,), least=5 * N + 4, sources=sources)
 
 
 @needs("php")
 def test_php_http(t):
-    """The http:// wrapper, and ext/curl where there is one."""
+    """The http:// wrapper."""
     sources, port = scene(t, "http", ALWAYS)
-    code = f"""
-for ($i = 0; $i < 8; $i++) echo file_get_contents('http://{HOST}:{port}/');
-if (extension_loaded('curl'))
-    for ($i = 0; $i < 8; $i++) {{ $c = curl_init('http://{HOST}:{port}/'); curl_exec($c); curl_close($c); }}
-"""
-    assert t.run(["php", "-r", code]).stdout.startswith("hello\n" * N)
+    code = f"for ($i = 0; $i < 8; $i++) echo file_get_contents('http://{HOST}:{port}/');"
+    equal(t.run(["php", "-r", code]).stdout, "hello\n" * N, "what php printed")
     same(t, "php http", out=(port,), least=0)
+
+
+@needs("php")
+def test_php_extension(t):
+    """PHP before 8.5 opens its extensions with RTLD_DEEPBIND: what they call is libc, whatever is preloaded. They are out of
+    reach, and left in peace; a stream that the core closes for them is logged all the same."""
+    port = scene(t, "echo")[1]
+    code = """
+for ($i = 0; $i < 8; $i++) {
+    $s = socket_create(AF_INET, SOCK_STREAM, SOL_TCP);
+    if (!socket_connect($s, '10.1.0.1', $argv[1])) exit(1);
+    socket_write($s, "hi\\n");
+    if (socket_read($s, 3) != "hi\\n") exit(2);
+    if ($i % 2) socket_close($s); else fclose(socket_export_stream($s));
+}
+"""
+    t.run(["php", "-r", code, "--", str(port)])
+    kernel.settle(port)
+    waits, events = kernel.time_waits(port), t.time_wait_events(port)
+    equal(len(waits), N, "TIME-WAITs of ext/sockets")
+    assert set(events) <= set(waits) and len(events) in (N // 2, N), f"{events} of {waits}"
 
 
 @needs("perl")
@@ -221,10 +236,12 @@ for my $i (0 .. 31) {
 @limit(90)
 def test_psql(t):
     home = postgres_home() or missing("postgresql")
-    sources, port = scene(t)[0], 5432
+    sources, port, nobody = scene(t)[0], 5432, as_user("nobody")
     data = os.path.join(t.folder, "data")
-    t.run(as_user(26) + [f"{home}/initdb", "-D", data, "-U", "tester", "-A", "trust", "-N", "--no-instructions"], bare=True)
-    server = serve(t, as_user(26) + [f"{home}/postgres", "-D", data, "-h", HOST, "-p", str(port), "-k", t.folder, "-F"], port)
+    t.run(nobody + [f"{home}/initdb", "-D", data, "-U", "tester", "-A", "trust", "-N", "--no-instructions"], bare=True)
+    with open(f"{data}/pg_hba.conf", "a") as f:
+        f.write("host all all 0.0.0.0/0 trust\n")
+    server = serve(t, nobody + [f"{home}/postgres", "-D", data, "-h", HOST, "-p", str(port), "-k", t.folder, "-F"], port)
     for i in range(N):
         mode = "require" if i == 0 else "prefer" if i % 2 else "disable"
         done = t.run(["psql", "-h", HOST, "-U", "tester", "-Atc", "select 1", "postgres"], PGSSLMODE=mode, check=i > 0)
@@ -238,7 +255,7 @@ def test_psql(t):
 @needs("memcached", "memcstat", "memcping")
 def test_memcached(t):
     """The clients of libmemcached; then a preloaded memcached and clients that leave the close to it."""
-    sources = scene(t)[0]
+    scene(t, top=ALWAYS)
     server = ["memcached", "-u", "root", "-l", HOST, "-U", "0", "-t", "2"]
     serve(t, server + ["-p", "11211"], 11211)
     for _ in range(N):
@@ -255,7 +272,7 @@ def test_memcached(t):
     assert left.recv(100)
     end(cached, signal.SIGTERM, "memcached")
     left.close()
-    same(t, "memcached", out=(11211,), into=(11212,), least=2 * N + N + 1, sources=(*sources, HOST))
+    same(t, "memcached", out=(11211,), into=(11212,), least=N, sources=[HOST])
 
 
 @needs("redis-server", "redis-benchmark")
@@ -265,7 +282,8 @@ def test_redis_benchmark(t):
     serve(t, ["redis-server", "--port", "6379", "--bind", HOST, "--protected-mode", "no", "--save", "", "--appendonly", "no",
               "--dir", t.folder], 6379)
     for keep in "1", "0":
-        t.run(["redis-benchmark", "-h", HOST, "-q", "-c", "20", "-n", "400", "-k", keep, "-t", "ping_inline,set"])
+        t.run(["redis-benchmark", "-h", HOST, "-q", "-c", "20", "-n", "400", "-k", keep, "-t", "ping_inline,set"],
+              check=keep == "1")  # otherwise it warns
     same(t, "redis-benchmark", out=(6379,), least=800, sources=sources)
 
 
@@ -274,7 +292,7 @@ def test_redis_benchmark(t):
 @needs("git")
 def test_git(t):
     """git:// from a git daemon and http:// from a folder: the client's processes, git-remote-https among them."""
-    sources = scene(t, top=ALWAYS)[0]
+    scene(t, top=ALWAYS)
     quiet = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
              "GIT_COMMITTER_EMAIL": "a@b"}
     repo = os.path.join(t.folder, "repo")
@@ -292,7 +310,8 @@ def test_git(t):
 
 @needs("ssh", "sshd", "ssh-keygen", "unshare")
 def test_ssh(t):
-    """Commands, and a connection through -W; sshd runs as a user other than root, for whom it needs nothing of the host."""
+    """A subsystem, and a connection through -W. sshd runs as a user other than root, for whom it needs nothing of the host;
+    the subsystem is one that needs no login shell."""
     sources = scene(t)[0]
     for key in "host", "user":
         t.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{t.folder}/{key}"], bare=True)
@@ -303,21 +322,22 @@ HostKey {t.folder}/host
 AuthorizedKeysFile {t.folder}/user.pub
 StrictModes no
 UsePAM no
+Subsystem sftp internal-sftp
 PidFile none
 """)
-    serve(t, as_user(2) + ["/usr/sbin/sshd", "-D", "-e", "-f", conf], 2222)
+    serve(t, as_user("nobody") + ["/usr/sbin/sshd", "-D", "-e", "-f", conf], 2222)
     options = ["-F", "none", "-i", f"{t.folder}/user", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR", "-o",
-               f"UserKnownHostsFile={t.folder}/known", "-p", "2222", f"bin@{HOST}"]
+               f"UserKnownHostsFile={t.folder}/known", "-p", "2222", f"nobody@{HOST}"]
     for _ in range(N):
-        done = t.run(["ssh"] + options + ["true"], check=False)
-        print(done)
-    t.run(["ssh", "-W", f"{HOST}:{echo}"] + options, input="hi\n")
-    same(t, "ssh", out=(2222,), least=N, sources=sources)
+        t.run(["ssh", "-s"] + options + ["sftp"])
+    equal(t.run(["ssh", "-W", f"{HOST}:{echo}"] + options, input="hi\n").stdout, "hi\n", "what ssh -W printed")
+    same(t, "ssh", out=(2222,), other=(echo,), least=N, sources=sources)
 
 
 @needs("openssl")
 def test_openssl_s_client(t):
-    sources = scene(t)[0]
+    """s_client says goodbye, shuts down, and waits; so does the server."""
+    scene(t, top=ALWAYS)
     t.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x", "-keyout",
            f"{t.folder}/key", "-out", f"{t.folder}/cert"], bare=True, check=False)
     serve(t, ["openssl", "s_server", "-accept", f"{HOST}:4433", "-key", f"{t.folder}/key", "-cert", f"{t.folder}/cert", "-www", "-quiet"],
@@ -331,22 +351,24 @@ def test_openssl_s_client(t):
 
 # --- load generators ---
 
-@needs("ab")
+@needs("ab", "nginx")
 def test_ab(t):
-    """Preloaded: HTTP/1.0 (the server closes, or both do), and kept connections, closed at the end."""
-    sources, port = scene(t, "http", ALWAYS)
-    for keep in [], ["-k"]:
-        t.run(["ab", "-q", "-n", "200", "-c", "10", *keep, f"http://{HOST}:{port}/"])
-    same(t, "ab", out=(port,), least=10, sources=sources)
+    """One connection a request, which the server closes, and kept connections, which ab closes at the end."""
+    sources = scene(t, top=ALWAYS)[0]
+    conf = put(t, "nginx.conf", NGINX % {"folder": t.folder, "open": 1, "close": 1, "user": "user root;"})
+    serve(t, ["nginx", "-e", t.folder + "/nginx.log", "-c", conf], 8080)
+    load(t, 8080, "hello", bare=False)
+    same(t, "ab", out=(8080,), least=6, sources=sources)
 
 
 @needs("wrk")
 def test_wrk(t):
-    """Kept connections, each left after an answer; and a server that closes every connection."""
+    """Kept connections, each left after its fiftieth answer, so that none comes after the close; and a server that closes
+    every connection."""
     sources, port = scene(t, "http")
     closes = t.server(kind="close")
     script = put(t, "stop.lua", "local n = 0\nfunction response() n = n + 1; if n == 50 then wrk.thread:stop() end end\n")
-    done = t.run(["wrk", "-t", "8", "-c", "8", "-d", "20s", "-s", script, f"http://{HOST}:{port}/"])
+    done = t.run(["wrk", "-t", "8", "-c", "8", "-d", "3s", "-s", script, f"http://{HOST}:{port}/"])
     assert "400 requests" in done.stdout, done.stdout
     t.run(["wrk", "-t", "2", "-c", "8", "-d", "1s", f"http://{HOST}:{closes}/"])
     same(t, "wrk", out=(port, closes), least=8, sources=sources)

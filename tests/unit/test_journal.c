@@ -177,7 +177,7 @@ START_TEST(who_wants_one_waits_for_one_that_is_leaving) {
     pid_t child = fork();
     if (child == 0) {
         struct journal other;
-        close(j.fd); /* or the lock would be the child's as well */
+        journal_close(&j); /* or the lock would be the child's as well */
         _exit(journal_open(&other, path) == JOURNAL_OURS ? 0 : 1);
     }
     usleep(100000);

@@ -32,8 +32,8 @@ double histogram_quantile_us(const uint64_t bucket[STAT_BUCKETS], double p) {
     return 0;
 }
 
-void compare_wilson(uint64_t hits, uint64_t n, double *low, double *high) {
-    const double z2 = COMPARE_Z * COMPARE_Z;
+void compare_wilson(uint64_t hits, uint64_t n, double z, double *low, double *high) {
+    const double z2 = z * z;
     if (n == 0) {
         *low = 0;
         *high = 1;
@@ -41,9 +41,21 @@ void compare_wilson(uint64_t hits, uint64_t n, double *low, double *high) {
     }
     double size = (double)n, p = (double)hits / size;
     double middle = (p + z2 / (2 * size)) / (1 + z2 / size);
-    double half = COMPARE_Z * square_root(p * (1 - p) / size + z2 / (4 * size * size)) / (1 + z2 / size);
+    double half = z * square_root(p * (1 - p) / size + z2 / (4 * size * size)) / (1 + z2 / size);
     *low = hits == 0 || middle < half ? 0 : middle - half;
     *high = hits >= n || middle + half > 1 ? 1 : middle + half;
+}
+
+void compare_shares(uint64_t canary_hits, uint64_t canary_n, uint64_t control_hits, uint64_t control_n, double z,
+                    struct compare_share *out) {
+    double low1, high1, low2, high2;
+    double p1 = canary_n ? (double)canary_hits / (double)canary_n : 0;
+    double p2 = control_n ? (double)control_hits / (double)control_n : 0;
+    compare_wilson(canary_hits, canary_n, z, &low1, &high1);
+    compare_wilson(control_hits, control_n, z, &low2, &high2);
+    *out = (struct compare_share){.canary = p1, .control = p2, .difference = p1 - p2};
+    out->low = out->difference - square_root((p1 - low1) * (p1 - low1) + (high2 - p2) * (high2 - p2));
+    out->high = out->difference + square_root((high1 - p1) * (high1 - p1) + (p2 - low2) * (p2 - low2));
 }
 
 static enum compare_verdict judge_share(const struct compare_share *s) {
@@ -52,17 +64,6 @@ static enum compare_verdict judge_share(const struct compare_share *s) {
     if (s->high < 0 && s->difference < -COMPARE_SHARE)
         return COMPARE_BETTER;
     return s->low > -COMPARE_SHARE_MOST && s->high < COMPARE_SHARE_MOST ? COMPARE_SAME : COMPARE_TOO_FEW;
-}
-
-static void compare_shares(uint64_t hits1, uint64_t n1, uint64_t hits2, uint64_t n2, struct compare_share *out) {
-    double low1, high1, low2, high2;
-    double p1 = n1 ? (double)hits1 / (double)n1 : 0, p2 = n2 ? (double)hits2 / (double)n2 : 0;
-    compare_wilson(hits1, n1, &low1, &high1);
-    compare_wilson(hits2, n2, &low2, &high2);
-    *out = (struct compare_share){.canary = p1, .control = p2, .difference = p1 - p2};
-    out->low = out->difference - square_root((p1 - low1) * (p1 - low1) + (high2 - p2) * (high2 - p2));
-    out->high = out->difference + square_root((high1 - p1) * (high1 - p1) + (p2 - low2) * (p2 - low2));
-    out->verdict = judge_share(out);
 }
 
 /* Mann-Whitney's U as z. Values in one bucket are ties. */
@@ -115,8 +116,10 @@ static enum compare_verdict verdict_of(const struct comparison *c) {
 void compare_arms(const struct compare_arm *canary, const struct compare_arm *control, struct comparison *out) {
     uint64_t timed1 = histogram_count(canary->bucket), timed2 = histogram_count(control->bucket);
     bool few = canary->connects < COMPARE_MIN_CONNECTS || control->connects < COMPARE_MIN_CONNECTS;
-    compare_shares(canary->failed, canary->connects, control->failed, control->connects, &out->failed);
-    compare_shares(slow(canary), timed1, slow(control), timed2, &out->slow);
+    compare_shares(canary->failed, canary->connects, control->failed, control->connects, COMPARE_Z, &out->failed);
+    compare_shares(slow(canary), timed1, slow(control), timed2, COMPARE_Z, &out->slow);
+    out->failed.verdict = judge_share(&out->failed);
+    out->slow.verdict = judge_share(&out->slow);
     compare_times(canary, control, &out->times);
     out->verdict = few ? COMPARE_TOO_FEW : verdict_of(out);
 }

@@ -28,7 +28,7 @@ void dial_text(char out[DIAL_TEXT], struct control c, const struct settings *set
     else
         snprintf(mode, sizeof mode, "as configured");
     if (c.has_canary || settings)
-        snprintf(canary, sizeof canary, "%u %% (%s)", c.has_canary ? c.canary : settings->canary,
+        snprintf(canary, sizeof canary, "%d %% (%s)", c.has_canary ? c.canary : settings->canary,
                  c.has_canary ? "set" : "config");
     else
         snprintf(canary, sizeof canary, "as configured");

@@ -19,12 +19,14 @@ static const uint64_t exec_patience_ns = 1000000000;
 /* In another network namespace nothing can be asked; a tool in there has this long. */
 static const uint64_t foreign_patience_ns = 600 * (uint64_t)1000000000;
 
+static const uint64_t rest_ns = 2000000000;
+
 struct round {
     struct harvest *h;
     const struct state *s;
     uint64_t now_ns; /* CLOCK_REALTIME */
     struct leftover *left;
-    unsigned n, room;
+    unsigned n, n_stays, room;
     bool taken[HELD_CHUNKS], stays[HELD_CHUNKS];
     /* The last question about a process: chunks of one process lie beside each other. */
     uint32_t last_pid;
@@ -207,8 +209,10 @@ static void tell(const struct round *r, const struct leftover *l, const struct s
 }
 
 static void settle(struct round *r, const struct leftover *l, const struct settings *settings) {
-    r->stays[l->chunk] |= l->stays;
-    if (l->stays || (l->alive && !claim(r, l)))
+    bool stays = l->stays && !l->told;
+    r->stays[l->chunk] |= stays;
+    r->n_stays += stays;
+    if (stays || (l->alive && !claim(r, l)))
         return;
     if (!l->told) {
         leave_pair(r, l);
@@ -268,11 +272,16 @@ static unsigned harvest_locked(struct harvest *h, const struct state *s) {
     for (unsigned i = 0; i < r.n; i++)
         settle(&r, &r.left[i], &settings);
     give_back(&r);
+    /* What nothing can be said of yet is not worth reading the ring five times a second. */
+    h->rest_until_ns = r.n > 0 && r.n_stays == r.n ? r.now_ns + rest_ns : 0;
     free(r.left);
     return r.n;
 }
 
 unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms) {
+    uint64_t now = clock_ns(CLOCK_REALTIME);
+    if (h->rest_until_ns > now && h->rest_until_ns - now <= rest_ns)
+        return 0;
     if (!s->writable || h->pid_namespace == 0 || !lock(h, patience_ms))
         return 0;
     unsigned n = harvest_locked(h, s);

@@ -13,6 +13,7 @@
 struct harvest {
     int lock;
     uint64_t netns, pid_namespace;
+    uint64_t rest_until_ns; /* CLOCK_REALTIME */
     /* When we last saw the owner of a chunk alive (CLOCK_REALTIME, ns), and who that was. */
     uint64_t alive_ns[HELD_CHUNKS], owner[HELD_CHUNKS];
 };

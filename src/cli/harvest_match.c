@@ -59,8 +59,10 @@ void harvest_match(struct orphan *orphan, unsigned n, struct candidate *candidat
     struct orphan **order = calloc(n ? n : 1, sizeof(struct orphan *));
     for (unsigned i = 0; i < n; i++)
         orphan[i].candidate = NO_CANDIDATE;
-    if (!order)
+    if (!order || n == 0 || n_candidates == 0) {
+        free(order);
         return;
+    }
     for (unsigned i = 0; i < n; i++)
         order[i] = &orphan[i];
     qsort(candidate, n_candidates, sizeof *candidate, compare);

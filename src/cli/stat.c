@@ -23,7 +23,7 @@ static const char help[] =
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "  -o, --output FORMAT    text (the default), json, or prometheus\n"
     "      --for TIME         only what happens from now on for so long (10s, 5m)\n"
-    "      --compare          canary against control: failed connects and times, with 95 % confidence intervals\n"
+    "      --compare          canary against control: failed connects and times, with 99 % confidence intervals\n"
     "                         (Newcombe's) and the Mann-Whitney test; the last line is the verdict: better, same,\n"
     "                         worse, or not enough data\n"
     "      --all              every instance in the state folder, for root also those of all users; stale state\n"
@@ -254,7 +254,7 @@ static int stat_all(const struct arguments *a, const struct location *where) {
         complain("no memory");
         return EXIT_FOUND;
     }
-    struct stat_report **reports = calloc(files.n + 1, sizeof *reports);
+    struct stat_report **reports = calloc(files.n + 1, sizeof(struct stat_report *));
     for (size_t i = 0; reports && i < files.n; i++) {
         reports[n] = report_of(&files.file[i], a->format);
         n += reports[n] != NULL;

@@ -5,7 +5,7 @@
 #include "cli/stat.h"
 
 static void print_share(const char *what, const struct compare_share *s) {
-    printf("%-24s %9.3f %% %9.3f %%   difference %+.3f points, 95 %% confidence %+.3f to %+.3f: %s\n", what,
+    printf("%-24s %9.3f %% %9.3f %%   difference %+.3f points, 99 %% confidence %+.3f to %+.3f: %s\n", what,
            100 * s->canary, 100 * s->control, 100 * s->difference, 100 * s->low, 100 * s->high,
            compare_verdict_name(s->verdict));
 }
@@ -17,7 +17,7 @@ static void print_text(const struct comparison *c, const struct compare_arm *can
            (unsigned long long)control->connects);
     print_share("failed", &c->failed);
     print_share("took 0.5 s or longer", &c->slow);
-    printf("%-24s %8.0f us %8.0f us   Mann-Whitney z %+.2f (beyond %.2f at 5 %%): %s\n", "median time",
+    printf("%-24s %8.0f us %8.0f us   Mann-Whitney z %+.2f (beyond %.2f at 1 %%): %s\n", "median time",
            c->times.canary_us, c->times.control_us, c->times.z, COMPARE_Z, compare_verdict_name(c->times.verdict));
     printf("verdict: %s\n", compare_verdict_name(c->verdict));
 }

@@ -113,13 +113,18 @@ static bool read_all_folders(struct state_files *files) {
 
 /* One line of /proc/PID/maps. Some file systems show another device there than stat does: then the name decides. */
 static bool maps(const char *line, const struct state_file *f) {
-    unsigned device_major, device_minor;
-    unsigned long long inode;
-    const char *name = strrchr(f->path, '/');
-    if (sscanf(line, "%*s %*s %*s %x:%x %llu", &device_major, &device_minor, &inode) != 3 ||
-        inode != f->identity.st_ino)
+    const char *name = strrchr(f->path, '/'), *at = line;
+    char *end;
+    for (int field = 0; field < 3; field++) { /* addresses, permissions, offset */
+        at = strchr(at, ' ');
+        if (!at++)
+            return false;
+    }
+    unsigned long device_major = strtoul(at, &end, 16);
+    unsigned long device_minor = *end == ':' ? strtoul(end + 1, &end, 16) : 0;
+    if (strtoull(end, NULL, 10) != f->identity.st_ino)
         return false;
-    return makedev(device_major, device_minor) == f->identity.st_dev || strstr(line, name) != NULL;
+    return makedev((unsigned)device_major, (unsigned)device_minor) == f->identity.st_dev || strstr(line, name) != NULL;
 }
 
 static void look_at_maps(struct state_files *files, FILE *file, bool *seen) {

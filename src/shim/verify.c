@@ -14,9 +14,15 @@ static uint32_t kernel_answers;
 
 static int lookup(const struct closing *c, struct diag_answer *answer) {
     const struct conn *conn = c->conn;
+    int found = -ENOENT;
     if (conn->local_port == 0)
         return -EINVAL;
-    return diag_lookup_on(c->interface, &conn->source, conn->local_port, &conn->peer.addr, conn->peer.port, answer);
+    /* Twice: while FIN_WAIT becomes TIME_WAIT there is a moment in which the kernel finds neither (a TIME-WAIT socket
+     * is hashed before it can be referenced). */
+    for (int i = 0; i < 2 && found == -ENOENT; i++)
+        found =
+            diag_lookup_on(c->interface, &conn->source, conn->local_port, &conn->peer.addr, conn->peer.port, answer);
+    return found;
 }
 
 void verify_identify(struct closing *c) {

@@ -4,7 +4,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 
 import host
 
@@ -83,10 +82,9 @@ def percentile(values, p):
 class Lab:
     """A network namespace with everything that a case starts in it."""
 
-    def __init__(self, quick, sustained, ports=(32768, 60999)):
-        self.quick, self.sustained = quick, sustained
+    def __init__(self, folder, quick, sustained, ports=(32768, 60999)):
+        self.folder, self.quick, self.sustained = folder, quick, sustained
         self.rows = []
-        self.folder = tempfile.mkdtemp(prefix="connspread-bench-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
         self.confs = 0
         self.ports = ports
         self.enter()

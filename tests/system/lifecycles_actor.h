@@ -50,7 +50,8 @@ static ssize_t send_with(int to, const struct sockaddr_un *address, socklen_t le
         char room[CMSG_SPACE(sizeof(int))];
     } control = {{0}};
     struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
-    struct msghdr m = {.msg_name = (void *)(uintptr_t)address, .msg_namelen = length, .msg_iov = &part, .msg_iovlen = 1};
+    struct msghdr m = {
+        .msg_name = (void *)(uintptr_t)address, .msg_namelen = length, .msg_iov = &part, .msg_iovlen = 1};
     if (passed >= 0) {
         control.header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
         memcpy(CMSG_DATA(&control.header), &passed, sizeof passed);
@@ -66,7 +67,8 @@ static ssize_t receive_with(int from, void *data, size_t size, int *passed) {
         char room[CMSG_SPACE(sizeof(int))];
     } control = {{0}};
     struct iovec part = {.iov_base = data, .iov_len = size};
-    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.room};
+    struct msghdr m = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.room};
     ssize_t n = recvmsg(from, &m, 0);
     *passed = -1;
     if (n >= 0 && m.msg_controllen >= CMSG_LEN(sizeof(int)))
@@ -115,7 +117,8 @@ static int connect_it(int fd, const struct order *o) {
 static void do_connect(const struct order *o) {
     struct answer a = {.pid = getpid(), .result = -1};
     socklen_t length = sizeof a.local;
-    int type = SOCK_STREAM | (o->how & CONNECT_CLOEXEC ? SOCK_CLOEXEC : 0) | (o->how & CONNECT_NONBLOCK ? SOCK_NONBLOCK : 0);
+    int type =
+        SOCK_STREAM | (o->how & CONNECT_CLOEXEC ? SOCK_CLOEXEC : 0) | (o->how & CONNECT_NONBLOCK ? SOCK_NONBLOCK : 0);
     int fd = socket(o->address.sin6_family, type, o->how & CONNECT_MPTCP ? IPPROTO_MPTCP : 0);
     if (fd >= 0 && connect_it(fd, o) == 0 && getsockname(fd, (struct sockaddr *)&a.local, &length) == 0)
         a.result = fd;
@@ -202,7 +205,9 @@ static void do_fork(const struct order *o) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         _exit(4);
-    pid_t pid = o->how == FORK_BARE ? _Fork() : o->how == FORK_CLONE ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
+    pid_t pid = o->how == FORK_BARE    ? _Fork()
+                : o->how == FORK_CLONE ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)
+                                       : fork();
     if (pid == 0) {
         (void)dup2(pair[1], CONTROL);
         (void)close(pair[0]);
@@ -229,7 +234,8 @@ static void do_spawn(const struct order *o) {
         _exit(4);
     (void)posix_spawn_file_actions_init(&actions);
     (void)posix_spawn_file_actions_adddup2(&actions, pair[1], CONTROL);
-    int r = posix_spawn(&pid, "/proc/self/exe", &actions, NULL, actor_argv(o->name), o->how == SPAWN_UNWATCHED ? bare : environ);
+    int r = posix_spawn(&pid, "/proc/self/exe", &actions, NULL, actor_argv(o->name),
+                        o->how == SPAWN_UNWATCHED ? bare : environ);
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)close(pair[1]);
     if (r != 0) {
@@ -361,7 +367,7 @@ static void do_end(int how) {
 /* --- the loop --- */
 
 static void obey(const struct order *o) {
-    switch ((enum op)o->op) {
+    switch (o->op) {
     case OP_CONNECT:
         do_connect(o);
         return;
@@ -400,18 +406,22 @@ static void obey(const struct order *o) {
                                        : -1);
 }
 
+/* An exec'ed image has its mailbox already, with what may be in it. */
+static void open_mailbox(const char *name) {
+    struct sockaddr_un own, found = {0};
+    socklen_t length = mailbox(&own, name), found_length = sizeof found;
+    if (getsockname(MAIL, (struct sockaddr *)&found, &found_length) == 0 && found_length == length &&
+        memcmp(&found, &own, length) == 0)
+        return;
+    int mail = socket(AF_UNIX, SOCK_DGRAM, 0);
+    if (bind(mail, (struct sockaddr *)&own, length) != 0 || dup2(mail, MAIL) != MAIL || close(mail) != 0)
+        _exit(5);
+}
+
 static void actor(const char *name) {
     struct order o;
-    struct sockaddr_un own;
-    socklen_t length = mailbox(&own, name);
-    int mail = socket(AF_UNIX, SOCK_DGRAM, 0);
     (void)signal(SIGCHLD, SIG_IGN);
-    if (mail != MAIL)
-        (void)dup2(mail, MAIL);
-    if (mail != MAIL)
-        (void)close(mail);
-    if (bind(MAIL, (struct sockaddr *)&own, length) != 0)
-        _exit(5);
+    open_mailbox(name);
     reply(0);
     while (recv(CONTROL, &o, sizeof o, 0) == sizeof o)
         obey(&o);

@@ -39,12 +39,12 @@ enum op {
 enum connect_how {
     CONNECT_CLOEXEC = 1,
     CONNECT_NONBLOCK = 2,
-    CONNECT_AGAIN = 4,       /* ask by a second connect how the first went */
-    CONNECT_ASK = 8,         /* ... or by SO_ERROR */
-    CONNECT_FASTOPEN = 16,   /* sendto(MSG_FASTOPEN) */
-    CONNECT_FASTOPEN2 = 32,  /* TCP_FASTOPEN_CONNECT */
+    CONNECT_AGAIN = 4,      /* ask by a second connect how the first went */
+    CONNECT_ASK = 8,        /* ... or by SO_ERROR */
+    CONNECT_FASTOPEN = 16,  /* sendto(MSG_FASTOPEN) */
+    CONNECT_FASTOPEN2 = 32, /* TCP_FASTOPEN_CONNECT */
     CONNECT_MPTCP = 64,
-    CONNECT_BIND = 128       /* the client binds (address, 0) itself */
+    CONNECT_BIND = 128 /* the client binds (address, 0) itself */
 };
 enum accept_how { ACCEPT_PLAIN, ACCEPT_ADDRESS, ACCEPT_CLOEXEC, ACCEPT_HOWS };
 enum dup_how { DUP, DUP_DUP2, DUP_DUP3, DUP_FCNTL, DUP_FCNTL_CLOEXEC, DUP_DUP3_CLOEXEC, DUP_HOWS };
@@ -69,7 +69,8 @@ enum close_how {
 enum end_how { END_EXIT, END__EXIT, END_QUICK_EXIT, END_SYSCALL, END_RETURN, END_THREAD, END_KILL, END_HOWS };
 
 struct order {
-    int op, fd, how, n;
+    enum op op;
+    int fd, how, n;
     int fds[FDS_MAX]; /* CLOSE_TOGETHER: n of them */
     char name[32];    /* SEND_FD: whose mailbox; FORK, SPAWN, EXEC: the new actor's own */
     struct sockaddr_in6 address;

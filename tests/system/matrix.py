@@ -19,7 +19,8 @@ HOST = "10.1.0.1"
 PACKAGES.update({
     "nginx": "nginx", "haproxy": "haproxy", "php": "php-cli", "perl": "perl", "psql": "postgresql-client", "git": "git",
     "ssh": "openssh-client", "sshd": "openssh-server", "openssl": "openssl", "memcached": "memcached",
-    "memcstat": "libmemcached-tools", "memcping": "libmemcached-tools", "ssh-keygen": "openssh-client", "redis-benchmark": "redis-tools", "ab": "apache2-utils", "wrk": "wrk", "ss": "iproute2",
+    "memcstat": "libmemcached-tools", "memcping": "libmemcached-tools", "ssh-keygen": "openssh-client",
+    "redis-benchmark": "redis-tools", "ab": "apache2-utils", "wrk": "wrk", "ss": "iproute2",
     "unshare": "util-linux",
 })
 
@@ -39,11 +40,11 @@ def plain(address):
     return address[7:] if address.startswith("::ffff:") else address
 
 
-def told(events, quads, peers):
-    """The events of these quadruplets in words, for a failure."""
+def told(t, quads, peers):
+    """What the log says of these quadruplets in words, for a failure."""
     keys = ("direction", "via", "state", "fate", "verified", "decided_by", "program")
     rows = []
-    for e in events:
+    for e in t.events("time-wait") + t.events("close"):
         q = quadruplet_of(e)
         if q in quads:
             at_peer = kernel.Quadruplet(q.peer, q.peer_port, q.local, q.local_port) in peers
@@ -68,7 +69,8 @@ def same(t, what, out=(), into=(), other=(), least=1, sources=()):
         missed = collections.Counter(ours) - collections.Counter(logged)
         extra = collections.Counter(logged) - collections.Counter(ours)
         raise AssertionError(f"{what}: {len(ours)} TIME-WAITs, {len(logged)} events; no event for {list(missed)[:3]} "
-                             f"({missed.total()}), no TIME-WAIT for {list(extra)[:3]} ({extra.total()}){told(events, extra, peers)}")
+                             f"({missed.total()}), no TIME-WAIT for {list(extra)[:3]} ({extra.total()})"
+                             f"{told(t, (*extra, *missed), peers)}")
     for e in events:
         equal(e["direction"], "outbound" if e["peer_port"] in out else "inbound", f"direction of {quadruplet_of(e)}")
     assert len(ours) >= least, f"{what}: {len(ours)} TIME-WAITs, want at least {least}"

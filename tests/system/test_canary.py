@@ -139,14 +139,15 @@ def test_a_source_that_drops_connections_is_worse(t):
 
 @limit(200)
 def test_identical_arms_are_the_same(t):
-    """20 seeded runs, each on an instance of its own: at least 18 say `same`, none says `better` by chance and `worse` too."""
+    """20 seeded runs, each on an instance of its own: at least 18 say `same`."""
     sources = t.sources()
-    port = t.server()
     verdicts = []
     for seed in range(1, 21):
         t.spread(sources, top='canary = 50\ncanary-by = "connection"', name=f"run{seed}")
-        verdicts.append(compare(t, port, 1600, seed)[0])
-    print(verdicts)
+        # A destination of its own: with one for all, the control arm's single source passes half of its ports in the 18th
+        # run, where connect() becomes slow, and the canary is rightly called better.
+        verdicts.append(compare(t, t.server(), 1600, seed)[0])
+    print([v.split()[1] for v in verdicts])
     assert verdicts.count("verdict: same") >= 18, verdicts
 
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 
 import kernel
-from bench import PYTHON, TOOL, equal, limit, quadruplet_of
+from bench import PYTHON, TOOL, equal, quadruplet_of
 
 CONNECTIONS = 50
 

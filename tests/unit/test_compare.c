@@ -6,6 +6,8 @@
 #include "cli/compare.h"
 #include "suite.h"
 
+#define Z95 1.959964
+
 /* xorshift64*: the same runs everywhere. */
 static uint64_t seed;
 
@@ -48,16 +50,16 @@ static void assert_near(double got, double want, double tolerance) {
 
 START_TEST(wilson_is_newcombe_s) {
     double low, high;
-    compare_wilson(81, 263, &low, &high);
+    compare_wilson(81, 263, Z95, &low, &high);
     assert_near(low, 0.2553, 0.00005);
     assert_near(high, 0.3662, 0.00005);
-    compare_wilson(0, 20, &low, &high);
+    compare_wilson(0, 20, Z95, &low, &high);
     assert_near(low, 0, 0);
     assert_near(high, 0.1611, 0.00005);
-    compare_wilson(29, 29, &low, &high);
+    compare_wilson(29, 29, Z95, &low, &high);
     assert_near(low, 0.8830, 0.00005);
     assert_near(high, 1, 0);
-    compare_wilson(0, 0, &low, &high);
+    compare_wilson(0, 0, Z95, &low, &high);
     assert_near(low, 0, 0);
     assert_near(high, 1, 0);
 }
@@ -74,13 +76,11 @@ START_TEST(interval_is_newcombe_s_method_10) {
         {10, 10, 0, 10, 0.6075, 1.0000},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct compare_arm canary = {.connects = rows[i].m, .failed = rows[i].a};
-        struct compare_arm control = {.connects = rows[i].n, .failed = rows[i].b};
-        struct comparison c;
-        compare_arms(&canary, &control, &c);
-        assert_near(c.failed.low, rows[i].low, 0.0001);
-        assert_near(c.failed.high, rows[i].high, 0.0001);
-        assert_near(c.failed.difference, (double)rows[i].a / rows[i].m - (double)rows[i].b / rows[i].n, 1e-12);
+        struct compare_share s;
+        compare_shares(rows[i].a, rows[i].m, rows[i].b, rows[i].n, Z95, &s);
+        assert_near(s.low, rows[i].low, 0.0001);
+        assert_near(s.high, rows[i].high, 0.0001);
+        assert_near(s.difference, (double)rows[i].a / rows[i].m - (double)rows[i].b / rows[i].n, 1e-12);
     }
 }
 END_TEST
@@ -136,7 +136,7 @@ START_TEST(identical_arms_are_the_same) {
     static const struct {
         unsigned n;
         double failing, median_us;
-    } cases[] = {{500, 0, 60}, {1500, 0.005, 60}, {5000, 0.01, 400}, {20000, 0.05, 20000}, {100000, 0.2, 250}};
+    } cases[] = {{800, 0, 60}, {1500, 0.005, 60}, {5000, 0.01, 400}, {20000, 0.05, 20000}, {100000, 0.2, 250}};
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
         unsigned same = 0;
         for (uint64_t run = 1; run <= 20; run++) {

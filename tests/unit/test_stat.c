@@ -1,0 +1,205 @@
+/* cli/stat: what is read out of a state file that anybody may have scribbled over. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/dial.h"
+#include "cli/stat.h"
+#include "state/stats.h"
+#include "suite.h"
+
+static struct state state;
+static struct stat_report *report, *before;
+static const struct addr any;
+
+static void fresh(void) {
+    ck_assert(state_private(&state, "test"));
+    report = malloc(sizeof *report);
+    before = malloc(sizeof *before);
+    ck_assert(report && before);
+}
+
+static void gone(void) {
+    free(report);
+    free(before);
+    state_unmap(&state);
+}
+
+static void title(uint16_t id, const char *text) {
+    memset(state.name[id], 0, POLICY_TITLE);
+    memcpy(state.name[id], text, strlen(text));
+}
+
+static struct stat_entry *entry(enum arm arm, uint16_t rule, uint32_t v4) {
+    struct addr source = v4 ? addr_from_v4(v4) : any;
+    struct stat_entry *e = stats_find(&state, arm, rule, &source);
+    ck_assert(e);
+    return e;
+}
+
+static void take(void) {
+    stat_take(report, &state, "/run/x/test.state", NULL);
+}
+
+START_TEST(rows_are_sorted_by_rule_arm_and_address) {
+    title(1, "b");
+    title(2, "a");
+    stats_connect(entry(ARM_CONTROL, 1, 0), 0, false, false, 5000);
+    stats_connect(entry(ARM_ENFORCE, 1, 0x0a000014), 0, false, false, 5000);
+    stats_connect(entry(ARM_ENFORCE, 1, 0x0a000009), 0, false, false, 5000);
+    stats_connect(entry(ARM_ENFORCE, 2, 0x0a000001), 0, false, false, 5000);
+    take();
+    static const char *const want[][2] = {{"a", "10.0.0.1"}, {"b", "10.0.0.9"}, {"b", "10.0.0.20"}, {"b", "any"}};
+    ck_assert_uint_eq(report->n_rows, 4);
+    for (unsigned i = 0; i < 4; i++) {
+        ck_assert_str_eq(report->row[i].rule, want[i][0]);
+        ck_assert_str_eq(report->row[i].source, want[i][1]);
+        ck_assert_uint_eq(report->row[i].counter[STAT_CONNECTS], 1);
+    }
+}
+END_TEST
+
+START_TEST(an_entry_that_does_not_fit_its_key_is_left_out) {
+    struct stat_entry *e = entry(ARM_ENFORCE, 1, 0x0a000001);
+    e->rule_id = 2;
+    take();
+    ck_assert_uint_eq(report->n_rows, 0);
+    e->rule_id = 1;
+    e->arm = 200;
+    take();
+    ck_assert_uint_eq(report->n_rows, 0);
+}
+END_TEST
+
+/* A process was killed right after it had taken the entry: the next one labels it. */
+START_TEST(an_entry_without_labels_gets_them) {
+    struct stat_entry *e = entry(ARM_OBSERVE, 3, 0x0a000001);
+    e->rule_id = 0;
+    e->arm = 0;
+    e->source = any;
+    ck_assert_ptr_eq(entry(ARM_OBSERVE, 3, 0x0a000001), e);
+    take();
+    ck_assert_uint_eq(report->n_rows, 1);
+    ck_assert_str_eq(report->row[0].source, "10.0.0.1");
+}
+END_TEST
+
+START_TEST(two_entries_of_one_name_are_one_row) {
+    title(1, "same");
+    title(2, "same");
+    entry(ARM_ENFORCE, 1, 0x0a000001)->counter[STAT_CONNECTS] = 5;
+    entry(ARM_ENFORCE, 2, 0x0a000001)->counter[STAT_CONNECTS] = UINT64_MAX - 1;
+    take();
+    ck_assert_uint_eq(report->n_rows, 1);
+    ck_assert_uint_eq(report->row[0].counter[STAT_CONNECTS], UINT64_MAX);
+}
+END_TEST
+
+START_TEST(failures_are_errors_and_what_was_given_up) {
+    struct stat_entry *e = entry(ARM_ENFORCE, 1, 0);
+    static const int errors[] = {0,           EINPROGRESS, EADDRNOTAVAIL, ECONNREFUSED, ETIMEDOUT,
+                                 ENETUNREACH, EACCES,      ENOBUFS,       EINTR};
+    for (unsigned i = 0; i < sizeof errors / sizeof *errors; i++)
+        stats_connect(e, errors[i], false, false, 1000);
+    ck_assert_uint_eq(stat_failed(e->counter), 6);
+    stats_add(e, STAT_SYN_TIMEOUT); /* one of the two in progress, closed in SYN_SENT */
+    ck_assert_uint_eq(stat_failed(e->counter), 7);
+    e->counter[STAT_REFUSED] = UINT64_MAX;
+    ck_assert_uint_eq(stat_failed(e->counter), e->counter[STAT_CONNECTS]);
+}
+END_TEST
+
+START_TEST(only_connects_under_a_rule_are_compared) {
+    struct compare_arm arm;
+    title(1, "r");
+    entry(ARM_ENFORCE, 1, 0x0a000001)->counter[STAT_CONNECTS] = 5;
+    entry(ARM_ENFORCE, 1, 0x0a000002)->counter[STAT_CONNECTS] = 6;
+    entry(ARM_ENFORCE, 0, 0)->counter[STAT_CONNECTS] = 100;
+    entry(ARM_CONTROL, 1, 0)->counter[STAT_CONNECTS] = 7;
+    take();
+    stat_arm(report, ARM_ENFORCE, &arm);
+    ck_assert_uint_eq(arm.connects, 11);
+    stat_arm(report, ARM_CONTROL, &arm);
+    ck_assert_uint_eq(arm.connects, 7);
+}
+END_TEST
+
+START_TEST(a_difference_is_what_came_since) {
+    title(1, "r");
+    stats_connect(entry(ARM_ENFORCE, 1, 0x0a000001), 0, false, false, 3000000);
+    take();
+    memcpy(before, report, sizeof *before);
+    stats_connect(entry(ARM_ENFORCE, 1, 0x0a000001), ECONNREFUSED, false, false, 1000);
+    stats_connect(entry(ARM_ENFORCE, 1, 0x0a000002), 0, false, false, 1000);
+    state_count(&state, ARM_CONTROL, COUNT_ATTACHED);
+    take();
+    stat_subtract(report, before);
+    ck_assert_uint_eq(report->n_rows, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_uint_eq(report->row[i].counter[STAT_CONNECTS], 1);
+        ck_assert_uint_eq(histogram_count(report->row[i].bucket), 1);
+    }
+    ck_assert_uint_eq(report->row[0].counter[STAT_IMMEDIATE], 0);
+    ck_assert_uint_eq(report->counter[ARM_CONTROL][COUNT_ATTACHED], 1);
+}
+END_TEST
+
+START_TEST(the_override_wins) {
+    take();
+    ck_assert_uint_eq(stat_mode(report), MODE_OFF); /* no policy yet */
+    report->has_policy = true;
+    report->settings = (struct settings){.mode = MODE_ENFORCE, .canary = 200};
+    ck_assert_uint_eq(stat_mode(report), MODE_ENFORCE);
+    ck_assert_uint_eq(stat_canary(report), 100);
+    report->control = (struct control){.has_mode = true, .mode = MODE_OBSERVE, .has_canary = true, .canary = 7};
+    ck_assert_uint_eq(stat_mode(report), MODE_OBSERVE);
+    ck_assert_uint_eq(stat_canary(report), 7);
+}
+END_TEST
+
+START_TEST(every_counter_has_a_name_and_a_meaning) {
+    for (unsigned i = 0; i <= COUNT_ATTACHED; i++)
+        ck_assert_msg(counter_name(i) && counter_help(i), "counter %u", i);
+    for (unsigned i = 0; i < STAT_CLOSED + FATES; i++)
+        ck_assert_msg(stat_counter_name(i) && stat_counter_help(i), "stat counter %u", i);
+    ck_assert_ptr_null(counter_name(COUNTERS));
+    ck_assert_ptr_null(stat_counter_name(STAT_COUNTERS));
+}
+END_TEST
+
+START_TEST(modes_have_names) {
+    for (unsigned i = 0; i < MODE_COUNT; i++)
+        ck_assert_int_eq(dial_mode(dial_mode_name(i)), (int)i);
+    ck_assert_int_eq(dial_mode("config"), -1);
+    ck_assert_str_eq(dial_mode_name(MODE_COUNT), "unknown");
+}
+END_TEST
+
+START_TEST(the_dial_in_words) {
+    char text[DIAL_TEXT];
+    struct settings settings = {.mode = MODE_ENFORCE, .canary = 100};
+    dial_text(text, (struct control){.has_canary = true, .canary = 5}, &settings);
+    ck_assert_str_eq(text, "mode enforce (config), canary 5 % (set)");
+    dial_text(text, (struct control){.has_mode = true, .mode = MODE_OFF}, NULL);
+    ck_assert_str_eq(text, "mode off (set), canary as configured");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("stat");
+    TCase *reading = tcase_create("reading");
+    tcase_add_checked_fixture(reading, fresh, gone);
+    tcase_add_test(reading, rows_are_sorted_by_rule_arm_and_address);
+    tcase_add_test(reading, an_entry_that_does_not_fit_its_key_is_left_out);
+    tcase_add_test(reading, an_entry_without_labels_gets_them);
+    tcase_add_test(reading, two_entries_of_one_name_are_one_row);
+    tcase_add_test(reading, failures_are_errors_and_what_was_given_up);
+    tcase_add_test(reading, only_connects_under_a_rule_are_compared);
+    tcase_add_test(reading, a_difference_is_what_came_since);
+    tcase_add_test(reading, the_override_wins);
+    tcase_add_test(reading, every_counter_has_a_name_and_a_meaning);
+    tcase_add_test(reading, modes_have_names);
+    tcase_add_test(reading, the_dial_in_words);
+    suite_add_tcase(suite, reading);
+    return run(suite);
+}

@@ -33,6 +33,7 @@ struct conn *adopt(int fd) {
     if (!c)
         return NULL;
     conn_set_flags(c, CONN_ADOPTED);
+    (void)client_netns(fd);
     (void)look_state(fd, &phase, NULL);
     if (look_local(fd, &local) && local.port != 0) {
         c->source = local.addr;

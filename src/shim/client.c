@@ -64,7 +64,8 @@ enum counter counter_of_fate(enum fate fate) {
 }
 
 void event_begin(struct event_record *r, enum event_kind kind, enum arm arm) {
-    memset(r, 0, sizeof *r);
+    bool one_cell = kind == EVENT_TIME_WAIT || kind == EVENT_CLOSE;
+    memset(r, 0, one_cell ? sizeof r->e : sizeof *r);
     r->e.kind = (uint8_t)kind;
     r->e.arm = (uint8_t)arm;
     r->e.time_us = clock_ns(CLOCK_REALTIME) / 1000;

@@ -33,6 +33,7 @@ struct climb {
     uint32_t segments_out; /* sent by this socket before */
     bool met;              /* EADDRNOTAVAIL from a connect of this very call */
     bool newly_full;
+    bool probed;      /* a held-down source was searched all the same */
     bool overcome;    /* EADDRNOTAVAIL met, and left by another way */
     bool fell_back;   /* the client's own call was made for want of a better one */
     bool own;         /* no source of ours is bound: what fails is not our doing */

@@ -80,6 +80,11 @@ static void judge(struct closing *c) {
         verify_prepare(c);
 }
 
+/* Not what mode off or log.inbound says to pass over. */
+static bool worth_a_look(const struct conn *conn) {
+    return (conn->phase == CONN_CONNECTED || conn->phase == CONN_CONNECTING) && !(conn_flags(conn) & CONN_QUIET);
+}
+
 /* The connection behind fd, claimed, if this close is the last that this process can know of. */
 static struct conn *claim(int fd) {
     struct conn *conn;
@@ -110,7 +115,7 @@ void closing_begin(struct closing *c, int fd, enum via via) {
     if (conn) {
         /* Kept even when there is nothing to log, so that closing_abort can put it back. */
         c->conn = conn;
-        if (conn->phase == CONN_CONNECTED || conn->phase == CONN_CONNECTING)
+        if (worth_a_look(conn))
             judge(c);
     }
     errno = saved;
@@ -169,7 +174,7 @@ void closing_end(struct closing *c, bool closed) {
     if (!conn)
         return;
     int saved = errno;
-    if (closed && (conn->phase == CONN_CONNECTED || conn->phase == CONN_CONNECTING))
+    if (closed && worth_a_look(conn))
         finish(c);
     held_closed(conn);
     conn_free(conn);

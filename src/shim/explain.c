@@ -12,15 +12,25 @@
 enum { EVENTS_A_SECOND = 10 };
 
 void report_begin(struct report *r, const struct conn *c, const struct endpoint *destination, uint64_t began) {
-    event_of_conn(&r->record, EVENT_EXHAUSTED, c, 0);
-    r->record.e.peer = destination->addr;
-    r->record.e.peer_port = destination->port;
+    r->conn = c;
+    r->destination = destination;
     r->began = began;
+    r->filled = false;
+}
+
+struct event_record *report_record(struct report *r) {
+    if (!r->filled) {
+        event_of_conn(&r->record, EVENT_EXHAUSTED, r->conn, 0);
+        r->record.e.peer = r->destination->addr;
+        r->record.e.peer_port = r->destination->port;
+        r->filled = true;
+    }
+    return &r->record;
 }
 
 void report_source(struct report *r, const struct endpoint *source, struct port_range ports, enum cause cause,
                    int error, const struct pair *pair) {
-    struct event_exhausted *x = &r->record.u.exhausted;
+    struct event_exhausted *x = &report_record(r)->u.exhausted;
     if (x->n_sources >= EXHAUSTED_SOURCES) {
         x->omitted++;
         return;
@@ -45,7 +55,7 @@ static struct pair *budget_of(const struct report *r, uint64_t now) {
 
 void report_exhausted(struct report *r, const struct conn *c, enum exhausted_call call, enum outcome outcome,
                       enum cause cause, unsigned attempts) {
-    struct event_exhausted *x = &r->record.u.exhausted;
+    struct event_exhausted *x = &report_record(r)->u.exhausted;
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     uint32_t repeats = 0;
     if (!pair_within_budget(budget_of(r, now), now, EVENTS_A_SECOND, &repeats))

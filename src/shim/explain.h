@@ -8,11 +8,17 @@
 
 /* An exhausted event about to be told. */
 struct report {
-    struct event_record record;
+    const struct conn *conn;
+    const struct endpoint *destination;
     uint64_t began; /* CLOCK_MONOTONIC, ns */
+    bool filled;    /* record is: only once there is something to tell */
+    struct event_record record;
 };
 
 void report_begin(struct report *r, const struct conn *c, const struct endpoint *destination, uint64_t began);
+
+/* The record, filled with what every event has. */
+struct event_record *report_record(struct report *r);
 
 /* One source that was tried, or left out because it was known to be full. */
 void report_source(struct report *r, const struct endpoint *source, struct port_range ports, enum cause cause,

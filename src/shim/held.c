@@ -39,6 +39,12 @@ static void label(struct held_chunk *chunk, const struct conn *c) {
     chunk->arm = c->arm;
 }
 
+/* The birth goes first: with the old one, the next owner would look like a process that took over a pid. */
+static void give_back(unsigned at) {
+    __atomic_store_n(&client.state.held->chunk[at].born_ns, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&client.state.held->owner[at], 0, __ATOMIC_RELEASE);
+}
+
 /* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the
  * loser gives his back. */
 static struct held_chunk *take_chunk(unsigned n, const struct conn *c) {
@@ -55,7 +61,7 @@ static struct held_chunk *take_chunk(unsigned n, const struct conn *c) {
         uint16_t none = 0;
         if (__atomic_compare_exchange_n(&own[n], &none, (uint16_t)(at + 1), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             return &table->chunk[at];
-        __atomic_store_n(&table->owner[at], 0, __ATOMIC_RELEASE);
+        give_back(at);
         return none == NONE ? NULL : &table->chunk[none - 1];
     }
     uint16_t none = 0;
@@ -138,7 +144,7 @@ void held_release(void) {
     for (unsigned i = 0; i < HELD_CHUNKS; i++) {
         uint16_t number = __atomic_exchange_n(&own[i], 0, __ATOMIC_ACQ_REL);
         if (number != 0 && number != NONE)
-            __atomic_store_n(&client.state.held->owner[number - 1], 0, __ATOMIC_RELEASE);
+            give_back(number - 1u);
     }
 }
 
@@ -193,6 +199,6 @@ void held_after_exec(void) {
             if (__atomic_exchange_n(&chunk->held[j].word, HELD_FREE, __ATOMIC_ACQ_REL) == HELD_EXEC)
                 after_exec(&copy, chunk);
         }
-        __atomic_store_n(&table->owner[i], 0, __ATOMIC_RELEASE);
+        give_back(i);
     }
 }

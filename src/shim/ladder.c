@@ -116,14 +116,9 @@ static void watch(struct climb *k) {
     if (k->error != EADDRNOTAVAIL)
         return;
     state_count(&client.state, (enum arm)k->conn->arm, COUNT_SURFACED);
-    report_exhausted(k->report, k->conn, CALL_CONNECT, OUTCOME_SURFACED, explain_connect(k->conn, k->destination), 1);
-}
-
-/* Observed: nothing is done, but who would have been asked is in the event. */
-static void watch_as_if(struct climb *k) {
-    if (k->plan->matched && k->conn->arm == ARM_OBSERVE && !addr_is_any(&k->destination->addr))
+    if (k->plan->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
         climb_name_sources(k);
-    watch(k);
+    report_exhausted(k->report, k->conn, CALL_CONNECT, OUTCOME_SURFACED, explain_connect(k->conn, k->destination), 1);
 }
 
 /* May this socket be prepared, as far as the client's own doings go? */
@@ -151,7 +146,7 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
     if (standing.enforce && spreadable(k))
         climb(k);
     else
-        watch_as_if(k);
+        watch(k);
     /* Who carried it: a source of ours or the client's own; :: is the kernel's choice. */
     stats_connect(stats_find(&client.state, standing.arm, c->rule_id, &c->source), k->error,
                   k->overcome && !k->fell_back, k->fell_back, clock_ns(CLOCK_MONOTONIC) - k->began);

@@ -55,8 +55,10 @@ static struct port_range first_range(const struct plan *plan) {
 }
 
 static enum step source_is_full(struct climb *k, const struct endpoint *source) {
+    uint64_t began = k->now;
+    k->now = clock_ns(CLOCK_MONOTONIC); /* a search may have taken long */
     k->full++;
-    k->newly_full |= pair_full(k->pair, k->now);
+    k->newly_full |= pair_full(k->pair, k->now, k->now - began);
     if (k->plan->n_ports)
         host_ports_may_have_changed(k->now);
     report_source(k->report, source, first_range(k->plan), CAUSE_RANGE_FULL, EADDRNOTAVAIL, k->pair);
@@ -91,6 +93,8 @@ static bool connect_in_window(struct climb *k, struct port_range range) {
     return false;
 }
 
+#define INSIDE_NS ((uint64_t)HOLD_DOWN_MS * 1000000u)
+
 enum found { FOUND, FULL, BROKEN };
 
 /* FOUND: anything but EADDRNOTAVAIL. BROKEN: this socket takes no range. */
@@ -103,12 +107,19 @@ static enum found connect_in(struct climb *k, struct port_range range) {
     return climb_run(k) ? FOUND : FULL;
 }
 
+/* The ports inside the ephemeral range were all taken a moment ago; those outside need not wait for another search. */
+static bool inside_is_full(const struct climb *k) {
+    uint64_t until = k->pair ? __atomic_load_n(&k->pair->inside_until, __ATOMIC_RELAXED) : 0;
+    return until > k->now && until - k->now <= INSIDE_NS;
+}
+
 /* The port ranges of one source, from the one that had room last. */
 static enum step try_ranges(struct climb *k, const struct endpoint *source) {
     struct port_split split = {.n_inside = 1}; /* no ports configured: 0-0, the whole ephemeral range */
     if (k->plan->n_ports)
         ports_split(&split, k->plan->ports, k->plan->n_ports, host_ports(false));
-    unsigned n = split.n_inside, tried = 0;
+    bool skip = split.outside_total && !k->own && inside_is_full(k);
+    unsigned n = skip ? 0 : split.n_inside, tried = 0;
     unsigned hint = k->pair && n ? __atomic_load_n(&k->pair->range_hint, __ATOMIC_RELAXED) % n : 0;
     for (; tried < n && k->attempts < k->plan->attempts; tried++) {
         struct port_range range = split.inside[(hint + tried) % n];
@@ -128,8 +139,11 @@ static enum step try_ranges(struct climb *k, const struct endpoint *source) {
     }
     if (tried < n)
         return STEP_NEXT; /* no attempt was left for this source */
-    if (split.outside_total && !k->own)
+    if (split.outside_total && !k->own) {
+        if (k->pair && n)
+            __atomic_store_n(&k->pair->inside_until, k->now + INSIDE_NS, __ATOMIC_RELAXED);
         return try_explicit(k, source, &split);
+    }
     return source_is_full(k, source);
 }
 
@@ -155,15 +169,18 @@ static enum step try_source(struct climb *k, const struct endpoint *source) {
     if (!pair_may_try(alone, k->now))
         return STEP_NEXT;
     k->pair = pair_find(&client.state, pair_key(k->netns, &source->addr, k->destination), true, k->now);
-    if (!pair_may_try(k->pair, k->now)) {
+    bool held = pair_held_down(k->pair, k->now);
+    /* One search through a hold-down is enough for one connect. */
+    if ((held && k->probed) || !pair_may_try(k->pair, k->now)) {
         /* Known to be full (unreachable ones are not worth a word). Costs no attempt. */
-        if (pair_held_down(k->pair, k->now)) {
+        if (held) {
             k->full++;
             state_count(&client.state, (enum arm)k->conn->arm, COUNT_HELD_DOWN);
             report_source(k->report, source, first_range(k->plan), CAUSE_RANGE_FULL, 0, k->pair);
         }
         return STEP_NEXT;
     }
+    k->probed |= held;
     if (prepare_no_port(fd, k->conn) != 0)
         return STEP_STOP;
     if (k->plan->freebind && prepare_freebind(fd, k->conn, !addr_is_v4(&source->addr)) != 0)
@@ -173,8 +190,8 @@ static enum step try_source(struct climb *k, const struct endpoint *source) {
         return bind_failed(k, source, alone, r);
     enum step step = try_ranges(k, source);
     if (step == STEP_DONE) {
-        (void)pair_worked(alone, k->now);
-        (void)pair_worked(k->pair, k->now);
+        (void)pair_worked(alone);
+        (void)pair_worked(k->pair);
     }
     return step;
 }
@@ -270,7 +287,8 @@ enum step climb_wait(struct climb *k) {
             break;
         k->now = clock_ns(CLOCK_MONOTONIC);
         k->attempts = k->full = 0;
-        k->report->record.u.exhausted.n_sources = k->report->record.u.exhausted.omitted = 0;
+        k->probed = false;
+        k->report->filled = false;
         step = climb_sources(k);
         attempts += k->attempts;
         if (step == STEP_NEXT && k->full == 0)

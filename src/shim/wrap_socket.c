@@ -75,7 +75,7 @@ static void accepted(int listener, int fd, const struct sockaddr *address, const
     if (standing.mode == MODE_OFF)
         conn_set_flags(c, CONN_QUIET);
     if (!address || !length || !endpoint_from_sockaddr(&c->peer, address, *length))
-        conn_set_flags(c, CONN_PEER_ASK);
+        conn_set_flags(c, look_peer(fd, &c->peer) ? 0 : CONN_PEER_ASK);
     if (standing.mode != MODE_OFF)
         client_attach(fd, standing.arm);
     held_open(c);
@@ -134,8 +134,8 @@ static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum 
     c->arm = (uint8_t)arm_of_process();
     client_attach(fd, (enum arm)c->arm);
     report_begin(&report, c, &nowhere, now);
-    report.record.e.local = at->addr;
-    report.record.e.local_port = at->port;
+    report_record(&report)->e.local = at->addr;
+    report_record(&report)->e.local_port = at->port;
     state_count(&client.state, (enum arm)c->arm, outcome == OUTCOME_SURFACED ? COUNT_SURFACED : COUNT_RECOVERED);
     report_exhausted(&report, c, CALL_BIND, outcome, explain_bind(at), 1);
 }

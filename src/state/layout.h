@@ -130,7 +130,7 @@ struct pair {
     uint32_t time_wait[16]; /* per 4 s: 12 bits of the period's number, 20 bits of count */
     uint32_t range_hint;    /* index of the port range to begin with; the ones before it were full */
     uint32_t port_cursor;   /* of the ports bound explicitly: first in, first out */
-    uint64_t budget_spent;  /* events turned away (pair_within_budget) */
+    uint64_t inside_until;  /* ports inside the ephemeral range are taken; or events turned away (pair_within_budget) */
 };
 
 /* What became of the connects of one arm under one rule from one source. */

@@ -52,7 +52,7 @@ static void reset(struct pair *p) {
     for (int i = 0; i < PERIODS; i++)
         __atomic_store_n(&p->time_wait[i], 0, __ATOMIC_RELAXED);
     __atomic_store_n(&p->range_hint, 0, __ATOMIC_RELAXED);
-    store(&p->budget_spent, 0);
+    store(&p->inside_until, 0);
 }
 
 struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_t now) {
@@ -92,7 +92,9 @@ struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_
 bool pair_held_down(const struct pair *p, uint64_t now) {
     uint64_t hold = p ? load(&p->hold_until) : 0;
     /* A time too far ahead was never written by us: a scribble must not take a source out for ever. */
-    return hold > now && hold - now <= (uint64_t)HOLD_DOWN_MS * MS;
+    if (hold > now)
+        return hold - now <= (uint64_t)HOLD_DOWN_MS * MS;
+    return hold != 0 && now - hold < (uint64_t)SUSPECT_MS * MS;
 }
 
 bool pair_may_try(struct pair *p, uint64_t now) {
@@ -108,11 +110,14 @@ bool pair_may_try(struct pair *p, uint64_t now) {
                                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-bool pair_full(struct pair *p, uint64_t now) {
+bool pair_full(struct pair *p, uint64_t now, uint64_t searched) {
+    uint64_t pause = (uint64_t)PROBE_MS * MS;
     if (!p)
         return true;
+    if (searched * 5 > pause)
+        pause = searched * 5 < (uint64_t)PROBE_MAX_MS * MS ? searched * 5 : (uint64_t)PROBE_MAX_MS * MS;
     uint64_t before = __atomic_exchange_n(&p->hold_until, now + (uint64_t)HOLD_DOWN_MS * MS, __ATOMIC_RELAXED);
-    store(&p->probe_next, now + (uint64_t)PROBE_MS * MS);
+    store(&p->probe_next, now + pause);
     __atomic_fetch_add(&p->hold_count, 1, __ATOMIC_RELAXED);
     return before <= now || before - now > (uint64_t)HOLD_DOWN_MS * MS;
 }
@@ -123,11 +128,11 @@ bool pair_set_aside(struct pair *p, uint64_t now, unsigned ms) {
     return __atomic_exchange_n(&p->aside_until, now + (uint64_t)ms * MS, __ATOMIC_RELAXED) == 0;
 }
 
-bool pair_worked(struct pair *p, uint64_t now) {
+bool pair_worked(struct pair *p) {
     if (!p)
         return false;
     /* Whoever got through a hold-down has shown that there is room again. */
-    if (load(&p->hold_until) > now)
+    if (load(&p->hold_until) != 0)
         store(&p->hold_until, 0);
     if (load(&p->aside_until) == 0)
         return false;
@@ -143,10 +148,10 @@ bool pair_within_budget(struct pair *p, uint64_t now, unsigned per_second, uint3
         __atomic_compare_exchange_n(&p->probe_next, &window, second, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         __atomic_store_n(&p->hold_count, 0, __ATOMIC_RELAXED);
     if (__atomic_fetch_add(&p->hold_count, 1, __ATOMIC_RELAXED) < per_second) {
-        *repeats = (uint32_t)__atomic_exchange_n(&p->budget_spent, 0, __ATOMIC_RELAXED);
+        *repeats = (uint32_t)__atomic_exchange_n(&p->inside_until, 0, __ATOMIC_RELAXED);
         return true;
     }
-    __atomic_fetch_add(&p->budget_spent, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&p->inside_until, 1, __ATOMIC_RELAXED);
     return false;
 }
 

@@ -9,7 +9,14 @@
 
 #include "state/state.h"
 
-enum { HOLD_DOWN_MS = 100, PROBE_MS = 10, QUARANTINE_MS = 10000, ASIDE_MS = 10000 };
+enum {
+    HOLD_DOWN_MS = 100,
+    PROBE_MS = 10,
+    PROBE_MAX_MS = 80,
+    SUSPECT_MS = 1000,
+    QUARANTINE_MS = 10000,
+    ASIDE_MS = 10000
+};
 
 /* destination NULL: the source alone (is it on this host at all?). */
 uint64_t pair_key(uint64_t netns, const struct addr *source, const struct endpoint *destination);
@@ -21,17 +28,19 @@ struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_
  * through a hold-down. */
 bool pair_may_try(struct pair *p, uint64_t now);
 
-/* Is it held down (rather than put aside)? */
+/* Is it held down (rather than put aside)? For 100 ms after it was found full, and for a second more only the probing
+ * caller tries, so that a full pool is not searched by everybody whenever a hold-down ends. */
 bool pair_held_down(const struct pair *p, uint64_t now);
 
-/* connect said EADDRNOTAVAIL: hold down for 100 ms. True when the pair was not held down before. */
-bool pair_full(struct pair *p, uint64_t now);
+/* connect said EADDRNOTAVAIL after searching for searched ns: hold down for 100 ms, probed every 10 ms, or less often
+ * (but within 100 ms) where a search takes long. True when the pair was not held down before. */
+bool pair_full(struct pair *p, uint64_t now, uint64_t searched);
 
 /* Not usable for ms milliseconds. True when it was usable before. */
 bool pair_set_aside(struct pair *p, uint64_t now, unsigned ms);
 
 /* It worked. True when the pair had been put aside before (the source is back). */
-bool pair_worked(struct pair *p, uint64_t now);
+bool pair_worked(struct pair *p);
 
 /* May one more of something happen this second? Counts those turned away; *repeats gets their number, and is reset,
  * with the next that may. For entries that are used for nothing else. */

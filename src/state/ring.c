@@ -87,7 +87,7 @@ bool ring_write(const struct state *s, struct event_record *r) {
     /* Cells first: a writer killed between the two leaves cells that a reader misses, not a number that nobody does. */
     uint64_t first = __atomic_fetch_add(&s->header->ring[ring].head, parts, __ATOMIC_RELAXED);
     RING_STORE();
-    r->e.seq = __atomic_fetch_add(&s->header->next_seq, 1, __ATOMIC_RELAXED);
+    r->e.seq = __atomic_fetch_add(&s->header->next_seq, 1, __ATOMIC_RELEASE);
     RING_STORE();
     for (unsigned part = 0; part < parts; part++) {
         size_t from = (size_t)part * CELL_PAYLOAD;

@@ -90,14 +90,6 @@ def test_missing_file(t):
         assert "/nonexistent.conf" in done.stderr, done.stderr
 
 
-def test_features_of_later_versions_are_refused(t):
-    """Options that are in the grammar but do nothing yet say so."""
-    conf = t.config('pool "a" {\n addresses = { "127.0.0.2" }\n policy = "least-used"\n}\nrule "r" {\n to = { "*" }\n pool = "a"\n wait = "5s"\n}\n')
-    done = t.tool("check", "-c", conf, check=2)
-    equal(sorted(told(t, conf, done.stderr)), [3, 8], f"lines with a message: {done.stderr}")
-    equal(len(re.findall("not (available )?yet", done.stderr)), 2, f"messages that say `not yet`: {done.stderr}")
-
-
 def preloaded_with(t, conf):
     """Bare and preloaded clients do the same: exit status, output, source address."""
     kernel.add_addresses("10.1.0.1")

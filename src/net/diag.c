@@ -48,6 +48,7 @@ static int read_reply(const union reply *reply, long length, uint16_t local_port
         .state = m.idiag_state,
         .timer = m.idiag_timer,
         .expires_ms = m.idiag_expires,
+        .inode = m.idiag_inode,
         .cookie = (uint64_t)m.id.idiag_cookie[1] << 32 | m.id.idiag_cookie[0],
     };
     return 0;

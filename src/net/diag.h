@@ -12,6 +12,7 @@ struct diag_answer {
     uint8_t state; /* TCP_ESTABLISHED..., netinet/tcp.h */
     uint8_t timer; /* 3: TIME-WAIT */
     uint32_t expires_ms;
+    uint32_t inode;  /* 0: no process holds it any more */
     uint64_t cookie; /* SO_COOKIE; kept by the TIME-WAIT socket */
 };
 

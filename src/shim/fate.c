@@ -91,10 +91,12 @@ enum fate fate_from_lookup(int found, const struct diag_answer *answer, enum fat
         return first;
     switch (phase_from_kernel(answer->state)) {
     case PHASE_TIME_WAIT:
+        return FATE_TIME_WAIT;
     case PHASE_FIN_WAIT_1:
     case PHASE_FIN_WAIT_2:
     case PHASE_CLOSING:
-        return FATE_TIME_WAIT;
+        /* Shut down, and another process still has it: whoever closes it last will say so. */
+        return answer->inode != 0 && !lingers ? FATE_SHARED : FATE_TIME_WAIT;
     case PHASE_LAST_ACK:
         return FATE_PASSIVE;
     case PHASE_ESTABLISHED:

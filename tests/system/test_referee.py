@@ -10,10 +10,10 @@ import os
 import time
 
 import kernel
-from bench import equal, limit, quadruplet_of
+from bench import equal, later, limit, quadruplet_of
 
 SEED = int(os.environ.get("REFEREE_SEED", "1"))
-COUNT = int(os.environ.get("REFEREE_COUNT", "6000"))  # lifecycles of each of the four tests below
+COUNT = int(os.environ.get("REFEREE_COUNT", "600"))  # lifecycles of each of the four tests below
 CONDUCTORS = 6
 
 # What happens after our close cannot be known at it; and a close where no shim is loaded is seen by nobody.
@@ -106,6 +106,7 @@ def compare(t, done, truth):
     assert not examples, f"{len(examples)} mismatches"
 
 
+@later(3)
 @limit(100)
 def test_lifecycles_one(t):
     """With a pool of four sources."""

@@ -195,10 +195,18 @@ START_TEST(a_state_that_the_kernel_may_add_one_day_is_unknown) {
 }
 END_TEST
 
+START_TEST(a_half_closed_socket_that_another_process_holds_is_shared) {
+    struct diag_answer held = {.state = PHASE_FIN_WAIT_1, .inode = 4711}, orphan = {.state = PHASE_FIN_WAIT_2};
+    ck_assert_int_eq(fate_from_lookup(0, &held, FATE_TIME_WAIT, false), FATE_SHARED);
+    ck_assert_int_eq(fate_from_lookup(0, &orphan, FATE_TIME_WAIT, false), FATE_TIME_WAIT);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("fate");
     TCase *tc = tcase_create("fate");
     tcase_add_loop_test(tc, each_row_of_the_table_is_judged_as_the_kernel_does_it, 0, COUNT(rows));
+    tcase_add_test(tc, a_half_closed_socket_that_another_process_holds_is_shared);
     tcase_add_test(tc, no_combination_of_facts_gives_an_impossible_verdict);
     tcase_add_test(tc, a_lookup_that_failed_changes_nothing);
     tcase_add_test(tc, a_time_wait_is_not_reported_when_nothing_is_there);

@@ -28,9 +28,9 @@ bool host_ports_parse(struct host_ports *out, const char *ip_local_port_range, c
 /* Ports of a pool. */
 struct port_count {
     uint32_t configured; /* named by the pool, or the whole ephemeral range */
-    uint32_t usable;     /* of those, what a connect can get: inside and not reserved, or outside and bound explicitly */
-    uint32_t reserved;   /* of those in the ephemeral range, reserved: the kernel skips them */
-    uint32_t outside;    /* of those, not in the ephemeral range: bound explicitly, if the pool has addresses to bind */
+    uint32_t usable;   /* of those, what a connect can get: inside and not reserved, or outside and bound explicitly */
+    uint32_t reserved; /* of those in the ephemeral range, reserved: the kernel skips them */
+    uint32_t outside;  /* of those, not in the ephemeral range: bound explicitly, if the pool has addresses to bind */
 };
 struct port_count pool_ports(const struct policy *p, const struct policy_pool *pool, const struct host_ports *host);
 

@@ -74,8 +74,9 @@ static void warn_of_ports(const struct policy *p, const struct policy_pool *pool
     if (count.outside)
         warn(out, "pool \"%s\": %u of its %u ports lie outside net.ipv4.ip_local_port_range (%u-%u) and %s",
              pool->title, count.outside, count.configured, range.low, range.high,
-             pool_has_sources(pool) ? "are bound one by one: no other program should use them; widening that is better"
-                                    : "are not used, since the pool has no addresses to bind: widen that, or narrow ports");
+             pool_has_sources(pool)
+                 ? "are bound one by one: no other program should use them; widening that is better"
+                 : "are not used, since the pool has no addresses to bind: widen that, or narrow ports");
     if (count.reserved)
         warn(out, "pool \"%s\": %u of its %u ports are in net.ipv4.ip_local_reserved_ports: connections skip them",
              pool->title, count.reserved, count.configured);

@@ -94,8 +94,9 @@ static void mend(const char *path, int fd, off_t whole, off_t size) {
     if (out < 0)
         return;
     bool ours = n > 0 && memcmp(begin, before_time, (size_t)n) == 0;
-    if (!ours || ftruncate(out, whole) != 0)
-        n = write(out, "\n", 1);
+    /* Where even the newline cannot be written, the half line stays; readers count it as damaged. */
+    if ((!ours || ftruncate(out, whole) != 0) && write(out, "\n", 1) != 1)
+        (void)lseek(out, 0, SEEK_END);
     (void)close(out);
 }
 

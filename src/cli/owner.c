@@ -22,7 +22,8 @@ bool owner_stat_lives(const char *stat, long ticks_per_second, uint64_t noted_ns
     char state = 0;
     long threads = 0;
     unsigned long long start = 0;
-    if (!at || ticks_per_second <= 0 ||
+    /* The kernel wrote these numbers. */
+    if (!at || ticks_per_second <= 0 || // NOLINTNEXTLINE(cert-err34-c)
         sscanf(at, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu", &state,
                &threads, &start) != 3)
         return true;

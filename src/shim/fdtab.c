@@ -142,7 +142,7 @@ void conn_ref(struct conn *c) {
 
 struct conn *conn_share(int fd) {
     struct conn *c, *again;
-    if (fd_look(fd, &c) != FD_TCP)
+    if (fd_look(fd, &c) != FD_TCP || !c)
         return NULL;
     uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
     do {

@@ -197,7 +197,8 @@ struct held_chunk {
     struct held held[HELD_PER_CHUNK];
 };
 
-/* owner: pid, 0: free; taken by compare-and-swap. While a tool harvests what a dead owner left: tool << 32 | pid. Beside each other, so that all are seen in one page. */
+/* owner: pid, 0: free; taken by compare-and-swap. While a tool harvests what a dead owner left: tool << 32 | pid.
+ * Beside each other, so that all are seen in one page. */
 struct held_table {
     uint64_t owner[HELD_CHUNKS];
     struct held_chunk chunk[HELD_CHUNKS];

@@ -339,8 +339,8 @@ static int do_close(const struct order *o) {
     }
 }
 
-/* No join: in a child of a bare clone, libc waits for ever for a thread id that the kernel was never told. Whichever of the
- * two threads ends last ends the process. */
+/* No join: in a child of a bare clone, libc waits for ever for a thread id that the kernel was never told. Whichever of
+ * the two threads ends last ends the process. */
 static void *end_here(void *unused) {
     (void)poll(NULL, 0, 2);
     return unused;

@@ -1,7 +1,8 @@
 /* no_range.so.c - an older kernel, as a preload behind ours: IP_LOCAL_PORT_RANGE is ENOPROTOOPT, as before 6.3.
  *
  * The shim sets its options by raw system calls, which no preload can answer for: so the answer comes from a seccomp
- * filter that this library installs in its constructor. CHAIN_NO_PORT=1 refuses IP_BIND_ADDRESS_NO_PORT too (before 4.2). */
+ * filter that this library installs in its constructor. CHAIN_NO_PORT=1 refuses IP_BIND_ADDRESS_NO_PORT too
+ * (before 4.2). */
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>

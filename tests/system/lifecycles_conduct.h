@@ -67,6 +67,7 @@ static const char *const trait_name[TRAITS] = {
 
 struct process {
     bool alive, bare; /* bare: not preloaded */
+    bool cloned;      /* by the bare system call: libc does not know its thread */
     enum side side;
     pid_t pid;
     int pidfd, channel;

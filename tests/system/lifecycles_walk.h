@@ -131,6 +131,7 @@ static bool have_child(struct world *w, enum side side, enum op op, int how) {
         fail("fork");
     bool bare = w->process[parent].bare || (op == OP_SPAWN && how == SPAWN_UNWATCHED);
     welcome(&w->process[child], channel, side, bare, o.name);
+    w->process[child].cloned = op == OP_FORK && how == FORK_CLONE;
     for (int i = 0; i < n; i++)
         if (e->holder[i].process == parent && e->holder[i].fd != IN_FLIGHT && (op == OP_FORK || !e->holder[i].cloexec))
             (void)hold(e, child, e->holder[i].fd, e->holder[i].cloexec);
@@ -257,6 +258,8 @@ static void end_process(struct world *w, int process, int how) {
     struct process *p = &w->process[process];
     struct order o = {.op = OP_END, .how = how};
     struct end *e = &w->end[p->side];
+    if (how == END_THREAD && p->cloned)
+        o.how = how = END_EXIT;
     tell(w, "  %s pid %d: ends %d%s\n", side_name[p->side], (int)p->pid, how, how == END_KILL ? " (SIGKILL)" : "");
     if (how == END_KILL)
         (void)kill(p->pid, SIGKILL);
@@ -291,6 +294,7 @@ static bool step_exec(struct world *w, enum side side) {
     if (order(w, process, &o, NULL, NULL) != 0)
         fail("exec");
     tell(w, "  %s pid %d: exec\n", side_name[side], (int)w->process[process].pid);
+    w->process[process].cloned = false;
     mark(e, EXECED);
     for (int i = e->holders; i-- > 0;)
         if (e->holder[i].process == process && e->holder[i].cloexec)

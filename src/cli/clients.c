@@ -10,6 +10,7 @@
  * overlayfs. */
 static bool file_of(const char *line, unsigned long long *start, char out[64]) {
     char device[32], inode[32];
+    // NOLINTNEXTLINE(cert-err34-c): the kernel wrote these numbers
     if (sscanf(line, "%llx-%*x %*4s %*x %31s %31s", start, device, inode) != 3 || strcmp(inode, "0") == 0)
         return false;
     snprintf(out, 64, "%s %s", device, inode);

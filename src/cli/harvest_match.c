@@ -66,6 +66,7 @@ void harvest_match(struct orphan *orphan, unsigned n, struct candidate *candidat
     for (unsigned i = 0; i < n; i++)
         order[i] = &orphan[i];
     qsort(candidate, n_candidates, sizeof *candidate, compare);
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is sorted
     qsort(order, n, sizeof *order, compare_choice);
     for (unsigned i = 0; i < n; i++) {
         order[i]->candidate = choose(order[i], candidate, n_candidates);

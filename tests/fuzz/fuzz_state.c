@@ -132,10 +132,10 @@ static void write_all(const struct state *s) {
         struct event_record r = {.e.kind = (uint8_t)(1 + i % (EVENT_KINDS - 1))};
         struct pair *p = pair_find(s, i * 977, true, now);
         (void)ring_write(s, &r);
-        (void)pair_full(p, now);
+        (void)pair_full(p, now, i * (uint64_t)1000);
         (void)pair_may_try(p, now + i);
         (void)pair_set_aside(p, now, ASIDE_MS);
-        (void)pair_worked(p, now);
+        (void)pair_worked(p);
         (void)pair_within_budget(p, now, 1, &repeats);
         pair_opened(p, now);
         pair_closed(p, true, now);

@@ -120,7 +120,7 @@ check: deps-check
 
 check-full: deps-full
 	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
-	@BUILD='$(abspath $(BUILD))' tests/run unit system full
+	@FULL=1 BUILD='$(abspath $(BUILD))' tests/run unit system full
 
 bench: all
 	@BUILD='$(abspath $(BUILD))' tests/bench/run

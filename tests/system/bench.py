@@ -54,6 +54,12 @@ def later(issue):
     return mark
 
 
+def full(function):
+    """Decorator: takes long; run by `make check-full` (FULL=1), or when its name is given."""
+    function.full = True
+    return function
+
+
 def equal(got, want, what):
     assert got == want, f"{what}: got {got!r}, want {want!r}"
 

@@ -1,7 +1,15 @@
-# connspread: see README.md. `make`, `make demo`, `make check`, `make check-full`, `make install`.
+# connspread: see README.md. `make`, `make demo`, `make check`, `make check-full`, `make install`, `make uninstall`, `make dist`.
+# The one place of the version.
 VERSION = 0.1.0
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+SYSCONFDIR ?= /etc
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/connspread
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+SHIM_HOME = $(LIBDIR)/connspread
+# What stands in LD_PRELOAD: ld.so expands $$LIB, so that one value serves programs of both word sizes (contrib/debian).
+SHIM_PRELOAD ?= $(SHIM_HOME)/libconnspread.so
 BUILD ?= build
 ifeq ($(origin CC),default)
 CC = gcc
@@ -9,7 +17,8 @@ endif
 
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS ?= -O2 -g
-BASE = -std=gnu11 -Isrc -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"' -DSHIM_DIR='"$(LIBDIR)/connspread"' $(WARN) $(WERROR) -fstack-protector-strong -fno-common -MMD -MP
+SETTINGS = -DVERSION='"$(VERSION)"' -DSHIM_DIR='"$(SHIM_HOME)"' -DSHIM_PRELOAD='"$(SHIM_PRELOAD)"' -DSYSCONFDIR='"$(SYSCONFDIR)"'
+BASE = -std=gnu11 -Isrc -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(SETTINGS) $(WARN) $(WERROR) -fstack-protector-strong -fno-common -MMD -MP
 # The shim keeps glibc's own (32-bit on ILP32) names: it wraps both variants itself.
 SHIM_CFLAGS = $(filter-out -D_FILE_OFFSET_BITS=64,$(BASE)) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-semantic-interposition
 TOOL_CFLAGS = $(BASE) -fPIE -D_FORTIFY_SOURCE=2
@@ -20,7 +29,7 @@ SHIM_LTO = $(if $(findstring gcc,$(CC)),-flto)
 SHIM_LDFLAGS = -shared $(SHIM_LTO) $(HARDEN) -Wl,--version-script=$(BUILD)/shim.map -Wl,-soname,libconnspread.so -Wl,--as-needed
 
 # What runs inside the client. The tool uses state/ and net/ as well.
-SHIM_STATE = $(addprefix src/state/,state.c create.c control.c ring.c policy.c pair.c stats.c history.c)
+SHIM_STATE = $(addprefix src/state/,state.c create.c control.c ring.c policy.c pair.c stats.c)
 SHIM_NET = $(addprefix src/net/,addr.c diag.c ports.c)
 SHIM_SRC = $(wildcard src/shim/*.c) $(SHIM_STATE) $(SHIM_NET)
 CONFIG_SRC = $(wildcard src/config/*.c) $(addprefix src/net/,parse.c addr.c ports.c) src/state/policy.c
@@ -40,15 +49,22 @@ endif
 
 all: $(BUILD)/libconnspread.so $(BUILD)/connspread-config.so $(BUILD)/connspread
 
-$(BUILD)/shim-obj/%.o: src/%.c
+# make install PREFIX=... after make: what was compiled for other paths is compiled again.
+$(BUILD)/settings: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' $(SETTINGS) "$(CC) $(CFLAGS)" | cmp -s - $@ || printf '%s\n' $(SETTINGS) "$(CC) $(CFLAGS)" >$@
+FORCE:
+.PHONY: FORCE
+
+$(BUILD)/shim-obj/%.o: src/%.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(say) CC $@
 	$(Q)$(CC) $(SHIM_CFLAGS) $(CFLAGS) $(SHIM_LTO) -c $< -o $@
-$(BUILD)/tool-obj/%.o: src/%.c
+$(BUILD)/tool-obj/%.o: src/%.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(say) CC $@
 	$(Q)$(CC) $(TOOL_CFLAGS) $(CFLAGS) -c $< -o $@
-$(BUILD)/module-obj/%.o: src/%.c
+$(BUILD)/module-obj/%.o: src/%.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(say) CC $@
 	$(Q)$(CC) $(MODULE_CFLAGS) $(CFLAGS) -c $< -o $@
@@ -129,17 +145,40 @@ bench: all
 
 # --- installing ---
 
-# The library is put in place by rename: overwriting a mapped one would kill its users.
-SHIM_HOME = $(LIBDIR)/connspread
-install: all
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(SHIM_HOME)' '$(DESTDIR)$(PREFIX)/share/doc/connspread'
-	install -m 755 $(BUILD)/connspread '$(DESTDIR)$(PREFIX)/bin/connspread'
-	for f in libconnspread.so connspread-config.so; do \
-	    install -m 644 $(BUILD)/$$f '$(DESTDIR)$(SHIM_HOME)'/.$$f.new && \
-	    mv -f '$(DESTDIR)$(SHIM_HOME)'/.$$f.new '$(DESTDIR)$(SHIM_HOME)/'$$f || exit 1; done
-	install -m 644 conf/connspread.conf README.md LICENSE '$(DESTDIR)$(PREFIX)/share/doc/connspread/'
+# Every file is put in place by rename: overwriting a mapped library would kill its users.
+put = f='$(DESTDIR)$(strip $(3))'; install -d "$${f%/*}" && install -m $(1) $(2) "$$f.new" && mv -f "$$f.new" "$$f"
+# The pages name the paths and the version of this build.
+page = install -d $(BUILD)/man && sed -e 's|^\.Os$$|.Os "connspread $(VERSION)"|' -e 's|/usr/local/lib/connspread|$(SHIM_HOME)|g' \
+    -e 's|/etc/connspread\.conf|$(SYSCONFDIR)/connspread.conf|g' $(1) >$(BUILD)/man/$(notdir $(1))
+EXAMPLES = $(wildcard conf/examples/*)
 
-.PHONY: install
+install: all
+	$(call put,755,$(BUILD)/connspread,$(PREFIX)/bin/connspread)
+	$(call put,644,$(BUILD)/connspread-config.so,$(SHIM_HOME)/connspread-config.so)
+	$(call put,644,$(BUILD)/libconnspread.so,$(SHIM_HOME)/libconnspread.so)
+	$(foreach p,contrib/man/connspread.1 conf/connspread.conf.5 contrib/man/libconnspread.7,$(call page,$(p)) && \
+	    { $(call put,644,$(BUILD)/man/$(notdir $(p)),$(MANDIR)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))); } &&) :
+	$(call put,644,contrib/completion/connspread,$(COMPLETIONDIR)/connspread)
+	$(foreach f,README.md LICENSE contrib/CHANGELOG.md conf/connspread.conf,{ $(call put,644,$(f),$(DOCDIR)/$(notdir $(f))); } &&) :
+	$(foreach f,$(EXAMPLES),{ $(call put,644,$(f),$(DOCDIR)/examples/$(notdir $(f))); } &&) :
+	test -e '$(DESTDIR)$(SYSCONFDIR)/connspread.conf' || { $(call put,644,conf/connspread.conf,$(SYSCONFDIR)/connspread.conf); }
+
+# All but the config, which is the administrator's.
+uninstall:
+	rm -f $(foreach f,$(PREFIX)/bin/connspread $(SHIM_HOME)/connspread-config.so $(SHIM_HOME)/libconnspread.so \
+	    $(MANDIR)/man1/connspread.1 $(MANDIR)/man5/connspread.conf.5 $(MANDIR)/man7/libconnspread.7 $(COMPLETIONDIR)/connspread \
+	    $(addprefix $(DOCDIR)/,README.md LICENSE CHANGELOG.md connspread.conf $(addprefix examples/,$(notdir $(EXAMPLES)))),'$(DESTDIR)$(f)')
+	for d in '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)'; do \
+	    ! test -d "$(DESTDIR)$$d" || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$d"; done
+
+# The same bytes from the same commit, wherever and whenever: git's own archive, and gzip without name and time.
+DIST = connspread-$(VERSION)
+dist:
+	@mkdir -p $(BUILD)
+	git -c tar.umask=022 archive --format=tar --prefix=$(DIST)/ HEAD | gzip -9n >$(BUILD)/$(DIST).tar.gz
+	@echo $(BUILD)/$(DIST).tar.gz
+
+.PHONY: install uninstall dist
 
 clean:
 	rm -rf $(BUILD)

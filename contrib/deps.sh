@@ -8,7 +8,7 @@ demo="$build iproute2 procps python3 util-linux"
 check="$demo check strace nftables binutils bash curl wget netcat-openbsd socat redis-server redis-tools nodejs
        default-jdk-headless libjemalloc2 libtcmalloc-minimal4 clang libclang-rt-dev
        nginx haproxy php-cli perl postgresql postgresql-client git openssh-server openssh-client openssl
-       memcached libmemcached-tools apache2-utils wrk prometheus logrotate systemd"
+       memcached libmemcached-tools apache2-utils wrk prometheus logrotate systemd mandoc"
 full="$check clang-format clang-tidy cppcheck valgrind musl-tools"
 
 case "${1:-}" in

@@ -17,7 +17,7 @@ static const char help[] =
     "Validates a config, and shows for each rule how many connections it can carry: sources x ports are the\n"
     "quadruplets towards one destination, and each is taken for 60 s by the TIME-WAIT it leaves.\n"
     "\n"
-    "  -c, --config CONF      default: CONNSPREAD_CONF, else /etc/connspread.conf, else the built-in default\n"
+    "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "  -o, --output FORMAT    text (the default), or json\n"
     "\n"

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char etc_config[] = "/etc/connspread.conf";
+static const char etc_config[] = DEFAULT_CONF;
 
 static const char *environment(const char *name) {
     const char *value = secure_getenv(name);

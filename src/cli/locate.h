@@ -16,7 +16,7 @@ struct location {
     char folder[STATE_PATH]; /* of the state file */
 };
 
-/* config: -c, or NULL: CONNSPREAD_CONF, else /etc/connspread.conf if it is there, else the built-in default.
+/* config: -c, or NULL: CONNSPREAD_CONF, else DEFAULT_CONF if it is there, else the built-in default.
  * instance: -i, or NULL: CONNSPREAD_INSTANCE, else the config file's name without suffix, else "default".
  * The files themselves are not opened. False: error says what would be right. */
 bool locate(struct location *out, const char *config, const char *instance, char error[LOCATE_ERROR]);

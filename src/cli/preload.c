@@ -6,12 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SHIM_NAME "libconnspread.so"
 #ifndef SHIM_DIR
 #define SHIM_DIR "/usr/local/lib/connspread"
 #endif
-#define SHIM_NAME "libconnspread.so"
+#ifndef SHIM_PRELOAD
+#define SHIM_PRELOAD SHIM_DIR "/" SHIM_NAME
+#endif
 
 static const char installed[] = SHIM_DIR "/" SHIM_NAME;
+
+/* How the installed one stands in LD_PRELOAD: with ld.so's $LIB, where shims of both word sizes are installed so. */
+static const char installed_preload[] = SHIM_PRELOAD;
 
 /* What the dynamic linker splits LD_PRELOAD at, and what it expands in it. */
 static const char unusable[] = " :$";
@@ -48,6 +54,19 @@ bool shim_path(char out[LOCATE_PATH], char error[LOCATE_ERROR]) {
     return false;
 }
 
+bool shim_for_other_class(void) {
+#if defined(__x86_64__)
+    static const char other[] = "/usr/lib/i386-linux-gnu/connspread/" SHIM_NAME;
+#elif defined(__i386__)
+    static const char other[] = "/usr/lib/x86_64-linux-gnu/connspread/" SHIM_NAME;
+#else
+    static const char other[] = "";
+#endif
+    char shim[LOCATE_PATH], error[LOCATE_ERROR];
+    return strchr(installed_preload, '$') && shim_path(shim, error) && strcmp(shim, installed) == 0 &&
+           access(other, R_OK) == 0;
+}
+
 static bool is_a_shim(const char *entry, size_t length) {
     size_t name = sizeof SHIM_NAME - 1;
     if (length < name || strncmp(entry + length - name, SHIM_NAME, name) != 0)
@@ -80,7 +99,7 @@ char *preload_value(const char *current, char error[LOCATE_ERROR]) {
     char shim[LOCATE_PATH];
     if (!shim_path(shim, error))
         return NULL;
-    char *value = preload_prepend(shim, current);
+    char *value = preload_prepend(strcmp(shim, installed) == 0 ? installed_preload : shim, current);
     if (!value)
         snprintf(error, LOCATE_ERROR, "no memory for LD_PRELOAD");
     return value;

@@ -11,6 +11,10 @@
  * would have to be. */
 bool shim_path(char out[LOCATE_PATH], char error[LOCATE_ERROR]);
 
+/* Is there also one for programs of the other word size, to which the $LIB of an installed shim's LD_PRELOAD leads
+ * (Debian's multiarch folders)? */
+bool shim_for_other_class(void);
+
 /* A new LD_PRELOAD: shim, then what current (may be NULL) names, less any libconnspread.so: one copy in a process is
  * enough, and two would each wrap the other. NULL: no memory. The caller frees it. */
 char *preload_prepend(const char *shim, const char *current);

@@ -22,7 +22,7 @@ static const char help[] =
     "  -f, --force            also those that hold an override of connspread set, or that a process may use into "
     "which\n"
     "                         this user cannot look; never those that are seen in use\n"
-    "  -c, --config CONF      default: CONNSPREAD_CONF, else /etc/connspread.conf, else the built-in default\n"
+    "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "\n"
     "In a container, processes of other containers that share the folder are seen only by the connections that they\n"

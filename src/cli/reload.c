@@ -22,7 +22,7 @@ static const char help[] =
     "config with any mistake is refused, and the clients keep what they have. Interfaces that a pool names are\n"
     "looked up again. What connspread set has overridden stays overridden.\n"
     "\n"
-    "  -c, --config CONF      default: CONNSPREAD_CONF, else /etc/connspread.conf, else the built-in default\n"
+    "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "\n"
     "A reload event in the log says who did it, also of a refusal.\n"

@@ -22,7 +22,7 @@ static const char help[] =
     "\n"
     "Runs COMMAND with its TCP connections spread over the sources of the config, and its closes logged.\n"
     "\n"
-    "  -c, --config CONF      default: CONNSPREAD_CONF, else /etc/connspread.conf, else the built-in default\n"
+    "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "  -m, --mode MODE        enforce, observe or off: overrides the config's, for COMMAND and its children\n"
     "\n"
@@ -139,9 +139,10 @@ static bool prepare_environment(const struct arguments *a, const struct location
 
 static void warn_of_program(const char *name) {
     char path[PRELOADABLE_PATH];
-    const char *why = find_program(path, name) ? preloadable_text(preloadable(path)) : NULL;
+    enum preloadable result = find_program(path, name) ? preloadable(path) : PRELOAD_OK;
+    const char *why = preloadable_text(result);
     const char *disabled = getenv("CONNSPREAD_DISABLE");
-    if (why)
+    if (why && !(result == PRELOAD_OTHER_CLASS && shim_for_other_class()))
         complain("%s %s", path, why);
     if (disabled && strcmp(disabled, "1") == 0)
         complain("CONNSPREAD_DISABLE is set: the shim does nothing");

@@ -20,7 +20,7 @@ static const char help[] =
     "  mode=enforce|observe|off|config\n"
     "  canary=0..100|config   percent that spreads, the others are the control arm\n"
     "\n"
-    "  -c, --config CONF      default: CONNSPREAD_CONF, else /etc/connspread.conf, else the built-in default\n"
+    "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "\n"
     "Processes with CONNSPREAD_MODE keep that mode. A control event in the log says who did it.\n"

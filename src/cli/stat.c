@@ -19,7 +19,7 @@ static const char help[] =
     "Shows what each arm did under each rule from each source: connects and what came of them, the time inside\n"
     "connect(), closes by fate; then the counters of the instance, and how full its sources are.\n"
     "\n"
-    "  -c, --config CONF      default: CONNSPREAD_CONF, else /etc/connspread.conf, else the built-in default\n"
+    "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "  -o, --output FORMAT    text (the default), json, or prometheus\n"
     "      --for TIME         only what happens from now on for so long (10s, 5m)\n"

@@ -22,8 +22,6 @@
 #include "state/sys.h"
 #include "state/text.h"
 
-#define DEFAULT_CONF "/etc/connspread.conf"
-
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
 
 /* What the environment and the file system say, before anything is opened. */

@@ -11,6 +11,12 @@
 
 #include "state/layout.h"
 
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
+#endif
+/* The config of whoever names no other; without it there is the built-in default. */
+#define DEFAULT_CONF SYSCONFDIR "/connspread.conf"
+
 enum { STATE_PATH = 256, STATE_INSTANCE = 64 };
 
 /* A mapped state file. The pointers and counts were checked against the mapping's size when it was mapped and are never
@@ -25,7 +31,6 @@ struct state {
     struct stat_entry *stat;        /* [STATS] */
     struct place *place;            /* [PLACES] */
     struct held_table *held;
-    struct history_minute *history; /* [HISTORY_MINUTES] */
     struct cell *ring[RINGS];
     uint64_t cells[RINGS];
     uint64_t epoch;

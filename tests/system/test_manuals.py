@@ -1,0 +1,242 @@
+"""The manual pages and the completion say what the tool, the config and the events have, no less and no more."""
+
+import glob
+import json
+import os
+import re
+import subprocess
+
+import kernel
+from bench import PYTHON, ROOT, TOOL, equal, needs
+
+PAGES = {"connspread.conf": "conf/connspread.conf.5", "connspread": "contrib/man/connspread.1", "libconnspread": "contrib/man/libconnspread.7"}
+
+
+def source(path):
+    with open(os.path.join(ROOT, path)) as f:
+        return f.read()
+
+
+def sections(page, macro="Sh"):
+    """{heading: text up to the next heading} of a page."""
+    parts = re.split(r"^\.(?:Sh|%s) (.*)$" % macro, source(PAGES[page]).replace("\\\n", ""), flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+def items(text, macro):
+    """The words that the list items of text mark with this macro: `.It Cm time , seq` -> {time, seq}."""
+    found = set()
+    for line in re.findall(r"^\.It (.*)$", text, re.M):
+        marked = re.split(r"(?:^| )(?:Li|Pq|Qq|Ar|No|Xo) ?", line)[0]
+        if marked.startswith(macro + " "):
+            found.update(word for word in marked[len(macro):].split() if word != ",")
+    return found
+
+
+def strings(text):
+    return set(re.findall(r'"([^"]*)"', text))
+
+
+@needs("mandoc")
+def test_lint(t):
+    for path in PAGES.values():
+        done = subprocess.run(["mandoc", "-T", "lint", os.path.join(ROOT, path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        # What mandoc does not find installed: our own pages, or a host's that has no manuals at all.
+        said = [line for line in done.stdout.splitlines() if "referenced manual not found" not in line]
+        equal(said, [], f"mandoc -T lint {path}")
+    pages = {re.search(r"^\.Dt (\S+) (\d)$", source(p), re.M).groups() for p in PAGES.values()}
+    for path in PAGES.values():
+        ours = set(re.findall(r"^\.Xr (\S*connspread\S*) (\d)", source(path), re.M))
+        assert {(name.upper(), number) for name, number in ours} <= pages, f"{path} refers to {ours}"
+
+
+@needs("mandoc")
+def test_pages_are_readable(t):
+    """A rendered page has the words that a reader looks for, in its order."""
+    text = subprocess.run(["mandoc", "-T", "ascii", os.path.join(ROOT, PAGES["connspread"])], stdout=subprocess.PIPE, text=True).stdout
+    text = re.sub(".\b", "", text)
+    for words in "connspread COMMAND [ARGUMENT ...]", "run [-c CONF] [-i NAME] [-m MODE] [--] COMMAND ...", "-o, --output FORMAT":
+        assert words in text, f"{words!r} is not in connspread(1):\n{text[:3000]}"
+
+
+def test_config_keys(t):
+    """Each key of the grammar's tables is an item of its section of connspread.conf(5), and the reverse; each word that a key
+    may have is there."""
+    text = source("src/config/compile.c")
+    pages = sections("connspread.conf")
+    for kind, heading in ("root", "KEYS OF THE FILE"), ("log", "KEYS OF log"), ("pool", "KEYS OF pool"), ("rule", "KEYS OF rule"):
+        table = re.search(r"config_%s_keys\[\] = \{(.*?)\{0\}\}" % kind, text, re.S)[1]
+        equal(items(pages[heading], "Ic"), strings(table), f"keys of {kind}")
+    for words in re.findall(r"value_choice\(.*?\{(.*?), NULL\}", text):
+        for word in strings(words):
+            assert re.search(r"^\.(It )?Cm .*\b%s\b" % word, source(PAGES["connspread.conf"]), re.M), f"{word} is not in connspread.conf(5)"
+    equal(strings(text) & {"least-used", "override"}, {"least-used", "override"}, "values found at all")
+
+
+def test_shipped_config_has_every_key(t):
+    shipped = source("conf/connspread.conf")
+    keys = set().union(*(items(text, "Ic") for text in sections("connspread.conf").values()))
+    assert len(keys) > 20, keys
+    for key in keys:
+        assert re.search(r"^[# ]*%s += " % key, shipped, re.M), f"{key} is not in conf/connspread.conf"
+
+
+def commands(t):
+    text = t.tool("--help", check=0).stdout
+    return re.findall(r"^  (\w+) ", text.split("commands:\n")[1].split("\n\n")[0], re.M)
+
+
+def options_of(help_text):
+    found = set()
+    for short, long in re.findall(r"^ +(?:-(\w), )?--([\w-]+)", help_text, re.M):
+        found.update(o for o in (short, "-" + long) if o)
+    return found
+
+
+def test_commands_and_options(t):
+    """What --help lists is in the command's part of connspread(1), as in getopt's table, and the reverse."""
+    parts = {heading.split()[0]: text for heading, text in sections("connspread", "Ss").items()}
+    names = commands(t)
+    assert "run" in names and "log" in names, names
+    for name in names:
+        assert name in parts, f"connspread(1) has no part about {name}"
+        listed = options_of(t.tool(name, "--help", check=0).stdout)
+        described = {word for line in re.findall(r"^\.It Fl (.*)$", parts[name], re.M) for word in re.sub(r" Ar .*", "", line).split(" , ")}
+        equal(described, listed, f"options of {name} in connspread(1) and in its --help")
+        table = re.findall(r'\{"([\w-]+)", (?:no|required)_argument, NULL, (?:\'(\w)\')?', source(f"src/cli/{name}.c"))
+        taken = {o for long, short in table for o in ("-" + long, short) if o} - {"-help", "h"}
+        equal(listed - {"-help", "h"}, taken, f"options of {name} in its --help and in its getopt table")
+
+
+def written_by(function, text):
+    """The JSON keys that a function of event_json.c writes."""
+    body = re.search(r"^static void %s\(.*?^}" % function, text, re.S | re.M)[0]
+    return set(re.findall(r'\\"(\w+)\\":', body))
+
+
+def test_event_fields(t):
+    """Each member that event_json.c writes is an item of EVENTS (or, within `sources`, marked there), and the reverse."""
+    text, events = source("src/cli/event_json.c"), sections("connspread")["EVENTS"]
+    written = set(re.findall(r'\\"(\w+)\\":', text))
+    within = written_by("put_source", text)
+    assert {"time", "seq", "sources", "verified"} <= written and "time_wait" in within, written
+    marked = {w for line in re.findall(r"^\.Cm (.*)$", events, re.M) for w in re.split(r"[ ,]+", line)}
+    equal(items(events, "Cm") - written, set(), "described and never written")
+    missing = written - items(events, "Cm") - {name for name in within if name in marked}
+    equal(missing, set(), "written and not described")
+
+
+def test_event_values(t):
+    """Each word of an event is in EVENTS: kinds, arms, states, fates, causes, ..."""
+    text = source("src/cli/event_names.c").split("static const struct")[0]
+    events = sections("connspread")["EVENTS"]
+    marked = {w for line in re.findall(r"^\.(?:It )?Cm (.*)$", events, re.M) for w in re.split(r"[ ,;:]+", line)}
+    words = strings(text) - {"cli/event_names.h", "state/event.h"}
+    assert len(words) > 45, words
+    equal(words - marked, set(), "words that EVENTS does not have")
+
+
+def test_events_that_are_written(t):
+    """The same of events as they come, through a client that closes and one that runs out."""
+    kernel.port_range(40000, 40003)
+    t.sources()
+    t.spread(["10.0.0.11"], top='log { closes = "all" }')
+    port = t.server()
+    code = f"import socket\nfor i in range(12):\n s = socket.socket()\n try: s.connect(('10.1.0.1', {port}))\n except OSError: pass\n s.close()"
+    t.run([PYTHON, "-S", "-c", code])
+    described = items(sections("connspread")["EVENTS"], "Cm")
+    found = t.events()
+    equal({"time-wait", "exhausted", "attach"} - {e["event"] for e in found}, set(), "kinds of events")
+    for event in found:
+        equal(set(event) - described, set(), f"members of {json.dumps(event)}")
+
+
+def test_metrics(t):
+    t.sources()
+    t.spread(["10.0.0.11"])
+    t.run([t.program("burst"), "10.1.0.1", str(t.server()), "1"])
+    text = t.tool("stat", "-o", "prometheus", "-c", t.conf, check=0).stdout
+    exported = set(re.findall(r"^# TYPE connspread_(\w+) ", text, re.M))
+    assert len(exported) > 40, exported
+    equal(items(sections("connspread")["METRICS"], "Cm"), exported, "metrics in connspread(1) and in stat's output")
+
+
+def test_environment_variables(t):
+    """Each CONNSPREAD_ variable that the source reads is in connspread(1)."""
+    read = set()
+    for path in glob.glob(os.path.join(ROOT, "src/**/*.c"), recursive=True):
+        read |= set(re.findall(r'(?:getenv|environment)\("(CONNSPREAD_\w+)"', source(path)))
+    assert len(read) >= 5, read
+    equal(set(re.findall(r"CONNSPREAD_\w+", sections("connspread")["ENVIRONMENT"])), read, "variables")
+
+
+def test_wrapped_calls(t):
+    wrapped = set(re.findall(r"^WRAP(?:_OPTIONAL)?\((\w+),", source("src/shim/wrapped.def"), re.M))
+    named = set(re.findall(r"\b\w+\b", " ".join(re.findall(r"^\.Fn (.*)$", sections("libconnspread")["WHAT IS WRAPPED"], re.M))))
+    equal(named, wrapped, "wrapped calls in libconnspread(7)")
+
+
+def test_system_calls(t):
+    """What the shim calls on its own account is in SYSTEM CALLS, and the reverse. raw.c makes the client's calls, not ours."""
+    described = {w for line in re.findall(r"^\.Cm (.*)$", sections("libconnspread")["SYSTEM CALLS"], re.M) for w in re.split(r"[ ,;.]+", line) if w}
+    shim = re.search(r"^SHIM_STATE = .*?,(.*)\).*\nSHIM_NET = .*?,(.*)\)", source("Makefile"), re.M)
+    paths = ["state/" + name for name in shim[1].split()] + ["net/" + name for name in shim[2].split()] + ["state/sys.h"]
+    paths += ["shim/" + name for name in os.listdir(os.path.join(ROOT, "src/shim")) if name != "raw.c"]
+    called = set()
+    for path in paths:
+        # wrap_close.c compares with SYS_ numbers of the client's; look.c hands one on.
+        called |= set(re.findall(r"(?:sys_call\d|look_name)\(SYS_(\w+)", source("src/" + path)))
+    called = {re.sub(r"(?:32|64|2)$", "", c) if c.endswith(("32", "64at", "mmap2", "fstat64")) and c != "prlimit64" else c for c in called}
+    called = {"newfstatat" if c == "fstatat64" else c for c in called} - {"unshare"}  # unshare: the client's own close_range
+    assert len(called) > 25, called
+    equal(described, called, "system calls in libconnspread(7) and in the shim")
+
+
+@needs("systemd-analyze")
+def test_system_service_filter_allows_them(t):
+    """As libconnspread(7) and contrib/systemd say."""
+    sets = {}
+    for line in subprocess.run(["systemd-analyze", "syscall-filter"], stdout=subprocess.PIPE, text=True).stdout.splitlines():
+        word = re.sub(r"\x1b\[[0-9;]*m", "", line).split()
+        if word and word[0].startswith("@") and not line.startswith(" "):
+            current = sets.setdefault(word[0], set())
+        elif word and not word[0].startswith("#"):
+            current.update(word[:1])
+
+    def expand(name):
+        return set().union(*(expand(w) if w.startswith("@") else {w} for w in sets[name]))
+
+    described = {w for line in re.findall(r"^\.Cm (.*)$", sections("libconnspread")["SYSTEM CALLS"], re.M) for w in re.split(r"[ ,;.]+", line) if w}
+    equal(described - expand("@system-service"), set(), "system calls that @system-service does not allow")
+
+
+def complete(t, line, *commands):
+    """What bash offers at the end of a line."""
+    words = line.split(" ")
+    script = (f"source {ROOT}/contrib/completion/connspread; connspread() {{ {TOOL} \"$@\"; }}; {'; '.join(commands)}\n"
+              f"COMP_WORDS=({' '.join(w or chr(39) * 2 for w in words)}); COMP_CWORD={len(words) - 1}; _connspread; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
+    done = subprocess.run(["bash", "--norc", "-c", script], env=t.environment(bare=True), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, cwd=t.folder)
+    equal((done.returncode, done.stderr), (0, ""), f"completing {line!r}")
+    return set(done.stdout.split())
+
+
+@needs("bash")
+def test_completion(t):
+    equal(complete(t, "connspread "), set(commands(t)) | {"--help", "--version"}, "commands")
+    equal(complete(t, "connspread re"), {c for c in commands(t) if c.startswith("re")}, "commands with re")
+    for name in commands(t):
+        listed = {"-" + o for o in options_of(t.tool(name, "--help", check=0).stdout)} | {"--help"}
+        equal(complete(t, f"connspread {name} -"), listed, f"options of {name}")
+    equal(complete(t, "connspread log --event ex"), {"exhausted"}, "kinds of events")
+    equal(complete(t, "connspread stat -o "), {"text", "json", "prometheus"}, "formats")
+    equal(complete(t, "connspread run -m o"), {"observe", "off"}, "modes")
+    equal(complete(t, "connspread set m"), {"mode="}, "what can be set")
+    t.config("log {\n}\n", name="here")
+    equal(complete(t, "connspread check -c he"), {"here.conf"}, "config files")
+    assert "sort" in complete(t, "connspread run -c here.conf sor"), "programs"
+    equal(complete(t, "connspread run -- sort he"), {"here.conf"}, "arguments of the program")
+    t.run(["true"], via="run")
+    equal(complete(t, "connspread stat -i "), {"here"}, "instances")
+    equal(complete(t, "connspread run -- handed on", "_command_offset() { COMPREPLY=(offset $1); }"), {"offset", "3"},
+          "what bash-completion is asked, where it is loaded")

@@ -87,7 +87,7 @@ step "clang-tidy" tidy
 step "gcc -fanalyzer" analyzer
 step "unit tests under ASan and UBSan" unit_with "$FULL/asan" "-fsanitize=address,undefined -fno-sanitize-recover=undefined" ""
 # gcc warns that TSan does not model fences; the fenced reads are of relaxed atomics, which it does.
-step "rings, pairs and fd table under TSan" unit_with "$FULL/tsan" "-fsanitize=thread -Wno-tsan" ring fdtab pair
+step "rings, pairs, history and fd table under TSan" unit_with "$FULL/tsan" "-fsanitize=thread -Wno-tsan" ring fdtab pair history
 step "musl: builds, is preloaded, spreads, logs" tests/musl.sh "$FULL/musl"
 for harness in tests/fuzz/fuzz_*.c; do
     name=${harness#tests/fuzz/fuzz_}

@@ -9,6 +9,7 @@
  *                   stats       struct stat_entry, a hash table over (arm, rule, source)
  *                   places      struct place, processes' places in the canary sequence, kept through exec
  *                   held        struct held_table, connections that processes have open, by process
+ *                   history     struct history_minute [1440], what the busiest flows did in each minute of a day
  *                   incidents   ring of cells: everything but closes; closes never evict it
  *                   closes      ring of cells: time-wait and close
  *
@@ -35,7 +36,12 @@ enum {
     STATS = 512,
     PLACES = 1024,
     HELD_CHUNKS = 512,
-    HELD_PER_CHUNK = 63
+    HELD_PER_CHUNK = 63,
+    HISTORY_MINUTES = 1440,
+    HISTORY_FLOWS = 31,
+    HISTORY_CAUSES = 6,
+    HISTORY_PROGRAM = 20,
+    HISTORY_REST = 15
 };
 
 enum section {
@@ -49,6 +55,7 @@ enum section {
     SECTION_HELD,
     SECTION_INCIDENTS,
     SECTION_CLOSES,
+    SECTION_HISTORY,
     SECTIONS
 };
 enum ring_id { RING_INCIDENTS, RING_CLOSES, RINGS };
@@ -204,11 +211,43 @@ struct held_table {
     struct held_chunk chunk[HELD_CHUNKS];
 };
 
+/* What is counted of a flow besides its connects: how its connections ended, what EADDRNOTAVAIL came to, and why. */
+enum history_counter {
+    HISTORY_TIME_WAITS, /* closes that left one here */
+    HISTORY_CLOSES,     /* all others */
+    HISTORY_RECOVERED,  /* EADDRNOTAVAIL met, and left through another source or range */
+    HISTORY_FALLBACK,
+    HISTORY_SURFACED,
+    HISTORY_CAUSE, /* + enum cause, of each of those three */
+    HISTORY_COUNTERS = HISTORY_CAUSE + HISTORY_CAUSES
+};
+
+/* One flow in one minute; see history.h. */
+struct history_entry {
+    uint64_t connects; /* number << 38 | sum of us inside connect(): one addition for both */
+    uint32_t count[HISTORY_COUNTERS];
+    uint32_t peak; /* of quadruplets taken, open and in TIME-WAIT, as far as it was looked at */
+    uint64_t netns;
+    struct addr source, destination;
+    char program[HISTORY_PROGRAM]; /* NUL-padded */
+    uint16_t port, zero;
+};
+
+/* A page. who: minute since 1970 << 32 | history_key; key 0: being made. rest: of everything that has no entry:
+ * connects, us, then the counters, each of them minute << 40 | count, so that a word of another minute is seen. */
+struct history_minute {
+    uint64_t who[HISTORY_FLOWS], zero;
+    struct history_entry flow[HISTORY_FLOWS];
+    uint64_t rest[HISTORY_REST];
+};
+
 _Static_assert(sizeof(struct cell) == CELL_BYTES, "cell");
 _Static_assert(sizeof(struct pair) == 128, "pair");
 _Static_assert(sizeof(struct stat_entry) == 512, "stat_entry");
 _Static_assert(sizeof(struct held) == 64, "held");
 _Static_assert(sizeof(struct held_chunk) == 4096, "held_chunk");
+_Static_assert(sizeof(struct history_entry) == 120, "history_entry");
+_Static_assert(sizeof(struct history_minute) == 4096, "history_minute");
 _Static_assert(sizeof(struct state_header) <= 4096, "header");
 
 #endif

@@ -18,6 +18,7 @@ static const uint64_t fixed_size[SECTIONS] = {
     [SECTION_STATS] = STATS * sizeof(struct stat_entry),
     [SECTION_PLACES] = PLACES * sizeof(struct place),
     [SECTION_HELD] = sizeof(struct held_table),
+    [SECTION_HISTORY] = HISTORY_MINUTES * sizeof(struct history_minute),
 };
 
 void sections_plan(struct state_header *header, uint64_t log_size) {
@@ -80,6 +81,7 @@ bool sections_bind(struct state *out, void *mapping, size_t size) {
         .stat = (void *)(base + offset[SECTION_STATS]),
         .place = (void *)(base + offset[SECTION_PLACES]),
         .held = (void *)(base + offset[SECTION_HELD]),
+        .history = (void *)(base + offset[SECTION_HISTORY]),
         .ring = {[RING_INCIDENTS] = (void *)(base + offset[SECTION_INCIDENTS]),
                  [RING_CLOSES] = (void *)(base + offset[SECTION_CLOSES])},
         .cells = {[RING_INCIDENTS] = length[SECTION_INCIDENTS] / CELL_BYTES,

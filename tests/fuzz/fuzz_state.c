@@ -9,11 +9,15 @@
 #include <string.h>
 
 #include "state/cell.h"
+#include "state/history.h"
 #include "state/pair.h"
 #include "state/ring.h"
 #include "state/sections.h"
 
 enum { SCRIBBLE = 12, HEADER = SECTIONS, FORGE = 16, FIRST_RECORDS = 700 };
+/* Of the day only the first minutes are used, so that the rest need not be made anew each time. */
+enum { MINUTE = 20000 * HISTORY_MINUTES, MINUTES = 8 };
+_Static_assert(SECTIONS < FORGE, "every section has a number");
 
 static unsigned char *image, *copy;
 static size_t size;
@@ -22,6 +26,20 @@ static const struct endpoint destination = {.addr.b = {[10] = 0xff, 0xff, 10, 2,
 static void require(int condition) {
     if (!condition)
         abort();
+}
+
+static void write_history(const struct state *s) {
+    struct addr source = {{0}};
+    for (unsigned i = 0; i < 40; i++) {
+        struct history_flow f = {.netns = 1, .source = &source, .destination = &destination, .program = "fuzz"};
+        source.b[15] = (uint8_t)i;
+        f.key = history_key(pair_key(1, &source, &destination), history_program("fuzz"));
+        for (unsigned n = 0; n < 2; n++) {
+            (void)history_connect(s, &f, MINUTE + i % MINUTES, i);
+            history_count(s, &f, MINUTE, (enum history_counter)(i % HISTORY_COUNTERS));
+            history_peak(s, &f, MINUTE, i);
+        }
+    }
 }
 
 /* A file as a busy instance leaves it: a policy with sources and ports, names, and rings that have gone round. */
@@ -35,6 +53,7 @@ static void build_image(void) {
     copy = aligned_alloc(4096, size);
     require(image && copy);
     memset(image, 0, size);
+    memset(copy, 0, size);
     header_fill((struct state_header *)(void *)image, "fuzz", LOG_SIZE_MIN);
     require(sections_bind(&s, image, size));
     policy_default(&policy);
@@ -46,6 +65,7 @@ static void build_image(void) {
     policy.ports[0] = (struct port_range){.low = 1024, .high = 65535};
     memcpy(policy.program[0], "[a-c]*x", 8);
     (void)state_publish(&s, &policy, NULL);
+    write_history(&s);
     for (unsigned i = 0; i < FIRST_RECORDS; i++) {
         struct event_record r = {.e.kind = (uint8_t)(1 + i % (EVENT_KINDS - 1)), .e.age_us = i};
         if (r.e.kind == EVENT_EXHAUSTED)
@@ -63,6 +83,8 @@ static void scribble(const struct state *s, const unsigned char *input) {
     memcpy(&value, input + 4, sizeof value);
     uint64_t offset = where < SECTIONS ? good->section[where].offset : 0;
     uint64_t length = where < SECTIONS ? good->section[where].size : sizeof *good;
+    if (where == SECTION_HISTORY)
+        length = MINUTES * sizeof(struct history_minute);
     word %= length / sizeof value;
     memcpy(copy + offset + word * sizeof value, &value, sizeof value);
     bool ring = where == SECTION_INCIDENTS || where == SECTION_CLOSES;
@@ -71,6 +93,16 @@ static void scribble(const struct state *s, const unsigned char *input) {
         struct cell *cell = &s->ring[id][word * sizeof value / CELL_BYTES];
         cell->check = cell_check(cell->number, cell->part, cell->parts, cell->payload);
     }
+}
+
+/* Everything as it was built. */
+static void restore(void) {
+    const struct state_header *good = (const struct state_header *)(const void *)image;
+    const struct state_section *history = &good->section[SECTION_HISTORY];
+    size_t used = (size_t)history->offset + MINUTES * sizeof(struct history_minute);
+    size_t after = (size_t)(history->offset + history->size);
+    memcpy(copy, image, used);
+    memcpy(copy + after, image + after, size - after);
 }
 
 static void check_record(const struct event_record *r) {
@@ -122,6 +154,17 @@ static void read_policy(const struct state *s) {
     }
 }
 
+static void read_history(const struct state *s) {
+    static struct history_view view;
+    struct history_reader r;
+    history_reader_init(&r, s, UINT32_MAX);
+    for (unsigned n = 0; history_next(&r, &view); n++) {
+        require(n < HISTORY_MINUTES && view.flows <= HISTORY_FLOWS);
+        for (unsigned i = 0; i < view.flows; i++)
+            require(memchr(view.record[i].program, 0, sizeof view.record[i].program) != NULL);
+    }
+}
+
 /* What clients do to the file. */
 static void write_all(const struct state *s) {
     static struct policy policy;
@@ -152,7 +195,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     struct state s;
     if (!image)
         build_image();
-    memcpy(copy, image, size);
+    restore();
     require(sections_bind(&s, copy, size));
     for (; length >= SCRIBBLE; data += SCRIBBLE, length -= SCRIBBLE)
         scribble(&s, data);
@@ -160,7 +203,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
         return 0;
     read_rings(&s);
     read_policy(&s);
+    read_history(&s);
     write_all(&s);
+    write_history(&s);
     read_rings(&s);
+    read_history(&s);
     return 0;
 }

@@ -161,15 +161,6 @@ static enum counter counter_of(uint8_t fate) {
     return (enum counter)counter[fate];
 }
 
-/* The pair's connection is closed, whether that is told or not. */
-static void leave_pair(const struct round *r, const struct leftover *l) {
-    const struct held *h = &l->held;
-    const struct endpoint peer = {.addr = h->peer, .port = h->peer_port};
-    uint64_t netns = r->s->held->chunk[l->chunk].netns, now = clock_ns(CLOCK_MONOTONIC);
-    if (h->direction == OUTBOUND && h->rule_id != 0)
-        pair_closed(pair_find(r->s, pair_key(netns, &h->local, &peer), false, now), l->fate == FATE_TIME_WAIT, now);
-}
-
 static void count(const struct round *r, const struct leftover *l, enum arm arm) {
     state_count(r->s, arm, counter_of(l->fate));
     if (l->ask)
@@ -214,10 +205,10 @@ static void settle(struct round *r, const struct leftover *l, const struct setti
     r->n_stays += stays;
     if (stays || (l->alive && !claim(r, l)))
         return;
-    if (!l->told) {
-        leave_pair(r, l);
+    /* The pair's connection is closed, whether that is told or not. */
+    pair_left(r->s, r->s->held->chunk[l->chunk].netns, &l->held, l->fate == FATE_TIME_WAIT, clock_ns(CLOCK_MONOTONIC));
+    if (!l->told)
         tell(r, l, settings);
-    }
     if (!l->alive)
         __atomic_store_n(&r->s->held->chunk[l->chunk].held[l->slot].word, HELD_FREE, __ATOMIC_RELEASE);
 }

@@ -102,8 +102,8 @@ struct search {
     unsigned destinations;
     struct candidate *candidate;
     unsigned candidates, room;
-    const struct told *told;
-    uint64_t now, alive_us;
+    const struct state *state;
+    uint64_t now, alive_us, connected_us; /* of all orphans: the earliest */
     bool failed;
 };
 
@@ -119,12 +119,7 @@ static bool wanted(const struct search *s, const struct addr *peer, uint16_t pee
 static void consider(const struct dump_socket *d, void *context) {
     struct search *s = context;
     uint64_t entered = entered_us(d->state, d->expires_ms, s->now);
-    if (d->inode != 0 || !wanted(s, &d->peer, d->peer_port))
-        return;
-    /* What an event told of it may have left the ring. */
-    if (entered < s->told->since_us && entered + second < s->alive_us)
-        return;
-    if (told_named(s->told, &d->local, d->local_port, &d->peer, d->peer_port, entered - named_us))
+    if (d->inode != 0 || entered + second < s->connected_us || !wanted(s, &d->peer, d->peer_port))
         return;
     if (s->candidates == s->room) {
         unsigned more = s->room ? s->room * 2 : 256;
@@ -144,8 +139,27 @@ static void consider(const struct dump_socket *d, void *context) {
                                                        .entered_us = entered};
 }
 
+/* Leaves those of which nobody has told and nobody will. False: no memory. */
+static bool drop_told(struct search *s) {
+    struct told told;
+    unsigned kept = 0;
+    if (!told_read(&told, s->state, s->now - 2 * named_us))
+        return false;
+    for (unsigned i = 0; i < s->candidates; i++) {
+        const struct candidate *c = &s->candidate[i];
+        /* What an event told of it may have left the ring. */
+        if (c->entered_us < told.since_us && c->entered_us + second < s->alive_us)
+            continue;
+        if (!told_named(&told, &c->local, c->local_port, &c->peer, c->peer_port, c->entered_us - named_us))
+            s->candidate[kept++] = *c;
+    }
+    s->candidates = kept;
+    told_free(&told);
+    return true;
+}
+
 static void collect(struct search *s) {
-    s->alive_us = UINT64_MAX;
+    s->alive_us = s->connected_us = UINT64_MAX;
     for (unsigned i = 0; i < s->n; i++) {
         const struct leftover *l = &s->l[i];
         if (l->held.local_port != 0 || !l->ask)
@@ -159,6 +173,7 @@ static void collect(struct search *s) {
                                                   .connected_us = connected_us(l),
                                                   .alive_us = l->alive_us};
         s->alive_us = l->alive_us < s->alive_us ? l->alive_us : s->alive_us;
+        s->connected_us = connected_us(l) < s->connected_us ? connected_us(l) : s->connected_us;
     }
 }
 
@@ -169,7 +184,7 @@ static bool look(struct search *s) {
         unsigned matched = 0;
         s->candidates = 0;
         s->now = time_now_us();
-        if (dump_sockets(states, consider, s) != 0 || s->failed)
+        if (dump_sockets(states, consider, s) != 0 || s->failed || !drop_told(s))
             return false;
         harvest_match(s->orphan, s->orphans, s->candidate, s->candidates);
         for (unsigned i = 0; i < s->orphans; i++)
@@ -180,8 +195,8 @@ static bool look(struct search *s) {
     return true;
 }
 
-static void judge_by_search(struct leftover *l, unsigned n, const struct told *t, uint64_t now) {
-    struct search s = {.l = l, .n = n, .told = t};
+static void judge_by_search(struct leftover *l, unsigned n, const struct state *state, uint64_t now) {
+    struct search s = {.l = l, .n = n, .state = state};
     s.orphan = calloc(n, sizeof *s.orphan);
     s.of = calloc(n, sizeof *s.of);
     s.distinct = calloc(n, sizeof *s.distinct);
@@ -211,9 +226,11 @@ static void judge_by_search(struct leftover *l, unsigned n, const struct told *t
 
 void leftovers_judge(struct leftover *l, unsigned n, const struct state *s) {
     struct told told = {0};
-    uint64_t now = time_now_us();
+    uint64_t now = time_now_us(), from_us = UINT64_MAX;
     bool search = false;
-    (void)told_read(&told, s);
+    for (unsigned i = 0; i < n; i++)
+        from_us = connected_us(&l[i]) < from_us ? connected_us(&l[i]) : from_us;
+    (void)told_read(&told, s, from_us);
     for (unsigned i = 0; i < n; i++) {
         const struct held *h = &l[i].held;
         l[i].via = h->word == HELD_EXEC ? VIA_EXEC : h->word == HELD_EXIT ? VIA_EXIT : VIA_KILLED;
@@ -228,7 +245,7 @@ void leftovers_judge(struct leftover *l, unsigned n, const struct state *s) {
             end_absent(&l[i], now);
     }
     if (search)
-        judge_by_search(l, n, &told, now);
+        judge_by_search(l, n, s, now);
     for (unsigned i = 0; i < n; i++)
         if (l[i].second_hand &&
             told_harvested(&told, l[i].pid, &l[i].held.peer, l[i].held.peer_port, connected_us(&l[i])))

@@ -26,7 +26,7 @@ static bool append(struct told *t, size_t *room, const struct told_event *e) {
     return true;
 }
 
-static bool read_ring(struct told *t, size_t *room, const struct state *s) {
+static bool read_ring(struct told *t, size_t *room, const struct state *s, uint64_t from_us) {
     struct ring_reader reader;
     struct event_record r;
     reader_init(&reader, s);
@@ -46,6 +46,8 @@ static bool read_ring(struct told *t, size_t *room, const struct state *s) {
         };
         if (lapped && t->since_us == 0)
             t->since_us = e->time_us;
+        if (e->time_us < from_us)
+            continue;
         if (!append(t, room, &told))
             return false;
     }
@@ -58,11 +60,14 @@ static bool read_held(struct told *t, size_t *room, const struct state *s) {
             continue;
         for (unsigned j = 0; j < HELD_PER_CHUNK; j++) {
             const struct held *h = &s->held->chunk[i].held[j];
-            if (__atomic_load_n(&h->word, __ATOMIC_ACQUIRE) == HELD_FREE || h->local_port == 0)
+            if (__atomic_load_n(&h->word, __ATOMIC_ACQUIRE) == HELD_FREE)
+                continue;
+            uint16_t local_port = __atomic_load_n(&h->local_port, __ATOMIC_ACQUIRE);
+            if (local_port == 0)
                 continue;
             const struct told_event told = {.local = h->local,
                                             .peer = h->peer,
-                                            .local_port = h->local_port,
+                                            .local_port = local_port,
                                             .peer_port = h->peer_port,
                                             .held = true,
                                             .time_us = UINT64_MAX};
@@ -73,10 +78,10 @@ static bool read_held(struct told *t, size_t *room, const struct state *s) {
     return true;
 }
 
-bool told_read(struct told *t, const struct state *s) {
+bool told_read(struct told *t, const struct state *s, uint64_t from_us) {
     size_t room = 0;
     *t = (struct told){0};
-    if (!read_ring(t, &room, s) || !read_held(t, &room, s)) {
+    if (!read_held(t, &room, s) || !read_ring(t, &room, s, from_us)) {
         told_free(t);
         return false;
     }

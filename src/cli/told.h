@@ -19,8 +19,10 @@ struct told {
     uint64_t since_us; /* events before that have left the ring; 0: none have */
 };
 
-/* Reads both. False: no memory. */
-bool told_read(struct told *t, const struct state *s);
+/* Reads both; events from then on. The held table first: a client writes its connection's port there before it closes,
+ * and leaves there only after its event is in the ring. So a TIME-WAIT that was there before this call, and that it
+ * does not know, is not one that a living process is about to tell of. False: no memory. */
+bool told_read(struct told *t, const struct state *s, uint64_t from_us);
 void told_free(struct told *t);
 
 /* Is there a time-wait event of this quadruplet from then on? */

@@ -53,6 +53,7 @@ static void complete(struct conn *c, int fd) {
     }
     if (conn_flags(c) & CONN_PEER_ASK && look_peer(fd, &peer))
         c->peer = peer;
+    held_located(c);
 }
 
 static void judge(struct closing *c) {
@@ -158,8 +159,10 @@ static void finish(struct closing *c) {
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     if (c->verdict.ask)
         fate = verify_fate(c, &verified);
-    if (conn_flags(conn) & CONN_COUNTED)
+    if (conn_flags(conn) & CONN_COUNTED) {
+        held_counted(conn, false);
         pair_closed(conn->pair, fate == FATE_TIME_WAIT, now);
+    }
     conn_clear_flags(conn, CONN_COUNTED);
     if (conn_flags(conn) & CONN_QUIET || !state_settings(&client.state, NULL, &settings) ||
         client_mode(&settings) == MODE_OFF)

@@ -8,6 +8,7 @@
 #include "shim/client.h"
 #include "shim/fate.h"
 #include "shim/process.h"
+#include "state/pair.h"
 #include "state/ring.h"
 #include "state/sys.h"
 
@@ -101,9 +102,32 @@ void held_open(const struct conn *c) {
         state_count(&client.state, (enum arm)c->arm, COUNT_HELD_FULL);
         return;
     }
-    h->connected_ns = clock_ns(CLOCK_REALTIME);
-    __atomic_store_n(&chunk->seen_ns, h->connected_ns, __ATOMIC_RELAXED);
+    uint64_t now = clock_ns(CLOCK_REALTIME);
+    __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    h->connected_ns = now;
+    h->counted = HELD_UNCOUNTED;
+    __atomic_store_n(&chunk->seen_ns, now, __ATOMIC_RELAXED);
     put(h, c, HELD_OPEN);
+}
+
+void held_located(const struct conn *c) {
+    struct held_chunk *chunk;
+    struct held *h = slot_of(c, false, &chunk);
+    if (!h)
+        return;
+    h->local = c->source;
+    h->peer = c->peer.addr;
+    h->peer_port = c->peer.port;
+    __atomic_store_n(&h->local_port, c->local_port, __ATOMIC_RELEASE);
+}
+
+void held_counted(const struct conn *c, bool counted) {
+    struct held_chunk *chunk;
+    struct held *h = slot_of(c, false, &chunk);
+    uint8_t how = addr_is_any(&c->source) ? HELD_COUNTED_ANY : HELD_COUNTED;
+    if (h)
+        __atomic_store_n(&h->counted, counted ? how : HELD_UNCOUNTED, __ATOMIC_RELAXED);
 }
 
 void held_closed(const struct conn *c) {
@@ -159,6 +183,7 @@ static void after_exec(const struct held *copy, const struct held_chunk *chunk) 
     enum fate fate = fate_from_lookup(found, &answer, first, false);
     enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
     struct settings settings = {0};
+    pair_left(&client.state, chunk->netns, copy, fate == FATE_TIME_WAIT, clock_ns(CLOCK_MONOTONIC));
     (void)state_settings(&client.state, NULL, &settings);
     state_count(&client.state, arm, counter_of_fate(fate));
     if (fate != FATE_TIME_WAIT && settings.log_closes != CLOSES_ALL)
@@ -193,11 +218,15 @@ void held_after_exec(void) {
         struct held_chunk *chunk = &table->chunk[i];
         if (chunk->pid_namespace != pid_namespace || process_born_ns() > chunk->born_ns + 20000000u)
             continue; /* another process that had this pid: the tool's to tell */
-        /* Entries that are merely open survived the exec; they are looked at anew at their close. */
+        /* Entries that are merely open survived the exec; they are looked at anew at their close, and belong to no
+         * pair until then. */
         for (unsigned j = 0; j < HELD_PER_CHUNK; j++) {
             struct held copy = chunk->held[j];
-            if (__atomic_exchange_n(&chunk->held[j].word, HELD_FREE, __ATOMIC_ACQ_REL) == HELD_EXEC)
+            uint32_t word = __atomic_exchange_n(&chunk->held[j].word, HELD_FREE, __ATOMIC_ACQ_REL);
+            if (word == HELD_EXEC)
                 after_exec(&copy, chunk);
+            else if (word != HELD_FREE)
+                pair_left(&client.state, chunk->netns, &copy, false, clock_ns(CLOCK_MONOTONIC));
         }
         give_back(i);
     }

@@ -9,8 +9,16 @@
 #include "shim/fdtab.h"
 #include "state/event.h"
 
-/* c is connecting or connected. No room: counted, and the connection goes unnamed if the process is killed. */
+/* c is connected, or about to connect: a process can be killed inside connect(), and what the kernel had made by then
+ * is named all the same. No room: counted, and the connection goes unnamed. */
 void held_open(const struct conn *c);
+
+/* c's addresses and ports are known now: before its close, so that the tool never takes the TIME-WAIT of a process that
+ * is just about to tell of it for a dead one's. */
+void held_located(const struct conn *c);
+
+/* Right after c was counted in its pair, or right before it is no more: who is killed is not counted for ever. */
+void held_counted(const struct conn *c, bool counted);
 
 /* c is closed. */
 void held_closed(const struct conn *c);

@@ -33,23 +33,22 @@ static void settle(struct climb *k) {
     if (!started(k)) {
         if (k->error != EISCONN)
             conn_set_flags(c, CONN_TRIED);
+        held_closed(c);
         return;
     }
     c->phase = connecting ? CONN_CONNECTING : CONN_CONNECTED;
-    c->peer = *k->destination;
     if (addr_is_any(&k->destination->addr))
         conn_set_flags(c, CONN_PEER_ASK);
     c->generation = process_generation();
     c->connected_ns = k->now;
-    c->local_port = 0;
     c->shutdown_phase = PHASE_UNKNOWN;
     c->pair = k->pair;
     conn_clear_flags(c, CONN_TRIED | CONN_SHUT);
     if (k->pair) {
         conn_set_flags(c, CONN_COUNTED);
         pair_opened(k->pair, k->now);
+        held_counted(c, true);
     }
-    held_open(c);
 }
 
 /* The client's own call, for want of a better one. */
@@ -171,9 +170,10 @@ static ssize_t ask_again(const struct attempt *a, struct conn *c) {
         } else if (error != EINPROGRESS && error != EALREADY && error != EINTR && error != EFAULT) {
             c->phase = CONN_IDLE; /* it failed; the socket may connect anew */
             conn_set_flags(c, CONN_TRIED);
-            conn_clear_flags(c, CONN_COUNTED);
-            pair_closed(c->pair, false, clock_ns(CLOCK_MONOTONIC));
             held_closed(c);
+            if (conn_flags(c) & CONN_COUNTED)
+                pair_closed(c->pair, false, clock_ns(CLOCK_MONOTONIC));
+            conn_clear_flags(c, CONN_COUNTED);
         }
     }
     errno = r < 0 ? error : errno;
@@ -201,6 +201,8 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
         .now = clock_ns(CLOCK_MONOTONIC),
     };
     k.began = k.now;
+    c->peer = *destination;
+    c->local_port = 0;
     if (state_settings(&client.state, NULL, &settings) && client_mode(&settings) != MODE_OFF &&
         state_plan(&client.state, destination, client.program, &plan))
         spread_or_watch(&k, &settings);
@@ -222,10 +224,10 @@ ssize_t ladder_disconnect(const struct attempt *a) {
         c->phase = CONN_IDLE;
         c->shutdown_phase = PHASE_UNKNOWN;
         c->local_port = 0;
+        held_closed(c);
         if (conn_flags(c) & CONN_COUNTED)
             pair_closed(c->pair, false, clock_ns(CLOCK_MONOTONIC));
         conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
-        held_closed(c);
         prepare_undo(a->fd, c);
     }
     errno = saved;

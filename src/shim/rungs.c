@@ -4,6 +4,7 @@
 #include "shim/client.h"
 #include "shim/climb.h"
 #include "shim/explicit.h"
+#include "shim/held.h"
 #include "shim/look.h"
 #include "shim/order.h"
 #include "shim/prepare.h"
@@ -12,6 +13,7 @@
 
 bool climb_run(struct climb *k) {
     k->attempts++;
+    held_open(k->conn);
     k->result = attempt_run(k->attempt);
     k->error = k->result < 0 ? errno : 0;
     return k->error != EADDRNOTAVAIL;

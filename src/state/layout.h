@@ -179,19 +179,22 @@ struct place {
  * closed. Written by its owner alone, word last (release); read by the owner's next image and by the tool. */
 struct held {
     struct addr local, peer;
-    uint16_t local_port, peer_port; /* local_port 0: not known, the kernel chose it and nobody asked */
+    uint16_t local_port, peer_port; /* local_port 0: not known, the kernel chose it and nobody asked; written last */
     uint16_t rule_id, pool_id;
     uint64_t connected_ns; /* CLOCK_REALTIME */
     uint32_t word;         /* enum held_word */
     uint8_t direction;     /* enum direction */
     uint8_t phase;         /* with HELD_EXEC, HELD_EXIT: enum tcp_phase just before */
     uint8_t fate;          /* with HELD_EXEC, HELD_EXIT: enum fate expected */
-    uint8_t zero;
-    uint64_t marked_ns; /* with HELD_EXEC, HELD_EXIT: CLOCK_REALTIME */
+    uint8_t counted;       /* enum held_counted */
+    uint64_t marked_ns;    /* with HELD_EXEC, HELD_EXIT: CLOCK_REALTIME */
 };
 
 /* HELD_EXEC: an exec is about to close it. HELD_EXIT: its owner is exiting and could not tell who else holds it. */
 enum held_word { HELD_FREE, HELD_OPEN, HELD_EXEC, HELD_EXIT };
+
+/* Counted as open in the pair of its local address, or in that of ::, when the kernel chose the address later. */
+enum held_counted { HELD_UNCOUNTED, HELD_COUNTED, HELD_COUNTED_ANY };
 
 /* Connections of one process; a process takes as many chunks as it needs. */
 struct held_chunk {

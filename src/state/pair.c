@@ -183,6 +183,14 @@ void pair_closed(struct pair *p, bool time_wait, uint64_t now) {
     }
 }
 
+void pair_left(const struct state *s, uint64_t netns, const struct held *h, bool time_wait, uint64_t now) {
+    const struct endpoint peer = {.addr = h->peer, .port = h->peer_port};
+    const struct addr any = {{0}};
+    const struct addr *source = h->counted == HELD_COUNTED_ANY ? &any : &h->local;
+    if (h->counted != HELD_UNCOUNTED)
+        pair_closed(pair_find(s, pair_key(netns, source, &peer), false, now), time_wait, now);
+}
+
 uint32_t pair_open(const struct pair *p) {
     int32_t n = p ? __atomic_load_n(&p->open, __ATOMIC_RELAXED) : 0;
     return n > 0 ? (uint32_t)n : 0;

@@ -51,6 +51,9 @@ void pair_opened(struct pair *p, uint64_t now);
 /* A connection of this pair was closed; ends a hold-down. time_wait: its quadruplet stays taken for 60 s. */
 void pair_closed(struct pair *p, bool time_wait, uint64_t now);
 
+/* The same for an entry of the held table whose process cannot do it itself any more. */
+void pair_left(const struct state *s, uint64_t netns, const struct held *h, bool time_wait, uint64_t now);
+
 uint32_t pair_open(const struct pair *p);
 /* TIME-WAITs left in the last 60 to 64 s. */
 uint32_t pair_time_waits(const struct pair *p, uint64_t now);

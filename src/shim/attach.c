@@ -19,6 +19,7 @@
 #include "shim/held.h"
 #include "shim/process.h"
 #include "shim/real.h"
+#include "state/history.h"
 #include "state/sys.h"
 #include "state/text.h"
 
@@ -238,6 +239,7 @@ static void name_program(void) {
     const char *name = program_invocation_short_name;
     size_t at = 0;
     text_add(client.program, sizeof client.program, &at, name ? name : "");
+    client.program_key = history_program(client.program);
 }
 
 /* Linux 6.8 searches every port of a per-socket range in turn (commit 207184853dbd). */

@@ -11,6 +11,7 @@
 #include "shim/client.h"
 #include "shim/held.h"
 #include "shim/look.h"
+#include "shim/minutes.h"
 #include "shim/process.h"
 #include "shim/verify.h"
 #include "state/pair.h"
@@ -168,6 +169,7 @@ static void finish(struct closing *c) {
         client_mode(&settings) == MODE_OFF)
         return;
     count(c, fate);
+    minutes_closed(conn, fate, now);
     if (fate == FATE_TIME_WAIT || settings.log_closes == CLOSES_ALL)
         write_event(c, fate, verified, now);
 }

@@ -69,7 +69,7 @@ struct conn {
     uint8_t family;         /* AF_INET or AF_INET6 */
     uint8_t shutdown_phase; /* enum tcp_phase just before that shutdown; PHASE_UNKNOWN: none */
     uint8_t arm;
-    uint8_t zero[6];
+    uint32_t flow; /* history_key; 0: its connect was not seen */
 };
 
 enum fd_kind { FD_UNKNOWN, FD_NOT_TCP, FD_TCP };

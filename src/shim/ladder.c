@@ -10,6 +10,7 @@
 #include "shim/climb.h"
 #include "shim/held.h"
 #include "shim/look.h"
+#include "shim/minutes.h"
 #include "shim/prepare.h"
 #include "shim/process.h"
 #include "state/pair.h"
@@ -71,8 +72,20 @@ static enum outcome fall_back(struct climb *k) {
     return OUTCOME_FALLBACK;
 }
 
+/* EADDRNOTAVAIL was met: to the counters, and if it is worth an event, to the log. */
+static void tell(struct climb *k, enum outcome outcome, enum cause cause, bool event) {
+    static const uint8_t counter[OUTCOMES] = {
+        [OUTCOME_RECOVERED] = COUNT_RECOVERED,
+        [OUTCOME_FALLBACK] = COUNT_FALLBACK,
+        [OUTCOME_SURFACED] = COUNT_SURFACED,
+    };
+    state_count(&client.state, (enum arm)k->conn->arm, (enum counter)counter[outcome]);
+    minutes_exhausted(k->conn, k->netns, k->destination, outcome, cause, k->now);
+    if (event)
+        report_exhausted(k->report, k->conn, CALL_CONNECT, outcome, cause, k->attempts);
+}
+
 static void climb(struct climb *k) {
-    enum arm arm = (enum arm)k->conn->arm;
     bool own = k->plan->total == 0 || keeps_own_address(k);
     enum step step;
     if (own && k->plan->has_sources && !keeps_own_address(k))
@@ -83,41 +96,41 @@ static void climb(struct climb *k) {
         step = climb_wait(k);
     if (step == STEP_DONE && k->error == EADDRNOTAVAIL) {
         /* Bound to a port that another process took between the look and the connect; there is no way back. */
-        state_count(&client.state, arm, COUNT_SURFACED);
-        report_exhausted(k->report, k->conn, CALL_CONNECT, OUTCOME_SURFACED, CAUSE_PORT_BUSY, k->attempts);
+        tell(k, OUTCOME_SURFACED, CAUSE_PORT_BUSY, true);
         return;
     }
     if (step == STEP_DONE) {
         climb_commit_asides(k);
-        state_count(&client.state, arm, COUNT_SPREAD);
+        state_count(&client.state, (enum arm)k->conn->arm, COUNT_SPREAD);
         if (!k->met)
             return;
         k->overcome = true;
-        state_count(&client.state, arm, COUNT_RECOVERED);
-        if (k->newly_full)
-            report_exhausted(k->report, k->conn, CALL_CONNECT, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, k->attempts);
+        tell(k, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, k->newly_full);
         return;
     }
     enum outcome outcome = fall_back(k);
     k->fell_back = outcome == OUTCOME_FALLBACK;
     enum cause cause = k->full ? CAUSE_RANGE_FULL : CAUSE_UNKNOWN;
-    state_count(&client.state, arm, outcome == OUTCOME_SURFACED ? COUNT_SURFACED : COUNT_FALLBACK);
     if (outcome == OUTCOME_SURFACED && (own || !k->full))
         cause = explain_connect(k->conn, k->destination);
-    if (k->full || outcome == OUTCOME_SURFACED)
-        report_exhausted(k->report, k->conn, CALL_CONNECT, outcome, cause, k->attempts);
+    tell(k, outcome, cause, k->full || outcome == OUTCOME_SURFACED);
 }
 
-/* No rule, or nothing to do to this socket: only watched. */
+/* No rule, or nothing to do to this socket: only watched. What a rule is about is counted as it would be if it were in
+ * force, so that the arms can be compared. */
 static void watch(struct climb *k) {
     prepare_undo(k->attempt->fd, k->conn);
+    if (k->plan->matched) {
+        uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
+        k->pair = pair_find(&client.state, key, true, k->now);
+    }
     (void)climb_run(k);
     if (k->error != EADDRNOTAVAIL)
         return;
-    state_count(&client.state, (enum arm)k->conn->arm, COUNT_SURFACED);
+    minutes_full(k->conn, k->netns, k->destination, k->pair, k->now);
     if (k->plan->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
         climb_name_sources(k);
-    report_exhausted(k->report, k->conn, CALL_CONNECT, OUTCOME_SURFACED, explain_connect(k->conn, k->destination), 1);
+    tell(k, OUTCOME_SURFACED, explain_connect(k->conn, k->destination), true);
 }
 
 /* May this socket be prepared, as far as the client's own doings go? */
@@ -147,8 +160,10 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
     else
         watch(k);
     /* Who carried it: a source of ours or the client's own; :: is the kernel's choice. */
+    uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
     stats_connect(stats_find(&client.state, standing.arm, c->rule_id, &c->source), k->error,
-                  k->overcome && !k->fell_back, k->fell_back, clock_ns(CLOCK_MONOTONIC) - k->began);
+                  k->overcome && !k->fell_back, k->fell_back, elapsed);
+    minutes_connect(c, k->netns, k->destination, k->pair, k->now, elapsed);
 }
 
 /* Mode off, or no policy: as if we were not there, but for the record that a later mode will want. */

@@ -6,6 +6,7 @@
 #include "shim/explicit.h"
 #include "shim/held.h"
 #include "shim/look.h"
+#include "shim/minutes.h"
 #include "shim/order.h"
 #include "shim/prepare.h"
 #include "state/pair.h"
@@ -61,6 +62,7 @@ static enum step source_is_full(struct climb *k, const struct endpoint *source) 
     k->now = clock_ns(CLOCK_MONOTONIC); /* a search may have taken long */
     k->full++;
     k->newly_full |= pair_full(k->pair, k->now, k->now - began);
+    minutes_full(k->conn, k->netns, k->destination, k->pair, k->now);
     if (k->plan->n_ports)
         host_ports_may_have_changed(k->now);
     report_source(k->report, source, first_range(k->plan), CAUSE_RANGE_FULL, EADDRNOTAVAIL, k->pair);

@@ -9,6 +9,7 @@
 #include "shim/explain.h"
 #include "shim/held.h"
 #include "shim/look.h"
+#include "shim/minutes.h"
 #include "shim/prepare.h"
 #include "shim/process.h"
 #include "shim/real.h"
@@ -137,7 +138,9 @@ static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum 
     report_record(&report)->e.local = at->addr;
     report_record(&report)->e.local_port = at->port;
     state_count(&client.state, (enum arm)c->arm, outcome == OUTCOME_SURFACED ? COUNT_SURFACED : COUNT_RECOVERED);
-    report_exhausted(&report, c, CALL_BIND, outcome, explain_bind(at), 1);
+    enum cause cause = explain_bind(at);
+    minutes_bind_failed(client_netns(fd), &at->addr, outcome, cause, now);
+    report_exhausted(&report, c, CALL_BIND, outcome, cause, 1);
 }
 
 static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const struct sockaddr *address,

@@ -14,6 +14,7 @@
 #define MINUTE_NS ((uint64_t)60 * 1000000000u)
 
 enum {
+    PROBES = 8, /* places in which a flow can be */
     SAMPLE = 16,
     ADMIT = 64, /* every such count of the rest may take a place from a flow with fewer than ... */
     LITTLE = 16
@@ -123,20 +124,28 @@ static void clear(struct history_entry *e) {
     __atomic_store_n(&e->peak, 0, __ATOMIC_RELAXED);
 }
 
-/* The entry of a flow in a minute, made if need be; NULL: no room. One pass over the page's words, of which the first
- * is nearly always the right one. */
+/* The i-th place of a flow in a page. */
+static unsigned place_of(const struct history_flow *f, unsigned i) {
+    unsigned at = f->key % HISTORY_FLOWS + i;
+    return at < HISTORY_FLOWS ? at : at - HISTORY_FLOWS;
+}
+
+/* The entry of a flow in a minute, made if need be; NULL: no room. Eight words in a row, of which the first is nearly
+ * always the right one. */
 static struct history_entry *find(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
     uint64_t who = word_of(minute, f->key);
-    unsigned at = f->key % HISTORY_FLOWS;
-    for (unsigned i = 0; i < HISTORY_FLOWS; i++, at = at + 1 < HISTORY_FLOWS ? at + 1 : 0) {
+    for (unsigned i = 0; i < PROBES; i++) {
+        unsigned at = place_of(f, i);
         uint64_t old = __atomic_load_n(&m->who[at], __ATOMIC_ACQUIRE);
         if (old == who)
             return &m->flow[at];
-        /* Entries of this minute are never given back: behind one of another minute there is nothing. */
+        if (old >> 32 == minute)
+            continue;
         if (old >> 32 > minute && overtaken(minute))
             return NULL;
-        if (old >> 32 != minute && __atomic_compare_exchange_n(&m->who[at], &old, word_of(minute, 0), false,
-                                                               __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        /* Entries of this minute are never given back: behind one of another minute there is nothing. */
+        if (__atomic_compare_exchange_n(&m->who[at], &old, word_of(minute, 0), false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE)) {
             clear(&m->flow[at]);
             label(m, at, who, f);
             return &m->flow[at];
@@ -159,11 +168,11 @@ static uint64_t activity(const struct history_entry *e) {
 static void admit(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
     unsigned least = 0;
     uint64_t fewest = UINT64_MAX;
-    for (unsigned i = 0; i < HISTORY_FLOWS; i++) {
-        uint64_t n = activity(&m->flow[i]);
+    for (unsigned i = 0; i < PROBES; i++) {
+        uint64_t n = activity(&m->flow[place_of(f, i)]);
         if (n < fewest) {
             fewest = n;
-            least = i;
+            least = place_of(f, i);
         }
     }
     uint64_t old = __atomic_load_n(&m->who[least], __ATOMIC_RELAXED);

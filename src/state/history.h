@@ -3,9 +3,9 @@
  * A flow is a (network namespace, source, destination, program) that connects; source :: is the kernel's choice.
  * Counted are the connects that the shim saw, and the closes of what they made: by the process that connected, or by
  * one that inherited it from there. A minute of the day has a page of its own in the state file: 31 flows, first come,
- * and a rest that takes everything else, so that sums over a minute are right however many flows there are. Of those
- * in the rest, one whose turn comes at each 64th count may take the place of a flow that did next to nothing; what
- * either did before stays in the rest.
+ * each in one of eight places, and a rest that takes everything else, so that sums over a minute are right however many
+ * flows there are. Of those in the rest, one whose turn comes at each 64th count may take the place of a flow that did
+ * next to nothing; what either did before stays in the rest.
  *
  * Lock-free; the page of a minute serves again a day later, entry by entry, each claimed by compare-and-swap on a word
  * that holds the minute. A writer that sleeps in between adds at worst one wrong count; one that is killed while it

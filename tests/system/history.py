@@ -1,0 +1,80 @@
+"""The history section of a state file, read byte by byte (src/state/layout.h draws it)."""
+
+import collections
+import os
+import struct
+import time
+
+import kernel
+
+SECTION, MINUTES, FLOWS, PAGE, ENTRY = 10, 1440, 31, 4096, 120
+COUNTERS = ("time_waits", "closes", "recovered", "fallback", "surfaced", "unknown", "range-full", "port-busy",
+            "address-not-local", "family-disabled", "unreachable")
+HEADER = 168  # bytes before the first (offset, size) of a section
+
+# One flow in one minute. source "::" is the kernel's choice; counts has connects, connect_us, peak and COUNTERS.
+Flow = collections.namedtuple("Flow", "minute netns source destination port program counts")
+
+
+def _address(raw):
+    return kernel._text(kernel.socket.AF_INET6, raw)
+
+
+def _flow(page, i):
+    at = 256 + i * ENTRY
+    minute = struct.unpack_from("=II", page, i * 8)[1]
+    packed, *numbers = struct.unpack_from("=Q12I", page, at)
+    netns, = struct.unpack_from("=Q", page, at + 56)
+    source, destination = page[at + 64:at + 80], page[at + 80:at + 96]
+    program = page[at + 96:at + 116].rstrip(b"\0").decode()
+    port, = struct.unpack_from("=H", page, at + 116)
+    counts = dict(zip(COUNTERS, numbers), connects=packed >> 38, connect_us=packed & (1 << 38) - 1, peak=numbers[11])
+    return Flow(minute, netns, _address(source), _address(destination), port, program, counts)
+
+
+def read(t, instance="test", now=None):
+    """The flows of the last 1440 minutes, oldest first, and how many counts the rest holds."""
+    with open(os.path.join(t.state, instance + ".state"), "rb") as f:
+        f.seek(HEADER + SECTION * 16)
+        offset, size = struct.unpack("=QQ", f.read(16))
+        assert size == MINUTES * PAGE, f"history section of {size} bytes"
+        f.seek(offset)
+        data = f.read(size)
+    now = int(now or time.time()) // 60
+    flows, rest = [], 0
+    for minute in range(now - MINUTES + 1, now + 1):
+        page = data[minute % MINUTES * PAGE:][:PAGE]
+        for i in range(FLOWS):
+            key, of = struct.unpack_from("=II", page, i * 8)
+            if of == minute and key:
+                flows.append(_flow(page, i))
+        for word in struct.unpack_from("=13Q", page, 256 + FLOWS * ENTRY):
+            rest += word & (1 << 40) - 1 if word >> 40 == minute & 0xffffff else 0
+    return flows, rest
+
+
+def total(flows, counter, **match):
+    return sum(f.counts[counter] for f in flows if all(getattr(f, k) == v for k, v in match.items()))
+
+
+class Clock:
+    """The clocks of clients that are started with `environment()`: ahead of the real ones by as much as told."""
+
+    def __init__(self, t):
+        self.t, self.ahead, self.path = t, 0, os.path.join(t.folder, "ahead")
+        self.advance(0)
+
+    def advance(self, seconds):
+        self.ahead += seconds
+        with open(self.path, "r+b" if os.path.exists(self.path) else "wb") as f:
+            f.write(struct.pack("=q", self.ahead))
+
+    def next_minute(self):
+        """To the first seconds of the next minute, so that what follows is in one."""
+        self.advance(60 - int(self.now()) % 60)
+
+    def now(self):
+        return time.time() + self.ahead
+
+    def options(self, shim):
+        return {"preload": f"{self.t.program('clock.so')} {shim}", "CLOCK_AHEAD": self.path}

@@ -9,7 +9,7 @@ check="$demo check strace nftables binutils bash curl wget netcat-openbsd socat 
        default-jdk-headless libjemalloc2 libtcmalloc-minimal4 clang libclang-rt-dev
        nginx haproxy php-cli perl postgresql postgresql-client git openssh-server openssh-client openssl
        memcached libmemcached-tools apache2-utils wrk prometheus logrotate systemd mandoc"
-full="$check clang-format clang-tidy cppcheck valgrind musl-tools"
+full="$check clang-format clang-tidy cppcheck valgrind musl-tools gcc-multilib llvm python3-twisted python3-testsuite"
 
 case "${1:-}" in
 build) packages=$build ;;
@@ -25,6 +25,11 @@ if ! command -v dpkg-query >/dev/null 2>&1; then
     exit 0
 fi
 
+# The tests of Debian's python3 come with its version in their name.
+python_testsuite() {
+    apt-cache depends python3 2>/dev/null | sed -n 's/.*Depends: \(python3\.[0-9]*\)$/lib\1-testsuite/p' | head -n 1
+}
+
 # What counts is the program, not who packaged it: node and java may come from elsewhere.
 provided() {
     case "$1" in
@@ -32,6 +37,7 @@ provided() {
     default-jdk-headless) command -v javac ;;
     clang-format) command -v clang-format ;;
     clang-tidy) command -v clang-tidy ;;
+    python3-testsuite) /usr/bin/python3 -c 'import test.test_socket' ;;
     *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
     esac >/dev/null 2>&1
 }
@@ -42,6 +48,11 @@ for package in $packages; do
 done
 [ -n "$missing" ] || exit 0
 
+case "$missing" in *" python3-testsuite"*)
+    suite=$(python_testsuite)
+    missing="${missing% python3-testsuite*} ${suite:-libpython3.11-testsuite}${missing#* python3-testsuite}"
+    ;;
+esac
 command="apt-get install -y --no-install-recommends$missing"
 echo "deps: missing:$missing"
 if [ "$(id -u)" = 0 ]; then

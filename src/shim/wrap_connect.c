@@ -2,20 +2,16 @@
 #include "shim/client.h"
 #include "shim/ladder.h"
 #include "shim/real.h"
-
-/* The client's addresses are read, never written; a pointer that cannot be one is left to the kernel's EFAULT. */
-static bool readable(const void *p) {
-    return (unsigned long)p >= 4096 && (unsigned long)p <= ~0UL / 2;
-}
+#include "state/sys.h"
 
 /* A connect worth a look: an IPv4 or IPv6 destination of full length. Whether fd is TCP is asked later. */
 static bool has_destination(const void *address, socklen_t length, struct endpoint *out) {
-    return client_active() && readable(address) && length <= sizeof(struct sockaddr_storage) &&
+    return client_active() && sys_user_pointer(address) && length <= sizeof(struct sockaddr_storage) &&
            endpoint_from_sockaddr(out, address, length);
 }
 
 static bool dissolves(const struct sockaddr *address, socklen_t length) {
-    return client_active() && readable(address) && length >= sizeof address->sa_family &&
+    return client_active() && sys_user_pointer(address) && length >= sizeof address->sa_family &&
            address->sa_family == AF_UNSPEC;
 }
 
@@ -59,7 +55,7 @@ static void note_passed(const struct msghdr *message) {
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
     struct endpoint destination;
-    if (!client_active() || !readable(message))
+    if (!client_active() || !sys_user_pointer(message))
         return real_sendmsg(fd, message, flags);
     if (flags & MSG_FASTOPEN && has_destination(message->msg_name, message->msg_namelen, &destination)) {
         struct attempt a = {.call = ATTEMPT_SENDMSG, .fd = fd, .flags = flags, .data = message};
@@ -72,7 +68,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, sendmmsg_flags flags) {
     struct endpoint destination;
-    if (!client_active() || !readable(messages) || count == 0)
+    if (!client_active() || !sys_user_pointer(messages) || count == 0)
         return real_sendmmsg(fd, messages, count, flags);
     const struct msghdr *first = &messages[0].msg_hdr;
     if (flags & MSG_FASTOPEN && has_destination(first->msg_name, first->msg_namelen, &destination)) {

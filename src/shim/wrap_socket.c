@@ -177,9 +177,8 @@ static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const str
 EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length) {
     struct endpoint at;
     struct conn *c;
-    if (!client_active() || (unsigned long)address < 4096 || (unsigned long)address > ~0UL / 2 ||
-        length > sizeof(struct sockaddr_storage) || fd_look(fd, &c) != FD_TCP || c->phase != CONN_IDLE ||
-        !endpoint_from_sockaddr(&at, address, length))
+    if (!client_active() || !sys_user_pointer(address) || length > sizeof(struct sockaddr_storage) ||
+        fd_look(fd, &c) != FD_TCP || c->phase != CONN_IDLE || !endpoint_from_sockaddr(&at, address, length))
         return real_bind(fd, address, length);
     return bind_tcp(fd, c, &at, address, length);
 }

@@ -101,7 +101,7 @@ struct event_exhausted {
     uint16_t attempts, n_sources;
     uint16_t omitted; /* sources tried beyond EXHAUSTED_SOURCES */
     uint16_t error;
-    uint8_t call, cause, outcome, zero[5];
+    uint8_t call, cause, outcome, zero[9];
     uint64_t zero2;
     struct exhausted_source source[EXHAUSTED_SOURCES];
 };

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "state/layout_abi.h"
 #include "state/sections.h"
 #include "state/sys.h"
 #include "state/text.h"

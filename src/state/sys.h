@@ -5,6 +5,7 @@
 #ifndef CONNSPREAD_STATE_SYS_H
 #define CONNSPREAD_STATE_SYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -111,10 +112,18 @@ static inline uint32_t sys_geteuid(void) {
 #endif
 }
 
+/* Can this be a pointer into a client's memory? One that cannot (the first page; the kernel's half; on 32 bit the last
+ * page, where errors turned pointers lie) is left to the kernel's EFAULT. The client's memory is read, never written.
+ */
+static inline bool sys_user_pointer(const void *p) {
+    unsigned long last = sizeof(long) == 8 ? ~0UL / 2 : ~0UL - 4096;
+    return (unsigned long)p >= 4096 && (unsigned long)p <= last;
+}
+
 static inline void sys_sleep_ms(unsigned ms) {
     struct {
         long s, ns;
-    } t = {ms / 1000, (long)(ms % 1000) * 1000000};
+    } t = {(long)(ms / 1000), (long)(ms % 1000) * 1000000};
     (void)sys_call2(SYS_nanosleep, &t, 0);
 }
 

@@ -31,7 +31,7 @@ def test_cpython_asyncio(t):
 @full
 @limit(400)
 def test_cpython_processes(t):
-    foreign.compare(t, foreign.regrtest(), ["test_subprocess", "test_os", "test_posix", "test_fork1", "test_signal", "test_multiprocessing_fork",
+    foreign.compare(t, foreign.regrtest(), ["test_subprocess", "test_os", "test_posix", "test_fork1", "test_multiprocessing_fork",
                                             "test_multiprocessing_main_handling"], 800)
 
 

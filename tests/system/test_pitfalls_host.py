@@ -70,7 +70,7 @@ def test_30_installed_by_rename(t):
     shim = os.path.join(destination, "usr/lib/connspread/libconnspread.so")
 
     def install():
-        subprocess.run(["make", "-s", "-C", ROOT, f"BUILD={BUILD}", f"DESTDIR={destination}", "PREFIX=/usr", "install"], check=True,
+        subprocess.run(["make", "-s", "-o", "all", "-C", ROOT, f"BUILD={BUILD}", f"DESTDIR={destination}", "PREFIX=/usr", "install"], check=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         return os.stat(shim).st_ino
 

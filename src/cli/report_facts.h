@@ -1,0 +1,140 @@
+/* report_facts.h - what a stream of events adds up to, in bounded memory: where the report's numbers come from. */
+#ifndef CONNSPREAD_CLI_REPORT_FACTS_H
+#define CONNSPREAD_CLI_REPORT_FACTS_H
+
+#include "cli/event_format.h"
+#include "cli/report_table.h"
+#include "cli/report_timeline.h"
+#include "cli/report_window.h"
+
+enum { REPORT_HOSTS = 64, REPORT_NAMES = 4, REPORT_NAME = 64 };
+
+/* Keys have no padding that is not zero; their size is a multiple of eight bytes. host: index into facts.host. */
+struct destination_key {
+    uint64_t netns;
+    struct addr peer;
+    uint32_t host;
+    uint16_t port, zero;
+};
+struct flow_key { /* who spoke to whom; of accepted connections peer is :: and port the local one */
+    struct destination_key to;
+    char program[EVENT_PROGRAM];
+    uint32_t direction;
+};
+struct route_key { /* from which source */
+    struct destination_key to;
+    struct addr source;
+};
+struct incident_key {
+    struct destination_key to; /* all zero but netns and host where the cause has nothing to do with the destination */
+    struct addr local;         /* where the cause is the local address */
+    uint16_t local_port, zero;
+    uint8_t kind, cause, call, zero2; /* enum event_kind (exhausted or source-down), cause, exhausted_call */
+};
+
+struct destination {
+    struct report_entry entry;
+    struct destination_key key;
+    uint64_t time_waits, failed, fallback, recovered;
+    struct window window;   /* TIME-WAITs */
+    struct minutes minutes; /* the same */
+    struct minutes failures;
+};
+
+struct flow {
+    struct report_entry entry;
+    struct flow_key key;
+    uint64_t closes[FATES];
+    uint64_t failed, fallback, recovered;
+    uint64_t first_us, last_us;
+    uint64_t age_us; /* sum over the closes that left a TIME-WAIT */
+    struct window window;
+};
+
+struct route {
+    struct report_entry entry;
+    struct route_key key;
+    uint64_t time_waits;
+    uint64_t full; /* times a connect found it so */
+    uint64_t first_us, last_us;
+    struct window window;
+};
+
+/* Names by how often they came; what does not fit is in more. */
+struct tally {
+    struct {
+        char name[REPORT_NAME];
+        uint64_t n;
+    } top[REPORT_NAMES];
+    uint64_t more;
+};
+
+/* What was known at the first failure of an incident, or, if there is none, at its first event. */
+struct moment {
+    uint64_t time_us;
+    uint32_t pid;
+    uint8_t outcome;
+    char program[EVENT_PROGRAM];
+    struct addr local, peer;
+    uint16_t local_port, peer_port;
+    uint32_t sources;                  /* source addresses that were tried; 1 for the kernel's own choice */
+    uint32_t ports;                    /* that each can use, as the event says; 0: the host's ephemeral range */
+    uint64_t own_open, own_waits;      /* quadruplets to this destination through this instance, as the event says */
+    uint64_t logged_waits;             /* closes of the minute before that left a TIME-WAIT towards it, as logged */
+    char culprit[EVENT_PROGRAM];       /* whose closes most of those were; empty: none */
+    uint64_t culprit_waits;            /* of logged_waits */
+    uint32_t waits[WINDOW_MINUTES];    /* by minute, the last one is that of the failure */
+    uint32_t failures[WINDOW_MINUTES]; /* likewise; filled when the report is made */
+};
+
+struct incident {
+    struct report_entry entry;
+    struct incident_key key;
+    uint64_t failed, fallback, recovered, told; /* told: events, without their repeats */
+    uint64_t first_us, last_us;                 /* of the failures, else of all */
+    struct tally programs, destinations;
+    struct window failures; /* its peak: the most in a minute */
+    uint32_t peak_waits;    /* most TIME-WAITs at any of its events */
+    uint16_t error;         /* source-down: errno */
+    char pool[POLICY_TITLE], rule[POLICY_TITLE];
+    struct moment first;
+};
+
+struct report_host {
+    char name[64];
+};
+
+struct facts {
+    uint64_t events, kinds[EVENT_KINDS];
+    uint64_t first_us, last_us;
+    uint64_t failed, fallback, recovered;
+    uint64_t time_waits, passive;
+    struct report_host host[REPORT_HOSTS]; /* the last one takes all that come when the others are taken */
+    unsigned n_hosts;
+    struct report_table destinations, flows, routes, incidents;
+    struct timeline timeline;
+    struct {
+        bool is;
+        uint64_t time_us;
+        uint32_t host, pid;
+        char program[EVENT_PROGRAM];
+        uint8_t call, cause;
+        struct addr local, peer;
+        uint16_t peer_port;
+    } first_failure;
+};
+
+/* False: no memory. Some 15 MB, whatever comes. */
+bool facts_init(struct facts *f);
+void facts_free(struct facts *f);
+
+/* Takes one event. They come in order of time, more or less. */
+void facts_add(struct facts *f, const struct event_record *r, const struct event_context *context);
+
+/* What the events of an incident stand for: themselves and their repeats. */
+uint64_t incident_count(const struct incident *i);
+
+/* NUL-terminated text of a program's field. */
+void program_text(char out[EVENT_PROGRAM + 1], const char program[EVENT_PROGRAM]);
+
+#endif

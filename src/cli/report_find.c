@@ -1,0 +1,117 @@
+/* From facts to findings: collects the evidence of each incident and has it judged. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "cli/host.h"
+#include "cli/netns.h"
+#include "cli/report.h"
+
+enum { DEFAULT_PORTS = 60999 - 32768 + 1 };
+
+void report_look_here(struct report *r) {
+    struct host *host = malloc(sizeof *host);
+    struct utsname name;
+    const char *what;
+    if (!host)
+        return;
+    if (host_look(host, &what)) {
+        for (unsigned port = host->ports.ephemeral.low; port <= host->ports.ephemeral.high; port++)
+            r->here_ports += !port_in(&host->ports.reserved, port);
+        r->here_netns = netns_cookie();
+    }
+    free(host);
+    if (uname(&name) == 0)
+        memcpy(r->here_host, name.nodename, strnlen(name.nodename, sizeof r->here_host - 1));
+}
+
+uint32_t report_ports(const struct report *r, const struct destination_key *place, enum ports_from *from) {
+    bool here = r->here_ports && place->netns == r->here_netns &&
+                strcmp(r->facts.host[place->host % REPORT_HOSTS].name, r->here_host) == 0;
+    *from = here ? PORTS_OF_THIS_HOST : PORTS_ASSUMED;
+    return here ? r->here_ports : (uint32_t)DEFAULT_PORTS;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+static void collect(const struct report *r, const struct incident *i, struct evidence *e) {
+    const struct moment *m = &i->first;
+    *e = (struct evidence){
+        .source_down = i->key.kind == EVENT_SOURCE_DOWN,
+        .cause = i->key.cause,
+        .ports = m->ports,
+        .sources = m->sources,
+        .open = m->own_open,
+        .waits = larger(m->own_waits, m->logged_waits),
+        .peak_waits = i->peak_waits,
+        .peak_failures = i->failures.peak,
+    };
+    if (m->ports == 0)
+        e->ports = report_ports(r, &i->key.to, &e->ports_from);
+}
+
+/* What the local address of the incident had carried; where to, if the event could not know. */
+static void find_carried(const struct facts *facts, struct finding *f) {
+    const struct incident_key *key = &f->incident->key;
+    const struct route *route;
+    uint64_t most = 0;
+    size_t at = 0;
+    while ((route = report_table_next(&facts->routes, &at))) {
+        if (route->key.to.host != key->to.host || addr_compare(&route->key.source, &key->local) != 0)
+            continue;
+        f->carried += route->time_waits;
+        f->carried_last_us = larger(f->carried_last_us, route->time_waits ? route->last_us : 0);
+        if (route->time_waits > most && !f->incident->destinations.top[0].n) {
+            most = route->time_waits;
+            format_endpoint(f->destination, &route->key.to.peer, route->key.to.port);
+        }
+    }
+}
+
+/* The name that came most often. */
+static const char *leader(const struct tally *t) {
+    unsigned best = 0;
+    for (unsigned i = 1; i < REPORT_NAMES; i++)
+        if (t->top[i].n > t->top[best].n)
+            best = i;
+    return t->top[best].name;
+}
+
+static void name_finding(const struct report *r, struct finding *f) {
+    const struct incident *i = f->incident;
+    f->host = r->facts.host[i->key.to.host % REPORT_HOSTS].name;
+    memcpy(f->program, leader(&i->programs), EVENT_PROGRAM);
+    memcpy(f->destination, leader(&i->destinations), sizeof f->destination - 1);
+    if (f->conclusion.kind == CONCLUDE_TIME_WAIT && i->first.culprit_waits > i->first.logged_waits / 2) {
+        program_text(f->culprit, i->first.culprit);
+        f->culprit_waits = i->first.culprit_waits;
+    }
+    if (!addr_is_any(&i->key.local)) {
+        format_address(f->source, &i->key.local);
+        find_carried(&r->facts, f);
+    }
+}
+
+/* Failures first, then by how many. */
+static int compare_incidents(const void *left, const void *right) {
+    const struct incident *a = left, *b = right;
+    if (a->failed != b->failed)
+        return a->failed > b->failed ? -1 : 1;
+    uint64_t x = incident_count(a), y = incident_count(b);
+    return x == y ? (a->first_us > b->first_us) - (a->first_us < b->first_us) : x > y ? -1 : 1;
+}
+
+void report_find(struct report *r) {
+    const void *top[REPORT_FINDINGS];
+    r->n_findings = (unsigned)report_table_top(&r->facts.incidents, top, REPORT_FINDINGS, compare_incidents);
+    for (unsigned i = 0; i < r->n_findings; i++) {
+        struct finding *f = &r->finding[i];
+        *f = (struct finding){.incident = top[i]};
+        f->failed = f->incident->failed;
+        collect(r, f->incident, &f->evidence);
+        conclude(&f->evidence, &f->conclusion);
+        name_finding(r, f);
+    }
+}

@@ -10,6 +10,7 @@ int run_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int log_main(int argc, char **argv);
 int stat_main(int argc, char **argv);
+int report_main(int argc, char **argv);
 int set_main(int argc, char **argv);
 int reload_main(int argc, char **argv);
 int prune_main(int argc, char **argv);

@@ -14,6 +14,7 @@ static const struct command {
     {"check", "validate a config and show what its rules can carry", check_main},
     {"log", "print the events of an instance, or follow them", log_main},
     {"stat", "what each arm did under each rule from each source; canary against control", stat_main},
+    {"report", "what failed with EADDRNOTAVAIL, why, and what to do about it", report_main},
     {"set", "override mode and canary of running clients, or end that", set_main},
     {"reload", "compile the config anew and hand it to running clients", reload_main},
     {"prune", "remove state files that nobody uses any more", prune_main},

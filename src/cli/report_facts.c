@@ -70,7 +70,7 @@ void facts_free(struct facts *f) {
     report_table_free(&f->incidents);
 }
 
-static uint32_t host_index(struct facts *f, const char name[64]) {
+uint32_t facts_host(struct facts *f, const char name[64]) {
     for (unsigned i = 0; i < f->n_hosts; i++)
         if (strcmp(f->host[i].name, name) == 0)
             return i;
@@ -82,7 +82,7 @@ static uint32_t host_index(struct facts *f, const char name[64]) {
     return f->n_hosts++;
 }
 
-static void tally_add(struct tally *t, const char *name, uint64_t n) {
+void tally_add(struct tally *t, const char *name, uint64_t n) {
     for (unsigned i = 0; i < REPORT_NAMES; i++) {
         if (t->top[i].n == 0)
             snprintf(t->top[i].name, sizeof t->top[i].name, "%s", name);
@@ -92,6 +92,14 @@ static void tally_add(struct tally *t, const char *name, uint64_t n) {
         }
     }
     t->more += n;
+}
+
+const char *tally_leader(const struct tally *t) {
+    unsigned best = 0;
+    for (unsigned i = 1; i < REPORT_NAMES; i++)
+        if (t->top[i].n > t->top[best].n)
+            best = i;
+    return t->top[best].name;
 }
 
 static void note_time(uint64_t *first_us, uint64_t *last_us, uint64_t time_us) {
@@ -105,7 +113,7 @@ static void note_time(uint64_t *first_us, uint64_t *last_us, uint64_t time_us) {
 
 static struct destination_key destination_key(struct facts *f, const struct event *e, const struct event_context *c) {
     return (struct destination_key){
-        .netns = e->netns, .peer = e->peer, .host = host_index(f, c->host), .port = e->peer_port};
+        .netns = e->netns, .peer = e->peer, .host = facts_host(f, c->host), .port = e->peer_port};
 }
 
 static struct flow *flow_of(struct facts *f, const struct destination_key *to, const struct event *e) {
@@ -196,6 +204,7 @@ static void take_moment(const struct facts *f, const struct destination_key *to,
         .time_us = r->e.time_us,
         .pid = r->e.pid,
         .outcome = x->outcome,
+        .call = x->call,
         .local = r->e.local,
         .peer = r->e.peer,
         .local_port = r->e.local_port,
@@ -218,20 +227,14 @@ static void take_moment(const struct facts *f, const struct destination_key *to,
         m->waits[i] = minutes_at(&destination->minutes, m->time_us / 60000000 - (WINDOW_MINUTES - 1 - i));
 }
 
-static struct incident_key incident_key(const struct destination_key *to, const struct event_record *r) {
-    const struct event_exhausted *x = &r->u.exhausted;
-    struct incident_key key = {.to = *to, .kind = r->e.kind, .cause = x->cause};
-    if (r->e.kind == EVENT_EXHAUSTED)
-        key.call = x->call;
-    if (x->cause == CAUSE_FAMILY_DISABLED || x->cause == CAUSE_ADDRESS_NOT_LOCAL)
+struct incident *facts_incident(struct facts *f, const struct destination_key *to, const struct addr *local,
+                                enum event_kind kind, unsigned cause) {
+    struct incident_key key = {.to = *to, .kind = (uint32_t)kind, .cause = cause};
+    if (cause == CAUSE_FAMILY_DISABLED || cause == CAUSE_ADDRESS_NOT_LOCAL)
         key.to = (struct destination_key){.netns = to->netns, .host = to->host};
-    if (x->cause == CAUSE_ADDRESS_NOT_LOCAL || x->cause == CAUSE_UNREACHABLE)
-        key.local = r->e.local;
-    if (x->cause == CAUSE_PORT_BUSY) {
-        key.local = r->e.local;
-        key.local_port = r->e.local_port;
-    }
-    return key;
+    if (cause == CAUSE_ADDRESS_NOT_LOCAL || cause == CAUSE_UNREACHABLE)
+        key.local = *local;
+    return report_table_get(&f->incidents, &key);
 }
 
 static void name_them(struct incident *i, const struct event *e, uint64_t n) {
@@ -248,7 +251,8 @@ static void name_them(struct incident *i, const struct event *e, uint64_t n) {
 static void add_full_routes(struct facts *f, const struct destination_key *to, const struct event_record *r) {
     const struct event_exhausted *x = &r->u.exhausted;
     for (unsigned i = 0; i < event_sources(x); i++) {
-        if (x->source[i].cause != CAUSE_RANGE_FULL)
+        if (x->cause != CAUSE_RANGE_FULL || x->source[i].cause != CAUSE_RANGE_FULL ||
+            addr_is_any(&x->source[i].address))
             continue;
         struct route *route = route_of(f, to, &x->source[i].address, r->e.time_us);
         route->entry.weight += FAILURE_WEIGHT;
@@ -266,8 +270,7 @@ static void count_outcome(uint64_t *failed, uint64_t *fallback, uint64_t *recove
 
 static void add_incident(struct facts *f, const struct event_record *r, const struct event_context *c,
                          const struct destination_key *to, uint64_t n) {
-    const struct incident_key key = incident_key(to, r);
-    struct incident *i = report_table_get(&f->incidents, &key);
+    struct incident *i = facts_incident(f, to, &r->e.local, (enum event_kind)r->e.kind, r->u.exhausted.cause);
     bool exhausted = r->e.kind == EVENT_EXHAUSTED;
     bool failed = exhausted && r->u.exhausted.outcome == OUTCOME_SURFACED;
     if (i->told == 0 || (failed && i->failed == 0)) {
@@ -303,7 +306,6 @@ static void note_first_failure(struct facts *f, const struct event_record *r, ui
     memcpy(f->first_failure.program, r->e.program, EVENT_PROGRAM);
     f->first_failure.call = r->u.exhausted.call;
     f->first_failure.cause = r->u.exhausted.cause;
-    f->first_failure.local = r->e.local;
     f->first_failure.peer = r->e.peer;
     f->first_failure.peer_port = r->e.peer_port;
 }
@@ -322,10 +324,8 @@ static void add_exhausted(struct facts *f, const struct event_record *r, const s
     count_outcome(&flow->failed, &flow->fallback, &flow->recovered, outcome, n);
     count_outcome(&when->failed, &when->fallback, &when->recovered, outcome, n);
     count_outcome(&f->failed, &f->fallback, &f->recovered, outcome, n);
-    if (outcome == OUTCOME_SURFACED) {
-        minutes_add(&destination->failures, r->e.time_us, (uint32_t)(n < UINT32_MAX ? n : UINT32_MAX));
+    if (outcome == OUTCOME_SURFACED)
         note_first_failure(f, r, to.host);
-    }
     add_incident(f, r, c, &to, n);
 }
 

@@ -28,8 +28,13 @@ struct route_key { /* from which source */
 struct incident_key {
     struct destination_key to; /* all zero but netns and host where the cause has nothing to do with the destination */
     struct addr local;         /* where the cause is the local address */
-    uint16_t local_port, zero;
-    uint8_t kind, cause, call, zero2; /* enum event_kind (exhausted or source-down), cause, exhausted_call */
+    uint32_t kind, cause;      /* enum event_kind: exhausted or source-down; enum cause */
+};
+
+/* The same by the history of a state file, which remembers what the rings have forgotten. */
+struct remembered {
+    uint64_t connects, connect_us, time_waits, closes, failed, fallback, recovered;
+    uint32_t peak; /* quadruplets taken at one time */
 };
 
 struct destination {
@@ -38,7 +43,6 @@ struct destination {
     uint64_t time_waits, failed, fallback, recovered;
     struct window window;   /* TIME-WAITs */
     struct minutes minutes; /* the same */
-    struct minutes failures;
 };
 
 struct flow {
@@ -49,6 +53,7 @@ struct flow {
     uint64_t first_us, last_us;
     uint64_t age_us; /* sum over the closes that left a TIME-WAIT */
     struct window window;
+    struct remembered history;
 };
 
 struct route {
@@ -58,6 +63,7 @@ struct route {
     uint64_t full; /* times a connect found it so */
     uint64_t first_us, last_us;
     struct window window;
+    struct remembered history;
 };
 
 /* Names by how often they came; what does not fit is in more. */
@@ -73,18 +79,17 @@ struct tally {
 struct moment {
     uint64_t time_us;
     uint32_t pid;
-    uint8_t outcome;
+    uint8_t outcome, call;
     char program[EVENT_PROGRAM];
     struct addr local, peer;
     uint16_t local_port, peer_port;
-    uint32_t sources;                  /* source addresses that were tried; 1 for the kernel's own choice */
-    uint32_t ports;                    /* that each can use, as the event says; 0: the host's ephemeral range */
-    uint64_t own_open, own_waits;      /* quadruplets to this destination through this instance, as the event says */
-    uint64_t logged_waits;             /* closes of the minute before that left a TIME-WAIT towards it, as logged */
-    char culprit[EVENT_PROGRAM];       /* whose closes most of those were; empty: none */
-    uint64_t culprit_waits;            /* of logged_waits */
-    uint32_t waits[WINDOW_MINUTES];    /* by minute, the last one is that of the failure */
-    uint32_t failures[WINDOW_MINUTES]; /* likewise; filled when the report is made */
+    uint32_t sources;               /* source addresses that were tried; 1 for the kernel's own choice */
+    uint32_t ports;                 /* that each can use, as the event says; 0: the host's ephemeral range */
+    uint64_t own_open, own_waits;   /* quadruplets to this destination through this instance, as the event says */
+    uint64_t logged_waits;          /* closes of the minute before that left a TIME-WAIT towards it, as logged */
+    char culprit[EVENT_PROGRAM];    /* whose closes most of those were; empty: none */
+    uint64_t culprit_waits;         /* of logged_waits */
+    uint32_t waits[WINDOW_MINUTES]; /* by minute, the last one is that of the failure */
 };
 
 struct incident {
@@ -98,6 +103,14 @@ struct incident {
     uint16_t error;         /* source-down: errno */
     char pool[POLICY_TITLE], rule[POLICY_TITLE];
     struct moment first;
+    struct {
+        uint64_t failed, fallback, recovered;
+        uint64_t first_us, last_us;     /* minutes of the failures */
+        uint64_t waits[WINDOW_MINUTES]; /* as in first */
+        uint64_t connects[WINDOW_MINUTES];
+        uint32_t peak;        /* quadruplets of one source taken, in the minutes around the first failure */
+        struct tally closers; /* whose TIME-WAITs those of the last two minutes were */
+    } history;
 };
 
 struct report_host {
@@ -109,6 +122,7 @@ struct facts {
     uint64_t first_us, last_us;
     uint64_t failed, fallback, recovered;
     uint64_t time_waits, passive;
+    struct remembered history;
     struct report_host host[REPORT_HOSTS]; /* the last one takes all that come when the others are taken */
     unsigned n_hosts;
     struct report_table destinations, flows, routes, incidents;
@@ -119,7 +133,8 @@ struct facts {
         uint32_t host, pid;
         char program[EVENT_PROGRAM];
         uint8_t call, cause;
-        struct addr local, peer;
+        bool by_minute; /* the history knows no more */
+        struct addr peer;
         uint16_t peer_port;
     } first_failure;
 };
@@ -130,6 +145,16 @@ void facts_free(struct facts *f);
 
 /* Takes one event. They come in order of time, more or less. */
 void facts_add(struct facts *f, const struct event_record *r, const struct event_context *context);
+
+/* The incident that an EADDRNOTAVAIL, or a source that was put aside, belongs to; a new one is zero. */
+struct incident *facts_incident(struct facts *f, const struct destination_key *to, const struct addr *local,
+                                enum event_kind kind, unsigned cause);
+
+uint32_t facts_host(struct facts *f, const char name[64]);
+
+void tally_add(struct tally *t, const char *name, uint64_t n);
+/* The name that came most often; "" when there is none. */
+const char *tally_leader(const struct tally *t);
 
 /* What the events of an incident stand for: themselves and their repeats. */
 uint64_t incident_count(const struct incident *i);

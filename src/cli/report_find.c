@@ -7,7 +7,7 @@
 #include "cli/netns.h"
 #include "cli/report.h"
 
-enum { DEFAULT_PORTS = 60999 - 32768 + 1 };
+enum { DEFAULT_PORTS = 60999 - 32768 + 1, MINUTE_US = 60000000 };
 
 void report_look_here(struct report *r) {
     struct host *host = malloc(sizeof *host);
@@ -32,15 +32,20 @@ uint32_t report_ports(const struct report *r, const struct destination_key *plac
     return here ? r->here_ports : (uint32_t)DEFAULT_PORTS;
 }
 
-static uint64_t larger(uint64_t a, uint64_t b) {
-    return a > b ? a : b;
+static uint64_t incident_failed(const struct incident *i) {
+    return larger(i->failed, i->history.failed);
+}
+
+/* Closes of about a minute: this one may have just begun. */
+static uint64_t remembered_waits(const struct incident *i) {
+    return larger(i->history.waits[WINDOW_MINUTES - 1], i->history.waits[WINDOW_MINUTES - 2]);
 }
 
 static void collect(const struct report *r, const struct incident *i, struct evidence *e) {
     const struct moment *m = &i->first;
     *e = (struct evidence){
         .source_down = i->key.kind == EVENT_SOURCE_DOWN,
-        .cause = i->key.cause,
+        .cause = (uint8_t)i->key.cause,
         .ports = m->ports,
         .sources = m->sources,
         .open = m->own_open,
@@ -50,6 +55,8 @@ static void collect(const struct report *r, const struct incident *i, struct evi
     };
     if (m->ports == 0)
         e->ports = report_ports(r, &i->key.to, &e->ports_from);
+    uint64_t capacity = (uint64_t)e->ports * e->sources, remembered = remembered_waits(i);
+    e->waits = larger(e->waits, remembered < capacity ? remembered : capacity);
 }
 
 /* What the local address of the incident had carried; where to, if the event could not know. */
@@ -61,33 +68,48 @@ static void find_carried(const struct facts *facts, struct finding *f) {
     while ((route = report_table_next(&facts->routes, &at))) {
         if (route->key.to.host != key->to.host || addr_compare(&route->key.source, &key->local) != 0)
             continue;
-        f->carried += route->time_waits;
-        f->carried_last_us = larger(f->carried_last_us, route->time_waits ? route->last_us : 0);
-        if (route->time_waits > most && !f->incident->destinations.top[0].n) {
-            most = route->time_waits;
+        uint64_t waits = route_waits(route);
+        f->carried += waits;
+        f->carried_last_us = larger(f->carried_last_us, waits ? route->last_us : 0);
+        if (waits > most && !f->incident->first.peer_port) {
+            most = waits;
             format_endpoint(f->destination, &route->key.to.peer, route->key.to.port);
         }
     }
 }
 
-/* The name that came most often. */
-static const char *leader(const struct tally *t) {
-    unsigned best = 0;
-    for (unsigned i = 1; i < REPORT_NAMES; i++)
-        if (t->top[i].n > t->top[best].n)
-            best = i;
-    return t->top[best].name;
+/* Whose TIME-WAITs they were, if most of them were one program's. */
+static void name_culprit(struct finding *f) {
+    const struct incident *i = f->incident;
+    uint64_t remembered = 0;
+    for (unsigned n = 0; n < REPORT_NAMES; n++)
+        remembered += i->history.closers.top[n].n;
+    if (i->first.culprit_waits > i->first.logged_waits / 2) {
+        program_text(f->culprit, i->first.culprit);
+        f->culprit_waits = i->first.culprit_waits;
+        f->all_waits = i->first.logged_waits;
+    } else if (remembered) {
+        memcpy(f->culprit, tally_leader(&i->history.closers), EVENT_PROGRAM);
+    }
+}
+
+/* What an incident that only the history knows was about. */
+static void name_by_moment(struct finding *f) {
+    const struct moment *m = &f->incident->first;
+    if (!f->program[0])
+        program_text(f->program, m->program);
+    if (!f->destination[0] && m->peer_port)
+        format_endpoint(f->destination, &m->peer, m->peer_port);
 }
 
 static void name_finding(const struct report *r, struct finding *f) {
     const struct incident *i = f->incident;
     f->host = r->facts.host[i->key.to.host % REPORT_HOSTS].name;
-    memcpy(f->program, leader(&i->programs), EVENT_PROGRAM);
-    memcpy(f->destination, leader(&i->destinations), sizeof f->destination - 1);
-    if (f->conclusion.kind == CONCLUDE_TIME_WAIT && i->first.culprit_waits > i->first.logged_waits / 2) {
-        program_text(f->culprit, i->first.culprit);
-        f->culprit_waits = i->first.culprit_waits;
-    }
+    memcpy(f->program, tally_leader(&i->programs), EVENT_PROGRAM);
+    memcpy(f->destination, tally_leader(&i->destinations), sizeof f->destination - 1);
+    name_by_moment(f);
+    if (f->conclusion.kind == CONCLUDE_TIME_WAIT)
+        name_culprit(f);
     if (!addr_is_any(&i->key.local)) {
         format_address(f->source, &i->key.local);
         find_carried(&r->facts, f);
@@ -97,8 +119,8 @@ static void name_finding(const struct report *r, struct finding *f) {
 /* Failures first, then by how many. */
 static int compare_incidents(const void *left, const void *right) {
     const struct incident *a = left, *b = right;
-    if (a->failed != b->failed)
-        return a->failed > b->failed ? -1 : 1;
+    if (incident_failed(a) != incident_failed(b))
+        return incident_failed(a) > incident_failed(b) ? -1 : 1;
     uint64_t x = incident_count(a), y = incident_count(b);
     return x == y ? (a->first_us > b->first_us) - (a->first_us < b->first_us) : x > y ? -1 : 1;
 }
@@ -109,7 +131,12 @@ void report_find(struct report *r) {
     for (unsigned i = 0; i < r->n_findings; i++) {
         struct finding *f = &r->finding[i];
         *f = (struct finding){.incident = top[i]};
-        f->failed = f->incident->failed;
+        f->failed = incident_failed(f->incident);
+        f->first_us = f->incident->first_us;
+        f->last_us = larger(f->incident->last_us, f->incident->history.last_us);
+        if (f->first_us == 0 ||
+            (f->incident->history.first_us && f->incident->history.first_us + MINUTE_US <= f->first_us))
+            f->first_us = f->incident->history.first_us;
         collect(r, f->incident, &f->evidence);
         conclude(&f->evidence, &f->conclusion);
         name_finding(r, f);

@@ -43,16 +43,14 @@ static bool open_state(struct report_input *in) {
 }
 
 static bool open_lines(struct report_input *in) {
-    struct stat s;
     bool standard = strcmp(in->name, "-") == 0;
-    in->jsonl.file = standard ? stdin : fopen(in->name, "re");
-    if (!in->jsonl.file || fstat(fileno(in->jsonl.file), &s) != 0) {
-        complain("%s: %s", in->name, strerror(errno));
-        return false;
-    }
-    if (S_ISREG(s.st_mode) && s.st_size > 0)
+    struct stat s;
+    if (!standard && stat(in->name, &s) == 0 && S_ISREG(s.st_mode))
         in->size = (uint64_t)s.st_size;
-    return true;
+    in->jsonl.file = standard ? stdin : fopen(in->name, "re");
+    if (!in->jsonl.file)
+        complain("%s: %s", in->name, strerror(errno));
+    return in->jsonl.file != NULL;
 }
 
 static bool is_state_file(const char *name) {

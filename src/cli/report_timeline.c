@@ -8,10 +8,13 @@
 static void add_bucket(struct timeline_bucket *to, const struct timeline_bucket *from) {
     to->time_wait += from->time_wait;
     to->passive += from->passive;
-    to->connects += from->connects;
     to->failed += from->failed;
     to->fallback += from->fallback;
     to->recovered += from->recovered;
+    to->history.connects += from->history.connects;
+    to->history.time_wait += from->history.time_wait;
+    to->history.failed += from->history.failed;
+    to->history.overcome += from->history.overcome;
     if (from->fullest > to->fullest)
         to->fullest = from->fullest;
 }
@@ -88,14 +91,14 @@ static size_t rows_at(const struct timeline *t, uint64_t width_us) {
     return (size_t)(end / width_us - t->start_us / width_us + 1);
 }
 
-void timeline_rows(const struct timeline *t, struct timeline *out, size_t max) {
+void timeline_rows(const struct timeline *t, struct timeline *out, size_t max, uint64_t least_us) {
     static const uint32_t seconds[] = {1,   2,    5,    10,   15,    30,    60,    120,   300,    600,
                                        900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800};
     memset(out, 0, sizeof *out);
     if (t->n == 0)
         return;
     uint64_t width = t->width_us;
-    for (size_t i = 0; i < sizeof seconds / sizeof *seconds && rows_at(t, width) > max; i++)
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds && (rows_at(t, width) > max || width < least_us); i++)
         if (seconds[i] * SECOND > width && seconds[i] * SECOND % t->width_us == 0)
             width = seconds[i] * SECOND;
     while (rows_at(t, width) > max)

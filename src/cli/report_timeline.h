@@ -13,8 +13,10 @@ enum { TIMELINE_BUCKETS = 1440 };
 struct timeline_bucket {
     uint64_t time_wait; /* closes that left one here */
     uint64_t passive;   /* closes after the peer's; logged only under closes = "all", or by the history */
-    uint64_t connects;  /* by the history */
     uint64_t failed, fallback, recovered;
+    struct {
+        uint64_t connects, time_wait, failed, overcome;
+    } history;        /* the same by the history of state files; in the bucket in which the minute begins */
     uint32_t fullest; /* most TIME-WAITs that one source held towards one destination */
 };
 
@@ -27,7 +29,7 @@ struct timeline {
 /* The bucket of this moment. Valid until the next call. */
 struct timeline_bucket *timeline_at(struct timeline *t, uint64_t time_us);
 
-/* The same in at most max rows of a round width: width_us becomes what a row spans. max >= 1. */
-void timeline_rows(const struct timeline *t, struct timeline *out, size_t max);
+/* The same in at most max rows of a round width, at least least_us: width_us becomes what a row spans. max >= 1. */
+void timeline_rows(const struct timeline *t, struct timeline *out, size_t max, uint64_t least_us);
 
 #endif

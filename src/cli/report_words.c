@@ -69,23 +69,26 @@ static bool somebody_else(const struct finding *f) {
 }
 
 static void say_failed(struct sink *s, const struct finding *f) {
-    const struct incident *i = f->incident;
+    uint64_t n = f->failed ? f->failed : incident_count(f->incident);
+    char times[32];
+    struct sink count;
+    sink_init(&count, times, sizeof times);
+    words_fill(&count, n == 1 ? "once" : "$n times", n);
+    (void)sink_finish(&count);
     if (f->failed) {
-        words_fill(s, "$s on $s got \"Cannot assign requested address\" (EADDRNOTAVAIL) $n time$s", f->program, f->host,
-                   f->failed, f->failed == 1 ? "" : "s");
+        words_fill(s, "$s on $s got \"Cannot assign requested address\" (EADDRNOTAVAIL) $s", f->program, f->host,
+                   times);
     } else if (f->evidence.source_down) {
-        words_fill(s, "A source address of $s on $s could not be used $n time$s", f->program, f->host,
-                   incident_count(i), incident_count(i) == 1 ? "" : "s");
+        words_fill(s, "A source address of $s on $s could not be used, $s", f->program, f->host, times);
     } else {
-        words_fill(s, "$s on $s met EADDRNOTAVAIL $n time$s, which connspread took care of", f->program, f->host,
-                   incident_count(i), incident_count(i) == 1 ? "" : "s");
+        words_fill(s, "$s on $s met EADDRNOTAVAIL $s, which connspread overcame,", f->program, f->host, times);
     }
     if (f->destination[0])
         words_fill(s, " on the way to $s", f->destination);
-    if (i->first_us / 1000000 == i->last_us / 1000000)
-        words_fill(s, ", at $t", i->first_us);
+    if (f->first_us / 1000000 == f->last_us / 1000000)
+        words_fill(s, ", at $t", f->first_us);
     else
-        words_fill(s, ", first at $t, last at $t", i->first_us, i->last_us);
+        words_fill(s, ", first at $t, last at $t", f->first_us, f->last_us);
     sink_text(s, ". ");
 }
 
@@ -212,18 +215,18 @@ static bool say_rate(struct sink *s, const struct finding *f) {
 }
 
 static bool say_culprit(struct sink *s, const struct finding *f) {
-    if (f->conclusion.kind != CONCLUDE_TIME_WAIT || !f->culprit[0])
+    if (f->conclusion.kind != CONCLUDE_TIME_WAIT || !f->all_waits)
         return false;
-    words_fill(s, "Of the $n closes in the minute before that left a TIME-WAIT, $n were by $s.",
-               f->incident->first.logged_waits, f->culprit_waits, f->culprit);
+    words_fill(s, "Of the $n closes in the minute before that left a TIME-WAIT, $n were by $s.", f->all_waits,
+               f->culprit_waits, f->culprit);
     return true;
 }
 
 static bool say_carried(struct sink *s, const struct finding *f) {
     if (!f->carried || f->conclusion.kind != CONCLUDE_ADDRESS)
         return false;
-    words_fill(s, "$s had carried $n connection$s that are in the log, the last one closed at $t.", f->source,
-               f->carried, f->carried == 1 ? "" : "s", f->carried_last_us);
+    words_fill(s, "$s had carried $n connection$s that it closed first, the last at $t.", f->source, f->carried,
+               f->carried == 1 ? "" : "s", f->carried_last_us);
     return true;
 }
 
@@ -231,10 +234,11 @@ static bool say_saved(struct sink *s, const struct finding *f) {
     const struct incident *i = f->incident;
     if (i->recovered + i->fallback == 0)
         return false;
-    words_fill(s,
-               "connspread met it $n times more without the client noticing: $n left through another source or port "
-               "range, $n as the client had asked.",
-               i->recovered + i->fallback, i->recovered, i->fallback);
+    words_fill(
+        s,
+        "connspread overcame it for $n further connects: $n left through another source or port range, $n as the "
+        "client had asked.",
+        i->recovered + i->fallback, i->recovered, i->fallback);
     return true;
 }
 

@@ -6,12 +6,10 @@ as text, as JSON, and once more an hour later, when the closes are gone from the
 
 import collections
 import json
-import os
 import subprocess
-import time
 
 import kernel
-from bench import PYTHON, equal, full, limit, needs
+from bench import PYTHON, equal, later, needs
 
 LOW, HIGH = 40000, 40063  # 64 ephemeral ports
 
@@ -134,6 +132,7 @@ def test_short_lived_connections(t):
     equal(worst["failed"], 6, "failures: 70 connects, 64 ports")
 
 
+@later(6)
 def test_ports_hoarded_by_explicit_binds(t):
     worst, _ = incident(t, "hoarder")
     equal(worst["failed"], 4, "failures: 8 connects, 4 ports left")

@@ -1,0 +1,193 @@
+/* connspread report: the post-mortem of an EADDRNOTAVAIL. */
+#include "cli/report.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/cli_time.h"
+#include "cli/locate.h"
+#include "cli/report_history.h"
+#include "state/sys.h"
+
+static const char help[] =
+    "usage: connspread report [-o text|json] [--since T] [--until T] [-i INSTANCE | -c CONF | FILE...]\n"
+    "\n"
+    "The post-mortem: what failed with \"Cannot assign requested address\" (EADDRNOTAVAIL), when, why, who closed\n"
+    "first, and what to do about it, the least intrusive first. Reads the instance's state file, or FILEs: state\n"
+    "files and JSON Lines as log -o json prints them, of any number of hosts (- is stdin), merged by time.\n"
+    "\n"
+    "  -o, --output FORMAT    text (the default), or json: one object\n"
+    "      --since T          from then on; T is 2026-11-21T03:27:59Z, 03:27 (today, UTC), 10m or 2h (ago),\n"
+    "                         now, or seconds since 1970\n"
+    "      --until T          up to then\n"
+    "  -i, --instance NAME    the instance; default: CONNSPREAD_INSTANCE, else the config file's name\n"
+    "  -c, --config CONF      the instance that belongs to this config file\n"
+    "\n"
+    "Exits with 0 if no failure reached a program, 1 if one did, 2 for a usage error or input that cannot be read.\n";
+
+enum { OPTION_SINCE = 256, OPTION_UNTIL };
+
+static const struct option options[] = {
+    {"output", required_argument, NULL, 'o'},
+    {"since", required_argument, NULL, OPTION_SINCE},
+    {"until", required_argument, NULL, OPTION_UNTIL},
+    {"instance", required_argument, NULL, 'i'},
+    {"config", required_argument, NULL, 'c'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+struct arguments {
+    uint64_t since_us, until_us;
+    const char *config, *instance;
+    bool json, help;
+};
+
+/* --- progress --- */
+
+enum { EVENTS_PER_LOOK = 16384 };
+static const uint64_t show_after_ns = 1000000000, show_every_ns = 250000000;
+
+struct progress {
+    bool wanted, shown;
+    uint64_t began, last; /* CLOCK_MONOTONIC, ns */
+};
+
+static void show_progress(struct progress *p, const struct report_inputs *in) {
+    uint64_t now = clock_ns(CLOCK_MONOTONIC), at = inputs_position(in);
+    if (!p->wanted || now - p->began < show_after_ns || now - p->last < show_every_ns)
+        return;
+    fprintf(stderr, "\rconnspread: report: %llu events", (unsigned long long)in->events);
+    if (in->size)
+        fprintf(stderr, ", %llu of %llu MB, %u %%", (unsigned long long)(at >> 20),
+                (unsigned long long)(in->size >> 20), (unsigned)(at * 100 / in->size));
+    (void)fflush(stderr);
+    p->shown = true;
+    p->last = now;
+}
+
+static void end_progress(const struct progress *p) {
+    if (p->shown)
+        fputs("\r\033[K", stderr);
+}
+
+/* --- reading --- */
+
+static void read_events(struct report *r) {
+    struct progress progress = {.wanted = isatty(STDERR_FILENO), .began = clock_ns(CLOCK_MONOTONIC)};
+    const struct event_record *event;
+    const struct event_context *context;
+    while (inputs_next(&r->inputs, &event, &context)) {
+        if (event->e.time_us >= r->since_us && event->e.time_us <= r->until_us)
+            facts_add(&r->facts, event, context);
+        if (r->inputs.events % EVENTS_PER_LOOK == 0)
+            show_progress(&progress, &r->inputs);
+    }
+    end_progress(&progress);
+}
+
+static int make_report(struct report *r, char *const *files, unsigned n, bool json) {
+    if (!facts_init(&r->facts) || !inputs_open(&r->inputs, files, n)) {
+        complain("report: no memory");
+        return EXIT_USAGE;
+    }
+    read_events(r);
+    bool good = inputs_judge(&r->inputs);
+    report_look_here(r);
+    report_add_history(r, time_now_us());
+    report_find(r);
+    if (!json)
+        report_print_text(r);
+    else if (!report_print_json(r))
+        complain("report: no memory"), good = false;
+    return !good ? EXIT_USAGE : report_failed(r) ? EXIT_FOUND : EXIT_DONE;
+}
+
+/* --- the command line --- */
+
+static bool take_time(const char *option, const char *text, uint64_t *out) {
+    const char *wrong = time_from_text(text, time_now_us(), out);
+    if (wrong)
+        complain("report: %s %s is not a time: %s", option, text, wrong);
+    return !wrong;
+}
+
+static bool take_format(const char *text, bool *json) {
+    *json = strcmp(text, "json") == 0;
+    if (*json || strcmp(text, "text") == 0)
+        return true;
+    complain("report: -o %s is not a format: text or json", text);
+    return false;
+}
+
+static bool take_option(int option, struct arguments *a) {
+    switch (option) {
+    case 'o':
+        return take_format(optarg, &a->json);
+    case OPTION_SINCE:
+        return take_time("--since", optarg, &a->since_us);
+    case OPTION_UNTIL:
+        return take_time("--until", optarg, &a->until_us);
+    case 'i':
+        a->instance = optarg;
+        return true;
+    case 'c':
+        a->config = optarg;
+        return true;
+    case 'h':
+        return a->help = true;
+    default:
+        complain("report: see connspread report --help");
+        return false;
+    }
+}
+
+static bool take_arguments(int argc, char **argv, struct arguments *a) {
+    int option;
+    a->until_us = UINT64_MAX;
+    while ((option = getopt_long(argc, argv, "o:i:c:h", options, NULL)) != -1)
+        if (!take_option(option, a))
+            return false;
+    const char *wrong = a->since_us > a->until_us ? "--since is later than --until: nothing can be between"
+                        : optind < argc && (a->instance || a->config) ? "FILE, or -i and -c: not both"
+                                                                      : NULL;
+    if (wrong)
+        complain("report: %s", wrong);
+    return !wrong;
+}
+
+int report_main(int argc, char **argv) {
+    struct arguments a = {0};
+    struct location where;
+    char error[LOCATE_ERROR];
+    char *instance_file = where.state_file;
+    if (!take_arguments(argc, argv, &a))
+        return EXIT_USAGE;
+    if (a.help) {
+        fputs(help, stdout);
+        return EXIT_DONE;
+    }
+    bool named = optind < argc;
+    if (!named && !locate(&where, a.config, a.instance, error)) {
+        complain("%s", error);
+        return EXIT_USAGE;
+    }
+    struct report *r = calloc(1, sizeof *r);
+    if (!r) {
+        complain("report: no memory");
+        return EXIT_USAGE;
+    }
+    r->since_us = a.since_us;
+    r->until_us = a.until_us;
+    int status = make_report(r, named ? argv + optind : &instance_file, named ? (unsigned)(argc - optind) : 1, a.json);
+    inputs_close(&r->inputs);
+    facts_free(&r->facts);
+    free(r);
+    errno = 0; /* for whoever looks at stdout last */
+    return status;
+}

@@ -182,6 +182,11 @@ const char *jsonl_parse(const char *line, size_t length, struct event_record *r,
     return in.wrong;
 }
 
+bool jsonl_open(struct jsonl *j, const char *name) {
+    *j = (struct jsonl){.file = strcmp(name, "-") == 0 ? stdin : fopen(name, "re")};
+    return j->file != NULL;
+}
+
 /* The rest of a line that is too long. */
 static void skip_line(FILE *file) {
     int c;

@@ -2,6 +2,7 @@
 #ifndef CONNSPREAD_CLI_JSONL_H
 #define CONNSPREAD_CLI_JSONL_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "cli/event_format.h"
@@ -11,7 +12,7 @@
  * this version does not know are passed over. Numbers and names are checked: what comes out fits the record. */
 const char *jsonl_parse(const char *line, size_t length, struct event_record *r, struct event_context *context);
 
-/* The next line of a file. The caller zeroes it, sets file, and at the end calls jsonl_close. */
+/* The next line of a file. The caller zeroes it, sets file or calls jsonl_open, and at the end calls jsonl_close. */
 struct jsonl {
     FILE *file;
     const char *line; /* valid until the next call; length bytes, no newline */
@@ -21,6 +22,9 @@ struct jsonl {
 };
 
 enum jsonl_result { JSONL_LINE, JSONL_TOO_LONG, JSONL_END, JSONL_ERROR };
+
+/* "-" is stdin. False: errno. */
+bool jsonl_open(struct jsonl *j, const char *name);
 
 /* Lines longer than any event are passed over whole, so that a file without newlines costs no memory. Allocates its
  * buffer at the first call. JSONL_ERROR: errno says why. */

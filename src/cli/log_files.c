@@ -19,9 +19,9 @@ static void print_line(const struct log_request *request, struct damage *d, cons
 
 static int read_file(const struct log_request *request, const char *file) {
     struct damage damage = {0};
-    struct jsonl j = {.file = strcmp(file, "-") == 0 ? stdin : fopen(file, "re")};
+    struct jsonl j;
     enum jsonl_result result = JSONL_END;
-    if (!j.file) {
+    if (!jsonl_open(&j, file)) {
         complain("%s: %s", file, strerror(errno));
         return EXIT_FOUND;
     }

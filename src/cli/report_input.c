@@ -47,10 +47,10 @@ static bool open_lines(struct report_input *in) {
     struct stat s;
     if (!standard && stat(in->name, &s) == 0 && S_ISREG(s.st_mode))
         in->size = (uint64_t)s.st_size;
-    in->jsonl.file = standard ? stdin : fopen(in->name, "re");
-    if (!in->jsonl.file)
-        complain("%s: %s", in->name, strerror(errno));
-    return in->jsonl.file != NULL;
+    if (jsonl_open(&in->jsonl, in->name))
+        return true;
+    complain("%s: %s", in->name, strerror(errno));
+    return false;
 }
 
 static bool is_state_file(const char *name) {

@@ -97,8 +97,16 @@ static bool wait_for_view(struct view *v, const char *path, int *status) {
     return false;
 }
 
-static void follow_one(const struct log_request *request, struct view *v, const char *path) {
+static bool has_policy(const struct view *v) {
+    return __atomic_load_n(&v->source.state.header->generation, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* True: only now is there a policy, and perhaps log.file. A client makes the state file first and publishes then. */
+static bool follow_one(const struct log_request *request, struct view *v, const char *path) {
+    bool had_policy = has_policy(v);
     for (unsigned polls = 1; !log_stop; polls++) {
+        if (!had_policy && has_policy(v))
+            return true;
         bool over = time_now_us() > request->until_us;
         bool last = over || (polls % POLLS_PER_LOOK == 0 && source_was_replaced(&v->source, path));
         if (last || polls % POLLS_PER_HARVEST == 0)
@@ -107,10 +115,11 @@ static void follow_one(const struct log_request *request, struct view *v, const 
         if (over)
             log_stop = 1;
         if (last)
-            return;
+            return false;
         sleep_one_poll();
     }
     print_batch(request, v);
+    return false;
 }
 
 /* To stdout, or to log.file if nobody asked for anything that a file does not have. */
@@ -118,11 +127,12 @@ static int follow(const struct log_request *request, struct view *v, const char 
     char log_file[FOLLOW_PATH];
     int status = EXIT_DONE;
     while (wait_for_view(v, path, &status)) {
-        if (request->to_file && follow_wanted(&v->source.state, log_file)) {
-            harvest_end(&v->harvest);
-            return follow_to_file(&v->source, path, request->keep);
-        }
-        follow_one(request, v, path);
+        do {
+            if (request->to_file && follow_wanted(&v->source.state, log_file)) {
+                harvest_end(&v->harvest);
+                return follow_to_file(&v->source, path, request->keep);
+            }
+        } while (follow_one(request, v, path));
         close_view(v);
     }
     return status;

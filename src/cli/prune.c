@@ -1,13 +1,19 @@
-/* connspread prune: removes state files that nobody uses any more. By unlink: truncating one would kill whoever maps it
- * all the same, from where we cannot see. A client that starts in the very moment of the removal works on, unseen. */
+/* connspread prune: removes state files that nobody uses any more, and the followers' journals beside them. By unlink:
+ * truncating one would kill whoever maps it all the same, from where we cannot see. A client that starts in the very
+ * moment of the removal works on, unseen. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <glob.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/dial.h"
+#include "cli/follow_path.h"
 #include "cli/stat_files.h"
 
 static const char help[] =
@@ -16,7 +22,7 @@ static const char help[] =
     "Removes the dead files of the folder in which this instance's state file lies: those that no living process "
     "maps,\n"
     "of whatever instance and version. Their events and counters go with them. A client that still had one mapped\n"
-    "would work on, unseen by this tool.\n"
+    "would work on, unseen by this tool. A follower's journal goes with its state file.\n"
     "\n"
     "  -n, --dry-run          only say what would be removed\n"
     "  -f, --force            also those that hold an override of connspread set, or that a process may use into "
@@ -86,7 +92,50 @@ static void leave(const struct state_file *f) {
                f->hidden == 1 ? "" : "es");
 }
 
-static bool prune(const struct state_file *f, const struct arguments *a) {
+static bool removed(const char *path, const struct arguments *a, const char *reason) {
+    printf("%s: %s: %s\n", path, a->dry ? "would be removed" : "removed", reason);
+    if (a->dry || unlink(path) == 0 || errno == ENOENT)
+        return true;
+    complain("%s: cannot be removed after all: %s", path, strerror(errno));
+    return false;
+}
+
+/* Its lock is what a follower has as long as it lives. */
+static bool prune_journal(const char *path, const struct arguments *a) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool good = true;
+    if (fd < 0)
+        return true;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        good = removed(path, a, "a follower's journal without a state file");
+    (void)close(fd);
+    return good;
+}
+
+/* Journals whose state file is gone, by us or before. pruned: state files that would be gone but for a dry run. */
+static bool prune_journals(const char *folder, const struct state_files *files, const bool *pruned,
+                           const struct arguments *a) {
+    char pattern[STATE_PATH + 16], journal[STATE_PATH + 16];
+    glob_t found;
+    bool good = true;
+    snprintf(pattern, sizeof pattern, "%s/*.follower", folder);
+    if (glob(pattern, GLOB_NOESCAPE, NULL, &found) != 0)
+        return true;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        bool needed = false;
+        for (size_t j = 0; j < files->n; j++) {
+            follow_path(journal, sizeof journal, files->file[j].path);
+            needed = needed || (!pruned[j] && strcmp(journal, found.gl_pathv[i]) == 0);
+        }
+        if (!needed)
+            good = prune_journal(found.gl_pathv[i], a) && good;
+    }
+    globfree(&found);
+    return good;
+}
+
+/* False in *pruned: the file stays. Returns false when it should have gone. */
+static bool prune(const struct state_file *f, const struct arguments *a, bool *pruned) {
     char text[STATE_PATH], dial[DIAL_TEXT];
     const char *reason = state_file_dead(f, a->force, text);
     if (!reason) {
@@ -97,11 +146,8 @@ static bool prune(const struct state_file *f, const struct arguments *a) {
         printf("%s: left: %s, but it holds what connspread set has overridden: %s\n", f->path, reason, dial);
         return true;
     }
-    printf("%s: %s: %s\n", f->path, a->dry ? "would be removed" : "removed", reason);
-    if (a->dry || unlink(f->path) == 0 || errno == ENOENT)
-        return true;
-    complain("%s: cannot be removed after all: %s", f->path, strerror(errno));
-    return false;
+    *pruned = removed(f->path, a, reason);
+    return *pruned;
 }
 
 int prune_main(int argc, char **argv) {
@@ -124,9 +170,13 @@ int prune_main(int argc, char **argv) {
         complain("no memory");
         return EXIT_FOUND;
     }
-    for (size_t i = 0; i < files.n; i++)
-        if (!prune(&files.file[i], &a))
+    bool *pruned = calloc(files.n + 1, sizeof *pruned);
+    for (size_t i = 0; i < files.n && pruned; i++)
+        if (!prune(&files.file[i], &a, &pruned[i]))
             status = EXIT_FOUND;
+    if (!pruned || !prune_journals(where.folder, &files, pruned, &a))
+        status = EXIT_FOUND;
+    free(pruned);
     state_files_free(&files);
     return status;
 }

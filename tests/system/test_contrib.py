@@ -67,7 +67,8 @@ def lines_of(path):
     if not os.path.exists(path):
         return []
     with open(path) as f:
-        return [json.loads(line) for line in f.read().splitlines()]
+        whole = f.read().split("\n")[:-1]  # a line that is being written is not
+    return [json.loads(line) for line in whole]
 
 
 def time_waits_in(*paths):

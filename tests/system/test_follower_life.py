@@ -128,6 +128,22 @@ def test_the_state_file_is_replaced(t):
     equal(len({e["epoch"] for e in f.lines()}), 2, "epochs")
 
 
+def test_the_state_file_is_there_before_the_policy(t):
+    """A client makes the one, then publishes the other; here for long, with a config that is refused at first."""
+    f = Follower(t)
+    with open(t.conf) as file:
+        good = file.read()
+    kernel.write(t.conf, good + "nonsense\n")
+    f.create()
+    f.start("--keep")
+    time.sleep(0.5)
+    kernel.write(t.conf, good)
+    f.create()
+    end(f.storm(20))
+    kernel.wait_until(lambda: f.count() == 20, what="20 lines in log.file")
+    equal(f.stop(signal.SIGINT)[0], 0, "exit status")
+
+
 def test_options_choose_the_terminal(t):
     """-o, or a choice of events, prints and leaves the file alone."""
     f = Follower(t)

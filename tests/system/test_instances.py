@@ -4,6 +4,7 @@ import json
 import mmap
 import os
 import shutil
+import signal
 import struct
 import subprocess
 
@@ -90,6 +91,30 @@ def test_stale_files_are_named_and_pruned(t):
         assert any(name in line and "removed" in line and reason in line for line in done.splitlines()), f"{name}: {done}"
     equal(sorted(os.listdir(t.state)), ["live.state", "notes.txt"], "files after prune")
     equal(agent(f"burst(1, '10.1.0.1', {port})"), 0, "failures after prune")
+
+
+def test_journals_are_pruned_with_their_state_files(t):
+    """A follower's journal: goes with the state file, or after it; not while the state file stays, nor while a follower lives."""
+    t.spread(t.sources())
+    who_maps_can_be_seen(t)
+    for name in ("gone", "dead", "kept", "live"):
+        conf = t.config(f'log {{ file = "{t.folder}/{name}.json" }}\n', name)
+        t.run(["true"])
+        follower = t.start([TOOL, "log", "-f", "--keep", "-c", conf], bare=True)
+        kernel.wait_until(lambda: os.path.exists(f"{t.state}/{name}.follower"), what=f"{name}'s journal")
+        if name != "live":
+            follower.send_signal(signal.SIGINT)
+            equal(follower.wait(timeout=10), 0, "the follower's exit status")
+    t.tool("set", "-i", "kept", "mode=off", check=0)
+    for name in ("gone", "live"):
+        os.unlink(f"{t.state}/{name}.state")
+    before = sorted(os.listdir(t.state))
+    dry = t.tool("prune", "-n", "-c", conf, check=0).stdout
+    equal((sorted(os.listdir(t.state)), dry.count("would be removed")), (before, 3), "files after a dry run, and what it names")
+    t.tool("prune", "-c", conf, check=0)
+    equal(sorted(os.listdir(t.state)), ["kept.follower", "kept.state", "live.follower"], "files after prune")
+    follower.send_signal(signal.SIGINT)
+    equal(follower.wait(timeout=10), 0, "the living follower's exit status")
 
 
 def test_pruning_is_no_truncation(t):

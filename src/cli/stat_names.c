@@ -19,8 +19,9 @@ static const struct name stats[STAT_COUNTERS] = {
     [STAT_UNREACHABLE] = {"connects_unreachable", "Connects that failed with ENETUNREACH, EHOSTUNREACH or ENETDOWN."},
     [STAT_DENIED] = {"connects_denied", "Connects that failed with EACCES or EPERM."},
     [STAT_OTHER_ERROR] = {"connects_other_error", "Connects that failed with another error."},
-    [STAT_SYN_TIMEOUT] = {"syn_timeouts",
-                          "Connects given up before the handshake was done: closed in SYN_SENT, or ETIMEDOUT."},
+    [STAT_SYN_TIMEOUT] =
+        {"syn_timeouts",
+         "Connects that nobody answered: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT."},
     [STAT_CLOSED + FATE_TIME_WAIT] = {"closes_time_wait", "Closes that left a TIME-WAIT socket on this host."},
     [STAT_CLOSED + FATE_PASSIVE] = {"closes_passive", "Closes after the peer had closed."},
     [STAT_CLOSED + FATE_RESET] = {"closes_reset", "Closes with a reset."},

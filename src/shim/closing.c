@@ -75,6 +75,8 @@ static void judge(struct closing *c) {
     complete(conn, c->fd);
     /* As late as can be: a FIN of the peer between this look and the close makes the verdict wrong. */
     look_at(conn, c->fd, &c->facts);
+    if (conn->phase == CONN_CONNECTING && c->facts.phase == PHASE_CLOSED && !(flags & CONN_ADOPTED))
+        c->connect_error = look_connect_error(c->fd);
     c->verdict = fate_decide(&c->facts);
     if (settings.log_verify != VERIFY_AUTO)
         c->verdict.ask = settings.log_verify == VERIFY_ALWAYS;
@@ -148,7 +150,9 @@ static void count(const struct closing *c, enum fate fate) {
         source = (struct addr){{0}};
     struct stat_entry *e = stats_find(&client.state, (enum arm)conn->arm, conn->rule_id, &source);
     stats_add(e, STAT_CLOSED + fate);
-    if (c->facts.phase == PHASE_SYN_SENT)
+    if (c->connect_error == ECONNREFUSED)
+        stats_add(e, STAT_REFUSED);
+    else if (c->connect_error == ETIMEDOUT || c->facts.phase == PHASE_SYN_SENT)
         stats_add(e, STAT_SYN_TIMEOUT);
 }
 

@@ -19,6 +19,7 @@ struct closing {
     struct conn *conn; /* NULL: nothing to write */
     int fd;
     enum via via;
+    int connect_error; /* of a connect that went on after the call and failed; 0: none */
     struct fate_facts facts;
     struct fate_verdict verdict;
     uint64_t cookie;    /* of the socket; 0: not known */

@@ -184,6 +184,8 @@ static ssize_t ask_again(const struct attempt *a, struct conn *c) {
             c->phase = CONN_CONNECTED;
         } else if (error != EINPROGRESS && error != EALREADY && error != EINTR && error != EFAULT) {
             c->phase = CONN_IDLE; /* it failed; the socket may connect anew */
+            if (!(conn_flags(c) & CONN_QUIET))
+                stats_outcome(stats_find(&client.state, (enum arm)c->arm, c->rule_id, &c->source), error);
             conn_set_flags(c, CONN_TRIED);
             held_closed(c);
             if (conn_flags(c) & CONN_COUNTED)

@@ -43,6 +43,16 @@ int look_state(int fd, enum tcp_phase *phase, uint32_t *segments_out) {
     return 0;
 }
 
+int look_connect_error(int fd) {
+    struct tcp_info info = {0};
+    socklen_t length = offsetof(struct tcp_info, tcpi_segs_in) + sizeof info.tcpi_segs_in;
+    if (sys_call5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
+        return 0;
+    if (info.tcpi_bytes_acked != 0 || info.tcpi_segs_out == 0)
+        return 0; /* our SYN was acknowledged, or disconnected since */
+    return info.tcpi_segs_in != 0 ? ECONNREFUSED : ETIMEDOUT;
+}
+
 void look_peek(int fd, enum tcp_phase *phase, bool *unread) {
     char byte;
     long n = sys_call6(SYS_recvfrom, fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0);

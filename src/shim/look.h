@@ -12,6 +12,11 @@
  * first subflow). segments_out: sent so far, NULL if not wanted. */
 int look_state(int fd, enum tcp_phase *phase, uint32_t *segments_out);
 
+/* Of a socket in CLOSE whose connect went on after the call: what became of that, when its SO_ERROR has been fetched
+ * already. ECONNREFUSED: the peer answered, but not with a SYN of its own; ETIMEDOUT: nobody did, for whatever reason;
+ * 0: it was connected, or nobody knows. */
+int look_connect_error(int fd);
+
 /* One recv(MSG_PEEK) in place of TCP_INFO and SIOCINQ. Only for a plain TCP socket that was established, that this
  * process alone holds, without ULP and without a shutdown of ours: it consumes a pending error. */
 void look_peek(int fd, enum tcp_phase *phase, bool *unread);

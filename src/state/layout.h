@@ -153,7 +153,7 @@ enum stat_counter {
     STAT_UNREACHABLE, /* ENETUNREACH, EHOSTUNREACH, ENETDOWN */
     STAT_DENIED,      /* EACCES, EPERM */
     STAT_OTHER_ERROR,
-    STAT_SYN_TIMEOUT, /* given up before the handshake was done: closed in SYN_SENT, or ETIMEDOUT */
+    STAT_SYN_TIMEOUT, /* nobody answered: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT */
     STAT_CLOSED,      /* closes by fate: STAT_CLOSED + enum fate, five of them */
     STAT_COUNTERS = 20,
     STAT_BUCKETS = 24 /* of time inside connect(): bucket i counts < 2^i us, the last one everything */

@@ -73,13 +73,17 @@ static enum stat_counter outcome(int error) {
     }
 }
 
+void stats_outcome(struct stat_entry *e, int error) {
+    stats_add(e, outcome(error));
+    if (error == ETIMEDOUT)
+        stats_add(e, STAT_SYN_TIMEOUT);
+}
+
 void stats_connect(struct stat_entry *e, int error, bool recovered, bool fallback, uint64_t elapsed_ns) {
     if (!e)
         return;
     stats_add(e, STAT_CONNECTS);
-    stats_add(e, outcome(error));
-    if (error == ETIMEDOUT)
-        stats_add(e, STAT_SYN_TIMEOUT);
+    stats_outcome(e, error);
     if (recovered)
         stats_add(e, STAT_RECOVERED);
     if (fallback)

@@ -17,6 +17,9 @@ void stats_add(struct stat_entry *e, unsigned counter);
 /* One connect: its errno (0: done), whether EADDRNOTAVAIL had been met and overcome, whether it was the fallback. */
 void stats_connect(struct stat_entry *e, int error, bool recovered, bool fallback, uint64_t elapsed_ns);
 
+/* A connect's errno alone: also of one that was counted as going on when its call returned, and has failed since. */
+void stats_outcome(struct stat_entry *e, int error);
+
 /* The histogram's bucket for a duration: the least i with us < 2^i, at most STAT_BUCKETS - 1. */
 unsigned stats_bucket(uint64_t ns);
 

@@ -1,9 +1,12 @@
 """connspread stat: what the arms did, against what the test did and what the kernel shows."""
 
+import errno
 import json
 import os
 import random
 import re
+import socket
+import struct
 import subprocess
 
 import kernel
@@ -83,6 +86,35 @@ def test_outcomes(t):
     found = rows(t, rule="r")
     want = {"connects": 14, "connects_immediate": 3, "connects_refused": 5, "connects_unreachable": 2, "connects_in_progress": 4,
             "syn_timeouts": 4, "failed": 11, "connects_timed_out": 0, "connects_surfaced": 0}
+    equal({name: total(found, name) for name in want}, want, "outcomes")
+
+
+def test_outcomes_of_non_blocking_connects(t):
+    """What came of them is seen at their close, SO_ERROR fetched or not, or at the next connect; one that was reset later was
+    connected."""
+    t.sources(11, 11)
+    kernel.sysctl("net.ipv4.tcp_syn_retries", 1)
+    kernel.sysctl("net.ipv4.tcp_syn_linear_timeouts", 0)
+    kernel.nft("table ip t { chain c { type filter hook input priority 0; tcp dport 7 drop; tcp dport 8 reject with icmp type host-unreachable; }; }")
+    t.spread(["10.0.0.11"])
+    listener = socket.create_server(("10.1.0.1", 0))
+    agent = t.agent()
+    agent("def begin(port):\n    s = socket.socket()\n    s.setblocking(False)\n    s.connect_ex(('10.1.0.1', port))\n    return s")
+    agent("def error(s):\n    select.select([], [s], [])\n    return s.getsockopt(SOL_SOCKET, SO_ERROR)")
+    refused, silent, unreachable = 1, 7, 8
+    equal(agent(f"[error(s := begin({refused})), s.close()][0]"), errno.ECONNREFUSED, "SO_ERROR")
+    agent(f"begin({refused}).close()")
+    equal(agent(f"[s := begin({refused}), s.connect_ex(('10.1.0.1', {refused})), s.close()][1]"), errno.ECONNREFUSED, "the second connect")
+    equal(agent(f"[error(s := begin({silent})), s.close()][0]"), errno.ETIMEDOUT, "SO_ERROR")
+    equal(agent(f"[error(s := begin({unreachable})), s.close()][0]"), errno.EHOSTUNREACH, "SO_ERROR")
+    agent(f"kept.append(begin({listener.getsockname()[1]}))")
+    reset, _ = listener.accept()
+    reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    reset.close()
+    agent("kept.pop().close()")
+    found = rows(t, rule="r")
+    want = {"connects": 6, "connects_in_progress": 6, "connects_refused": 3, "connects_timed_out": 0, "syn_timeouts": 2,
+            "connects_unreachable": 0, "failed": 5, "connects_other_error": 0}
     equal({name: total(found, name) for name in want}, want, "outcomes")
 
 

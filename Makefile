@@ -1,4 +1,5 @@
-# connspread: see README.md. `make`, `make demo`, `make check`, `make check-full`, `make install`, `make uninstall`, `make dist`.
+# connspread: see README.md. `make`, `make demo`, `make check`, `make check-full`, `make install`, `make uninstall`, `make dist`,
+# `make deb`.
 # The one place of the version.
 VERSION = 0.1.0
 PREFIX ?= /usr/local
@@ -53,7 +54,7 @@ all: $(BUILD)/libconnspread.so $(BUILD)/connspread-config.so $(BUILD)/connspread
 # make install PREFIX=... after make: what was compiled for other paths is compiled again.
 $(BUILD)/settings: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' $(SETTINGS) "$(CC) $(CFLAGS)" | cmp -s - $@ || printf '%s\n' $(SETTINGS) "$(CC) $(CFLAGS)" >$@
+	@printf '%s\n' $(SETTINGS) "$(CC) $(CFLAGS) $(LDFLAGS)" | cmp -s - $@ || printf '%s\n' $(SETTINGS) "$(CC) $(CFLAGS) $(LDFLAGS)" >$@
 FORCE:
 .PHONY: FORCE
 
@@ -78,13 +79,13 @@ $(BUILD)/shim.map: src/shim/wrapped.def
 
 $(BUILD)/libconnspread.so: $(SHIM_OBJ) $(BUILD)/shim.map
 	$(say) LINK $@
-	$(Q)$(CC) $(CFLAGS) $(SHIM_LDFLAGS) $(SHIM_OBJ) -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(SHIM_LDFLAGS) $(SHIM_OBJ) -o $@
 $(BUILD)/connspread-config.so: $(MODULE_OBJ)
 	$(say) LINK $@
-	$(Q)$(CC) $(CFLAGS) -shared $(HARDEN) $(MODULE_OBJ) -lconfuse -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared $(HARDEN) $(MODULE_OBJ) -lconfuse -o $@
 $(BUILD)/connspread: $(TOOL_OBJ)
 	$(say) LINK $@
-	$(Q)$(CC) $(CFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -lmnl -ljansson -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -lmnl -ljansson -o $@
 
 # --- what is needed, shown, tested ---
 
@@ -149,7 +150,7 @@ bench: all
 # Every file is put in place by rename: overwriting a mapped library would kill its users.
 put = f='$(DESTDIR)$(strip $(3))'; install -d "$${f%/*}" && install -m $(1) $(2) "$$f.new" && mv -f "$$f.new" "$$f"
 # The pages name the paths and the version of this build.
-page = install -d $(BUILD)/man && sed -e 's|^\.Os$$|.Os "connspread $(VERSION)"|' -e 's|/usr/local/lib/connspread|$(SHIM_HOME)|g' \
+page = install -d $(BUILD)/man && sed -e 's|^\.Os$$|.Os "connspread $(VERSION)"|' -e 's|/usr/local/lib/connspread/libconnspread\.so|$(SHIM_PRELOAD)|g' \
     -e 's|/etc/connspread\.conf|$(SYSCONFDIR)/connspread.conf|g' $(1) >$(BUILD)/man/$(notdir $(1))
 EXAMPLES = $(wildcard conf/examples/*)
 
@@ -179,7 +180,10 @@ dist:
 	git -c tar.umask=022 archive --format=tar --prefix=$(DIST)/ HEAD | gzip -9n >$(BUILD)/$(DIST).tar.gz
 	@echo $(BUILD)/$(DIST).tar.gz
 
-.PHONY: install uninstall dist
+deb: deps-deb
+	contrib/debian/build '$(VERSION)' '$(abspath $(BUILD))/deb'
+
+.PHONY: install uninstall dist deb
 
 clean:
 	rm -rf $(BUILD)

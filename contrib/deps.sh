@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that a step needs: contrib/deps.sh build|demo|check|full
+# Installs the Debian packages that a step needs: contrib/deps.sh build|demo|check|full|deb
 # Prints what is missing and the command; runs it as root, or through sudo where that asks no password. DEPS=no: does nothing.
 set -eu
 
@@ -9,14 +9,18 @@ check="$demo check strace nftables binutils bash curl wget netcat-openbsd socat 
        default-jdk-headless libjemalloc2 libtcmalloc-minimal4 clang libclang-rt-dev
        nginx haproxy php-cli perl postgresql postgresql-client git openssh-server openssh-client openssl
        memcached libmemcached-tools apache2-utils wrk prometheus logrotate systemd mandoc"
-full="$check clang-format clang-tidy cppcheck valgrind musl-tools gcc-multilib llvm python3-twisted python3-testsuite"
+deb="$build debhelper dpkg-dev fakeroot"
+full="$check debhelper dpkg-dev fakeroot lintian mmdebstrap clang-format clang-tidy cppcheck valgrind musl-tools llvm python3-twisted
+      python3-testsuite"
+[ "$(uname -m)" != x86_64 ] || full="$full gcc-multilib"
 
 case "${1:-}" in
 build) packages=$build ;;
 demo) packages=$demo ;;
 check) packages=$check ;;
 full) packages=$full ;;
-*) echo "usage: contrib/deps.sh build|demo|check|full" >&2; exit 2 ;;
+deb) packages=$deb ;;
+*) echo "usage: contrib/deps.sh build|demo|check|full|deb" >&2; exit 2 ;;
 esac
 
 [ "${DEPS:-yes}" != no ] || exit 0

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# A bare Debian of this host's release, from this host's own mirror, and in it: the package (make deb) installs, works, leaves nothing but
+# its config; then what README says, literally, from a fresh clone. tests/debian.sh FOLDER; called by tests/full.sh; needs root.
+set -eu
+cd "$(dirname "$0")/.."
+out=$1 root=$1/root
+umask 022
+rm -rf "$out"
+mkdir -p "$out"
+trap 'rm -rf "$root"' EXIT
+fail() {
+    echo "FAILED: $*"
+    exit 1
+}
+say() { printf '== %3d s: %s\n' "$SECONDS" "$*"; }
+
+# A command in the bare system: its own processes, which end with it, and none of our environment.
+in_root() {
+    unshare --mount --pid --fork --kill-child --mount-proc="$root/proc" chroot "$root" /usr/bin/env -i \
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@" </dev/null
+}
+# The same in a network namespace of its own, beside a web server on 127.0.0.1:8000 that leaves the closing to its clients.
+served() {
+    TOP=$PWD unshare --net --pid --fork --kill-child bash -eu -c '
+        ip link set lo up
+        python3 -c "import sys, time; sys.path.insert(0, \"tests/system\"); import servers
+servers.start(\"127.0.0.1\", \"http\", 8000)
+time.sleep(600)" &
+        for _ in $(seq 200); do [ -n "$(ss -Htln "sport = 8000")" ] && break; sleep 0.05; done
+        "$@"' bash "$@"
+}
+files() {
+    in_root find / -xdev \( -path /proc -o -path /tmp -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/log \) \
+        -prune -o -print | sort
+}
+
+. /etc/os-release
+mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
+    awk -v name="$VERSION_CODENAME" '$2 == name && $3 == "main" { print $1; exit }')
+[ -n "$mirror" ] || fail "this host's apt has no source for $VERSION_CODENAME main"
+say "a bare $VERSION_CODENAME, while the packages are built"
+mmdebstrap --quiet --variant=minbase --architectures=amd64,i386 --include=libc6:i386,curl "$VERSION_CODENAME" "$root" "$mirror" &
+debootstrap=$!
+DEPS=no make -s deb BUILD="$out/build" >"$out/deb.log" 2>&1 || { tail -n 40 "$out/deb.log"; fail "make deb"; }
+make -s BUILD="$out/build32" CC="gcc -m32" "$out/build32/libconnspread.so"
+gcc -m32 -O1 tests/system/plain_client.c -o "$out/client32"
+said=$(lintian --display-info --pedantic --fail-on none "$out"/build/deb/*.changes 2>&1 | grep -v '^running with root' || true)
+[ -z "$said" ] || fail "lintian: $said"
+wait $debootstrap || fail "mmdebstrap"
+cp /etc/resolv.conf "$root/etc/resolv.conf"
+
+say "the package"
+files >"$out/before"
+cp "$out"/build/deb/{connspread,libconnspread}_*.deb "$root/tmp/"
+in_root sh -c 'apt-get update -q && apt-get install -qy --no-install-recommends /tmp/*.deb' >"$out/apt.log" 2>&1 ||
+    { tail -n 20 "$out/apt.log"; fail "the package does not install"; }
+cat >"$root/root/mine.conf" <<'CONF'
+pool "p" { addresses = { "127.0.0.2-127.0.0.5" } }
+rule "r" { to = { "127.0.0.1:8000" } pool = "p" }
+CONF
+check_installed() {
+    served bash -eu -c '
+        r() { "$@" || { echo "FAILED ($?): $*"; exit 1; }; }
+        r in_root connspread --version
+        r in_root connspread check -c /root/mine.conf
+        in_root connspread doctor /usr/bin/curl || [ $? = 1 ] # 1: it found something to say of this host
+        for _ in 1 2 3 4; do r in_root connspread run -c /root/mine.conf -- curl -sS http://127.0.0.1:8000/ 2>&1; done
+        r in_root connspread log -c /root/mine.conf --event time-wait
+        ss -Htan state time-wait "dport = 8000" | awk "{print \$3}" | cut -d: -f1 | sort -u >"$out/sources"'
+    [ "$(paste -sd ' ' "$out/sources")" = "127.0.0.2 127.0.0.3 127.0.0.4 127.0.0.5" ] || fail "sources: $(cat "$out/sources")"
+}
+export -f in_root
+export root out
+check_installed
+
+say "32-bit children"
+install -D -m 644 "$out/build32/libconnspread.so" "$root/usr/lib/i386-linux-gnu/connspread/libconnspread.so"
+cp "$out/client32" "$root/root/"
+served bash -eu -c '
+    in_root connspread run -c /root/mine.conf -- sh -c "echo \$LD_PRELOAD; /root/client32 127.0.0.1 8000 4" >"$out/said" 2>&1
+    in_root connspread run -c /root/mine.conf -- /root/client32 127.0.0.1 8000 4 >>"$out/said" 2>&1
+    sleep 0.3
+    ss -Htan state time-wait "dport = 8000" | awk "{print \$3}" | cut -d: -f1 | sort | uniq -c | awk "{print \$1, \$2}" >"$out/sources"'
+grep -v '^hello' "$out/said" || true
+[ "$(sed -n 1p "$out/said")" = '/usr/$LIB/connspread/libconnspread.so' ] || fail "LD_PRELOAD: $(sed -n 1p "$out/said")"
+! grep -qE 'ld.so|connspread:' "$out/said" || fail "a 32-bit child is not served: $(cat "$out/said")"
+[ "$(paste -sd ' ' "$out/sources")" = "2 127.0.0.2 2 127.0.0.3 2 127.0.0.4 2 127.0.0.5" ] || fail "sources of 32-bit children: $(cat "$out/sources")"
+rm -r "$root/usr/lib/i386-linux-gnu/connspread" "$root/root/client32"
+
+in_root apt-get remove -qy connspread libconnspread >"$out/apt.log" 2>&1 || fail "the package cannot be removed: $(tail "$out/apt.log")"
+in_root apt-get autoremove -qy >"$out/apt.log" 2>&1
+rm "$root/root/mine.conf"
+files >"$out/after"
+left=$(comm -13 "$out/before" "$out/after")
+[ "$left" = /etc/connspread.conf ] || fail "left by the package: $left"
+in_root apt-get purge -qy connspread >"$out/apt.log" 2>&1
+files >"$out/after"
+[ -z "$(comm -13 "$out/before" "$out/after")" ] || fail "left after purge: $(comm -13 "$out/before" "$out/after")"
+say "done"

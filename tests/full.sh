@@ -89,6 +89,11 @@ step "unit tests under ASan and UBSan" unit_with "$FULL/asan" "-fsanitize=addres
 # gcc warns that TSan does not model fences; the fenced reads are of relaxed atomics, which it does.
 step "rings, pairs, history and fd table under TSan" unit_with "$FULL/tsan" "-fsanitize=thread -Wno-tsan" ring fdtab pair history
 step "musl: builds, is preloaded, spreads, logs" tests/musl.sh "$FULL/musl"
+if [ "$(id -u)" = 0 ]; then
+    step "package in a bare Debian: installs, works, leaves only its config" tests/debian.sh "$FULL/debian"
+else
+    echo "skip package in a bare Debian: only root can make one"
+fi
 for harness in tests/fuzz/fuzz_*.c; do
     name=${harness#tests/fuzz/fuzz_}
     step "fuzz ${name%.c}, $FUZZ_SECONDS s" fuzz "${name%.c}"

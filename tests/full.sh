@@ -80,6 +80,29 @@ fuzz() {
         -artifact_prefix="$work/" "$work" "tests/fuzz/corpus/$name"
 }
 
+# The shim and the clients of the system tests with a sanitizer: sanitized DIR FLAGS ARGUMENTS-OF-RUN... The config module is
+# loaded into a namespace of its own, where a second runtime would claim the first one's memory: it stays as it is.
+sanitized() {
+    local dir=$1 flags=$2
+    shift 2
+    quiet_make BUILD="$dir" SHIM_LTO= TEST_EXTRA= CFLAGS="-O1 -g $flags" programs || return 1
+    cp "$BUILD/connspread-config.so" "$dir/" || return 1
+    ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 BUILD=$dir tests/system/run "$@"
+}
+
+# Left out is what meets the runtime itself: unwinding at a cancellation, its allocator, its own start in /proc, signals,
+# a second namespace, and stacks too small for it.
+shim_asan() {
+    sanitized "$FULL/asan" "-fsanitize=address,undefined -fno-sanitize-recover=undefined" \
+        -x cancel -x an_allocator -x 33_nothing -x dlopen_and -x transparent.process -x 38b -x full_disk \
+        spread. close. exhaust. bad_sources killed. quadruplets. transparent pitfalls
+}
+
+shim_tsan() {
+    sanitized "$FULL/tsan" "-fsanitize=thread -Wno-tsan" \
+        pitfalls_clients.7_descriptors pitfalls_clients.8_ pitfalls_clients.10_fork pitfalls_clients.14_ pitfalls.17_ ring.many_writers
+}
+
 step "clang builds it without a warning" quiet_make BUILD="$FULL/clang" CC=clang programs
 step "clang-format" format
 step "cppcheck" cppcheck_all
@@ -88,6 +111,8 @@ step "gcc -fanalyzer" analyzer
 step "unit tests under ASan and UBSan" unit_with "$FULL/asan" "-fsanitize=address,undefined -fno-sanitize-recover=undefined" ""
 # gcc warns that TSan does not model fences; the fenced reads are of relaxed atomics, which it does.
 step "rings, pairs, history and fd table under TSan" unit_with "$FULL/tsan" "-fsanitize=thread -Wno-tsan" ring fdtab pair history
+step "shim and clients under ASan and UBSan" shim_asan
+step "shim in threaded clients under TSan" shim_tsan
 step "musl: builds, is preloaded, spreads, logs" tests/musl.sh "$FULL/musl"
 if [ "$(id -u)" = 0 ]; then
     step "package in a bare Debian: installs, works, leaves only its config" tests/debian.sh "$FULL/debian"

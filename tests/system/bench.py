@@ -173,6 +173,7 @@ class Bench:
     def environment(self, bare=False, conf=None, preload=None, **extra):
         env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": self.folder, "LANG": "C.UTF-8",
                "CONNSPREAD_DIR": self.state}
+        env.update((key, value) for key, value in os.environ.items() if key.endswith("SAN_OPTIONS"))
         if not bare:
             env["LD_PRELOAD"] = preload or SHIM
             if conf or self.conf:

@@ -197,11 +197,11 @@ static void cancelled_case(void) {
     }
 }
 
-static volatile bool over;
+static bool over; /* atomic */
 
 static void *endless(void *unused) {
     (void)unused;
-    while (!over)
+    while (!__atomic_load_n(&over, __ATOMIC_RELAXED))
         (void)one(NULL);
     return NULL;
 }
@@ -219,14 +219,14 @@ static void forks_case(void) {
         }
         EXPECT(waitpid(pid, &status, 0) == pid && status == 0);
     }
-    over = true;
+    __atomic_store_n(&over, true, __ATOMIC_RELAXED);
     for (int i = 0; i < 3; i++)
         pthread_join(thread[i], NULL);
 }
 
 static void *files(void *unused) {
     (void)unused;
-    while (!over) {
+    while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
         int fd = open("/dev/null", O_RDWR | O_CLOEXEC), copy = dup(fd), third = socket(AF_UNIX, SOCK_DGRAM, 0);
         EXPECT(fd >= 0 && copy >= 0 && dup2(fd, copy) == copy && third >= 0);
         EXPECT(write(fd, "x", 1) == 1 && write(copy, "x", 1) == 1);
@@ -246,7 +246,7 @@ static void reuse_case(void) {
     for (int i = 0; i < 8; i++)
         start(&thread[i], i < 4 ? some : files, 0);
     for (int i = 0; i < 8; i++) {
-        over = i >= 4;
+        __atomic_store_n(&over, i >= 4, __ATOMIC_RELAXED);
         pthread_join(thread[i], NULL);
     }
 }

@@ -23,7 +23,11 @@ from bench import HERE, PACKAGES, SHIM, TOOL, Bench, Skip, missing
 OK, FAILED, SKIPPED, TODO = 0, 1, 2, 3
 
 
-def discover(patterns):
+def matches(name, patterns):
+    return any(p in name or fnmatch.fnmatch(name, p) for p in patterns)
+
+
+def discover(patterns, left_out):
     tests = []
     for path in sorted(glob.glob(os.path.join(HERE, "test_*.py"))):
         topic = os.path.basename(path)[len("test_"):-len(".py")]
@@ -32,7 +36,7 @@ def discover(patterns):
             if name.startswith("test_") and callable(function):
                 full = f"{topic}.{name[len('test_'):]}"
                 skipped = hasattr(function, "full") and not patterns and os.environ.get("FULL") != "1"
-                if not skipped and (not patterns or any(p in full or fnmatch.fnmatch(full, p) for p in patterns)):
+                if not skipped and (not patterns or matches(full, patterns)) and not matches(full, left_out):
                     tests.append((full, function))
     return tests
 
@@ -151,11 +155,12 @@ class Job:
 def main():
     parser = argparse.ArgumentParser(description="Run the system tests.")
     parser.add_argument("filter", nargs="*", help="part of a name, or a glob, such as close or 'clients.*'")
+    parser.add_argument("-x", action="append", default=[], metavar="FILTER", help="leave these out")
     parser.add_argument("-j", type=int, default=2, metavar="N", help="tests at a time (default 2)")
     parser.add_argument("-v", action="store_true", help="show the output of tests that pass, too")
     parser.add_argument("-l", action="store_true", help="list the tests")
     options = parser.parse_args()
-    waiting = discover(options.filter)
+    waiting = discover(options.filter, options.x)
     if options.l:
         print("\n".join(name for name, _ in waiting))
         return 0

@@ -65,3 +65,20 @@ bool ports_read_sysctl(const char *text, struct port_range *out) {
     *out = (struct port_range){(uint16_t)low, (uint16_t)high};
     return true;
 }
+
+uint32_t ports_reserved(const char *text, const struct port_range *ranges, unsigned n) {
+    uint32_t count = 0;
+    unsigned low, high;
+    while (text && (text = number(text, &low))) {
+        high = low;
+        if (*text == '-')
+            text = number(text + 1, &high);
+        for (unsigned i = 0; i < n; i++) {
+            unsigned from = low > ranges[i].low ? low : ranges[i].low;
+            unsigned to = high < ranges[i].high ? high : ranges[i].high;
+            count += from <= to ? to - from + 1 : 0;
+        }
+        text = text && *text == ',' ? text + 1 : NULL;
+    }
+    return count;
+}

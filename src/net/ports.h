@@ -29,4 +29,8 @@ bool ports_window(struct port_range range, uint64_t random, struct port_range *o
 /* "32768\t60999\n", as the sysctl shows it. False: that is not it. */
 bool ports_read_sysctl(const char *text, struct port_range *out);
 
+/* How many ports of n disjoint ranges are in a list as net.ipv4.ip_local_reserved_ports shows it: "8080,9148-9152\n".
+ * What is no list counts as far as it is one. */
+uint32_t ports_reserved(const char *text, const struct port_range *ranges, unsigned n);
+
 #endif

@@ -30,9 +30,11 @@ struct climb {
     int error;             /* errno of result */
     unsigned attempts;     /* kernel connects made */
     unsigned full;         /* sources found or known to be full */
+    unsigned not_local;    /* sources found or known not to be on this host */
     uint32_t segments_out; /* sent by this socket before */
     bool met;              /* EADDRNOTAVAIL from a connect of this very call */
     bool newly_full;
+    bool refused;     /* bind said so in this very call */
     bool probed;      /* a held-down source was searched all the same */
     bool overcome;    /* EADDRNOTAVAIL met, and left by another way */
     bool fell_back;   /* the client's own call was made for want of a better one */
@@ -49,8 +51,8 @@ bool climb_run(struct climb *k);
 enum step climb_sources(struct climb *k);
 enum step climb_own_address(struct climb *k);
 
-/* Observe mode: the sources that would have been tried, into the report. */
-void climb_name_sources(struct climb *k);
+/* The sources that would have been tried, into the report. */
+void climb_name_sources(struct climb *k, enum cause cause);
 
 /* The same while a full pool may get a quadruplet back: for at most the rule's wait, on blocking sockets only. */
 enum step climb_wait(struct climb *k);

@@ -4,17 +4,20 @@
 #include <string.h>
 
 #include "shim/client.h"
-#include "shim/look.h"
+#include "shim/evidence.h"
 #include "state/pair.h"
 #include "state/ring.h"
 #include "state/sys.h"
 
 enum { EVENTS_A_SECOND = 10 };
 
-void report_begin(struct report *r, const struct conn *c, const struct endpoint *destination, uint64_t began) {
+void report_begin(struct report *r, int fd, const struct conn *c, const struct endpoint *destination, uint64_t began) {
     r->conn = c;
     r->destination = destination;
+    r->plan = NULL;
     r->began = began;
+    r->fd = fd;
+    r->proof = PROOF_NONE;
     r->filled = false;
 }
 
@@ -70,6 +73,8 @@ void report_exhausted(struct report *r, const struct conn *c, enum exhausted_cal
     x->repeats = repeats;
     x->elapsed_us = now > r->began ? (now - r->began) / 1000 : 0;
     x->error = EADDRNOTAVAIL;
+    x->proof = (uint8_t)r->proof;
+    evidence_gather(r, now);
     (void)ring_write(&client.state, &r->record);
 }
 
@@ -86,32 +91,28 @@ void report_source_down(const struct conn *c, const struct endpoint *source, con
     (void)ring_write(&client.state, &r);
 }
 
-/* Can the kernel find any source address for this destination? A UDP connect looks the route and the address up just
- * the same and sends nothing. Opens a descriptor for a moment: only after an EADDRNOTAVAIL. */
-static bool has_source_address(const struct endpoint *destination) {
-    struct sockaddr_storage name;
-    int family = addr_is_v4(&destination->addr) ? AF_INET : AF_INET6;
-    socklen_t length = endpoint_to_sockaddr(&name, destination, family);
-    int fd = (int)sys_call3(SYS_socket, family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return fd != -EAFNOSUPPORT;
-    long r = sys_call3(SYS_connect, fd, &name, length);
-    (void)sys_call1(SYS_close, fd);
-    return r != -EADDRNOTAVAIL;
-}
-
-enum cause explain_connect(const struct conn *c, const struct endpoint *destination) {
-    if (conn_flags(c) & CONN_APP_PORT)
+enum cause explain_connect(struct report *r) {
+    struct addr source;
+    if (conn_flags(r->conn) & CONN_APP_PORT) {
+        r->proof = PROOF_BOUND_PORT;
         return CAUSE_PORT_BUSY;
-    if (!addr_is_v4(&destination->addr) && !has_source_address(destination))
+    }
+    if (!addr_is_v4(&r->destination->addr) && !evidence_source(r->destination, &source)) {
+        r->proof = PROOF_ROUTE;
         return CAUSE_FAMILY_DISABLED;
+    }
+    r->proof = PROOF_SEARCH;
     return CAUSE_RANGE_FULL;
 }
 
 /* Where IPv6 is on, ::1 has a route to itself. */
-enum cause explain_bind(const struct endpoint *address) {
+enum cause explain_bind(struct report *r, const struct endpoint *address) {
     static const struct endpoint loopback6 = {.addr = {.b = {[15] = 1}}, .port = 9};
-    if (!addr_is_v4(&address->addr) && !has_source_address(&loopback6))
+    struct addr source;
+    if (!addr_is_v4(&address->addr) && !evidence_source(&loopback6, &source)) {
+        r->proof = PROOF_ROUTE;
         return CAUSE_FAMILY_DISABLED;
+    }
+    r->proof = PROOF_BIND;
     return CAUSE_ADDRESS_NOT_LOCAL;
 }

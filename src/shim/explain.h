@@ -9,13 +9,16 @@
 /* An exhausted event about to be told. */
 struct report {
     const struct conn *conn;
-    const struct endpoint *destination;
-    uint64_t began; /* CLOCK_MONOTONIC, ns */
-    bool filled;    /* record is: only once there is something to tell */
+    const struct endpoint *destination; /* all zero: not known */
+    const struct plan *plan;            /* NULL: no rule's */
+    uint64_t began;                     /* CLOCK_MONOTONIC, ns */
+    int fd;                             /* the client's socket */
+    enum proof proof;
+    bool filled; /* record is: only once there is something to tell */
     struct event_record record;
 };
 
-void report_begin(struct report *r, const struct conn *c, const struct endpoint *destination, uint64_t began);
+void report_begin(struct report *r, int fd, const struct conn *c, const struct endpoint *destination, uint64_t began);
 
 /* The record, filled with what every event has. */
 struct event_record *report_record(struct report *r);
@@ -24,7 +27,8 @@ struct event_record *report_record(struct report *r);
 void report_source(struct report *r, const struct endpoint *source, struct port_range ports, enum cause cause,
                    int error, const struct pair *pair);
 
-/* Writes it, or counts it as a repeat when there were 10 of this program and destination in this second. */
+/* Writes it with what can be found out (evidence.h), or counts it as a repeat when there were 10 of this program and
+ * destination in this second. */
 void report_exhausted(struct report *r, const struct conn *c, enum exhausted_call call, enum outcome outcome,
                       enum cause cause, unsigned attempts);
 
@@ -33,9 +37,9 @@ void report_exhausted(struct report *r, const struct conn *c, enum exhausted_cal
 void report_source_down(const struct conn *c, const struct endpoint *source, const struct endpoint *destination,
                         enum cause cause, int error);
 
-/* The cause of an EADDRNOTAVAIL that the client's own connect met, proven as far as it can be without the client's
- * socket. */
-enum cause explain_connect(const struct conn *c, const struct endpoint *destination);
-enum cause explain_bind(const struct endpoint *address);
+/* The cause of an EADDRNOTAVAIL that the client's own connect met, with its proof in r, as far as it can be proven
+ * without the client's socket. */
+enum cause explain_connect(struct report *r);
+enum cause explain_bind(struct report *r, const struct endpoint *address);
 
 #endif

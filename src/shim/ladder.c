@@ -85,6 +85,21 @@ static void tell(struct climb *k, enum outcome outcome, enum cause cause, bool e
         report_exhausted(k->report, k->conn, CALL_CONNECT, outcome, cause, k->attempts);
 }
 
+/* Why the sources of the pool did not do, and how it is known. */
+static enum cause cause_of(struct climb *k) {
+    k->report->proof = k->met ? PROOF_SEARCH : PROOF_HOLD_DOWN;
+    if (k->full)
+        return CAUSE_RANGE_FULL;
+    if (k->not_local == 0) {
+        k->report->proof = PROOF_NONE;
+        return CAUSE_UNKNOWN;
+    }
+    k->report->proof = k->refused ? PROOF_BIND : PROOF_HOLD_DOWN;
+    if (!k->report->filled)
+        climb_name_sources(k, CAUSE_ADDRESS_NOT_LOCAL);
+    return CAUSE_ADDRESS_NOT_LOCAL;
+}
+
 static void climb(struct climb *k) {
     bool own = k->plan->total == 0 || keeps_own_address(k);
     enum step step;
@@ -96,6 +111,7 @@ static void climb(struct climb *k) {
         step = climb_wait(k);
     if (step == STEP_DONE && k->error == EADDRNOTAVAIL) {
         /* Bound to a port that another process took between the look and the connect; there is no way back. */
+        k->report->proof = PROOF_BOUND_PORT;
         tell(k, OUTCOME_SURFACED, CAUSE_PORT_BUSY, true);
         return;
     }
@@ -105,32 +121,34 @@ static void climb(struct climb *k) {
         if (!k->met)
             return;
         k->overcome = true;
+        k->report->proof = PROOF_SEARCH;
         tell(k, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, k->newly_full);
         return;
     }
     enum outcome outcome = fall_back(k);
     k->fell_back = outcome == OUTCOME_FALLBACK;
-    enum cause cause = k->full ? CAUSE_RANGE_FULL : CAUSE_UNKNOWN;
+    enum cause cause = cause_of(k);
     if (outcome == OUTCOME_SURFACED && (own || !k->full))
-        cause = explain_connect(k->conn, k->destination);
-    tell(k, outcome, cause, k->full || outcome == OUTCOME_SURFACED);
+        cause = explain_connect(k->report);
+    tell(k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_SURFACED);
 }
 
-/* No rule, or nothing to do to this socket: only watched. What a rule is about is counted as it would be if it were in
- * force, so that the arms can be compared. */
+/* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
+ * they run out. */
 static void watch(struct climb *k) {
     prepare_undo(k->attempt->fd, k->conn);
-    if (k->plan->matched) {
-        uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
-        k->pair = pair_find(&client.state, key, true, k->now);
-    }
+    uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
+    k->pair = pair_find(&client.state, k->plan->matched ? key : pair_key_unruled(key), true, k->now);
     (void)climb_run(k);
     if (k->error != EADDRNOTAVAIL)
         return;
     minutes_full(k->conn, k->netns, k->destination, k->pair, k->now);
+    enum cause cause = explain_connect(k->report);
+    report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
+                  EADDRNOTAVAIL, k->pair);
     if (k->plan->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
-        climb_name_sources(k);
-    tell(k, OUTCOME_SURFACED, explain_connect(k->conn, k->destination), true);
+        climb_name_sources(k, CAUSE_UNKNOWN);
+    tell(k, OUTCOME_SURFACED, cause, true);
 }
 
 /* May this socket be prepared, as far as the client's own doings go? */
@@ -154,11 +172,13 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
     client_attach(k->attempt->fd, standing.arm);
     k->netns = client_netns(k->attempt->fd);
     state_count(&client.state, standing.arm, COUNT_CONNECTS);
-    report_begin(k->report, c, k->destination, k->now);
-    if (standing.enforce && spreadable(k))
+    report_begin(k->report, k->attempt->fd, c, k->destination, k->now);
+    if (standing.enforce && spreadable(k)) {
+        k->report->plan = k->plan;
         climb(k);
-    else
+    } else {
         watch(k);
+    }
     /* Who carried it: a source of ours or the client's own; :: is the kernel's choice. */
     uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
     stats_connect(stats_find(&client.state, standing.arm, c->rule_id, &c->source), k->error,

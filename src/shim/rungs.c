@@ -153,6 +153,8 @@ static enum step try_ranges(struct climb *k, const struct endpoint *source) {
 
 static enum step bind_failed(struct climb *k, const struct endpoint *source, struct pair *alone, int error) {
     if (error == -EADDRNOTAVAIL) {
+        k->not_local++;
+        k->refused = true;
         report_source(k->report, source, first_range(k->plan), CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL, NULL);
         if (!alone)
             alone = pair_find(&client.state, pair_key(k->netns, &source->addr, NULL), true, k->now);
@@ -170,8 +172,10 @@ static enum step bind_failed(struct climb *k, const struct endpoint *source, str
 static enum step try_source(struct climb *k, const struct endpoint *source) {
     int fd = k->attempt->fd;
     struct pair *alone = pair_find(&client.state, pair_key(k->netns, &source->addr, NULL), false, k->now);
-    if (!pair_may_try(alone, k->now))
+    if (!pair_may_try(alone, k->now)) {
+        k->not_local++;
         return STEP_NEXT;
+    }
     k->pair = pair_find(&client.state, pair_key(k->netns, &source->addr, k->destination), true, k->now);
     bool held = pair_held_down(k->pair, k->now);
     /* One search through a hold-down is enough for one connect. */
@@ -251,14 +255,13 @@ enum step climb_sources(struct climb *k) {
     return STEP_NEXT;
 }
 
-void climb_name_sources(struct climb *k) {
+void climb_name_sources(struct climb *k, enum cause cause) {
     const struct plan *plan = k->plan;
     uint32_t first = plan->total ? first_source(k) : 0;
     for (uint32_t i = 0; i < plan->total && i < EXHAUSTED_SOURCES; i++) {
         struct endpoint source = plan_source(plan, (uint32_t)(((uint64_t)first + i) % plan->total));
         uint64_t key = pair_key(k->netns, &source.addr, k->destination);
-        report_source(k->report, &source, first_range(plan), CAUSE_UNKNOWN, 0,
-                      pair_find(&client.state, key, false, k->now));
+        report_source(k->report, &source, first_range(plan), cause, 0, pair_find(&client.state, key, false, k->now));
     }
 }
 

@@ -134,11 +134,11 @@ static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum 
         return;
     c->arm = (uint8_t)arm_of_process();
     client_attach(fd, (enum arm)c->arm);
-    report_begin(&report, c, &nowhere, now);
+    report_begin(&report, fd, c, &nowhere, now);
     report_record(&report)->e.local = at->addr;
     report_record(&report)->e.local_port = at->port;
     state_count(&client.state, (enum arm)c->arm, outcome == OUTCOME_SURFACED ? COUNT_SURFACED : COUNT_RECOVERED);
-    enum cause cause = explain_bind(at);
+    enum cause cause = explain_bind(&report, at);
     minutes_bind_failed(client_netns(fd), &at->addr, outcome, cause, now);
     report_exhausted(&report, c, CALL_BIND, outcome, cause, 1);
 }

@@ -68,6 +68,20 @@ enum cause {
 };
 enum outcome { OUTCOME_RECOVERED, OUTCOME_FALLBACK, OUTCOME_SURFACED, OUTCOMES };
 
+/* How the cause of an EADDRNOTAVAIL is known. */
+enum proof {
+    PROOF_NONE,
+    PROOF_SEARCH,     /* a connect searched the range in vain */
+    PROOF_HOLD_DOWN,  /* somebody's search did, a moment ago; or somebody's bind was refused */
+    PROOF_BIND,       /* bind refused the address */
+    PROOF_ROUTE,      /* the kernel has no address of that family to connect from */
+    PROOF_BOUND_PORT, /* the socket was bound to one port */
+    PROOFS
+};
+/* What the kernel's sockets were counted in, when an event was written. */
+enum kernel_group { KERNEL_ESTABLISHED, KERNEL_TIME_WAIT, KERNEL_FIN_WAIT, KERNEL_OTHER, KERNEL_GROUPS };
+enum counted { COUNTED_NO, COUNTED_ALL, COUNTED_AT_LEAST, COUNTEDS };
+
 enum { EVENT_PROGRAM = 20, EXHAUSTED_SOURCES = 9 };
 
 struct event {
@@ -92,6 +106,10 @@ struct exhausted_source {
     uint32_t open, time_wait; /* quadruplets to this destination through this instance */
     uint16_t cause;           /* enum cause */
     uint16_t error;           /* errno of the attempt */
+    /* The kernel's sockets from it to this destination, whosever they are; at most 65535 of each. */
+    uint16_t kernel[KERNEL_GROUPS];
+    uint8_t counted; /* enum counted */
+    uint8_t zero[3];
 };
 
 /* The rest of EVENT_EXHAUSTED (call, cause, outcome ...) and EVENT_SOURCE_DOWN (cause, error). */
@@ -101,9 +119,16 @@ struct event_exhausted {
     uint16_t attempts, n_sources;
     uint16_t omitted; /* sources tried beyond EXHAUSTED_SOURCES */
     uint16_t error;
-    uint8_t call, cause, outcome, zero[9];
-    uint64_t zero2;
+    uint8_t call, cause, outcome, proof;
+    uint16_t recent_s;          /* the next two are of the last so many seconds; 0: not known */
+    uint16_t bound;             /* sockets on ports of the range that have no connection; with bound_counted */
+    uint32_t recent_connects;   /* of this program to this destination, */
+    uint32_t recent_time_waits; /* and the TIME-WAITs that it left */
+    uint16_t reserved;          /* ports of the range that ip_local_reserved_ports takes away */
+    uint16_t capacity;          /* quadruplets that one source can have to one destination; 0: not known */
+    uint8_t bound_counted, zero[7];
     struct exhausted_source source[EXHAUSTED_SOURCES];
+    uint32_t zero2;
 };
 
 /* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD and EVENT_CONTROL: free text for people. */

@@ -218,3 +218,25 @@ void history_peak(const struct state *s, const struct history_flow *f, uint32_t 
         if (__atomic_compare_exchange_n(&e->peak, &old, taken, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             return;
 }
+
+static bool same_program(const struct history_entry *e, const struct history_flow *f) {
+    return e->netns == f->netns && e->port == f->destination->port &&
+           addr_compare(&e->destination, &f->destination->addr) == 0 &&
+           strncmp(e->program, f->program, sizeof e->program) == 0;
+}
+
+/* A hint for people: entries that are being made meanwhile may count wrongly. */
+void history_recent(const struct state *s, const struct history_flow *f, uint32_t minute, struct history_counts *out) {
+    memset(out, 0, sizeof *out);
+    for (uint32_t back = 0; back < 2; back++) {
+        const struct history_minute *m = page_of(s, minute - back);
+        for (unsigned i = 0; i < HISTORY_FLOWS; i++) {
+            const struct history_entry *e = &m->flow[i];
+            if (__atomic_load_n(&m->who[i], __ATOMIC_ACQUIRE) >> 32 != minute - back || !same_program(e, f))
+                continue;
+            out->connects += __atomic_load_n(&e->connects, __ATOMIC_RELAXED) >> TIME_BITS;
+            for (unsigned c = 0; c < HISTORY_COUNTERS; c++)
+                out->count[c] += __atomic_load_n(&e->count[c], __ATOMIC_RELAXED);
+        }
+    }
+}

@@ -46,14 +46,18 @@ void history_count(const struct state *s, const struct history_flow *f, uint32_t
 /* Quadruplets taken at this moment through this instance: open and in TIME-WAIT. The highest of a minute stays. */
 void history_peak(const struct state *s, const struct history_flow *f, uint32_t minute, uint32_t taken);
 
-/* --- reading (tool) --- */
-
 struct history_counts {
     uint64_t connects;   /* whatever came of them */
     uint64_t connect_us; /* sum of the time inside connect(), each at most 60 s */
     uint64_t count[HISTORY_COUNTERS];
     uint32_t peak; /* of quadruplets taken at one time; 0: not known */
 };
+
+/* What f's program did to f's destination in this minute and the one before, from whatever source, as far as it has
+ * entries: for the shim, when something has gone wrong. */
+void history_recent(const struct state *s, const struct history_flow *f, uint32_t minute, struct history_counts *out);
+
+/* --- reading (tool) --- */
 
 struct history_record {
     uint64_t netns;

@@ -30,7 +30,7 @@ enum {
     STATE_LAYOUT = 1, /* of this file; any change to what is below raises it */
     CELL_BYTES = 128,
     CELL_PAYLOAD = 112,
-    EVENT_CELLS_MAX = 4,
+    EVENT_CELLS_MAX = 5,
     NAMES = 1024,
     PAIRS = 4096,
     STATS = 512,

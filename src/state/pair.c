@@ -155,6 +155,20 @@ bool pair_within_budget(struct pair *p, uint64_t now, unsigned per_second, uint3
     return false;
 }
 
+bool pair_turn(struct pair *p, uint64_t now, unsigned ms) {
+    uint64_t next = p ? load(&p->probe_next) : UINT64_MAX;
+    bool due = next <= now || next - now > (uint64_t)ms * MS; /* further ahead than ever written: a scribble */
+    return p && due &&
+           __atomic_compare_exchange_n(&p->probe_next, &next, now + (uint64_t)ms * MS, false, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED);
+}
+
+uint64_t pair_key_unruled(uint64_t key) {
+    uint64_t place = key % PAIRS;
+    uint64_t confined = key - place + place % (PAIRS / 4);
+    return confined ? confined : 1;
+}
+
 void pair_opened(struct pair *p, uint64_t now) {
     if (!p)
         return;

@@ -46,6 +46,13 @@ bool pair_worked(struct pair *p);
  * with the next that may. For entries that are used for nothing else. */
 bool pair_within_budget(struct pair *p, uint64_t now, unsigned per_second, uint32_t *repeats);
 
+/* True for one caller in ms milliseconds. For entries that are used for nothing else; NULL: never. */
+bool pair_turn(struct pair *p, uint64_t now, unsigned ms);
+
+/* The key under which a pair that no rule is about is kept: such pairs share a quarter of the table, so that a client
+ * with very many destinations leaves room for those that rules are about. */
+uint64_t pair_key_unruled(uint64_t key);
+
 void pair_opened(struct pair *p, uint64_t now);
 
 /* A connection of this pair was closed; ends a hold-down. time_wait: its quadruplet stays taken for 60 s. */

@@ -72,8 +72,13 @@ static void sanitise(struct event_record *r) {
         x->call = x->call < CALLS ? x->call : CALL_CONNECT;
         x->cause = x->cause < CAUSES ? x->cause : CAUSE_UNKNOWN;
         x->outcome = x->outcome < OUTCOMES ? x->outcome : OUTCOME_SURFACED;
-        for (unsigned i = 0; i < EXHAUSTED_SOURCES; i++)
-            x->source[i].cause = x->source[i].cause < CAUSES ? x->source[i].cause : CAUSE_UNKNOWN;
+        x->proof = x->proof < PROOFS ? x->proof : PROOF_NONE;
+        x->bound_counted = x->bound_counted < COUNTEDS ? x->bound_counted : COUNTED_NO;
+        for (unsigned i = 0; i < EXHAUSTED_SOURCES; i++) {
+            struct exhausted_source *one = &x->source[i];
+            one->cause = one->cause < CAUSES ? one->cause : CAUSE_UNKNOWN;
+            one->counted = one->counted < COUNTEDS ? one->counted : COUNTED_NO;
+        }
     } else {
         r->u.text[EVENT_TEXT - 1] = 0;
     }

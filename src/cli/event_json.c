@@ -3,6 +3,7 @@
 
 #include "cli/event_format.h"
 #include "cli/event_names.h"
+#include "cli/occupied.h"
 #include "cli/sink.h"
 #include "net/parse.h"
 
@@ -78,6 +79,19 @@ static void put_close(struct sink *s, const struct event *e) {
     sink_text(s, e->verified < VERIFIEDS ? event_name(NAMES_VERIFIED, e->verified) : "null");
 }
 
+/* null: not counted. complete false: there were more, the time for counting was up. */
+static void put_kernel(struct sink *s, const struct exhausted_source *x) {
+    if (x->counted == COUNTED_NO) {
+        sink_text(s, ",\"kernel\":null");
+        return;
+    }
+    number(s, ",\"kernel\":{\"established\":", x->kernel[KERNEL_ESTABLISHED]);
+    number(s, ",\"time_wait\":", x->kernel[KERNEL_TIME_WAIT]);
+    number(s, ",\"fin_wait\":", x->kernel[KERNEL_FIN_WAIT]);
+    number(s, ",\"other\":", x->kernel[KERNEL_OTHER]);
+    sink_text(s, x->counted == COUNTED_ALL ? ",\"complete\":true}" : ",\"complete\":false}");
+}
+
 static void put_source(struct sink *s, const struct exhausted_source *x) {
     address(s, "{\"address\":", &x->address);
     if (x->ports.low == 0 && x->ports.high == 0) {
@@ -90,6 +104,23 @@ static void put_source(struct sink *s, const struct exhausted_source *x) {
     name(s, ",\"cause\":", NAMES_CAUSE, x->cause);
     number(s, ",\"open\":", x->open);
     number(s, ",\"time_wait\":", x->time_wait);
+    put_kernel(s, x);
+    sink_bytes(s, "}", 1);
+}
+
+static void put_evidence(struct sink *s, const struct event_exhausted *x) {
+    name(s, ",\"proof\":", NAMES_PROOF, x->proof);
+    name(s, ",\"occupied_by\":", NAMES_OCCUPIED, occupied_by(x));
+    number(s, ",\"capacity\":", x->capacity);
+    number(s, ",\"reserved_ports\":", x->reserved);
+    sink_text(s, ",\"bound_ports\":");
+    if (x->bound_counted == COUNTED_NO)
+        sink_text(s, "null");
+    else
+        sink_number(s, x->bound);
+    number(s, ",\"recent\":{\"seconds\":", x->recent_s);
+    number(s, ",\"connects\":", x->recent_connects);
+    number(s, ",\"time_waits\":", x->recent_time_waits);
     sink_bytes(s, "}", 1);
 }
 
@@ -111,6 +142,7 @@ static void put_exhausted(struct sink *s, const struct event_exhausted *x) {
     sink_bytes(s, "]", 1);
     if (x->omitted > 0)
         number(s, ",\"sources_omitted\":", x->omitted);
+    put_evidence(s, x);
 }
 
 static void put_source_down(struct sink *s, const struct event_exhausted *x) {

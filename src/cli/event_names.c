@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "cli/occupied.h"
 #include "state/event.h"
 
 static const char *const kinds[EVENT_KINDS] = {
@@ -59,6 +60,16 @@ static const char *const outcomes[OUTCOMES] = {
     [OUTCOME_FALLBACK] = "fallback",
     [OUTCOME_SURFACED] = "surfaced",
 };
+static const char *const proofs[PROOFS] = {
+    [PROOF_NONE] = "none", [PROOF_SEARCH] = "search", [PROOF_HOLD_DOWN] = "hold-down",
+    [PROOF_BIND] = "bind", [PROOF_ROUTE] = "route",   [PROOF_BOUND_PORT] = "bound-port",
+};
+static const char *const occupied[OCCUPIED_BYS] = {
+    [OCCUPIED_UNKNOWN] = "unknown",
+    [OCCUPIED_INSTANCE] = "instance",
+    [OCCUPIED_OTHERS] = "others",
+    [OCCUPIED_BOUND] = "bound-ports",
+};
 
 static const struct {
     const char *const *name;
@@ -75,6 +86,8 @@ static const struct {
     [NAMES_CALL] = {calls, CALLS},
     [NAMES_CAUSE] = {causes, CAUSES},
     [NAMES_OUTCOME] = {outcomes, OUTCOMES},
+    [NAMES_PROOF] = {proofs, PROOFS},
+    [NAMES_OCCUPIED] = {occupied, OCCUPIED_BYS},
 };
 
 static const struct {

@@ -17,6 +17,8 @@ enum name_table {
     NAMES_CALL,
     NAMES_CAUSE,
     NAMES_OUTCOME,
+    NAMES_PROOF,
+    NAMES_OCCUPIED,
     NAME_TABLES
 };
 

@@ -3,6 +3,7 @@
 
 #include "cli/event_format.h"
 #include "cli/event_names.h"
+#include "cli/occupied.h"
 #include "cli/sink.h"
 #include "net/parse.h"
 
@@ -85,6 +86,21 @@ static void put_close(struct sink *s, const struct event *e) {
         sink_text(s, e->via == VIA_KILLED || e->via == VIA_EXEC ? ", inferred" : ", unconfirmed");
 }
 
+static void put_count(struct sink *s, uint64_t n, const char *what) {
+    sink_number(s, n);
+    sink_text(s, what);
+}
+
+static void put_kernel(struct sink *s, const struct exhausted_source *x) {
+    if (x->counted == COUNTED_NO)
+        return;
+    sink_text(s, x->counted == COUNTED_ALL ? "; in the kernel " : "; in the kernel at least ");
+    put_count(s, x->kernel[KERNEL_ESTABLISHED], " established, ");
+    put_count(s, x->kernel[KERNEL_TIME_WAIT], " in TIME-WAIT, ");
+    put_count(s, x->kernel[KERNEL_FIN_WAIT], " in FIN-WAIT, ");
+    put_count(s, x->kernel[KERNEL_OTHER], " other");
+}
+
 static void put_source(struct sink *s, const struct exhausted_source *x) {
     sink_text(s, "\n    ");
     put_endpoint(s, &x->address, 0);
@@ -99,10 +115,9 @@ static void put_source(struct sink *s, const struct exhausted_source *x) {
     sink_text(s, ": ");
     sink_text(s, event_name(NAMES_CAUSE, x->cause));
     sink_text(s, ", ");
-    sink_number(s, x->open);
-    sink_text(s, " open, ");
-    sink_number(s, x->time_wait);
-    sink_text(s, " in TIME-WAIT");
+    put_count(s, x->open, " open, ");
+    put_count(s, x->time_wait, " in TIME-WAIT");
+    put_kernel(s, x);
 }
 
 static void put_exhausted(struct sink *s, const struct event_exhausted *x) {
@@ -126,6 +141,31 @@ static void put_exhausted_sources(struct sink *s, const struct event_exhausted *
         sink_number(s, x->omitted);
         sink_text(s, " more");
     }
+}
+
+/* What the numbers of the sources have to be held against. */
+static void put_evidence(struct sink *s, const struct event_exhausted *x) {
+    static const char *const verdict[OCCUPIED_BYS] = {
+        [OCCUPIED_INSTANCE] = "taken by this instance's own connections; ",
+        [OCCUPIED_OTHERS] = "taken by connections of processes outside this instance; ",
+        [OCCUPIED_BOUND] = "few connections: sockets bound to ports of the range block it; ",
+    };
+    const char *by = verdict[occupied_by(x)];
+    if (x->capacity == 0 && x->recent_s == 0)
+        return;
+    sink_text(s, "\n    ");
+    if (by)
+        sink_text(s, by);
+    if (x->capacity) {
+        put_count(s, x->capacity, " quadruplets a source, ");
+        put_count(s, x->reserved, " ports reserved, ");
+    }
+    if (x->bound_counted != COUNTED_NO)
+        put_count(s, x->bound, " ports bound without a connection, ");
+    sink_text(s, "in the last ");
+    put_count(s, x->recent_s, "s this program made ");
+    put_count(s, x->recent_connects, " connects there and left ");
+    put_count(s, x->recent_time_waits, " TIME-WAITs");
 }
 
 static void put_repeats(struct sink *s, const struct event_exhausted *x) {
@@ -164,6 +204,7 @@ int event_text(const struct event_record *r, const struct event_context *context
         put_rule(&s, &r->e, context);
         put_repeats(&s, &r->u.exhausted);
         put_exhausted_sources(&s, &r->u.exhausted);
+        put_evidence(&s, &r->u.exhausted);
         break;
     case EVENT_SOURCE_DOWN:
         put_connection(&s, &r->e);

@@ -110,6 +110,19 @@ static void take_close(struct reading *in, struct event *e) {
     e->verified = json_is_true(verified) ? VERIFIED_TRUE : json_is_false(verified) ? VERIFIED_FALSE : VERIFIED_NULL;
 }
 
+/* null, or nothing from before it existed: not counted. */
+static void take_kernel(struct reading *in, struct exhausted_source *x) {
+    struct reading kernel = {.object = json_object_get(in->object, "kernel")};
+    if (!json_is_object(kernel.object))
+        return;
+    x->kernel[KERNEL_ESTABLISHED] = (uint16_t)number(&kernel, "established", UINT16_MAX);
+    x->kernel[KERNEL_TIME_WAIT] = (uint16_t)number(&kernel, "time_wait", UINT16_MAX);
+    x->kernel[KERNEL_FIN_WAIT] = (uint16_t)number(&kernel, "fin_wait", UINT16_MAX);
+    x->kernel[KERNEL_OTHER] = (uint16_t)number(&kernel, "other", UINT16_MAX);
+    x->counted = json_is_false(json_object_get(kernel.object, "complete")) ? COUNTED_AT_LEAST : COUNTED_ALL;
+    in->wrong = in->wrong ? in->wrong : kernel.wrong;
+}
+
 static void take_source(struct reading *in, struct exhausted_source *x) {
     const char *ports = text(in, "ports");
     x->address = address(in, "address");
@@ -118,6 +131,22 @@ static void take_source(struct reading *in, struct exhausted_source *x) {
     x->cause = name(in, "cause", NAMES_CAUSE);
     x->open = (uint32_t)number(in, "open", UINT32_MAX);
     x->time_wait = (uint32_t)number(in, "time_wait", UINT32_MAX);
+    take_kernel(in, x);
+}
+
+static void take_evidence(struct reading *in, struct event_exhausted *x) {
+    struct reading recent = {.object = json_object_get(in->object, "recent")};
+    x->proof = name(in, "proof", NAMES_PROOF);
+    x->capacity = (uint16_t)number(in, "capacity", UINT16_MAX);
+    x->reserved = (uint16_t)number(in, "reserved_ports", UINT16_MAX);
+    if (!json_is_null(json_object_get(in->object, "bound_ports"))) {
+        x->bound = (uint16_t)number(in, "bound_ports", UINT16_MAX);
+        x->bound_counted = json_object_get(in->object, "bound_ports") ? COUNTED_ALL : COUNTED_NO;
+    }
+    x->recent_s = (uint16_t)number(&recent, "seconds", UINT16_MAX);
+    x->recent_connects = (uint32_t)number(&recent, "connects", UINT32_MAX);
+    x->recent_time_waits = (uint32_t)number(&recent, "time_waits", UINT32_MAX);
+    in->wrong = in->wrong ? in->wrong : recent.wrong;
 }
 
 static void take_exhausted(struct reading *in, struct event_exhausted *x) {
@@ -136,6 +165,7 @@ static void take_exhausted(struct reading *in, struct event_exhausted *x) {
         in->wrong = in->wrong ? in->wrong : one.wrong;
         x->n_sources++;
     }
+    take_evidence(in, x);
 }
 
 static void take_source_down(struct reading *in, struct event_exhausted *x) {

@@ -19,7 +19,7 @@ enum {
     STATE_LISTEN = 10,
     STATE_BOUND_INACTIVE = 13,
     CONNECTED_STATES = 0xfff & ~(1 << STATE_LISTEN),
-    RECEIVES_MAX = 4096
+    RECEIVES_MAX = 1024
 };
 
 /* A request with room for the longest program below. */
@@ -86,9 +86,10 @@ static int take(struct dump *d, const char *buffer, size_t length) {
 
 /* A dump is made while it is received: the answer to a receive is there at once, and what nobody fetches is not made.
  */
-static enum counted run(struct dump *d, struct request *q, size_t code, char *buffer, size_t size, uint64_t until) {
+static enum counted run(struct dump *d, struct request *q, size_t code, char *buffer, size_t size, uint64_t cpu_ns) {
     size_t length = offsetof(struct request, code) + code;
     int more = 1;
+    uint64_t began = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     q->header = (struct nlmsghdr){
         .nlmsg_len = (uint32_t)length, .nlmsg_type = TCPDIAG_GETSOCK, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP};
     q->attribute =
@@ -98,7 +99,9 @@ static enum counted run(struct dump *d, struct request *q, size_t code, char *bu
         return COUNTED_NO;
     if (sys_call6(SYS_sendto, fd, q, length, MSG_NOSIGNAL, 0, 0) < 0)
         more = -1;
-    for (unsigned i = 0; more > 0 && i < RECEIVES_MAX && clock_ns(CLOCK_MONOTONIC) < until; i++) {
+    for (unsigned i = 0; more > 0 && i < RECEIVES_MAX; i++) {
+        if (clock_ns(CLOCK_THREAD_CPUTIME_ID) - began > cpu_ns)
+            break;
         long n = sys_call6(SYS_recvfrom, fd, buffer, size, MSG_DONTWAIT, 0, 0);
         more = n <= 0 ? -1 : take(d, buffer, (size_t)n);
     }
@@ -142,19 +145,19 @@ static void count_one(struct dump *d, const struct inet_diag_msg *m) {
 }
 
 enum counted tally_destination(const struct endpoint *destination, struct tally *t, unsigned n, void *buffer,
-                               size_t size, uint64_t until) {
+                               size_t size, uint64_t cpu_ns) {
     struct dump d = {.each = count_source, .tally = t, .n = n};
     struct request q = {.diag = {.id.idiag_dport = htons(destination->port), .idiag_states = CONNECTED_STATES}};
     size_t code = put_peer(q.code, destination);
-    return run(&d, &q, code, buffer, size, until);
+    return run(&d, &q, code, buffer, size, cpu_ns);
 }
 
-enum counted tally_bound(uint16_t low, uint16_t high, uint32_t *count, void *buffer, size_t size, uint64_t until) {
+enum counted tally_bound(uint16_t low, uint16_t high, uint32_t *count, void *buffer, size_t size, uint64_t cpu_ns) {
     struct dump d = {.each = count_one};
     struct request q = {.diag.idiag_states = 1 << STATE_LISTEN | 1 << STATE_BOUND_INACTIVE};
     size_t code = put_port(q.code, INET_DIAG_BC_S_GE, low, 16);
     code += put_port(q.code + code, INET_DIAG_BC_S_LE, high, 8);
-    enum counted r = run(&d, &q, code, buffer, size, until);
+    enum counted r = run(&d, &q, code, buffer, size, cpu_ns);
     *count = d.count;
     return r;
 }

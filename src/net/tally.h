@@ -18,13 +18,14 @@ struct tally {
 enum kernel_group tally_group(unsigned state);
 
 /* Counts the sockets from each of n sources to destination in the caller's network namespace; adds to t[].count.
- * buffer: at least 4096 bytes, aligned to 8, for what the kernel sends; larger is faster. until: CLOCK_MONOTONIC, ns.
- * COUNTED_AT_LEAST: the time was up; COUNTED_NO: it could not be asked. */
+ * buffer: at least 4096 bytes, aligned to 8, for what the kernel sends; larger is faster. cpu_ns: processor time of
+ * this thread that it may take (what others take from it meanwhile is not its doing). COUNTED_AT_LEAST: the time was
+ * up; COUNTED_NO: it could not be asked. */
 enum counted tally_destination(const struct endpoint *destination, struct tally *t, unsigned n, void *buffer,
-                               size_t size, uint64_t until);
+                               size_t size, uint64_t cpu_ns);
 
 /* Counts the sockets that have a port in [low, high] and no connection: listening, or merely bound (those since Linux
  * 6.8). A connect that looks for a port skips theirs. Ports in host byte order. */
-enum counted tally_bound(uint16_t low, uint16_t high, uint32_t *count, void *buffer, size_t size, uint64_t until);
+enum counted tally_bound(uint16_t low, uint16_t high, uint32_t *count, void *buffer, size_t size, uint64_t cpu_ns);
 
 #endif

@@ -15,7 +15,7 @@
 #include "state/pair.h"
 #include "state/sys.h"
 
-enum { SCRATCH = 64 << 10, COUNT_EVERY_MS = 5000, COUNT_NS = 20000000 };
+enum { SCRATCH = 64 << 10, COUNT_EVERY_MS = 5000, COUNT_CPU_NS = 10000000 /* for each of two counts */ };
 
 bool evidence_source(const struct endpoint *destination, struct addr *out) {
     struct sockaddr_storage name;
@@ -93,20 +93,20 @@ static void look_at_quadruplet(struct report *r) {
     one->counted = found == 0 || found == -ENOENT ? COUNTED_ALL : COUNTED_NO;
 }
 
-static void count_sockets(struct report *r, char *scratch, uint64_t now) {
+static void count_sockets(struct report *r, char *scratch) {
     struct event_exhausted *x = &r->record.u.exhausted;
     struct tally tally[EXHAUSTED_SOURCES] = {0};
     struct port_range range = r->plan && r->plan->n_ports ? r->plan->ports[0] : host_ports(false);
     uint32_t bound = 0;
     for (unsigned i = 0; i < x->n_sources; i++)
         tally[i].source = x->source[i].address;
-    enum counted counted = tally_destination(r->destination, tally, x->n_sources, scratch, SCRATCH, now + COUNT_NS / 2);
+    enum counted counted = tally_destination(r->destination, tally, x->n_sources, scratch, SCRATCH, COUNT_CPU_NS);
     for (unsigned i = 0; i < x->n_sources; i++) {
         x->source[i].counted = (uint8_t)counted;
         for (unsigned g = 0; g < KERNEL_GROUPS; g++)
             x->source[i].kernel[g] = narrow(tally[i].count[g]);
     }
-    x->bound_counted = (uint8_t)tally_bound(range.low, range.high, &bound, scratch, SCRATCH, now + COUNT_NS);
+    x->bound_counted = (uint8_t)tally_bound(range.low, range.high, &bound, scratch, SCRATCH, COUNT_CPU_NS);
     x->bound = narrow(bound);
 }
 
@@ -146,6 +146,6 @@ void evidence_gather(struct report *r, uint64_t now) {
     if (x->cause == CAUSE_PORT_BUSY)
         look_at_quadruplet(r);
     else if (may_count(r, now))
-        count_sockets(r, scratch, now);
+        count_sockets(r, scratch);
     (void)sys_call2(SYS_munmap, scratch, SCRATCH);
 }

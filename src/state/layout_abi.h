@@ -192,7 +192,7 @@ AT(event_exhausted, source, 48);
 SIZE(event_exhausted, 448);
 
 AT(event_record, u, 112);
-SIZE(event_record, 448);
+SIZE(event_record, 560);
 
 AT(state_header, layout, 8);
 AT(state_header, uid, 12);

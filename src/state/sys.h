@@ -128,7 +128,7 @@ static inline void sys_sleep_ms(unsigned ms) {
 }
 
 /* Nanoseconds of a clock. libc's clock_gettime goes through the vDSO, is no cancellation point, is on POSIX's list of
- * async-signal-safe functions, and cannot fail for the two clocks used here. */
+ * async-signal-safe functions, and cannot fail for the clocks used here. */
 static inline uint64_t clock_ns(clockid_t clock) {
     struct timespec t;
     if (clock_gettime(clock, &t) != 0)

@@ -103,7 +103,8 @@ def test_without_a_rule_it_counts_all_the_same(t):
     kernel.settle(port)
     flow, = flows_of(t)
     waits = len(kernel.time_waits(port))
-    equal((flow.source, flow.counts["connects"], flow.counts["time_waits"], flow.counts["peak"]), ("::", 25, waits, 0), "source, connects, TIME-WAITs, peak")
+    equal((flow.source, flow.counts["connects"], flow.counts["time_waits"]), ("::", 25, waits), "source, connects, TIME-WAITs")
+    assert 25 - 16 < flow.counts["peak"] <= 25, flow.counts
 
 
 def test_many_processes_and_programs(t):

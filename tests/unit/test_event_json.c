@@ -6,6 +6,7 @@
 
 #include "cli/event_format.h"
 #include "cli/event_names.h"
+#include "cli/occupied.h"
 #include "cli/jsonl.h"
 #include "net/parse.h"
 #include "suite.h"
@@ -55,6 +56,9 @@ static struct event_record exhausted_event(unsigned sources) {
     "{\"time\":\"2026-11-21T03:27:59.123456Z\",\"epoch\":\"0123456789abcdef\",\"seq\":42,\"event\":\"" event           \
     "\",\"host\":\"web1\",\"netns\":1,\"instance\":\"redis\",\"arm\":\"enforce\",\"pid\":123,\"tid\":124,"             \
     "\"program\":\"curl\""
+#define NO_EVIDENCE                                                                                                    \
+    ",\"proof\":\"none\",\"occupied_by\":\"unknown\",\"capacity\":0,\"reserved_ports\":0,\"bound_ports\":null,"        \
+    "\"recent\":{\"seconds\":0,\"connects\":0,\"time_waits\":0}}"
 #define CONNECTION(local, port)                                                                                        \
     ",\"direction\":\"outbound\",\"local_address\":\"" local "\",\"local_port\":" port                                 \
     ",\"peer_address\":\"10.2.0.1\",\"peer_port\":6379,\"rule\":\"redis\",\"pool\":\"lo\",\"age_us\":12345"
@@ -111,7 +115,41 @@ START_TEST(an_exhausted_event_lists_what_was_tried) {
             "::",
             "0") ",\"call\":\"connect\",\"cause\":\"range-full\","
                  "\"outcome\":\"surfaced\",\"attempts\":3,\"elapsed_us\":1500,\"sources\":[{\"address\":\"10.0.0.11\","
-                 "\"ports\":\"32768-60999\",\"cause\":\"range-full\",\"open\":0,\"time_wait\":28000}]}");
+                 "\"ports\":\"32768-60999\",\"cause\":\"range-full\",\"open\":0,\"time_wait\":28000,"
+                 "\"kernel\":null}]" NO_EVIDENCE);
+}
+END_TEST
+
+START_TEST(an_exhausted_event_brings_its_evidence) {
+    struct event_record r = exhausted_event(1), back;
+    struct event_context with;
+    char out[EVENT_LINE_MAX];
+    struct event_exhausted *x = &r.u.exhausted;
+    x->proof = PROOF_SEARCH;
+    x->capacity = 28230;
+    x->reserved = 2;
+    x->bound = 3;
+    x->bound_counted = COUNTED_ALL;
+    x->recent_s = 75;
+    x->recent_connects = 31000;
+    x->recent_time_waits = 30000;
+    x->source[0].counted = COUNTED_AT_LEAST;
+    memcpy(x->source[0].kernel, (uint16_t[]){1, 28000, 2, 3}, sizeof x->source[0].kernel);
+    ck_assert_int_gt(event_json(&r, &context, out, sizeof out), 0);
+    ck_assert_ptr_nonnull(strstr(
+        out, "\"kernel\":{\"established\":1,\"time_wait\":28000,\"fin_wait\":2,\"other\":3,\"complete\":false}}],"
+             "\"proof\":\"search\",\"occupied_by\":\"instance\",\"capacity\":28230,\"reserved_ports\":2,"
+             "\"bound_ports\":3,\"recent\":{\"seconds\":75,\"connects\":31000,\"time_waits\":30000}}"));
+    ck_assert_ptr_null(jsonl_parse(out, strlen(out), &back, &with));
+    ck_assert_mem_eq(&back.u.exhausted.source[0].kernel, &x->source[0].kernel, sizeof x->source[0].kernel);
+    ck_assert_uint_eq(back.u.exhausted.bound, 3);
+    ck_assert_uint_eq(back.u.exhausted.recent_time_waits, 30000);
+    ck_assert_int_gt(event_text(&r, &context, out, sizeof out), 0);
+    ck_assert_ptr_nonnull(strstr(out, "28000 in TIME-WAIT; in the kernel at least 1 established, 28000 in TIME-WAIT, "
+                                      "2 in FIN-WAIT, 3 other\n    taken by this instance's own connections; "
+                                      "28230 quadruplets a source, 2 ports reserved, 3 ports bound without a "
+                                      "connection, in the last 75s this program made 31000 connects there and left "
+                                      "30000 TIME-WAITs"));
 }
 END_TEST
 
@@ -123,7 +161,7 @@ START_TEST(repeats_and_omitted_sources_appear_only_when_there_are_any) {
         &r, HEAD("exhausted") CONNECTION(
                 "::", "0") ",\"call\":\"connect\",\"cause\":\"range-full\","
                            "\"outcome\":\"surfaced\",\"attempts\":3,\"elapsed_us\":1500,\"repeats\":7,\"sources\":[],"
-                           "\"sources_omitted\":2}");
+                           "\"sources_omitted\":2" NO_EVIDENCE);
 }
 END_TEST
 
@@ -353,6 +391,8 @@ START_TEST(every_value_has_a_name) {
         [NAMES_CALL] = CALLS,
         [NAMES_CAUSE] = CAUSES,
         [NAMES_OUTCOME] = OUTCOMES,
+        [NAMES_PROOF] = PROOFS,
+        [NAMES_OCCUPIED] = OCCUPIED_BYS,
     };
     for (unsigned table = 0; table < NAME_TABLES; table++) {
         for (unsigned value = 0; value < counts[table]; value++) {
@@ -360,7 +400,8 @@ START_TEST(every_value_has_a_name) {
             uint8_t back = 0;
             bool nameless = (table == NAMES_KIND && value == EVENT_NONE) ||
                             (table == NAMES_PHASE && (value == PHASE_UNKNOWN || value == PHASE_LISTEN)) ||
-                            (table == NAMES_CAUSE && value == CAUSE_UNKNOWN);
+                            (table == NAMES_CAUSE && value == CAUSE_UNKNOWN) ||
+                            (table == NAMES_OCCUPIED && value == OCCUPIED_UNKNOWN);
             ck_assert_int_eq(strcmp(name, "unknown") == 0, nameless);
             if (!nameless) {
                 ck_assert(event_value((enum name_table)table, name, &back));
@@ -379,6 +420,7 @@ int main(void) {
     tcase_add_test(json, a_time_wait_has_the_contracts_keys_in_order);
     tcase_add_test(json, a_close_decided_by_shutdown_says_when);
     tcase_add_test(json, an_exhausted_event_lists_what_was_tried);
+    tcase_add_test(json, an_exhausted_event_brings_its_evidence);
     tcase_add_test(json, repeats_and_omitted_sources_appear_only_when_there_are_any);
     tcase_add_test(json, a_source_tried_with_the_whole_range_says_so);
     tcase_add_test(json, a_source_that_is_down_names_its_error);

@@ -444,6 +444,22 @@ START_TEST(random_bytes_are_read_and_written_within_bounds) {
 }
 END_TEST
 
+START_TEST(what_a_program_did_of_late_is_added_up_over_sources) {
+    struct history_counts recent;
+    for (uint32_t back = 0; back < 3; back++)
+        for (unsigned n = 0; n < 8; n++) { /* flows 0 and 4: the same program and destination from two sources */
+            (void)connect_in(MINUTE - back, n);
+            count_in(MINUTE - back, n, HISTORY_TIME_WAITS);
+        }
+    history_recent(&state, &flow(4)->f, MINUTE, &recent);
+    ck_assert_uint_eq(recent.connects, 4);
+    ck_assert_uint_eq(recent.count[HISTORY_TIME_WAITS], 4);
+    ck_assert_uint_eq(recent.count[HISTORY_CLOSES], 0);
+    history_recent(&state, &flow(4)->f, MINUTE + 5, &recent);
+    ck_assert_uint_eq(recent.connects, 0);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("history");
     TCase *tc = tcase_create("history");
@@ -469,6 +485,7 @@ int main(void) {
     tcase_add_test(tc, names_are_printable_and_end);
     tcase_add_test(tc, minutes_of_the_future_are_not_believed);
     tcase_add_test(tc, random_bytes_are_read_and_written_within_bounds);
+    tcase_add_test(tc, what_a_program_did_of_late_is_added_up_over_sources);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

@@ -264,6 +264,34 @@ START_TEST(a_budget_of_ten_a_second_turns_the_eleventh_away_and_reports_it_later
 }
 END_TEST
 
+START_TEST(a_turn_is_taken_by_one_caller_in_its_time) {
+    struct pair *p = pair_at(1);
+    unsigned turns = 0;
+    for (uint64_t now = start; now < start + 20 * second; now += second / 2)
+        turns += pair_turn(p, now, 5000);
+    ck_assert_uint_eq(turns, 4);
+    ck_assert(!pair_turn(NULL, start, 5000));
+    p->probe_next = UINT64_MAX;
+    ck_assert_msg(pair_turn(p, start, 5000), "a scribble does not end all turns");
+}
+END_TEST
+
+START_TEST(pairs_that_no_rule_is_about_leave_most_of_the_table_alone) {
+    for (uint64_t key = 1; key < 5 * PAIRS; key++) {
+        uint64_t k = pair_key_unruled(key);
+        ck_assert_uint_ne(k, 0);
+        ck_assert_uint_lt(k % PAIRS, PAIRS / 4);
+        ck_assert_uint_eq(pair_key_unruled(k), k);
+        (void)pair_find(&state, k, true, start);
+    }
+    unsigned taken = 0;
+    for (unsigned i = 0; i < PAIRS; i++)
+        taken += state.pair[i].key != 0;
+    ck_assert_uint_ge(taken, PAIRS / 4);
+    ck_assert_uint_le(taken, PAIRS / 4 + 16);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("pair");
     TCase *tc = tcase_create("pair");
@@ -289,6 +317,8 @@ int main(void) {
     tcase_add_test(tc, a_time_of_last_use_far_ahead_does_not_keep_an_entry_for_ever);
     tcase_add_test(tc, a_time_of_last_use_a_moment_ahead_is_another_processors_clock);
     tcase_add_test(tc, a_budget_of_ten_a_second_turns_the_eleventh_away_and_reports_it_later);
+    tcase_add_test(tc, a_turn_is_taken_by_one_caller_in_its_time);
+    tcase_add_test(tc, pairs_that_no_rule_is_about_leave_most_of_the_table_alone);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

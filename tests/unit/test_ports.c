@@ -114,6 +114,30 @@ START_TEST(the_sysctl_is_read_as_the_kernel_shows_it) {
 }
 END_TEST
 
+START_TEST(reserved_ports_are_counted_within_the_ranges) {
+    static const struct port_range ranges[] = {{1000, 1999}, {3000, 3000}};
+    static const struct {
+        const char *text;
+        uint32_t count;
+    } rows[] = {
+        {"", 0},
+        {"\n", 0},
+        {"1000\n", 1},
+        {"999,2000\n", 0},
+        {"999-1000,1999-3001\n", 3},
+        {"1-65535\n", 1001},
+        {"1100-1109,3000\n", 11},
+        {"1100,x,1101\n", 1},
+        {"1100-,1101", 0},
+        {"1109-1100", 0},
+        {"99999999999", 0},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
+        ck_assert_uint_eq(ports_reserved(rows[i].text, ranges, 2), rows[i].count);
+    ck_assert_uint_eq(ports_reserved("1-65535", ranges, 0), 0);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("ports");
     TCase *t = tcase_create("ports");
@@ -125,6 +149,7 @@ int main(void) {
     tcase_add_test(t, scribbled_ranges_are_passed_over);
     tcase_add_test(t, as_many_ranges_as_a_pool_can_have_fit);
     tcase_add_test(t, a_window_lies_in_its_range);
+    tcase_add_test(t, reserved_ports_are_counted_within_the_ranges);
     tcase_add_test(t, the_sysctl_is_read_as_the_kernel_shows_it);
     suite_add_tcase(suite, t);
     return run(suite);

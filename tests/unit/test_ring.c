@@ -107,7 +107,7 @@ END_TEST
 
 START_TEST(an_exhausted_event_takes_as_many_cells_as_its_sources_need) {
     struct event_record r = {.e.kind = EVENT_EXHAUSTED};
-    unsigned wanted[] = {2, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4};
+    unsigned wanted[] = {2, 2, 3, 3, 3, 4, 4, 5, 5, 5, 5};
     for (uint16_t n = 0; n <= 10; n++) {
         r.u.exhausted.n_sources = n;
         ck_assert_uint_eq(record_cells(&r), wanted[n]);

@@ -96,4 +96,32 @@ left=$(comm -13 "$out/before" "$out/after")
 in_root apt-get purge -qy connspread >"$out/apt.log" 2>&1
 files >"$out/after"
 [ -z "$(comm -13 "$out/before" "$out/after")" ] || fail "left after purge: $(comm -13 "$out/before" "$out/after")"
+say "README, from a fresh clone"
+in_root apt-get install -qy --no-install-recommends python3 iproute2 >"$out/apt.log" 2>&1 || fail "python3, for the server: $(tail "$out/apt.log")"
+mkdir "$root/root/connspread"
+git ls-files -z -co --exclude-standard | tar -c --null -T - | tar -x -C "$root/root/connspread"
+cat >"$root/root/in_clone" <<'END'
+#!/bin/sh
+cd /root/connspread && exec bash "$@"
+END
+chmod +x "$root/root/in_clone"
+# Our standard input reaches it here: the commands of README.
+in_clone() {
+    unshare --mount --pid --fork --kill-child --mount-proc="$root/proc" chroot "$root" /usr/bin/env -i \
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 /root/in_clone "$@"
+}
+export -f in_clone
+files >"$out/before"
+tests/tour.py sh bash -c 'in_clone "$@"' bash >"$out/install.log" 2>&1 || { tail -n 20 "$out/install.log"; fail "installing as README says"; }
+say "its tour"
+served tests/tour.py console bash -c 'in_clone "$@"' bash || fail "the tour is not as README shows it"
+say "make uninstall"
+in_root sh -c 'cd /root/connspread && connspread prune && make -s uninstall' >"$out/uninstall.log" 2>&1 || fail "$(cat "$out/uninstall.log")"
+files >"$out/after"
+# Folders of the system's own that were not there, such as /usr/local/share/man/man1, may stay.
+left=$(comm -13 "$out/before" "$out/after" | grep -v '^/root/connspread/' | while read -r path; do
+    [ -d "$root$path" ] || case $path in *connspread*) echo "$path" ;; esac
+done)
+[ ! -e "$root/usr/local/lib/connspread" ] && [ ! -e "$root/usr/local/share/doc/connspread" ] || fail "make uninstall leaves its folders"
+[ "$left" = /etc/connspread.conf ] || fail "left by make uninstall: $left"
 say "done"

@@ -23,7 +23,7 @@ PACKAGES = {
     "redis-server": "redis-server", "socat": "socat", "java": "openjdk-17-jdk-headless", "nft": "nftables", "ip": "iproute2",
     "nm": "binutils", "readelf": "binutils", "strace": "strace", "promtool": "prometheus", "systemd-analyze": "systemd", "logrotate": "logrotate",
     "libjemalloc.so.2": "libjemalloc2", "libtcmalloc_minimal.so.4": "libtcmalloc-minimal4",
-    "mandoc": "mandoc", "make": "make", "gcc": "gcc", "git": "git", "unshare": "util-linux",
+    "mandoc": "mandoc", "python3": "python3", "make": "make", "gcc": "gcc", "git": "git", "unshare": "util-linux",
 }
 
 

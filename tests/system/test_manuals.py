@@ -1,5 +1,6 @@
 """The manual pages and the completion say what the tool, the config and the events have, no less and no more."""
 
+import fnmatch
 import glob
 import json
 import os
@@ -108,22 +109,14 @@ def test_commands_and_options(t):
         equal(listed - {"-help", "h"}, taken, f"options of {name} in its --help and in its getopt table")
 
 
-def written_by(function, text):
-    """The JSON keys that a function of event_json.c writes."""
-    body = re.search(r"^static void %s\(.*?^}" % function, text, re.S | re.M)[0]
-    return set(re.findall(r'\\"(\w+)\\":', body))
-
-
 def test_event_fields(t):
-    """Each member that event_json.c writes is an item of EVENTS (or, within `sources`, marked there), and the reverse."""
+    """Each member that event_json.c writes is in EVENTS: as an item, or, if it lies within another, marked there; and each item is written."""
     text, events = source("src/cli/event_json.c"), sections("connspread")["EVENTS"]
     written = set(re.findall(r'\\"(\w+)\\":', text))
-    within = written_by("put_source", text)
-    assert {"time", "seq", "sources", "verified"} <= written and "time_wait" in within, written
-    marked = {w for line in re.findall(r"^\.Cm (.*)$", events, re.M) for w in re.split(r"[ ,]+", line)}
+    assert {"time", "seq", "sources", "verified", "time_wait"} <= written, written
     equal(items(events, "Cm") - written, set(), "described and never written")
-    missing = written - items(events, "Cm") - {name for name in within if name in marked}
-    equal(missing, set(), "written and not described")
+    marked = {w for line in re.findall(r"^\.Cm (.*)$", events, re.M) for w in re.split(r"[ ,]+", line)}
+    equal(written - items(events, "Cm") - marked, set(), "written and not described")
 
 
 def test_event_values(t):
@@ -131,7 +124,7 @@ def test_event_values(t):
     text = source("src/cli/event_names.c").split("static const struct")[0]
     events = sections("connspread")["EVENTS"]
     marked = {w for line in re.findall(r"^\.(?:It )?Cm (.*)$", events, re.M) for w in re.split(r"[ ,;:]+", line)}
-    words = strings(text) - {"cli/event_names.h", "state/event.h"}
+    words = {word for word in strings(text) if not word.endswith(".h")}
     assert len(words) > 45, words
     equal(words - marked, set(), "words that EVENTS does not have")
 
@@ -208,6 +201,21 @@ def test_system_service_filter_allows_them(t):
 
     described = {w for line in re.findall(r"^\.Cm (.*)$", sections("libconnspread")["SYSTEM CALLS"], re.M) for w in re.split(r"[ ,;.]+", line) if w}
     equal(described - expand("@system-service"), set(), "system calls that @system-service does not allow")
+
+
+def test_map_of_the_source(t):
+    """src/README.md names every file of src, and none that is not there. `x`, `x.[ch]` and `x*.c` stand for the files of that name."""
+    words = re.findall(r"`([\w/*.\[\]-]+)`", source("src/README.md"))
+    folder = os.path.join(ROOT, "src")
+    files = {os.path.relpath(p, folder) for p in glob.glob(folder + "/*/*") if os.path.isfile(p)}
+    named = set()
+    for word in words:
+        pattern = word if re.search(r"\.(?:[ch]|def|\[ch\])$", word) else word + ".[ch]"
+        matching = set(fnmatch.filter(files, pattern if "/" in pattern else "*/" + pattern))
+        is_source = word.endswith((".c", ".h", ".[ch]", ".def")) and not word.startswith("tests/")
+        assert matching or not is_source, f"src/README.md names {word}, which is not there"
+        named |= matching | {name for name in files if name[:-2] + ".c" in matching}  # a .c stands for its header, too
+    equal(files - named, set(), "files that src/README.md does not name")
 
 
 def complete(t, line, *commands):

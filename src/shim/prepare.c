@@ -107,16 +107,19 @@ void prepare_undo(int fd, struct conn *c) {
     conn_clear_flags(c, flags & CONN_APP_ADDRESS ? ours : ours | CONN_OUR_NO_PORT);
 }
 
+/* The client was told that it has the address, and expects a port there: what fails is tried once more. */
 void prepare_settle_port(int fd, struct conn *c) {
     struct sockaddr_storage name;
-    struct endpoint at;
-    if (!(conn_flags(c) & CONN_OUR_NO_PORT) || !look_local(fd, &at))
+    struct endpoint at = {.addr = c->app};
+    if (!(conn_flags(c) & CONN_OUR_NO_PORT))
         return; /* the client asked for a late port itself */
+    (void)look_local(fd, &at);
     at.port = 0;
     socklen_t length = endpoint_to_sockaddr(&name, &at, c->family);
-    if (length == 0 || set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0) != 0)
+    if (length == 0 || (set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0) != 0 &&
+                        set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0) != 0))
         return;
     conn_clear_flags(c, CONN_OUR_NO_PORT | CONN_APP_ADDRESS);
-    if (sys_call3(SYS_bind, fd, &name, length) == 0)
+    if (sys_call3(SYS_bind, fd, &name, length) == 0 || sys_call3(SYS_bind, fd, &name, length) == 0)
         conn_set_flags(c, CONN_APP_PORT);
 }

@@ -69,6 +69,11 @@ int prepare_freebind(int fd, struct conn *c, bool v6) {
     return r;
 }
 
+/* Where the client would see that it failed: once more. */
+static bool bind_again(int fd, const struct sockaddr_storage *name, socklen_t length) {
+    return sys_call3(SYS_bind, fd, name, length) == 0 || sys_call3(SYS_bind, fd, name, length) == 0;
+}
+
 /* What a new AF_INET6 socket starts with. Read only when an undo needs it and the client never said. */
 static int v6only_default(void) {
     char c = '0';
@@ -88,7 +93,7 @@ void prepare_undo(int fd, struct conn *c) {
         if (flags & CONN_APP_ADDRESS)
             before.addr = c->app;
         socklen_t length = endpoint_to_sockaddr(&name, &before, c->family);
-        (void)sys_call3(SYS_bind, fd, &name, length);
+        (void)bind_again(fd, &name, length);
         c->source = before.addr;
         c->local_port = 0;
     }
@@ -107,7 +112,7 @@ void prepare_undo(int fd, struct conn *c) {
     conn_clear_flags(c, flags & CONN_APP_ADDRESS ? ours : ours | CONN_OUR_NO_PORT);
 }
 
-/* The client was told that it has the address, and expects a port there: what fails is tried once more. */
+/* The client was told that it has the address, and expects a port there. */
 void prepare_settle_port(int fd, struct conn *c) {
     struct sockaddr_storage name;
     struct endpoint at = {.addr = c->app};
@@ -120,6 +125,6 @@ void prepare_settle_port(int fd, struct conn *c) {
                         set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0) != 0))
         return;
     conn_clear_flags(c, CONN_OUR_NO_PORT | CONN_APP_ADDRESS);
-    if (sys_call3(SYS_bind, fd, &name, length) == 0 || sys_call3(SYS_bind, fd, &name, length) == 0)
+    if (bind_again(fd, &name, length))
         conn_set_flags(c, CONN_APP_PORT);
 }

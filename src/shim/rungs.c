@@ -22,20 +22,24 @@ bool climb_run(struct climb *k) {
 
 enum { PORT_WINDOWS = 4, LEAST_USED_MAX = 256, WAIT_STEP_NS = 2000000 };
 
-/* Errors of routing and filtering that our source can cause. Anything after a SYN has left is the client's result. */
-static bool caused_by_source(const struct climb *k) {
+/* NEXT: an error of routing or filtering that our source can cause. Anything after a SYN has left is the client's
+ * result; where the kernel will not say whether one has (a seccomp filter), the client's own call decides. */
+static enum step step_after(const struct climb *k) {
     uint32_t segments = 0;
     enum tcp_phase phase;
+    if (k->own)
+        return STEP_DONE;
     switch (k->error) {
     case EINVAL:
     case ENETUNREACH:
     case EHOSTUNREACH:
     case EACCES:
     case EPERM:
-        return look_state(k->attempt->fd, &phase, &segments) == 0 && phase == PHASE_CLOSED &&
-               segments == k->segments_out;
+        if (look_state(k->attempt->fd, &phase, &segments) != 0)
+            return STEP_STOP;
+        return phase == PHASE_CLOSED && segments == k->segments_out ? STEP_NEXT : STEP_DONE;
     default:
-        return false;
+        return STEP_DONE;
     }
 }
 
@@ -131,8 +135,9 @@ static enum step try_ranges(struct climb *k, const struct endpoint *source) {
         if (found == BROKEN)
             return STEP_STOP;
         if (found == FOUND) {
-            if (k->own || !caused_by_source(k))
-                return STEP_DONE;
+            enum step step = step_after(k);
+            if (step != STEP_NEXT)
+                return step;
             note_aside(k, source, k->error);
             report_source(k->report, source, range, CAUSE_UNREACHABLE, k->error, k->pair);
             return STEP_NEXT;

@@ -1,6 +1,8 @@
 /* compare_connects ADDRESS PORT: connect() in every way; see compare.h. */
 #include "compare.h"
 
+#include <stddef.h>
+
 static void connect_arguments(void) {
     int fd = tcp(), pipes[2], udp = socket(AF_INET, SOCK_DGRAM, 0), file = open("/dev/null", O_RDWR);
     char big[300] = {0};
@@ -38,14 +40,17 @@ static void connect_arguments(void) {
 
 static void unix_sockets(void) {
     struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/nonexistent/socket"},
-                       abstract = {.sun_family = AF_UNIX, .sun_path = "\0compare"};
+                       abstract = {.sun_family = AF_UNIX};
+    /* A name of its own: others of us may run beside. */
+    socklen_t length = (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1 +
+                       (socklen_t)snprintf(abstract.sun_path + 1, 9, "%08x", (unsigned)getpid());
     int s = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0), pair[2];
     SAY("unix no such path", connect(c, (struct sockaddr *)&a, sizeof a));
-    SAY("unix bind", bind(s, (struct sockaddr *)&abstract, 10));
-    SAY("unix refused", connect(c, (struct sockaddr *)&abstract, 10));
+    SAY("unix bind", bind(s, (struct sockaddr *)&abstract, length));
+    SAY("unix refused", connect(c, (struct sockaddr *)&abstract, length));
     SAY("unix listen", listen(s, 1));
-    SAY("unix connect", connect(c, (struct sockaddr *)&abstract, 10));
-    SAY("unix again", connect(c, (struct sockaddr *)&abstract, 10));
+    SAY("unix connect", connect(c, (struct sockaddr *)&abstract, length));
+    SAY("unix again", connect(c, (struct sockaddr *)&abstract, length));
     SAY("unix unspec", unspec(c));
     SAY("unix to inet", in(c, &good));
     SAY("socketpair", socketpair(AF_UNIX, SOCK_STREAM, 0, pair));

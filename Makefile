@@ -120,6 +120,10 @@ SYSTEM_SRC = $(wildcard tests/system/*.c)
 SYSTEM = $(SYSTEM_SRC:tests/system/%.c=$(BUILD)/tests/%)
 $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
 $(BUILD)/tests/own_cfg_client: TEST_EXTRA = -rdynamic
+# Linked with parts of the tool.
+WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events later_traffic)
+$(WITH_PARTS): TEST_PARTS = $(UNIT_LIB) -lconfuse -lmnl -ljansson
+$(WITH_PARTS): $(UNIT_LIB)
 $(BUILD)/tests/%.so: tests/system/%.so.c
 	@mkdir -p $(@D)
 	$(say) LINK $@
@@ -127,7 +131,7 @@ $(BUILD)/tests/%.so: tests/system/%.so.c
 $(BUILD)/tests/%: tests/system/%.c
 	@mkdir -p $(@D)
 	$(say) LINK $@
-	$(Q)$(CC) $(TEST_CFLAGS) $(CFLAGS) $(TEST_EXTRA) $< -o $@ -lpthread
+	$(Q)$(CC) $(TEST_CFLAGS) $(CFLAGS) $(TEST_EXTRA) $< $(TEST_PARTS) -o $@ -lpthread
 
 units: $(UNIT)
 programs: all $(UNIT) $(SYSTEM)

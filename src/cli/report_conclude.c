@@ -13,23 +13,34 @@ static uint64_t taken_by_us(const struct evidence *e) {
 
 /* What the kernel counted cannot be less than what we know to be there. */
 static uint64_t taken_by_all(const struct evidence *e) {
-    uint64_t all = e->kernel_open + e->kernel_waits + e->kernel_other, ours = taken_by_us(e);
-    return e->has_kernel && all > ours ? all : ours;
+    uint64_t all = e->kernel_open + e->kernel_waits + e->kernel_closing + e->kernel_other, us = taken_by_us(e);
+    return e->counted && all > us ? all : us;
 }
 
 static enum conclusion_kind ours(const struct evidence *e) {
     return e->waits >= e->open ? CONCLUDE_TIME_WAIT : CONCLUDE_OPEN;
 }
 
-/* connect() had no port left. If quadruplets towards this destination make up the range, whose are they? If not, ports
- * were passed over though nothing of theirs goes there, and only a bind to a port does that. */
+/* connect() had no port left. The event's own verdict knows only the connections that a rule covered; the log knows
+ * all closes. */
 static enum conclusion_kind why_full(const struct evidence *e, uint64_t capacity) {
-    uint64_t all = taken_by_all(e), us = taken_by_us(e);
-    if (e->ports_from == PORTS_ASSUMED && !e->has_kernel)
+    uint64_t us = taken_by_us(e);
+    switch (e->occupied) {
+    case OCCUPIED_INSTANCE:
+        return ours(e);
+    case OCCUPIED_BOUND:
+        return CONCLUDE_EXPLICIT;
+    case OCCUPIED_OTHERS:
+        return us >= taken_by_all(e) / 2 ? ours(e) : CONCLUDE_OTHERS;
+    default:
+        break;
+    }
+    /* A count that was cut short is a lower bound. */
+    if (e->counted && e->bound > us && us + e->bound >= capacity - capacity / 4)
+        return CONCLUDE_EXPLICIT;
+    if (e->ports_from == PORTS_ASSUMED)
         return us >= RANGE_SELDOM_SMALLER ? ours(e) : CONCLUDE_ELSEWHERE;
-    if (all < capacity - capacity / 4)
-        return e->has_kernel ? CONCLUDE_EXPLICIT : CONCLUDE_ELSEWHERE;
-    return us >= all / 2 ? ours(e) : CONCLUDE_OTHERS;
+    return us >= capacity - capacity / 4 ? ours(e) : CONCLUDE_ELSEWHERE;
 }
 
 static enum conclusion_kind kind_of(const struct evidence *e, uint64_t capacity) {

@@ -2,6 +2,8 @@
 #ifndef CONNSPREAD_CLI_REPORT_CONCLUDE_H
 #define CONNSPREAD_CLI_REPORT_CONCLUDE_H
 
+#include "cli/occupied.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -51,8 +53,11 @@ struct evidence {
     enum ports_from ports_from;
     uint32_t ports, sources; /* ports each source can use */
     uint64_t open, waits;    /* of this instance: open; in TIME-WAIT, the best of what is known */
-    bool has_kernel;         /* the kernel counted, for all processes: */
-    uint64_t kernel_open, kernel_waits, kernel_other;
+    bool counted;            /* the kernel's sockets were: */
+    enum occupied occupied;  /* what the event makes of it */
+    uint64_t kernel_open, kernel_waits, kernel_closing, kernel_other; /* of all processes */
+    uint32_t bound;                     /* sockets on ports of the range, without a connection */
+    uint32_t reserved;                  /* ports of the range that nobody gets unless he asks */
     uint64_t peak_waits, peak_failures; /* most in a minute during the incident */
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/occupied.h"
 #include "net/parse.h"
 
 /* An entry that has to do with a failure outweighs any number of closes that a minute can have. */
@@ -15,6 +16,16 @@ void program_text(char out[EVENT_PROGRAM + 1], const char program[EVENT_PROGRAM]
 }
 
 /* --- tables --- */
+
+static void fold_history(struct remembered *to, const struct remembered *from) {
+    to->connects += from->connects;
+    to->connect_us += from->connect_us;
+    to->time_waits += from->time_waits;
+    to->closes += from->closes;
+    to->failed += from->failed;
+    to->fallback += from->fallback;
+    to->recovered += from->recovered;
+}
 
 static void fold_destination(void *rest, const void *evicted) {
     struct destination *to = rest;
@@ -34,6 +45,7 @@ static void fold_flow(void *rest, const void *evicted) {
     to->fallback += from->fallback;
     to->recovered += from->recovered;
     to->age_us += from->age_us;
+    fold_history(&to->history, &from->history);
 }
 
 static void fold_route(void *rest, const void *evicted) {
@@ -41,6 +53,7 @@ static void fold_route(void *rest, const void *evicted) {
     const struct route *from = evicted;
     to->time_waits += from->time_waits;
     to->full += from->full;
+    fold_history(&to->history, &from->history);
 }
 
 static void fold_incident(void *rest, const void *evicted) {
@@ -195,6 +208,31 @@ static uint32_t range_size(struct port_range ports) {
     return ports.low == 0 || ports.high < ports.low ? 0 : ports.high - ports.low + 1u;
 }
 
+/* How well an event counted the sockets of its sources. */
+static enum counted counted_in(const struct event_exhausted *x) {
+    unsigned sources = event_sources(x), all = 0, some = 0;
+    for (unsigned i = 0; i < sources; i++) {
+        all += x->source[i].counted == COUNTED_ALL;
+        some += x->source[i].counted == COUNTED_AT_LEAST;
+    }
+    return sources == 0 || all + some < sources ? COUNTED_NO : some ? COUNTED_AT_LEAST : COUNTED_ALL;
+}
+
+/* Sockets are counted for one event in a few seconds only, and not always to the end: the best of an incident's events
+ * gives the numbers, of those as good the first. */
+static void take_count(struct moment *m, const struct event_exhausted *x) {
+    enum counted counted = counted_in(x);
+    if (counted == COUNTED_NO || m->counted == COUNTED_ALL || m->counted == counted)
+        return;
+    m->counted = counted;
+    m->occupied = occupied_by(x);
+    m->bound = x->bound_counted == COUNTED_NO ? 0 : x->bound;
+    memset(m->kernel, 0, sizeof m->kernel);
+    for (unsigned i = 0; i < event_sources(x); i++)
+        for (unsigned group = 0; group < KERNEL_GROUPS; group++)
+            m->kernel[group] += x->source[i].kernel[group];
+}
+
 static void take_moment(const struct facts *f, const struct destination_key *to, const struct event_record *r,
                         struct moment *m) {
     const struct event_exhausted *x = &r->u.exhausted;
@@ -212,9 +250,11 @@ static void take_moment(const struct facts *f, const struct destination_key *to,
         .sources = sources ? sources + x->omitted : 1,
     };
     memcpy(m->program, r->e.program, sizeof m->program);
+    m->ports = x->capacity;
+    m->reserved = x->reserved;
     for (unsigned i = 0; i < sources; i++) {
         uint32_t ports = range_size(x->source[i].ports);
-        if (ports > m->ports)
+        if (x->capacity == 0 && ports > m->ports)
             m->ports = ports;
         m->own_open += x->source[i].open;
         m->own_waits += x->source[i].time_wait;
@@ -280,6 +320,8 @@ static void add_incident(struct facts *f, const struct event_record *r, const st
         memcpy(i->pool, c->pool, sizeof i->pool);
         i->error = r->u.exhausted.error;
     }
+    if (exhausted)
+        take_count(&i->first, &r->u.exhausted);
     i->told++;
     i->entry.weight += failed ? FAILURE_WEIGHT : 1;
     if (exhausted)

@@ -3,6 +3,7 @@
 #define CONNSPREAD_CLI_REPORT_FACTS_H
 
 #include "cli/event_format.h"
+#include "cli/occupied.h"
 #include "cli/report_table.h"
 #include "cli/report_timeline.h"
 #include "cli/report_window.h"
@@ -85,6 +86,11 @@ struct moment {
     uint16_t local_port, peer_port;
     uint32_t sources;               /* source addresses that were tried; 1 for the kernel's own choice */
     uint32_t ports;                 /* that each can use, as the event says; 0: the host's ephemeral range */
+    enum counted counted;           /* how well the next are known: */
+    enum occupied occupied;         /* what the event made of it */
+    uint64_t kernel[KERNEL_GROUPS]; /* the kernel's count, whosever the sockets are */
+    uint32_t bound;                 /* sockets on ports of the range without a connection */
+    uint32_t reserved;              /* ports that ip_local_reserved_ports takes away */
     uint64_t own_open, own_waits;   /* quadruplets to this destination through this instance, as the event says */
     uint64_t logged_waits;          /* closes of the minute before that left a TIME-WAIT towards it, as logged */
     char culprit[EVENT_PROGRAM];    /* whose closes most of those were; empty: none */

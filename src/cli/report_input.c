@@ -53,9 +53,12 @@ static bool open_lines(struct report_input *in) {
     return false;
 }
 
+/* Looks into regular files only: what is read from a pipe is gone. */
 static bool is_state_file(const char *name) {
     char magic[sizeof STATE_MAGIC - 1] = "";
-    FILE *file = strcmp(name, "-") == 0 ? NULL : fopen(name, "re");
+    struct stat s;
+    bool regular = strcmp(name, "-") != 0 && stat(name, &s) == 0 && S_ISREG(s.st_mode);
+    FILE *file = regular ? fopen(name, "re") : NULL;
     bool is = file && fread(magic, sizeof magic, 1, file) == 1 && memcmp(magic, STATE_MAGIC, sizeof magic) == 0;
     if (file)
         (void)fclose(file);

@@ -89,9 +89,12 @@ static json_t *numbers_of(const struct finding *f) {
     put(o, "capacity", number(c->capacity));
     put(o, "open", number(e->open));
     put(o, "time_wait", number(e->waits));
-    put(o, "kernel_open", e->has_kernel ? number(e->kernel_open) : json_null());
-    put(o, "kernel_time_wait", e->has_kernel ? number(e->kernel_waits) : json_null());
-    put(o, "kernel_other", e->has_kernel ? number(e->kernel_other) : json_null());
+    put(o, "kernel_established", e->counted ? number(e->kernel_open) : json_null());
+    put(o, "kernel_time_wait", e->counted ? number(e->kernel_waits) : json_null());
+    put(o, "kernel_fin_wait", e->counted ? number(e->kernel_closing) : json_null());
+    put(o, "kernel_other", e->counted ? number(e->kernel_other) : json_null());
+    put(o, "bound_ports", e->counted ? number(e->bound) : json_null());
+    put(o, "reserved_ports", number(e->reserved));
     put(o, "wanted_per_second", json_real(c->wanted));
     put(o, "sustained_per_second", json_real(c->sustained));
     put(o, "sources_needed", number(c->sources_needed));
@@ -181,13 +184,24 @@ static json_t *timeline_of(const struct report *r) {
     return o;
 }
 
-static void put_flow_counts(json_t *o, const struct flow *f) {
-    put(o, "time_wait", number(flow_waits(f)));
-    put(o, "otherwise", number(flow_otherwise(f)));
-    put(o, "failed", number(flow_failed(f)));
-    put(o, "fallback", number(larger(f->fallback, f->history.fallback)));
-    put(o, "recovered", number(larger(f->recovered, f->history.recovered)));
-    put(o, "connects", number(f->history.connects));
+enum { FLOW_COUNTS = 6 };
+static const char *const flow_counts[FLOW_COUNTS] = {"time_wait", "otherwise", "failed",
+                                                     "fallback",  "recovered", "connects"};
+
+static void count_flow(const struct flow *f, uint64_t out[FLOW_COUNTS]) {
+    const uint64_t counts[FLOW_COUNTS] = {flow_waits(f),
+                                          flow_otherwise(f),
+                                          flow_failed(f),
+                                          larger(f->fallback, f->history.fallback),
+                                          larger(f->recovered, f->history.recovered),
+                                          f->history.connects};
+    for (unsigned i = 0; i < FLOW_COUNTS; i++)
+        out[i] += counts[i];
+}
+
+static void put_counts(json_t *o, const uint64_t counts[FLOW_COUNTS]) {
+    for (unsigned i = 0; i < FLOW_COUNTS; i++)
+        put(o, flow_counts[i], number(counts[i]));
 }
 
 static int compare_flows(const void *left, const void *right) {
@@ -196,25 +210,41 @@ static int compare_flows(const void *left, const void *right) {
     return x > y ? -1 : x < y;
 }
 
-static json_t *flows_of(const struct facts *f) {
+static json_t *flow_of(const struct facts *f, const struct flow *flow) {
+    bool outbound = flow->key.direction == OUTBOUND;
+    uint64_t counts[FLOW_COUNTS] = {0};
+    json_t *o = json_object();
+    put(o, "host", text_of(f->host[flow->key.to.host % REPORT_HOSTS].name));
+    put(o, "program", program_of(flow->key.program));
+    put(o, "direction", json_string(event_name(NAMES_DIRECTION, flow->key.direction)));
+    put(o, "destination", outbound ? endpoint_of(&flow->key.to.peer, flow->key.to.port) : json_null());
+    put(o, "port", number(flow->key.to.port));
+    count_flow(flow, counts);
+    put_counts(o, counts);
+    put(o, "first", time_of(flow->first_us));
+    put(o, "last", time_of(flow->last_us));
+    return o;
+}
+
+/* The busiest, and the sums of all others, so that nothing is missing. */
+static void put_flows(json_t *report, const struct facts *f) {
     static const void *top[TOP];
-    json_t *array = json_array();
-    size_t n = report_table_top(&f->flows, top, TOP, compare_flows);
+    uint64_t all[FLOW_COUNTS] = {0}, listed[FLOW_COUNTS] = {0};
+    json_t *array = json_array(), *rest = json_object();
+    size_t n = report_table_top(&f->flows, top, TOP, compare_flows), at = 0;
+    const struct flow *flow;
     for (size_t i = 0; i < n; i++) {
-        const struct flow *flow = top[i];
-        bool outbound = flow->key.direction == OUTBOUND;
-        json_t *o = json_object();
-        put(o, "host", text_of(f->host[flow->key.to.host % REPORT_HOSTS].name));
-        put(o, "program", program_of(flow->key.program));
-        put(o, "direction", json_string(event_name(NAMES_DIRECTION, flow->key.direction)));
-        put(o, "destination", outbound ? endpoint_of(&flow->key.to.peer, flow->key.to.port) : json_null());
-        put(o, "port", number(flow->key.to.port));
-        put_flow_counts(o, flow);
-        put(o, "first", time_of(flow->first_us));
-        put(o, "last", time_of(flow->last_us));
-        append(array, o);
+        append(array, flow_of(f, top[i]));
+        count_flow(top[i], listed);
     }
-    return array;
+    while ((flow = report_table_next(&f->flows, &at)))
+        count_flow(flow, all);
+    count_flow(report_table_rest(&f->flows), all);
+    for (unsigned i = 0; i < FLOW_COUNTS; i++)
+        all[i] -= listed[i];
+    put_counts(rest, all);
+    put(report, "closed_first", array);
+    put(report, "closed_first_rest", rest);
 }
 
 static int compare_routes(const void *left, const void *right) {
@@ -279,14 +309,6 @@ static json_t *hosts_of(const struct facts *f) {
     return array;
 }
 
-/* What no entry was left for, so that the sums come out. */
-static json_t *rest_of(const struct report_table *flows) {
-    json_t *o = json_object();
-    put(o, "evicted", number(flows->evicted));
-    put_flow_counts(o, report_table_rest(flows));
-    return o;
-}
-
 bool report_print_json(const struct report *r) {
     const struct facts *f = &r->facts;
     json_t *o = json_object(), *findings = json_array();
@@ -302,8 +324,7 @@ bool report_print_json(const struct report *r) {
         append(findings, finding_of(&r->finding[i]));
     put(o, "conclusions", findings);
     put(o, "timeline", timeline_of(r));
-    put(o, "closed_first", flows_of(f));
-    put(o, "closed_first_rest", rest_of(&f->flows));
+    put_flows(o, f);
     put(o, "sources", routes_of(r));
     put(o, "connect_time", connect_time_of(r));
     put(o, "inputs", inputs_of(&r->inputs));

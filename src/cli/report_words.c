@@ -196,10 +196,15 @@ static bool say_taken(struct sink *s, const struct finding *f) {
 
 static bool say_kernel(struct sink *s, const struct finding *f) {
     const struct evidence *e = &f->evidence;
-    if (!about_ports(f) || !e->has_kernel)
+    if (!about_ports(f) || !e->counted)
         return false;
     words_fill(s, "The kernel itself, for all processes, counted $n in TIME-WAIT, $n open and $n closing.",
-               e->kernel_waits, e->kernel_open, e->kernel_other);
+               e->kernel_waits, e->kernel_open, e->kernel_closing + e->kernel_other);
+    if (e->bound)
+        words_fill(s, " $n socket$s bound to ports of the range without a connection.", (uint64_t)e->bound,
+                   e->bound == 1 ? " was" : "s were");
+    if (e->reserved)
+        words_fill(s, " $n ports of the range are reserved (net.ipv4.ip_local_reserved_ports).", (uint64_t)e->reserved);
     return true;
 }
 

@@ -1,15 +1,19 @@
 """connspread report: staged incidents, and what the post-mortem must say of each.
 
 What it must conclude is written down in CONCLUSIONS; every incident is met by an unmodified client, and the report is read
-as text, as JSON, and once more an hour later, when the closes are gone from their ring.
+as text, as JSON, and once more an hour when the closes are gone from their ring.
 """
 
 import collections
 import json
+import os
+import pty
+import shutil
 import subprocess
+import time
 
 import kernel
-from bench import PYTHON, equal, later, needs
+from bench import PROGRAMS, PYTHON, SHIM, TOOL, equal, full, limit, needs
 
 LOW, HIGH = 40000, 40063  # 64 ephemeral ports
 
@@ -61,6 +65,9 @@ def stage_hoarder(t):
     hoarder = hoard(LOW, HIGH - 4)
     try:
         t.python(SHORT_LIVED, "10.1.0.1", port, 8)
+        while all(e["occupied_by"] == "unknown" for e in t.events("exhausted")):  # the machine had no time to count: once in 5 s
+            time.sleep(5.1)
+            t.python(SHORT_LIVED, "10.1.0.1", port, 2)
     finally:
         hoarder.kill()
         hoarder.wait()
@@ -90,8 +97,8 @@ def stage_ipv6_disabled(t):
 STAGE = {"short-lived": stage_short_lived, "hoarder": stage_hoarder, "address-removed": stage_address_removed, "ipv6-disabled": stage_ipv6_disabled}
 
 
-def report(t, *arguments, check=1):
-    return json.loads(t.tool("report", "-o", "json", *(arguments or instance(t)), check=check).stdout)
+def report(t, *arguments, check=1, environment={}):
+    return json.loads(t.tool("report", "-o", "json", *(arguments or instance(t)), check=check, **environment).stdout)
 
 
 def instance(t):
@@ -105,10 +112,10 @@ def staged(t, name):
     return STAGE[name](t)
 
 
-def as_expected(t, name, destination, *arguments):
+def as_expected(t, name, destination, *arguments, environment={}):
     """The report has one conclusion, and it is the one of the table."""
     want = CONCLUSIONS[name]
-    found = report(t, *arguments)
+    found = report(t, *arguments, environment=environment)
     failures = [c for c in found["conclusions"] if c["failed"]]
     equal([c["kind"] for c in failures], [want.kind], f"{name}: conclusions")
     worst = failures[0]
@@ -116,7 +123,7 @@ def as_expected(t, name, destination, *arguments):
     equal(worst["destinations"][0]["destination"], destination, f"{name}: destination")
     equal(worst["remedies"][0]["id"], want.first, f"{name}: first remedy")
     equal(found["first_failure"]["destination"] or destination, destination, f"{name}: destination of the first failure")
-    text = t.tool("report", *(arguments or instance(t)), check=1).stdout
+    text = t.tool("report", *(arguments or instance(t)), check=1, **environment).stdout
     for words in want.words + [want.program, destination]:
         assert words.lower() in " ".join(text.split()).lower(), f"{name}: the text does not say {words!r}:\n{text}"
     return worst, text
@@ -132,10 +139,9 @@ def test_short_lived_connections(t):
     equal(worst["failed"], 6, "failures: 70 connects, 64 ports")
 
 
-@later(6)
 def test_ports_hoarded_by_explicit_binds(t):
     worst, _ = incident(t, "hoarder")
-    equal(worst["failed"], 4, "failures: 8 connects, 4 ports left")
+    assert worst["failed"] >= 4, f"{worst['failed']} failures: of 8 connects, 4 ports left"
 
 
 @needs("curl")
@@ -146,3 +152,266 @@ def test_source_address_removed(t):
 @needs("curl")
 def test_ipv6_disabled(t):
     incident(t, "ipv6-disabled")
+
+
+# --- an hour later ---
+
+MINUTES = 60
+
+
+def an_hour_later(t):
+    """Gives the tool a clock that is an hour ahead, in which others went on: returns the environment for it."""
+    state = f"{t.state}/test.state"
+    cells = int(subprocess.run([t.program("later_traffic"), state, str(MINUTES), "1000"], check=True, stdout=subprocess.PIPE).stdout)
+    assert MINUTES * 1000 > 50 * cells, f"the close ring has {cells} cells: it did not turn over many times"
+    return {"LD_PRELOAD": t.program("later.so"), "LATER": str(60 * (MINUTES + 1))}
+
+
+def incident_an_hour_later(t, name):
+    """The closes of the incident are gone from the ring; the incidents and the history still tell it."""
+    t.config('log { size = "64k" }')
+    destination = staged(t, name)
+    later = an_hour_later(t)
+    equal([e for e in t.events("time-wait") if e["program"] != "worker"], [], "closes of the incident that are still in the ring")
+    as_expected(t, name, destination, environment=later)
+    found = report(t, environment=later)
+    equal(found["closed_first"][0]["program"], "worker", "who closed first most often, by the history")
+    equal(found["closed_first"][0]["time_wait"], MINUTES * 1000, "its closes")
+    return found
+
+
+def test_short_lived_connections_an_hour_later(t):
+    found = incident_an_hour_later(t, "short-lived")
+    worst = found["conclusions"][0]
+    equal(worst["culprit"], "python3", "who took the ports")
+    equal(sum(m["time_wait"] for m in worst["minutes_before"]), 64, "TIME-WAITs in the minutes before")
+
+
+def test_hoarded_ports_an_hour_later(t):
+    incident_an_hour_later(t, "hoarder")
+
+
+@needs("curl")
+def test_removed_address_an_hour_later(t):
+    incident_an_hour_later(t, "address-removed")
+
+
+@needs("curl")
+def test_ipv6_disabled_an_hour_later(t):
+    incident_an_hour_later(t, "ipv6-disabled")
+
+
+# --- many files, many hosts ---
+
+def lines(count, host="web1"):
+    """JSON Lines as a busy host writes them; the hog's failures come every 5,000 lines."""
+    done = subprocess.run([os.path.join(PROGRAMS, "many_events"), str(count), host], check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.splitlines()
+
+
+def write(t, name, content):
+    path = os.path.join(t.folder, name)
+    with open(path, "w") as f:
+        f.write("".join(line + "\n" for line in content))
+    return path
+
+
+def sums(found):
+    """Everything that is counted by program and destination, the rest included."""
+    rows = found["closed_first"] + [found["closed_first_rest"]]
+    return {key: sum(row[key] for row in rows) for key in ("time_wait", "otherwise", "failed")}
+
+
+def counted(*parts):
+    events = [json.loads(line) for part in parts for line in part]
+    return {"time_wait": sum(e["event"] == "time-wait" for e in events), "otherwise": sum(e["event"] == "close" for e in events),
+            "failed": sum(e["event"] == "exhausted" for e in events)}
+
+
+def test_files_of_several_hosts_are_merged_by_time(t):
+    """Two hosts whose logs overlap, one of them in two files that were named the wrong way round."""
+    one, two = lines(12000, "web1"), [line.replace('"epoch":"0', '"epoch":"1') for line in lines(6000, "web2")]
+    files = [write(t, "b", one[6000:]), write(t, "a", one[:6000]), write(t, "c", two)]
+    found = report(t, *files)
+    equal((found["events"], found["hosts"]), (18000, ["web1", "web2"]), "events and hosts")
+    equal(sums(found), counted(one, two), "counts")
+    equal([(c["host"], c["failed"], c["kind"]) for c in found["conclusions"]], [("web1", 2, "time-wait"), ("web2", 1, "time-wait")], "conclusions")
+    first = min(json.loads(line)["time"] for part in (one, two) for line in part if '"exhausted"' in line)
+    equal(found["first_failure"]["time"], first, "time of the first failure")
+
+
+def test_an_event_in_two_files_counts_once(t):
+    """As in a state file and the log that its follower wrote."""
+    destination = staged(t, "short-lived")
+    log = t.tool("log", "-o", "json", "-i", "default", check=0).stdout.splitlines()
+    path, state = write(t, "log", log), f"{t.state}/default.state"
+    found = report(t, path, state)
+    equal((found["events"], found["failed"]), (len(log), 6), "events and failures")
+    as_expected(t, "short-lived", destination, path)
+
+
+def test_damaged_lines_are_counted_and_named(t):
+    good = lines(6000)
+    path = write(t, "log", good[:4] + ["{oops"] + good[4:5990] + ['{"time":1}', ""] + good[5990:] + [good[0][:100]])
+    done = t.tool("report", "-o", "json", path, check=1)
+    found = json.loads(done.stdout)
+    equal(found["inputs"][0]["damaged_lines"], [5, 5992, 5993, 6004], "damaged lines")
+    equal(sums(found), counted(good), "counts")
+    assert f"{path}: 4 damaged lines passed over: 5 (" in done.stderr, done.stderr
+
+
+def test_unreadable_input_is_named(t):
+    """Exit 2; what else there is, is reported all the same."""
+    good = write(t, "good", lines(5000))
+    bad = write(t, "bad", ["nothing here", "is an event"])
+    done = t.tool("report", "-o", "json", good, bad, check=2)
+    assert f"{bad}:1: not a JSON object" in done.stderr, done.stderr
+    equal(json.loads(done.stdout)["failed"], 1, "failures in the good one")
+    done = t.tool("report", t.folder + "/missing", check=2)
+    assert f"{t.folder}/missing: No such file" in done.stderr, done.stderr
+    done = t.tool("report", t.folder, check=2)
+    assert f"{t.folder}:1: Is a directory" in done.stderr, done.stderr
+    done = t.tool("report", "-i", "nobody", check=2)
+    assert "nobody.state" in done.stderr, done.stderr
+
+
+def test_nothing_wrong(t):
+    """Exit 0, and what there was is shown."""
+    good = [line for line in lines(3000) if '"exhausted"' not in line]
+    path = write(t, "log", good)
+    found = report(t, path, check=0)
+    equal((found["failed"], found["first_failure"], found["conclusions"]), (0, None, []), "failures")
+    text = t.tool("report", path, check=0).stdout
+    assert "No call failed with EADDRNOTAVAIL" in text and "Who closed first" in text, text
+    assert "There was no event to read" in t.tool("report", write(t, "empty", []), check=0).stdout
+
+
+def test_since_and_until(t):
+    all_lines = lines(20000)
+    path = write(t, "log", all_lines)
+    since, until = json.loads(all_lines[5000])["time"], json.loads(all_lines[12000])["time"]
+    equal(sums(report(t, "--since", since, "--until", until, path)), counted(all_lines[5000:12001]), "counts between the two")
+    equal(report(t, "--since", "2026-11-21T03:27:59Z", "--until", "2026-11-21T03:27:59.5Z", path, check=0)["failed"], 0, "failures in the first half second")
+
+
+def test_usage(t):
+    for arguments, words in ((["--since", "yesterday"], "--since yesterday is not a time"), (["-o", "xml"], "-o xml is not a format"),
+                             (["--since", "now", "--until", "1h"], "--since is later than --until"), (["-i", "x", "file"], "not both"), (["-x"], "--help")):
+        done = t.tool("report", *arguments, check=2)
+        assert words in done.stderr and not done.stdout, f"{arguments}: {done.stderr}"
+    assert "usage: connspread report" in t.tool("report", "--help", check=0).stdout
+
+
+def test_hostile_text_reaches_no_terminal(t):
+    """Escape sequences in names are not printed; JSON stays JSON."""
+    evil = [line.replace('"hog"', r'"\u001b[2J\u0007"').replace('"web1"', r'"w\u001b]0;x"') for line in lines(5000)]
+    path = write(t, "log", evil)
+    done = t.tool("report", path, check=1)
+    assert "\x1b" not in done.stdout and "\x07" not in done.stdout, repr(done.stdout)
+    equal(report(t, path)["failed"], 1, "failures")
+
+
+def test_as_an_ordinary_user_without_ss(t):
+    """An unprivileged user with no other program in reach gets the same report of his own instance."""
+    uid = 65534 if os.geteuid() == 0 else os.geteuid()
+    t.sources()
+    kernel.port_range(LOW, HIGH)
+    os.chmod(t.folder, 0o755)
+    own = os.path.join(t.folder, "own")
+    os.mkdir(own, 0o700)
+    os.chown(own, uid, uid)
+    lib = os.path.join(t.folder, "lib")
+    os.mkdir(lib, 0o755)
+    for path in (SHIM, os.path.join(os.path.dirname(SHIM), "connspread-config.so"), TOOL):
+        shutil.copy(path, lib)
+    as_user = {"user": uid, "group": uid, "extra_groups": []} if os.geteuid() == 0 else {}
+    port = t.server()
+    environment = {"PATH": "/nonexistent", "CONNSPREAD_DIR": own}
+    subprocess.run([PYTHON, "-S", "-c", SHORT_LIVED, "10.1.0.1", str(port), "70"], env=dict(environment, LD_PRELOAD=os.path.join(lib, "libconnspread.so")),
+                   check=True, **as_user)
+    done = subprocess.run([os.path.join(lib, "connspread"), "report", "-i", "default", "-o", "json"], env=environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, **as_user)
+    equal((done.returncode, done.stderr), (1, ""), "exit status and stderr")
+    worst = json.loads(done.stdout)["conclusions"][0]
+    equal((worst["kind"], worst["failed"], worst["numbers"]["capacity"]), ("time-wait", 6, 64), "conclusion")
+
+
+def reported_on_a_terminal(path, seconds, count):
+    """Runs report with its stderr on a terminal, fed count events in that time; returns what the terminal saw."""
+    os.mkfifo(path)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([TOOL, "report", path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=follower)
+    os.close(follower)
+    events = lines(count)
+    with open(path, "w") as f:
+        for i in range(30):
+            f.write("".join(line + "\n" for line in events[count // 30 * i:count // 30 * (i + 1)]))
+            f.flush()
+            time.sleep(seconds / 30)
+    equal(process.wait(timeout=20), 1, "exit status")
+    seen = b""
+    try:
+        while True:
+            seen += os.read(leader, 1 << 16)
+    except OSError:  # EIO: nobody has the other end any more
+        os.close(leader)
+    return seen.decode()
+
+
+def test_progress_on_a_terminal(t):
+    """Shown after a second, and wiped at the end; not for what is done at once, and never into a file."""
+    seen = reported_on_a_terminal(os.path.join(t.folder, "slow"), 2.5, 60000)
+    assert "\rconnspread: report: " in seen and " events" in seen and seen.endswith("\r\x1b[K"), repr(seen)
+    equal(reported_on_a_terminal(os.path.join(t.folder, "fast"), 0.0, 6000), "", "what a terminal sees of a quick one")
+
+
+# --- how much, how fast ---
+
+def measured(path):
+    """Reads the file with report; returns the report, its seconds of processor time and its peak memory in MB."""
+    with open(path + ".json", "w") as out:
+        process = subprocess.Popen([TOOL, "report", "-o", "json", path], stdin=subprocess.DEVNULL, stdout=out)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    equal(process.returncode, 1, "exit status")
+    with open(path + ".json") as f:
+        return json.load(f), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def large(t, count):
+    path = os.path.join(t.folder, "large.jsonl")
+    with open(path, "w") as f:
+        subprocess.run([t.program("many_events"), str(count)], check=True, stdout=f)
+    try:
+        found, seconds, megabytes = measured(path)
+        equal((found["events"], found["failed"]), (count, count // 5000), "events and failures")
+        equal(sum(sums(found).values()), count, "sum over programs and destinations, the rest included")
+        equal((found["conclusions"][0]["kind"], found["conclusions"][0]["culprit"]), ("time-wait", "hog"), "conclusion")
+        assert megabytes < 200, f"{megabytes:.0f} MB of memory"
+        return path, seconds, megabytes
+    finally:
+        if count <= 1000000:
+            os.unlink(path)
+
+
+@limit(120)
+def test_memory_is_bounded(t):
+    """Ten times the events take no more memory, and every event is in some count."""
+    _, _, few = large(t, 20000)
+    _, _, many = large(t, 200000)
+    assert many < 1.1 * few + 4, f"{few:.0f} MB for 20,000 events, {many:.0f} MB for 200,000"
+
+
+@full
+@limit(1500)
+@needs("jq")
+def test_ten_million_events(t):
+    """Under 200 MB; processor time beside `jq -c .` on the same file."""
+    path, seconds, megabytes = large(t, 10000000)
+    began = os.times()
+    subprocess.run(["jq", "-c", ".", path], check=True, stdout=subprocess.DEVNULL)
+    ended = os.times()
+    jq = ended.children_user + ended.children_system - began.children_user - began.children_system
+    size = os.path.getsize(path) / 1e9
+    print(f"{size:.1f} GB: report {seconds:.0f} s, {megabytes:.0f} MB; jq -c . {jq:.0f} s; report / jq {seconds / jq:.2f}")
+    assert seconds < jq, f"report took {seconds:.0f} s, jq {jq:.0f} s"

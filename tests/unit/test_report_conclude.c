@@ -14,8 +14,9 @@ static struct evidence range_full(uint64_t open, uint64_t waits) {
                              .peak_failures = 1200};
 }
 
-static struct evidence kernel_counted(struct evidence e, uint64_t open, uint64_t waits) {
-    e.has_kernel = true;
+static struct evidence kernel_counted(struct evidence e, enum occupied occupied, uint64_t open, uint64_t waits) {
+    e.counted = true;
+    e.occupied = occupied;
     e.kernel_open = open;
     e.kernel_waits = waits;
     return e;
@@ -33,7 +34,7 @@ static struct conclusion expect(const struct evidence *e, enum conclusion_kind k
 START_TEST(a_range_full_of_our_time_waits_is_short_lived_connections) {
     struct evidence e = range_full(31, 28201);
     expect(&e, CONCLUDE_TIME_WAIT, REMEDY_REUSE_CONNECTIONS);
-    e = kernel_counted(e, 40, 28192);
+    e = kernel_counted(e, OCCUPIED_INSTANCE, 40, 28192);
     expect(&e, CONCLUDE_TIME_WAIT, REMEDY_REUSE_CONNECTIONS);
 }
 END_TEST
@@ -56,20 +57,35 @@ START_TEST(a_range_full_of_open_connections_is_too_many_of_them) {
 END_TEST
 
 START_TEST(ports_that_nothing_towards_the_destination_holds_were_bound_explicitly) {
-    const struct evidence e = kernel_counted(range_full(3, 90), 3, 90);
+    const struct evidence e = kernel_counted(range_full(3, 90), OCCUPIED_BOUND, 3, 90);
     expect(&e, CONCLUDE_EXPLICIT, REMEDY_RELEASE_BINDS);
 }
 END_TEST
 
 START_TEST(connections_of_other_processes_are_told_from_explicit_binds_by_the_kernels_count) {
-    const struct evidence e = kernel_counted(range_full(3, 90), 20000, 8000);
+    const struct evidence e = kernel_counted(range_full(3, 90), OCCUPIED_OTHERS, 20000, 8000);
     expect(&e, CONCLUDE_OTHERS, REMEDY_FIND_OTHERS);
+}
+END_TEST
+
+START_TEST(others_are_us_when_the_log_has_the_closes_of_what_no_rule_covered) {
+    const struct evidence e = kernel_counted(range_full(0, 27000), OCCUPIED_OTHERS, 100, 28100);
+    expect(&e, CONCLUDE_TIME_WAIT, REMEDY_REUSE_CONNECTIONS);
 }
 END_TEST
 
 START_TEST(without_that_count_they_are_not_told_apart) {
     const struct evidence e = range_full(3, 90);
     expect(&e, CONCLUDE_ELSEWHERE, REMEDY_RELEASE_BINDS);
+}
+END_TEST
+
+START_TEST(nor_by_half_a_count_unless_it_has_seen_enough_bound_ports) {
+    struct evidence e = kernel_counted(range_full(3, 90), OCCUPIED_UNKNOWN, 3, 90);
+    e.bound = 9000;
+    expect(&e, CONCLUDE_ELSEWHERE, REMEDY_RELEASE_BINDS);
+    e.bound = 22000;
+    expect(&e, CONCLUDE_EXPLICIT, REMEDY_RELEASE_BINDS);
 }
 END_TEST
 
@@ -146,7 +162,9 @@ int main(void) {
     tcase_add_test(tc, a_range_full_of_open_connections_is_too_many_of_them);
     tcase_add_test(tc, ports_that_nothing_towards_the_destination_holds_were_bound_explicitly);
     tcase_add_test(tc, connections_of_other_processes_are_told_from_explicit_binds_by_the_kernels_count);
+    tcase_add_test(tc, others_are_us_when_the_log_has_the_closes_of_what_no_rule_covered);
     tcase_add_test(tc, without_that_count_they_are_not_told_apart);
+    tcase_add_test(tc, nor_by_half_a_count_unless_it_has_seen_enough_bound_ports);
     tcase_add_test(tc, an_assumed_range_proves_no_hoarder);
     tcase_add_test(tc, other_causes_are_what_the_event_proved);
     tcase_add_test(tc, what_is_needed_is_computed_from_what_was_wanted);

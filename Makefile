@@ -37,7 +37,7 @@ SHIM_SRC = $(wildcard src/shim/*.c) $(SHIM_STATE) $(SHIM_NET)
 CONFIG_SRC = $(wildcard src/config/*.c) $(addprefix src/net/,parse.c addr.c ports.c) src/state/policy.c
 TOOL_SRC = $(sort $(wildcard src/cli/*.c) $(wildcard src/state/*.c) $(wildcard src/net/*.c) $(CONFIG_SRC))
 
-SHIM_OBJ = $(SHIM_SRC:src/%.c=$(BUILD)/shim-obj/%.o)
+SHIM_OBJ = $(SHIM_SRC:src/%.c=$(BUILD)/shim-obj/%.o) $(BUILD)/shim-obj/shim/vfork.o
 TOOL_OBJ = $(TOOL_SRC:src/%.c=$(BUILD)/tool-obj/%.o)
 MODULE_OBJ = $(CONFIG_SRC:src/%.c=$(BUILD)/module-obj/%.o)
 
@@ -62,6 +62,10 @@ $(BUILD)/shim-obj/%.o: src/%.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(say) CC $@
 	$(Q)$(CC) $(SHIM_CFLAGS) $(CFLAGS) $(SHIM_LTO) -c $< -o $@
+$(BUILD)/shim-obj/%.o: src/%.S $(BUILD)/settings
+	@mkdir -p $(@D)
+	$(say) AS $@
+	$(Q)$(CC) $(CFLAGS) -c $< -o $@
 $(BUILD)/tool-obj/%.o: src/%.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(say) CC $@

@@ -1,5 +1,6 @@
 #include "net/addr.h"
 
+#include <endian.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -45,16 +46,18 @@ struct addr addr_add(const struct addr *base, uint64_t n) {
     return sum;
 }
 
+/* The first or second half as a number whose highest bit is the address's first. */
+static uint64_t half(const struct addr *a, unsigned which) {
+    uint64_t n;
+    memcpy(&n, a->b + 8 * which, sizeof n);
+    return be64toh(n);
+}
+
 bool addr_in_prefix(const struct addr *a, const struct addr *prefix, unsigned length) {
-    if (length > 128)
-        return false;
-    unsigned whole = length / 8, rest = length % 8;
-    if (memcmp(a->b, prefix->b, whole) != 0)
-        return false;
-    if (rest == 0)
-        return true;
-    uint8_t mask = (uint8_t)(0xff << (8 - rest));
-    return ((a->b[whole] ^ prefix->b[whole]) & mask) == 0;
+    uint64_t high = half(a, 0) ^ half(prefix, 0), low = half(a, 1) ^ half(prefix, 1);
+    if (length <= 64)
+        return length == 0 || high >> (64 - length) == 0;
+    return length <= 128 && high == 0 && low >> (128 - length) == 0;
 }
 
 struct addr addr_from_v4(uint32_t host_order) {
@@ -73,7 +76,9 @@ bool endpoint_from_sockaddr(struct endpoint *out, const void *sockaddr, size_t l
     if (family == AF_INET && length >= sizeof(struct sockaddr_in)) {
         struct sockaddr_in in;
         memcpy(&in, sockaddr, sizeof in);
-        *out = (struct endpoint){.addr = addr_from_v4(ntohl(in.sin_addr.s_addr)), .port = ntohs(in.sin_port)};
+        *out = (struct endpoint){.port = ntohs(in.sin_port)};
+        memcpy(out->addr.b, mapped, sizeof mapped);
+        memcpy(out->addr.b + 12, &in.sin_addr, 4);
         return true;
     }
     if (family == AF_INET6 && length >= offsetof(struct sockaddr_in6, sin6_scope_id)) {

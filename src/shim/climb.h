@@ -41,7 +41,7 @@ struct climb {
     bool own;         /* no source of ours is bound: what fails is not our doing */
     bool whole_range; /* the last connect was the client's own in all but the search's step */
     unsigned n_asides;
-    struct aside aside[ASIDES];
+    struct aside *aside; /* [ASIDES], not filled beforehand */
 };
 
 /* Makes the client's own call once. True: anything but EADDRNOTAVAIL. */

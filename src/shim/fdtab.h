@@ -110,10 +110,12 @@ static inline uint32_t conn_flags(const struct conn *c) {
     return __atomic_load_n(&c->flags, __ATOMIC_RELAXED);
 }
 static inline void conn_set_flags(struct conn *c, uint32_t flags) {
-    __atomic_fetch_or(&c->flags, flags, __ATOMIC_RELAXED);
+    if ((conn_flags(c) & flags) != flags)
+        __atomic_fetch_or(&c->flags, flags, __ATOMIC_RELAXED);
 }
 static inline void conn_clear_flags(struct conn *c, uint32_t flags) {
-    __atomic_fetch_and(&c->flags, ~flags, __ATOMIC_RELAXED);
+    if (conn_flags(c) & flags)
+        __atomic_fetch_and(&c->flags, ~flags, __ATOMIC_RELAXED);
 }
 
 #endif

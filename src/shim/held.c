@@ -48,7 +48,7 @@ static void give_back(unsigned at) {
 
 /* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the
  * loser gives his back. */
-static struct held_chunk *take_chunk(unsigned n, const struct conn *c) {
+__attribute__((noinline)) static struct held_chunk *take_chunk(unsigned n, const struct conn *c) {
     struct held_table *table = client.state.held;
     uint64_t pid = process_pid();
     for (unsigned i = 0; i < HELD_CHUNKS; i++) {
@@ -72,14 +72,14 @@ static struct held_chunk *take_chunk(unsigned n, const struct conn *c) {
 
 static struct held *slot_of(const struct conn *c, bool take, struct held_chunk **chunk) {
     uint32_t index = conn_index(c);
-    unsigned n = index / HELD_PER_CHUNK;
+    unsigned n = index / HELD_PER_CHUNK, place = index - n * HELD_PER_CHUNK;
     if (n >= HELD_CHUNKS)
         return NULL;
     uint16_t number = __atomic_load_n(&own[n], __ATOMIC_ACQUIRE);
     if (number == NONE || (number == 0 && !take))
         return NULL;
     *chunk = number ? &client.state.held->chunk[number - 1] : take_chunk(n, c);
-    return *chunk ? &(*chunk)->held[index % HELD_PER_CHUNK] : NULL;
+    return *chunk ? &(*chunk)->held[place] : NULL;
 }
 
 static void put(struct held *h, const struct conn *c, enum held_word word) {

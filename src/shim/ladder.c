@@ -229,12 +229,14 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
     struct report report;
     struct plan plan;
     struct settings settings;
+    struct aside asides[ASIDES];
     struct climb k = {
         .attempt = a,
         .destination = destination,
         .plan = &plan,
         .conn = c,
         .report = &report,
+        .aside = asides,
         .now = clock_ns(CLOCK_MONOTONIC),
     };
     k.began = k.now;

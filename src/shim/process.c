@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include "shim/client.h"
+#include "shim/real.h"
 #include "state/sys.h"
 
 #ifndef MADV_WIPEONFORK
@@ -16,11 +18,14 @@ struct page {
 };
 
 static struct page *page;
-static bool wiped_by_kernel;
+static bool wiped_by_kernel, memory_shared;
 static uint32_t generation = 1, first_generation = 1;
 
 /* Cached so that an event costs no gettid. The generation makes the copy that a fork child inherits stale. */
 static __thread struct { uint32_t pid, tid; } thread;
+
+/* vfork.S: what the name stands for in this library, whoever comes first elsewhere. */
+extern pid_t process_our_vfork(void) __attribute__((visibility("hidden")));
 
 static uint32_t kernel_pid(void) {
     return (uint32_t)sys_call0(SYS_getpid);
@@ -36,6 +41,9 @@ void process_init(void) {
     wiped_by_kernel = page && sys_call3(SYS_madvise, page, 4096, MADV_WIPEONFORK) == 0;
     if (page)
         page->pid = kernel_pid();
+    /* Somebody before us has a vfork of his own (AddressSanitizer's programs do): we shall not hear of it. */
+    if (!wiped_by_kernel || vfork != process_our_vfork)
+        process_shares_memory();
     (void)pthread_atfork(NULL, after_fork_in_parent, NULL);
 }
 
@@ -60,7 +68,10 @@ void process_refresh(void) {
 bool process_may_record(void) {
     if (!page)
         return true;
-    uint32_t known = __atomic_load_n(&page->pid, __ATOMIC_ACQUIRE), pid = kernel_pid();
+    uint32_t known = __atomic_load_n(&page->pid, __ATOMIC_ACQUIRE);
+    if (known != 0 && !__atomic_load_n(&memory_shared, __ATOMIC_RELAXED))
+        return true;
+    uint32_t pid = kernel_pid();
     if (known == pid)
         return true;
     /* The kernel wipes the page in every child but a vfork one. Where it cannot wipe, every child looks like a vfork
@@ -69,6 +80,18 @@ bool process_may_record(void) {
         return false;
     begin_again(pid);
     return true;
+}
+
+/* Relaxed: it is the child's own word, written before it was born. */
+void process_shares_memory(void) {
+    __atomic_store_n(&memory_shared, true, __ATOMIC_RELAXED);
+}
+
+/* Refreshed first: in a fork child that nobody has noticed yet, a vfork child of its would take itself for that. */
+__attribute__((used)) void *process_before_vfork(void) {
+    process_refresh();
+    process_shares_memory();
+    return (void *)real_vfork;
 }
 
 uint32_t process_generation(void) {

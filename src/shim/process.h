@@ -2,7 +2,9 @@
  *
  * After fork the child holds copies of the parent's records; after vfork it shares the parent's memory but not its
  * descriptor table. A page that the kernel wipes in a fork child (MADV_WIPEONFORK, Linux 4.14) tells the first without
- * a system call; comparing getpid with the page tells the second. All functions are async-signal-safe. */
+ * a system call; comparing getpid with the page tells the second, from the first vfork or clone that was asked of libc
+ * or of syscall() on. (A child that shares memory and was made with the bare instruction is not seen. libc's own, of
+ * posix_spawn and its kin, call none of our wrappers.) All functions are async-signal-safe. */
 #ifndef CONNSPREAD_SHIM_PROCESS_H
 #define CONNSPREAD_SHIM_PROCESS_H
 
@@ -16,9 +18,15 @@ void process_init(void);
  * child goes unnoticed: for calls that such a child has no business making (connect, accept). */
 void process_refresh(void);
 
-/* The same, and false in a vfork child, whose closes must not change its parent's records. One getpid. For close, dup
- * and exec of a TCP descriptor. */
+/* The same, and false in a vfork child, whose closes must not change its parent's records. One getpid where there may
+ * be such children. For close, dup and exec of a TCP descriptor. */
 bool process_may_record(void);
+
+/* A child that shares this memory may come to be: from now on process_may_record asks. */
+void process_shares_memory(void);
+
+/* The same, for vfork.S: returns the vfork to go on with. */
+void *process_before_vfork(void);
 
 /* Rises whenever connections that exist may have come to be held by another process too: a fork seen from either side,
  * a posix_spawn, a vfork child's exec. A connection made under an older generation may be shared. */

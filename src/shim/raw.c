@@ -142,6 +142,11 @@ pid_t raw__Fork(void) {
 #endif
 }
 
+/* A vfork may be a fork. */
+pid_t raw_vfork(void) {
+    return raw__Fork();
+}
+
 /* --- no system calls: libc's own definition, looked up at the moment of use --- */
 
 #define NEXT_OF(name, failure)                                                                                         \
@@ -198,6 +203,14 @@ int raw_system(const char *command) {
 FILE *raw_popen(const char *command, const char *mode) {
     NEXT_OF(popen, NULL)
     return next(command, mode);
+}
+int raw_clone(int (*function)(void *), void *stack, int flags, void *argument, ...) {
+    NEXT_OF(clone, -1)
+    va_list list;
+    va_start(list, argument);
+    void *parent = va_arg(list, void *), *tls = va_arg(list, void *), *child = va_arg(list, void *);
+    va_end(list);
+    return next(function, stack, flags, argument, parent, tls, child);
 }
 /* Never called: our execl, execle and execlp turn their list into an array and go through execve or execvp. */
 int raw_execl(const char *path, const char *first, ...) {

@@ -121,11 +121,21 @@ static bool inside_is_full(const struct climb *k) {
     return until > k->now && until - k->now <= INSIDE_NS;
 }
 
+/* No ports configured: 0-0, the whole ephemeral range. */
+static void split_ports(const struct plan *plan, struct port_split *out) {
+    if (plan->n_ports) {
+        ports_split(out, plan->ports, plan->n_ports, host_ports(false));
+        return;
+    }
+    out->n_inside = 1;
+    out->inside[0] = (struct port_range){0, 0};
+    out->n_outside = out->outside_total = 0;
+}
+
 /* The port ranges of one source, from the one that had room last. */
 static enum step try_ranges(struct climb *k, const struct endpoint *source) {
-    struct port_split split = {.n_inside = 1}; /* no ports configured: 0-0, the whole ephemeral range */
-    if (k->plan->n_ports)
-        ports_split(&split, k->plan->ports, k->plan->n_ports, host_ports(false));
+    struct port_split split;
+    split_ports(k->plan, &split);
     bool skip = split.outside_total && !k->own && inside_is_full(k);
     unsigned n = skip ? 0 : split.n_inside, tried = 0;
     unsigned hint = k->pair && n ? __atomic_load_n(&k->pair->range_hint, __ATOMIC_RELAXED) % n : 0;
@@ -163,6 +173,7 @@ static enum step bind_failed(struct climb *k, const struct endpoint *source, str
         report_source(k->report, source, first_range(k->plan), CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL, NULL);
         if (!alone)
             alone = pair_find(&client.state, pair_key(k->netns, &source->addr, NULL), true, k->now);
+        (void)__atomic_fetch_add(&client.state.header->quarantines, 1, __ATOMIC_RELAXED);
         if (pair_set_aside(alone, k->now, QUARANTINE_MS))
             report_source_down(k->conn, source, NULL, CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL);
         return STEP_NEXT;
@@ -174,9 +185,16 @@ static enum step bind_failed(struct climb *k, const struct endpoint *source, str
     return STEP_NEXT;
 }
 
+/* What is known of the source alone: only whether it is on this host. */
+static struct pair *find_alone(const struct climb *k, const struct endpoint *source) {
+    if (__atomic_load_n(&client.state.header->quarantines, __ATOMIC_RELAXED) == 0)
+        return NULL;
+    return pair_find(&client.state, pair_key(k->netns, &source->addr, NULL), false, k->now);
+}
+
 static enum step try_source(struct climb *k, const struct endpoint *source) {
     int fd = k->attempt->fd;
-    struct pair *alone = pair_find(&client.state, pair_key(k->netns, &source->addr, NULL), false, k->now);
+    struct pair *alone = find_alone(k, source);
     if (!pair_may_try(alone, k->now)) {
         k->not_local++;
         return STEP_NEXT;
@@ -241,7 +259,7 @@ static uint32_t first_source(const struct climb *k) {
     const struct plan *plan = k->plan;
     uint32_t *rotor = &client.state.rotor[plan->pool % POLICY_POOLS][plan->scope % SCOPE_COUNT];
     uint32_t turn = plan->policy == POOL_HASH ? 0 : __atomic_fetch_add(rotor, 1, __ATOMIC_RELAXED);
-    uint64_t destination = pair_key(0, &k->destination->addr, k->destination);
+    uint64_t destination = plan->policy == POOL_HASH ? pair_key(0, &k->destination->addr, k->destination) : 0;
     uint32_t first = order_first((enum pool_policy)plan->policy, plan->total, turn, client.state.epoch, destination);
     /* The turn breaks ties, so that equally used sources still take turns. */
     return plan->policy == POOL_LEAST_USED ? least_used(k, first) : first;

@@ -257,6 +257,16 @@ EXPORT long syscall(long number, ...) {
 #endif
     case SYS_dup3:
         return dup3_via((int)a[0], (int)a[1], (int)a[2], VIA_SYSCALL);
+#ifdef SYS_vfork
+    case SYS_vfork:
+#endif
+#ifdef SYS_clone3
+    case SYS_clone3:
+#endif
+    case SYS_clone:
+        process_refresh();
+        process_shares_memory();
+        break;
     case SYS_exit_group:
         closing_sweep(VIA__EXIT);
         break;

@@ -169,6 +169,19 @@ EXPORT pid_t _Fork(void) {
     return real__Fork();
 }
 
+/* Variadic, and passed on as libc itself does. A child that shares memory without being a thread is as a vfork's. */
+EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument, ...) {
+    va_list list;
+    va_start(list, argument);
+    void *parent = va_arg(list, void *), *tls = va_arg(list, void *), *child = va_arg(list, void *);
+    va_end(list);
+    if ((flags & (CLONE_VM | CLONE_THREAD)) == CLONE_VM) {
+        process_refresh();
+        process_shares_memory();
+    }
+    return real_clone(function, stack, flags, argument, parent, tls, child);
+}
+
 /* --- namespaces --- */
 
 EXPORT int setns(int fd, int type) {

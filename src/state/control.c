@@ -100,21 +100,18 @@ bool state_plan(const struct state *s, const struct endpoint *destination, const
     return false;
 }
 
+typedef uint64_t __attribute__((may_alias)) policy_word;
+_Static_assert(sizeof(struct settings) == sizeof(policy_word), "read as one word");
+
 bool state_settings(const struct state *s, const char *program, struct settings *out) {
     for (int i = 0; i < PLAN_TRIES; i++) {
         uint64_t g = begin(s);
         if (g == 0)
             return false;
         const struct policy *p = &s->policy[g & 1];
-        *out = (struct settings){
-            .mode = __atomic_load_n(&p->mode, __ATOMIC_RELAXED),
-            .canary = __atomic_load_n(&p->canary, __ATOMIC_RELAXED),
-            .canary_by = __atomic_load_n(&p->canary_by, __ATOMIC_RELAXED),
-            .log_closes = __atomic_load_n(&p->log_closes, __ATOMIC_RELAXED),
-            .log_inbound = __atomic_load_n(&p->log_inbound, __ATOMIC_RELAXED),
-            .log_verify = __atomic_load_n(&p->log_verify, __ATOMIC_RELAXED),
-            .app_bound = (uint8_t)(program ? policy_app_bound(p, program) : APP_BOUND_KEEP),
-        };
+        uint64_t word = __atomic_load_n((const policy_word *)(const void *)&p->mode, __ATOMIC_RELAXED);
+        memcpy(out, &word, sizeof *out);
+        out->app_bound = (uint8_t)(program ? policy_app_bound(p, program) : APP_BOUND_KEEP);
         if (unchanged(s, g))
             return true;
     }

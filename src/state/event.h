@@ -141,6 +141,6 @@ struct event_record {
         char text[EVENT_TEXT];
     } u;
 };
-_Static_assert(sizeof(struct event_record) <= EVENT_CELLS_MAX * CELL_PAYLOAD, "an event takes at most five cells");
+_Static_assert(sizeof(struct event_record) == EVENT_CELLS_MAX * CELL_PAYLOAD, "an event takes at most five cells");
 
 #endif

@@ -103,16 +103,19 @@ struct state_header {
     struct state_section section[SECTIONS];
     uint64_t refused; /* identity of the config that was refused last, so that it is said once */
     uint8_t zero[48];
-    /* Each of these is written by many processes and has a cache line of its own. */
-    _Alignas(64) uint64_t control;         /* see control.h; 0: nothing overridden */
-    _Alignas(64) uint64_t generation;      /* of the policy; live slot = generation & 1; 0: none published */
-    _Alignas(64) uint64_t next_seq;        /* of the next event */
-    _Alignas(64) uint64_t next_process;    /* processes that drew a place in the canary sequence */
-    _Alignas(64) uint64_t next_connection; /* connections that did */
-    _Alignas(64) uint64_t names;           /* names in use */
+    /* Read at every connect and close, hardly ever written: one cache line. */
+    _Alignas(64) uint64_t control; /* see control.h; 0: nothing overridden */
+    uint64_t generation;           /* of the policy; live slot = generation & 1; 0: none published */
+    uint64_t quarantines;          /* sources found not to be on this host, ever; 0: nobody need look for one */
+    uint64_t names;                /* names in use */
+    /* Written with every event: one cache line, which moves once between processors. */
+    _Alignas(64) uint64_t next_seq; /* of the next event */
     struct {
-        _Alignas(64) uint64_t head; /* number of the next cell */
+        uint64_t head; /* number of the next cell */
     } ring[RINGS];
+    /* Drawn by each process, or connection, while the dial stands between its ends. */
+    _Alignas(64) uint64_t next_process; /* processes that drew a place in the canary sequence */
+    uint64_t next_connection;           /* connections that did */
 };
 
 /* One cell of a ring. number is the cell's number in the ring's life plus 1, so that 0 means never written; it is

@@ -8,22 +8,25 @@ enum { PROBES = 16, PERIODS = 16, PERIOD_BITS = 12, COUNT_BITS = 20 };
 #define IDLE_NS   ((uint64_t)120 * SECOND) /* after which an entry may go to another pair */
 #define MS        1000000u
 
-static uint64_t mix(uint64_t h, uint64_t v) {
-    h = (h ^ v) * 0xff51afd7ed558ccdu;
-    return h ^ (h >> 32);
+/* A sum of products, each of one word of the key with an odd number of its own: they do not wait for each other.
+ * Folding a word first lets its upper half, where an IPv4 address lies, reach every bit. */
+static uint64_t spread(uint64_t word, uint64_t odd) {
+    return (word ^ word >> 32) * odd;
 }
 
-static uint64_t mix_addr(uint64_t h, const struct addr *a) {
+static uint64_t spread_addr(const struct addr *a, uint64_t odd0, uint64_t odd1) {
     uint64_t word[2];
     memcpy(word, a->b, sizeof word);
-    return mix(mix(h, word[0]), word[1]);
+    return spread(word[0], odd0) + spread(word[1], odd1);
 }
 
 uint64_t pair_key(uint64_t netns, const struct addr *source, const struct endpoint *destination) {
-    uint64_t h = mix_addr(mix(0x9e3779b97f4a7c15u, netns), source);
+    uint64_t h = spread(netns + 1, 0x9e3779b97f4a7c15u) + spread_addr(source, 0xbf58476d1ce4e5b9u, 0x94d049bb133111ebu);
     if (destination)
-        h = mix(mix_addr(h, &destination->addr), (uint64_t)destination->port + 1);
-    h = mix(h, h >> 29);
+        h += spread_addr(&destination->addr, 0xff51afd7ed558ccdu, 0xc4ceb9fe1a85ec53u) +
+             spread((uint64_t)destination->port + 1, 0xd6e8feb86659fd93u);
+    h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
+    h ^= h >> 29;
     return h ? h : 1;
 }
 
@@ -184,7 +187,8 @@ void pair_closed(struct pair *p, bool time_wait, uint64_t now) {
     if (!p)
         return;
     __atomic_fetch_sub(&p->open, 1, __ATOMIC_RELAXED);
-    store(&p->hold_until, 0);
+    if (load(&p->hold_until) != 0)
+        store(&p->hold_until, 0);
     store(&p->last_used, now); /* the TIME-WAIT is still to come: not idle for as long */
     if (!time_wait)
         return;

@@ -10,13 +10,12 @@ typedef uint32_t __attribute__((may_alias)) word;
 _Static_assert(offsetof(struct policy, target) % 4 == 0, "addresses are loaded by words");
 _Static_assert(offsetof(struct policy, source) % 4 == 0, "addresses are loaded by words");
 
-static struct addr load_addr(const struct addr *shared) {
-    struct addr a = {{0}};
-    for (size_t i = 0; i < sizeof a; i += sizeof(word)) {
+static void load_addr(struct addr *out, const struct addr *shared) {
+#pragma GCC unroll 4
+    for (size_t i = 0; i < sizeof *out; i += sizeof(word)) {
         word w = __atomic_load_n((const word *)(const void *)(shared->b + i), __ATOMIC_RELAXED);
-        memcpy(a.b + i, &w, sizeof w);
+        memcpy(out->b + i, &w, sizeof w);
     }
-    return a;
 }
 
 static struct port_range load_ports(const struct port_range *shared) {
@@ -39,7 +38,8 @@ static bool target_fits(const struct policy_target *shared, const struct endpoin
         return false;
     if (LOAD(shared->any))
         return true;
-    struct addr prefix = load_addr(&shared->prefix);
+    struct addr prefix;
+    load_addr(&prefix, &shared->prefix);
     /* ::/0 contains every v4-mapped address, but whoever writes it means IPv6. */
     return addr_is_v4(&prefix) == addr_is_v4(&destination->addr) &&
            addr_in_prefix(&destination->addr, &prefix, LOAD(shared->length));
@@ -54,8 +54,7 @@ static bool any_target_fits(const struct policy *p, const struct policy_span *sh
     return false;
 }
 
-static bool program_fits(const struct policy *p, const struct policy_rule *rule, const char *program) {
-    struct policy_span span = load_span(&rule->programs, POLICY_PROGRAMS);
+static bool any_program_fits(const struct policy *p, struct policy_span span, const char *program) {
     for (unsigned i = 0; i < span.count; i++) {
         char glob[POLICY_PROGRAM];
         for (size_t j = 0; j < sizeof glob; j++)
@@ -64,7 +63,12 @@ static bool program_fits(const struct policy *p, const struct policy_rule *rule,
         if (policy_glob(glob, program))
             return true;
     }
-    return span.count == 0;
+    return false;
+}
+
+static bool program_fits(const struct policy *p, const struct policy_rule *rule, const char *program) {
+    struct policy_span span = load_span(&rule->programs, POLICY_PROGRAMS);
+    return span.count == 0 || any_program_fits(p, span, program);
 }
 
 /* Copies the sources of the destination's scope; on a link, those of its interface. */
@@ -73,8 +77,8 @@ static void plan_sources(const struct policy *p, const struct policy_pool *pool,
     struct policy_span span = load_span(&pool->sources[out->scope], POLICY_SOURCES);
     for (unsigned i = 0; i < span.count && out->n_sources < POOL_SOURCES; i++) {
         const struct policy_source *shared = &p->source[span.first + i];
-        struct policy_source source = {
-            .first = load_addr(&shared->first), .count = LOAD(shared->count), .interface = LOAD(shared->interface)};
+        struct policy_source source = {.count = LOAD(shared->count), .interface = LOAD(shared->interface)};
+        load_addr(&source.first, &shared->first);
         if (addr_scope(&source.first) != out->scope)
             continue;
         if (out->scope == SCOPE_V6_LINK && destination->scope != 0 && source.interface != destination->scope)
@@ -203,7 +207,7 @@ bool policy_glob(const char *pattern, const char *text) {
 
 void policy_match(const struct policy *p, const struct endpoint *destination, const char *program, struct plan *out) {
     unsigned rules = rule_count(p);
-    memset(out, 0, sizeof *out);
+    memset(out, 0, offsetof(struct plan, source)); /* of the arrays, what the counts cover is written */
     out->scope = (uint8_t)addr_scope(&destination->addr);
     /* Connecting to the wildcard means this host: the kernel puts the source there if one is bound, so bind none. */
     if (addr_is_any(&destination->addr))
@@ -218,7 +222,7 @@ void policy_match(const struct policy *p, const struct endpoint *destination, co
     }
 }
 
-enum rule_app_bound policy_app_bound(const struct policy *p, const char *program) {
+__attribute__((noinline)) enum rule_app_bound policy_app_bound(const struct policy *p, const char *program) {
     unsigned rules = rule_count(p);
     enum rule_app_bound strongest = APP_BOUND_KEEP;
     for (unsigned i = 0; i < rules && strongest != APP_BOUND_OVERRIDE; i++) {

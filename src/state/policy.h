@@ -112,9 +112,13 @@ _Static_assert(sizeof(struct policy_target) == 24, "same layout on every ABI");
 _Static_assert(sizeof(struct policy_rule) == 56, "same layout on every ABI");
 _Static_assert(sizeof(struct policy_pool) == 84, "same layout on every ABI");
 _Static_assert(sizeof(struct policy) % 8 == 0, "same layout on every ABI");
+_Static_assert(offsetof(struct policy, mode) % 8 == 0 &&
+                   offsetof(struct policy, zero) == offsetof(struct policy, mode) + 6,
+               "what state_settings() reads is one word");
 
 /* What one connect needs of the policy, copied out: the rule that matched and its pool, narrowed to the sources whose
- * scope fits the destination. About 1 KiB, on the caller's stack. */
+ * scope fits the destination. About 1 KiB, on the caller's stack; of the arrays only the entries that the counts cover
+ * are written. */
 struct plan {
     uint16_t rule_id, pool_id; /* name table; 0: none */
     uint16_t pool;             /* index of the pool, for its shared round-robin counter */

@@ -83,9 +83,10 @@ bool state_policy_is(const struct state *s, const struct policy_origin *origin);
 /* policy_match on the live policy under its generation: 8 tries. False when there is none or it kept changing. */
 bool state_plan(const struct state *s, const struct endpoint *destination, const char *program, struct plan *out);
 
-/* What a client needs of the live policy besides a plan, read the same way. program NULL: app_bound stays keep. */
+/* What a client needs of the live policy besides a plan, read the same way. program NULL: app_bound stays keep. The
+ * members up to log_verify lie as they do in struct policy. */
 struct settings {
-    uint8_t mode, canary, canary_by, log_closes, log_inbound, log_verify, app_bound;
+    uint8_t mode, canary, canary_by, log_closes, log_inbound, log_verify, app_bound, zero;
 };
 bool state_settings(const struct state *s, const char *program, struct settings *out);
 

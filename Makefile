@@ -123,7 +123,7 @@ $(BUILD)/unit/%: tests/unit/%.c $(UNIT_LIB)
 SYSTEM_SRC = $(wildcard tests/system/*.c)
 SYSTEM = $(SYSTEM_SRC:tests/system/%.c=$(BUILD)/tests/%)
 $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
-$(BUILD)/tests/own_cfg_client: TEST_EXTRA = -rdynamic
+$(BUILD)/tests/own_cfg_client $(BUILD)/tests/own_vfork: TEST_EXTRA = -rdynamic
 # Linked with parts of the tool.
 WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events later_traffic)
 $(WITH_PARTS): TEST_PARTS = $(UNIT_LIB) -lconfuse -lmnl -ljansson

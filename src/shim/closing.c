@@ -69,6 +69,7 @@ static void judge(struct closing *c) {
         .mptcp = flags & CONN_MPTCP,
         .others = others_may_hold(conn),
     };
+    ring_prepare(&client.state);
     (void)state_settings(&client.state, NULL, &settings);
     if (settings.log_verify == VERIFY_ALWAYS || (settings.log_verify == VERIFY_AUTO && c->facts.others))
         verify_identify(c);

@@ -207,8 +207,12 @@ AT(state_header, section, 168);
 _Static_assert(offsetof(struct state_header, refused) == offsetof(struct state_header, section) + SECTIONS * 16,
                "refused");
 _Static_assert(offsetof(struct state_header, control) % 64 == 0, "control");
-_Static_assert(offsetof(struct state_header, ring) == offsetof(struct state_header, control) + 6 * 64, "ring");
-_Static_assert(sizeof(struct state_header) == offsetof(struct state_header, ring) + RINGS * 64, "state_header");
+_Static_assert(offsetof(struct state_header, names) == offsetof(struct state_header, control) + 24, "names");
+_Static_assert(offsetof(struct state_header, next_seq) == offsetof(struct state_header, control) + 64, "next_seq");
+_Static_assert(offsetof(struct state_header, ring) == offsetof(struct state_header, next_seq) + 8, "ring");
+_Static_assert(offsetof(struct state_header, next_process) == offsetof(struct state_header, next_seq) + 64,
+               "next_process");
+_Static_assert(sizeof(struct state_header) == offsetof(struct state_header, next_process) + 64, "state_header");
 
 #undef AT
 #undef SIZE

@@ -8,32 +8,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/text_file.h"
+
 static const char range_path[] = "/proc/sys/net/ipv4/ip_local_port_range";
 static const char reserved_path[] = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 static const char default_range[] = "32768 60999";
 
-/* A list of reserved ports may be long: 65,536 ports in ranges are at most some 400 KiB. Free it. NULL: errno. */
-static char *read_all(const char *path) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return NULL;
-    if (getdelim(&text, &size, 0, file) < 0 && ferror(file)) {
-        free(text);
-        text = NULL;
-    }
-    (void)fclose(file);
-    return text;
-}
-
-static bool look_at_ports(struct host_ports *out, const char **what) {
-    char *range = read_all(range_path), *reserved = NULL;
+bool host_look_at_ports(struct host_ports *out, const char **what) {
+    char *range = text_file(range_path), *reserved = NULL;
     int error = errno;
     bool good = range != NULL;
     *what = range_path;
     if (good) {
-        reserved = read_all(reserved_path);
+        reserved = text_file(reserved_path);
         error = errno;
         good = reserved != NULL;
         *what = reserved_path;
@@ -78,7 +65,7 @@ static bool look_at_addresses(struct host *h) {
 
 bool host_look(struct host *out, const char **what) {
     memset(out, 0, sizeof *out);
-    if (!look_at_ports(&out->ports, what))
+    if (!host_look_at_ports(&out->ports, what))
         return false;
     *what = "the list of interfaces";
     return look_at_addresses(out);

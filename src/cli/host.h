@@ -17,6 +17,9 @@ struct host {
 /* False: *what (static storage) could not be read, errno says why; *out then holds the kernel's defaults for that. */
 bool host_look(struct host *out, const char **what);
 
+/* The ports alone, likewise. */
+bool host_look_at_ports(struct host_ports *out, const char **what);
+
 /* Would a client's bind() to this address succeed? Asks the kernel with a UDP socket, which sees what no list of
  * interfaces shows: local routes, ip_nonlocal_bind. */
 bool host_can_bind(const struct host *h, const struct addr *a, uint32_t interface);

@@ -18,6 +18,7 @@ static const struct command {
     {"set", "override mode and canary of running clients, or end that", set_main},
     {"reload", "compile the config anew and hand it to running clients", reload_main},
     {"prune", "remove state files that nobody uses any more", prune_main},
+    {"quads", "how full the quadruplets of each source and destination are, now", quads_main},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0], NAME_MAX_LENGTH = 31 };
 

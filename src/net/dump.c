@@ -5,6 +5,7 @@
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ enum { BUFFER = 128 << 10 };
 struct dump {
     dump_each *each;
     void *context;
+    const struct dump_filter *filter; /* NULL: all */
 };
 
 static struct addr address(const __be32 from[4], int family) {
@@ -26,12 +28,19 @@ static struct addr address(const __be32 from[4], int family) {
     return a;
 }
 
+/* IPV6_V6ONLY, which the kernel adds for listeners. */
+static int note_v6_only(const struct nlattr *a, void *out) {
+    if (mnl_attr_get_type(a) == INET_DIAG_SKV6ONLY && mnl_attr_get_payload_len(a) >= 1)
+        *(bool *)out = mnl_attr_get_u8(a);
+    return MNL_CB_OK;
+}
+
 static int take(const struct nlmsghdr *header, void *data) {
     const struct dump *d = data;
     if (mnl_nlmsg_get_payload_len(header) < sizeof(struct inet_diag_msg))
         return MNL_CB_OK;
     const struct inet_diag_msg *m = mnl_nlmsg_get_payload(header);
-    const struct dump_socket s = {
+    struct dump_socket s = {
         .local = address(m->id.idiag_src, m->idiag_family),
         .peer = address(m->id.idiag_dst, m->idiag_family),
         .local_port = ntohs(m->id.idiag_sport),
@@ -40,7 +49,10 @@ static int take(const struct nlmsghdr *header, void *data) {
         .timer = m->idiag_timer,
         .expires_ms = m->idiag_expires,
         .inode = m->idiag_inode,
+        .uid = m->idiag_uid,
     };
+    if (m->idiag_state == TCP_LISTEN)
+        (void)mnl_attr_parse(header, sizeof *m, note_v6_only, &s.v6_only);
     d->each(&s, d->context);
     return MNL_CB_OK;
 }
@@ -53,6 +65,12 @@ static int ask(struct mnl_socket *nl, char *buffer, int family, uint32_t states,
     q->sdiag_family = (uint8_t)family;
     q->sdiag_protocol = IPPROTO_TCP;
     q->idiag_states = states;
+    if (d->filter) {
+        struct dump_program program;
+        dump_filter_compile(&program, d->filter, family);
+        if (program.n)
+            mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, program.n * sizeof *program.op, program.op);
+    }
     if (mnl_socket_sendto(nl, header, header->nlmsg_len) < 0)
         return -errno;
     int more = MNL_CB_OK;
@@ -67,20 +85,27 @@ static int ask(struct mnl_socket *nl, char *buffer, int family, uint32_t states,
     return more < 0 ? -errno : 0;
 }
 
-int dump_sockets(uint32_t states, dump_each *each, void *context) {
+static int dump(uint32_t states, struct dump *d) {
     static const int families[] = {AF_INET, AF_INET6};
-    struct dump d = {each, context};
     struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
     if (!nl)
         return -errno;
     char *buffer = malloc(BUFFER);
     int error = buffer ? 0 : -ENOMEM;
     for (unsigned i = 0; i < 2 && error == 0; i++) {
-        error = ask(nl, buffer, families[i], states, &d);
+        error = ask(nl, buffer, families[i], states, d);
         if (error == -ENOENT && families[i] == AF_INET6)
             error = 0; /* a kernel without IPv6 */
     }
     free(buffer);
     (void)mnl_socket_close(nl);
     return error;
+}
+
+int dump_sockets(uint32_t states, dump_each *each, void *context) {
+    return dump(states, &(struct dump){.each = each, .context = context});
+}
+
+int dump_sockets_where(uint32_t states, const struct dump_filter *filter, dump_each *each, void *context) {
+    return dump(states, &(struct dump){.each = each, .context = context, .filter = filter});
 }

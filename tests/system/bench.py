@@ -20,7 +20,8 @@ PYTHON = "/usr/bin/python3"
 # The Debian package of each command that a test may need.
 PACKAGES = {
     "curl": "curl", "wget": "wget", "nc": "netcat-openbsd", "bash": "bash", "node": "nodejs", "redis-cli": "redis-tools",
-    "redis-server": "redis-server", "socat": "socat", "java": "openjdk-17-jdk-headless", "nft": "nftables", "ip": "iproute2",
+    "redis-server": "redis-server", "socat": "socat", "java": "openjdk-17-jdk-headless", "nft": "nftables", "ip": "iproute2", "ss": "iproute2",
+    "awk": "mawk",
     "nm": "binutils", "readelf": "binutils", "strace": "strace", "promtool": "prometheus", "jq": "jq", "systemd-analyze": "systemd", "logrotate": "logrotate",
     "libjemalloc.so.2": "libjemalloc2", "libtcmalloc_minimal.so.4": "libtcmalloc-minimal4",
     "mandoc": "mandoc", "python3": "python3", "make": "make", "gcc": "gcc", "git": "git", "unshare": "util-linux",

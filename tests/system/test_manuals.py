@@ -38,6 +38,10 @@ def strings(text):
     return set(re.findall(r'"([^"]*)"', text))
 
 
+def same(got, want, what):
+    equal((sorted(got - want), sorted(want - got)), ([], []), f"{what}: too many, missing")
+
+
 @needs("mandoc")
 def test_lint(t):
     for path in PAGES.values():
@@ -67,7 +71,7 @@ def test_config_keys(t):
     pages = sections("connspread.conf")
     for kind, heading in ("root", "KEYS OF THE FILE"), ("log", "KEYS OF log"), ("pool", "KEYS OF pool"), ("rule", "KEYS OF rule"):
         table = re.search(r"config_%s_keys\[\] = \{(.*?)\{0\}\}" % kind, text, re.S)[1]
-        equal(items(pages[heading], "Ic"), strings(table), f"keys of {kind}")
+        same(items(pages[heading], "Ic"), strings(table), f"keys of {kind}")
     for words in re.findall(r"value_choice\(.*?\{(.*?), NULL\}", text):
         for word in strings(words):
             assert re.search(r"^\.(It )?Cm .*\b%s\b" % word, source(PAGES["connspread.conf"]), re.M), f"{word} is not in connspread.conf(5)"
@@ -103,10 +107,10 @@ def test_commands_and_options(t):
         assert name in parts, f"connspread(1) has no part about {name}"
         listed = options_of(t.tool(name, "--help", check=0).stdout)
         described = {word for line in re.findall(r"^\.It Fl (.*)$", parts[name], re.M) for word in re.sub(r" Ar .*", "", line).split(" , ")}
-        equal(described, listed, f"options of {name} in connspread(1) and in its --help")
+        same(described, listed, f"options of {name} in connspread(1) and in its --help")
         table = re.findall(r'\{"([\w-]+)", (?:no|required)_argument, NULL, (?:\'(\w)\')?', source(f"src/cli/{name}.c"))
         taken = {o for long, short in table for o in ("-" + long, short) if o} - {"-help", "h"}
-        equal(listed - {"-help", "h"}, taken, f"options of {name} in its --help and in its getopt table")
+        same(listed - {"-help", "h"}, taken, f"options of {name} in its --help and in its getopt table")
 
 
 def test_event_fields(t):
@@ -151,7 +155,7 @@ def test_metrics(t):
     text = t.tool("stat", "-o", "prometheus", "-c", t.conf, check=0).stdout
     exported = set(re.findall(r"^# TYPE connspread_(\w+) ", text, re.M))
     assert len(exported) > 40, exported
-    equal(items(sections("connspread")["METRICS"], "Cm"), exported, "metrics in connspread(1) and in stat's output")
+    same(items(sections("connspread")["METRICS"], "Cm"), exported, "metrics in connspread(1) and in stat's output")
 
 
 def test_environment_variables(t):
@@ -160,13 +164,13 @@ def test_environment_variables(t):
     for path in glob.glob(os.path.join(ROOT, "src/**/*.c"), recursive=True):
         read |= set(re.findall(r'(?:getenv|environment)\("(CONNSPREAD_\w+)"', source(path)))
     assert len(read) >= 5, read
-    equal(set(re.findall(r"CONNSPREAD_\w+", sections("connspread")["ENVIRONMENT"])), read, "variables")
+    same(set(re.findall(r"CONNSPREAD_\w+", sections("connspread")["ENVIRONMENT"])), read, "variables")
 
 
 def test_wrapped_calls(t):
     wrapped = set(re.findall(r"^WRAP(?:_OPTIONAL)?\((\w+),", source("src/shim/wrapped.def"), re.M))
     named = set(re.findall(r"\b\w+\b", " ".join(re.findall(r"^\.Fn (.*)$", sections("libconnspread")["WHAT IS WRAPPED"], re.M))))
-    equal(named, wrapped, "wrapped calls in libconnspread(7)")
+    same(named, wrapped, "wrapped calls in libconnspread(7)")
 
 
 def test_system_calls(t):
@@ -182,7 +186,7 @@ def test_system_calls(t):
     called = {re.sub(r"(?:32|64|2)$", "", c) if c.endswith(("32", "64at", "mmap2", "fstat64")) and c != "prlimit64" else c for c in called}
     called = {"newfstatat" if c == "fstatat64" else c for c in called} - {"unshare"}  # unshare: the client's own close_range
     assert len(called) > 25, called
-    equal(described, called, "system calls in libconnspread(7) and in the shim")
+    same(described, called, "system calls in libconnspread(7) and in the shim")
 
 
 @needs("systemd-analyze")

@@ -93,7 +93,9 @@ def test_snat_does_not_help_on_the_host_itself(t):
 def test_what_it_names_exists(t):
     """Files, commands and make targets."""
     text = readme()
-    for path in set(re.findall(r"`((?:conf|contrib|src|tests)/[\w./-]*)`", text)):
+    with open(os.path.join(ROOT, "contrib/CONTRIBUTING.md")) as f:
+        contributing = f.read()
+    for path in set(re.findall(r"`((?:conf|contrib|src|tests)/[\w./-]*)`", text + contributing)):
         assert os.path.exists(os.path.join(ROOT, path)), f"README names {path}"
     with open(os.path.join(ROOT, "Makefile")) as f:
         targets = set(re.findall(r"^([a-z-]+):", f.read(), re.M))

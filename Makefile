@@ -148,10 +148,18 @@ check-full: deps-full
 	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
 	@FULL=1 BUILD='$(abspath $(BUILD))' tests/run unit system full
 
+# SOAK_MINUTES=60 make soak
+soak: deps-check
+	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
+	@SOAK_MINUTES='$(or $(SOAK_MINUTES),10)' BUILD='$(abspath $(BUILD))' tests/system/run -v soak
+
+coverage: deps-full
+	@BUILD='$(abspath $(BUILD))' tests/coverage.sh
+
 bench: all
 	@BUILD='$(abspath $(BUILD))' tests/bench/run
 
-.PHONY: demo units programs check check-full bench
+.PHONY: demo units programs check check-full soak coverage bench
 
 # --- installing ---
 

@@ -36,6 +36,18 @@ def told(t, port, least):
     equal({q: n for q, n in events.items() if n}, {}, f"of {len(waits)} TIME-WAITs, events too many (or, negative, missing)")
 
 
+def test_3_close_range_in_a_table_of_its_own(t):
+    """CLOSE_RANGE_UNSHARE in one thread: the others still have the connection open; it is told at their close, once."""
+    _, port = stage(t)
+    agent = t.agent()
+    agent(f"s = connect('10.1.0.1', {port}); fd = s.detach()")
+    agent("x = threading.Thread(target=lambda: libc.close_range(fd, fd, 2)); x.start(); x.join()")
+    kernel.settle(port)
+    equal((len(kernel.sockets("ESTABLISHED", port)), t.events("time-wait")), (1, []), "open connections and time-wait events")
+    agent("os.close(fd)")
+    t.same_time_waits(port, 1)
+
+
 @needs("strace")
 def test_7_a_close_is_never_repeated(t):
     """One close each, whatever it answers: after EINTR the number may be another thread's. The connection is told all the same."""

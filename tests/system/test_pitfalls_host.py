@@ -6,8 +6,10 @@ import re
 import shutil
 import subprocess
 
+import harness
 import kernel
-from bench import BUILD, PYTHON, ROOT, SHIM, equal, limit, needs
+from bench import BUILD, PYTHON, ROOT, SHIM, equal, needs
+from test_instances import other_users
 
 
 def stage(t, rule=""):
@@ -61,6 +63,34 @@ def test_dlopen_of_the_shim_itself(t):
     agent.end()
     kernel.settle(port)
     equal(len(kernel.time_waits(port)), 10, "TIME-WAITs")
+
+
+def test_29_inert_under_at_secure(t):
+    """Loaded into a setuid program by /etc/ld.so.preload: no environment is read, no config opened, no state file made."""
+    uid = other_users()
+    sources, port = stage(t)
+    kernel.libc.unshare(0x20000)  # CLONE_NEWNS
+    layers = {name: os.path.join(t.folder, "layers", name) for name in ("upper", "work")}
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    os.makedirs(os.path.join(t.folder, "layers"))
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", os.path.join(t.folder, "layers")], check=True)
+    for path in layers.values():
+        os.mkdir(path)
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", f"lowerdir=/etc,upperdir={layers['upper']},workdir={layers['work']}", "/etc"], check=True)
+    program, shim, _ = (shutil.copy(path, os.path.join(t.folder, "layers"))
+                        for path in (t.program("burst"), SHIM, SHIM.replace("libconnspread", "connspread-config")))
+    kernel.write("/etc/ld.so.preload", shim)
+    os.chmod(t.folder, 0o755)
+    os.chmod(os.path.join(t.folder, "layers"), 0o755)
+    os.chmod(program, 0o4755)
+    environment = t.environment(bare=True, CONNSPREAD_CONF=t.conf, CONNSPREAD_VERBOSE="1")
+    for user, lines in (0, 1), (uid, 0):  # the real user is the owner: an ordinary program; another one: AT_SECURE
+        done = subprocess.run([program, "10.1.0.1", str(port), "4"], env=environment, user=user, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+        equal((done.returncode, len(done.stderr.splitlines())), (0, lines), f"exit status and lines of ours on stderr of uid {user}: {done.stderr!r}")
+    kernel.settle(port)
+    equal(dict(kernel.by_source(port)), {**{s: 1 for s in sources}, "10.1.0.1": 4}, "connections per source")
+    equal(len(t.events("time-wait")), 4, "events")
 
 
 def test_30_installed_by_rename(t):
@@ -224,3 +254,16 @@ def test_39_no_network_of_ours(t):
     equal(peers, {"10.1.0.1"}, "destinations")
     equal([line for line in lines if line.startswith("send") and "AF_NETLINK" not in line and "SOCK_DIAG" not in line and "nlmsg" not in line], [],
           "what was sent")
+
+
+# --- the list ---
+
+def test_the_table_of_pitfalls_names_tests_that_exist(t):
+    """tests/README.md has a row for each pitfall, and each row a test of this suite, of Check, or a script."""
+    with open(os.path.join(ROOT, "tests/README.md")) as f:
+        rows = re.findall(r"^\| (\d+[ab]?) \| .* \| (`.*`) \|$", f.read(), re.MULTILINE)
+    equal([number for number, _ in rows], [str(n) for n in range(1, 39)] + ["38a", "38b", "39"], "rows")
+    names = {name for name, _ in harness.discover(["."], [])}
+    for number, tests in rows:
+        for name in re.findall(r"`([^`]*)`", tests):
+            assert name in names or name.startswith("tests/") and os.path.exists(os.path.join(ROOT, name)), f"pitfall {number}: no test {name}"

@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "cli/cli_time.h"
+#include "cli/follow.h"
 #include "cli/locate.h"
 #include "cli/report_history.h"
 #include "state/sys.h"
@@ -18,8 +19,9 @@ static const char help[] =
     "usage: connspread report [-o text|json] [--since T] [--until T] [-i INSTANCE | -c CONF | FILE...]\n"
     "\n"
     "The post-mortem: what failed with \"Cannot assign requested address\" (EADDRNOTAVAIL), when, why, who closed\n"
-    "first, and what to do about it, the least intrusive first. Reads the instance's state file, or FILEs: state\n"
-    "files and JSON Lines as log -o json prints them, of any number of hosts (- is stdin), merged by time.\n"
+    "first, and what to do about it, the least intrusive first. Reads the instance's state file and its log.file,\n"
+    "or FILEs: state files and JSON Lines as log -o json prints them, of any number of hosts (- is stdin), merged\n"
+    "by time.\n"
     "\n"
     "  -o, --output FORMAT    text (the default), or json: one object\n"
     "      --since T          from then on; T is 2026-11-21T03:27:59Z, 03:27 (today, UTC), 10m or 2h (ago),\n"
@@ -108,6 +110,17 @@ static int make_report(struct report *r, char *const *files, unsigned n, bool js
     return !good ? EXIT_USAGE : report_failed(r) ? EXIT_FOUND : EXIT_DONE;
 }
 
+/* What a follower wrote goes further back than the rings; what is in both counts once. */
+static bool find_log(const char *state_file, char log_file[FOLLOW_PATH]) {
+    struct source source;
+    int error;
+    if (source_open(&source, state_file, &error) != STATE_OK)
+        return false;
+    bool found = follow_wanted(&source.state, log_file) && access(log_file, R_OK) == 0;
+    state_unmap(&source.state);
+    return found;
+}
+
 /* --- the command line --- */
 
 static bool take_time(const char *option, const char *text, uint64_t *out) {
@@ -165,17 +178,22 @@ int report_main(int argc, char **argv) {
     struct arguments a = {0};
     struct location where;
     char error[LOCATE_ERROR];
-    char *instance_file = where.state_file;
+    char log_file[FOLLOW_PATH], *instance_files[] = {where.state_file, log_file};
     if (!take_arguments(argc, argv, &a))
         return EXIT_USAGE;
     if (a.help) {
         fputs(help, stdout);
         return EXIT_DONE;
     }
-    bool named = optind < argc;
-    if (!named && !locate(&where, a.config, a.instance, error)) {
-        complain("%s", error);
-        return EXIT_USAGE;
+    char **files = argv + optind;
+    unsigned n_files = (unsigned)(argc - optind);
+    if (n_files == 0) {
+        if (!locate(&where, a.config, a.instance, error)) {
+            complain("%s", error);
+            return EXIT_USAGE;
+        }
+        files = instance_files;
+        n_files = find_log(where.state_file, log_file) ? 2 : 1;
     }
     struct report *r = calloc(1, sizeof *r);
     if (!r) {
@@ -184,7 +202,7 @@ int report_main(int argc, char **argv) {
     }
     r->since_us = a.since_us;
     r->until_us = a.until_us;
-    int status = make_report(r, named ? argv + optind : &instance_file, named ? (unsigned)(argc - optind) : 1, a.json);
+    int status = make_report(r, files, n_files, a.json);
     inputs_close(&r->inputs);
     facts_free(&r->facts);
     free(r);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/occupied.h"
 #include "net/parse.h"
 
 /* An entry that has to do with a failure outweighs any number of closes that a minute can have. */
@@ -204,61 +203,10 @@ static void find_culprit(const struct facts *f, const struct destination_key *to
     }
 }
 
-static uint32_t range_size(struct port_range ports) {
-    return ports.low == 0 || ports.high < ports.low ? 0 : ports.high - ports.low + 1u;
-}
-
-/* How well an event counted the sockets of its sources. */
-static enum counted counted_in(const struct event_exhausted *x) {
-    unsigned sources = event_sources(x), all = 0, some = 0;
-    for (unsigned i = 0; i < sources; i++) {
-        all += x->source[i].counted == COUNTED_ALL;
-        some += x->source[i].counted == COUNTED_AT_LEAST;
-    }
-    return sources == 0 || all + some < sources ? COUNTED_NO : some ? COUNTED_AT_LEAST : COUNTED_ALL;
-}
-
-/* Sockets are counted for one event in a few seconds only, and not always to the end: the best of an incident's events
- * gives the numbers, of those as good the first. */
-static void take_count(struct moment *m, const struct event_exhausted *x) {
-    enum counted counted = counted_in(x);
-    if (counted == COUNTED_NO || m->counted == COUNTED_ALL || m->counted == counted)
-        return;
-    m->counted = counted;
-    m->occupied = occupied_by(x);
-    m->bound = x->bound_counted == COUNTED_NO ? 0 : x->bound;
-    memset(m->kernel, 0, sizeof m->kernel);
-    for (unsigned i = 0; i < event_sources(x); i++)
-        for (unsigned group = 0; group < KERNEL_GROUPS; group++)
-            m->kernel[group] += x->source[i].kernel[group];
-}
-
 static void take_moment(const struct facts *f, const struct destination_key *to, const struct event_record *r,
                         struct moment *m) {
-    const struct event_exhausted *x = &r->u.exhausted;
     const struct destination *destination = report_table_find(&f->destinations, to);
-    unsigned sources = event_sources(x);
-    *m = (struct moment){
-        .time_us = r->e.time_us,
-        .pid = r->e.pid,
-        .outcome = x->outcome,
-        .call = x->call,
-        .local = r->e.local,
-        .peer = r->e.peer,
-        .local_port = r->e.local_port,
-        .peer_port = r->e.peer_port,
-        .sources = sources ? sources + x->omitted : 1,
-    };
-    memcpy(m->program, r->e.program, sizeof m->program);
-    m->ports = x->capacity;
-    m->reserved = x->reserved;
-    for (unsigned i = 0; i < sources; i++) {
-        uint32_t ports = range_size(x->source[i].ports);
-        if (x->capacity == 0 && ports > m->ports)
-            m->ports = ports;
-        m->own_open += x->source[i].open;
-        m->own_waits += x->source[i].time_wait;
-    }
+    moment_begin(m, r);
     if (!destination)
         return;
     m->logged_waits = window_at(&destination->window, m->time_us);
@@ -321,7 +269,7 @@ static void add_incident(struct facts *f, const struct event_record *r, const st
         i->error = r->u.exhausted.error;
     }
     if (exhausted)
-        take_count(&i->first, &r->u.exhausted);
+        moment_count(&i->first, &r->u.exhausted);
     i->told++;
     i->entry.weight += failed ? FAILURE_WEIGHT : 1;
     if (exhausted)

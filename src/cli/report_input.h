@@ -11,7 +11,7 @@
 #include "cli/jsonl.h"
 #include "cli/source.h"
 
-enum { INPUT_RECENT = 8192 };
+enum { INPUT_RECENT = 1 << 15 };
 
 struct report_input {
     const char *name;

@@ -154,6 +154,97 @@ def test_ipv6_disabled(t):
     incident(t, "ipv6-disabled")
 
 
+# --- further incidents: the same table, told apart from those above ---
+
+OTHER_CONCLUSIONS = {
+    "open connections": ("open-connections", "limit-open-connections"),
+    "another program's TIME-WAITs": ("time-wait", "reuse-connections"),
+    "connections of a process that is not watched": ("other-processes", "find-other-processes"),
+    "a fixed local port": ("port-busy", "let-kernel-choose-port"),
+}
+
+
+def concludes(t, name):
+    found = report(t)
+    kind, first = OTHER_CONCLUSIONS[name]
+    equal([(c["kind"], c["remedies"][0]["id"]) for c in found["conclusions"] if c["failed"]], [(kind, first)], f"{name}: conclusions and first remedies")
+    return found["conclusions"][0]
+
+
+def crowded(t):
+    t.sources()
+    port = t.server()
+    kernel.port_range(LOW, HIGH)
+    return port
+
+
+def try_once(t, port):
+    """An unmodified bash, which fails."""
+    equal(t.run(["bash", "-c", f"exec 3<>/dev/tcp/10.1.0.1/{port}"], check=False).returncode, 1, "bash's exit status")
+
+
+def until_counted(t, port):
+    """Sockets are counted once in 5 s, if the machine has the time."""
+    try_once(t, port)
+    while all(e["occupied_by"] == "unknown" for e in t.events("exhausted")):
+        time.sleep(5.1)
+        try_once(t, port)
+
+
+def test_connections_that_stay_open(t):
+    port = crowded(t)
+    agent = t.agent()
+    equal(agent(f"hold(65, '10.1.0.1', {port})")[1], 64, "connections")
+    worst = concludes(t, "open connections")
+    equal((worst["programs"][0]["program"], worst["numbers"]["open"]), ("python3", 64), "program, open connections")
+
+
+def test_the_culprit_is_another_program(t):
+    """python3 closes first until all ports are in TIME-WAIT; it is bash that fails."""
+    port = crowded(t)
+    t.python(SHORT_LIVED, "10.1.0.1", port, 64)
+    try_once(t, port)
+    worst = concludes(t, "another program's TIME-WAITs")
+    equal((worst["programs"][0]["program"], worst["culprit"]), ("bash", "python3"), "victim and culprit")
+    assert "another program, python3" in worst["summary"], worst["summary"]
+
+
+def test_connections_of_other_processes(t):
+    port = crowded(t)
+    hoarder = t.agent(bare=True)
+    equal(hoarder(f"hold(64, '10.1.0.1', {port})"), [0, 64], "connections of a process that is not watched")
+    until_counted(t, port)
+    equal(concludes(t, "connections of a process that is not watched")["numbers"]["kernel_established"], 64, "the kernel's count")
+
+
+def test_a_fixed_local_port(t):
+    port = crowded(t)
+    agent = t.agent()
+    agent("def bound():\n s = socket.socket(); kept.append(s); s.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1); s.bind(('10.0.0.12', 23456)); return s")
+    agent(f"bound().connect(('10.1.0.1', {port}))")
+    assert agent(f"attempt(bound().connect, ('10.1.0.1', {port}))") != 0, "the second connect worked"
+    worst = concludes(t, "a fixed local port")
+    equal(worst["destinations"][0]["destination"], f"10.1.0.1:{port}", "destination")
+
+
+def test_what_was_overcome_is_no_failure(t):
+    """A source of the pool is full, another one is gone, and no client notices: exit 0, and both are told."""
+    sources = t.sources(11, 13)
+    port = t.server()
+    kernel.port_range(LOW, HIGH)
+    t.spread(sources, pool='policy = "hash"', rule='on-exhausted = "error"')
+    agent = t.agent()
+    kernel.ip(f"addr del {sources[2]}/32 dev lo")
+    equal(agent(f"hold(100, '10.1.0.1', {port})"), [0, 100], "errno and connections")
+    found = report(t, check=0)
+    equal((found["failed"], found["first_failure"]), (0, None), "failures")
+    told = {c["kind"]: c for c in found["conclusions"]}
+    assert told["open-connections"]["recovered"] > 0, told
+    equal((told["address-gone"]["source"], told["address-gone"]["remedies"][0]["id"]), (sources[2], "restore-address"), "the missing source")
+    text = t.tool("report", *instance(t), check=0).stdout
+    assert "No call failed" in text and "met, and overcome" in text and 'out of pool "p"' in text, text
+
+
 # --- an hour later ---
 
 MINUTES = 60
@@ -248,6 +339,21 @@ def test_an_event_in_two_files_counts_once(t):
     found = report(t, path, state)
     equal((found["events"], found["failed"]), (len(log), 6), "events and failures")
     as_expected(t, "short-lived", destination, path)
+
+
+def test_the_log_file_of_the_instance_is_read_too(t):
+    """It has what the rings have lost."""
+    log = os.path.join(t.folder, "log.jsonl")
+    t.config(f'log {{ size = "64k" file = "{log}" }}')
+    staged(t, "short-lived")
+    told = t.tool("log", "-o", "json", "-c", t.conf, check=0).stdout.splitlines()
+    write(t, "log.jsonl", told)
+    later = an_hour_later(t)
+    found = report(t, environment=later)
+    equal([(i["name"], i["events"] >= len(told)) for i in found["inputs"]], [(f"{t.state}/test.state", True), (log, True)], "inputs")
+    equal(sum(row["time_wait"] for row in found["closed_first"] if row["program"] == "python3"), 64, "closes of the incident")
+    incidents = sum('"event":"time-wait"' not in line for line in told)
+    equal(found["events"], sum(i["events"] for i in found["inputs"]) - incidents, "events, each once")
 
 
 def test_damaged_lines_are_counted_and_named(t):

@@ -99,15 +99,17 @@ const char *state_error_text(enum state_error why, int error) {
     case STATE_OK:
         return "no error";
     case STATE_ABSENT:
-        return "there is no such file: nothing has run under this instance yet";
+        return "there is no such file: nothing has run under this instance yet: connspread run -- PROGRAM, or one of "
+               "connspread stat --all with -i";
     case STATE_IO:
         return error == ELOOP ? "is a symbolic link: connspread follows none" : strerror(error);
     case STATE_NOT_OURS:
-        return "file or folder belongs to somebody else, or others may write to it: it must be yours or root's";
+        return "file or folder belongs to somebody else, or others may write to it: it must be yours or root's "
+               "(CONNSPREAD_DIR names another folder)";
     case STATE_NOT_A_STATE:
-        return "is not a state file of connspread, or it is damaged: remove it";
+        return "is not a state file of connspread, or it is damaged: connspread prune removes it";
     case STATE_OTHER_LAYOUT:
-        return "was made by another version of connspread: remove it, or use that version";
+        return "was made by another version of connspread: use that one, or connspread prune once nobody uses it";
     }
     return "cannot be used";
 }

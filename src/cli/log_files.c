@@ -1,11 +1,15 @@
 /* Events from JSON Lines: one damaged line costs one event, never the file. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/damage.h"
 #include "cli/jsonl.h"
 #include "cli/log.h"
+#include "cli/progress.h"
+
+enum { LINES_PER_LOOK = 1024 };
 
 static void print_line(const struct log_request *request, struct damage *d, const struct jsonl *j) {
     struct event_record r;
@@ -19,18 +23,25 @@ static void print_line(const struct log_request *request, struct damage *d, cons
 
 static int read_file(const struct log_request *request, const char *file) {
     struct damage damage = {0};
+    struct progress progress;
     struct jsonl j;
     enum jsonl_result result = JSONL_END;
     if (!jsonl_open(&j, file)) {
         complain("%s: %s", file, strerror(errno));
         return EXIT_FOUND;
     }
+    progress_begin(&progress);
+    /* Events that go to the terminal are progress enough. */
+    progress.wanted = progress.wanted && !isatty(STDOUT_FILENO);
     while (!log_stop && (result = jsonl_next(&j)) != JSONL_END && result != JSONL_ERROR) {
         if (result == JSONL_TOO_LONG)
             damage_note(&damage, j.number, "longer than any event");
         else
             print_line(request, &damage, &j);
+        if (j.number % LINES_PER_LOOK == 0 && progress_due(&progress))
+            progress_say(&progress, "log: %s, %llu lines", file, (unsigned long long)j.number);
     }
+    progress_end(&progress);
     if (result == JSONL_ERROR)
         complain("%s: %s", file, strerror(errno));
     damage_complain(&damage, file);

@@ -11,7 +11,9 @@
 
 #include "cli/cli.h"
 #include "cli/dial.h"
+#include "cli/progress.h"
 #include "cli/sink.h"
+#include "state/sys.h"
 
 static const char help[] =
     "usage: connspread stat [-c CONF] [-i INSTANCE] [-o text|json|prometheus] [--for TIME] [--compare | --all]\n"
@@ -33,7 +35,7 @@ static const char help[] =
     "in progress and refused later does not show. Source \"any\" is the kernel's choice.\n"
     "Exits with 0, 1 if a state file cannot be read or the verdict is worse, 2 for a usage error.\n";
 
-enum { OPTION_ALL = 256, OPTION_COMPARE, OPTION_FOR };
+enum { OPTION_ALL = 256, OPTION_COMPARE, OPTION_FOR, LOOK_NS = 250000000 };
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'}, {"instance", required_argument, NULL, 'i'},
@@ -124,9 +126,16 @@ static void add_occupancy(struct stat_report *r, const struct state *s) {
 }
 
 static void wait_ms(uint32_t ms) {
-    struct timespec left = {ms / 1000, (long)(ms % 1000) * 1000000};
-    while (nanosleep(&left, &left) != 0 && errno == EINTR)
-        ;
+    struct progress progress;
+    uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)ms * 1000000, now;
+    progress_begin(&progress);
+    while ((now = clock_ns(CLOCK_MONOTONIC)) < end) {
+        uint64_t step = end - now < LOOK_NS ? end - now : LOOK_NS;
+        (void)nanosleep(&(struct timespec){0, (long)step}, NULL);
+        if (progress_due(&progress))
+            progress_say(&progress, "stat: counting, %llu s to go", (unsigned long long)((end - now) / 1000000000));
+    }
+    progress_end(&progress);
 }
 
 static void take(struct stat_report *r, const struct state *s, const char *path, const struct arguments *a) {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@
 #include "state/history.h"
 #include "state/sys.h"
 #include "state/text.h"
+
+enum { ADDRESS_SPACE_SHARE = 16 };
 
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
 
@@ -230,6 +233,16 @@ static bool attach(struct setup *s) {
     return open && good;
 }
 
+/* What a client may map in all (ulimit -v) is its own: without much to spare we do without the state file, and so
+ * without everything. */
+static bool leaves_room(struct setup *s) {
+    uint64_t limit[2]; /* struct rlimit64 */
+    if (sys_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, limit) != 0 || limit[0] / ADDRESS_SPACE_SHARE >= client.state.size)
+        return true;
+    s->problem = "inert: RLIMIT_AS is less than 16 times the state file's size";
+    return false;
+}
+
 static void at_exit(void *unused) {
     (void)unused;
     closing_sweep(VIA_EXIT);
@@ -269,12 +282,18 @@ __attribute__((constructor)) static void construct(void) {
         name_program();
         process_init();
         client.parity_step = has_parity_step();
-        if (!find_origin(&s)) {
+        bool good = false;
+        if (find_origin(&s)) {
+            good = attach(&s);
+        } else {
             /* Named but unreadable: inert, but say so where the instance's events are. */
             s.origin.inode = 1;
             if (open_state(&s, 8u << 20))
                 refuse(&s, "the file named in CONNSPREAD_CONF cannot be read");
-        } else if (attach(&s)) {
+        }
+        if (!leaves_room(&s)) {
+            state_unmap(&client.state);
+        } else if (good) {
             /* Registered from a preloaded library's constructor, this runs after every handler registered later and
              * after all destructors; with no DSO handle it survives dlclose. */
 #ifdef __GLIBC__

@@ -214,7 +214,7 @@ def test_map_of_the_source(t):
     files = {os.path.relpath(p, folder) for p in glob.glob(folder + "/*/*") if os.path.isfile(p)}
     named = set()
     for word in words:
-        pattern = word if re.search(r"\.(?:[ch]|def|\[ch\])$", word) else word + ".[ch]"
+        pattern = word if re.search(r"\.(?:[chS]|def|\[ch\])$", word) else word + ".[ch]"
         matching = set(fnmatch.filter(files, pattern if "/" in pattern else "*/" + pattern))
         is_source = word.endswith((".c", ".h", ".[ch]", ".def")) and not word.startswith("tests/")
         assert matching or not is_source, f"src/README.md names {word}, which is not there"

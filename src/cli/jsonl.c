@@ -100,13 +100,11 @@ static void take_connection(struct reading *in, struct event *e, struct event_co
 
 static void take_close(struct reading *in, struct event *e) {
     const json_t *verified = json_object_get(in->object, "verified");
-    uint64_t decided = time_at(in, "decided_at");
-    uint64_t before_ms = decided && decided < e->time_us ? (e->time_us - decided) / 1000 : 0;
     e->via = name(in, "via", NAMES_VIA);
     e->phase = name(in, "state", NAMES_PHASE);
     e->fate = name(in, "fate", NAMES_FATE);
     e->decided_by = name(in, "decided_by", NAMES_DECIDED_BY);
-    e->decided_before_ms = before_ms < UINT32_MAX ? (uint32_t)before_ms : UINT32_MAX;
+    e->decided_before_ms = jsonl_before_ms(e->time_us, time_at(in, "decided_at"));
     e->verified = json_is_true(verified) ? VERIFIED_TRUE : json_is_false(verified) ? VERIFIED_FALSE : VERIFIED_NULL;
 }
 
@@ -199,7 +197,7 @@ static void take_event(struct reading *in, struct event_record *r, struct event_
     }
 }
 
-const char *jsonl_parse(const char *line, size_t length, struct event_record *r, struct event_context *context) {
+const char *jsonl_parse_any(const char *line, size_t length, struct event_record *r, struct event_context *context) {
     json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
     struct reading in = {.object = object};
     memset(r, 0, sizeof *r);
@@ -210,6 +208,10 @@ const char *jsonl_parse(const char *line, size_t length, struct event_record *r,
         in.wrong = "not a JSON object";
     json_decref(object);
     return in.wrong;
+}
+
+const char *jsonl_parse(const char *line, size_t length, struct event_record *r, struct event_context *context) {
+    return jsonl_parse_close(line, length, r, context) ? NULL : jsonl_parse_any(line, length, r, context);
 }
 
 bool jsonl_open(struct jsonl *j, const char *name) {

@@ -14,10 +14,21 @@ static void expect(int truth) {
         abort();
 }
 
+/* Of a close written as we write it there are two readers. */
+static void two_readers(const char *line, size_t length) {
+    struct event_record r, other;
+    struct event_context c, c_other;
+    if (!jsonl_parse_close(line, length, &r, &c))
+        return;
+    expect(jsonl_parse_any(line, length, &other, &c_other) == NULL);
+    expect(memcmp(&r, &other, sizeof r) == 0 && memcmp(&c, &c_other, sizeof c) == 0);
+}
+
 static void one_line(const char *line, size_t length) {
     struct event_record r, back;
     struct event_context c, c_back;
     char written[EVENT_LINE_MAX], again[EVENT_LINE_MAX], text[EVENT_LINE_MAX];
+    two_readers(line, length);
     if (jsonl_parse(line, length, &r, &c) != NULL)
         return;
     int n = event_json(&r, &c, written, sizeof written);

@@ -298,6 +298,62 @@ START_TEST(what_is_written_can_be_read_back) {
 }
 END_TEST
 
+/* The two readers agree on a line that the first one takes. */
+static bool agreed(const char *line, size_t length) {
+    struct event_record r, other;
+    struct event_context c, c_other;
+    if (!jsonl_parse_close(line, length, &r, &c))
+        return false;
+    const char *wrong = jsonl_parse_any(line, length, &other, &c_other);
+    ck_assert_msg(!wrong, "%s: %s", wrong, line);
+    ck_assert_msg(memcmp(&r, &other, sizeof r) == 0 && memcmp(&c, &c_other, sizeof c) == 0, "%s", line);
+    return true;
+}
+
+START_TEST(a_close_is_read_without_the_parser) {
+    struct event_record records[] = {close_event(), close_event(), close_event()};
+    char line[EVENT_LINE_MAX];
+    records[1].e.kind = EVENT_CLOSE;
+    records[1].e.direction = INBOUND;
+    records[1].e.peer = (struct addr){.b = {0xfd, [15] = 1}};
+    records[1].e.decided_by = DECIDED_BY_SHUTDOWN;
+    records[1].e.decided_before_ms = 2123;
+    records[1].e.verified = VERIFIED_FALSE;
+    records[1].e.fate = FATE_RESET;
+    records[2].e.verified = VERIFIED_TRUE;
+    records[2].e.local_port = records[2].e.peer_port = 0;
+    memcpy(records[2].e.program, "12345678901234567890", EVENT_PROGRAM);
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+        int n = event_json(&records[i], &context, line, sizeof line);
+        ck_assert_msg(agreed(line, (size_t)n), "%s", line);
+    }
+}
+END_TEST
+
+/* Whatever byte of it is another: the first reader says no, or what the second one says. */
+START_TEST(a_close_written_otherwise_is_left_to_the_parser) {
+    static const char others[] = "\"\\ ,:{}019az\x01\x7f\xc3";
+    struct event_record r = close_event();
+    char line[EVENT_LINE_MAX];
+    size_t n = (size_t)event_json(&r, &context, line, sizeof line);
+    unsigned taken = 0, left = 0;
+    for (size_t i = 0; i < n; i++) {
+        char was = line[i];
+        for (const char *other = others; *other; other++) {
+            line[i] = *other;
+            if (agreed(line, n))
+                taken++;
+            else
+                left++;
+        }
+        line[i] = was;
+        ck_assert(!jsonl_parse_close(line, i, &r, &(struct event_context){0}));
+    }
+    ck_assert_uint_gt(taken, 0);
+    ck_assert_uint_gt(left, taken);
+}
+END_TEST
+
 START_TEST(damaged_lines_are_refused) {
     static const char *const bad[] = {
         "",
@@ -435,6 +491,8 @@ int main(void) {
     tcase_add_test(text, text_reads_from_left_to_right);
     tcase_add_test(text, text_of_an_exhausted_event_indents_its_sources);
     tcase_add_test(lines, what_is_written_can_be_read_back);
+    tcase_add_test(lines, a_close_is_read_without_the_parser);
+    tcase_add_test(lines, a_close_written_otherwise_is_left_to_the_parser);
     tcase_add_test(lines, damaged_lines_are_refused);
     tcase_add_test(lines, unknown_keys_are_passed_over);
     tcase_add_test(lines, lines_are_split_and_overlong_ones_passed_over);

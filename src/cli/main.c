@@ -41,10 +41,12 @@ static void print_help(void) {
 static void print_next_steps(void) {
     puts("connspread " VERSION ": what to do next\n"
          "\n"
+         "  connspread quads             how full the source ports of this host are, now\n"
          "  connspread check             what this host's config can carry, and what is wrong with it\n"
          "  connspread run -- PROGRAM    run a program under it\n"
          "  connspread log -f            watch which of its closes leave TIME-WAIT sockets\n"
-         "  connspread --help            all commands");
+         "  connspread report            after a failure: what ran out, why, and what to do about it\n"
+         "  connspread --help            all commands; man connspread tells more");
 }
 
 /* Edit distance: how many letters must be added, removed or changed. */

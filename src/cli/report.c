@@ -12,8 +12,8 @@
 #include "cli/cli_time.h"
 #include "cli/follow.h"
 #include "cli/locate.h"
+#include "cli/progress.h"
 #include "cli/report_history.h"
-#include "state/sys.h"
 
 static const char help[] =
     "usage: connspread report [-o text|json] [--since T] [--until T] [-i INSTANCE | -c CONF | FILE...]\n"
@@ -50,47 +50,32 @@ struct arguments {
     bool json, help;
 };
 
-/* --- progress --- */
-
-enum { EVENTS_PER_LOOK = 16384 };
-static const uint64_t show_after_ns = 1000000000, show_every_ns = 250000000;
-
-struct progress {
-    bool wanted, shown;
-    uint64_t began, last; /* CLOCK_MONOTONIC, ns */
-};
-
-static void show_progress(struct progress *p, const struct report_inputs *in) {
-    uint64_t now = clock_ns(CLOCK_MONOTONIC), at = inputs_position(in);
-    if (!p->wanted || now - p->began < show_after_ns || now - p->last < show_every_ns)
-        return;
-    fprintf(stderr, "\rconnspread: report: %llu events", (unsigned long long)in->events);
-    if (in->size)
-        fprintf(stderr, ", %llu of %llu MB, %u %%", (unsigned long long)(at >> 20),
-                (unsigned long long)(in->size >> 20), (unsigned)(at * 100 / in->size));
-    (void)fflush(stderr);
-    p->shown = true;
-    p->last = now;
-}
-
-static void end_progress(const struct progress *p) {
-    if (p->shown)
-        fputs("\r\033[K", stderr);
-}
-
 /* --- reading --- */
 
+enum { EVENTS_PER_LOOK = 16384 };
+
+static void show_progress(struct progress *p, const struct report_inputs *in) {
+    uint64_t at = inputs_position(in);
+    if (in->size)
+        progress_say(p, "report: %llu events, %llu of %llu MB, %u %%", (unsigned long long)in->events,
+                     (unsigned long long)(at >> 20), (unsigned long long)(in->size >> 20),
+                     (unsigned)(at * 100 / in->size));
+    else
+        progress_say(p, "report: %llu events", (unsigned long long)in->events);
+}
+
 static void read_events(struct report *r) {
-    struct progress progress = {.wanted = isatty(STDERR_FILENO), .began = clock_ns(CLOCK_MONOTONIC)};
+    struct progress progress;
     const struct event_record *event;
     const struct event_context *context;
+    progress_begin(&progress);
     while (inputs_next(&r->inputs, &event, &context)) {
         if (event->e.time_us >= r->since_us && event->e.time_us <= r->until_us)
             facts_add(&r->facts, event, context);
-        if (r->inputs.events % EVENTS_PER_LOOK == 0)
+        if (r->inputs.events % EVENTS_PER_LOOK == 0 && progress_due(&progress))
             show_progress(&progress, &r->inputs);
     }
-    end_progress(&progress);
+    progress_end(&progress);
 }
 
 static int make_report(struct report *r, char *const *files, unsigned n, bool json) {

@@ -79,7 +79,7 @@ static void put_close(struct sink *s, const struct event *e) {
     sink_text(s, e->verified < VERIFIEDS ? event_name(NAMES_VERIFIED, e->verified) : "null");
 }
 
-/* null: not counted. complete false: there were more, the time for counting was up. */
+/* null: not counted. complete false: an estimate, from some of the ports. */
 static void put_kernel(struct sink *s, const struct exhausted_source *x) {
     if (x->counted == COUNTED_NO) {
         sink_text(s, ",\"kernel\":null");

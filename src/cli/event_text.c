@@ -94,7 +94,7 @@ static void put_count(struct sink *s, uint64_t n, const char *what) {
 static void put_kernel(struct sink *s, const struct exhausted_source *x) {
     if (x->counted == COUNTED_NO)
         return;
-    sink_text(s, x->counted == COUNTED_ALL ? "; in the kernel " : "; in the kernel at least ");
+    sink_text(s, x->counted == COUNTED_ALL ? "; in the kernel " : "; in the kernel about ");
     put_count(s, x->kernel[KERNEL_ESTABLISHED], " established, ");
     put_count(s, x->kernel[KERNEL_TIME_WAIT], " in TIME-WAIT, ");
     put_count(s, x->kernel[KERNEL_FIN_WAIT], " in FIN-WAIT, ");
@@ -161,7 +161,7 @@ static void put_evidence(struct sink *s, const struct event_exhausted *x) {
         put_count(s, x->reserved, " ports reserved, ");
     }
     if (x->bound_counted != COUNTED_NO)
-        put_count(s, x->bound, " ports bound without a connection, ");
+        put_count(s, x->bound, " ports taken without a connection, ");
     sink_text(s, "in the last ");
     put_count(s, x->recent_s, "s this program made ");
     put_count(s, x->recent_connects, " connects there and left ");

@@ -9,6 +9,7 @@
 #include "cli/leftover.h"
 #include "cli/netns.h"
 #include "cli/owner.h"
+#include "state/history.h"
 #include "state/pair.h"
 #include "state/stats.h"
 #include "state/sys.h"
@@ -206,7 +207,12 @@ static void settle(struct round *r, const struct leftover *l, const struct setti
     if (stays || (l->alive && !claim(r, l)))
         return;
     /* The pair's connection is closed, whether that is told or not. */
-    pair_left(r->s, r->s->held->chunk[l->chunk].netns, &l->held, l->fate == FATE_TIME_WAIT, clock_ns(CLOCK_MONOTONIC));
+    const struct held_chunk *chunk = &r->s->held->chunk[l->chunk];
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    pair_left(r->s, chunk->netns, &l->held, l->fate == FATE_TIME_WAIT, now);
+    if (l->fate != FATE_SHARED)
+        history_left(r->s, chunk->netns, &l->held, chunk->program, sizeof chunk->program, l->fate == FATE_TIME_WAIT,
+                     history_minute(now));
     if (!l->told)
         tell(r, l, settings);
     if (!l->alive)

@@ -117,7 +117,7 @@ static void take_kernel(struct reading *in, struct exhausted_source *x) {
     x->kernel[KERNEL_TIME_WAIT] = (uint16_t)number(&kernel, "time_wait", UINT16_MAX);
     x->kernel[KERNEL_FIN_WAIT] = (uint16_t)number(&kernel, "fin_wait", UINT16_MAX);
     x->kernel[KERNEL_OTHER] = (uint16_t)number(&kernel, "other", UINT16_MAX);
-    x->counted = json_is_false(json_object_get(kernel.object, "complete")) ? COUNTED_AT_LEAST : COUNTED_ALL;
+    x->counted = json_is_false(json_object_get(kernel.object, "complete")) ? COUNTED_SAMPLE : COUNTED_ALL;
     in->wrong = in->wrong ? in->wrong : kernel.wrong;
 }
 

@@ -35,7 +35,7 @@ static enum conclusion_kind why_full(const struct evidence *e, uint64_t capacity
     default:
         break;
     }
-    /* A count that was cut short is a lower bound. */
+    /* No verdict, but a count. */
     if (e->counted && e->bound > us && us + e->bound >= capacity - capacity / 4)
         return CONCLUDE_EXPLICIT;
     if (e->ports_from == PORTS_ASSUMED)

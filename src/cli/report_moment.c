@@ -20,10 +20,10 @@ static enum counted counted_in(const struct event_exhausted *x) {
         if (!concerns(x, i))
             continue;
         none += x->source[i].counted == COUNTED_NO;
-        some += x->source[i].counted == COUNTED_AT_LEAST;
+        some += x->source[i].counted == COUNTED_SAMPLE;
         all += x->source[i].counted == COUNTED_ALL;
     }
-    return none || some + all == 0 ? COUNTED_NO : some ? COUNTED_AT_LEAST : COUNTED_ALL;
+    return none || some + all == 0 ? COUNTED_NO : some ? COUNTED_SAMPLE : COUNTED_ALL;
 }
 
 void moment_count(struct moment *m, const struct event_exhausted *x) {

@@ -201,7 +201,7 @@ static bool say_kernel(struct sink *s, const struct finding *f) {
     words_fill(s, "The kernel itself, for all processes, counted $n in TIME-WAIT, $n open and $n closing.",
                e->kernel_waits, e->kernel_open, e->kernel_closing + e->kernel_other);
     if (e->bound)
-        words_fill(s, " $n socket$s bound to ports of the range without a connection.", (uint64_t)e->bound,
+        words_fill(s, " $n port$s of the range taken without a connection.", (uint64_t)e->bound,
                    e->bound == 1 ? " was" : "s were");
     if (e->reserved)
         words_fill(s, " $n ports of the range are reserved (net.ipv4.ip_local_reserved_ports).", (uint64_t)e->reserved);

@@ -54,8 +54,18 @@ static int read_reply(const union reply *reply, long length, uint16_t local_port
     return 0;
 }
 
-int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
-                   uint16_t peer_port, struct diag_answer *out) {
+int diag_open(void) {
+    return (int)sys_call3(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+}
+
+/* The answer to a question, or the first of a dump's, is there when sendto returns. */
+static long exchange(int netlink, const struct request *q, union reply *reply) {
+    long n = sys_call6(SYS_sendto, netlink, q, sizeof *q, MSG_NOSIGNAL, 0, 0);
+    return n < 0 ? n : sys_call6(SYS_recvfrom, netlink, reply, sizeof *reply, MSG_DONTWAIT, 0, 0);
+}
+
+int diag_ask(int netlink, uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
+             uint16_t peer_port, struct diag_answer *out) {
     bool v4 = addr_is_v4(local) && addr_is_v4(peer);
     struct request q = {
         .header = {.nlmsg_len = sizeof q, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
@@ -70,14 +80,33 @@ int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_
     union reply reply;
     put_address(q.diag.id.idiag_src, local, v4);
     put_address(q.diag.id.idiag_dst, peer, v4);
-    int fd = (int)sys_call3(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    long n = exchange(netlink, &q, &reply);
+    return n < 0 ? (int)n : read_reply(&reply, n, local_port, peer_port, out);
+}
+
+bool diag_answers(int netlink) {
+    struct request q = {
+        .header = {.nlmsg_len = sizeof q, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+        .diag = {.sdiag_family = AF_INET, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 0},
+    };
+    union reply reply;
+    int error = 0;
+    long n = exchange(netlink, &q, &reply);
+    if (n < (long)sizeof reply.header || reply.header.nlmsg_type != NLMSG_DONE)
+        return false;
+    if (n >= (long)(NLMSG_HDRLEN + sizeof error))
+        memcpy(&error, reply.bytes + NLMSG_HDRLEN, sizeof error);
+    return error == 0;
+}
+
+int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
+                   uint16_t peer_port, struct diag_answer *out) {
+    int fd = diag_open();
     if (fd < 0)
         return fd;
-    long n = sys_call6(SYS_sendto, fd, &q, sizeof q, MSG_NOSIGNAL, 0, 0);
-    if (n >= 0) /* the answer to a question without NLM_F_DUMP is there when sendto returns */
-        n = sys_call6(SYS_recvfrom, fd, &reply, sizeof reply, MSG_DONTWAIT, 0, 0);
+    int found = diag_ask(fd, interface, local, local_port, peer, peer_port, out);
     (void)sys_call1(SYS_close, fd);
-    return n < 0 ? (int)n : read_reply(&reply, n, local_port, peer_port, out);
+    return found;
 }
 
 int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr *peer, uint16_t peer_port,

@@ -26,4 +26,12 @@ int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_
 int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr *peer, uint16_t peer_port,
                 struct diag_answer *out);
 
+/* The same in parts, for many questions: a netlink descriptor (the caller closes it) or -errno; one question on it. */
+int diag_open(void);
+int diag_ask(int netlink, uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
+             uint16_t peer_port, struct diag_answer *out);
+
+/* Does this kernel answer at all? Without tcp_diag every question is -ENOENT. Asks for a dump of no sockets. */
+bool diag_answers(int netlink);
+
 #endif

@@ -27,14 +27,35 @@ void ports_split(struct port_split *out, const struct port_range *ranges, unsign
     }
 }
 
-uint16_t ports_outside(const struct port_split *split, uint32_t i) {
-    for (unsigned r = 0; r < split->n_outside; r++) {
-        uint32_t size = (uint32_t)split->outside[r].high - split->outside[r].low + 1;
-        if (i < size)
-            return (uint16_t)(split->outside[r].low + i);
-        i -= size;
+static uint32_t size_of(struct port_range range) {
+    return range.high >= range.low ? (uint32_t)range.high - range.low + 1 : 0;
+}
+
+/* *i counts on where the port is not in these ranges. */
+static uint16_t nth(const struct port_range *ranges, unsigned n, uint32_t *i) {
+    for (unsigned r = 0; r < n; r++) {
+        uint32_t size = size_of(ranges[r]);
+        if (*i < size)
+            return (uint16_t)(ranges[r].low + *i);
+        *i -= size;
     }
     return 0;
+}
+
+uint16_t ports_outside(const struct port_split *split, uint32_t i) {
+    return nth(split->outside, split->n_outside, &i);
+}
+
+uint32_t ports_total(const struct port_split *split) {
+    uint32_t total = split->outside_total;
+    for (unsigned r = 0; r < split->n_inside; r++)
+        total += size_of(split->inside[r]);
+    return total;
+}
+
+uint16_t ports_nth(const struct port_split *split, uint32_t i) {
+    uint16_t port = nth(split->inside, split->n_inside, &i);
+    return port ? port : ports_outside(split, i);
 }
 
 bool ports_window(struct port_range range, uint64_t random, struct port_range *out) {

@@ -21,6 +21,10 @@ void ports_split(struct port_split *out, const struct port_range *ranges, unsign
 /* The i-th port of outside[] (i < outside_total). */
 uint16_t ports_outside(const struct port_split *split, uint32_t i);
 
+/* All ports of a split, and the i-th of them (i < ports_total). */
+uint32_t ports_total(const struct port_split *split);
+uint16_t ports_nth(const struct port_split *split, uint32_t i);
+
 /* A window of PORT_WINDOW neighbouring ports somewhere in range, by random. False: the range is too small for that to
  * help. */
 enum { PORT_WINDOW = 512 };

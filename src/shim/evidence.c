@@ -15,7 +15,8 @@
 #include "state/pair.h"
 #include "state/sys.h"
 
-enum { SCRATCH = 64 << 10, COUNT_EVERY_MS = 5000, COUNT_CPU_NS = 10000000 /* for each of two counts */ };
+/* Lookups at one counting, over all sources: 2.5 us each. */
+enum { SCRATCH = 64 << 10, COUNT_EVERY_MS = 5000, LOOKUPS = 1024 };
 
 bool evidence_source(const struct endpoint *destination, struct addr *out) {
     struct sockaddr_storage name;
@@ -43,28 +44,20 @@ static const char *read_text(const char *path, char *out, size_t size) {
     return out;
 }
 
-static uint32_t size_of(struct port_range range) {
-    return range.high >= range.low ? (uint32_t)range.high - range.low + 1 : 0;
-}
-
 static uint16_t narrow(uint32_t n) {
     return (uint16_t)(n < UINT16_MAX ? n : UINT16_MAX);
 }
 
 /* Ports that a connect of one source can have: those inside the ephemeral range but the reserved ones, and those
  * outside that are bound explicitly. */
-static void weigh_ports(struct event_exhausted *x, const struct plan *plan, char *scratch) {
+static void weigh_ports(struct event_exhausted *x, const struct plan *plan, struct port_split *split, char *scratch) {
     struct port_range host = host_ports(true);
-    struct port_split split = {.n_inside = 1, .inside[0] = host};
-    uint32_t inside = 0;
+    *split = (struct port_split){.n_inside = 1, .inside[0] = host};
     if (plan && plan->n_ports)
-        ports_split(&split, plan->ports, plan->n_ports, host);
-    for (unsigned i = 0; i < split.n_inside; i++)
-        inside += size_of(split.inside[i]);
+        ports_split(split, plan->ports, plan->n_ports, host);
     const char *list = read_text("/proc/sys/net/ipv4/ip_local_reserved_ports", scratch, SCRATCH);
-    uint32_t reserved = ports_reserved(list, split.inside, split.n_inside);
-    x->reserved = narrow(reserved);
-    x->capacity = narrow(inside - (reserved < inside ? reserved : inside) + split.outside_total);
+    x->reserved = narrow(ports_reserved(list, split->inside, split->n_inside));
+    x->capacity = narrow(ports_total(split) - x->reserved);
 }
 
 /* A socket that its client bound to a port has one quadruplet to this destination: is it taken? */
@@ -93,21 +86,37 @@ static void look_at_quadruplet(struct report *r) {
     one->counted = found == 0 || found == -ENOENT ? COUNTED_ALL : COUNTED_NO;
 }
 
-static void count_sockets(struct report *r, char *scratch) {
+static void count_source(struct exhausted_source *one, const struct tally *t) {
+    one->counted = (uint8_t)t->counted;
+    for (unsigned g = 0; g < KERNEL_GROUPS; g++)
+        one->kernel[g] = narrow(t->count[g]);
+}
+
+/* What is taken though no connection is there has been bound by somebody. Of several sources the one that shows least:
+ * a port that is bound is bound for all. */
+static void count_sockets(struct report *r, const struct port_split *split) {
     struct event_exhausted *x = &r->record.u.exhausted;
-    struct tally tally[EXHAUSTED_SOURCES] = {0};
-    struct port_range range = r->plan && r->plan->n_ports ? r->plan->ports[0] : host_ports(false);
-    uint32_t bound = 0;
-    for (unsigned i = 0; i < x->n_sources; i++)
-        tally[i].source = x->source[i].address;
-    enum counted counted = tally_destination(r->destination, tally, x->n_sources, scratch, SCRATCH, COUNT_CPU_NS);
-    for (unsigned i = 0; i < x->n_sources; i++) {
-        x->source[i].counted = (uint8_t)counted;
+    uint32_t bound = x->capacity;
+    int netlink = x->n_sources ? diag_open() : -1;
+    if (netlink < 0)
+        return;
+    bool answers = diag_answers(netlink);
+    for (unsigned i = 0; i < x->n_sources && answers; i++) {
+        struct exhausted_source *one = &x->source[i];
+        struct tally t = tally_source(netlink, &one->address, r->destination, split, LOOKUPS / x->n_sources);
+        uint32_t taken = 0;
+        count_source(one, &t);
         for (unsigned g = 0; g < KERNEL_GROUPS; g++)
-            x->source[i].kernel[g] = narrow(tally[i].count[g]);
+            taken += t.count[g];
+        if (one->cause == CAUSE_RANGE_FULL && t.counted != COUNTED_NO) {
+            uint32_t rest = taken < x->capacity ? x->capacity - taken : 0;
+            bound = rest < bound ? rest : bound;
+            x->bound_counted = (uint8_t)t.counted;
+        }
     }
-    x->bound_counted = (uint8_t)tally_bound(range.low, range.high, &bound, scratch, SCRATCH, COUNT_CPU_NS);
-    x->bound = narrow(bound);
+    if (x->bound_counted != COUNTED_NO)
+        x->bound = narrow(bound);
+    (void)sys_call1(SYS_close, netlink);
 }
 
 /* One process of the instance counts, for all that fail at the same time. Not after setns or unshare: our netlink
@@ -131,6 +140,7 @@ static void remember(struct report *r, uint64_t now) {
 
 void evidence_gather(struct report *r, uint64_t now) {
     struct event_exhausted *x = &r->record.u.exhausted;
+    struct port_split split;
     if (x->call != CALL_CONNECT)
         return;
     remember(r, now);
@@ -142,10 +152,10 @@ void evidence_gather(struct report *r, uint64_t now) {
     for (unsigned i = 0; i < x->n_sources; i++)
         if (addr_is_any(&x->source[i].address))
             (void)evidence_source(r->destination, &x->source[i].address);
-    weigh_ports(x, r->plan, scratch);
+    weigh_ports(x, r->plan, &split, scratch);
+    (void)sys_call2(SYS_munmap, scratch, SCRATCH);
     if (x->cause == CAUSE_PORT_BUSY)
         look_at_quadruplet(r);
-    else if (may_count(r, now))
-        count_sockets(r, scratch);
-    (void)sys_call2(SYS_munmap, scratch, SCRATCH);
+    else if (x->cause == CAUSE_RANGE_FULL && may_count(r, now))
+        count_sockets(r, &split);
 }

@@ -2,9 +2,9 @@
  * kernel has, and what this program has been doing.
  *
  * Runs in the client, and only for an event that is written: at most 10 a second for a (program, destination). Opens
- * descriptors for a moment (close-on-exec) and maps 64 KiB of memory of its own for as long, so that it needs little
- * stack. The kernel's sockets are counted only when the failure reaches the client or its own call had to do, once in 5
- * seconds for a (namespace, destination) over all processes of the instance, and for at most 20 ms of processor time.
+ * descriptors for a moment (close-on-exec) and maps 64 KiB of memory of its own for as long. The kernel is asked about
+ * sockets only when the failure reaches the client or its own call had to do, once in 5 seconds for a (namespace,
+ * destination) over all processes of the instance, by at most 1,024 lookups: 3 ms, however many sockets the host has.
  * Raw system calls, errno untouched, async-signal-safe. */
 #ifndef CONNSPREAD_SHIM_EVIDENCE_H
 #define CONNSPREAD_SHIM_EVIDENCE_H

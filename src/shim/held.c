@@ -8,6 +8,7 @@
 #include "shim/client.h"
 #include "shim/fate.h"
 #include "shim/process.h"
+#include "state/history.h"
 #include "state/pair.h"
 #include "state/ring.h"
 #include "state/sys.h"
@@ -183,7 +184,11 @@ static void after_exec(const struct held *copy, const struct held_chunk *chunk) 
     enum fate fate = fate_from_lookup(found, &answer, first, false);
     enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
     struct settings settings = {0};
-    pair_left(&client.state, chunk->netns, copy, fate == FATE_TIME_WAIT, clock_ns(CLOCK_MONOTONIC));
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    pair_left(&client.state, chunk->netns, copy, fate == FATE_TIME_WAIT, now);
+    if (fate != FATE_SHARED)
+        history_left(&client.state, chunk->netns, copy, chunk->program, sizeof chunk->program, fate == FATE_TIME_WAIT,
+                     history_minute(now));
     (void)state_settings(&client.state, NULL, &settings);
     state_count(&client.state, arm, counter_of_fate(fate));
     if (fate != FATE_TIME_WAIT && settings.log_closes != CLOSES_ALL)

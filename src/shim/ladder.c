@@ -128,8 +128,12 @@ static void climb(struct climb *k) {
     enum outcome outcome = fall_back(k);
     k->fell_back = outcome == OUTCOME_FALLBACK;
     enum cause cause = cause_of(k);
-    if (outcome == OUTCOME_SURFACED && (own || !k->full))
+    if (outcome == OUTCOME_SURFACED && (own || !k->full)) {
         cause = explain_connect(k->report);
+        if (!k->full) /* what the client's own call would have had */
+            report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
+                          EADDRNOTAVAIL, NULL);
+    }
     tell(k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_SURFACED);
 }
 
@@ -138,7 +142,7 @@ static void climb(struct climb *k) {
 static void watch(struct climb *k) {
     prepare_undo(k->attempt->fd, k->conn);
     uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
-    k->pair = pair_find(&client.state, k->plan->matched ? key : pair_key_unruled(key), true, k->now);
+    k->pair = pair_find(&client.state, k->plan->pool_id ? key : pair_key_unruled(key), true, k->now);
     (void)climb_run(k);
     if (k->error != EADDRNOTAVAIL)
         return;

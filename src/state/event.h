@@ -80,7 +80,8 @@ enum proof {
 };
 /* What the kernel's sockets were counted in, when an event was written. */
 enum kernel_group { KERNEL_ESTABLISHED, KERNEL_TIME_WAIT, KERNEL_FIN_WAIT, KERNEL_OTHER, KERNEL_GROUPS };
-enum counted { COUNTED_NO, COUNTED_ALL, COUNTED_AT_LEAST, COUNTEDS };
+/* ALL: every port was looked at. SAMPLE: some were, evenly strewn, and the numbers are scaled up from them. */
+enum counted { COUNTED_NO, COUNTED_ALL, COUNTED_SAMPLE, COUNTEDS };
 
 enum { EVENT_PROGRAM = 20, EXHAUSTED_SOURCES = 9 };
 
@@ -121,7 +122,7 @@ struct event_exhausted {
     uint16_t error;
     uint8_t call, cause, outcome, proof;
     uint16_t recent_s;          /* the next two are of the last so many seconds; 0: not known */
-    uint16_t bound;             /* sockets on ports of the range that have no connection; with bound_counted */
+    uint16_t bound;             /* ports of the range that are taken without a connection to here; with bound_counted */
     uint32_t recent_connects;   /* of this program to this destination, */
     uint32_t recent_time_waits; /* and the TIME-WAITs that it left */
     uint16_t reserved;          /* ports of the range that ip_local_reserved_ports takes away */

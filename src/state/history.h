@@ -46,6 +46,10 @@ void history_count(const struct state *s, const struct history_flow *f, uint32_t
 /* Quadruplets taken at this moment through this instance: open and in TIME-WAIT. The highest of a minute stays. */
 void history_peak(const struct state *s, const struct history_flow *f, uint32_t minute, uint32_t taken);
 
+/* The close of an entry of the held table whose process cannot tell it itself any more. program: of its chunk. */
+void history_left(const struct state *s, uint64_t netns, const struct held *h, const char *program, size_t size,
+                  bool time_wait, uint32_t minute);
+
 struct history_counts {
     uint64_t connects;   /* whatever came of them */
     uint64_t connect_us; /* sum of the time inside connect(), each at most 60 s */

@@ -205,8 +205,9 @@ void pair_left(const struct state *s, uint64_t netns, const struct held *h, bool
     const struct endpoint peer = {.addr = h->peer, .port = h->peer_port};
     const struct addr any = {{0}};
     const struct addr *source = h->counted == HELD_COUNTED_ANY ? &any : &h->local;
+    uint64_t key = pair_key(netns, source, &peer);
     if (h->counted != HELD_UNCOUNTED)
-        pair_closed(pair_find(s, pair_key(netns, source, &peer), false, now), time_wait, now);
+        pair_closed(pair_find(s, h->pool_id ? key : pair_key_unruled(key), false, now), time_wait, now);
 }
 
 uint32_t pair_open(const struct pair *p) {

@@ -155,3 +155,38 @@ def test_killed_writers_leave_numbers_that_add_up(t):
     connects, closes = (history.total(flows, c, program="burst") for c in ("connects", "time_waits"))
     assert connects - 20 <= closes <= connects and connects > 200, (connects, closes)
     equal(rest, 0, "counts in the rest")
+
+
+def test_what_killed_clients_left_is_counted(t):
+    """12 connections open when their client is killed, 5 when one execs: the TIME-WAITs are counted when they are told."""
+    sources = t.sources()
+    port = t.server()
+    t.spread(sources)
+    agent, other = t.agent(), t.agent()
+    agent(f"hold(12, '10.1.0.1', {port})")
+    agent.process.kill()
+    agent.process.wait()
+    other(f"hold(5, '10.1.0.1', {port})")
+    other.send("os.execv('/bin/true', ['true'])")
+    other.process.wait()
+    kernel.settle(port)
+    told = len(t.events("time-wait"))
+    flows = flows_of(t)
+    equal((told, len(kernel.time_waits(port))), (17, 17), "TIME-WAITs told, and in the kernel")
+    equal((history.total(flows, "connects"), history.total(flows, "time_waits")), (17, 17), "connects and TIME-WAITs in the history")
+
+
+def test_killed_clients_without_a_rule_leave_no_open_ones(t):
+    """The same where no rule matches: the next one's peak does not hold what the dead had open."""
+    port = t.server("127.0.0.1")
+    t.config('pool "p" { addresses = { "10.9.9.9" } }\nrule "r" { to = { "10.9.9.8" }\n pool = "p" }\n')
+    agent = t.agent()
+    agent(f"hold(40, '127.0.0.1', {port})")
+    agent.process.kill()
+    agent.process.wait()
+    kernel.settle(port)
+    equal(len(t.events("time-wait")), 40, "TIME-WAITs told")
+    t.agent()(f"hold(1, '127.0.0.1', {port})")
+    flow, = flows_of(t)
+    equal((flow.counts["connects"], flow.counts["time_waits"]), (41, 40), "connects and TIME-WAITs")
+    assert flow.counts["peak"] <= 41, flow.counts

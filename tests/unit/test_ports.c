@@ -114,6 +114,22 @@ START_TEST(the_sysctl_is_read_as_the_kernel_shows_it) {
 }
 END_TEST
 
+START_TEST(every_port_of_a_split_has_its_turn_once) {
+    static const struct port_range ranges[] = {{1000, 1009}, {40000, 40004}, {32760, 32770}};
+    struct port_split split;
+    unsigned seen[65536] = {0};
+    ports_split(&split, ranges, 3, (struct port_range){32768, 60999});
+    ck_assert_uint_eq(ports_total(&split), 26);
+    for (uint32_t i = 0; i < 26; i++)
+        seen[ports_nth(&split, i)]++;
+    for (unsigned r = 0; r < 3; r++)
+        for (unsigned port = ranges[r].low; port <= ranges[r].high; port++)
+            ck_assert_uint_eq(seen[port], 1);
+    ck_assert_uint_eq(ports_nth(&split, 26), 0);
+    ck_assert_uint_eq(ports_nth(&split, 0), 40000); /* those that a connect looks at first */
+}
+END_TEST
+
 START_TEST(reserved_ports_are_counted_within_the_ranges) {
     static const struct port_range ranges[] = {{1000, 1999}, {3000, 3000}};
     static const struct {
@@ -149,6 +165,7 @@ int main(void) {
     tcase_add_test(t, scribbled_ranges_are_passed_over);
     tcase_add_test(t, as_many_ranges_as_a_pool_can_have_fit);
     tcase_add_test(t, a_window_lies_in_its_range);
+    tcase_add_test(t, every_port_of_a_split_has_its_turn_once);
     tcase_add_test(t, reserved_ports_are_counted_within_the_ranges);
     tcase_add_test(t, the_sysctl_is_read_as_the_kernel_shows_it);
     suite_add_tcase(suite, t);

@@ -9,6 +9,7 @@
  *   cancelled   a thread that blocks in connect, and one that blocks in close, are cancelled. PORT is silent, N answers
  *   forks       three threads connect and close while main forks N children that do, too
  *   reuse       four threads connect and close while four others open, duplicate and close files on the same numbers
+ *   crowd       N children at once that hold a connection each, then all close
  *   many        N connections at once, then all closed
  *   locked      mlockall(MCL_CURRENT | MCL_FUTURE), connections, threads; prints VmLck in kB
  *   spawns      vfork, posix_spawn, system and popen between connections that stay open */
@@ -264,6 +265,25 @@ static void many_case(void) {
     free(fd);
 }
 
+static void crowd_case(void) {
+    int ready[2], go[2], status;
+    char byte;
+    EXPECT(pipe2(ready, O_CLOEXEC) == 0 && pipe2(go, O_CLOEXEC) == 0);
+    for (int i = 0; i < number; i++)
+        if (fork() == 0) {
+            int fd = connected(&to);
+            close(go[1]);
+            EXPECT(write(ready[1], "x", 1) == 1 && read(go[0], &byte, 1) == 0);
+            EXPECT(close(fd) == 0);
+            _exit(failures != 0);
+        }
+    for (int i = 0; i < number; i++)
+        EXPECT(read(ready[0], &byte, 1) == 1);
+    close(go[1]);
+    while (wait(&status) > 0)
+        EXPECT(status == 0);
+}
+
 static void locked_case(void) {
     char line[200];
     EXPECT(mlockall(MCL_CURRENT | MCL_FUTURE) == 0);
@@ -320,6 +340,7 @@ int main(int argc, char **argv) {
                  {"cancelled", cancelled_case},
                  {"forks", forks_case},
                  {"reuse", reuse_case},
+                 {"crowd", crowd_case},
                  {"many", many_case},
                  {"locked", locked_case},
                  {"spawns", spawns_case}};

@@ -73,6 +73,28 @@ def test_calls_pool(t):
     compare(t, "compare_calls", "pool")
 
 
+def test_rest_default(t):
+    compare(t, "compare_rest", "default")
+
+
+def test_rest_loopback_pool(t):
+    compare(t, "compare_rest", "loopback pool")
+
+
+def test_rest_pool(t):
+    compare(t, "compare_rest", "pool")
+
+
+def test_rest_before_constructors(t):
+    """Every wrapped call before our constructor has run: the bare system call answers."""
+    address, port = scene(t, "pool")
+    argv = [t.program("compare_rest"), address, str(port)]
+    bare, shim = (t.run(argv, bare=b, COMPARE_EARLY="1").stdout.splitlines() for b in (True, False))
+    assert len(bare) > 100, f"only {len(bare)} lines"
+    same(bare, shim, "shim against bare")
+    equal(t.events("time-wait", program="compare_rest"), [], "events of connections made before we were there")
+
+
 def test_descriptors(t):
     """/proc/self/fd is the same with and without us: at the start, connected, and after the close."""
     address, port = scene(t, "pool")

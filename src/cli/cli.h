@@ -15,6 +15,7 @@ int set_main(int argc, char **argv);
 int reload_main(int argc, char **argv);
 int prune_main(int argc, char **argv);
 int quads_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 
 /* One line on stderr: "connspread: " and the message. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

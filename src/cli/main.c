@@ -19,6 +19,7 @@ static const struct command {
     {"reload", "compile the config anew and hand it to running clients", reload_main},
     {"prune", "remove state files that nobody uses any more", prune_main},
     {"quads", "how full the quadruplets of each source and destination are, now", quads_main},
+    {"doctor", "what on this host makes connects fail, and whether a program can be preloaded", doctor_main},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0], NAME_MAX_LENGTH = 31 };
 

@@ -11,17 +11,21 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES = 4096, SCRIPT_DEPTH = 4 };
+enum { HEAD_BYTES = 4096, SCRIPT_DEPTH = 4, NOTES = 64 };
 
 /* This tool and the shim are built together: what the tool is, the shim is. */
 #if __SIZEOF_POINTER__ == 8
 #define OWN_CLASS ELFCLASS64
 typedef Elf64_Ehdr own_header;
 typedef Elf64_Phdr own_segment;
+typedef Elf64_Shdr own_section;
+typedef Elf64_Off own_offset;
 #else
 #define OWN_CLASS ELFCLASS32
 typedef Elf32_Ehdr own_header;
 typedef Elf32_Phdr own_segment;
+typedef Elf32_Shdr own_section;
+typedef Elf32_Off own_offset;
 #endif
 
 #if defined(__x86_64__)
@@ -44,21 +48,59 @@ static bool is_musl(const char *interpreter) {
     return strstr(interpreter, "/ld-musl-") != NULL;
 }
 
-/* A program of our own class and byte order: finds PT_INTERP. n bytes of its start are in head. */
+/* What the Go linker leaves also in stripped programs: a note named "Go", or a section of that name. */
+static bool has_go_note(int fd, const own_segment *notes) {
+    char note[16];
+    static const char go[] = {'G', 'o', 0, 0};
+    own_offset at = 0;
+    for (int i = 0; i < NOTES && at + sizeof note <= notes->p_filesz; i++) {
+        uint32_t size[2]; /* of name and contents: Elf_Nhdr is the same in both classes */
+        if (pread(fd, note, sizeof note, (off_t)(notes->p_offset + at)) != (ssize_t)sizeof note)
+            return false;
+        memcpy(size, note, sizeof size);
+        if (size[0] == sizeof go && memcmp(note + 12, go, sizeof go) == 0)
+            return true;
+        at += 12 + ((own_offset)size[0] + 3) / 4 * 4 + ((own_offset)size[1] + 3) / 4 * 4;
+    }
+    return false;
+}
+
+static bool read_section(int fd, const own_header *header, unsigned i, own_section *out) {
+    off_t at = (off_t)header->e_shoff + (off_t)i * header->e_shentsize;
+    return header->e_shoff && pread(fd, out, sizeof *out, at) == (ssize_t)sizeof *out;
+}
+
+static bool has_go_section(int fd, const own_header *header) {
+    static const char wanted[] = ".go.buildinfo";
+    own_section names, section;
+    char name[sizeof wanted];
+    if (!read_section(fd, header, header->e_shstrndx, &names))
+        return false;
+    for (unsigned i = 0; i < header->e_shnum && read_section(fd, header, i, &section); i++)
+        if (pread(fd, name, sizeof name, (off_t)(names.sh_offset + section.sh_name)) == (ssize_t)sizeof name &&
+            memcmp(name, wanted, sizeof wanted) == 0)
+            return true;
+    return false;
+}
+
+/* A program of our own class and byte order. */
 static enum preloadable look_at_segments(int fd, const own_header *header) {
     own_segment segment;
     char interpreter[256] = "";
+    enum preloadable result = PRELOAD_STATIC;
     for (unsigned i = 0; i < header->e_phnum; i++) {
         off_t at = (off_t)header->e_phoff + (off_t)i * header->e_phentsize;
         if (pread(fd, &segment, sizeof segment, at) != (ssize_t)sizeof segment)
             return PRELOAD_UNREADABLE;
+        if (segment.p_type == PT_NOTE && has_go_note(fd, &segment))
+            return PRELOAD_GO;
         if (segment.p_type != PT_INTERP)
             continue;
         if (pread(fd, interpreter, sizeof interpreter - 1, (off_t)segment.p_offset) <= 0)
             return PRELOAD_UNREADABLE;
-        return is_musl(interpreter) == OWN_MUSL ? PRELOAD_OK : PRELOAD_OTHER_LIBC;
+        result = is_musl(interpreter) == OWN_MUSL ? PRELOAD_OK : PRELOAD_OTHER_LIBC;
     }
-    return PRELOAD_STATIC;
+    return has_go_section(fd, header) ? PRELOAD_GO : result;
 }
 
 static enum preloadable look_at_elf(int fd, const unsigned char *head, size_t n) {
@@ -140,6 +182,8 @@ const char *preloadable_text(enum preloadable why) {
         return NULL;
     case PRELOAD_UNREADABLE:
         return "cannot be read, so whether it can be preloaded is not known";
+    case PRELOAD_GO:
+        return "is a Go program: its runtime makes system calls itself, and no preloaded library sees them";
     case PRELOAD_STATIC:
         return "is statically linked: no library can be preloaded into it";
     case PRELOAD_SETUID:

@@ -7,6 +7,7 @@
 enum preloadable {
     PRELOAD_OK,
     PRELOAD_UNREADABLE,    /* cannot tell: no such file, no permission, neither ELF nor script */
+    PRELOAD_GO,            /* made by the Go compiler, whose runtime makes its system calls itself */
     PRELOAD_STATIC,        /* no dynamic linker (PT_INTERP) */
     PRELOAD_SETUID,        /* runs as another user or group: AT_SECURE */
     PRELOAD_CAPABILITIES,  /* file capabilities: AT_SECURE */

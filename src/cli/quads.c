@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/cli_time.h"
 #include "cli/host.h"
+#include "cli/quads_take.h"
 #include "cli/text_file.h"
 #include "net/parse.h"
 
@@ -137,32 +137,6 @@ static bool take_arguments(int argc, char **argv, struct arguments *a) {
     return true;
 }
 
-static void add_listener(const struct dump_socket *s, void *context) {
-    quads_note_listener(context, &s->local, s->local_port, s->v6_only);
-}
-
-static void add_socket(const struct dump_socket *s, void *context) {
-    quads_add(context, s);
-}
-
-/* 0, or -errno. */
-static int count(const struct arguments *a, struct quads_table *t) {
-    const struct quads_listeners *l = t->listeners;
-    const struct policy_target *to = a->has_to ? &a->to : NULL;
-    struct dump_filter filter = {.peer = to, .without = l->first, .n_without = l->n_first};
-    if (a->inbound)
-        filter = (struct dump_filter){.local = to};
-    int error = dump_sockets_where(QUADS_STATES, &filter, add_socket, t);
-    return error == 0 && t->no_memory ? -ENOMEM : error;
-}
-
-/* 0, or -errno. */
-static int find_listeners(struct quads_listeners *l) {
-    int error = dump_sockets(QUADS_LISTENERS, add_listener, l);
-    quads_listeners_ready(l);
-    return error == 0 && l->no_memory ? -ENOMEM : error;
-}
-
 static void look_at_memory(struct quads_report *r) {
     char *slabinfo = text_file("/proc/slabinfo");
     r->slab_denied = !slabinfo;
@@ -198,11 +172,7 @@ static bool look(const struct arguments *a) {
     if (!host_look_at_ports(&ports, &what))
         complain("%s: %s: the kernel's defaults are assumed", what, strerror(errno));
     struct quads_table t = {.ephemeral = ports.ephemeral, .listeners = l, .inbound = a->inbound};
-    if (getrandom(&t.seed, sizeof t.seed, GRND_NONBLOCK) < 0)
-        t.seed = time_now_us();
-    int error = find_listeners(l);
-    if (error == 0)
-        error = count(a, &t);
+    int error = quads_take(&t, l, a->has_to ? &a->to : NULL);
     if (error == 0)
         print(a, &t, &ports);
     else

@@ -70,6 +70,7 @@ static void judge(struct closing *c) {
         .others = others_may_hold(conn),
     };
     ring_prepare(&client.state);
+    __builtin_prefetch(conn->pair, 1);
     (void)state_settings(&client.state, NULL, &settings);
     if (settings.log_verify == VERIFY_ALWAYS || (settings.log_verify == VERIFY_AUTO && c->facts.others))
         verify_identify(c);
@@ -142,14 +143,21 @@ static void write_event(struct closing *c, enum fate fate, enum verified verifie
     (void)ring_write(&client.state, &r);
 }
 
-static void count(const struct closing *c, enum fate fate) {
-    const struct conn *conn = c->conn;
+/* Where its connect was counted; without one, by what is known of it. */
+static struct stat_entry *entry_of(const struct conn *conn) {
     struct addr source = conn->source;
-    state_count(&client.state, (enum arm)conn->arm, counter_of_fate(fate));
-    /* By then the kernel's choice of address is known too; it was none when the connect was counted. */
+    if (conn->stat)
+        return stats_of_number(&client.state, conn->stat);
+    /* By now the kernel's choice of address is known too, but it was the kernel's. */
     if (!(conn_flags(conn) & (CONN_OUR_BIND | CONN_APP_ADDRESS)))
         source = (struct addr){{0}};
-    struct stat_entry *e = stats_find(&client.state, (enum arm)conn->arm, conn->rule_id, &source);
+    return stats_find(&client.state, (enum arm)conn->arm, conn->rule_id, &source);
+}
+
+static void count(const struct closing *c, enum fate fate) {
+    const struct conn *conn = c->conn;
+    state_count(&client.state, (enum arm)conn->arm, counter_of_fate(fate));
+    struct stat_entry *e = entry_of(conn);
     stats_add(e, STAT_CLOSED + fate);
     if (c->connect_error == ECONNREFUSED)
         stats_add(e, STAT_REFUSED);
@@ -169,7 +177,6 @@ static void finish(struct closing *c) {
         held_counted(conn, false);
         pair_closed(conn->pair, fate == FATE_TIME_WAIT, now);
     }
-    conn_clear_flags(conn, CONN_COUNTED);
     if (conn_flags(conn) & CONN_QUIET || !state_settings(&client.state, NULL, &settings) ||
         client_mode(&settings) == MODE_OFF)
         return;
@@ -206,8 +213,10 @@ void closing_disconnect(int fd, struct conn *conn) {
     int saved = errno;
     if (conn->shutdown_phase != PHASE_UNKNOWN && conn->phase != CONN_IDLE && process_may_record()) {
         judge(&c);
-        if (c.facts.phase == PHASE_CLOSED && c.verdict.fate == FATE_TIME_WAIT)
+        if (c.facts.phase == PHASE_CLOSED && c.verdict.fate == FATE_TIME_WAIT) {
             finish(&c);
+            conn_clear_flags(conn, CONN_COUNTED); /* in all other cases the record is given back */
+        }
     }
     errno = saved;
 }

@@ -71,16 +71,23 @@ __attribute__((noinline)) static struct held_chunk *take_chunk(unsigned n, const
     return NULL;
 }
 
-static struct held *slot_of(const struct conn *c, bool take, struct held_chunk **chunk) {
+static struct held *slot_of(const struct conn *c, struct held_chunk **chunk) {
     uint32_t index = conn_index(c);
     unsigned n = index / HELD_PER_CHUNK, place = index - n * HELD_PER_CHUNK;
-    if (n >= HELD_CHUNKS)
+    uint16_t number = n < HELD_CHUNKS ? __atomic_load_n(&own[n], __ATOMIC_ACQUIRE) : NONE;
+    if (number == NONE || number == 0)
         return NULL;
-    uint16_t number = __atomic_load_n(&own[n], __ATOMIC_ACQUIRE);
-    if (number == NONE || (number == 0 && !take))
+    *chunk = &client.state.held->chunk[number - 1];
+    return &(*chunk)->held[place];
+}
+
+/* Apart: hardly one connection in 63 comes here. */
+__attribute__((noinline)) static struct held *slot_taken(const struct conn *c, struct held_chunk **chunk) {
+    unsigned n = conn_index(c) / HELD_PER_CHUNK;
+    if (n >= HELD_CHUNKS || __atomic_load_n(&own[n], __ATOMIC_RELAXED) == NONE)
         return NULL;
-    *chunk = number ? &client.state.held->chunk[number - 1] : take_chunk(n, c);
-    return *chunk ? &(*chunk)->held[place] : NULL;
+    *chunk = take_chunk(n, c);
+    return *chunk ? &(*chunk)->held[conn_index(c) % HELD_PER_CHUNK] : NULL;
 }
 
 static void put(struct held *h, const struct conn *c, enum held_word word) {
@@ -98,12 +105,14 @@ static void put(struct held *h, const struct conn *c, enum held_word word) {
 
 void held_open(const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, true, &chunk);
+    struct held *h = slot_of(c, &chunk);
+    if (!h)
+        h = slot_taken(c, &chunk);
     if (!h) {
         state_count(&client.state, (enum arm)c->arm, COUNT_HELD_FULL);
         return;
     }
-    uint64_t now = clock_ns(CLOCK_REALTIME);
+    uint64_t now = clock_ns(CLOCK_REALTIME_COARSE); /* some ms late at most, a third of the price */
     __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     h->connected_ns = now;
@@ -114,7 +123,7 @@ void held_open(const struct conn *c) {
 
 void held_located(const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, false, &chunk);
+    struct held *h = slot_of(c, &chunk);
     if (!h)
         return;
     h->local = c->source;
@@ -125,7 +134,7 @@ void held_located(const struct conn *c) {
 
 void held_counted(const struct conn *c, bool counted) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, false, &chunk);
+    struct held *h = slot_of(c, &chunk);
     uint8_t how = addr_is_any(&c->source) ? HELD_COUNTED_ANY : HELD_COUNTED;
     if (h)
         __atomic_store_n(&h->counted, counted ? how : HELD_UNCOUNTED, __ATOMIC_RELAXED);
@@ -133,14 +142,16 @@ void held_counted(const struct conn *c, bool counted) {
 
 void held_closed(const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, false, &chunk);
+    struct held *h = slot_of(c, &chunk);
     if (h)
         __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELEASE);
 }
 
 void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phase, enum fate fate) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, true, &chunk);
+    struct held *h = slot_of(c, &chunk);
+    if (!h)
+        h = slot_taken(c, &chunk);
     if (!h)
         return;
     h->phase = (uint8_t)phase;
@@ -152,7 +163,7 @@ void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phas
 
 void held_exec_failed(const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, false, &chunk);
+    struct held *h = slot_of(c, &chunk);
     if (h)
         put(h, c, HELD_OPEN);
 }

@@ -185,8 +185,9 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
     }
     /* Who carried it: a source of ours or the client's own; :: is the kernel's choice. */
     uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
-    stats_connect(stats_find(&client.state, standing.arm, c->rule_id, &c->source), k->error,
-                  k->overcome && !k->fell_back, k->fell_back, elapsed);
+    struct stat_entry *e = stats_find(&client.state, standing.arm, c->rule_id, &c->source);
+    c->stat = (uint16_t)stats_number(&client.state, e);
+    stats_connect(e, k->error, k->overcome && !k->fell_back, k->fell_back, elapsed);
     minutes_connect(c, k->netns, k->destination, k->pair, k->now, elapsed);
 }
 

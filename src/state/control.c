@@ -103,7 +103,7 @@ bool state_plan(const struct state *s, const struct endpoint *destination, const
 typedef uint64_t __attribute__((may_alias)) policy_word;
 _Static_assert(sizeof(struct settings) == sizeof(policy_word), "read as one word");
 
-bool state_settings(const struct state *s, const char *program, struct settings *out) {
+static inline bool read_settings(const struct state *s, const char *program, struct settings *out) {
     for (int i = 0; i < PLAN_TRIES; i++) {
         uint64_t g = begin(s);
         if (g == 0)
@@ -116,6 +116,16 @@ bool state_settings(const struct state *s, const char *program, struct settings 
             return true;
     }
     return false;
+}
+
+/* Apart, so that the usual form, read at every connect and close, is a dozen instructions and calls nothing. */
+__attribute__((noinline)) static bool settings_of_program(const struct state *s, const char *program,
+                                                          struct settings *out) {
+    return read_settings(s, program, out);
+}
+
+bool state_settings(const struct state *s, const char *program, struct settings *out) {
+    return program ? settings_of_program(s, program, out) : read_settings(s, NULL, out);
 }
 
 void state_title(const struct state *s, uint16_t id, char out[POLICY_TITLE]) {

@@ -36,6 +36,14 @@ struct stat_entry *stats_find(const struct state *s, enum arm arm, uint16_t rule
     return e ? e : find(s, arm, rule_id, &any);
 }
 
+unsigned stats_number(const struct state *s, const struct stat_entry *e) {
+    return e ? (unsigned)(e - s->stat) + 1 : 0;
+}
+
+struct stat_entry *stats_of_number(const struct state *s, unsigned number) {
+    return number - 1 < STATS ? &s->stat[number - 1] : NULL;
+}
+
 void stats_add(struct stat_entry *e, unsigned counter) {
     if (e && counter < STAT_COUNTERS)
         __atomic_fetch_add(&e->counter[counter], 1, __ATOMIC_RELAXED);

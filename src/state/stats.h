@@ -12,6 +12,10 @@
 /* NULL only when the table is full of others. */
 struct stat_entry *stats_find(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source);
 
+/* An entry's number, above 0, and back; NULL for numbers that are none. */
+unsigned stats_number(const struct state *s, const struct stat_entry *e);
+struct stat_entry *stats_of_number(const struct state *s, unsigned number);
+
 void stats_add(struct stat_entry *e, unsigned counter);
 
 /* One connect: its errno (0: done), whether EADDRNOTAVAIL had been met and overcome, whether it was the fallback. */

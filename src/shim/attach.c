@@ -17,6 +17,7 @@
 #include "shim/arm.h"
 #include "shim/client.h"
 #include "shim/closing.h"
+#include "shim/explicit.h"
 #include "shim/held.h"
 #include "shim/process.h"
 #include "shim/real.h"
@@ -282,6 +283,7 @@ __attribute__((constructor)) static void construct(void) {
         name_program();
         process_init();
         client.parity_step = has_parity_step();
+        (void)host_ports(true); /* now: no connect shall open a descriptor for it */
         bool good = false;
         if (find_origin(&s)) {
             good = attach(&s);

@@ -13,8 +13,15 @@
 /* Ports looked at in one connect. The cursor makes them the ones that were left longest ago. */
 enum { PORTS_TRIED = 128, TIME_WAIT_MS = 60000 };
 
+static uint32_t known; /* high << 16 | low; written whole, so a race is two equal writes */
+
+bool host_ports_known(struct port_range *out) {
+    uint32_t word = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    *out = (struct port_range){(uint16_t)word, (uint16_t)(word >> 16)};
+    return word != 0 && out->low <= out->high && !__atomic_load_n(&client.netns_varies, __ATOMIC_RELAXED);
+}
+
 struct port_range host_ports(bool refresh) {
-    static uint32_t known; /* high << 16 | low; written whole, so a race is two equal writes */
     uint32_t word = __atomic_load_n(&known, __ATOMIC_RELAXED);
     if (word == 0 || refresh || __atomic_load_n(&client.netns_varies, __ATOMIC_RELAXED)) {
         char text[32];

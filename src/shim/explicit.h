@@ -13,6 +13,9 @@
  * {32768, 60999}, the kernel's default, when it cannot be read. */
 struct port_range host_ports(bool refresh);
 
+/* The same, if it was read before: no connect opens a descriptor for it. False: unknown, or namespaces change. */
+bool host_ports_known(struct port_range *out);
+
 /* Something is full: whoever widened the sysctl meanwhile shall see it used. Reads it again, at most once a second. */
 void host_ports_may_have_changed(uint64_t now);
 

@@ -103,11 +103,36 @@ static bool connect_in_window(struct climb *k, struct port_range range) {
 
 #define INSIDE_NS ((uint64_t)HOLD_DOWN_MS * 1000000u)
 
+/* The port that was left longest ago, as a range of its own: the kernel has nothing to search, and neighbours in time
+ * are neighbours in its tables, where sources in turn share an entry: its connect gets cheaper by more than the option
+ * costs. Where the turns of a destination begin cannot be guessed from outside (RFC 6056, 3.3.3). If the port is taken,
+ * the range is searched. */
+static bool connect_in_turn(struct climb *k, struct port_range range) {
+    if (conn_flags(k->conn) & CONN_APP_RANGE || (range.high == 0 && !host_ports_known(&range)))
+        return false;
+    uint32_t size = (uint32_t)range.high - range.low + 1;
+    int turn = pair_port(k->pair, size);
+    if (turn < 0)
+        return false;
+    uint64_t start = order_scatter(client.state.epoch ^ pair_key(0, &k->destination->addr, k->destination));
+    uint16_t port = (uint16_t)(range.low + (start + (unsigned)turn) % size);
+    if (prepare_range(k->attempt->fd, k->conn, (struct port_range){port, port}) != 0 ||
+        __atomic_load_n(&client.no_port_range, __ATOMIC_RELAXED))
+        return false;
+    if (climb_run(k))
+        return true;
+    k->attempts--; /* part of one attempt */
+    pair_port_taken(k->pair);
+    return false;
+}
+
 enum found { FOUND, FULL, BROKEN };
 
 /* FOUND: anything but EADDRNOTAVAIL. BROKEN: this socket takes no range. */
 static enum found connect_in(struct climb *k, struct port_range range) {
     bool has_option = !__atomic_load_n(&client.no_port_range, __ATOMIC_RELAXED);
+    if (has_option && connect_in_turn(k, range))
+        return FOUND;
     if (client.parity_step && has_option && connect_in_window(k, range))
         return FOUND;
     if (prepare_range(k->attempt->fd, k->conn, range) != 0)
@@ -154,7 +179,7 @@ static enum step try_ranges(struct climb *k, const struct endpoint *source) {
         }
         k->met = true;
         if (k->pair)
-            __atomic_store_n(&k->pair->range_hint, (hint + tried + 1) % n, __ATOMIC_RELAXED);
+            __atomic_store_n(&k->pair->range_hint, (uint8_t)((hint + tried + 1) % n), __ATOMIC_RELAXED);
     }
     if (tried < n)
         return STEP_NEXT; /* no attempt was left for this source */

@@ -107,6 +107,9 @@ EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 
 EXPORT int listen(int fd, int backlog) {
     struct conn *c;
+    /* What an earlier connect, which failed, left prepared is not for a listener. */
+    if (client_active() && fd_look(fd, &c) == FD_TCP && c->phase == CONN_IDLE && conn_flags(c) & CONN_TRIED)
+        prepare_undo(fd, c);
     int r = real_listen(fd, backlog);
     if (r == 0 && client_active() && fd_look(fd, &c) == FD_TCP)
         c->phase = CONN_LISTENING;

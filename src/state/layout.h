@@ -138,7 +138,9 @@ struct pair {
     uint32_t hold_count;  /* EADDRNOTAVAIL met; for people */
     uint64_t last_used;
     uint32_t time_wait[16]; /* per 4 s: 12 bits of the period's number, 20 bits of count */
-    uint32_t range_hint;    /* index of the port range to begin with; the ones before it were full */
+    uint8_t range_hint;     /* index of the port range to begin with; the ones before it were full */
+    uint8_t search;         /* so many connects search the range instead of taking their turn (pair_port) */
+    uint16_t port_turn;     /* of the ports inside the ephemeral range: first in, first out */
     uint32_t port_cursor;   /* of the ports bound explicitly: first in, first out */
     uint64_t inside_until;  /* ports inside the ephemeral range are taken; or events turned away (pair_within_budget) */
 };

@@ -93,6 +93,8 @@ AT(pair, hold_count, 36);
 AT(pair, last_used, 40);
 AT(pair, time_wait, 48);
 AT(pair, range_hint, 112);
+AT(pair, search, 113);
+AT(pair, port_turn, 114);
 AT(pair, port_cursor, 116);
 AT(pair, inside_until, 120);
 SIZE(pair, 128);

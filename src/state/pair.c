@@ -55,6 +55,7 @@ static void reset(struct pair *p) {
     for (int i = 0; i < PERIODS; i++)
         __atomic_store_n(&p->time_wait[i], 0, __ATOMIC_RELAXED);
     __atomic_store_n(&p->range_hint, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->search, 0, __ATOMIC_RELAXED);
     store(&p->inside_until, 0);
 }
 
@@ -140,6 +141,27 @@ bool pair_worked(struct pair *p) {
     if (load(&p->aside_until) == 0)
         return false;
     return __atomic_exchange_n(&p->aside_until, 0, __ATOMIC_RELAXED) != 0;
+}
+
+int pair_port(struct pair *p, uint32_t size) {
+    uint8_t search = p ? __atomic_load_n(&p->search, __ATOMIC_RELAXED) : 1;
+    if (search != 0) {
+        if (p)
+            __atomic_store_n(&p->search, search - 1, __ATOMIC_RELAXED);
+        return -1;
+    }
+    uint16_t turn = __atomic_load_n(&p->port_turn, __ATOMIC_RELAXED);
+    for (int tries = 0; tries < 4; tries++) { /* whoever loses it four times searches */
+        uint16_t next = turn + 1u < size ? (uint16_t)(turn + 1) : 0;
+        if (__atomic_compare_exchange_n(&p->port_turn, &turn, next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return turn < size ? turn : 0;
+    }
+    return -1;
+}
+
+void pair_port_taken(struct pair *p) {
+    if (p)
+        __atomic_store_n(&p->search, (uint8_t)SEARCHES, __ATOMIC_RELAXED);
 }
 
 bool pair_within_budget(struct pair *p, uint64_t now, unsigned per_second, uint32_t *repeats) {

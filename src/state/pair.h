@@ -14,6 +14,7 @@ enum {
     PROBE_MS = 10,
     PROBE_MAX_MS = 80,
     SUSPECT_MS = 1000,
+    SEARCHES = 32,
     QUARANTINE_MS = 10000,
     ASIDE_MS = 10000
 };
@@ -41,6 +42,13 @@ bool pair_set_aside(struct pair *p, uint64_t now, unsigned ms);
 
 /* It worked. True when the pair had been put aside before (the source is back). */
 bool pair_worked(struct pair *p);
+
+/* Whose turn is it among size ports (1..65535), all of which are used once before the first is again? 0..size - 1, or
+ * -1: search among all of them, because it was tried lately and that port was taken. */
+int pair_port(struct pair *p, uint32_t size);
+
+/* The port of that turn was taken: the next SEARCHES connects search. */
+void pair_port_taken(struct pair *p);
 
 /* May one more of something happen this second? Counts those turned away; *repeats gets their number, and is reset,
  * with the next that may. For entries that are used for nothing else. */

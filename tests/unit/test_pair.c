@@ -220,6 +220,27 @@ START_TEST(a_pair_idle_for_two_minutes_makes_room_and_leaves_nothing_behind) {
 }
 END_TEST
 
+START_TEST(ports_take_turns_until_one_is_taken) {
+    struct pair *p = pair_at(1);
+    for (int round = 0; round < 3; round++)
+        for (int turn = 0; turn < 5; turn++)
+            ck_assert_int_eq(pair_port(p, 5), turn);
+    pair_port_taken(p);
+    for (int i = 0; i < SEARCHES; i++)
+        ck_assert_int_eq(pair_port(p, 5), -1);
+    ck_assert_int_eq(pair_port(p, 5), 0);
+    ck_assert_int_eq(pair_port(p, 1), 0);
+    p->port_turn = 65535; /* scribbled over, or of a range that was wider */
+    ck_assert_int_eq(pair_port(p, 5), 0);
+    ck_assert_int_eq(pair_port(p, 5), 0);
+    p->port_turn = 65534;
+    ck_assert_int_eq(pair_port(p, 65535), 65534);
+    ck_assert_int_eq(pair_port(p, 65535), 0);
+    ck_assert_int_eq(pair_port(NULL, 5), -1);
+    pair_port_taken(NULL);
+}
+END_TEST
+
 START_TEST(a_pair_with_open_connections_is_never_idle) {
     uint64_t key = crowd(start);
     for (uint64_t k = 1; k < key; k += PAIRS)
@@ -318,6 +339,7 @@ int main(void) {
     tcase_add_test(tc, a_time_of_last_use_a_moment_ahead_is_another_processors_clock);
     tcase_add_test(tc, a_budget_of_ten_a_second_turns_the_eleventh_away_and_reports_it_later);
     tcase_add_test(tc, a_turn_is_taken_by_one_caller_in_its_time);
+    tcase_add_test(tc, ports_take_turns_until_one_is_taken);
     tcase_add_test(tc, pairs_that_no_rule_is_about_leave_most_of_the_table_alone);
     suite_add_tcase(suite, tc);
     return run(suite);

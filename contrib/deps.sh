@@ -10,7 +10,7 @@ check="$demo check strace nftables binutils bash curl wget netcat-openbsd socat 
        nginx haproxy php-cli perl postgresql postgresql-client git openssh-server openssh-client openssl
        memcached libmemcached-tools apache2-utils wrk prometheus logrotate systemd mandoc"
 deb="$build debhelper dpkg-dev fakeroot"
-full="$check debhelper dpkg-dev fakeroot lintian mmdebstrap clang-format clang-tidy cppcheck valgrind musl-tools llvm python3-twisted jq
+full="$check debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test clang-format clang-tidy cppcheck valgrind musl-tools llvm python3-twisted jq
       python3-testsuite"
 [ "$(uname -m)" != x86_64 ] || full="$full gcc-multilib"
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A bare Debian of this host's release, from this host's own mirror, and in it: the package (make deb) installs, works, leaves nothing but
-# its config; then what README says, literally, from a fresh clone. tests/debian.sh FOLDER; called by tests/full.sh; needs root.
+# its config; then what README says, literally, from a fresh clone. tests/debian.sh FOLDER; called by tests/full.sh; needs root. RELEASE=trixie
+# takes another release than the host's, to which the packages of this one must fit.
 set -eu
 cd "$(dirname "$0")/.."
 out=$1 root=$1/root
@@ -37,9 +38,10 @@ files() {
 . /etc/os-release
 mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
     awk -v name="$VERSION_CODENAME" '$2 == name && $3 == "main" { print $1; exit }')
+release=${RELEASE:-$VERSION_CODENAME}
 [ -n "$mirror" ] || fail "this host's apt has no source for $VERSION_CODENAME main"
-say "a bare $VERSION_CODENAME, while the packages are built"
-mmdebstrap --quiet --variant=minbase --architectures=amd64,i386 --include=libc6:i386,curl "$VERSION_CODENAME" "$root" "$mirror" &
+say "a bare $release, while the packages are built"
+mmdebstrap --quiet --variant=minbase --architectures=amd64,i386 --include=libc6:i386,curl "$release" "$root" "$mirror" &
 debootstrap=$!
 DEPS=no make -s deb BUILD="$out/build" >"$out/deb.log" 2>&1 || { tail -n 40 "$out/deb.log"; fail "make deb"; }
 make -s BUILD="$out/build32" CC="gcc -m32" "$out/build32/libconnspread.so"

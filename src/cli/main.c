@@ -42,6 +42,7 @@ static void print_help(void) {
 static void print_next_steps(void) {
     puts("connspread " VERSION ": what to do next\n"
          "\n"
+         "  connspread doctor PROGRAM    what of this host is in the way; whether PROGRAM can be preloaded\n"
          "  connspread quads             how full the source ports of this host are, now\n"
          "  connspread check             what this host's config can carry, and what is wrong with it\n"
          "  connspread run -- PROGRAM    run a program under it\n"

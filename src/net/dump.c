@@ -15,6 +15,7 @@ struct dump {
     dump_each *each;
     void *context;
     const struct dump_filter *filter; /* NULL: all */
+    bool any;                         /* each has been called */
 };
 
 static struct addr address(const __be32 from[4], int family) {
@@ -36,7 +37,7 @@ static int note_v6_only(const struct nlattr *a, void *out) {
 }
 
 static int take(const struct nlmsghdr *header, void *data) {
-    const struct dump *d = data;
+    struct dump *d = data;
     if (mnl_nlmsg_get_payload_len(header) < sizeof(struct inet_diag_msg))
         return MNL_CB_OK;
     const struct inet_diag_msg *m = mnl_nlmsg_get_payload(header);
@@ -53,21 +54,35 @@ static int take(const struct nlmsghdr *header, void *data) {
     };
     if (m->idiag_state == TCP_LISTEN)
         (void)mnl_attr_parse(header, sizeof *m, note_v6_only, &s.v6_only);
+    d->any = true;
     d->each(&s, d->context);
     return MNL_CB_OK;
 }
 
-static int ask(struct mnl_socket *nl, char *buffer, int family, uint32_t states, struct dump *d) {
+/* Both families in one walk through the kernel's table, by the request of old (TCPDIAG_GETSOCK), which has a filter and
+ * all states as well; family AF_UNSPEC. Or one family by the request that replaced it. */
+static struct nlmsghdr *request(char *buffer, int family, uint32_t states) {
     struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
-    header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    header->nlmsg_type = family == AF_UNSPEC ? TCPDIAG_GETSOCK : SOCK_DIAG_BY_FAMILY;
     header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    struct inet_diag_req_v2 *q = mnl_nlmsg_put_extra_header(header, sizeof *q);
-    q->sdiag_family = (uint8_t)family;
-    q->sdiag_protocol = IPPROTO_TCP;
-    q->idiag_states = states;
+    if (family == AF_UNSPEC) {
+        struct inet_diag_req *q = mnl_nlmsg_put_extra_header(header, sizeof *q);
+        q->idiag_family = AF_INET; /* looked at by nobody but strace */
+        q->idiag_states = states;
+    } else {
+        struct inet_diag_req_v2 *q = mnl_nlmsg_put_extra_header(header, sizeof *q);
+        q->sdiag_family = (uint8_t)family;
+        q->sdiag_protocol = IPPROTO_TCP;
+        q->idiag_states = states;
+    }
+    return header;
+}
+
+static int ask(struct mnl_socket *nl, char *buffer, int family, uint32_t states, struct dump *d) {
+    struct nlmsghdr *header = request(buffer, family, states);
     if (d->filter) {
         struct dump_program program;
-        dump_filter_compile(&program, d->filter, family);
+        dump_filter_compile(&program, d->filter);
         if (program.n)
             mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, program.n * sizeof *program.op, program.op);
     }
@@ -86,16 +101,16 @@ static int ask(struct mnl_socket *nl, char *buffer, int family, uint32_t states,
 }
 
 static int dump(uint32_t states, struct dump *d) {
-    static const int families[] = {AF_INET, AF_INET6};
     struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
     if (!nl)
         return -errno;
     char *buffer = malloc(BUFFER);
-    int error = buffer ? 0 : -ENOMEM;
-    for (unsigned i = 0; i < 2 && error == 0; i++) {
-        error = ask(nl, buffer, families[i], states, d);
-        if (error == -ENOENT && families[i] == AF_INET6)
-            error = 0; /* a kernel without IPv6 */
+    int error = buffer ? ask(nl, buffer, AF_UNSPEC, states, d) : -ENOMEM;
+    if (buffer && error && !d->any) {
+        error = ask(nl, buffer, AF_INET, states, d);
+        int error6 = error == 0 ? ask(nl, buffer, AF_INET6, states, d) : 0;
+        if (error6 != -ENOENT) /* a kernel without IPv6 */
+            error = error ? error : error6;
     }
     free(buffer);
     (void)mnl_socket_close(nl);

@@ -48,17 +48,12 @@ static void add_end(struct dump_program *p, const struct policy_target *t, bool 
         add_port(p, peer ? INET_DIAG_BC_D_LE : INET_DIAG_BC_S_LE, t->ports.high);
 }
 
-/* Would the listener have taken every socket of this family that the condition meets? */
-static bool is_safe(const struct dump_local *l, int family) {
-    if (addr_is_any(&l->address) && !addr_is_v4(&l->address))
-        return !l->v6_only; /* AF_INET6 sockets may be of IPv4 */
-    return addr_is_v4(&l->address) == (family == AF_INET);
-}
-
 /* A condition that, when it holds, is followed by a jump out. */
 static void add_without(struct dump_program *p, const struct dump_local *l) {
-    unsigned length = addr_is_any(&l->address) ? 0 : 128, start = p->n;
-    add_host(p, INET_DIAG_BC_S_COND, &l->address, length, l->port, REJECT);
+    static const struct addr any_v4 = {{[10] = 0xff, 0xff}};
+    bool any = addr_is_any(&l->address), any_of_v4 = any && addr_is_v4(&l->address);
+    unsigned length = any_of_v4 ? 96 : any ? 0 : 128, start = p->n;
+    add_host(p, INET_DIAG_BC_S_COND, any_of_v4 ? &any_v4 : &l->address, length, l->port, REJECT);
     p->op[start].no = (uint16_t)(p->op[start].yes + WORD);
     p->op[p->n++] = (struct dump_op){INET_DIAG_BC_JMP, WORD, REJECT};
 }
@@ -70,14 +65,14 @@ static void settle(struct dump_program *p) {
             p->op[i].no = (uint16_t)((p->n - i) * WORD + WORD);
 }
 
-void dump_filter_compile(struct dump_program *out, const struct dump_filter *filter, int family) {
+void dump_filter_compile(struct dump_program *out, const struct dump_filter *filter) {
     out->n = 0;
     if (filter->peer)
         add_end(out, filter->peer, true);
     if (filter->local)
         add_end(out, filter->local, false);
     for (unsigned i = 0; i < filter->n_without && i < DUMP_WITHOUT; i++)
-        if (is_safe(&filter->without[i], family))
+        if (!filter->without[i].v6_only) /* it cannot be told from a v4-mapped socket's port */
             add_without(out, &filter->without[i]);
     settle(out);
 }

@@ -18,7 +18,7 @@ struct dump_local {
 struct dump_filter {
     const struct policy_target *peer, *local; /* each end's address and port must lie in this; NULL: any */
     const struct dump_local *without;         /* none of these; only the first DUMP_WITHOUT are looked at */
-    unsigned n_without;                       /* and only where leaving out is safe: a few of them may be shown */
+    unsigned n_without;                       /* and not v6_only ones: what those took is shown */
 };
 
 struct dump_op {
@@ -33,7 +33,6 @@ struct dump_program {
     unsigned n; /* 0: no program is needed */
 };
 
-/* family: AF_INET or AF_INET6, of the sockets that are asked for. */
-void dump_filter_compile(struct dump_program *out, const struct dump_filter *filter, int family);
+void dump_filter_compile(struct dump_program *out, const struct dump_filter *filter);
 
 #endif

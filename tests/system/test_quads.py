@@ -130,6 +130,8 @@ def test_filter(t):
                        ("[fd00:2::1]:90", everywhere[5:]), ("fd00::/16", everywhere[4:]), ("10.9.9.9", []), ("10.1.0.1:79", [])):
         want = {text_endpoint(*e) for e in wanted}
         equal(counts(quads(t, "--to", to)), {k: v for k, v in all_of_them.items() if k[1] in want}, f"--to {to}")
+        equal(counts(quads(t, "--to", to, LD_PRELOAD=t.program("no_compat.so"))), counts(quads(t, "--to", to)), f"--to {to}, kernel without TCPDIAG_GETSOCK")
+    equal(counts(quads(t, LD_PRELOAD=t.program("no_compat.so"))), all_of_them, "without TCPDIAG_GETSOCK")
     accepted = counts(quads(t, "--inbound", "--to", "10.1.0.0/24:80"))
     equal(accepted, {k: v for k, v in as_counted(True).items() if k[1] in ("10.1.0.1:80", "10.1.0.2:80")}, "inbound")
 

@@ -79,7 +79,7 @@ static void read_events(struct report *r) {
 }
 
 static int make_report(struct report *r, char *const *files, unsigned n, bool json) {
-    if (!facts_init(&r->facts) || !inputs_open(&r->inputs, files, n)) {
+    if (!facts_init(&r->facts, REPORT_SETS) || !inputs_open(&r->inputs, files, n)) {
         complain("report: no memory");
         return EXIT_USAGE;
     }

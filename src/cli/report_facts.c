@@ -7,7 +7,7 @@
 #include "net/parse.h"
 
 /* An entry that has to do with a failure outweighs any number of closes that a minute can have. */
-enum { DESTINATION_SETS = 1024, FLOW_SETS = 2048, ROUTE_SETS = 2048, INCIDENT_SETS = 16, FAILURE_WEIGHT = 1000000 };
+enum { FAILURE_WEIGHT = 1000000 };
 
 void program_text(char out[EVENT_PROGRAM + 1], const char program[EVENT_PROGRAM]) {
     memcpy(out, program, EVENT_PROGRAM);
@@ -64,14 +64,14 @@ static void fold_incident(void *rest, const void *evicted) {
     to->told += from->told;
 }
 
-bool facts_init(struct facts *f) {
+bool facts_init(struct facts *f, size_t sets) {
     memset(f, 0, sizeof *f);
-    bool good = report_table_init(&f->destinations, sizeof(struct destination), sizeof(struct destination_key),
-                                  DESTINATION_SETS, fold_destination);
-    good &= report_table_init(&f->flows, sizeof(struct flow), sizeof(struct flow_key), FLOW_SETS, fold_flow);
-    good &= report_table_init(&f->routes, sizeof(struct route), sizeof(struct route_key), ROUTE_SETS, fold_route);
-    good &= report_table_init(&f->incidents, sizeof(struct incident), sizeof(struct incident_key), INCIDENT_SETS,
-                              fold_incident);
+    bool good = report_table_init(&f->destinations, sizeof(struct destination), sizeof(struct destination_key), sets,
+                                  fold_destination);
+    good &= report_table_init(&f->flows, sizeof(struct flow), sizeof(struct flow_key), 2 * sets, fold_flow);
+    good &= report_table_init(&f->routes, sizeof(struct route), sizeof(struct route_key), 2 * sets, fold_route);
+    good &= report_table_init(&f->incidents, sizeof(struct incident), sizeof(struct incident_key),
+                              sets < 64 ? 1 : sets / 64, fold_incident);
     return good;
 }
 

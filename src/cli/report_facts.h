@@ -8,7 +8,7 @@
 #include "cli/report_timeline.h"
 #include "cli/report_window.h"
 
-enum { REPORT_HOSTS = 64, REPORT_NAMES = 4, REPORT_NAME = 64 };
+enum { REPORT_SETS = 1024, REPORT_HOSTS = 64, REPORT_NAMES = 4, REPORT_NAME = 64 };
 
 /* Keys have no padding that is not zero; their size is a multiple of eight bytes. host: index into facts.host. */
 struct destination_key {
@@ -123,8 +123,9 @@ struct facts {
     } first_failure;
 };
 
-/* False: no memory. Some 15 MB, whatever comes. */
-bool facts_init(struct facts *f);
+/* sets: of eight destinations, a power of two; of programs and sources twice as many, of incidents a 64th. False: no
+ * memory. REPORT_SETS: some 15 MB, whatever comes. */
+bool facts_init(struct facts *f, size_t sets);
 void facts_free(struct facts *f);
 
 /* Takes one event. They come in order of time, more or less. */

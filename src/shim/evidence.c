@@ -9,7 +9,6 @@
 #include "net/ports.h"
 #include "net/tally.h"
 #include "shim/client.h"
-#include "shim/explicit.h"
 #include "shim/look.h"
 #include "state/history.h"
 #include "state/pair.h"
@@ -49,15 +48,18 @@ static uint16_t narrow(uint32_t n) {
 }
 
 /* Ports that a connect of one source can have: those inside the ephemeral range but the reserved ones, and those
- * outside that are bound explicitly. */
-static void weigh_ports(struct event_exhausted *x, const struct plan *plan, struct port_split *split, char *scratch) {
-    struct port_range host = host_ports(true);
+ * outside that are bound explicitly. False: the host does not say. */
+static bool weigh_ports(struct event_exhausted *x, const struct plan *plan, struct port_split *split, char *scratch) {
+    struct port_range host;
+    if (!ports_read_sysctl(read_text("/proc/sys/net/ipv4/ip_local_port_range", scratch, SCRATCH), &host))
+        return false;
     *split = (struct port_split){.n_inside = 1, .inside[0] = host};
     if (plan && plan->n_ports)
         ports_split(split, plan->ports, plan->n_ports, host);
     const char *list = read_text("/proc/sys/net/ipv4/ip_local_reserved_ports", scratch, SCRATCH);
     x->reserved = narrow(ports_reserved(list, split->inside, split->n_inside));
     x->capacity = narrow(ports_total(split) - x->reserved);
+    return true;
 }
 
 /* A socket that its client bound to a port has one quadruplet to this destination: is it taken? */
@@ -152,10 +154,10 @@ void evidence_gather(struct report *r, uint64_t now) {
     for (unsigned i = 0; i < x->n_sources; i++)
         if (addr_is_any(&x->source[i].address))
             (void)evidence_source(r->destination, &x->source[i].address);
-    weigh_ports(x, r->plan, &split, scratch);
+    bool weighed = weigh_ports(x, r->plan, &split, scratch);
     (void)sys_call2(SYS_munmap, scratch, SCRATCH);
     if (x->cause == CAUSE_PORT_BUSY)
         look_at_quadruplet(r);
-    else if (x->cause == CAUSE_RANGE_FULL && may_count(r, now))
+    else if (x->cause == CAUSE_RANGE_FULL && weighed && may_count(r, now))
         count_sockets(r, &split);
 }

@@ -32,7 +32,8 @@ struct port_range host_ports(bool refresh) {
         if (fd >= 0)
             (void)sys_call1(SYS_close, fd);
         text[n > 0 ? n : 0] = 0;
-        (void)ports_read_sysctl(text, &range);
+        if (!ports_read_sysctl(text, &range) && word != 0)
+            return (struct port_range){(uint16_t)word, (uint16_t)(word >> 16)}; /* no descriptor, say: as it was */
         word = (uint32_t)range.high << 16 | range.low;
         __atomic_store_n(&known, word, __ATOMIC_RELAXED);
     }

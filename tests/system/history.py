@@ -77,4 +77,4 @@ class Clock:
         return time.time() + self.ahead
 
     def options(self, shim):
-        return {"preload": f"{self.t.program('clock.so')} {shim}", "CLOCK_AHEAD": self.path}
+        return {"preload": f"{self.t.program('clock_ahead.so')} {shim}", "CLOCK_AHEAD": self.path}

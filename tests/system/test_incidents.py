@@ -266,3 +266,20 @@ def test_a_large_range_is_estimated(t):
     assert abs(event["bound_ports"] - 4000) < 600, event["bound_ports"]
     equal((event["capacity"], event["occupied_by"]), (10000, "bound-ports"), "capacity and who has it")
     assert took < 0.5, f"{took * 1000:.0f} ms"
+
+
+def test_a_client_without_free_descriptors_gets_its_event_all_the_same(t):
+    """There is no descriptor left for looking: what the shim knows by itself is told, and the client's errno is its own."""
+    t.sources(11, 11)
+    port = narrow(t)
+    t.spread(["10.0.0.11"], rule='on-exhausted = "error"')
+    agent = t.agent()
+    agent(f"hold({PORTS}, '10.1.0.1', {port})")
+    agent("s = socket.socket(); import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (s.fileno() + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))")
+    equal(agent("attempt(socket.socket)"), errno.EMFILE, "errno of a further socket")
+    equal(agent(f"attempt(s.connect, ('10.1.0.1', {port}))"), errno.EADDRNOTAVAIL, "errno of the connect")
+    event = one_event(t)
+    equal(verdict(event)[:3], ("connect", "range-full", "surfaced"), "verdict")
+    source, = event["sources"]
+    equal((source["open"], source["kernel"], event["capacity"], event["bound_ports"]), (PORTS, None, 0, None), "open, the kernel's count, capacity, bound ports")
+    equal(event["recent"]["connects"], PORTS, "recent connects")

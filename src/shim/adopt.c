@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include "shim/client.h"
+#include "shim/held.h"
 #include "shim/look.h"
 #include "shim/process.h"
 #include "state/pair.h"
@@ -56,6 +57,13 @@ struct conn *adopt(int fd) {
     return c;
 }
 
+void conn_uncount(const struct conn *c, bool time_wait, uint64_t now) {
+    if (conn_flags(c) & CONN_COUNTED && c->generation >= process_first_generation()) {
+        held_counted(c, false);
+        pair_closed(c->pair, time_wait, now);
+    }
+}
+
 void conn_install(int fd, struct conn *conn) {
     bool kept;
     struct conn *stale = fd_assign(fd, conn, &kept);
@@ -66,8 +74,7 @@ void conn_install(int fd, struct conn *conn) {
         state_count(&client.state, ARM_CONTROL, COUNT_UNSEEN_CLOSE);
     }
     if (stale && conn_unref(stale)) {
-        if (conn_flags(stale) & CONN_COUNTED)
-            pair_closed(stale->pair, false, clock_ns(CLOCK_MONOTONIC));
+        conn_uncount(stale, false, clock_ns(CLOCK_MONOTONIC));
         conn_free(stale);
     }
 }

@@ -14,6 +14,10 @@ struct conn *adopt(int fd);
 /* What is known of fd, asking the kernel once if nothing is: the connection, or NULL when it is no TCP socket. */
 struct conn *conn_of(int fd);
 
+/* c is closed, or was never connected after all: if its pair counts it as open (CONN_COUNTED, which the caller clears
+ * if the record lives on), no longer. A fork child's copy is not counted: the parent's is. now: CLOCK_MONOTONIC, ns. */
+void conn_uncount(const struct conn *c, bool time_wait, uint64_t now);
+
 /* Puts a record into the table, counting a predecessor whose close nobody saw. Consumes the caller's reference. */
 void conn_install(int fd, struct conn *conn);
 

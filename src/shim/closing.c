@@ -173,10 +173,7 @@ static void finish(struct closing *c) {
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     if (c->verdict.ask)
         fate = verify_fate(c, &verified);
-    if (conn_flags(conn) & CONN_COUNTED) {
-        held_counted(conn, false);
-        pair_closed(conn->pair, fate == FATE_TIME_WAIT, now);
-    }
+    conn_uncount(conn, fate == FATE_TIME_WAIT, now);
     if (conn_flags(conn) & CONN_QUIET || !state_settings(&client.state, NULL, &settings) ||
         client_mode(&settings) == MODE_OFF)
         return;

@@ -213,8 +213,7 @@ static ssize_t ask_again(const struct attempt *a, struct conn *c) {
                 stats_outcome(stats_find(&client.state, (enum arm)c->arm, c->rule_id, &c->source), error);
             conn_set_flags(c, CONN_TRIED);
             held_closed(c);
-            if (conn_flags(c) & CONN_COUNTED)
-                pair_closed(c->pair, false, clock_ns(CLOCK_MONOTONIC));
+            conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
             conn_clear_flags(c, CONN_COUNTED);
         }
     }
@@ -269,8 +268,7 @@ ssize_t ladder_disconnect(const struct attempt *a) {
         c->shutdown_phase = PHASE_UNKNOWN;
         c->local_port = 0;
         held_closed(c);
-        if (conn_flags(c) & CONN_COUNTED)
-            pair_closed(c->pair, false, clock_ns(CLOCK_MONOTONIC));
+        conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
         conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
         prepare_undo(a->fd, c);
     }

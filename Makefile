@@ -31,7 +31,7 @@ SHIM_LTO = $(if $(findstring gcc,$(CC)),-flto=auto)
 SHIM_LDFLAGS = -shared $(SHIM_LTO) $(HARDEN) -Wl,-z,nodelete -Wl,--version-script=$(BUILD)/shim.map -Wl,-soname,libconnspread.so -Wl,--as-needed
 
 # What runs inside the client. The tool uses state/ and net/ as well.
-SHIM_STATE = $(addprefix src/state/,state.c create.c control.c ring.c policy.c pair.c stats.c history.c)
+SHIM_STATE = $(addprefix src/state/,state.c create.c control.c ring.c policy.c pair.c once.c stats.c history.c)
 SHIM_NET = $(addprefix src/net/,addr.c diag.c ports.c tally.c)
 SHIM_SRC = $(wildcard src/shim/*.c) $(SHIM_STATE) $(SHIM_NET)
 CONFIG_SRC = $(wildcard src/config/*.c) $(addprefix src/net/,parse.c addr.c ports.c) src/state/policy.c

@@ -10,6 +10,7 @@
 #include "cli/netns.h"
 #include "cli/owner.h"
 #include "state/history.h"
+#include "state/once.h"
 #include "state/pair.h"
 #include "state/stats.h"
 #include "state/sys.h"
@@ -86,7 +87,7 @@ static bool gather(struct round *r, unsigned chunk, const struct leftover *commo
     const struct held_chunk *c = &r->s->held->chunk[chunk];
     for (unsigned slot = 0; slot < HELD_PER_CHUNK; slot++) {
         struct leftover l = *common;
-        uint32_t word = __atomic_load_n(&c->held[slot].word, __ATOMIC_ACQUIRE);
+        uint8_t word = __atomic_load_n(&c->held[slot].word, __ATOMIC_ACQUIRE);
         if (word != HELD_EXEC && (!all || (word != HELD_OPEN && word != HELD_EXIT)))
             continue;
         l.held = c->held[slot];
@@ -143,7 +144,7 @@ static void visit(struct round *r, unsigned chunk) {
 /* Of a living process: it may settle the entry itself at any moment. False: it, or another tool, has. */
 static bool claim(const struct round *r, const struct leftover *l) {
     struct held *h = &r->s->held->chunk[l->chunk].held[l->slot];
-    uint32_t word = HELD_EXEC;
+    uint8_t word = HELD_EXEC;
     if (!__atomic_compare_exchange_n(&h->word, &word, HELD_FREE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return false;
     if (owner_word(r, l->chunk) == l->pid && h->marked_ns == l->held.marked_ns)
@@ -183,7 +184,7 @@ static void tell(const struct round *r, const struct leftover *l, const struct s
     struct event *e = &event.e;
     e->time_us = l->time_us;
     e->netns = chunk->netns ? chunk->netns : r->h->netns;
-    e->age_us = l->time_us > h->connected_ns / 1000 ? l->time_us - h->connected_ns / 1000 : 0;
+    e->age_us = h->connected_ns && l->time_us > h->connected_ns / 1000 ? l->time_us - h->connected_ns / 1000 : 0;
     e->local = l->local;
     e->local_port = l->local_port;
     e->peer = h->peer;
@@ -194,18 +195,31 @@ static void tell(const struct round *r, const struct leftover *l, const struct s
     e->pool_id = h->pool_id;
     e->direction = h->direction;
     e->via = l->via;
-    e->phase = h->word == HELD_OPEN ? PHASE_UNKNOWN : h->phase;
+    e->phase = h->word == HELD_OPEN ? PHASE_UNKNOWN : held_phase(h);
     e->fate = l->fate;
     e->verified = l->verified;
     (void)ring_write(r->s, &event);
 }
 
-static void settle(struct round *r, const struct leftover *l, const struct settings *settings) {
+/* Another process held the same socket, and has said how it ended. */
+static bool told_before(const struct round *r, const struct leftover *l) {
+    const struct held *h = &l->held;
+    const struct endpoint peer = {.addr = h->peer, .port = h->peer_port};
+    bool open = h->word != HELD_OPEN && held_phase(h) != PHASE_CLOSED; /* when it was looked at last */
+    uint64_t connected = h->connected_ns ? h->connected_ns : l->alive_us * 1000 - ONCE_NS;
+    uint64_t began = open ? h->marked_ns : connected, now = clock_ns(CLOCK_MONOTONIC);
+    uint64_t ago = clock_ns(CLOCK_REALTIME) - began, netns = r->s->held->chunk[l->chunk].netns;
+    return l->local_port != 0 && !once_first(r->s, netns, &l->local, l->local_port, &peer, now - ago, now);
+}
+
+static void settle(struct round *r, struct leftover *l, const struct settings *settings) {
     bool stays = l->stays && !l->told;
     r->stays[l->chunk] |= stays;
     r->n_stays += stays;
     if (stays || (l->alive && !claim(r, l)))
         return;
+    if (!l->told && l->fate == FATE_TIME_WAIT && told_before(r, l))
+        l->fate = FATE_SHARED;
     /* The pair's connection is closed, whether that is told or not. */
     const struct held_chunk *chunk = &r->s->held->chunk[l->chunk];
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -275,9 +289,17 @@ static unsigned harvest_locked(struct harvest *h, const struct state *s) {
     return r.n;
 }
 
+/* So much that the next processes may find no room. */
+static bool much_is_left(const struct state *s) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < HELD_CHUNKS; i++)
+        n += __atomic_load_n(&s->held->owner[i], __ATOMIC_RELAXED) != 0;
+    return n > HELD_CHUNKS / 2;
+}
+
 unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms) {
     uint64_t now = clock_ns(CLOCK_REALTIME);
-    if (h->rest_until_ns > now && h->rest_until_ns - now <= rest_ns)
+    if (h->rest_until_ns > now && h->rest_until_ns - now <= rest_ns && !much_is_left(s))
         return 0;
     if (!s->writable || h->pid_namespace == 0 || !lock(h, patience_ms))
         return 0;

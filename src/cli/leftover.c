@@ -10,6 +10,7 @@
 #include "cli/told.h"
 #include "net/diag.h"
 #include "net/dump.h"
+#include "state/once.h"
 
 static const uint64_t second = 1000000, time_wait_us = 60 * 1000000;
 
@@ -17,7 +18,8 @@ static const uint64_t second = 1000000, time_wait_us = 60 * 1000000;
 static const uint64_t named_us = 121 * 1000000;
 
 static uint64_t connected_us(const struct leftover *l) {
-    return l->held.connected_ns / 1000;
+    uint64_t known = l->held.connected_ns / 1000;
+    return known ? known : l->alive_us - ONCE_NS / 1000;
 }
 
 /* When a socket came into TIME-WAIT; on its way there: now. */
@@ -39,13 +41,13 @@ static void end(struct leftover *l, enum fate fate, enum verified verified) {
 /* There is no such socket any more. While a TIME-WAIT of it would still be there, that says there was none. */
 static void end_absent(struct leftover *l, uint64_t now) {
     uint64_t earliest = marked(l) ? l->held.marked_ns / 1000 : l->alive_us;
-    bool expected = !marked(l) || l->held.fate == FATE_TIME_WAIT || l->held.fate >= FATES;
+    bool expected = !marked(l) || held_fate(&l->held) == FATE_TIME_WAIT || held_fate(&l->held) >= FATES;
     bool recent = earliest + time_wait_us > now;
     l->stays = l->perhaps_elsewhere;
     if (l->ask && (recent || !expected))
-        end(l, !marked(l) ? FATE_NONE : expected ? FATE_RESET : (enum fate)l->held.fate, VERIFIED_TRUE);
+        end(l, !marked(l) ? FATE_NONE : expected ? FATE_RESET : (enum fate)held_fate(&l->held), VERIFIED_TRUE);
     else
-        end(l, expected ? FATE_TIME_WAIT : (enum fate)l->held.fate, VERIFIED_FALSE);
+        end(l, expected ? FATE_TIME_WAIT : (enum fate)held_fate(&l->held), VERIFIED_FALSE);
 }
 
 static void end_found(struct leftover *l, uint8_t state, uint64_t entered) {
@@ -69,16 +71,38 @@ static void end_found(struct leftover *l, uint8_t state, uint64_t entered) {
 
 /* A process that lives has not lost a connection that is there as it was before the exec. */
 static bool still_open(const struct leftover *l, uint8_t state) {
-    bool half_closed = l->held.phase == PHASE_FIN_WAIT_1 || l->held.phase == PHASE_FIN_WAIT_2;
+    bool half_closed = held_phase(&l->held) == PHASE_FIN_WAIT_1 || held_phase(&l->held) == PHASE_FIN_WAIT_2;
     bool on_its_way = state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2;
     return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_SYN_SENT || state == TCP_SYN_RECV ||
            (half_closed && on_its_way);
+}
+
+/* MPTCP: its subflow stays as it was until both ends have closed; the connection itself says more. True: judged. */
+static bool judge_mptcp(struct leftover *l, uint64_t now) {
+    struct diag_answer answer;
+    if (!l->ask || l->held.token == 0)
+        return false;
+    if (l->held.token != UINT32_MAX && diag_lookup_mptcp(l->held.token, &answer) == 0 && answer.state != TCP_CLOSE) {
+        if (answer.inode == 0)
+            end_found(l, answer.state, now);
+        else if (l->alive)
+            l->stays = true;
+        else
+            end(l, FATE_SHARED, VERIFIED_TRUE);
+        return true;
+    }
+    const struct held *h = &l->held;
+    if (diag_lookup(&h->local, h->local_port, &h->peer, h->peer_port, &answer) == 0 && answer.state == TCP_ESTABLISHED)
+        l->stays = true;
+    return l->stays;
 }
 
 static void judge_exact(struct leftover *l, const struct told *t, uint64_t now) {
     struct diag_answer answer;
     const struct held *h = &l->held;
     l->told = told_time_wait(t, &h->local, h->local_port, &h->peer, h->peer_port, connected_us(l));
+    if (judge_mptcp(l, now))
+        return;
     int found = l->ask ? diag_lookup(&h->local, h->local_port, &h->peer, h->peer_port, &answer) : -ENOENT;
     if (found == -ENOENT)
         end_absent(l, now);
@@ -86,6 +110,8 @@ static void judge_exact(struct leftover *l, const struct told *t, uint64_t now) 
         end(l, FATE_TIME_WAIT, VERIFIED_FALSE);
     else if (l->alive && still_open(l, answer.state))
         l->stays = true;
+    else if (answer.inode != 0 && l->held.token == 0)
+        end(l, FATE_SHARED, VERIFIED_TRUE); /* whoever closes it last will say so */
     else
         end_found(l, answer.state, entered_us(answer.state, answer.expires_ms, now));
 }
@@ -216,6 +242,8 @@ static void judge_by_search(struct leftover *l, unsigned n, const struct state *
             end(one, FATE_TIME_WAIT, VERIFIED_FALSE); /* nothing to search by */
         } else {
             end_absent(one, now);
+            /* An MPTCP subflow is no candidate until both ends have closed; it waits as long as a TIME-WAIT would. */
+            one->stays |= one->held.token != 0 && one->alive_us + ONCE_NS / 1000 > now;
         }
     }
     free(s.orphan);

@@ -22,6 +22,10 @@ struct diag_answer {
 int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
                    uint16_t peer_port, struct diag_answer *out);
 
+/* An MPTCP connection as such, by its token: its state is not that of its subflows, which stay ESTABLISHED until both
+ * ends have closed, nor is its inode. Results as above; -ENOENT also on a kernel without mptcp_diag. */
+int diag_lookup_mptcp(uint32_t token, struct diag_answer *out);
+
 /* The same for a socket that is bound to no interface. */
 int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr *peer, uint16_t peer_port,
                 struct diag_answer *out);

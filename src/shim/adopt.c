@@ -9,17 +9,19 @@
 #include "state/pair.h"
 #include "state/sys.h"
 
-struct conn *conn_made(int family, bool mptcp) {
+struct conn *conn_made(int family, bool mptcp, uint32_t generation) {
     struct conn *c = conn_new();
     if (!c) {
         state_count(&client.state, ARM_CONTROL, COUNT_UNTRACKED);
         return NULL;
     }
     c->family = (uint8_t)family;
-    c->generation = process_generation();
+    c->generation = generation;
     c->arm = ARM_CONTROL;
-    if (mptcp)
+    if (mptcp) {
         conn_set_flags(c, CONN_MPTCP);
+        c->token = MPTCP_UNKNOWN;
+    }
     return c;
 }
 
@@ -30,7 +32,7 @@ struct conn *adopt(int fd) {
     bool mptcp;
     if (!look_is_tcp(fd, &family, &mptcp))
         return NULL;
-    struct conn *c = conn_made(family, mptcp);
+    struct conn *c = conn_made(family, mptcp, process_generation());
     if (!c)
         return NULL;
     conn_set_flags(c, CONN_ADOPTED);
@@ -42,7 +44,7 @@ struct conn *adopt(int fd) {
     }
     if (phase == PHASE_LISTEN) {
         c->phase = CONN_LISTENING;
-    } else if (look_peer(fd, &peer)) {
+    } else if (look_peer(fd, &peer) || (phase == PHASE_CLOSED && look_late_peer(fd, family, &peer))) {
         c->peer = peer;
         c->phase = CONN_CONNECTED;
     } else if (phase == PHASE_SYN_SENT) {

@@ -4,8 +4,9 @@
 
 #include "shim/fdtab.h"
 
-/* A record for a new TCP socket of this process. NULL: no memory (counted). */
-struct conn *conn_made(int family, bool mptcp);
+/* A record for a new TCP socket of this process. generation: as of before the call that made it; a fork since then has
+ * it too. NULL: no memory (counted). */
+struct conn *conn_made(int family, bool mptcp, uint32_t generation);
 
 /* A record, in no table yet, for a TCP socket that was never seen: inherited, received, or made behind our back. Asks
  * the kernel for everything. NULL: fd is no TCP socket, or no memory. */

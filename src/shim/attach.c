@@ -246,7 +246,7 @@ static bool leaves_room(struct setup *s) {
 
 static void at_exit(void *unused) {
     (void)unused;
-    closing_sweep(VIA_EXIT);
+    closing_sweep(VIA_EXIT, true);
 }
 
 static void name_program(void) {
@@ -256,17 +256,19 @@ static void name_program(void) {
     client.program_key = history_program(client.program);
 }
 
-/* Linux 6.8 searches every port of a per-socket range in turn (commit 207184853dbd). */
-static bool has_parity_step(void) {
+static void know_kernel(void) {
     char field[6][65] = {{0}}; /* the kernel's struct new_utsname; release is the third */
     unsigned version[2] = {0};
     const char *p = field[2];
     if (sys_call1(SYS_uname, field) != 0)
-        return false;
+        return;
     for (unsigned i = 0; i < 2; i++, p += *p == '.')
         for (; *p >= '0' && *p <= '9'; p++)
             version[i] = version[i] * 10 + (unsigned)(*p - '0');
-    return version[0] < 6 || (version[0] == 6 && version[1] < 8);
+    /* Linux 6.8 searches every port of a per-socket range in turn (commit 207184853dbd). */
+    client.parity_step = version[0] < 6 || (version[0] == 6 && version[1] < 8);
+    /* MPTCP_INFO: Linux 5.16 (commit 55c42fa7fa33). */
+    client.mptcp_info = version[0] > 5 || (version[0] == 5 && version[1] >= 16);
 }
 
 static bool disabled(void) {
@@ -282,7 +284,7 @@ __attribute__((constructor)) static void construct(void) {
         read_environment(&s);
         name_program();
         process_init();
-        client.parity_step = has_parity_step();
+        know_kernel();
         (void)host_ports(true); /* now: no connect shall open a descriptor for it */
         bool good = false;
         if (find_origin(&s)) {

@@ -17,8 +17,8 @@ struct client client = {.env_mode = MODE_FROM_POLICY};
 
 void client_new_process(void) {
     __atomic_store_n(&client.attached, 0, __ATOMIC_RELAXED);
-    held_forget();
     arm_forget();
+    held_inherit();
 }
 
 enum policy_mode client_mode(const struct settings *settings) {

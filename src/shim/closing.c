@@ -14,6 +14,7 @@
 #include "shim/minutes.h"
 #include "shim/process.h"
 #include "shim/verify.h"
+#include "state/once.h"
 #include "state/pair.h"
 #include "state/ring.h"
 #include "state/stats.h"
@@ -24,7 +25,7 @@
 enum { EXEC_INHERITED_MAX = 64, INHERITED_LOOK = 256 };
 
 static bool others_may_hold(const struct conn *c) {
-    return conn_flags(c) & (CONN_ADOPTED | CONN_PASSED) || c->generation != process_generation();
+    return conn_flags(c) & (CONN_ADOPTED | CONN_PASSED) || process_forking() || c->generation != process_generation();
 }
 
 /* State and receive queue with as few system calls as the case allows. */
@@ -37,16 +38,21 @@ static void look_at(const struct conn *c, int fd, struct fate_facts *f) {
     }
     if (look_state(fd, &f->phase, NULL) != 0)
         f->phase = PHASE_UNKNOWN;
-    /* A peek sees the queue, and a FIN that came meanwhile. MPTCP: the subflow stays ESTABLISHED when the peer closes;
-     * only reading shows its DATA_FIN. */
+    if (f->mptcp && c->token != MPTCP_UNKNOWN) {
+        enum tcp_phase subflow;
+        look_peek(fd, &subflow, &f->unread); /* SIOCINQ says 1 after shutdown(SHUT_RD) */
+        (void)look_mptcp_phase(c->token, &f->phase);
+        return;
+    }
+    /* A peek sees the queue, and a FIN that came meanwhile. MPTCP before Linux 5.16: the subflow stays ESTABLISHED when
+     * the peer closes; only reading shows its DATA_FIN. */
     if ((plain || f->mptcp) && f->phase == PHASE_ESTABLISHED && !(flags & CONN_SHUT))
         look_peek(fd, &f->phase, &f->unread);
     else if (f->phase == PHASE_ESTABLISHED || f->phase == PHASE_FIN_WAIT_1 || f->phase == PHASE_FIN_WAIT_2)
         f->unread = look_unread(fd);
 }
 
-/* Where exactly the connection is: its port was chosen by the kernel and nobody asked so far. */
-static void complete(struct conn *c, int fd) {
+void closing_complete(struct conn *c, int fd) {
     struct endpoint local, peer;
     if (c->local_port == 0 && look_local(fd, &local)) {
         c->source = local.addr;
@@ -55,6 +61,15 @@ static void complete(struct conn *c, int fd) {
     if (conn_flags(c) & CONN_PEER_ASK && look_peer(fd, &peer))
         c->peer = peer;
     held_located(c);
+}
+
+uint32_t closing_token(struct conn *c, int fd) {
+    if (c->token != MPTCP_UNKNOWN)
+        return c->token;
+    uint32_t token;
+    if (look_mptcp_token(fd, &token) && (token || client.mptcp_info))
+        c->token = token;
+    return c->token;
 }
 
 static void judge(struct closing *c) {
@@ -66,15 +81,18 @@ static void judge(struct closing *c) {
         .connected = conn->phase == CONN_CONNECTED || flags & CONN_ADOPTED,
         .linger_reset = flags & CONN_LINGER_RESET,
         .linger2_off = flags & CONN_LINGER2_OFF,
-        .mptcp = flags & CONN_MPTCP,
+        .mptcp = closing_token(conn, c->fd) != 0,
+        .fallback = flags & CONN_MPTCP && conn->token == 0,
         .others = others_may_hold(conn),
     };
     ring_prepare(&client.state);
     __builtin_prefetch(conn->pair, 1);
     (void)state_settings(&client.state, NULL, &settings);
+    if (c->facts.others)
+        c->looked_ns = clock_ns(CLOCK_MONOTONIC);
     if (settings.log_verify == VERIFY_ALWAYS || (settings.log_verify == VERIFY_AUTO && c->facts.others))
         verify_identify(c);
-    complete(conn, c->fd);
+    closing_complete(conn, c->fd);
     /* As late as can be: a FIN of the peer between this look and the close makes the verdict wrong. */
     look_at(conn, c->fd, &c->facts);
     if (conn->phase == CONN_CONNECTING && c->facts.phase == PHASE_CLOSED && !(flags & CONN_ADOPTED))
@@ -112,6 +130,18 @@ static struct conn *claim(int fd) {
     return conn_unref(conn) ? conn : NULL;
 }
 
+/* A socket that was not connected when it came to be shared: whoever else has it may have connected it since. */
+static void catch_up(struct conn *conn, int fd) {
+    struct endpoint peer;
+    if (conn->phase != CONN_IDLE || !others_may_hold(conn))
+        return;
+    if (look_peer(fd, &peer) || look_late_peer(fd, conn->family, &peer)) {
+        conn->peer = peer;
+        conn->phase = CONN_CONNECTED;
+        conn_set_flags(conn, CONN_ADOPTED);
+    }
+}
+
 void closing_begin(struct closing *c, int fd, enum via via) {
     *c = (struct closing){.fd = fd, .via = via};
     if (!client_active())
@@ -121,6 +151,7 @@ void closing_begin(struct closing *c, int fd, enum via via) {
     if (conn) {
         /* Kept even when there is nothing to log, so that closing_abort can put it back. */
         c->conn = conn;
+        catch_up(conn, fd);
         if (worth_a_look(conn))
             judge(c);
     }
@@ -165,14 +196,43 @@ static void count(const struct closing *c, enum fate fate) {
         stats_add(e, STAT_SYN_TIMEOUT);
 }
 
+/* Of several processes that hold one socket, each may see its end. */
+static bool told_before(const struct closing *c, uint64_t now) {
+    const struct conn *conn = c->conn;
+    uint64_t since = c->looked_ns;
+    if (!c->facts.others)
+        return false;
+    if (conn->local_port == 0) /* disconnected by another, who told */
+        return true;
+    /* It may have been told already while we held it. */
+    if (c->facts.phase == PHASE_CLOSED || c->facts.phase == PHASE_UNKNOWN || c->facts.fallback)
+        since = conn->connected_ns ? conn->connected_ns : now - ONCE_NS;
+    return !once_first(&client.state, __atomic_load_n(&client.netns, __ATOMIC_RELAXED), &conn->source, conn->local_port,
+                       &conn->peer, since, clock_ns(CLOCK_MONOTONIC));
+}
+
+/* Another thread forked between the look and the close: the child has it too. */
+static void notice_fork(struct closing *c) {
+    struct settings settings = {.log_verify = VERIFY_AUTO};
+    if (c->facts.others || !others_may_hold(c->conn))
+        return;
+    (void)state_settings(&client.state, NULL, &settings);
+    c->forked = c->facts.others = true;
+    c->looked_ns = c->conn->connected_ns;
+    c->verdict.ask |= settings.log_verify != VERIFY_NEVER;
+}
+
 static void finish(struct closing *c) {
     struct conn *conn = c->conn;
     struct settings settings = {0};
     enum verified verified = VERIFIED_NULL;
     enum fate fate = c->verdict.fate;
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    notice_fork(c);
     if (c->verdict.ask)
         fate = verify_fate(c, &verified);
+    if (fate == FATE_TIME_WAIT && told_before(c, now))
+        fate = FATE_SHARED;
     conn_uncount(conn, fate == FATE_TIME_WAIT, now);
     if (conn_flags(conn) & CONN_QUIET || !state_settings(&client.state, NULL, &settings) ||
         client_mode(&settings) == MODE_OFF)
@@ -253,8 +313,25 @@ void closing_exec(bool pending) {
             continue;
         }
         judge(&c);
-        complete(c.conn, fd);
+        closing_complete(c.conn, fd);
         held_pending(c.conn, HELD_EXEC, c.facts.phase, c.verdict.fate);
+    }
+}
+
+void closing_find(int first, int last) {
+    struct pollfd fds[INHERITED_LOOK];
+    struct timespec now = {0};
+    struct conn *conn;
+    int n = last - first < INHERITED_LOOK - 1 ? last - first + 1 : INHERITED_LOOK;
+    for (int i = 0; i < n; i++)
+        fds[i] = (struct pollfd){.fd = first + i};
+    if (sys_call5(SYS_ppoll, fds, n, &now, 0, 0) < 0)
+        return;
+    for (int i = 0; i < n; i++) {
+        enum tcp_phase phase;
+        int fd = first + i;
+        if (!(fds[i].revents & POLLNVAL) && fd_look(fd, &conn) == FD_UNKNOWN && look_state(fd, &phase, NULL) == 0)
+            (void)conn_of(fd);
     }
 }
 
@@ -269,48 +346,48 @@ void closing_range(unsigned first, unsigned last, enum via via) {
     }
 }
 
-/* Sockets that came by inheritance and were never named in a call: into the table, so that the sweep meets them. One
- * poll tells which of the low descriptors are open. */
-static void find_inherited(void) {
-    struct pollfd fds[INHERITED_LOOK];
-    struct timespec now = {0};
+/* close would wait where the kernel's own close at exit does not (SO_LINGER {1, t}; inet_release, PF_EXITING). */
+static bool would_wait(int fd) {
+    struct linger linger = {0};
+    socklen_t length = sizeof linger;
+    (void)sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &length);
+    return linger.l_onoff && linger.l_linger > 0;
+}
+
+/* A stream's buffer is written after the last exit handler. */
+static bool is_buffered(int fd) {
     struct conn *conn;
-    for (int fd = 0; fd < INHERITED_LOOK; fd++)
-        fds[fd] = (struct pollfd){.fd = fd};
-    if (sys_call5(SYS_ppoll, fds, INHERITED_LOOK, &now, 0, 0) < 0)
-        return;
-    for (int fd = 0; fd < INHERITED_LOOK; fd++) {
-        enum tcp_phase phase;
-        if (!(fds[fd].revents & POLLNVAL) && fd_look(fd, &conn) == FD_UNKNOWN && look_state(fd, &phase, NULL) == 0)
-            (void)conn_of(fd);
-    }
+    if (fd_look(fd, &conn) != FD_TCP)
+        return true;
+    if (fd <= 2)
+        conn_set_flags(conn, CONN_STDIO); /* its copies stay, too */
+    return conn_flags(conn) & CONN_STDIO;
 }
 
-/* Another process may hold the connection, so only the kernel can tell what becomes of it, and only once it is closed
- * here. A stream's buffer is written after the last exit handler: such a socket stays open, and the tool tells. */
-static void sweep_shared(struct closing *c) {
-    bool buffered = c->fd <= 2 || conn_flags(c->conn) & CONN_STDIO;
-    if (c->via != VIA_EXIT || !buffered) {
-        (void)sys_call1(SYS_close, c->fd);
-        closing_end(c, true);
-        return;
-    }
-    held_pending(c->conn, HELD_EXIT, c->facts.phase, c->verdict.fate);
-    conn_free(c->conn);
-}
-
-void closing_sweep(enum via via) {
+/* Where another process may hold the connection, only the kernel can tell what becomes of it, and only once it is
+ * closed. A socket that has to stay open is left for the tool to tell. */
+static void sweep_one(int fd, enum via via, bool may_close) {
     struct closing c;
+    bool closes = may_close && !is_buffered(fd) && !would_wait(fd);
+    closing_begin(&c, fd, via);
+    if (closes) {
+        (void)sys_call1(SYS_close, fd);
+    } else if (c.conn && c.verdict.ask) {
+        held_pending(c.conn, HELD_EXIT, c.facts.phase, c.verdict.fate);
+        conn_free(c.conn);
+        return;
+    }
+    closing_end(&c, true);
+}
+
+void closing_sweep(enum via via, bool last) {
     if (!client_active() || !process_may_record())
         return;
-    find_inherited();
-    for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
-        closing_begin(&c, fd, via);
-        if (c.conn && c.verdict.ask)
-            sweep_shared(&c);
-        else
-            closing_end(&c, true);
-    }
+    closing_find(0, INT_MAX);
+    /* Another thread may still be using them, and would meet an error that it would not have met. */
+    bool may_close = last && fd_next_tcp(0, INT_MAX) >= 0 && process_single_threaded();
+    for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
+        sweep_one(fd, via, may_close);
     held_release();
     /* After the first sweep (exit handlers run, then _exit) there is nothing left to say. */
     if (__atomic_exchange_n(&client.attached, 0, __ATOMIC_RELAXED)) {

@@ -23,6 +23,8 @@ struct closing {
     struct fate_facts facts;
     struct fate_verdict verdict;
     uint64_t cookie;    /* of the socket; 0: not known */
+    uint64_t looked_ns; /* CLOCK_MONOTONIC; with facts.others */
+    bool forked;        /* between look and close: c was not prepared for being asked about */
     uint32_t interface; /* that it is bound to */
 };
 
@@ -38,13 +40,24 @@ void closing_abort(struct closing *c);
  * already made stays, and is logged here. */
 void closing_disconnect(int fd, struct conn *conn);
 
+/* Where exactly c is, if nobody asked so far: the kernel chose its port. */
+void closing_complete(struct conn *c, int fd);
+
+/* c's MPTCP token, asked once it is needed; 0: plain TCP, MPTCP_UNKNOWN: perhaps. */
+uint32_t closing_token(struct conn *c, int fd);
+
 /* Around exec: connections that it will close are marked as such in the state file, where the next image of this pid or
  * the tool finds them; pending false takes the marks back after an exec that failed. */
 void closing_exec(bool pending);
 
-/* Every TCP descriptor still open, when the process ends: an event each, then `detach`. Descriptors that another
- * process may hold are closed here, because only afterwards can the kernel say what became of them. */
-void closing_sweep(enum via via);
+/* Every TCP descriptor still open, when the process ends: an event each, then `detach`. last: no code of the client
+ * runs any more, but for other threads. If there are none, what can be is closed here, so that nothing happens between
+ * look and close, and the kernel can be asked what became of it. */
+void closing_sweep(enum via via, bool last);
+
+/* Sockets in [first, last] that were inherited or received and never named in a call: into the table. One poll tells
+ * which descriptors are open, so it goes no further than the lowest 256. */
+void closing_find(int first, int last);
 
 /* Closes the tracked descriptors in [first, last] one by one, each with its event. */
 void closing_range(unsigned first, unsigned last, enum via via);

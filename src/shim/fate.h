@@ -17,7 +17,8 @@ struct fate_facts {
     bool linger_reset;             /* SO_LINGER {1, 0} */
     bool linger2_off;              /* TCP_LINGER2 < 0 */
     bool mptcp;
-    bool others; /* another process may hold the socket too */
+    bool fallback; /* an MPTCP socket whose connection is plain TCP */
+    bool others;   /* another process may hold the socket too */
 };
 
 struct fate_verdict {

@@ -18,6 +18,8 @@ enum {
     CONN_MAX = 1 << 18 /* connections one process can remember */
 };
 
+#define MPTCP_UNKNOWN UINT32_MAX
+
 enum conn_phase { CONN_IDLE, CONN_CONNECTING, CONN_CONNECTED, CONN_LISTENING };
 
 enum conn_flag {
@@ -69,8 +71,9 @@ struct conn {
     uint8_t family;         /* AF_INET or AF_INET6 */
     uint8_t shutdown_phase; /* enum tcp_phase just before that shutdown; PHASE_UNKNOWN: none */
     uint8_t arm;
-    uint16_t stat; /* stats_number() of the entry that its connect was counted in; 0: it was not seen */
-    uint32_t flow; /* history_key; 0: its connect was not seen */
+    uint16_t stat;  /* stats_number() of the entry that its connect was counted in; 0: it was not seen */
+    uint32_t flow;  /* history_key; 0: its connect was not seen */
+    uint32_t token; /* of an MPTCP connection; 0: plain TCP; MPTCP_UNKNOWN: not asked yet, or no answer */
 };
 
 enum fd_kind { FD_UNKNOWN, FD_NOT_TCP, FD_TCP };

@@ -1,31 +1,33 @@
 #include "shim/held.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 
 #include "net/diag.h"
 #include "shim/client.h"
+#include "shim/closing.h"
 #include "shim/fate.h"
 #include "shim/process.h"
 #include "state/history.h"
+#include "state/once.h"
 #include "state/pair.h"
 #include "state/ring.h"
 #include "state/sys.h"
 
 /* Number of this process's n-th chunk, plus 1; 0: not taken yet; NONE: there was no room. Private. */
 enum { NONE = 0xffff };
+
+/* A child of a server with thousands of connections shall not write them all down before it execs a helper. */
+enum { INHERITED_MAX = 64 };
+
 static uint16_t own[HELD_CHUNKS];
 static uint64_t pid_namespace;
 static bool left_pending; /* something is left for the tool to tell: the chunks stay */
 
 static uint64_t ask_pid_namespace(void) {
     sys_stat st = {0};
-#ifdef SYS_newfstatat
-    (void)sys_call4(SYS_newfstatat, AT_FDCWD, "/proc/self/ns/pid", &st, 0);
-#elif defined(SYS_fstatat64)
-    (void)sys_call4(SYS_fstatat64, AT_FDCWD, "/proc/self/ns/pid", &st, 0);
-#endif
+    (void)sys_stat_of("/proc/self/ns/pid", &st);
     return (uint64_t)st.st_ino;
 }
 
@@ -97,10 +99,11 @@ static void put(struct held *h, const struct conn *c, enum held_word word) {
     h->peer = c->peer.addr;
     h->local_port = c->local_port;
     h->peer_port = c->peer.port;
+    h->token = c->token || !(conn_flags(c) & CONN_MPTCP) ? c->token : MPTCP_UNKNOWN;
     h->rule_id = c->rule_id;
     h->pool_id = c->pool_id;
     h->direction = conn_flags(c) & CONN_INBOUND ? INBOUND : OUTBOUND;
-    __atomic_store_n(&h->word, word, __ATOMIC_RELEASE);
+    __atomic_store_n(&h->word, (uint8_t)word, __ATOMIC_RELEASE);
 }
 
 void held_open(const struct conn *c) {
@@ -154,8 +157,7 @@ void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phas
         h = slot_taken(c, &chunk);
     if (!h)
         return;
-    h->phase = (uint8_t)phase;
-    h->fate = (uint8_t)fate;
+    h->verdict = held_verdict(phase, fate);
     h->marked_ns = clock_ns(CLOCK_REALTIME);
     put(h, c, word);
     left_pending |= word == HELD_EXIT;
@@ -168,10 +170,38 @@ void held_exec_failed(const struct conn *c) {
         put(h, c, HELD_OPEN);
 }
 
-void held_forget(void) {
+/* Not made by this image of this process. connected_ns 0: nobody knows since when. */
+static void hold_again(const struct conn *c) {
+    struct held_chunk *chunk;
+    struct held *h = slot_of(c, &chunk);
+    if (!h)
+        h = slot_taken(c, &chunk);
+    if (!h)
+        return;
+    uint64_t age = clock_ns(CLOCK_MONOTONIC) - c->connected_ns, now = clock_ns(CLOCK_REALTIME);
+    __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    h->connected_ns = c->connected_ns ? now - age : 0;
+    h->counted = HELD_UNCOUNTED;
+    __atomic_store_n(&chunk->seen_ns, now, __ATOMIC_RELAXED);
+    put(h, c, HELD_OPEN);
+}
+
+static void hold_all(void) {
+    struct conn *c;
+    int n = 0;
+    for (int fd = 0; n < INHERITED_MAX && (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
+        if (fd_look(fd, &c) == FD_TCP && (c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING)) {
+            hold_again(c);
+            n++;
+        }
+}
+
+void held_inherit(void) {
     left_pending = false;
     for (unsigned i = 0; i < HELD_CHUNKS; i++)
         __atomic_store_n(&own[i], 0, __ATOMIC_RELAXED);
+    hold_all();
 }
 
 void held_release(void) {
@@ -184,15 +214,40 @@ void held_release(void) {
     }
 }
 
-/* Whether its quadruplet is in TIME-WAIT now, the kernel says: another process may have held it too. */
+/* What has become of it the kernel says: another process may have held it too. */
+static int ask(const struct held *h, struct diag_answer *answer) {
+    if (h->token != 0 && h->token != MPTCP_UNKNOWN && diag_lookup_mptcp(h->token, answer) == 0 &&
+        phase_from_kernel(answer->state) != PHASE_CLOSED)
+        return 0;
+    if (h->local_port == 0)
+        return -EINVAL;
+    int found = diag_lookup(&h->local, h->local_port, &h->peer, h->peer_port, answer);
+    if (h->token != 0)
+        answer->inode = 0; /* a subflow's says nothing */
+    return found;
+}
+
+/* CLOCK_MONOTONIC; a stamp of CLOCK_REALTIME. */
+static uint64_t monotonic_ns(uint64_t stamp, uint64_t now) {
+    return now - (clock_ns(CLOCK_REALTIME) - stamp);
+}
+
+static bool told_before(const struct held *h, uint64_t netns) {
+    const struct endpoint peer = {.addr = h->peer, .port = h->peer_port};
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    uint64_t began = h->connected_ns ? h->connected_ns : h->marked_ns - ONCE_NS;
+    uint64_t since = monotonic_ns(held_phase(h) == PHASE_CLOSED ? began : h->marked_ns, now);
+    return h->local_port != 0 && !once_first(&client.state, netns, &h->local, h->local_port, &peer, since, now);
+}
+
 static void after_exec(const struct held *copy, const struct held_chunk *chunk) {
     struct event_record r;
-    struct diag_answer answer;
-    int found = copy->local_port == 0
-                    ? -EINVAL
-                    : diag_lookup(&copy->local, copy->local_port, &copy->peer, copy->peer_port, &answer);
-    enum fate first = copy->fate < FATES ? (enum fate)copy->fate : FATE_NONE;
+    struct diag_answer answer = {0};
+    int found = ask(copy, &answer);
+    enum fate first = held_fate(copy) < FATES ? (enum fate)held_fate(copy) : FATE_NONE;
     enum fate fate = fate_from_lookup(found, &answer, first, false);
+    if (fate == FATE_TIME_WAIT && told_before(copy, chunk->netns))
+        fate = FATE_SHARED;
     enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
     struct settings settings = {0};
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -214,10 +269,10 @@ static void after_exec(const struct held *copy, const struct held_chunk *chunk) 
     r.e.pool_id = copy->pool_id;
     r.e.netns = chunk->netns;
     r.e.via = VIA_EXEC;
-    r.e.phase = copy->phase;
+    r.e.phase = held_phase(copy);
     r.e.fate = (uint8_t)fate;
     r.e.verified = found == 0 || found == -ENOENT ? VERIFIED_TRUE : VERIFIED_FALSE;
-    if (copy->marked_ns > copy->connected_ns)
+    if (copy->connected_ns && copy->marked_ns > copy->connected_ns)
         r.e.age_us = (copy->marked_ns - copy->connected_ns) / 1000;
     memcpy(r.e.program, chunk->program, EVENT_PROGRAM); /* the image that made the connection */
     (void)ring_write(&client.state, &r);
@@ -226,6 +281,7 @@ static void after_exec(const struct held *copy, const struct held_chunk *chunk) 
 void held_after_exec(void) {
     struct held_table *table = client.state.held;
     uint64_t pid = process_pid();
+    bool survived = false;
     for (unsigned i = 0; i < HELD_CHUNKS; i++) {
         if (__atomic_load_n(&table->owner[i], __ATOMIC_ACQUIRE) != pid)
             continue;
@@ -234,16 +290,20 @@ void held_after_exec(void) {
         struct held_chunk *chunk = &table->chunk[i];
         if (chunk->pid_namespace != pid_namespace || process_born_ns() > chunk->born_ns + 20000000u)
             continue; /* another process that had this pid: the tool's to tell */
-        /* Entries that are merely open survived the exec; they are looked at anew at their close, and belong to no
-         * pair until then. */
+        /* Entries that are merely open survived the exec: those sockets are still there, and belong to no pair. */
         for (unsigned j = 0; j < HELD_PER_CHUNK; j++) {
             struct held copy = chunk->held[j];
-            uint32_t word = __atomic_exchange_n(&chunk->held[j].word, HELD_FREE, __ATOMIC_ACQ_REL);
+            uint8_t word = __atomic_exchange_n(&chunk->held[j].word, HELD_FREE, __ATOMIC_ACQ_REL);
             if (word == HELD_EXEC)
                 after_exec(&copy, chunk);
             else if (word != HELD_FREE)
                 pair_left(&client.state, chunk->netns, &copy, false, clock_ns(CLOCK_MONOTONIC));
+            survived |= word == HELD_OPEN;
         }
         give_back(i);
+    }
+    if (survived) {
+        closing_find(0, INT_MAX);
+        hold_all();
     }
 }

@@ -27,8 +27,8 @@ void held_closed(const struct conn *c);
 void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phase, enum fate fate);
 void held_exec_failed(const struct conn *c);
 
-/* A fork child: the chunks are the parent's. */
-void held_forget(void);
+/* A fork child: the chunks are the parent's, and it has connections of its own from the start. */
+void held_inherit(void);
 
 /* The process ends in an orderly way: its chunks are free. */
 void held_release(void);

@@ -40,9 +40,9 @@ static void settle(struct climb *k) {
     c->phase = connecting ? CONN_CONNECTING : CONN_CONNECTED;
     if (addr_is_any(&k->destination->addr))
         conn_set_flags(c, CONN_PEER_ASK);
-    c->generation = process_generation();
     c->connected_ns = k->now;
     c->shutdown_phase = PHASE_UNKNOWN;
+    c->token = conn_flags(c) & CONN_MPTCP ? MPTCP_UNKNOWN : 0;
     c->pair = k->pair;
     conn_clear_flags(c, CONN_TRIED | CONN_SHUT);
     if (k->pair) {

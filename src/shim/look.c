@@ -7,11 +7,15 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "net/diag.h"
 #include "shim/fate.h"
 #include "state/sys.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
+#endif
+#ifndef SOL_MPTCP
+#define SOL_MPTCP 284
 #endif
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
@@ -82,6 +86,33 @@ bool look_local(int fd, struct endpoint *out) {
 
 bool look_peer(int fd, struct endpoint *out) {
     return look_name(SYS_getpeername, fd, out);
+}
+
+bool look_late_peer(int fd, int family, struct endpoint *out) {
+    struct sockaddr_in6 name;
+    /* More than the name has is EINVAL. */
+    socklen_t length = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof name;
+    return sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERNAME, &name, &length) == 0 &&
+           endpoint_from_sockaddr(out, &name, length) && out->port != 0;
+}
+
+bool look_mptcp_token(int fd, uint32_t *token) {
+    enum { MPTCP_INFO_OPTION = 1, TOKEN = 3 }; /* linux/mptcp.h: struct mptcp_info begins with 8 bytes, flags, token */
+    uint32_t info[TOKEN + 1] = {0};
+    socklen_t length = sizeof info;
+    long r = sys_call5(SYS_getsockopt, fd, SOL_MPTCP, MPTCP_INFO_OPTION, info, &length);
+    if (r == 0 ? length < sizeof info : r != -EOPNOTSUPP && r != -ENOPROTOOPT)
+        return false;
+    *token = info[TOKEN];
+    return true;
+}
+
+bool look_mptcp_phase(uint32_t token, enum tcp_phase *phase) {
+    struct diag_answer answer;
+    if (diag_lookup_mptcp(token, &answer) != 0)
+        return false;
+    *phase = phase_from_kernel(answer.state);
+    return true;
 }
 
 uint64_t look_cookie(int fd) {

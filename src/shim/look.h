@@ -27,6 +27,18 @@ bool look_unread(int fd);
 bool look_local(int fd, struct endpoint *out);
 bool look_peer(int fd, struct endpoint *out);
 
+/* The peer of a TCP_CLOSE socket, whom getpeername no longer names: SO_PEERNAME does (net/core/sock.c asks the family
+ * with peer == 2, which inet_getname answers in any state). family: of the socket. */
+bool look_late_peer(int fd, int family, struct endpoint *out);
+
+/* An MPTCP connection's token, by which diag_lookup_mptcp finds it (MPTCP_INFO, Linux 5.16). *token is 0 when it fell
+ * back to plain TCP, or the kernel is older. False: no answer, *token untouched. */
+bool look_mptcp_token(int fd, uint32_t *token);
+
+/* The state of an MPTCP connection itself: TCP_INFO's is that of a subflow, which stays ESTABLISHED until both ends
+ * have closed. False: the kernel does not say. */
+bool look_mptcp_phase(uint32_t token, enum tcp_phase *phase);
+
 /* SO_COOKIE, 0 when the kernel will not say. */
 uint64_t look_cookie(int fd);
 

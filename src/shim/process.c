@@ -20,6 +20,7 @@ struct page {
 static struct page *page;
 static bool wiped_by_kernel, memory_shared;
 static uint32_t generation = 1, first_generation = 1;
+static uint32_t forking; /* threads that are in fork */
 
 /* Cached so that an event costs no gettid. The generation makes the copy that a fork child inherits stale. */
 static __thread struct { uint32_t pid, tid; } thread;
@@ -31,9 +32,17 @@ static uint32_t kernel_pid(void) {
     return (uint32_t)sys_call0(SYS_getpid);
 }
 
-/* fork() and what libc builds on it, seen from the parent: from now on its connections may be in the child as well. */
-static void after_fork_in_parent(void) {
+void process_fork_begins(void) {
+    __atomic_fetch_add(&forking, 1, __ATOMIC_SEQ_CST);
+}
+
+void process_fork_ends(void) {
     process_shared_now();
+    __atomic_fetch_sub(&forking, 1, __ATOMIC_SEQ_CST);
+}
+
+bool process_forking(void) {
+    return __atomic_load_n(&forking, __ATOMIC_SEQ_CST) != 0;
 }
 
 void process_init(void) {
@@ -44,13 +53,14 @@ void process_init(void) {
     /* Somebody before us has a vfork of his own (AddressSanitizer's programs do): we shall not hear of it. */
     if (!wiped_by_kernel || vfork != process_our_vfork)
         process_shares_memory();
-    (void)pthread_atfork(NULL, after_fork_in_parent, NULL);
+    (void)pthread_atfork(process_fork_begins, process_fork_ends, process_refresh);
 }
 
 /* Several threads of a new child may come here at once. The generation rises first: whoever sees the pid sees that too,
  * and rising twice only makes connections count as shared that are not, which costs a look and no truth. */
 static void begin_again(uint32_t pid) {
     uint32_t expected = wiped_by_kernel ? 0 : __atomic_load_n(&page->pid, __ATOMIC_RELAXED);
+    __atomic_store_n(&forking, 0, __ATOMIC_RELAXED);
     process_shared_now();
     __atomic_store_n(&first_generation, process_generation(), __ATOMIC_RELAXED);
     if (__atomic_compare_exchange_n(&page->pid, &expected, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
@@ -63,6 +73,11 @@ void process_refresh(void) {
     uint32_t known = __atomic_load_n(&page->pid, __ATOMIC_ACQUIRE);
     if (known == 0)
         begin_again(kernel_pid());
+}
+
+uint32_t process_generation_now(void) {
+    process_refresh();
+    return process_generation();
 }
 
 bool process_may_record(void) {
@@ -117,6 +132,11 @@ uint32_t process_tid(void) {
         thread.pid = pid;
     }
     return thread.tid;
+}
+
+bool process_single_threaded(void) {
+    sys_stat st = {0};
+    return sys_stat_of("/proc/self/task", &st) == 0 && st.st_nlink == 3; /* ".", "..", and one for each thread */
 }
 
 uint64_t process_born_ns(void) {

@@ -18,6 +18,9 @@ void process_init(void);
  * child goes unnoticed: for calls that such a child has no business making (connect, accept). */
 void process_refresh(void);
 
+/* The same, and the generation. */
+uint32_t process_generation_now(void);
+
 /* The same, and false in a vfork child, whose closes must not change its parent's records. One getpid where there may
  * be such children. For close, dup and exec of a TCP descriptor. */
 bool process_may_record(void);
@@ -32,12 +35,22 @@ void *process_before_vfork(void);
  * a posix_spawn, a vfork child's exec. A connection made under an older generation may be shared. */
 uint32_t process_generation(void);
 void process_shared_now(void);
+
+/* Around a fork, in the parent. What another thread makes and closes meanwhile may be in the child as well; only after
+ * the fork does the generation rise. */
+void process_fork_begins(void);
+void process_fork_ends(void);
+bool process_forking(void);
+
 /* The generation with which this process began: older connections were inherited through fork. */
 uint32_t process_first_generation(void);
 
 /* pid as the kernel sees it in its own pid namespace; 0 before process_init. tid is cached per thread and process. */
 uint32_t process_pid(void);
 uint32_t process_tid(void);
+
+/* No other thread runs. False where /proc does not say. */
+bool process_single_threaded(void);
 
 /* CLOCK_BOOTTIME, ns, of this process's birth (proc(5), /proc/PID/stat field 22, in ticks of 10 ms); 0: unknown. Opens
  * a file for a moment: only where the same pid was met before. */

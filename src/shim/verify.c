@@ -49,26 +49,47 @@ void verify_prepare(struct closing *c) {
         c->verdict.ask = false;
 }
 
-enum fate verify_fate(struct closing *c, enum verified *verified) {
+/* An MPTCP connection that is not over yet knows more than its subflow. */
+static bool ask_mptcp(const struct closing *c, enum fate *fate) {
+    struct diag_answer answer;
+    uint32_t token = c->conn->token;
+    if (!c->facts.mptcp || token == MPTCP_UNKNOWN || diag_lookup_mptcp(token, &answer) != 0 ||
+        phase_from_kernel(answer.state) == PHASE_CLOSED)
+        return false;
+    *fate = fate_from_lookup(0, &answer, c->verdict.fate, false);
+    return true;
+}
+
+static bool ask_tcp(const struct closing *c, enum fate *fate) {
     struct diag_answer answer = {0};
     enum fate first = c->verdict.fate;
-    enum arm arm = (enum arm)c->conn->arm;
-    bool lingers = c->facts.mptcp && !c->facts.others;
+    bool lingers = c->facts.mptcp && (!c->facts.others || c->conn->token != MPTCP_UNKNOWN);
     int found = lookup(c, &answer);
-    state_count(&client.state, arm, COUNT_VERIFIED);
-    *verified = VERIFIED_FALSE;
-    if (found == 0 && c->cookie && answer.cookie != c->cookie && !c->facts.mptcp)
+    if (found == 0 && c->cookie && answer.cookie != c->cookie && !(c->facts.mptcp || c->facts.fallback))
         found = -ENOENT; /* the quadruplet is somebody else's by now */
-    if (found != 0 && found != -ENOENT)
-        return first;
+    if (c->facts.fallback)
+        answer.inode = 0; /* it keeps one that says nothing */
+    if (found != 0 && (found != -ENOENT || c->forked))
+        return false;
     if (lingers && found == 0 && phase_from_kernel(answer.state) == PHASE_ESTABLISHED)
-        return first; /* no answer yet: an MPTCP subflow before the peer's close */
+        return false; /* no answer yet: an MPTCP subflow before the peer's close */
     if (found == -ENOENT && c->facts.phase == PHASE_CLOSED && first == FATE_TIME_WAIT &&
         clock_ns(CLOCK_MONOTONIC) - c->conn->shutdown_ns >= TIME_WAIT_NS)
-        return first; /* too late to ask */
-    enum fate fate = fate_from_lookup(found, &answer, first, lingers);
-    *verified = VERIFIED_TRUE;
-    if (fate != first && fate != FATE_SHARED)
+        return false; /* too late to ask */
+    *fate = fate_from_lookup(found, &answer, first, lingers);
+    /* No FIN_WAIT2: gone with the ACK that is to come. */
+    if (*fate == FATE_TIME_WAIT && c->facts.linger2_off && !c->facts.fallback &&
+        phase_from_kernel(answer.state) == PHASE_FIN_WAIT_1)
+        *fate = FATE_NONE;
+    return true;
+}
+
+enum fate verify_fate(struct closing *c, enum verified *verified) {
+    enum fate fate = c->verdict.fate;
+    enum arm arm = (enum arm)c->conn->arm;
+    state_count(&client.state, arm, COUNT_VERIFIED);
+    *verified = ask_mptcp(c, &fate) || ask_tcp(c, &fate) ? VERIFIED_TRUE : VERIFIED_FALSE;
+    if (fate != c->verdict.fate && fate != FATE_SHARED)
         state_count(&client.state, arm, COUNT_MISMATCH);
     return fate;
 }

@@ -135,9 +135,11 @@ EXPORT int fcntl64(int fd, int command, ...) {
 static void close_tracked(unsigned first, unsigned last, int flags, enum via via) {
     int saved = errno;
     unsigned known = CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC;
-    bool closes = first <= last && !(flags & (int)(CLOSE_RANGE_CLOEXEC | ~known));
+    bool closes = first <= last && first <= INT_MAX && !(flags & (int)(CLOSE_RANGE_CLOEXEC | ~known));
+    if (closes && client_active() && process_may_record())
+        closing_find((int)first, last > INT_MAX ? INT_MAX : (int)last);
     /* What CLOSE_RANGE_UNSHARE does, done first, so that only this thread's table loses the descriptors. */
-    if (closes && flags & (int)CLOSE_RANGE_UNSHARE && fd_next_tcp((int)(first & INT_MAX), INT_MAX) >= 0) {
+    if (closes && flags & (int)CLOSE_RANGE_UNSHARE && fd_next_tcp((int)first, INT_MAX) >= 0) {
         process_shared_now();
         closes = sys_call1(SYS_unshare, 0x400 /* CLONE_FILES */) == 0;
     }
@@ -213,8 +215,14 @@ static void before_shutdown(int fd, int how, struct conn **out, enum tcp_phase *
         c = conn_of(fd);
     if (c && (c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING)) {
         conn_set_flags(c, CONN_SHUT);
-        if (how != SHUT_RD && c->shutdown_phase == PHASE_UNKNOWN && look_state(fd, phase, NULL) == 0)
+        if (how != SHUT_RD && c->shutdown_phase == PHASE_UNKNOWN && look_state(fd, phase, NULL) == 0) {
+            uint32_t token = closing_token(c, fd);
+            if (token != 0 && token != MPTCP_UNKNOWN)
+                (void)look_mptcp_phase(token, phase);
+            /* From now on its TIME-WAIT may exist before its close: it must be known whose it is. */
+            closing_complete(c, fd);
             *out = c;
+        }
     }
     errno = saved;
 }
@@ -265,10 +273,17 @@ EXPORT long syscall(long number, ...) {
 #endif
     case SYS_clone:
         process_refresh();
+        process_shared_now();
         process_shares_memory();
         break;
+#ifdef SYS_fork
+    case SYS_fork:
+        process_refresh();
+        process_shared_now();
+        break;
+#endif
     case SYS_exit_group:
-        closing_sweep(VIA__EXIT);
+        closing_sweep(VIA__EXIT, true);
         break;
     default:
         break;

@@ -16,14 +16,14 @@
 /* --- the end --- */
 
 EXPORT void _exit(int status) {
-    closing_sweep(VIA__EXIT);
+    closing_sweep(VIA__EXIT, true);
     real__exit(status);
     for (;;) /* the declaration in unistd.h says that this does not return */
         raw__exit(status);
 }
 
 EXPORT void _Exit(int status) {
-    closing_sweep(VIA__EXIT);
+    closing_sweep(VIA__EXIT, true);
     real__Exit(status);
     for (;;)
         raw__exit(status);
@@ -32,7 +32,7 @@ EXPORT void _Exit(int status) {
 /* libc runs the at_quick_exit handlers and ends in an _exit of its own that is no call of ours: so sweep before them.
  */
 EXPORT void quick_exit(int status) {
-    closing_sweep(VIA__EXIT);
+    closing_sweep(VIA__EXIT, false);
     real_quick_exit(status);
     for (;;)
         raw__exit(status);
@@ -165,8 +165,13 @@ EXPORT FILE *popen(const char *command, const char *mode) {
 }
 
 EXPORT pid_t _Fork(void) {
-    before_spawn();
-    return real__Fork();
+    bool active = client_active();
+    if (active)
+        process_fork_begins();
+    pid_t pid = real__Fork();
+    if (active && pid != 0)
+        process_fork_ends();
+    return pid;
 }
 
 /* Variadic, and passed on as libc itself does. A child that shares memory without being a thread is as a vfork's. */
@@ -179,6 +184,7 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
         process_refresh();
         process_shares_memory();
     }
+    process_shared_now();
     return real_clone(function, stack, flags, argument, parent, tls, child);
 }
 

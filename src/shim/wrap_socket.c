@@ -33,14 +33,14 @@
 #endif
 
 EXPORT int socket(int family, int type, int protocol) {
+    uint32_t generation = client_active() ? process_generation_now() : 0;
     int fd = real_socket(family, type, protocol);
     if (fd < 0 || !client_active())
         return fd;
     int saved = errno;
-    process_refresh();
     bool tcp = (family == AF_INET || family == AF_INET6) && (type & 0xf) == SOCK_STREAM &&
                (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
-    struct conn *c = tcp ? conn_made(family, protocol == IPPROTO_MPTCP) : NULL;
+    struct conn *c = tcp ? conn_made(family, protocol == IPPROTO_MPTCP, generation) : NULL;
     if (c)
         conn_install(fd, c);
     else if (!tcp)
@@ -51,16 +51,20 @@ EXPORT int socket(int family, int type, int protocol) {
 
 /* --- accepted connections --- */
 
-static void accepted(int listener, int fd, const struct sockaddr *address, const socklen_t *length) {
+static void accepted(int listener, int fd, const struct sockaddr *address, const socklen_t *length,
+                     uint32_t generation) {
     struct settings settings = {.log_inbound = 1};
     struct conn *l;
-    process_refresh();
     if (fd_look(listener, &l) == FD_NOT_TCP) {
         fd_set_not_tcp(fd);
         return;
     }
     l = conn_of(listener);
-    struct conn *c = l ? conn_made(l->family, conn_flags(l) & CONN_MPTCP) : NULL;
+    int family;
+    bool mptcp = l && conn_flags(l) & CONN_MPTCP;
+    if (mptcp && !look_is_tcp(fd, &family, &mptcp)) /* a peer without MPTCP comes in as plain TCP */
+        mptcp = false;
+    struct conn *c = l ? conn_made(l->family, mptcp, generation) : NULL;
     if (!l)
         fd_set_not_tcp(fd);
     if (!c)
@@ -85,10 +89,12 @@ static void accepted(int listener, int fd, const struct sockaddr *address, const
 
 EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length) {
     socklen_t room = address && length ? *length : 0;
+    uint32_t generation = client_active() ? process_generation_now() : 0;
     int r = real_accept(fd, address, length);
     if (r >= 0 && client_active()) {
         int saved = errno;
-        accepted(fd, r, room >= sizeof(struct sockaddr_in) ? address : NULL, length && *length <= room ? length : NULL);
+        accepted(fd, r, room >= sizeof(struct sockaddr_in) ? address : NULL, length && *length <= room ? length : NULL,
+                 generation);
         errno = saved;
     }
     return r;
@@ -96,10 +102,12 @@ EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length) {
 
 EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
     socklen_t room = address && length ? *length : 0;
+    uint32_t generation = client_active() ? process_generation_now() : 0;
     int r = real_accept4(fd, address, length, flags);
     if (r >= 0 && client_active()) {
         int saved = errno;
-        accepted(fd, r, room >= sizeof(struct sockaddr_in) ? address : NULL, length && *length <= room ? length : NULL);
+        accepted(fd, r, room >= sizeof(struct sockaddr_in) ? address : NULL, length && *length <= room ? length : NULL,
+                 generation);
         errno = saved;
     }
     return r;

@@ -9,6 +9,7 @@
  *                   stats       struct stat_entry, a hash table over (arm, rule, source)
  *                   places      struct place, processes' places in the canary sequence, kept through exec
  *                   held        struct held_table, connections that processes have open, by process
+ *                   told        words: TIME-WAITs that were told while several processes held the socket (once.h)
  *                   history     struct history_minute [1440], what the busiest flows did in each minute of a day
  *                   incidents   ring of cells: everything but closes; closes never evict it
  *                   closes      ring of cells: time-wait and close
@@ -37,6 +38,7 @@ enum {
     PLACES = 1024,
     HELD_CHUNKS = 512,
     HELD_PER_CHUNK = 63,
+    TOLD = 16384,
     HISTORY_MINUTES = 1440,
     HISTORY_FLOWS = 31,
     HISTORY_CAUSES = 6,
@@ -56,6 +58,7 @@ enum section {
     SECTION_INCIDENTS,
     SECTION_CLOSES,
     SECTION_HISTORY,
+    SECTION_TOLD,
     SECTIONS
 };
 enum ring_id { RING_INCIDENTS, RING_CLOSES, RINGS };
@@ -186,14 +189,25 @@ struct held {
     struct addr local, peer;
     uint16_t local_port, peer_port; /* local_port 0: not known, the kernel chose it and nobody asked; written last */
     uint16_t rule_id, pool_id;
-    uint64_t connected_ns; /* CLOCK_REALTIME */
-    uint32_t word;         /* enum held_word */
+    uint64_t connected_ns; /* CLOCK_REALTIME; 0: not known, it was inherited */
+    uint32_t token;        /* of an MPTCP connection; 0: plain TCP; UINT32_MAX: perhaps MPTCP, nobody asked */
+    uint8_t word;          /* enum held_word */
     uint8_t direction;     /* enum direction */
-    uint8_t phase;         /* with HELD_EXEC, HELD_EXIT: enum tcp_phase just before */
-    uint8_t fate;          /* with HELD_EXEC, HELD_EXIT: enum fate expected */
+    uint8_t verdict;       /* with HELD_EXEC, HELD_EXIT: see held_phase, held_fate */
     uint8_t counted;       /* enum held_counted */
     uint64_t marked_ns;    /* with HELD_EXEC, HELD_EXIT: CLOCK_REALTIME */
 };
+
+/* enum tcp_phase just before the end, and enum fate expected, in one byte. Neither is checked. */
+static inline uint8_t held_verdict(unsigned phase, unsigned fate) {
+    return (uint8_t)((phase & 15) | fate << 4);
+}
+static inline uint8_t held_phase(const struct held *h) {
+    return h->verdict & 15;
+}
+static inline uint8_t held_fate(const struct held *h) {
+    return h->verdict >> 4;
+}
 
 /* HELD_EXEC: an exec is about to close it. HELD_EXIT: its owner is exiting and could not tell who else holds it. */
 enum held_word { HELD_FREE, HELD_OPEN, HELD_EXEC, HELD_EXIT };

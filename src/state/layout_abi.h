@@ -119,10 +119,11 @@ AT(held, peer_port, 34);
 AT(held, rule_id, 36);
 AT(held, pool_id, 38);
 AT(held, connected_ns, 40);
-AT(held, word, 48);
-AT(held, direction, 52);
-AT(held, phase, 53);
-AT(held, fate, 54);
+AT(held, token, 48);
+AT(held, word, 52);
+AT(held, direction, 53);
+AT(held, verdict, 54);
+AT(held, counted, 55);
 AT(held, marked_ns, 56);
 SIZE(held, 64);
 

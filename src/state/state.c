@@ -19,6 +19,7 @@ static const uint64_t fixed_size[SECTIONS] = {
     [SECTION_STATS] = STATS * sizeof(struct stat_entry),
     [SECTION_PLACES] = PLACES * sizeof(struct place),
     [SECTION_HELD] = sizeof(struct held_table),
+    [SECTION_TOLD] = TOLD * sizeof(uint64_t),
     [SECTION_HISTORY] = HISTORY_MINUTES * sizeof(struct history_minute),
 };
 
@@ -82,6 +83,7 @@ bool sections_bind(struct state *out, void *mapping, size_t size) {
         .stat = (void *)(base + offset[SECTION_STATS]),
         .place = (void *)(base + offset[SECTION_PLACES]),
         .held = (void *)(base + offset[SECTION_HELD]),
+        .told = (void *)(base + offset[SECTION_TOLD]),
         .history = (void *)(base + offset[SECTION_HISTORY]),
         .ring = {[RING_INCIDENTS] = (void *)(base + offset[SECTION_INCIDENTS]),
                  [RING_CLOSES] = (void *)(base + offset[SECTION_CLOSES])},

@@ -31,6 +31,7 @@ struct state {
     struct stat_entry *stat;        /* [STATS] */
     struct place *place;            /* [PLACES] */
     struct held_table *held;
+    uint64_t *told;                 /* [TOLD] */
     struct history_minute *history; /* [HISTORY_MINUTES] */
     struct cell *ring[RINGS];
     uint64_t cells[RINGS];

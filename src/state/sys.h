@@ -86,6 +86,14 @@ typedef struct stat sys_stat;
 #define sys_fstat(fd, out) ((int)sys_call2(SYS_fstat, fd, out))
 #endif
 
+static inline int sys_stat_of(const char *path, sys_stat *out) {
+#ifdef SYS_newfstatat
+    return (int)sys_call4(SYS_newfstatat, -100 /* AT_FDCWD */, path, out, 0);
+#else
+    return (int)sys_call4(SYS_fstatat64, -100, path, out, 0);
+#endif
+}
+
 /* Whole mappings from offset 0 or anonymous ones (fd -1). NULL on failure. */
 static inline void *sys_mmap(size_t length, int protection, int flags, int fd) {
 #ifdef SYS_mmap2

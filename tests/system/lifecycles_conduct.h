@@ -37,6 +37,8 @@ enum trait {
     PEER_RESET, /* from here on: what nobody can know at the close */
     PEER_DATA,
     UNWATCHED,
+    FELL_BACK, /* MPTCP with a peer without: half-closed, the kernel does not say how many hold it */
+    HANDED,    /* to a process that was killed before it did anything that the shim sees */
     TRAITS
 };
 static const char *const trait_name[TRAITS] = {
@@ -63,6 +65,8 @@ static const char *const trait_name[TRAITS] = {
     [PEER_RESET] = "peer reset after our close",
     [PEER_DATA] = "peer data after our close",
     [UNWATCHED] = "closed last where no shim is",
+    [FELL_BACK] = "fallen back, shut down and shared",
+    [HANDED] = "handed to a process, and killed",
 };
 
 struct process {
@@ -77,6 +81,7 @@ struct process {
 struct holder {
     int process, fd; /* fd IN_FLIGHT: in that process's mailbox */
     bool cloexec;
+    bool handed; /* by SCM_RIGHTS, posix_spawn or a fork without handlers */
 };
 
 struct end {
@@ -87,7 +92,9 @@ struct end {
     int unread;
     bool fin;
     bool mptcp;     /* an MPTCP socket: what has come is not in its subflow's queue */
+    uint32_t token; /* of an MPTCP connection */
     unsigned state; /* as of the last settling */
+    bool closed;    /* then already */
 };
 
 struct world {
@@ -216,11 +223,12 @@ static void gone(struct process *p) {
 
 /* --- who holds what --- */
 
-static bool hold(struct end *e, int process, int fd, bool cloexec) {
+/* Its number among the holders. */
+static int hold(struct end *e, int process, int fd, bool cloexec) {
     if (e->holders == HOLDERS)
         fail("too many holders");
-    e->holder[e->holders++] = (struct holder){process, fd, cloexec};
-    return true;
+    e->holder[e->holders] = (struct holder){process, fd, cloexec, false};
+    return e->holders++;
 }
 
 static void mark(struct end *e, enum trait trait) {
@@ -231,8 +239,11 @@ static void release(struct world *w, enum side side, int at) {
     struct end *e = &w->end[side];
     struct holder h = e->holder[at];
     e->holder[at] = e->holder[--e->holders];
-    if (e->holders > 0)
+    if (e->holders > 0) {
+        if (e->fin && e->mptcp && !w->mptcp)
+            mark(e, FELL_BACK);
         return;
+    }
     e->fin = true;
     if (e->unread > 0)
         mark(e, UNREAD);
@@ -270,7 +281,7 @@ static uint64_t now_ms(void) {
 }
 
 static bool has_come(const struct end *e, struct seen s) {
-    return (e->mptcp && e->holders > 0) || (int)s.unread >= e->unread;
+    return e->mptcp || (int)s.unread >= e->unread;
 }
 
 /* Both ends have seen all that the other has sent; nothing happens any more without a further step. */
@@ -298,10 +309,21 @@ static void look(struct world *w, struct seen seen[2]) {
 static void await_mptcp(struct world *w) {
     for (enum side side = NEAR; side <= FAR; side++) {
         struct holder *h = some_holder(w, side);
-        if (h && w->end[side].mptcp && (w->end[side].unread || w->end[!side].fin) &&
-            order_fd(w, h, OP_AWAIT, w->end[!side].fin, w->end[side].unread) != 0)
+        if (h && w->end[side].mptcp && w->end[side].unread && order_fd(w, h, OP_AWAIT, 0, w->end[side].unread) != 0)
             w->unsettled = true;
     }
+}
+
+static bool over(struct seen s) {
+    return s.state == GONE || s.state == TIME_WAIT;
+}
+
+/* subflow: of each end. It outlives the connection for a moment. */
+static bool mptcp_at_rest(const struct world *w, const struct seen subflow[2]) {
+    struct seen near = ask_mptcp(w->netlink, w->end[NEAR].token, &w->end[FAR].name);
+    struct seen far = ask_mptcp(w->netlink, w->end[FAR].token, &w->end[NEAR].name);
+    bool both_over = near.state == GONE && far.state == GONE;
+    return at_rest(w, near, far) && (!both_over || (over(subflow[NEAR]) && over(subflow[FAR])));
 }
 
 static void settle(struct world *w) {
@@ -311,20 +333,18 @@ static void settle(struct world *w) {
     await_mptcp(w);
     do {
         look(w, seen);
-        bool open = w->end[NEAR].holders + w->end[FAR].holders > 0;
-        rest = w->mptcp ? open || ((seen[NEAR].state == GONE || seen[NEAR].state == TIME_WAIT) &&
-                                   (seen[FAR].state == GONE || seen[FAR].state == TIME_WAIT))
-                        : at_rest(w, seen[NEAR], seen[FAR]);
+        rest = w->mptcp ? mptcp_at_rest(w, seen) : at_rest(w, seen[NEAR], seen[FAR]);
         if (!rest)
             (void)sched_yield();
     } while (!rest && now_ms() < end);
     for (enum side side = NEAR; side <= FAR; side++) {
         struct end *e = &w->end[side];
         unsigned was = e->state;
+        /* It would have become a TIME-WAIT if the other end had just closed too. */
+        bool would_wait = e->closed && was != GONE && was != TIME_WAIT && was != LAST_ACK && was != CLOSE_WAIT;
         e->state = seen[side].state;
-        /* It had been closed, and would have become a TIME-WAIT if the other end had just closed too. */
-        if (e->holders == 0 && was != GONE && was != TIME_WAIT && was != LAST_ACK && was != CLOSE_WAIT &&
-            e->state == GONE)
+        e->closed = e->holders == 0;
+        if (would_wait && e->state == GONE && seen[!side].state == GONE)
             mark(e, w->peer_wrote ? PEER_DATA : PEER_RESET);
     }
     if (!rest)

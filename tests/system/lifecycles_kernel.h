@@ -18,6 +18,7 @@ enum kernel_state {
     FIN_WAIT1 = 4,
     FIN_WAIT2 = 5,
     TIME_WAIT = 6,
+    CLOSED = 7,
     CLOSE_WAIT = 8,
     LAST_ACK = 9,
     LISTENING = 10,
@@ -51,6 +52,35 @@ static struct name name_of(const struct sockaddr_in6 *from) {
     return n;
 }
 
+/* Sends a question, and returns the state in the answer. */
+static struct seen ask_kernel(int netlink, const void *question, size_t length, uint16_t peer_port) {
+    union {
+        struct nlmsghdr header;
+        char bytes[1024];
+    } r;
+    const struct inet_diag_msg *m = (const void *)(r.bytes + NLMSG_HDRLEN);
+    if (send(netlink, question, length, 0) < 0 || recv(netlink, &r, sizeof r, 0) < 0 ||
+        r.header.nlmsg_type != SOCK_DIAG_BY_FAMILY || m->idiag_state == LISTENING || m->id.idiag_dport != peer_port)
+        return (struct seen){0};
+    return (struct seen){.state = m->idiag_state < 13 ? m->idiag_state : 0, .unread = m->idiag_rqueue};
+}
+
+/* An MPTCP connection, by its token: its subflow stays ESTABLISHED until both ends have closed. */
+static struct seen ask_mptcp(int netlink, uint32_t token, const struct name *peer) {
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req_v2 diag;
+        struct nlattr attribute;
+        uint32_t protocol;
+    } q = {.header = {.nlmsg_len = sizeof q, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
+           .diag = {.sdiag_family = AF_INET, .sdiag_protocol = IPPROTO_RAW, .idiag_states = ~0u},
+           .attribute = {.nla_len = 8, .nla_type = 3 /* INET_DIAG_REQ_PROTOCOL */},
+           .protocol = 262};
+    q.diag.id.idiag_cookie[0] = token;
+    struct seen s = ask_kernel(netlink, &q, sizeof q, htons(peer->port));
+    return s.state == CLOSED ? (struct seen){0} : s;
+}
+
 static struct seen ask(int netlink, const struct name *local, const struct name *peer) {
     struct {
         struct nlmsghdr header;
@@ -58,21 +88,12 @@ static struct seen ask(int netlink, const struct name *local, const struct name 
     } q = {
         .header = {.nlmsg_len = sizeof q, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
         .diag = {.sdiag_family = local->v4 ? AF_INET : AF_INET6, .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~0u}};
-    union {
-        struct nlmsghdr header;
-        char bytes[1024];
-    } r;
-    const struct inet_diag_msg *m = (const void *)(r.bytes + NLMSG_HDRLEN);
     memset(q.diag.id.idiag_cookie, 0xff, sizeof q.diag.id.idiag_cookie);
     memcpy(q.diag.id.idiag_src, local->address, 16);
     memcpy(q.diag.id.idiag_dst, peer->address, 16);
     q.diag.id.idiag_sport = htons(local->port);
     q.diag.id.idiag_dport = htons(peer->port);
-    if (send(netlink, &q, sizeof q, 0) < 0 || recv(netlink, &r, sizeof r, 0) < 0 ||
-        r.header.nlmsg_type != SOCK_DIAG_BY_FAMILY || m->idiag_state == LISTENING ||
-        m->id.idiag_dport != q.diag.id.idiag_dport)
-        return (struct seen){0};
-    return (struct seen){.state = m->idiag_state < 13 ? m->idiag_state : 0, .unread = m->idiag_rqueue};
+    return ask_kernel(netlink, &q, sizeof q, q.diag.id.idiag_dport);
 }
 
 #endif

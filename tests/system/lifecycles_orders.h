@@ -33,6 +33,7 @@ enum op {
     OP_CLOSE,
     OP_CLOSE_TOGETHER,
     OP_AWAIT,
+    OP_TOKEN,
     OP_END
 };
 
@@ -81,6 +82,7 @@ struct answer {
     int result, error;
     pid_t pid;
     struct sockaddr_in6 local, peer; /* CONNECT */
+    uint32_t token;                  /* TOKEN: of an MPTCP connection, 0: none */
 };
 
 static void actor(const char *name) __attribute__((noreturn));

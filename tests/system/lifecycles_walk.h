@@ -114,7 +114,8 @@ static bool step_dup(struct world *w, enum side side) {
     if (fd < 0)
         fail("dup");
     mark(&w->end[side], COPIED);
-    return hold(&w->end[side], process, fd, how == DUP_FCNTL_CLOEXEC || how == DUP_DUP3_CLOEXEC);
+    (void)hold(&w->end[side], process, fd, how == DUP_FCNTL_CLOEXEC || how == DUP_DUP3_CLOEXEC);
+    return true;
 }
 
 /* The child of a fork has all copies, that of a spawn those that are not close-on-exec. */
@@ -134,7 +135,8 @@ static bool have_child(struct world *w, enum side side, enum op op, int how) {
     w->process[child].cloned = op == OP_FORK && how == FORK_CLONE;
     for (int i = 0; i < n; i++)
         if (e->holder[i].process == parent && e->holder[i].fd != IN_FLIGHT && (op == OP_FORK || !e->holder[i].cloexec))
-            (void)hold(e, child, e->holder[i].fd, e->holder[i].cloexec);
+            e->holder[hold(e, child, e->holder[i].fd, e->holder[i].cloexec)].handed =
+                e->holder[i].handed || op == OP_SPAWN || how != FORK;
     mark(e, op == OP_FORK ? FORKED : SPAWNED);
     tell(w, "  %s pid %d: %s %d = pid %d\n", side_name[side], (int)w->process[parent].pid,
          op == OP_FORK ? "fork" : "spawn", how, (int)w->process[child].pid);
@@ -192,7 +194,8 @@ static bool step_pass(struct world *w, enum side side) {
         fail("sendmsg");
     told(w, side, h, "SCM_RIGHTS to pid", 0, (int)w->process[to].pid, 1);
     mark(&w->end[side], PASSED);
-    return hold(&w->end[side], to, IN_FLIGHT, false);
+    (void)hold(&w->end[side], to, IN_FLIGHT, false);
+    return true;
 }
 
 static bool step_receive(struct world *w, enum side side) {
@@ -206,6 +209,7 @@ static bool step_receive(struct world *w, enum side side) {
         if (fd < 0)
             fail("recvmsg");
         h->fd = fd;
+        h->handed = true;
         told(w, side, h, "received", 0, 0, fd);
         return true;
     }
@@ -269,7 +273,7 @@ static void end_process(struct world *w, int process, int how) {
         for (int i = e->holders; i-- > 0;)
             if (e->holder[i].process == process && (pass == 1 || e->holder[i].fd != IN_FLIGHT)) {
                 if (how == END_KILL)
-                    mark(e, KILLED);
+                    mark(e, e->holders == 1 && e->holder[i].handed ? HANDED : KILLED);
                 release(w, p->side, i);
             }
     gone(p);
@@ -368,6 +372,15 @@ static const int connect_hows[] = {
     CONNECT_FASTOPEN2,
 };
 
+static uint32_t token_of(struct world *w, enum side side) {
+    struct order o = {.op = OP_TOKEN, .fd = w->end[side].holder[0].fd};
+    struct answer a;
+    (void)order(w, w->end[side].holder[0].process, &o, &a, NULL);
+    if (a.token == 0)
+        fail("an MPTCP connection without a token");
+    return a.token;
+}
+
 static void connect_both(struct world *w, enum family family) {
     struct order o = {.op = OP_CONNECT, .n = 1 + below(w, 500)};
     struct order accept = {.op = OP_ACCEPT, .how = below(w, ACCEPT_HOWS), .fd = LISTENER};
@@ -400,6 +413,10 @@ static void connect_both(struct world *w, enum family family) {
     w->end[FAR].name = name_of(&a.peer);
     (void)hold(&w->end[NEAR], NEAR, a.result, o.how & CONNECT_CLOEXEC);
     (void)hold(&w->end[FAR], FAR, fd, accept.how == ACCEPT_CLOEXEC);
+    if (w->mptcp) {
+        w->end[NEAR].token = token_of(w, NEAR);
+        w->end[FAR].token = token_of(w, FAR);
+    }
     w->end[FAR].unread = fastopen ? o.n : 0;
     if (fastopen)
         mark(&w->end[NEAR], FASTOPEN);

@@ -106,6 +106,13 @@ static const struct row rows[] = {
      DECIDED_BY_CLOSE, FINDS(PHASE_ESTABLISHED), FATE_TIME_WAIT},
     {"MPTCP, copy still open", FACTS(.phase = PHASE_ESTABLISHED, .mptcp = true, .others = true), FATE_TIME_WAIT,
      DECIDED_BY_CLOSE, FINDS(PHASE_ESTABLISHED), FATE_SHARED},
+    {"MPTCP fallen back to TCP, unread data", FACTS(.phase = PHASE_ESTABLISHED, .unread = true, .fallback = true),
+     FATE_RESET, DECIDED_BY_CLOSE, FINDS(PHASE_FIN_WAIT_2), FATE_TIME_WAIT},
+    {"the same where the kernel does reset", FACTS(.phase = PHASE_ESTABLISHED, .unread = true, .fallback = true),
+     FATE_RESET, DECIDED_BY_CLOSE, IS_GONE, FATE_RESET},
+    {"MPTCP fallen back to TCP, TCP_LINGER2 < 0",
+     FACTS(.phase = PHASE_ESTABLISHED, .linger2_off = true, .fallback = true), FATE_NONE, DECIDED_BY_CLOSE,
+     FINDS(PHASE_FIN_WAIT_1), FATE_TIME_WAIT},
     {"the kernel would not tell the state", FACTS(.phase = PHASE_UNKNOWN), FATE_NONE, DECIDED_BY_CLOSE,
      FINDS(PHASE_TIME_WAIT), FATE_TIME_WAIT},
     {"nor after the close", FACTS(.phase = PHASE_UNKNOWN), FATE_NONE, DECIDED_BY_CLOSE, CANNOT_ASK, FATE_NONE},
@@ -147,7 +154,7 @@ static void assert_sane(const struct fate_facts *f, const struct fate_verdict *v
 START_TEST(no_combination_of_facts_gives_an_impossible_verdict) {
     for (int phase = 0; phase < PHASES; phase++)
         for (int shutdown_phase = 0; shutdown_phase < PHASES; shutdown_phase++)
-            for (unsigned bits = 0; bits < 64; bits++) {
+            for (unsigned bits = 0; bits < 128; bits++) {
                 struct fate_facts f = {
                     .phase = (enum tcp_phase)phase,
                     .shutdown_phase = (enum tcp_phase)shutdown_phase,
@@ -157,6 +164,7 @@ START_TEST(no_combination_of_facts_gives_an_impossible_verdict) {
                     .linger2_off = bits & 8,
                     .mptcp = bits & 16,
                     .others = bits & 32,
+                    .fallback = bits & 64,
                 };
                 struct fate_verdict v = fate_decide(&f);
                 assert_sane(&f, &v);

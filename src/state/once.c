@@ -1,0 +1,29 @@
+#include "state/once.h"
+
+#include "state/pair.h"
+
+/* A time is kept as 32 bits of milliseconds: right for ends less than 24 days apart. */
+static uint32_t ms_of(uint64_t ns) {
+    return (uint32_t)(ns / 1000000);
+}
+
+/* Told at or after since, and not in the future, where only a scribble or another boot can have put it. */
+static bool is_told(uint64_t word, uint32_t tag, uint32_t since, uint32_t now) {
+    uint32_t told = (uint32_t)word;
+    return word >> 32 == tag && (int32_t)(told - since) >= 0 && (int32_t)(now - told) >= 0;
+}
+
+bool once_first(const struct state *s, uint64_t netns, const struct addr *local, uint16_t local_port,
+                const struct endpoint *peer, uint64_t since, uint64_t now) {
+    uint64_t key = (pair_key(netns, local, peer) ^ local_port) * 0xff51afd7ed558ccdu;
+    uint64_t *word = &s->told[(uint32_t)key % TOLD], old = __atomic_load_n(word, __ATOMIC_RELAXED);
+    uint32_t tag = (uint32_t)(key >> 32) | 1; /* never 0, which is a word that was never written */
+    for (int tries = 0; tries < 16; tries++) {
+        if (is_told(old, tag, ms_of(since), ms_of(now)))
+            return false;
+        uint64_t fresh = (uint64_t)tag << 32 | ms_of(now);
+        if (__atomic_compare_exchange_n(word, &old, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return true;
+    }
+    return true;
+}

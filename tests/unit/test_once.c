@@ -1,0 +1,88 @@
+/* state/once: each end is told once, whoever asks first; a later connection of the same quadruplet is another one. */
+#include "state/once.h"
+#include "suite.h"
+
+static const uint64_t second = 1000000000, start = 3600 * (uint64_t)1000000000;
+static const struct endpoint peer = {.addr = {{[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1}}, .port = 80};
+static const struct addr local = {{[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 2}};
+static struct state state;
+
+static void fresh(void) {
+    ck_assert(state_private(&state, "test"));
+}
+
+static void gone(void) {
+    state_unmap(&state);
+}
+
+static bool first(uint16_t port, uint64_t since, uint64_t now) {
+    return once_first(&state, 1, &local, port, &peer, since, now);
+}
+
+START_TEST(told_once) {
+    ck_assert(first(4000, start, start + second));
+    ck_assert(!first(4000, start, start + second));
+    ck_assert(!first(4000, start, start + 3000 * second));
+}
+END_TEST
+
+START_TEST(told_again_of_a_connection_that_had_not_ended_then) {
+    ck_assert(first(4000, start, start + second));
+    ck_assert(first(4000, start + 2 * second, start + 3 * second));
+    ck_assert(!first(4000, start + 2 * second, start + 4 * second));
+}
+END_TEST
+
+START_TEST(each_part_of_the_quadruplet_counts) {
+    struct endpoint other_port = peer, other_address = peer;
+    struct addr other = local;
+    other_port.port++;
+    other_address.addr.b[15]++;
+    other.b[15]++;
+    ck_assert(first(4000, start, start + second));
+    ck_assert(first(4001, start, start + second));
+    ck_assert(once_first(&state, 2, &local, 4000, &peer, start, start + second));
+    ck_assert(once_first(&state, 1, &other, 4000, &peer, start, start + second));
+    ck_assert(once_first(&state, 1, &local, 4000, &other_port, start, start + second));
+    ck_assert(once_first(&state, 1, &local, 4000, &other_address, start, start + second));
+}
+END_TEST
+
+START_TEST(thousands_at_a_time) {
+    unsigned lost = 0;
+    for (uint16_t port = 1; port <= 1000; port++)
+        ck_assert(first(port, start, start + second));
+    for (uint16_t port = 1; port <= 1000; port++)
+        lost += first(port, start, start + second);
+    ck_assert_uint_lt(lost, 100); /* places that another took: 1000 in 16384 */
+}
+END_TEST
+
+/* A scribble, or another boot's: a time that is still to come says nothing. */
+START_TEST(what_lies_in_the_future_is_not_believed) {
+    ck_assert(first(4000, start, start + 100 * second));
+    ck_assert(first(4000, start, start + second));
+}
+END_TEST
+
+START_TEST(the_clock_of_milliseconds_wraps) {
+    const uint64_t wrap = ((uint64_t)1 << 32) * 1000000;
+    ck_assert(first(4000, wrap - second, wrap - 1));
+    ck_assert(!first(4000, wrap - second, wrap + second));
+    ck_assert(first(4000, wrap + second, wrap + 2 * second));
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("once");
+    TCase *t = tcase_create("once");
+    tcase_add_checked_fixture(t, fresh, gone);
+    tcase_add_test(t, told_once);
+    tcase_add_test(t, told_again_of_a_connection_that_had_not_ended_then);
+    tcase_add_test(t, each_part_of_the_quadruplet_counts);
+    tcase_add_test(t, thousands_at_a_time);
+    tcase_add_test(t, what_lies_in_the_future_is_not_believed);
+    tcase_add_test(t, the_clock_of_milliseconds_wraps);
+    suite_add_tcase(suite, t);
+    return run(suite);
+}

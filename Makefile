@@ -166,16 +166,16 @@ bench: all
 # Every file is put in place by rename: overwriting a mapped library would kill its users.
 put = f='$(DESTDIR)$(strip $(3))'; install -d "$${f%/*}" && install -m $(1) $(2) "$$f.new" && mv -f "$$f.new" "$$f"
 # The pages name the paths and the version of this build.
-page = install -d $(BUILD)/man && sed -e 's|^\.Os$$|.Os "connspread $(VERSION)"|' -e 's|/usr/local/lib/connspread/libconnspread\.so|$(SHIM_PRELOAD)|g' \
-    -e 's|/etc/connspread\.conf|$(SYSCONFDIR)/connspread.conf|g' $(1) >$(BUILD)/man/$(notdir $(1))
+page = f='$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))'; install -d "$${f%/*}" && \
+    sed -e 's|^\.Os$$|.Os "connspread $(VERSION)"|' -e 's|/usr/local/lib/connspread/libconnspread\.so|$(SHIM_PRELOAD)|g' \
+    -e 's|/etc/connspread\.conf|$(SYSCONFDIR)/connspread.conf|g' $(1) >"$$f.new" && chmod 644 "$$f.new" && mv -f "$$f.new" "$$f"
 EXAMPLES = $(wildcard conf/examples/*)
 
 install: all
 	$(call put,755,$(BUILD)/connspread,$(PREFIX)/bin/connspread)
 	$(call put,644,$(BUILD)/connspread-config.so,$(SHIM_HOME)/connspread-config.so)
 	$(call put,644,$(BUILD)/libconnspread.so,$(SHIM_HOME)/libconnspread.so)
-	$(foreach p,contrib/man/connspread.1 conf/connspread.conf.5 contrib/man/libconnspread.7,$(call page,$(p)) && \
-	    { $(call put,644,$(BUILD)/man/$(notdir $(p)),$(MANDIR)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))); } &&) :
+	$(foreach p,contrib/man/connspread.1 conf/connspread.conf.5 contrib/man/libconnspread.7,{ $(call page,$(p)); } &&) :
 	$(call put,644,contrib/completion/connspread,$(COMPLETIONDIR)/connspread)
 	$(foreach f,README.md LICENSE contrib/CHANGELOG.md conf/connspread.conf,{ $(call put,644,$(f),$(DOCDIR)/$(notdir $(f))); } &&) :
 	$(foreach f,$(EXAMPLES),{ $(call put,644,$(f),$(DOCDIR)/examples/$(notdir $(f))); } &&) :

@@ -12,6 +12,8 @@ import threading
 import kernel
 from bench import BUILD, PYTHON, ROOT, equal, full, limit, needs
 
+# What is built is installed as it is, whatever flags it was built with.
+AS_BUILT = ["-o", "all", f"BUILD={BUILD}"]
 ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/"}
 
 
@@ -47,15 +49,15 @@ def expected(prefix, libdir, etc):
 def test_destdir(t):
     """As built: every file in its place under DESTDIR, modes, and nothing left of it but the config."""
     dest = os.path.join(t.folder, "dest")
-    make("install", f"BUILD={BUILD}", f"DESTDIR={dest}")
+    make("install", *AS_BUILT, f"DESTDIR={dest}")
     equal(files(dest), expected("usr/local", "usr/local/lib", "etc"), "files")
     modes = {path: os.stat(os.path.join(dest, path)).st_mode & 0o777 for path in files(dest)}
     equal({path: mode for path, mode in modes.items() if mode != 0o644}, {"usr/local/bin/connspread": 0o755}, "modes other than 644")
     with open(dest + "/usr/local/share/man/man1/connspread.1") as f:
         assert f'.Os "connspread {version()}"' in f.read(), "the page does not name the version"
     kernel.write(dest + "/etc/connspread.conf", "# mine\n")
-    make("install", f"BUILD={BUILD}", f"DESTDIR={dest}")
-    make("uninstall", f"BUILD={BUILD}", f"DESTDIR={dest}")
+    make("install", *AS_BUILT, f"DESTDIR={dest}")
+    make("uninstall", *AS_BUILT, f"DESTDIR={dest}")
     equal(files(dest), ["etc/connspread.conf"], "files after uninstall")
     with open(dest + "/etc/connspread.conf") as f:
         equal(f.read(), "# mine\n", "the config of the administrator")
@@ -70,7 +72,7 @@ def test_other_paths_work(t):
     paths = [f"PREFIX={root}/usr", f"LIBDIR={root}/usr/lib64", f"SYSCONFDIR={root}/etc"]
     build = os.path.join(t.folder, "build")
     flags = [f"BUILD={build}", "CFLAGS=-O0", "SHIM_LTO="]
-    make("-j2", *flags, f"{build}/connspread")
+    make(*flags, f"{build}/tool-obj/cli/preload.o", f"{build}/shim-obj/shim/attach.o")
     make("-j2", "install", *flags, *paths)
     equal(files(root), expected("usr", "usr/lib64", "etc"), "files")
     pool = t.sources()
@@ -96,7 +98,7 @@ def test_other_paths_work(t):
 def test_library_is_replaced_under_running_clients(t):
     """A new file in the old one's place: a client that has the old one mapped works on."""
     dest = os.path.join(t.folder, "dest")
-    make("install", f"BUILD={BUILD}", f"DESTDIR={dest}")
+    make("install", *AS_BUILT, f"DESTDIR={dest}")
     shim = dest + "/usr/local/lib/connspread/libconnspread.so"
     t.spread(t.sources())
     port = t.server()
@@ -112,7 +114,7 @@ def test_library_is_replaced_under_running_clients(t):
     watcher = threading.Thread(target=watch)
     watcher.start()
     for _ in range(3):
-        make("install", f"BUILD={BUILD}", f"DESTDIR={dest}")
+        make("install", *AS_BUILT, f"DESTDIR={dest}")
     stop.set()
     watcher.join()
     assert os.stat(shim).st_ino != before, "the file was overwritten"

@@ -92,6 +92,7 @@ static int make_report(struct report *r, char *const *files, unsigned n, bool js
         report_print_text(r);
     else if (!report_print_json(r))
         complain("report: no memory"), good = false;
+    r->write_error = fflush(stdout) == 0 ? 0 : errno;
     return !good ? EXIT_USAGE : report_failed(r) ? EXIT_FOUND : EXIT_DONE;
 }
 
@@ -187,10 +188,10 @@ int report_main(int argc, char **argv) {
     }
     r->since_us = a.since_us;
     r->until_us = a.until_us;
-    int status = make_report(r, files, n_files, a.json);
+    int status = make_report(r, files, n_files, a.json), write_error = r->write_error;
     inputs_close(&r->inputs);
     facts_free(&r->facts);
     free(r);
-    errno = 0; /* for whoever looks at stdout last */
+    errno = write_error; /* for whoever looks at stdout last */
     return status;
 }

@@ -8,7 +8,7 @@
 #include "cli/sink.h"
 #include "net/parse.h"
 
-enum { REPORT_FINDINGS = 32, REPORT_CLASSES = 5, REPORT_WORDS = 2048, REPORT_BECAUSE = 6 };
+enum { REPORT_FINDINGS = 32, REPORT_CLASSES = 5, REPORT_WORDS = 2048, REPORT_BECAUSE = 7 };
 
 /* One incident, understood. */
 struct finding {
@@ -37,6 +37,7 @@ struct report {
     } by_occupancy[REPORT_CLASSES]; /* under 25, 50, 75, 90 and from 90 % of a source's ports; by the history */
     struct finding finding[REPORT_FINDINGS]; /* the worst first */
     unsigned n_findings;
+    int write_error; /* errno of printing it */
 };
 
 /* Fills in what this host offers, for events that do not say what theirs did. */

@@ -103,7 +103,8 @@ static void print_minutes(const struct finding *f) {
     for (unsigned i = first ? first - 1 : 0; i < WINDOW_MINUTES; i++) {
         print_time((minute - (WINDOW_MINUTES - 1 - i)) * 60000000, 60000000);
         print_number(10, moment_waits(f->incident, i));
-        fputs("  ", stdout);
+        print_number(8, (moment_waits(f->incident, i) + 30) / 60);
+        fputs(" a second  ", stdout);
         print_bar(moment_waits(f->incident, i), f->conclusion.capacity);
         puts(i == WINDOW_MINUTES - 1 ? "  <- the first" : "");
     }
@@ -136,7 +137,8 @@ static void print_timeline(const struct report *r) {
     timeline_rows(&r->facts.timeline, &rows, TIMELINE_ROWS, report_row_us(r));
     for (size_t i = 0; i < rows.n; i++)
         most = larger(most, bucket_waits(&rows.bucket[i]));
-    puts("\nTimeline (UTC)\n                       failed  overcome  TIME-WAITs left here");
+    puts("\nTimeline (UTC); fullest: the most TIME-WAITs that one source held towards one destination\n"
+         "                       failed  overcome   fullest  TIME-WAITs left here");
     for (size_t i = 0; i < rows.n; i++) {
         const struct timeline_bucket *b = &rows.bucket[i];
         print_time(rows.start_us + i * rows.width_us, rows.width_us);
@@ -144,6 +146,7 @@ static void print_timeline(const struct report *r) {
             fputs("   ", stdout);
         print_number(8, bucket_failed(b));
         print_number(10, bucket_overcome(b));
+        print_number(10, b->fullest);
         print_number(12, bucket_waits(b));
         fputs("  ", stdout);
         print_bar(bucket_waits(b), most);

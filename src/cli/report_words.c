@@ -208,6 +208,26 @@ static bool say_kernel(struct sink *s, const struct finding *f) {
     return true;
 }
 
+/* Whom else it hit, and where to. */
+static bool say_hit(struct sink *s, const struct finding *f) {
+    const struct tally *programs = &f->incident->programs, *destinations = &f->incident->destinations;
+    if (programs->top[1].n == 0 && destinations->top[1].n == 0)
+        return false;
+    sink_text(s, "By program:");
+    for (unsigned i = 0; i < REPORT_NAMES && programs->top[i].n; i++)
+        words_fill(s, "$s $s $n", i ? "," : "", programs->top[i].name, programs->top[i].n);
+    if (programs->more)
+        words_fill(s, ", others $n", programs->more);
+    if (destinations->top[0].n)
+        sink_text(s, ". By destination:");
+    for (unsigned i = 0; i < REPORT_NAMES && destinations->top[i].n; i++)
+        words_fill(s, "$s $s $n", i ? "," : "", destinations->top[i].name, destinations->top[i].n);
+    if (destinations->more)
+        words_fill(s, ", others $n", destinations->more);
+    sink_text(s, ".");
+    return true;
+}
+
 static bool say_rate(struct sink *s, const struct finding *f) {
     const struct conclusion *c = &f->conclusion;
     if (c->kind != CONCLUDE_TIME_WAIT)
@@ -249,7 +269,7 @@ static bool say_saved(struct sink *s, const struct finding *f) {
 
 bool words_because(char out[REPORT_WORDS], const struct finding *f, unsigned n) {
     static bool (*const say[REPORT_BECAUSE])(struct sink *, const struct finding *) = {
-        say_taken, say_kernel, say_rate, say_culprit, say_carried, say_saved};
+        say_hit, say_taken, say_kernel, say_rate, say_culprit, say_carried, say_saved};
     struct sink s;
     sink_init(&s, out, REPORT_WORDS);
     bool said = n < REPORT_BECAUSE && say[n](&s, f);

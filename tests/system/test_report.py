@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import shutil
+import struct
 import subprocess
 import time
 
@@ -255,7 +256,10 @@ def an_hour_later(t):
     state = f"{t.state}/test.state"
     cells = int(subprocess.run([t.program("later_traffic"), state, str(MINUTES), "1000"], check=True, stdout=subprocess.PIPE).stdout)
     assert MINUTES * 1000 > 50 * cells, f"the close ring has {cells} cells: it did not turn over many times"
-    return {"LD_PRELOAD": t.program("later.so"), "LATER": str(60 * (MINUTES + 1))}
+    ahead = os.path.join(t.folder, "ahead")
+    with open(ahead, "wb") as f:
+        f.write(struct.pack("=q", 60 * (MINUTES + 1)))
+    return {"LD_PRELOAD": t.program("clock_ahead.so"), "CLOCK_AHEAD": ahead}
 
 
 def incident_an_hour_later(t, name):

@@ -33,7 +33,9 @@ void minutes_connect(struct conn *c, uint64_t netns, const struct endpoint *dest
                      uint64_t now, uint64_t elapsed_ns) {
     struct history_flow f = flow_of(c, netns, destination);
     uint32_t minute = history_minute(now);
-    f.key = pair ? history_key(__atomic_load_n(&pair->key, __ATOMIC_RELAXED), client.program_key) : key_of(&f);
+    /* A pair that no rule is about has another key (pair_key_unruled). */
+    bool same = pair && c->pool_id;
+    f.key = same ? history_key(__atomic_load_n(&pair->key, __ATOMIC_RELAXED), client.program_key) : key_of(&f);
     c->flow = f.key;
     if (history_connect(&client.state, &f, minute, elapsed_ns) && pair)
         history_peak(&client.state, &f, minute, taken(pair, now));

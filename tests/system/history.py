@@ -10,6 +10,7 @@ import kernel
 SECTION, MINUTES, FLOWS, PAGE, ENTRY = 10, 1440, 31, 4096, 120
 COUNTERS = ("time_waits", "closes", "recovered", "fallback", "surfaced", "unknown", "range-full", "port-busy",
             "address-not-local", "family-disabled", "unreachable")
+MASK = (1 << 64) - 1
 HEADER = 168  # bytes before the first (offset, size) of a section
 
 # One flow in one minute. source "::" is the kernel's choice; counts has connects, connect_us, peak and COUNTERS.
@@ -20,16 +21,34 @@ def _address(raw):
     return kernel._text(kernel.socket.AF_INET6, raw)
 
 
+def _spread(word, odd):
+    return (word ^ word >> 32) * odd
+
+
+def _key(netns, source, destination, port, program):
+    """history_key of a flow (pair_key, history_program): readers believe no entry whose labels do not make its key."""
+    words = (netns + 1, *struct.unpack("=4Q", source + destination), port + 1)
+    odd = (0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53, 0xd6e8feb86659fd93)
+    h = sum(map(_spread, words, odd)) & MASK
+    h = (h ^ h >> 32) * 0xd6e8feb86659fd93 & MASK
+    h = h ^ h >> 29 or 1
+    p = 0x9e3779b97f4a7c15
+    for c in program[:20]:
+        p = (p ^ c) * 0x100000001b3 & MASK
+    return ((h ^ p ^ p >> 29) * 0xff51afd7ed558ccd & MASK) >> 32 or 1
+
+
 def _flow(page, i):
     at = 256 + i * ENTRY
-    minute = struct.unpack_from("=II", page, i * 8)[1]
+    key, minute = struct.unpack_from("=II", page, i * 8)
     packed, *numbers = struct.unpack_from("=Q12I", page, at)
     netns, = struct.unpack_from("=Q", page, at + 56)
     source, destination = page[at + 64:at + 80], page[at + 80:at + 96]
-    program = page[at + 96:at + 116].rstrip(b"\0").decode()
+    program = page[at + 96:at + 116].rstrip(b"\0")
     port, = struct.unpack_from("=H", page, at + 116)
+    assert key == _key(netns, source, destination, port, program), "an entry's labels do not make its key"
     counts = dict(zip(COUNTERS, numbers), connects=packed >> 38, connect_us=packed & (1 << 38) - 1, peak=numbers[11])
-    return Flow(minute, netns, _address(source), _address(destination), port, program, counts)
+    return Flow(minute, netns, _address(source), _address(destination), port, program.decode(), counts)
 
 
 def read(t, instance="test", now=None):

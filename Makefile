@@ -21,7 +21,7 @@ CFLAGS ?= -O2 -g
 SETTINGS = -DVERSION='"$(VERSION)"' -DSHIM_DIR='"$(SHIM_HOME)"' -DSHIM_PRELOAD='"$(SHIM_PRELOAD)"' -DSYSCONFDIR='"$(SYSCONFDIR)"'
 BASE = -std=gnu11 -Isrc -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(SETTINGS) $(WARN) $(WERROR) -fstack-protector-strong -fno-common -MMD -MP
 # The shim keeps glibc's own (32-bit on ILP32) names: it wraps both variants itself.
-SHIM_CFLAGS = $(filter-out -D_FILE_OFFSET_BITS=64,$(BASE)) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-semantic-interposition
+SHIM_CFLAGS = $(filter-out -D_FILE_OFFSET_BITS=64,$(BASE)) -fPIC -fno-plt -fvisibility=hidden -ftls-model=initial-exec -fno-semantic-interposition
 TOOL_CFLAGS = $(BASE) -fPIE -D_FORTIFY_SOURCE=2
 MODULE_CFLAGS = $(BASE) -fPIC -fvisibility=hidden -D_FORTIFY_SOURCE=2
 HARDEN = -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs

@@ -30,6 +30,8 @@ static bool take_row(struct stat_row *row, const struct state *s, const struct s
         format_address(row->source, &e.source);
     memcpy(row->counter, e.counter, sizeof row->counter);
     memcpy(row->bucket, e.bucket, sizeof row->bucket);
+    for (unsigned i = 0; i < STAT_BUCKETS; i++)
+        row->counter[STAT_CONNECTS] = add(row->counter[STAT_CONNECTS], e.bucket[i]);
     return true;
 }
 

@@ -150,7 +150,7 @@ struct pair {
 
 /* What became of the connects of one arm under one rule from one source. */
 enum stat_counter {
-    STAT_CONNECTS,
+    STAT_CONNECTS,    /* left at 0: the sum of the buckets below, one of which each connect adds to */
     STAT_IMMEDIATE,   /* connect returned 0 */
     STAT_IN_PROGRESS, /* EINPROGRESS, or EINTR with the handshake going on */
     STAT_RECOVERED,   /* one of those two, after an EADDRNOTAVAIL that the client did not see */

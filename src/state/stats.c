@@ -90,7 +90,6 @@ void stats_outcome(struct stat_entry *e, int error) {
 void stats_connect(struct stat_entry *e, int error, bool recovered, bool fallback, uint64_t elapsed_ns) {
     if (!e)
         return;
-    stats_add(e, STAT_CONNECTS);
     stats_outcome(e, error);
     if (recovered)
         stats_add(e, STAT_RECOVERED);

@@ -95,7 +95,7 @@ sanitized() {
 shim_asan() {
     sanitized "$FULL/asan" "-fsanitize=address,undefined -fno-sanitize-recover=undefined" \
         -x cancel -x an_allocator -x 33_nothing -x dlopen_and -x transparent.process -x 38b -x full_disk \
-        spread. close. exhaust. bad_sources killed. quadruplets. transparent pitfalls
+        spread. close. exhaust. bad_sources killed. quadruplets. transparent pitfalls corners. sharers. history. incidents.
 }
 
 shim_tsan() {

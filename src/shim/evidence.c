@@ -105,7 +105,7 @@ static void count_sockets(struct report *r, const struct port_split *split) {
     bool answers = diag_answers(netlink);
     for (unsigned i = 0; i < x->n_sources && answers; i++) {
         struct exhausted_source *one = &x->source[i];
-        struct tally t = tally_source(netlink, &one->address, r->destination, split, LOOKUPS / x->n_sources);
+        struct tally t = tally_source(netlink, &one->address, r->destination, split, (unsigned)LOOKUPS / x->n_sources);
         uint32_t taken = 0;
         count_source(one, &t);
         for (unsigned g = 0; g < KERNEL_GROUPS; g++)

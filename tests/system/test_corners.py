@@ -175,3 +175,27 @@ def test_an_empty_variable_is_none(t):
     t.run([t.program("burst"), "10.1.0.1", str(port), "2"], CONNSPREAD_CONF="", CONNSPREAD_MODE="nonsense")
     kernel.settle(port)
     t.same_time_waits(port, 2)
+
+
+# --- addresses that no interface has ---
+
+def test_freebind(t):
+    """freebind = true: a prefix that is routed to this host (AnyIP) is a pool, though no interface has its addresses."""
+    kernel.ip("-6 route add local fd00:9::/64 dev lo")
+    t.sources6()
+    port = t.server("fd00:2::1")
+    pool = ["fd00:9::5", "fd00:9::6"]
+    t.spread(pool, pool="freebind = true")
+    agent = t.agent()
+    equal(agent(f"burst(6, 'fd00:2::1', {port}, AF_INET6)"), 0, "failures")
+    equal(dict(kernel.by_source(port)), {s: 3 for s in pool}, "connections per source")
+    t.same_time_waits(port, 6)
+    t.spread(pool, pool="freebind = false", name="without")
+    other = t.agent()
+    equal(other(f"burst(2, 'fd00:2::1', {port}, AF_INET6)"), 0, "failures")
+    equal(kernel.by_source(port)["fd00:2::1"], 2, "connections from the client's own address")
+    assert t.events("source-down"), "no source-down event"
+    kernel.port_range(40000, 40001)
+    t.spread(pool, pool="freebind = true", rule='on-exhausted = "error"', name="full")
+    third = t.agent()
+    equal(third(f"hold(5, 'fd00:2::1', {port}, AF_INET6)")[0], errno.EADDRNOTAVAIL, "errno of the fifth")

@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 import kernel
-from bench import equal, later, limit, needs
+from bench import equal, limit, needs
 
 SILENT = 7  # a port whose packets a filter drops
 
@@ -95,7 +95,6 @@ def test_10_an_allocator_that_connects_and_closes(t):
     told(t, port, 90)
 
 
-@later(3)
 def test_10_fork_in_a_threaded_client(t):
     """Children forked while three threads connect do the same at once; nothing hangs, everything is told once."""
     _, port = stage(t)

@@ -189,6 +189,31 @@ def test_system_calls(t):
     same(described, called, "system calls in libconnspread(7) and in the shim")
 
 
+def traced(t, name, **environment):
+    """The names of the system calls of a client that connects to a full pool and closes, from its own first socket on."""
+    path = os.path.join(t.folder, name)
+    t.run(["strace", "-f", "-o", path] + [word for k, v in environment.items() for word in ("-E", f"{k}={v}")] +
+          [t.program("burst"), "10.1.0.1", str(t.port), "30"], bare=True, check=False)
+    with open(path) as f:
+        return set(re.findall(r"^\d+ +(\w+)\(", f.read(), re.M))
+
+
+@needs("strace")
+def test_system_calls_as_traced(t):
+    """What strace sees beyond a bare client's own is in SYSTEM CALLS, or the dynamic linker's, which loads us."""
+    kernel.port_range(40000, 40003)
+    t.sources()
+    t.port = t.server()
+    t.spread(["10.0.0.11", "10.0.0.12"])
+    t.run(["true"], via="run")
+    text = sections("libconnspread")["SYSTEM CALLS"]
+    described = {w for line in re.findall(r"^\.Cm (.*)$", text, re.M) for w in re.split(r"[ ,;.]+", line) if w}
+    env = t.environment()
+    more = traced(t, "shim", **{k: env[k] for k in ("LD_PRELOAD", "CONNSPREAD_CONF", "CONNSPREAD_DIR")}) - traced(t, "bare")
+    assert {"bind", "setsockopt", "getsockopt"} <= more, more
+    equal(more - described - {"mprotect", "pread64", "fstat", "lseek"}, set(), "system calls that libconnspread(7) does not name")
+
+
 @needs("systemd-analyze")
 def test_system_service_filter_allows_them(t):
     """As libconnspread(7) and contrib/systemd say."""

@@ -144,7 +144,9 @@ static bool wanted(const struct search *s, const struct addr *peer, uint16_t pee
 
 static void consider(const struct dump_socket *d, void *context) {
     struct search *s = context;
-    uint64_t entered = entered_us(d->state, d->expires_ms, s->now);
+    /* By the clock as it is now, not when the dump began: too late a time does no harm, one before the connection began
+     * would rule it out. */
+    uint64_t entered = entered_us(d->state, d->expires_ms, time_now_us());
     if (d->inode != 0 || entered + second < s->connected_us || !wanted(s, &d->peer, d->peer_port))
         return;
     if (s->candidates == s->room) {

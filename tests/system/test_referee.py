@@ -11,13 +11,15 @@ import os
 import time
 
 import kernel
-from bench import TOOL, equal, later, limit, quadruplet_of
+from bench import TOOL, equal, full, limit, quadruplet_of
 
 SEED = int(os.environ.get("REFEREE_SEED", "1"))
-COUNT = int(os.environ.get("REFEREE_COUNT", "600"))  # lifecycles of each of the four tests below
+COUNT = int(os.environ.get("REFEREE_COUNT", "3000"))  # lifecycles of a round
 CONDUCTORS = 6
 
-# What happens after our close cannot be known at it; and a close where no shim is loaded is seen by nobody.
+# What happens after our close cannot be known at it; a close where no shim is loaded is seen by nobody; a process that is
+# killed names what it opened or inherited through fork, not what it was handed and never used; and of an MPTCP
+# connection that fell back to TCP and is half-closed the kernel does not say how many hold it.
 UNKNOWABLE = ("peer reset after our close", "peer data after our close", "closed last where no shim is", "handed to a process, and killed",
               "fallen back, shut down and shared")
 
@@ -25,7 +27,7 @@ Life = collections.namedtuple("Life", "number side quad state row family note")
 
 
 def prepare(t):
-    sources = t.sources(11, 14)
+    sources = t.sources(11, 18)
     kernel.add_addresses("fd00:2::1", "fd00:1::11", "fd00:1::12")
     kernel.sysctl("net.ipv4.tcp_max_tw_buckets", 262144)
     kernel.sysctl("net.ipv4.tcp_fastopen", 3)
@@ -41,13 +43,14 @@ def lives(path):
             yield Life(int(number), side, kernel.Quadruplet(local, int(local_port), peer, int(peer_port)), state, row, family, note)
 
 
-def conduct(t, first, count):
-    """Runs that many lifecycles in several conductors at once; what the kernel has then; what was done."""
+def conduct(t, nth, count):
+    """The nth round: that many lifecycles in several conductors at once; what the kernel has then; what was done."""
     began, paths, conductors = time.monotonic(), [], []
     each = count // CONDUCTORS
     for i in range(CONDUCTORS):
-        conductors.append(t.start([t.program("lifecycles"), "--seed", str(SEED), "--from", str(first + i * each), "--count", str(each),
-                                   "--to", "10.1.0.1", "--to6", "fd00:2::1", "--port", str(700 + 3 * i)]))
+        place = nth * CONDUCTORS + i
+        conductors.append(t.start([t.program("lifecycles"), "--seed", str(SEED), "--from", str(place * each), "--count", str(each),
+                                   "--to", "10.1.0.1", "--to6", "fd00:2::1", "--port", str(700 + 3 * place)]))
         paths.append(os.path.join(t.folder, f"out{t.count}"))
     # Names what killed processes had open while there is room for the next ones.
     kernel.wait_until(lambda: os.listdir(t.state), what="no state file")
@@ -62,27 +65,27 @@ def conduct(t, first, count):
     assert took < 56, f"{took:.0f} s: the first TIME-WAITs have expired"
     done = [life for path in paths for life in lives(path)]
     equal(len(done), 2 * each * CONDUCTORS, "ends")
-    print(f"seed {SEED}: {len(done) // 2} lifecycles in {took:.1f} s, {len(truth)} TIME-WAITs")
+    print(f"seed {SEED}: {len(done) // 2} lifecycles in {took:.1f} s")
     return done, truth
 
 
 class Matrix:
+    columns = {"TIME-WAIT+event": 16, "missed": 8, "false": 8, "twice": 8, "neither": 9}
+
     def __init__(self):
         self.rows = collections.defaultdict(collections.Counter)
-        self.wrong = []
 
     def add(self, key, waits, events):
-        cell = {(1, 1): "both", (1, 0): "missed", (0, 1): "false", (0, 0): "neither"}.get((waits, events), "twice")
+        """True when the two do not agree."""
+        cell = {(1, 1): "TIME-WAIT+event", (1, 0): "missed", (0, 1): "false", (0, 0): "neither"}.get((waits, events), "twice")
         self.rows[key][cell] += 1
         return cell in ("missed", "false", "twice")
 
     def show(self, title):
-        columns = ("both", "missed", "false", "twice", "neither")
-        print(f"\n{title:34}{'TIME-WAIT+event':>16}{'missed':>8}{'false':>8}{'twice':>8}{'neither':>9}")
-        for key in sorted(self.rows):
-            print(f"{key:34}" + "".join(f"{self.rows[key][c]:>{w}}" for c, w in zip(columns, (16, 8, 8, 8, 9))))
+        print(f"\n{title:40}" + "".join(f"{name:>{width}}" for name, width in self.columns.items()))
         total = sum(self.rows.values(), collections.Counter())
-        print(f"{'all':34}" + "".join(f"{total[c]:>{w}}" for c, w in zip(columns, (16, 8, 8, 8, 9))))
+        for key, row in sorted(self.rows.items()) + [("all", total)]:
+            print(f"{key:40}" + "".join(f"{row[name]:>{width}}" for name, width in self.columns.items()))
 
 
 def compare(t, done, truth):
@@ -90,39 +93,51 @@ def compare(t, done, truth):
     events, examples = collections.defaultdict(list), []
     for e in t.events("time-wait"):
         events[quadruplet_of(e)].append(e)
+    counters = json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)["counters"]
+    equal({k: sum(arm[k] for arm in counters.values()) for k in ("held_full", "events_dropped", "untracked")},
+          {"held_full": 0, "events_dropped": 0, "untracked": 0}, "what was counted as lost")
     knowable, unknowable, families = Matrix(), Matrix(), Matrix()
     quads = collections.Counter(life.quad for life in done)
+    left_out = {life.number for life in done if quads[life.quad] > 1 or life.note}
     for life in done:
-        if quads[life.quad] > 1:
+        if life.number in left_out:
             continue
-        told = events.pop(life.quad, [])
-        out = life.row in UNKNOWABLE
-        wrong = (unknowable if out else knowable).add(life.row, truth[life.quad], len(told))
-        if not out:
-            families.add(f"{life.family}, {'outbound' if life.side == 'near' else 'inbound'}", truth[life.quad], len(told))
-        if wrong and not out:
-            vias = [(e["via"], e["state"], e["verified"], e["pid"]) for e in told]
-            examples.append(f"--seed {SEED} --only {life.number}: {life.side} {life.row}, {life.family}: kernel {truth[life.quad]}, events {vias} {life.note}")
-        if (life.state == "TIME_WAIT") != (truth[life.quad] == 1) and life.row not in UNKNOWABLE and not life.note:
-            examples.append(f"--only {life.number}: {life.side}: {life.state} at its end, {truth[life.quad]} TIME-WAITs in the dump")
-    counters = json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)
-    print(counters)
+        told, waits = events[life.quad], truth[life.quad]
+        if life.row in UNKNOWABLE:
+            unknowable.add(life.row, waits, len(told))
+            continue
+        wrong = knowable.add(life.row, waits, len(told))
+        families.add(f"{life.family}, {'outbound' if life.side == 'near' else 'inbound'}", waits, len(told))
+        replay = f"--seed {SEED} --only {life.number}: {life.side} {life.row}, {life.family}"
+        if wrong:
+            examples.append(f"{replay}: kernel {waits}, events {[(e['via'], e['state'], e['verified'], e['pid']) for e in told]}")
+        elif (life.state == "TIME_WAIT") != (waits == 1):
+            examples.append(f"{replay}: {life.state} at its end, {waits} TIME-WAITs in the dump")
     knowable.show("what happened to this end")
     families.show("family, direction")
     unknowable.show("cannot be known at the close")
+    print(f"\n{len(left_out)} lives left out: their quadruplet came round again, or they did not come to rest within 2 s")
     print("\n".join(examples[:60]))
-    again = [q for q, n in quads.items() if n > 1]
-    restless = sum(bool(life.note) for life in done)
-    print(f"{len(again)} ends whose quadruplet came round again are left out; {restless} ends did not come to rest in time")
-    assert len(again) + restless < len(done) / 50, "too many"
+    assert len(left_out) < len(done) / 50, f"{len(left_out)} lives left out"
     equal([q for q in events if q not in quads], [], "events for connections that were not made")
-    assert not examples, f"{len(examples)} mismatches"
+    assert not examples, f"{len(examples)} mismatches, the first: {examples[0]}"
 
 
-@later(3)
-@limit(200)
-def test_lifecycles_one(t):
-    """With a pool of four sources."""
+@limit(100)
+def test_lifecycles(t):
+    """One round, with a pool of eight sources."""
     sources = prepare(t)
     t.spread(sources, to=("10.1.0.1",), top='log { size = "64m" }')
     compare(t, *conduct(t, 0, COUNT))
+
+
+@full
+@limit(280)
+def test_twenty_thousand_lifecycles(t):
+    """Four rounds of 5,100: as above; every verdict verified; every close told; without any rule."""
+    sources = prepare(t)
+    for nth, log in enumerate(('size = "64m"', 'size = "64m" verify = "always"', 'size = "64m" closes = "all"')):
+        t.spread(sources, to=("10.1.0.1",), top=f"log {{ {log} }}", name=f"round{nth}")
+        compare(t, *conduct(t, nth, 5100))
+    t.config('log { size = "64m" }', name="round3")
+    compare(t, *conduct(t, 3, 5100))

@@ -184,7 +184,7 @@ static bool look(const struct arguments *a) {
 }
 
 static void wait_ms(uint32_t ms) {
-    struct timespec left = {ms / 1000, (long)(ms % 1000) * 1000000};
+    struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
     while (nanosleep(&left, &left) != 0 && errno == EINTR)
         ;
 }

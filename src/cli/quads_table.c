@@ -84,7 +84,7 @@ static bool is_pair(const struct quads_pair *p, const struct addr *source, const
 /* The slot of this pair: where it is, or would be. At most half of them are in use. */
 static uint32_t *find(const struct quads_table *t, const struct addr *source, const struct addr *destination,
                       uint16_t port) {
-    size_t i = hash_of(t->seed, source, destination, port) & (t->slots - 1);
+    size_t i = (size_t)hash_of(t->seed, source, destination, port) & (t->slots - 1);
     while (t->slot[i] && !is_pair(&t->pair[t->slot[i] - 1], source, destination, port))
         i = (i + 1) & (t->slots - 1);
     return &t->slot[i];

@@ -2,11 +2,11 @@
 #include "cli/check.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/settings.h"
 #include "state/sections.h"
@@ -32,38 +32,24 @@ static const struct option options[] = {
 };
 
 struct arguments {
-    const char *config, *instance;
-    bool json, help;
+    struct chosen chosen;
+    bool json;
 };
 
-static bool take_arguments(int argc, char **argv, struct arguments *a) {
-    int option;
-    while ((option = getopt_long(argc, argv, "c:i:o:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            a->config = optarg;
-            break;
-        case 'i':
-            a->instance = optarg;
-            break;
-        case 'o':
-            a->json = strcmp(optarg, "json") == 0;
-            if (!a->json && strcmp(optarg, "text") != 0) {
-                complain("check: -o %s is not a format: text or json", optarg);
-                return false;
-            }
-            break;
-        case 'h':
-            a->help = true;
-            return true;
-        default:
-            complain("check: see connspread check --help");
-            return false;
-        }
-    }
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
+    (void)option; /* -o is the only one */
+    return arguments_format("check", optarg, &a->json);
+}
+
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"check", help, "c:i:o:h", options, take_option};
+    int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     if (optind < argc)
         complain("check: %s: it takes no argument; name the config with -c", argv[optind]);
-    return optind == argc;
+    return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
 /* The ring as it is, or as it will be made. */
@@ -86,12 +72,9 @@ static void look_at_state(struct findings *f) {
 }
 
 static int check(struct findings *f, const struct arguments *a) {
-    char error[LOCATE_ERROR];
     const char *what;
-    if (!locate(&f->where, a->config, a->instance, error)) {
-        complain("%s", error);
+    if (!arguments_locate(&a->chosen, &f->where))
         return EXIT_USAGE;
-    }
     if (!settings_load(&f->where, &f->policy))
         return EXIT_USAGE;
     look_at_state(f);
@@ -107,12 +90,9 @@ static int check(struct findings *f, const struct arguments *a) {
 
 int check_main(int argc, char **argv) {
     struct arguments a = {0};
-    if (!take_arguments(argc, argv, &a))
-        return EXIT_USAGE;
-    if (a.help) {
-        fputs(help, stdout);
-        return EXIT_DONE;
-    }
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     struct findings *f = calloc(1, sizeof *f);
     if (!f) {
         complain("no memory: %zu bytes are needed", sizeof *f);

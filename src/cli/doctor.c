@@ -1,10 +1,10 @@
 /* connspread doctor: what on this host makes connects fail with EADDRNOTAVAIL, or soon will. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/doctor.h"
 #include "cli/sink.h"
@@ -30,39 +30,27 @@ static const struct option options[] = {
 
 struct arguments {
     const char *program;
-    bool json, help;
+    bool json;
 };
 
 static const char *const severity_name[SEVERITIES] = {
     [SEVERITY_ACTION] = "action", [SEVERITY_ADVICE] = "advice", [SEVERITY_UNKNOWN] = "unknown", [SEVERITY_OK] = "ok"};
 
-static bool take_format(const char *text, bool *json) {
-    *json = strcmp(text, "json") == 0;
-    if (*json || strcmp(text, "text") == 0)
-        return true;
-    complain("doctor: -o %s is not a format: text or json", text);
-    return false;
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
+    (void)option; /* -o is the only one */
+    return arguments_format("doctor", optarg, &a->json);
 }
 
-static bool take_arguments(int argc, char **argv, struct arguments *a) {
-    int option;
-    while ((option = getopt_long(argc, argv, "+o:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'o':
-            if (!take_format(optarg, &a->json))
-                return false;
-            break;
-        case 'h':
-            return a->help = true;
-        default:
-            complain("doctor: see connspread doctor --help");
-            return false;
-        }
-    }
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"doctor", help, "+o:h", options, take_option};
+    int wrong = arguments_read(&line, argc, argv, &(struct chosen){0}, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     a->program = argv[optind];
     if (argc - optind > 1)
         complain("doctor: %s: it looks at one program at a time", argv[optind + 1]);
-    return argc - optind <= 1;
+    return argc - optind > 1 ? EXIT_USAGE : ARGUMENTS_GOOD;
 }
 
 static bool look_at_program(struct host_facts *f, const char *name) {
@@ -136,12 +124,9 @@ static int examine(const struct arguments *a, struct host_facts *facts, struct f
 
 int doctor_main(int argc, char **argv) {
     struct arguments a = {0};
-    if (!take_arguments(argc, argv, &a))
-        return EXIT_USAGE;
-    if (a.help) {
-        fputs(help, stdout);
-        return EXIT_DONE;
-    }
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     struct host_facts *facts = calloc(1, sizeof *facts);
     struct findings *found = calloc(1, sizeof *found);
     int status = EXIT_FOUND;

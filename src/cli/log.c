@@ -2,12 +2,12 @@
 #include "cli/log.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/cli_time.h"
 #include "cli/event_names.h"
@@ -142,93 +142,69 @@ static bool take_pid(const char *text, struct log_request *request) {
     return true;
 }
 
-static bool take_format(const char *text, bool *json) {
-    *json = strcmp(text, "json") == 0;
-    if (*json || strcmp(text, "text") == 0)
-        return true;
-    complain("log: -o %s is not a format: text or json", text);
-    return false;
-}
-
 struct arguments {
     struct log_request request;
-    const char *config, *instance;
-    bool help;
-    bool chosen; /* a format, or some of the events */
+    struct chosen chosen;
+    bool picks; /* a format, or some of the events */
 };
 
-static bool take_option(int option, struct arguments *a) {
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
     struct log_request *request = &a->request;
-    a->chosen |= option == 'o' || (option >= OPTION_SINCE && option <= OPTION_PID);
+    a->picks |= option == 'o' || (option >= OPTION_SINCE && option <= OPTION_PID);
     switch (option) {
     case OPTION_KEEP:
         return request->keep = true;
     case 'f':
         return request->follow = true;
     case 'o':
-        return take_format(optarg, &request->json);
+        return arguments_format("log", optarg, &request->json);
     case OPTION_SINCE:
         return take_time("--since", optarg, &request->since_us);
     case OPTION_UNTIL:
         return take_time("--until", optarg, &request->until_us);
     case OPTION_EVENT:
         return take_events(optarg, &request->kinds);
-    case OPTION_PID:
-        return take_pid(optarg, request);
-    case 'i':
-        a->instance = optarg;
-        return true;
-    case 'c':
-        a->config = optarg;
-        return true;
-    case 'h':
-        return a->help = true;
     default:
-        complain("log: see connspread log --help");
-        return false;
+        return take_pid(optarg, request);
     }
 }
 
-static bool take_arguments(int argc, char **argv, struct arguments *a) {
-    int option;
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"log", help, "fo:i:c:h", options, take_option};
     a->request.until_us = UINT64_MAX;
-    while ((option = getopt_long(argc, argv, "fo:i:c:h", options, NULL)) != -1)
-        if (!take_option(option, a))
-            return false;
+    int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     if (a->request.kinds == 0)
         a->request.kinds = UINT32_MAX;
-    a->request.to_file = a->request.follow && !a->chosen;
-    const char *wrong = a->request.since_us > a->request.until_us
-                            ? "--since is later than --until: nothing can be between"
-                        : a->request.keep && !a->request.to_file
-                            ? "--keep goes with -f into log.file, without a choice of format or events"
-                        : optind < argc && a->request.follow          ? "-f follows the state file: it takes no FILE"
-                        : optind < argc && (a->instance || a->config) ? "FILE, or -i and -c: not both"
-                                                                      : NULL;
-    if (wrong)
-        complain("log: %s", wrong);
-    return !wrong;
+    a->request.to_file = a->request.follow && !a->picks;
+    const char *conflict = a->request.since_us > a->request.until_us
+                               ? "--since is later than --until: nothing can be between"
+                           : a->request.keep && !a->request.to_file
+                               ? "--keep goes with -f into log.file, without a choice of format or events"
+                           : optind < argc && a->request.follow ? "-f follows the state file: it takes no FILE"
+                           : optind < argc && (a->chosen.instance || a->chosen.config) ? "FILE, or -i and -c: not both"
+                                                                                       : NULL;
+    if (conflict)
+        complain("log: %s", conflict);
+    return conflict ? EXIT_USAGE : ARGUMENTS_GOOD;
 }
 
 static int read_events(const struct arguments *a, char *const *files, int n_files) {
     struct location where;
-    char error[LOCATE_ERROR];
     if (n_files > 0)
         return log_from_files(&a->request, files, n_files);
-    if (locate(&where, a->config, a->instance, error))
-        return log_from_state(&a->request, where.state_file);
-    complain("%s", error);
-    return EXIT_USAGE;
+    if (!arguments_locate(&a->chosen, &where))
+        return EXIT_USAGE;
+    return log_from_state(&a->request, where.state_file);
 }
 
 int log_main(int argc, char **argv) {
     struct arguments a = {0};
-    if (!take_arguments(argc, argv, &a))
-        return EXIT_USAGE;
-    if (a.help) {
-        fputs(help, stdout);
-        return EXIT_DONE;
-    }
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     catch_signals();
     int status = read_events(&a, argv + optind, argc - optind);
     errno = write_error; /* for whoever looks at stdout last */

@@ -3,7 +3,6 @@
  * moment of the removal works on, unseen. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/dial.h"
 #include "cli/follow_path.h"
@@ -41,37 +41,23 @@ static const struct option options[] = {
 };
 
 struct arguments {
-    const char *config, *instance;
-    bool dry, force, help;
+    struct chosen chosen;
+    bool dry, force;
 };
 
-static bool take_arguments(int argc, char **argv, struct arguments *a) {
-    int option;
-    while ((option = getopt_long(argc, argv, "nfc:i:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'n':
-            a->dry = true;
-            break;
-        case 'f':
-            a->force = true;
-            break;
-        case 'c':
-            a->config = optarg;
-            break;
-        case 'i':
-            a->instance = optarg;
-            break;
-        case 'h':
-            a->help = true;
-            return true;
-        default:
-            complain("prune: see connspread prune --help");
-            return false;
-        }
-    }
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
+    return option == 'n' ? (a->dry = true) : (a->force = true);
+}
+
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"prune", help, "nfc:i:h", options, take_option};
+    int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     if (optind < argc)
         complain("prune: %s: it takes no argument; name an instance with -i", argv[optind]);
-    return optind == argc;
+    return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
 /* What an operator has set must not end because nothing happens to run at the moment. */
@@ -154,18 +140,12 @@ int prune_main(int argc, char **argv) {
     struct arguments a = {0};
     struct location where;
     struct state_files files;
-    char error[LOCATE_ERROR];
     int status = EXIT_DONE;
-    if (!take_arguments(argc, argv, &a))
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    if (!arguments_locate(&a.chosen, &where))
         return EXIT_USAGE;
-    if (a.help) {
-        fputs(help, stdout);
-        return EXIT_DONE;
-    }
-    if (!locate(&where, a.config, a.instance, error)) {
-        complain("%s", error);
-        return EXIT_USAGE;
-    }
     if (!state_files_find(&files, where.folder, false)) {
         complain("no memory");
         return EXIT_FOUND;

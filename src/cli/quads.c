@@ -3,13 +3,13 @@
 #include "cli/quads.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/cli_time.h"
 #include "cli/host.h"
@@ -57,16 +57,8 @@ struct arguments {
     struct policy_target to;
     uint32_t every_ms;
     size_t top;
-    bool json, has_to, has_top, inbound, watch, help;
+    bool json, has_to, has_top, inbound, watch;
 };
-
-static bool take_format(const char *text, bool *json) {
-    *json = strcmp(text, "json") == 0;
-    if (*json || strcmp(text, "text") == 0)
-        return true;
-    complain("quads: -o %s is not a format: text or json", text);
-    return false;
-}
 
 static bool take_target(struct arguments *a, const char *text) {
     const char *wrong = parse_target(text, &a->to);
@@ -95,10 +87,11 @@ static bool take_interval(struct arguments *a, const char *text) {
     return !wrong;
 }
 
-static bool take_option(int option, struct arguments *a) {
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
     switch (option) {
     case 'o':
-        return take_format(optarg, &a->json);
+        return arguments_format("quads", optarg, &a->json);
     case OPTION_TO:
         return take_target(a, optarg);
     case OPTION_INBOUND:
@@ -107,34 +100,28 @@ static bool take_option(int option, struct arguments *a) {
         return take_top(a, optarg);
     case 'w':
         return a->watch = true;
-    case OPTION_EVERY:
-        return take_interval(a, optarg);
-    case 'h':
-        return a->help = true;
     default:
-        complain("quads: see connspread quads --help");
-        return false;
+        return take_interval(a, optarg);
     }
 }
 
-static bool take_arguments(int argc, char **argv, struct arguments *a) {
-    int option;
-    while ((option = getopt_long(argc, argv, "o:wh", options, NULL)) != -1)
-        if (!take_option(option, a))
-            return false;
-    if (!a->help && optind < argc) {
-        complain("quads: %s: it takes no argument; name a destination with --to", argv[optind]);
-        return false;
-    }
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"quads", help, "o:wh", options, take_option};
+    int wrong = arguments_read(&line, argc, argv, &(struct chosen){0}, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    const char *argument = argv[optind];
+    if (argument)
+        complain("quads: %s: it takes no argument; name a destination with --to", argument);
+    else if (a->every_ms && !a->watch)
+        complain("quads: --every goes with -w");
+    if (argument || (a->every_ms && !a->watch))
+        return EXIT_USAGE;
     if (!a->has_top)
         a->top = a->json ? 0 : TEXT_PAIRS;
-    if (a->every_ms && !a->watch && !a->help) {
-        complain("quads: --every goes with -w");
-        return false;
-    }
     if (!a->every_ms)
         a->every_ms = EVERY_MS;
-    return true;
+    return ARGUMENTS_GOOD;
 }
 
 static void look_at_memory(struct quads_report *r) {
@@ -191,12 +178,9 @@ static void wait_ms(uint32_t ms) {
 
 int quads_main(int argc, char **argv) {
     struct arguments a = {0};
-    if (!take_arguments(argc, argv, &a))
-        return EXIT_USAGE;
-    if (a.help) {
-        fputs(help, stdout);
-        return EXIT_DONE;
-    }
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     bool good = look(&a);
     while (good && a.watch && fflush(stdout) == 0) {
         wait_ms(a.every_ms);

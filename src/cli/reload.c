@@ -1,11 +1,11 @@
 /* connspread reload: compile the config anew and make it what running clients read, from their next call on. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/actor.h"
+#include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/dial.h"
 #include "cli/locate.h"
@@ -35,32 +35,14 @@ static const struct option options[] = {
     {0},
 };
 
-struct arguments {
-    const char *config, *instance;
-    bool help;
-};
-
-static bool take_arguments(int argc, char **argv, struct arguments *a) {
-    int option;
-    while ((option = getopt_long(argc, argv, "c:i:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            a->config = optarg;
-            break;
-        case 'i':
-            a->instance = optarg;
-            break;
-        case 'h':
-            a->help = true;
-            return true;
-        default:
-            complain("reload: see connspread reload --help");
-            return false;
-        }
-    }
+static int take_arguments(int argc, char **argv, struct chosen *chosen) {
+    static const struct command_line line = {"reload", help, "c:i:h", options, NULL};
+    int wrong = arguments_read(&line, argc, argv, chosen, NULL);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     if (optind < argc)
         complain("reload: %s: it takes no argument; name the config with -c", argv[optind]);
-    return optind == argc;
+    return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
 static const char *name_of(const struct location *where) {
@@ -138,19 +120,13 @@ static int reload(const struct location *where, struct policy *policy, char *err
 }
 
 int reload_main(int argc, char **argv) {
-    struct arguments a = {0};
+    struct chosen chosen = {0};
     struct location where;
-    char error[LOCATE_ERROR];
-    if (!take_arguments(argc, argv, &a))
+    int wrong = take_arguments(argc, argv, &chosen);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    if (!arguments_locate(&chosen, &where))
         return EXIT_USAGE;
-    if (a.help) {
-        fputs(help, stdout);
-        return EXIT_DONE;
-    }
-    if (!locate(&where, a.config, a.instance, error)) {
-        complain("%s", error);
-        return EXIT_USAGE;
-    }
     struct policy *policy = calloc(1, sizeof *policy);
     char *errors = calloc(1, ERRORS_BYTES);
     int status = EXIT_FOUND;

@@ -2,12 +2,12 @@
 #include "cli/report.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/cli_time.h"
 #include "cli/follow.h"
@@ -46,8 +46,8 @@ static const struct option options[] = {
 
 struct arguments {
     uint64_t since_us, until_us;
-    const char *config, *instance;
-    bool json, help;
+    struct chosen chosen;
+    bool json;
 };
 
 /* --- reading --- */
@@ -116,68 +116,44 @@ static bool take_time(const char *option, const char *text, uint64_t *out) {
     return !wrong;
 }
 
-static bool take_format(const char *text, bool *json) {
-    *json = strcmp(text, "json") == 0;
-    if (*json || strcmp(text, "text") == 0)
-        return true;
-    complain("report: -o %s is not a format: text or json", text);
-    return false;
-}
-
-static bool take_option(int option, struct arguments *a) {
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
     switch (option) {
     case 'o':
-        return take_format(optarg, &a->json);
+        return arguments_format("report", optarg, &a->json);
     case OPTION_SINCE:
         return take_time("--since", optarg, &a->since_us);
-    case OPTION_UNTIL:
-        return take_time("--until", optarg, &a->until_us);
-    case 'i':
-        a->instance = optarg;
-        return true;
-    case 'c':
-        a->config = optarg;
-        return true;
-    case 'h':
-        return a->help = true;
     default:
-        complain("report: see connspread report --help");
-        return false;
+        return take_time("--until", optarg, &a->until_us);
     }
 }
 
-static bool take_arguments(int argc, char **argv, struct arguments *a) {
-    int option;
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"report", help, "o:i:c:h", options, take_option};
     a->until_us = UINT64_MAX;
-    while ((option = getopt_long(argc, argv, "o:i:c:h", options, NULL)) != -1)
-        if (!take_option(option, a))
-            return false;
-    const char *wrong = a->since_us > a->until_us ? "--since is later than --until: nothing can be between"
-                        : optind < argc && (a->instance || a->config) ? "FILE, or -i and -c: not both"
-                                                                      : NULL;
-    if (wrong)
-        complain("report: %s", wrong);
-    return !wrong;
+    int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    const char *conflict = a->since_us > a->until_us ? "--since is later than --until: nothing can be between"
+                           : optind < argc && (a->chosen.instance || a->chosen.config) ? "FILE, or -i and -c: not both"
+                                                                                       : NULL;
+    if (conflict)
+        complain("report: %s", conflict);
+    return conflict ? EXIT_USAGE : ARGUMENTS_GOOD;
 }
 
 int report_main(int argc, char **argv) {
     struct arguments a = {0};
     struct location where;
-    char error[LOCATE_ERROR];
     char log_file[FOLLOW_PATH], *instance_files[] = {where.state_file, log_file};
-    if (!take_arguments(argc, argv, &a))
-        return EXIT_USAGE;
-    if (a.help) {
-        fputs(help, stdout);
-        return EXIT_DONE;
-    }
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     char **files = argv + optind;
     unsigned n_files = (unsigned)(argc - optind);
     if (n_files == 0) {
-        if (!locate(&where, a.config, a.instance, error)) {
-            complain("%s", error);
+        if (!arguments_locate(&a.chosen, &where))
             return EXIT_USAGE;
-        }
         files = instance_files;
         n_files = find_log(where.state_file, log_file) ? 2 : 1;
     }

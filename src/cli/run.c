@@ -1,12 +1,12 @@
 /* connspread run: a program under the shim. Everything is done here, before the exec, so that the client needs no
  * parser and no file of its own making. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/dial.h"
 #include "cli/follow.h"
@@ -38,9 +38,9 @@ static const struct option options[] = {
 };
 
 struct arguments {
-    const char *config, *instance, *mode;
+    struct chosen chosen;
+    const char *mode;
     char **command;
-    bool help;
 };
 
 static bool mode_is_good(const char *mode) {
@@ -50,31 +50,22 @@ static bool mode_is_good(const char *mode) {
     return false;
 }
 
-static bool take_arguments(int argc, char **argv, struct arguments *a) {
-    int option;
-    while ((option = getopt_long(argc, argv, "+c:i:m:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            a->config = optarg;
-            break;
-        case 'i':
-            a->instance = optarg;
-            break;
-        case 'm':
-            a->mode = optarg;
-            break;
-        case 'h':
-            a->help = true;
-            return true;
-        default:
-            complain("run: see connspread run --help");
-            return false;
-        }
-    }
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
+    (void)option; /* -m is the only one */
+    a->mode = optarg;
+    return true;
+}
+
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"run", help, "+c:i:m:h", options, take_option};
+    int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     a->command = argv + optind;
     if (optind == argc)
         complain("run: no command: connspread run -- COMMAND [ARGUMENT...]");
-    return optind < argc && (!a->mode || mode_is_good(a->mode));
+    return optind < argc && (!a->mode || mode_is_good(a->mode)) ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
 /* Is this what clients read already? The numbers of titles belong to the state file, not to the config. */
@@ -128,8 +119,8 @@ static bool prepare_environment(const struct arguments *a, const struct location
     bool good = setenv("LD_PRELOAD", preload, 1) == 0;
     if (where->config[0])
         good = good && setenv("CONNSPREAD_CONF", where->config, 1) == 0;
-    if (a->instance)
-        good = good && setenv("CONNSPREAD_INSTANCE", a->instance, 1) == 0;
+    if (a->chosen.instance)
+        good = good && setenv("CONNSPREAD_INSTANCE", a->chosen.instance, 1) == 0;
     if (a->mode)
         good = good && setenv("CONNSPREAD_MODE", a->mode, 1) == 0;
     if (!good)
@@ -158,7 +149,8 @@ static int execute(char **command) {
 static int run(const struct arguments *a, struct policy *policy) {
     struct location where;
     char error[LOCATE_ERROR], *preload;
-    if (!locate(&where, a->config, a->instance, error) || !(preload = preload_value(getenv("LD_PRELOAD"), error))) {
+    if (!locate(&where, a->chosen.config, a->chosen.instance, error) ||
+        !(preload = preload_value(getenv("LD_PRELOAD"), error))) {
         complain("%s", error);
         return EXIT_USAGE;
     }
@@ -174,12 +166,9 @@ static int run(const struct arguments *a, struct policy *policy) {
 
 int run_main(int argc, char **argv) {
     struct arguments a = {0};
-    if (!take_arguments(argc, argv, &a))
-        return EXIT_USAGE;
-    if (a.help) {
-        fputs(help, stdout);
-        return EXIT_DONE;
-    }
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     struct policy *policy = calloc(1, sizeof *policy);
     if (!policy) {
         complain("no memory: %zu bytes are needed", sizeof *policy);

@@ -1,11 +1,11 @@
 /* connspread set: what running clients do, from their next call on, without signals or restarts. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/actor.h"
+#include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/dial.h"
 #include "cli/settings.h"
@@ -34,8 +34,8 @@ static const struct option options[] = {
 };
 
 struct arguments {
-    const char *config, *instance;
-    bool sets_mode, sets_canary, help;
+    struct chosen chosen;
+    bool sets_mode, sets_canary;
     struct control control; /* without has_: back to the config's */
 };
 
@@ -76,30 +76,17 @@ static bool take_setting(struct arguments *a, const char *text) {
     return false;
 }
 
-static bool take_arguments(int argc, char **argv, struct arguments *a) {
-    int option;
-    while ((option = getopt_long(argc, argv, "c:i:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            a->config = optarg;
-            break;
-        case 'i':
-            a->instance = optarg;
-            break;
-        case 'h':
-            a->help = true;
-            return true;
-        default:
-            complain("set: see connspread set --help");
-            return false;
-        }
-    }
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"set", help, "c:i:h", options, NULL};
+    int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     if (optind == argc)
         complain("set: nothing to set: mode=enforce|observe|off|config, canary=0..100|config");
     for (int i = optind; i < argc; i++)
         if (!take_setting(a, argv[i]))
-            return false;
-    return optind < argc;
+            return EXIT_USAGE;
+    return optind < argc ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
 /* An override may come before the first client: the file is made then, as a client would make it. */
@@ -135,14 +122,12 @@ static void override(struct state *s, const struct arguments *a, struct control 
 static int set(const struct arguments *a) {
     struct location where;
     struct state s;
-    char error[LOCATE_ERROR], actor[ACTOR_TEXT], was[DIAL_TEXT], is[DIAL_TEXT], text[EVENT_TEXT];
+    char actor[ACTOR_TEXT], was[DIAL_TEXT], is[DIAL_TEXT], text[EVENT_TEXT];
     struct control before, after;
     struct settings settings;
     int number = 0;
-    if (!locate(&where, a->config, a->instance, error)) {
-        complain("%s", error);
+    if (!arguments_locate(&a->chosen, &where))
         return EXIT_USAGE;
-    }
     enum state_error result = open_state(&s, &where, &number);
     if (result != STATE_OK) {
         complain("%s: %s", where.state_file, state_error_text(result, number));
@@ -163,11 +148,8 @@ static int set(const struct arguments *a) {
 
 int set_main(int argc, char **argv) {
     struct arguments a = {0};
-    if (!take_arguments(argc, argv, &a))
-        return EXIT_USAGE;
-    if (a.help) {
-        fputs(help, stdout);
-        return EXIT_DONE;
-    }
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
     return set(&a);
 }

@@ -2,13 +2,13 @@
 #include "cli/stat.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/dial.h"
 #include "cli/progress.h"
@@ -47,10 +47,10 @@ static const struct option options[] = {
 enum format { TEXT, JSON, PROMETHEUS };
 
 struct arguments {
-    const char *config, *instance;
+    struct chosen chosen;
     enum format format;
     uint32_t for_ms;
-    bool all, compare, help;
+    bool all, compare;
 };
 
 static bool take_format(struct arguments *a, const char *name) {
@@ -85,39 +85,26 @@ static bool is_sound(const struct arguments *a, const char *rest) {
     return false;
 }
 
-static bool take_arguments(int argc, char **argv, struct arguments *a) {
-    int option;
-    while ((option = getopt_long(argc, argv, "c:i:o:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'c':
-            a->config = optarg;
-            break;
-        case 'i':
-            a->instance = optarg;
-            break;
-        case 'o':
-            if (!take_format(a, optarg))
-                return false;
-            break;
-        case OPTION_FOR:
-            if (!take_duration(a, optarg))
-                return false;
-            break;
-        case OPTION_ALL:
-            a->all = true;
-            break;
-        case OPTION_COMPARE:
-            a->compare = true;
-            break;
-        case 'h':
-            a->help = true;
-            return true;
-        default:
-            complain("stat: see connspread stat --help");
-            return false;
-        }
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
+    switch (option) {
+    case 'o':
+        return take_format(a, optarg);
+    case OPTION_FOR:
+        return take_duration(a, optarg);
+    case OPTION_ALL:
+        return a->all = true;
+    default:
+        return a->compare = true;
     }
-    return is_sound(a, argv[optind]);
+}
+
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"stat", help, "c:i:o:h", options, take_option};
+    int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    return is_sound(a, argv[optind]) ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
 static void add_occupancy(struct stat_report *r, const struct state *s) {
@@ -284,16 +271,10 @@ static int stat_all(const struct arguments *a, const struct location *where) {
 int stat_main(int argc, char **argv) {
     struct arguments a = {0};
     struct location where;
-    char error[LOCATE_ERROR];
-    if (!take_arguments(argc, argv, &a))
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    if (!arguments_locate(&a.chosen, &where))
         return EXIT_USAGE;
-    if (a.help) {
-        fputs(help, stdout);
-        return EXIT_DONE;
-    }
-    if (!locate(&where, a.config, a.instance, error)) {
-        complain("%s", error);
-        return EXIT_USAGE;
-    }
     return a.all ? stat_all(&a, &where) : stat_one(&a, &where);
 }

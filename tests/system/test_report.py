@@ -296,6 +296,24 @@ def test_ipv6_disabled_an_hour_later(t):
     incident_an_hour_later(t, "ipv6-disabled")
 
 
+def test_from_the_history_alone(t):
+    """The incidents themselves are gone from their ring as well."""
+    t.sources()
+    port = t.server()
+    kernel.port_range(LOW, HIGH)
+    t.spread(["10.0.0.11"], rule='on-exhausted = "error"', top='log { size = "64k" }')
+    t.python(SHORT_LIVED, "10.1.0.1", port, 70)
+    subprocess.run([t.program("event_storm"), f"{t.state}/test.state", "20000", "0", "1"], check=True, stdout=subprocess.DEVNULL)
+    equal(t.events("exhausted"), [], "exhausted events that are still in the ring")
+    found = report(t)
+    equal((found["failed"], found["first_failure"]["program"]), (6, "python3"), "failures, program of the first")
+    worst, = found["conclusions"]
+    equal((worst["kind"], worst["programs"][0]["program"], worst["destinations"][0]["destination"], worst["culprit"]), ("time-wait", "python3", f"10.1.0.1:{port}", "python3"),
+          "kind, program, destination, culprit")
+    text = t.tool("report", *instance(t), check=1).stdout
+    assert "the first in the minute of" in text and "reuse connections" in text.lower(), text
+
+
 # --- many files, many hosts ---
 
 def lines(count, host="web1"):

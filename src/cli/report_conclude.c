@@ -35,9 +35,6 @@ static enum conclusion_kind why_full(const struct evidence *e, uint64_t capacity
     default:
         break;
     }
-    /* No verdict, but a count. */
-    if (e->counted && e->bound > us && us + e->bound >= capacity - capacity / 4)
-        return CONCLUDE_EXPLICIT;
     if (e->ports_from == PORTS_ASSUMED)
         return us >= RANGE_SELDOM_SMALLER ? ours(e) : CONCLUDE_ELSEWHERE;
     return us >= capacity - capacity / 4 ? ours(e) : CONCLUDE_ELSEWHERE;

@@ -54,9 +54,10 @@ struct evidence {
     uint32_t ports, sources; /* ports each source can use */
     uint64_t open, waits;    /* of this instance: open; in TIME-WAIT, the best of what is known */
     bool counted;            /* the kernel's sockets were: */
+    bool estimated;          /* ... from a sample */
     enum occupied occupied;  /* what the event makes of it */
     uint64_t kernel_open, kernel_waits, kernel_closing, kernel_other; /* of all processes */
-    uint32_t bound;                     /* sockets on ports of the range, without a connection */
+    uint32_t bound;                     /* ports of the range that are taken without a connection to there */
     uint32_t reserved;                  /* ports of the range that nobody gets unless he asks */
     uint64_t peak_waits, peak_failures; /* most in a minute during the incident */
 };

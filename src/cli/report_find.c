@@ -51,6 +51,7 @@ static void collect(const struct report *r, const struct incident *i, struct evi
         .open = m->own_open,
         .waits = larger(m->own_waits, m->logged_waits),
         .counted = m->counted != COUNTED_NO,
+        .estimated = m->counted == COUNTED_SAMPLE,
         .occupied = m->occupied,
         .kernel_open = m->kernel[KERNEL_ESTABLISHED],
         .kernel_waits = m->kernel[KERNEL_TIME_WAIT],

@@ -19,7 +19,7 @@ struct moment {
     enum counted counted;           /* how well the next are known: */
     enum occupied occupied;         /* what the event made of it */
     uint64_t kernel[KERNEL_GROUPS]; /* the kernel's count, whosever the sockets are */
-    uint32_t bound;                 /* sockets on ports of the range without a connection */
+    uint32_t bound;                 /* ports of the range that are taken without a connection to there */
     uint32_t reserved;              /* ports that ip_local_reserved_ports takes away */
     uint64_t own_open, own_waits;   /* quadruplets to this destination through this instance, as the event says */
     uint64_t logged_waits;          /* closes of the minute before that left a TIME-WAIT towards it, as logged */
@@ -32,7 +32,7 @@ struct moment {
 void moment_begin(struct moment *m, const struct event_record *r);
 
 /* Takes the sockets that an exhausted event counted, if they are better known than before. They are counted for one
- * event in a few seconds only, and not always to the end. */
+ * event in a few seconds only, and sometimes estimated. */
 void moment_count(struct moment *m, const struct event_exhausted *x);
 
 #endif

@@ -39,7 +39,7 @@ void report_table_free(struct report_table *t) {
 /* Its place, or NULL; *worst: where a newcomer would go. */
 static struct report_entry *look(const struct report_table *t, const void *key, uint64_t hash,
                                  struct report_entry **worst) {
-    size_t first = (hash & (t->sets - 1)) * WAYS;
+    size_t first = ((size_t)hash & (t->sets - 1)) * WAYS;
     *worst = entry_at(t, first);
     for (size_t i = 0; i < WAYS; i++) {
         struct report_entry *e = entry_at(t, first + i);

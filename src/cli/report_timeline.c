@@ -46,7 +46,7 @@ static void widen(struct timeline *t) {
     uint64_t start = t->start_us / width * width;
     size_t skew = (size_t)((t->start_us - start) / t->width_us), n = 0;
     for (size_t i = 0; i < t->n; i++) { /* to <= i, for the buckets of a whole row lie before the next one's */
-        size_t to = (i + skew) / factor;
+        size_t to = (size_t)((i + skew) / factor);
         struct timeline_bucket b = t->bucket[i];
         if (to >= n)
             memset(&t->bucket[to], 0, sizeof t->bucket[to]);

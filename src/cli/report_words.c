@@ -198,8 +198,8 @@ static bool say_kernel(struct sink *s, const struct finding *f) {
     const struct evidence *e = &f->evidence;
     if (!about_ports(f) || !e->counted)
         return false;
-    words_fill(s, "The kernel itself, for all processes, counted $n in TIME-WAIT, $n open and $n closing.",
-               e->kernel_waits, e->kernel_open, e->kernel_closing + e->kernel_other);
+    words_fill(s, "The kernel itself, for all processes, had $s$n in TIME-WAIT, $n open and $n closing.",
+               e->estimated ? "about " : "", e->kernel_waits, e->kernel_open, e->kernel_closing + e->kernel_other);
     if (e->bound)
         words_fill(s, " $n port$s of the range taken without a connection.", (uint64_t)e->bound,
                    e->bound == 1 ? " was" : "s were");

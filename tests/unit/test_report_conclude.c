@@ -80,15 +80,6 @@ START_TEST(without_that_count_they_are_not_told_apart) {
 }
 END_TEST
 
-START_TEST(nor_by_half_a_count_unless_it_has_seen_enough_bound_ports) {
-    struct evidence e = kernel_counted(range_full(3, 90), OCCUPIED_UNKNOWN, 3, 90);
-    e.bound = 9000;
-    expect(&e, CONCLUDE_ELSEWHERE, REMEDY_RELEASE_BINDS);
-    e.bound = 22000;
-    expect(&e, CONCLUDE_EXPLICIT, REMEDY_RELEASE_BINDS);
-}
-END_TEST
-
 START_TEST(an_assumed_range_proves_no_hoarder) {
     struct evidence e = range_full(0, 12000);
     e.ports_from = PORTS_ASSUMED;
@@ -164,7 +155,6 @@ int main(void) {
     tcase_add_test(tc, connections_of_other_processes_are_told_from_explicit_binds_by_the_kernels_count);
     tcase_add_test(tc, others_are_us_when_the_log_has_the_closes_of_what_no_rule_covered);
     tcase_add_test(tc, without_that_count_they_are_not_told_apart);
-    tcase_add_test(tc, nor_by_half_a_count_unless_it_has_seen_enough_bound_ports);
     tcase_add_test(tc, an_assumed_range_proves_no_hoarder);
     tcase_add_test(tc, other_causes_are_what_the_event_proved);
     tcase_add_test(tc, what_is_needed_is_computed_from_what_was_wanted);

@@ -1,0 +1,95 @@
+/* What one exhausted event tells of its moment: report_moment.h. */
+#include "cli/report_moment.h"
+#include "suite.h"
+
+static struct event_record event;
+static struct moment moment;
+
+static struct exhausted_source source(enum cause cause, uint32_t open, uint32_t waits, enum counted counted) {
+    return (struct exhausted_source){
+        .open = open,
+        .time_wait = waits,
+        .cause = (uint16_t)cause,
+        .kernel = {[KERNEL_ESTABLISHED] = (uint16_t)open, [KERNEL_TIME_WAIT] = (uint16_t)waits},
+        .counted = (uint8_t)counted,
+    };
+}
+
+static void two_full_sources(void) {
+    event = (struct event_record){.e = {.kind = EVENT_EXHAUSTED, .time_us = 5, .program = "curl", .peer_port = 80}};
+    event.u.exhausted = (struct event_exhausted){.cause = CAUSE_RANGE_FULL, .capacity = 100, .n_sources = 2};
+    event.u.exhausted.source[0] = source(CAUSE_RANGE_FULL, 40, 60, COUNTED_ALL);
+    event.u.exhausted.source[1] = source(CAUSE_RANGE_FULL, 10, 90, COUNTED_ALL);
+    moment = (struct moment){0};
+}
+
+START_TEST(sources_add_up) {
+    moment_begin(&moment, &event);
+    ck_assert_uint_eq(moment.sources, 2);
+    ck_assert_uint_eq(moment.ports, 100);
+    ck_assert_uint_eq(moment.own_open, 50);
+    ck_assert_uint_eq(moment.own_waits, 150);
+    moment_count(&moment, &event.u.exhausted);
+    ck_assert_int_eq(moment.counted, COUNTED_ALL);
+    ck_assert_int_eq(moment.occupied, OCCUPIED_INSTANCE);
+    ck_assert_uint_eq(moment.kernel[KERNEL_TIME_WAIT], 150);
+}
+END_TEST
+
+START_TEST(a_source_that_is_not_on_this_host_says_nothing_of_ports) {
+    event.u.exhausted.source[1] = source(CAUSE_ADDRESS_NOT_LOCAL, 7, 7, COUNTED_NO);
+    moment_begin(&moment, &event);
+    moment_count(&moment, &event.u.exhausted);
+    ck_assert_uint_eq(moment.sources, 1);
+    ck_assert_uint_eq(moment.own_waits, 60);
+    ck_assert_int_eq(moment.counted, COUNTED_ALL);
+}
+END_TEST
+
+START_TEST(without_sources_it_is_the_kernels_choice_of_one) {
+    event.u.exhausted.n_sources = 0;
+    moment_begin(&moment, &event);
+    moment_count(&moment, &event.u.exhausted);
+    ck_assert_uint_eq(moment.sources, 1);
+    ck_assert_int_eq(moment.counted, COUNTED_NO);
+}
+END_TEST
+
+START_TEST(an_older_event_has_its_ports_as_a_range) {
+    event.u.exhausted.capacity = 0;
+    event.u.exhausted.source[0].ports = (struct port_range){32768, 60999};
+    moment_begin(&moment, &event);
+    ck_assert_uint_eq(moment.ports, 28232);
+}
+END_TEST
+
+START_TEST(the_best_count_is_kept) {
+    struct event_exhausted none = event.u.exhausted, some = event.u.exhausted, all = event.u.exhausted;
+    none.source[0].counted = COUNTED_NO;
+    some.source[0].counted = COUNTED_SAMPLE;
+    some.source[0].kernel[KERNEL_TIME_WAIT] = 1;
+    moment_begin(&moment, &event);
+    moment_count(&moment, &none);
+    ck_assert_int_eq(moment.counted, COUNTED_NO);
+    moment_count(&moment, &some);
+    ck_assert_int_eq(moment.counted, COUNTED_SAMPLE);
+    ck_assert_uint_eq(moment.kernel[KERNEL_TIME_WAIT], 91);
+    moment_count(&moment, &all);
+    moment_count(&moment, &some);
+    ck_assert_int_eq(moment.counted, COUNTED_ALL);
+    ck_assert_uint_eq(moment.kernel[KERNEL_TIME_WAIT], 150);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("report_moment");
+    TCase *tc = tcase_create("report_moment");
+    tcase_add_checked_fixture(tc, two_full_sources, NULL);
+    tcase_add_test(tc, sources_add_up);
+    tcase_add_test(tc, a_source_that_is_not_on_this_host_says_nothing_of_ports);
+    tcase_add_test(tc, without_sources_it_is_the_kernels_choice_of_one);
+    tcase_add_test(tc, an_older_event_has_its_ports_as_a_range);
+    tcase_add_test(tc, the_best_count_is_kept);
+    suite_add_tcase(suite, tc);
+    return run(suite);
+}

@@ -3,7 +3,7 @@
 # BUILD/coverage/shim.txt has what is left of the shim, line by line.
 #
 # Clang's counters are mapped from a file: clients that are killed or leave by _exit are counted as well. Left out are tests
-# of the artefact itself, which here is another one, and tests that bring a build or a host of their own.
+# of the artefact itself, which here is another one, tests that bring a build or a host of their own, and long ones that add nothing.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-$PWD/build}
@@ -18,7 +18,7 @@ rm -f "$out"/counts/* # of programs that the build itself ran
 export BUILD=$out/build FULL=1
 [ $# = 0 ] && tests/run unit | tail -n 1
 # Some fail for the counters' file and its descriptor; whether the suite passes is not asked here.
-tests/system/run -x artefact -x foreign -x install -x portability -x valgrind -x manuals -x package -x soak "$@" |
+tests/system/run -x artefact -x foreign -x install -x portability -x valgrind -x manuals -x readme -x soak -x mutations -x storm. -x million "$@" |
     grep -E '^(FAIL|[0-9]+ passed)' | cut -c1-150
 llvm-profdata merge -sparse "$out"/counts/*.profraw -o "$out/profile" || exit 1
 objects=("$BUILD/libconnspread.so" -object "$BUILD/connspread" -object "$BUILD/connspread-config.so")

@@ -113,7 +113,7 @@ static void judge_exact(struct leftover *l, const struct told *t, uint64_t now) 
     else if (answer.inode != 0 && l->held.token == 0)
         end(l, FATE_SHARED, VERIFIED_TRUE); /* whoever closes it last will say so */
     else
-        end_found(l, answer.state, entered_us(answer.state, answer.expires_ms, now));
+        end_found(l, answer.state, entered_us(answer.state, answer.expires_ms, time_now_us()));
 }
 
 /* --- those whose port nobody knows --- */

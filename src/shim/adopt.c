@@ -1,5 +1,7 @@
 #include "shim/adopt.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "shim/client.h"
@@ -25,6 +27,16 @@ struct conn *conn_made(int family, bool mptcp, uint32_t generation) {
     return c;
 }
 
+/* What the client, or an earlier image of it, set before we came. */
+static uint32_t options_of(int fd) {
+    struct linger linger = {0};
+    socklen_t length = sizeof linger;
+    int linger2 = 0;
+    (void)sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &length);
+    (void)get_option(fd, IPPROTO_TCP, TCP_LINGER2, &linger2);
+    return (linger.l_onoff && linger.l_linger == 0 ? CONN_LINGER_RESET : 0) | (linger2 < 0 ? CONN_LINGER2_OFF : 0);
+}
+
 struct conn *adopt(int fd) {
     struct endpoint local = {0}, peer = {0};
     enum tcp_phase phase = PHASE_UNKNOWN;
@@ -35,7 +47,7 @@ struct conn *adopt(int fd) {
     struct conn *c = conn_made(family, mptcp, process_generation());
     if (!c)
         return NULL;
-    conn_set_flags(c, CONN_ADOPTED);
+    conn_set_flags(c, CONN_ADOPTED | options_of(fd));
     (void)client_netns(fd);
     (void)look_state(fd, &phase, NULL);
     if (look_local(fd, &local) && local.port != 0) {

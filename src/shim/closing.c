@@ -135,7 +135,8 @@ static void catch_up(struct conn *conn, int fd) {
     struct endpoint peer;
     if (conn->phase != CONN_IDLE || !others_may_hold(conn))
         return;
-    if (look_peer(fd, &peer) || look_late_peer(fd, conn->family, &peer)) {
+    bool tcp = !(conn_flags(conn) & CONN_MPTCP); /* MPTCP remembers the peer even when it was disconnected */
+    if (look_peer(fd, &peer) || (tcp && look_late_peer(fd, conn->family, &peer))) {
         conn->peer = peer;
         conn->phase = CONN_CONNECTED;
         conn_set_flags(conn, CONN_ADOPTED);
@@ -222,6 +223,15 @@ static void notice_fork(struct closing *c) {
     c->verdict.ask |= settings.log_verify != VERIFY_NEVER;
 }
 
+/* It was open when we looked and is not now: another thread closed the same number, and may have found no record. */
+static bool lost_the_race(struct closing *c) {
+    if (c->facts.phase == PHASE_UNKNOWN || conn_flags(c->conn) & CONN_ADOPTED)
+        return false;
+    c->facts.others = c->verdict.ask = true;
+    c->looked_ns = c->conn->connected_ns;
+    return true;
+}
+
 static void finish(struct closing *c) {
     struct conn *conn = c->conn;
     struct settings settings = {0};
@@ -248,7 +258,7 @@ void closing_end(struct closing *c, bool closed) {
     if (!conn)
         return;
     int saved = errno;
-    if (closed && worth_a_look(conn))
+    if (worth_a_look(conn) && (closed || lost_the_race(c)))
         finish(c);
     held_closed(conn);
     conn_free(conn);
@@ -268,8 +278,12 @@ void closing_abort(struct closing *c) {
 void closing_disconnect(int fd, struct conn *conn) {
     struct closing c = {.conn = conn, .fd = fd, .via = VIA_CLOSE};
     int saved = errno;
-    if (conn->shutdown_phase != PHASE_UNKNOWN && conn->phase != CONN_IDLE && process_may_record()) {
+    bool shut = conn->shutdown_phase != PHASE_UNKNOWN || others_may_hold(conn);
+    if (shut && conn->phase != CONN_IDLE && process_may_record()) {
+        enum verified verified;
         judge(&c);
+        if (c.verdict.ask && c.facts.phase == PHASE_CLOSED)
+            c.verdict.fate = verify_fate(&c, &verified);
         if (c.facts.phase == PHASE_CLOSED && c.verdict.fate == FATE_TIME_WAIT) {
             finish(&c);
             conn_clear_flags(conn, CONN_COUNTED); /* in all other cases the record is given back */

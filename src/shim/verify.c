@@ -9,8 +9,19 @@
 /* After this long a TIME-WAIT that shutdown made may have come and gone. */
 #define TIME_WAIT_NS ((uint64_t)59 * 1000000000u)
 
-enum { UNTRIED, ANSWERS, SILENT, MISSES = 3 };
-static uint32_t kernel_answers, misses;
+/* A kernel without tcp_diag says -ENOENT to every question; so it is asked once whether it knows any. */
+static bool kernel_answers(void) {
+    enum { UNTRIED, ANSWERS, SILENT };
+    static uint32_t kept;
+    uint32_t known = __atomic_load_n(&kept, __ATOMIC_RELAXED);
+    int netlink = known == UNTRIED ? diag_open() : -1;
+    if (netlink >= 0) {
+        known = diag_answers(netlink) ? ANSWERS : SILENT;
+        (void)sys_call1(SYS_close, netlink);
+        __atomic_store_n(&kept, known, __ATOMIC_RELAXED);
+    }
+    return known != SILENT;
+}
 
 static int lookup(const struct closing *c, struct diag_answer *answer) {
     const struct conn *conn = c->conn;
@@ -30,22 +41,11 @@ void verify_identify(struct closing *c) {
 }
 
 void verify_prepare(struct closing *c) {
-    struct diag_answer answer;
-    uint32_t known = __atomic_load_n(&kernel_answers, __ATOMIC_RELAXED);
     c->interface = look_interface(c->fd);
     /* The socket that is there now is not the TIME-WAIT that its shutdown left: the cookie was drawn too late. */
     if (c->facts.phase == PHASE_CLOSED)
         c->cookie = 0;
-    if (known == UNTRIED && (c->facts.phase == PHASE_ESTABLISHED || c->facts.phase == PHASE_CLOSE_WAIT)) {
-        int found = lookup(c, &answer);
-        if (found == 0 || found == -ENOENT) {
-            /* One ENOENT may be a connection that was reset just then. */
-            if (found == 0 || __atomic_add_fetch(&misses, 1, __ATOMIC_RELAXED) >= MISSES)
-                known = found == 0 ? ANSWERS : SILENT;
-            __atomic_store_n(&kernel_answers, known, __ATOMIC_RELAXED);
-        }
-    }
-    if (known == SILENT)
+    if (!kernel_answers())
         c->verdict.ask = false;
 }
 

@@ -9,7 +9,7 @@
 void verify_identify(struct closing *c);
 
 /* Before the close, with the quadruplet known: where is it? Clears verdict.ask on a kernel that cannot answer (no
- * tcp_diag answers ENOENT to everything): a live socket that it does not find settles that, once for the process. */
+ * tcp_diag answers ENOENT to everything). */
 void verify_prepare(struct closing *c);
 
 /* After the close. */

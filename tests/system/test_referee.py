@@ -23,6 +23,10 @@ CONDUCTORS = 6
 UNKNOWABLE = ("peer reset after our close", "peer data after our close", "closed last where no shim is", "handed to a process, and killed",
               "fallen back, shut down and shared")
 
+# What a killed process had open is inferred by the tool, from the kernel's table as it finds it later: one in some thousand
+# is not found. No other row may be wrong at all.
+INFERRED = "SIGKILL"
+
 Life = collections.namedtuple("Life", "number side quad state row family note")
 
 
@@ -90,7 +94,7 @@ class Matrix:
 
 def compare(t, done, truth):
     """The matrices by what happened and by family; every mismatch that could have been known is a failure."""
-    events, examples = collections.defaultdict(list), []
+    events, examples, inferred = collections.defaultdict(list), [], 0
     for e in t.events("time-wait"):
         events[quadruplet_of(e)].append(e)
     counters = json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)["counters"]
@@ -110,6 +114,7 @@ def compare(t, done, truth):
         families.add(f"{life.family}, {'outbound' if life.side == 'near' else 'inbound'}", waits, len(told))
         replay = f"--seed {SEED} --only {life.number}: {life.side} {life.row}, {life.family}"
         if wrong:
+            inferred += life.row == INFERRED
             examples.append(f"{replay}: kernel {waits}, events {[(e['via'], e['state'], e['verified'], e['pid']) for e in told]}")
         elif (life.state == "TIME_WAIT") != (waits == 1):
             examples.append(f"{replay}: {life.state} at its end, {waits} TIME-WAITs in the dump")
@@ -120,12 +125,13 @@ def compare(t, done, truth):
     print("\n".join(examples[:60]))
     assert len(left_out) < len(done) / 50, f"{len(left_out)} lives left out"
     equal([q for q in events if q not in quads], [], "events for connections that were not made")
-    assert not examples, f"{len(examples)} mismatches, the first: {examples[0]}"
+    assert inferred <= len(done) // 5000, f"{inferred} ends of killed processes: {examples[0]}"
+    assert len(examples) == inferred, f"{len(examples)} mismatches, the first: {examples[0]}"
 
 
 @limit(100)
 def test_lifecycles(t):
-    """One round, with a pool of eight sources."""
+    """One round, with a pool of eight sources: no end missed, none told falsely or twice."""
     sources = prepare(t)
     t.spread(sources, to=("10.1.0.1",), top='log { size = "64m" }')
     compare(t, *conduct(t, 0, COUNT))

@@ -13,7 +13,7 @@ import struct
 import time
 
 import kernel
-from bench import equal, later, limit
+from bench import equal, limit
 
 # left: what the kernel has of the client's quadruplet in the end. via, state: of the one event, if left is TIME_WAIT.
 Row = collections.namedtuple("Row", "name script left via states", defaults=(None, None))
@@ -274,7 +274,6 @@ def test_ends_ipv6(t):
     in_own_clients(t, "6", ENDS)
 
 
-@later(3)
 def test_exec_and_kill(t):
     in_own_clients(t, "4", LATER)
 

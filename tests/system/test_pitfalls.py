@@ -4,7 +4,7 @@ import os
 import socket
 
 import kernel
-from bench import HERE, PYTHON, equal, later, limit
+from bench import HERE, PYTHON, equal, limit
 
 
 def stage(t):
@@ -111,7 +111,6 @@ def test_6_inherited_and_closed(t):
     equal(t.time_wait_events(port), [quad], "quadruplets")
 
 
-@later(3)
 def test_6_inherited_and_left_open_at_exit(t):
     agent, quad, port = inherited(t, "True")
     agent.end()

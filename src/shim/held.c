@@ -247,7 +247,7 @@ static void after_exec(const struct held *copy, const struct held_chunk *chunk) 
     enum fate first = held_fate(copy) < FATES ? (enum fate)held_fate(copy) : FATE_NONE;
     enum fate fate = fate_from_lookup(found, &answer, first, false);
     /* TCP_LINGER2 < 0: gone with the ACK that is to come. */
-    if (first == FATE_NONE && found == 0 && phase_from_kernel(answer.state) == PHASE_FIN_WAIT_1)
+    if (first == FATE_NONE && copy->token == 0 && found == 0 && phase_from_kernel(answer.state) == PHASE_FIN_WAIT_1)
         fate = FATE_NONE;
     if (fate == FATE_TIME_WAIT && told_before(copy, chunk->netns))
         fate = FATE_SHARED;

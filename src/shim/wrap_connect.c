@@ -1,17 +1,19 @@
 /* The calls that make a connection: connect, and a send with MSG_FASTOPEN. */
 #include "shim/client.h"
 #include "shim/ladder.h"
+#include "shim/readable.h"
 #include "shim/real.h"
-#include "state/sys.h"
+
+enum { MESSAGES_MAX = 1024 }; /* UIO_MAXIOV: sendmmsg looks at no more */
 
 /* A connect worth a look: an IPv4 or IPv6 destination of full length. Whether fd is TCP is asked later. */
 static bool has_destination(const void *address, socklen_t length, struct endpoint *out) {
-    return client_active() && sys_user_pointer(address) && length <= sizeof(struct sockaddr_storage) &&
+    return client_active() && length <= sizeof(struct sockaddr_storage) && readable(address, length) &&
            endpoint_from_sockaddr(out, address, length);
 }
 
 static bool dissolves(const struct sockaddr *address, socklen_t length) {
-    return client_active() && sys_user_pointer(address) && length >= sizeof address->sa_family &&
+    return client_active() && length >= sizeof address->sa_family && readable(address, sizeof address->sa_family) &&
            address->sa_family == AF_UNSPEC;
 }
 
@@ -37,7 +39,7 @@ EXPORT ssize_t sendto(int fd, const void *data, size_t size, int flags, const st
 /* Descriptors that leave for another process: who closes them last is not ours to know any more. */
 static void note_passed(const struct msghdr *message) {
     struct msghdr m = *message;
-    if (!m.msg_control || m.msg_controllen < sizeof(struct cmsghdr))
+    if (m.msg_controllen < sizeof(struct cmsghdr) || !readable(m.msg_control, m.msg_controllen))
         return;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(0))
@@ -55,7 +57,7 @@ static void note_passed(const struct msghdr *message) {
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
     struct endpoint destination;
-    if (!client_active() || !sys_user_pointer(message))
+    if (!client_active() || !readable(message, sizeof *message))
         return real_sendmsg(fd, message, flags);
     if (flags & MSG_FASTOPEN && has_destination(message->msg_name, message->msg_namelen, &destination)) {
         struct attempt a = {.call = ATTEMPT_SENDMSG, .fd = fd, .flags = flags, .data = message};
@@ -68,7 +70,8 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, sendmmsg_flags flags) {
     struct endpoint destination;
-    if (!client_active() || !sys_user_pointer(messages) || count == 0)
+    /* The kernel sends the ones before the first that it cannot read. */
+    if (!client_active() || count == 0 || count > MESSAGES_MAX || !readable(messages, count * sizeof *messages))
         return real_sendmmsg(fd, messages, count, flags);
     const struct msghdr *first = &messages[0].msg_hdr;
     if (flags & MSG_FASTOPEN && has_destination(first->msg_name, first->msg_namelen, &destination)) {

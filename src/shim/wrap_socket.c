@@ -12,6 +12,7 @@
 #include "shim/minutes.h"
 #include "shim/prepare.h"
 #include "shim/process.h"
+#include "shim/readable.h"
 #include "shim/real.h"
 #include "state/ring.h"
 #include "state/sys.h"
@@ -188,8 +189,8 @@ static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const str
 EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length) {
     struct endpoint at;
     struct conn *c;
-    if (!client_active() || !sys_user_pointer(address) || length > sizeof(struct sockaddr_storage) ||
-        fd_look(fd, &c) != FD_TCP || c->phase != CONN_IDLE || !endpoint_from_sockaddr(&at, address, length))
+    if (!client_active() || length > sizeof(struct sockaddr_storage) || fd_look(fd, &c) != FD_TCP ||
+        c->phase != CONN_IDLE || !readable(address, length) || !endpoint_from_sockaddr(&at, address, length))
         return real_bind(fd, address, length);
     return bind_tcp(fd, c, &at, address, length);
 }

@@ -2,6 +2,7 @@
 #include "compare.h"
 
 #include <stddef.h>
+#include <sys/mman.h>
 
 static void connect_arguments(void) {
     int fd = tcp(), pipes[2], udp = socket(AF_INET, SOCK_DGRAM, 0), file = open("/dev/null", O_RDWR);
@@ -36,6 +37,33 @@ static void connect_arguments(void) {
     SAY("AF_INET6 length 24", connect(fd, (struct sockaddr *)&mapped, 24));
     names("after length 24", fd);
     close(fd);
+}
+
+/* Pointers that could be good ones: into a page without access, across the end of one that has it, into a hole. */
+static void unreadable_memory(void) {
+    enum { PAGE = 4096 };
+    unsigned char *pages = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED || mprotect(pages + PAGE, PAGE, PROT_NONE) != 0 || munmap(pages + 2 * PAGE, PAGE) != 0)
+        exit(2);
+    unsigned char *across = pages + PAGE - 8, *bad[] = {pages + PAGE, pages + 2 * PAGE, across};
+    memcpy(across, &good, 8);
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        int fd = tcp();
+        struct sockaddr *address = (struct sockaddr *)(void *)bad[i];
+        struct msghdr named = {.msg_name = bad[i], .msg_namelen = sizeof good};
+        struct msghdr passing = {.msg_control = bad[i], .msg_controllen = CMSG_SPACE(sizeof(int))};
+        SAY("unreadable connect", connect(fd, address, sizeof good));
+        SAY("unreadable connect again", connect(fd, address, sizeof good));
+        SAY("unreadable bind", bind(fd, address, sizeof good));
+        SAY("unreadable fast open", sendto(fd, "x", 1, MSG_FASTOPEN, address, sizeof good));
+        SAY("unreadable sendmsg", sendmsg(fd, (struct msghdr *)(void *)bad[i], 0));
+        SAY("unreadable name", sendmsg(fd, &named, MSG_FASTOPEN));
+        SAY("unreadable control", sendmsg(fd, &passing, MSG_NOSIGNAL));
+        SAY("unreadable sendmmsg", sendmmsg(fd, (struct mmsghdr *)(void *)bad[i], 1, 0));
+        SAY("readable connect after all", in(fd, &good));
+        close(fd);
+    }
+    munmap(pages, 2 * PAGE);
 }
 
 static void unix_sockets(void) {
@@ -182,6 +210,7 @@ static void connecting(void) {
 int main(int argc, char **argv) {
     compare_begin(argc, argv);
     connect_arguments();
+    unreadable_memory();
     unix_sockets();
     destinations();
     repeated();

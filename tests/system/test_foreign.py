@@ -29,10 +29,10 @@ def test_cpython_asyncio(t):
 
 
 @full
-@limit(400)
+@limit(500)
 def test_cpython_processes(t):
     foreign.compare(t, foreign.regrtest(), ["test_subprocess", "test_os", "test_posix", "test_fork1", "test_multiprocessing_fork",
-                                            "test_multiprocessing_main_handling"], 800)
+                                            "test_multiprocessing_main_handling"], 800, timeout=400)
 
 
 @full

@@ -107,7 +107,7 @@ def compare(t, suite, tests, least, timeout=280):
 
 def regrtest_command(arguments, out):
     """VSOCK: two of its tests fail or hang where the host has no such device, which nobody here looks at."""
-    return [PYTHON, "-m", "test", "--junit-xml", out, "-u", "network", "--timeout", "300", "-i", "*VSOCK*"] + arguments
+    return [PYTHON, "-m", "test", "--junit-xml", out, "-u", "network", "--timeout", "250", "-i", "*VSOCK*"] + arguments
 
 
 def regrtest_read(out):

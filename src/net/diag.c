@@ -13,6 +13,7 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
+enum { TRIES = 4 };
 enum { REQ_PROTOCOL = 3 }; /* INET_DIAG_REQ_PROTOCOL of linux/inet_diag.h since 5.9 */
 
 struct request {
@@ -140,10 +141,15 @@ static int finish(int netlink, int found) {
     return found;
 }
 
+/* EAGAIN: the number is another thread's netlink socket by now. */
+static bool is_lost(int found) {
+    return found == -EBADF || found == -EAGAIN;
+}
+
 int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
                    uint16_t peer_port, struct diag_answer *out) {
     int found = -EBADF;
-    for (int tries = 0; tries < 2 && found == -EBADF; tries++) {
+    for (int tries = 0; tries < TRIES && is_lost(found); tries++) {
         int fd = diag_open();
         if (fd < 0)
             return fd;
@@ -153,8 +159,14 @@ int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_
 }
 
 int diag_lookup_mptcp(uint32_t token, struct diag_answer *out) {
-    int fd = diag_open();
-    return fd < 0 ? fd : finish(fd, ask_mptcp(fd, token, out));
+    int found = -EBADF;
+    for (int tries = 0; tries < TRIES && is_lost(found); tries++) {
+        int fd = diag_open();
+        if (fd < 0)
+            return fd;
+        found = finish(fd, ask_mptcp(fd, token, out));
+    }
+    return found;
 }
 
 int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr *peer, uint16_t peer_port,

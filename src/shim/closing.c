@@ -35,8 +35,11 @@ static void look_at(const struct conn *c, int fd, struct fate_facts *f) {
         look_peek(fd, &f->phase, &f->unread);
         return;
     }
-    if (look_state(fd, &f->phase, NULL) != 0)
+    int r = look_state(fd, &f->phase, NULL);
+    if (r != 0)
         f->phase = PHASE_UNKNOWN;
+    if (r == -EBADF)
+        return;
     if (f->mptcp && c->token != MPTCP_UNKNOWN) {
         enum tcp_phase subflow;
         look_peek(fd, &subflow, &f->unread); /* SIOCINQ says 1 after shutdown(SHUT_RD) */
@@ -62,12 +65,15 @@ void closing_complete(struct conn *c, int fd) {
     held_located(c);
 }
 
-uint32_t closing_token(struct conn *c, int fd) {
-    if (c->token != MPTCP_UNKNOWN)
-        return c->token;
+/* MPTCP_UNKNOWN: no answer. */
+static uint32_t ask_token(int fd) {
     uint32_t token;
-    if (look_mptcp_token(fd, &token) && (token || client.mptcp_info))
-        c->token = token;
+    return look_mptcp_token(fd, &token) && (token || client.mptcp_info) ? token : MPTCP_UNKNOWN;
+}
+
+uint32_t closing_token(struct conn *c, int fd) {
+    if (c->token == MPTCP_UNKNOWN)
+        c->token = ask_token(fd);
     return c->token;
 }
 
@@ -108,10 +114,43 @@ static bool worth_a_look(const struct conn *conn) {
     return (conn->phase == CONN_CONNECTED || conn->phase == CONN_CONNECTING) && !(conn_flags(conn) & CONN_QUIET);
 }
 
-/* The connection behind fd, claimed, if this close is the last that this process can know of. */
-static struct conn *claim(int fd) {
-    struct conn *conn;
-    switch (fd_look(fd, &conn)) {
+/* What only an open descriptor tells of its connection. */
+struct located {
+    struct endpoint local;
+    uint32_t token;
+    uint64_t connected_ns;
+};
+
+/* Asked before the claim: until then, no other thread that closes fd too can have come to its real close; afterwards it
+ * may be the first there, and the number be gone. conn may be another's by the time it is read: see settle_located. */
+static struct located look_located(const struct conn *conn, int fd) {
+    struct located p = {.token = conn->token, .connected_ns = conn->connected_ns};
+    if (!worth_a_look(conn))
+        return p;
+    if (conn->local_port == 0)
+        (void)look_local(fd, &p.local);
+    if (p.token == MPTCP_UNKNOWN)
+        p.token = ask_token(fd);
+    return p;
+}
+
+/* conn is ours alone now. */
+static void settle_located(struct conn *conn, const struct located *p) {
+    if (conn->connected_ns != p->connected_ns)
+        return; /* another connection's: the record has changed hands meanwhile */
+    if (conn->local_port == 0 && p->local.port != 0) {
+        conn->source = p->local.addr;
+        conn->local_port = p->local.port;
+    }
+    if (conn->token == MPTCP_UNKNOWN)
+        conn->token = p->token;
+}
+
+/* The connection behind c->fd, claimed, if this close is the last that this process can know of. */
+static struct conn *claim(struct closing *c) {
+    struct conn *conn, *known;
+    int fd = c->fd;
+    switch (fd_look(fd, &known)) {
     case FD_NOT_TCP:
         (void)fd_claim(fd, &conn);
         return NULL;
@@ -119,14 +158,20 @@ static struct conn *claim(int fd) {
         enum tcp_phase phase;
         if (fd < 0 || look_state(fd, &phase, NULL) != 0 || phase == PHASE_LISTEN || !process_may_record())
             return NULL;
+        c->found = true;
         return adopt(fd);
     }
     default:
         break;
     }
-    if (!process_may_record() || fd_claim(fd, &conn) != FD_TCP)
+    if (!process_may_record())
         return NULL;
-    return conn_unref(conn) ? conn : NULL;
+    struct located place = look_located(known, fd);
+    if (fd_claim(fd, &conn) != FD_TCP || !conn_unref(conn))
+        return NULL;
+    if (conn == known)
+        settle_located(conn, &place);
+    return conn;
 }
 
 /* A socket that was not connected when it came to be shared: whoever else has it may have connected it since. */
@@ -147,7 +192,7 @@ void closing_begin(struct closing *c, int fd, enum via via) {
     if (!client_active())
         return;
     int saved = errno;
-    struct conn *conn = claim(fd);
+    struct conn *conn = claim(c);
     if (conn) {
         /* Kept even when there is nothing to log, so that closing_abort can put it back. */
         c->conn = conn;
@@ -196,17 +241,19 @@ static void count(const struct closing *c, enum fate fate) {
         stats_add(e, STAT_SYN_TIMEOUT);
 }
 
-/* Of several processes that hold one socket, each may see its end. */
+/* Of several processes that hold one socket, each may see its end; and a TIME-WAIT that was there before the close may
+ * be seen by whoever finds the closed socket later (received, or closed by two threads), though we alone held it. */
 static bool told_before(const struct closing *c, uint64_t now) {
     const struct conn *conn = c->conn;
     uint64_t since = c->looked_ns;
-    if (!c->facts.others)
+    bool alone = !c->facts.others;
+    if (alone && (c->facts.phase != PHASE_CLOSED || conn->local_port == 0))
         return false;
     if (conn->local_port == 0) /* disconnected by another, who told */
         return true;
-    /* It may have been told already while we held it. */
+    /* It may have been told already while we held it; a word of the millisecond in which it began may be another's. */
     if (c->facts.phase == PHASE_CLOSED || c->facts.phase == PHASE_UNKNOWN || c->facts.fallback)
-        since = conn->connected_ns ? conn->connected_ns : now - ONCE_NS;
+        since = conn->connected_ns ? conn->connected_ns + (alone ? 1000000 : 0) : now - ONCE_NS;
     return !once_first(&client.state, __atomic_load_n(&client.netns, __ATOMIC_RELAXED), &conn->source, conn->local_port,
                        &conn->peer, since, clock_ns(CLOCK_MONOTONIC));
 }
@@ -222,12 +269,14 @@ static void notice_fork(struct closing *c) {
     c->verdict.ask |= settings.log_verify != VERIFY_NEVER;
 }
 
-/* It was open when we looked and is not now: another thread closed the same number, and may have found no record. */
+/* It was open when it was claimed and is not now: another thread closed the same number, and may have found no record.
+ * What this close itself has found, without a record, is that other thread's to tell. */
 static bool lost_the_race(struct closing *c) {
-    if (c->facts.phase == PHASE_UNKNOWN || conn_flags(c->conn) & CONN_ADOPTED)
+    if (c->found)
         return false;
-    c->facts.others = c->verdict.ask = true;
-    c->looked_ns = c->conn->connected_ns;
+    if (!c->facts.others)
+        c->looked_ns = c->conn->connected_ns;
+    c->raced = c->facts.others = c->verdict.ask = true;
     return true;
 }
 

@@ -25,6 +25,8 @@ struct closing {
     uint64_t cookie;    /* of the socket; 0: not known */
     uint64_t looked_ns; /* CLOCK_MONOTONIC; with facts.others */
     bool forked;        /* between look and close: c was not prepared for being asked about */
+    bool found;         /* by this close: the table did not know it */
+    bool raced;         /* another thread closed the same number first */
     uint32_t interface; /* that it is bound to */
 };
 

@@ -26,7 +26,8 @@ static struct fate_verdict fate_of_closed(const struct fate_facts *f) {
     struct fate_verdict v = {.fate = f->connected ? FATE_RESET : FATE_NONE, .decided_by = DECIDED_BY_CLOSE};
     switch (f->shutdown_phase) {
     case PHASE_UNKNOWN:
-        v.ask = f->others; /* somebody else may have shut it down */
+    case PHASE_CLOSED:
+        v.ask = f->others; /* somebody else, or an earlier image of this process, may have shut it down */
         break;
     case PHASE_CLOSE_WAIT:
     case PHASE_LAST_ACK: /* somebody else had shut it down before us */
@@ -36,8 +37,6 @@ static struct fate_verdict fate_of_closed(const struct fate_facts *f) {
     case PHASE_SYN_SENT: /* there shutdown only breaks the attempt off */
     case PHASE_LISTEN:
         v.fate = FATE_NONE;
-        break;
-    case PHASE_CLOSED:
         break;
     default:
         v.fate = FATE_TIME_WAIT;

@@ -109,12 +109,14 @@ static bool step_dup(struct world *w, enum side side) {
     if (!h || w->end[side].holders > HOLDERS - 2)
         return false;
     int process = h->process, n = highest_fd(w, process) + 1 + below(w, 30);
+    bool handed = h->handed; /* a number that the shim does not know makes a copy that it does not know */
     int fd = order_fd(w, h, OP_DUP, how, n);
     told(w, side, h, "dup", how, n, fd);
     if (fd < 0)
         fail("dup");
     mark(&w->end[side], COPIED);
-    (void)hold(&w->end[side], process, fd, how == DUP_FCNTL_CLOEXEC || how == DUP_DUP3_CLOEXEC);
+    struct end *e = &w->end[side];
+    e->holder[hold(e, process, fd, how == DUP_FCNTL_CLOEXEC || how == DUP_DUP3_CLOEXEC)].handed = handed;
     return true;
 }
 

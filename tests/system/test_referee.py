@@ -23,8 +23,10 @@ CONDUCTORS = 6
 UNKNOWABLE = ("peer reset after our close", "peer data after our close", "closed last where no shim is", "handed to a process, and killed",
               "fallen back, shut down and shared")
 
-# What a killed process had open is inferred by the tool, from the kernel's table as it finds it later: one in some thousand
-# is not found. No other row may be wrong at all.
+# The shim does not ask for the port that the kernel chose before the close (a call more for every connection), so of what a
+# killed process had open only destination and source are known, and the tool looks for a TIME-WAIT to there that nobody has
+# told. One of an end that no shim saw closed (UNKNOWABLE), of the same destination and moment, looks exactly alike: if it
+# takes that, the right one stays untold. So a killed end may be missed where, and as often as, another was told in its place.
 INFERRED = "SIGKILL"
 
 Life = collections.namedtuple("Life", "number side quad state row family note")
@@ -92,9 +94,15 @@ class Matrix:
             print(f"{key:40}" + "".join(f"{row[name]:>{width}}" for name, width in self.columns.items()))
 
 
+def stand_ins(done, events):
+    """How many ends of UNKNOWABLE rows were told as a killed process's, by destination."""
+    return collections.Counter((life.quad.peer, life.quad.peer_port) for life in done
+                               if life.row in UNKNOWABLE and any(e["via"] == "killed" for e in events[life.quad]))
+
+
 def compare(t, done, truth):
     """The matrices by what happened and by family; every mismatch that could have been known is a failure."""
-    events, examples, inferred = collections.defaultdict(list), [], 0
+    events, examples, mistaken = collections.defaultdict(list), [], 0
     for e in t.events("time-wait"):
         events[quadruplet_of(e)].append(e)
     counters = json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)["counters"]
@@ -103,6 +111,7 @@ def compare(t, done, truth):
     knowable, unknowable, families = Matrix(), Matrix(), Matrix()
     quads = collections.Counter(life.quad for life in done)
     left_out = {life.number for life in done if quads[life.quad] > 1 or life.note}
+    taken = stand_ins(done, events)
     for life in done:
         if life.number in left_out:
             continue
@@ -113,8 +122,11 @@ def compare(t, done, truth):
         wrong = knowable.add(life.row, waits, len(told))
         families.add(f"{life.family}, {'outbound' if life.side == 'near' else 'inbound'}", waits, len(told))
         replay = f"--seed {SEED} --only {life.number}: {life.side} {life.row}, {life.family}"
-        if wrong:
-            inferred += life.row == INFERRED
+        if wrong and life.row == INFERRED and not told and taken[life.quad.peer, life.quad.peer_port] > 0:
+            taken[life.quad.peer, life.quad.peer_port] -= 1
+            mistaken += 1
+            print(f"another was told in its place: {replay}")
+        elif wrong:
             examples.append(f"{replay}: kernel {waits}, events {[(e['via'], e['state'], e['verified'], e['pid']) for e in told]}")
         elif (life.state == "TIME_WAIT") != (waits == 1):
             examples.append(f"{replay}: {life.state} at its end, {waits} TIME-WAITs in the dump")
@@ -125,8 +137,8 @@ def compare(t, done, truth):
     print("\n".join(examples[:60]))
     assert len(left_out) < len(done) / 50, f"{len(left_out)} lives left out"
     equal([q for q in events if q not in quads], [], "events for connections that were not made")
-    assert inferred <= len(done) // 5000, f"{inferred} ends of killed processes: {examples[0]}"
-    assert len(examples) == inferred, f"{len(examples)} mismatches, the first: {examples[0]}"
+    assert not examples, f"{len(examples)} mismatches, the first: {examples[0]}"
+    assert mistaken <= len(done) // 2500, f"{mistaken} killed ends missed, another told in place of each"
 
 
 @limit(100)

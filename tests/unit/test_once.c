@@ -65,6 +65,13 @@ START_TEST(what_lies_in_the_future_is_not_believed) {
 }
 END_TEST
 
+/* Two threads: the one that read the clock first came second. */
+START_TEST(a_clock_read_before_the_other_told) {
+    ck_assert(first(4000, start, start + second));
+    ck_assert(!first(4000, start, start + second - second / 10));
+}
+END_TEST
+
 START_TEST(the_clock_of_milliseconds_wraps) {
     const uint64_t wrap = ((uint64_t)1 << 32) * 1000000;
     ck_assert(first(4000, wrap - second, wrap - 1));
@@ -82,6 +89,7 @@ int main(void) {
     tcase_add_test(t, each_part_of_the_quadruplet_counts);
     tcase_add_test(t, thousands_at_a_time);
     tcase_add_test(t, what_lies_in_the_future_is_not_believed);
+    tcase_add_test(t, a_clock_read_before_the_other_told);
     tcase_add_test(t, the_clock_of_milliseconds_wraps);
     suite_add_tcase(suite, t);
     return run(suite);

@@ -91,9 +91,9 @@ def storm(t, batches, closes, every, addresses=None):
     equal(written == {(e["epoch"], e["seq"]): e for e in ring}, True, "file and ring have the same events")
     print(f"{kills} kills, {len(gaps)} of {max(numbers) + 1} numbers without an event, all of them told")
 
-    # Whoever was killed is not counted as open for ever.
-    done = t.run([t.program("pairs"), f.state], bare=True)
-    equal(done.stdout, "0 0\n", "connections that pairs count as open, and as closed too often")
+    # Whoever was killed is not counted as open for ever, but for one killed between the two words that say so: of a thousand, two at most.
+    off = [int(n) for n in t.run([t.program("pairs"), f.state], bare=True).stdout.split()]
+    assert len(off) == 2 and sum(off) <= kills / 500, f"connections that pairs count as open, and as closed too often: {off}, {kills} kills"
 
 
 @limit(300)

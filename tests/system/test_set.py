@@ -46,12 +46,13 @@ def overrides(t):
     return json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)
 
 
-def phase(t, name, settings, began, lengths=0.6):
-    """Sets, lets the client go on for a while; returns when set was called, when it had returned, and the end."""
+def phase(t, witness, name, settings, began, least=40):
+    """Sets, lets the client make some more connections; notes when set was called and when it had returned."""
     called = time.monotonic()
     t.tool("set", "-c", t.conf, *settings, check=0)
     returned = time.monotonic()
-    time.sleep(lengths)
+    so_far = len(witness.sources)
+    kernel.wait_until(lambda: len(witness.sources) >= so_far + least, 20, f"{name}: the client does not go on")
     began.append((name, called, returned))
 
 
@@ -61,12 +62,12 @@ def test_dial_of_a_running_client(t):
     t.spread(pool, top='mode = "off"\ncanary-by = "connection"')
     witness = Witness("10.1.0.1", 9100)
     ticker = t.start([PYTHON, "-S", "-c", TICKER, "10.1.0.1", "9100"])
-    kernel.wait_until(lambda: len(witness.sources) > 20, 10, "the client does not connect")
+    kernel.wait_until(lambda: len(witness.sources) > 40, 10, "the client does not connect")
     phases = [("off", 0, 0)]
-    phase(t, "observe", ["mode=observe"], phases)
-    phase(t, "enforce", ["mode=enforce"], phases)
-    phase(t, "half", ["canary=50"], phases, 2.2)
-    phase(t, "off", ["mode=off"], phases)
+    phase(t, witness, "observe", ["mode=observe"], phases)
+    phase(t, witness, "enforce", ["mode=enforce"], phases)
+    phase(t, witness, "half", ["canary=50"], phases, least=130)
+    phase(t, witness, "off", ["mode=off"], phases)
     ticker.terminate()
     ticker.wait(timeout=10)
     with open(f"{t.folder}/out{t.count}") as f:

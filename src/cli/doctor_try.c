@@ -9,16 +9,7 @@
 #include "cli/doctor.h"
 #include "cli/netns.h"
 #include "net/dump.h"
-
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24
-#endif
-#ifndef IP_LOCAL_PORT_RANGE
-#define IP_LOCAL_PORT_RANGE 51
-#endif
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
+#include "net/options.h"
 
 static bool option_works(int option, uint32_t value) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

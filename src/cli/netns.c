@@ -1,11 +1,8 @@
 #include "cli/netns.h"
+#include "net/options.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
-
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
 
 uint64_t netns_cookie(void) {
     uint64_t cookie = 0;

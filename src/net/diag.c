@@ -9,10 +9,8 @@
 #include <string.h>
 
 #include "state/sys.h"
+#include "net/options.h"
 
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
 enum { TRIES = 4 };
 enum { REQ_PROTOCOL = 3 }; /* INET_DIAG_REQ_PROTOCOL of linux/inet_diag.h since 5.9 */
 

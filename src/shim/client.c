@@ -8,10 +8,7 @@
 #include "state/ring.h"
 #include "state/sys.h"
 #include "state/text.h"
-
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
+#include "net/options.h"
 
 struct client client = {.env_mode = MODE_FROM_POLICY};
 

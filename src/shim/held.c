@@ -92,6 +92,11 @@ __attribute__((noinline)) static struct held *slot_taken(const struct conn *c, s
     return *chunk ? &(*chunk)->held[conn_index(c) % HELD_PER_CHUNK] : NULL;
 }
 
+static struct held *slot_for(const struct conn *c, struct held_chunk **chunk) {
+    struct held *h = slot_of(c, chunk);
+    return h ? h : slot_taken(c, chunk);
+}
+
 static void put(struct held *h, const struct conn *c, enum held_word word) {
     __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
@@ -108,9 +113,7 @@ static void put(struct held *h, const struct conn *c, enum held_word word) {
 
 void held_open(const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, &chunk);
-    if (!h)
-        h = slot_taken(c, &chunk);
+    struct held *h = slot_for(c, &chunk);
     if (!h) {
         state_count(&client.state, (enum arm)c->arm, COUNT_HELD_FULL);
         return;
@@ -152,9 +155,7 @@ void held_closed(const struct conn *c) {
 
 void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phase, enum fate fate) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, &chunk);
-    if (!h)
-        h = slot_taken(c, &chunk);
+    struct held *h = slot_for(c, &chunk);
     if (!h)
         return;
     h->verdict = held_verdict(phase, fate);
@@ -173,9 +174,7 @@ void held_exec_failed(const struct conn *c) {
 /* Not made by this image of this process. connected_ns 0: nobody knows since when. */
 static void hold_again(const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, &chunk);
-    if (!h)
-        h = slot_taken(c, &chunk);
+    struct held *h = slot_for(c, &chunk);
     if (!h)
         return;
     uint64_t age = clock_ns(CLOCK_MONOTONIC) - c->connected_ns, now = clock_ns(CLOCK_REALTIME);

@@ -10,10 +10,8 @@
 #include "net/diag.h"
 #include "shim/fate.h"
 #include "state/sys.h"
+#include "net/options.h"
 
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
 #ifndef SOL_MPTCP
 #define SOL_MPTCP 284
 #endif

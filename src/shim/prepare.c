@@ -7,16 +7,7 @@
 #include "shim/client.h"
 #include "shim/look.h"
 #include "state/sys.h"
-
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24
-#endif
-#ifndef IP_LOCAL_PORT_RANGE
-#define IP_LOCAL_PORT_RANGE 51
-#endif
-#ifndef IPV6_FREEBIND
-#define IPV6_FREEBIND 78
-#endif
+#include "net/options.h"
 
 int prepare_no_port(int fd, struct conn *c) {
     if (conn_flags(c) & (CONN_OUR_NO_PORT | CONN_APP_NO_PORT))

@@ -8,10 +8,7 @@
 #include "shim/client.h"
 #include "shim/real.h"
 #include "state/sys.h"
-
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
+#include "net/options.h"
 
 struct page {
     uint32_t pid; /* 0: this process has not looked at its page yet */

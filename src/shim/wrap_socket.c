@@ -16,22 +16,7 @@
 #include "shim/real.h"
 #include "state/ring.h"
 #include "state/sys.h"
-
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24
-#endif
-#ifndef IP_LOCAL_PORT_RANGE
-#define IP_LOCAL_PORT_RANGE 51
-#endif
-#ifndef IPV6_FREEBIND
-#define IPV6_FREEBIND 78
-#endif
-#ifndef TCP_FASTOPEN_CONNECT
-#define TCP_FASTOPEN_CONNECT 30
-#endif
+#include "net/options.h"
 
 EXPORT int socket(int family, int type, int protocol) {
     uint32_t generation = client_active() ? process_generation_now() : 0;

@@ -11,10 +11,7 @@
 #include <sys/wait.h>
 
 #include "compare.h"
-
-#ifndef IP_LOCAL_PORT_RANGE
-#define IP_LOCAL_PORT_RANGE 51
-#endif
+#include "net/options.h"
 
 extern char **environ;
 

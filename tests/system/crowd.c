@@ -10,9 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24
-#endif
+#include "net/options.h"
 
 enum kind { OPEN, TIME_WAIT, FIN_WAIT, CLOSE_WAIT, KINDS };
 

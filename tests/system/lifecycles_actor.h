@@ -21,10 +21,8 @@
 #include <unistd.h>
 
 #include "lifecycles_close.h"
+#include "net/options.h"
 
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE 2
 #endif

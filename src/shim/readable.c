@@ -36,25 +36,47 @@ __attribute__((noinline)) static enum way try_ways(void) {
     return by;
 }
 
+static bool is_seen(uintptr_t page) {
+    return __builtin_expect(__atomic_load_n(&seen[page % PAGES], __ATOMIC_RELAXED) == page, 1);
+}
+
+static void see(uintptr_t page) {
+    __atomic_store_n(&seen[page % PAGES], page, __ATOMIC_RELAXED);
+}
+
 static bool page_readable(uintptr_t page) {
-    uintptr_t *known = &seen[page % PAGES];
-    if (__builtin_expect(__atomic_load_n(known, __ATOMIC_RELAXED) == page, 1))
+    if (is_seen(page))
         return true;
     enum way by = (enum way)__atomic_load_n(&way, __ATOMIC_RELAXED);
     if (by == WAY_UNKNOWN)
         by = try_ways();
     if (by == WAY_NONE || !kernel_reads(by, page))
         return false;
-    __atomic_store_n(known, page, __ATOMIC_RELAXED);
+    see(page);
     return true;
 }
 
+struct pages {
+    uintptr_t first, last;
+};
+
+static struct pages pages_of(const void *p, size_t bytes) {
+    uintptr_t address = (uintptr_t)p;
+    return (struct pages){address >> PAGE_BITS, (address + bytes - (bytes != 0)) >> PAGE_BITS};
+}
+
 bool readable(const void *p, size_t bytes) {
-    uintptr_t first = (uintptr_t)p, last = first + bytes - (bytes != 0);
-    if (!sys_user_pointer(p) || bytes > BYTES_MAX || last < first)
+    struct pages at = pages_of(p, bytes);
+    if (!sys_user_pointer(p) || bytes > BYTES_MAX || at.last < at.first)
         return false;
-    for (uintptr_t page = first >> PAGE_BITS; page <= last >> PAGE_BITS; page++)
+    for (uintptr_t page = at.first; page <= at.last; page++)
         if (!page_readable(page))
             return false;
     return true;
+}
+
+void readable_shown(const void *p, size_t bytes) {
+    struct pages at = pages_of(p, bytes);
+    for (uintptr_t page = at.first; bytes != 0 && page <= at.last; page++)
+        see(page);
 }

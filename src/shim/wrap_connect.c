@@ -1,28 +1,49 @@
 /* The calls that make a connection: connect, and a send with MSG_FASTOPEN. */
+#include <errno.h>
+#include <time.h>
+
 #include "shim/client.h"
 #include "shim/ladder.h"
 #include "shim/readable.h"
 #include "shim/real.h"
+#include "state/sys.h"
 
 enum { MESSAGES_MAX = 1024 }; /* UIO_MAXIOV: sendmmsg looks at no more */
 
-/* A connect worth a look: an IPv4 or IPv6 destination of full length. Whether fd is TCP is asked later. */
+/* A send worth a look: an IPv4 or IPv6 destination of full length. Whether fd is TCP is asked later. */
 static bool has_destination(const void *address, socklen_t length, struct endpoint *out) {
     return client_active() && length <= sizeof(struct sockaddr_storage) && readable(address, length) &&
            endpoint_from_sockaddr(out, address, length);
 }
 
-static bool dissolves(const struct sockaddr *address, socklen_t length) {
-    return client_active() && length >= sizeof address->sa_family && readable(address, sizeof address->sa_family) &&
-           address->sa_family == AF_UNSPEC;
+/* Nobody could say whether the address can be read: the call goes to the kernel as it came. What the kernel has read
+ * can be read, so the next call with that memory is looked at; this connection is known to its close. */
+__attribute__((noinline)) static int connect_unread(int fd, const struct sockaddr *address, socklen_t length) {
+    struct endpoint destination;
+    struct conn *c;
+    int r = real_connect(fd, address, length), saved = errno;
+    if (r != 0 && saved != EINPROGRESS)
+        return r;
+    readable_shown(address, length);
+    if (fd_look(fd, &c) == FD_TCP && c->phase == CONN_IDLE && endpoint_from_sockaddr(&destination, address, length)) {
+        c->peer = destination;
+        c->connected_ns = clock_ns(CLOCK_MONOTONIC);
+        c->phase = r == 0 ? CONN_CONNECTED : CONN_CONNECTING;
+    }
+    errno = saved;
+    return r;
 }
 
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
     struct endpoint destination;
     struct attempt a = {.call = ATTEMPT_CONNECT, .fd = fd, .address = address, .length = length};
-    if (has_destination(address, length, &destination))
+    if (!client_active() || length > sizeof(struct sockaddr_storage))
+        return real_connect(fd, address, length);
+    if (!readable(address, length))
+        return connect_unread(fd, address, length);
+    if (endpoint_from_sockaddr(&destination, address, length))
         return (int)ladder_connect(&a, &destination);
-    if (dissolves(address, length))
+    if (length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC)
         return (int)ladder_disconnect(&a);
     return real_connect(fd, address, length);
 }

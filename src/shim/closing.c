@@ -27,15 +27,23 @@ static bool others_may_hold(const struct conn *c) {
     return conn_flags(c) & (CONN_ADOPTED | CONN_PASSED) || process_forking() || c->generation != process_generation();
 }
 
-/* State and receive queue with as few system calls as the case allows. */
-static void look_at(const struct conn *c, int fd, struct fate_facts *f) {
+/* The kernel reads the state before it waits for the socket's lock (tcp_get_info): a FIN_WAIT_2 may be a TIME-WAIT by
+ * the time it answers. twice: that would matter. */
+static int look_settled(int fd, enum tcp_phase *phase, bool twice) {
+    int r = look_state(fd, phase, NULL);
+    return r == 0 && twice && *phase != PHASE_CLOSED ? look_state(fd, phase, NULL) : r;
+}
+
+/* State and receive queue with as few system calls as the case allows. identified: the socket's cookie was drawn. If
+ * its TIME-WAIT was being made just then, it has another. */
+static void look_at(const struct conn *c, int fd, struct fate_facts *f, bool identified) {
     uint32_t flags = conn_flags(c);
     bool plain = !(flags & (CONN_MPTCP | CONN_ULP | CONN_SHUT)) && !f->others;
     if (plain && c->phase == CONN_CONNECTED) {
         look_peek(fd, &f->phase, &f->unread);
         return;
     }
-    int r = look_state(fd, &f->phase, NULL);
+    int r = look_settled(fd, &f->phase, identified);
     if (r != 0)
         f->phase = PHASE_UNKNOWN;
     if (r == -EBADF)
@@ -80,7 +88,6 @@ uint32_t closing_token(struct conn *c, int fd) {
 static void judge(struct closing *c) {
     struct conn *conn = c->conn;
     uint32_t flags = conn_flags(conn);
-    struct settings settings = {.log_verify = VERIFY_AUTO};
     c->facts = (struct fate_facts){
         .shutdown_phase = conn->shutdown_phase,
         .connected = conn->phase == CONN_CONNECTED || flags & CONN_ADOPTED,
@@ -92,19 +99,21 @@ static void judge(struct closing *c) {
     };
     ring_prepare(&client.state);
     __builtin_prefetch(conn->pair, 1);
-    (void)state_settings(&client.state, NULL, &settings);
+    c->settings.log_verify = VERIFY_AUTO;
+    c->has_settings = state_settings(&client.state, NULL, &c->settings);
+    uint8_t asking = c->settings.log_verify;
     if (c->facts.others)
         c->looked_ns = clock_ns(CLOCK_MONOTONIC);
-    if (settings.log_verify == VERIFY_ALWAYS || (settings.log_verify == VERIFY_AUTO && c->facts.others))
+    if (asking == VERIFY_ALWAYS || (asking == VERIFY_AUTO && c->facts.others))
         verify_identify(c);
     closing_complete(conn, c->fd);
     /* As late as can be: a FIN of the peer between this look and the close makes the verdict wrong. */
-    look_at(conn, c->fd, &c->facts);
+    look_at(conn, c->fd, &c->facts, c->cookie != 0);
     if (conn->phase == CONN_CONNECTING && c->facts.phase == PHASE_CLOSED && !(flags & CONN_ADOPTED))
         c->connect_error = look_connect_error(c->fd);
     c->verdict = fate_decide(&c->facts);
-    if (settings.log_verify != VERIFY_AUTO)
-        c->verdict.ask = settings.log_verify == VERIFY_ALWAYS;
+    if (asking != VERIFY_AUTO)
+        c->verdict.ask = asking == VERIFY_ALWAYS;
     if (c->verdict.ask)
         verify_prepare(c);
 }
@@ -260,13 +269,11 @@ static bool told_before(const struct closing *c, uint64_t now) {
 
 /* Another thread forked between the look and the close: the child has it too. */
 static void notice_fork(struct closing *c) {
-    struct settings settings = {.log_verify = VERIFY_AUTO};
     if (c->facts.others || !others_may_hold(c->conn))
         return;
-    (void)state_settings(&client.state, NULL, &settings);
     c->forked = c->facts.others = true;
     c->looked_ns = c->conn->connected_ns;
-    c->verdict.ask |= settings.log_verify != VERIFY_NEVER;
+    c->verdict.ask |= c->settings.log_verify != VERIFY_NEVER;
 }
 
 /* It was open when it was claimed and is not now: another thread closed the same number, and may have found no record.
@@ -282,7 +289,6 @@ static bool lost_the_race(struct closing *c) {
 
 static void finish(struct closing *c) {
     struct conn *conn = c->conn;
-    struct settings settings = {0};
     enum verified verified = VERIFIED_NULL;
     enum fate fate = c->verdict.fate;
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -292,12 +298,11 @@ static void finish(struct closing *c) {
     if (fate == FATE_TIME_WAIT && told_before(c, now))
         fate = FATE_SHARED;
     conn_uncount(conn, fate == FATE_TIME_WAIT, now);
-    if (conn_flags(conn) & CONN_QUIET || !state_settings(&client.state, NULL, &settings) ||
-        client_mode(&settings) == MODE_OFF)
+    if (conn_flags(conn) & CONN_QUIET || !c->has_settings || client_mode(&c->settings) == MODE_OFF)
         return;
     count(c, fate);
     minutes_closed(conn, fate, now);
-    if (fate == FATE_TIME_WAIT || settings.log_closes == CLOSES_ALL)
+    if (fate == FATE_TIME_WAIT || c->settings.log_closes == CLOSES_ALL)
         write_event(c, fate, verified, now);
 }
 

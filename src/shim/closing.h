@@ -14,6 +14,7 @@
 
 #include "shim/fate.h"
 #include "shim/fdtab.h"
+#include "state/state.h"
 
 struct closing {
     struct conn *conn; /* NULL: nothing to write */
@@ -22,6 +23,8 @@ struct closing {
     int connect_error; /* of a connect that went on after the call and failed; 0: none */
     struct fate_facts facts;
     struct fate_verdict verdict;
+    struct settings settings; /* as they were at the look */
+    bool has_settings;
     uint64_t cookie;    /* of the socket; 0: not known */
     uint64_t looked_ns; /* CLOCK_MONOTONIC; with facts.others */
     bool forked;        /* between look and close: c was not prepared for being asked about */

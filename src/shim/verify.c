@@ -24,16 +24,23 @@ static bool kernel_answers(void) {
     return known != SILENT;
 }
 
+enum { PATIENT_TRIES = 8 };
+
 static int lookup(const struct closing *c, struct diag_answer *answer) {
     const struct conn *conn = c->conn;
     int found = -ENOENT;
     if (conn->local_port == 0)
         return -EINVAL;
-    /* Twice: while FIN_WAIT becomes TIME_WAIT there is a moment in which the kernel finds neither (a TIME-WAIT socket
-     * is hashed before it can be referenced). */
-    for (int i = 0; i < 2 && found == -ENOENT; i++)
+    /* While FIN_WAIT becomes TIME_WAIT there is a moment in which the kernel finds neither (a TIME-WAIT socket is
+     * hashed before it can be referenced, inet_twsk_hashdance_schedule), and an interrupt may come in it. Where a
+     * TIME-WAIT is expected, that is the likelier reason. */
+    int tries = c->verdict.fate == FATE_TIME_WAIT ? PATIENT_TRIES : 2;
+    for (int i = 0; i < tries && found == -ENOENT; i++) {
+        if (i >= 2)
+            (void)sys_call0(SYS_sched_yield);
         found =
             diag_lookup_on(c->interface, &conn->source, conn->local_port, &conn->peer.addr, conn->peer.port, answer);
+    }
     return found;
 }
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from bench import TOOL, equal, full, limit, needs
-from test_report import sums
+from test_report_files import sums
 
 
 def measured(path):

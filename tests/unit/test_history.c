@@ -1,7 +1,4 @@
 /* state/history: what flows did in each minute of a day, by many writers, and whatever lies in the file. */
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -16,13 +13,10 @@ static void history_step(void) {
 #define HISTORY_STEP() history_step()
 #include "state/history.c" /* NOLINT: with its steps visible */
 
-#include "state/pair.h"
+#include "flows.h"
 #include "suite.h"
 
-enum { MINUTE = 30000000, DAY = HISTORY_MINUTES, THREADS = 4, ROUNDS = 20000 };
-
-static struct state state;
-static struct history_view view;
+enum { MINUTE = 30000000, DAY = HISTORY_MINUTES };
 
 static void fresh(void) {
     ck_assert(state_private(&state, "test"));
@@ -31,68 +25,6 @@ static void fresh(void) {
 
 static void gone(void) {
     state_unmap(&state);
-}
-
-/* Flow number n: they differ in one of their four parts. */
-struct flow {
-    struct addr source;
-    struct endpoint destination;
-    char program[24];
-    struct history_flow f;
-};
-
-static struct flow *flow(unsigned n) {
-    static _Thread_local struct flow flow;
-    flow = (struct flow){
-        .source = addr_from_v4(0x0a000001 + n / 4 % 64),
-        .destination = {.addr = addr_from_v4(0x0a010000 + n / 256), .port = (uint16_t)(80 + n % 2)},
-    };
-    strcpy(flow.program, n / 2 % 2 ? "php-fpm" : "a-name-of-just-twenty");
-    uint64_t pair = pair_key(1, &flow.source, &flow.destination);
-    flow.f = (struct history_flow){1, &flow.source, &flow.destination, flow.program,
-                                   history_key(pair, history_program(flow.program))};
-    return &flow;
-}
-
-static bool connect_in(uint32_t minute, unsigned n) {
-    return history_connect(&state, &flow(n)->f, minute, 7000);
-}
-
-static void count_in(uint32_t minute, unsigned n, unsigned counter) {
-    history_count(&state, &flow(n)->f, minute, (enum history_counter)counter);
-}
-
-/* The view of one minute; false: nothing there. */
-static bool look_at(uint32_t minute) {
-    struct history_reader r;
-    history_reader_init(&r, &state, UINT32_MAX);
-    while (history_next(&r, &view))
-        if (view.minute == minute)
-            return true;
-    return false;
-}
-
-static const struct history_record *record_of_flow(unsigned n) {
-    struct flow *want = flow(n);
-    for (unsigned i = 0; i < view.flows; i++) {
-        const struct history_record *r = &view.record[i];
-        if (addr_compare(&r->source, &want->source) == 0 && r->destination.port == want->destination.port &&
-            addr_compare(&r->destination.addr, &want->destination.addr) == 0 &&
-            strncmp(r->program, want->program, EVENT_PROGRAM) == 0)
-            return r;
-    }
-    return NULL;
-}
-
-static struct history_counts total(void) {
-    struct history_counts sum = view.rest;
-    for (unsigned i = 0; i < view.flows; i++) {
-        sum.connects += view.record[i].n.connects;
-        sum.connect_us += view.record[i].n.connect_us;
-        for (unsigned c = 0; c < HISTORY_COUNTERS; c++)
-            sum.count[c] += view.record[i].n.count[c];
-    }
-    return sum;
 }
 
 START_TEST(an_empty_history_says_nothing) {
@@ -305,79 +237,6 @@ START_TEST(a_writer_killed_while_it_makes_an_entry_costs_one_place) {
 }
 END_TEST
 
-/* Flows enough that places are fought for: 16 busy ones, and 64 that come and go. */
-static unsigned which(unsigned i) {
-    return i % 4 ? i % 16 : 16 + i % 64;
-}
-
-static void *write_many(void *unused) {
-    (void)unused;
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        uint32_t minute = MINUTE + i / (ROUNDS / 4);
-        if (connect_in(minute, which(i)))
-            history_peak(&state, &flow(which(i))->f, minute, i);
-        count_in(minute, which(i), HISTORY_TIME_WAITS);
-        count_in(minute, which(i), HISTORY_CAUSE + i % CAUSES);
-    }
-    return NULL;
-}
-
-static void read_day(struct history_counts *sum) {
-    struct history_reader r;
-    *sum = (struct history_counts){0};
-    history_reader_init(&r, &state, UINT32_MAX);
-    while (history_next(&r, &view)) {
-        struct history_counts n = total();
-        sum->connects += n.connects;
-        sum->connect_us += n.connect_us;
-        for (unsigned c = 0; c < HISTORY_COUNTERS; c++)
-            sum->count[c] += n.count[c];
-    }
-}
-
-static void all_is_counted(uint64_t writers) {
-    struct history_counts sum;
-    uint64_t causes = 0;
-    read_day(&sum);
-    for (unsigned c = 0; c < CAUSES; c++)
-        causes += sum.count[HISTORY_CAUSE + c];
-    ck_assert_uint_eq(sum.connects, writers * ROUNDS);
-    ck_assert_uint_eq(sum.connect_us, 7 * writers * ROUNDS);
-    ck_assert_uint_eq(sum.count[HISTORY_TIME_WAITS], writers * ROUNDS);
-    ck_assert_uint_eq(causes, writers * ROUNDS);
-}
-
-START_TEST(threads_lose_no_count_while_somebody_reads) {
-    pthread_t thread[THREADS];
-    struct history_counts sum;
-    for (unsigned i = 0; i < THREADS; i++)
-        ck_assert_int_eq(pthread_create(&thread[i], NULL, write_many, NULL), 0);
-    for (unsigned i = 0; i < 20; i++) {
-        read_day(&sum);
-        for (unsigned j = 0; j < view.flows && view.minute; j++)
-            ck_assert_uint_eq(view.record[j].netns, 1);
-    }
-    for (unsigned i = 0; i < THREADS; i++)
-        pthread_join(thread[i], NULL);
-    all_is_counted(THREADS);
-}
-END_TEST
-
-START_TEST(processes_lose_no_count) {
-    for (unsigned i = 0; i < THREADS; i++) {
-        pid_t child = fork();
-        ck_assert_int_ge(child, 0);
-        if (child == 0) {
-            write_many(NULL);
-            _exit(0);
-        }
-    }
-    for (unsigned i = 0; i < THREADS; i++)
-        ck_assert_int_gt(wait(NULL), 0);
-    all_is_counted(THREADS);
-}
-END_TEST
-
 START_TEST(an_entry_whose_labels_were_scribbled_over_goes_to_the_rest) {
     for (unsigned i = 0; i < 10; i++)
         (void)connect_in(MINUTE, 2);
@@ -479,8 +338,6 @@ int main(void) {
     tcase_add_test(tc, a_clock_that_was_set_back_finds_room);
     tcase_add_test(tc, the_minute_is_that_of_the_clock);
     tcase_add_test(tc, a_writer_killed_while_it_makes_an_entry_costs_one_place);
-    tcase_add_test(tc, threads_lose_no_count_while_somebody_reads);
-    tcase_add_test(tc, processes_lose_no_count);
     tcase_add_test(tc, an_entry_whose_labels_were_scribbled_over_goes_to_the_rest);
     tcase_add_test(tc, names_are_printable_and_end);
     tcase_add_test(tc, minutes_of_the_future_are_not_believed);

@@ -7,6 +7,7 @@
 #include "net/diag.h"
 #include "shim/client.h"
 #include "shim/look.h"
+#include "state/once.h"
 #include "state/pair.h"
 #include "state/sys.h"
 
@@ -91,15 +92,23 @@ int explicit_bind(int fd, struct conn *c, const struct endpoint *source, const s
     if (!pair || split->outside_total == 0)
         return 0;
     uint32_t tries = split->outside_total < PORTS_TRIED ? split->outside_total : PORTS_TRIED;
+    uint64_t key = __atomic_load_n(&pair->key, __ATOMIC_RELAXED), now = clock_ns(CLOCK_MONOTONIC);
     for (uint32_t i = 0; i < tries; i++) {
         uint32_t turn = __atomic_fetch_add(&pair->port_cursor, 1, __ATOMIC_RELAXED);
         uint16_t port = ports_outside(split, turn % split->outside_total);
+        if (!once_claim(&client.state, key, port, now))
+            continue;
         int r = bind_free(fd, c, source, port, destination, reuse_after_ms);
         if (r == 0)
             return port;
+        once_release(&client.state, key, port);
         /* EACCES: ports under 1024. Anything else but "taken" concerns the socket, not the port. */
         if (r != -EADDRINUSE && r != -EACCES)
             return r;
     }
     return 0;
+}
+
+void explicit_connected(const struct pair *pair, uint16_t port) {
+    once_release(&client.state, __atomic_load_n(&pair->key, __ATOMIC_RELAXED), port);
 }

@@ -24,4 +24,7 @@ void host_ports_may_have_changed(uint64_t now);
 int explicit_bind(int fd, struct conn *c, const struct endpoint *source, const struct endpoint *destination,
                   const struct port_split *split, uint32_t reuse_after_ms, struct pair *pair);
 
+/* The connect that explicit_bind's port was for has been made: others may ask the kernel about it. */
+void explicit_connected(const struct pair *pair, uint16_t port);
+
 #endif

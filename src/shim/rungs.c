@@ -82,6 +82,7 @@ static enum step try_explicit(struct climb *k, const struct endpoint *source, co
         return port == 0 ? source_is_full(k, source) : STEP_STOP;
     conn_set_flags(k->conn, CONN_OUR_PORT);
     (void)climb_run(k);
+    explicit_connected(k->pair, (uint16_t)port);
     return STEP_DONE;
 }
 

@@ -16,17 +16,45 @@ static bool is_told(uint64_t word, uint32_t tag, uint32_t since, uint32_t now) {
     return word >> 32 == tag && (int32_t)(told - since) >= 0 && (int32_t)(now + LATE_MS - told) >= 0;
 }
 
-bool once_first(const struct state *s, uint64_t netns, const struct addr *local, uint16_t local_port,
-                const struct endpoint *peer, uint64_t since, uint64_t now) {
-    uint64_t key = (pair_key(netns, local, peer) ^ local_port) * 0xff51afd7ed558ccdu;
-    uint64_t *word = &s->told[(uint32_t)key % TOLD], old = __atomic_load_n(word, __ATOMIC_RELAXED);
-    uint32_t tag = (uint32_t)(key >> 32) | 1; /* never 0, which is a word that was never written */
+struct spot {
+    uint64_t *word;
+    uint32_t tag; /* never 0, which is a word that was never written */
+};
+
+static struct spot spot_of(const struct state *s, uint64_t pair, uint16_t local_port) {
+    uint64_t key = (pair ^ local_port) * 0xff51afd7ed558ccdu;
+    return (struct spot){&s->told[(uint32_t)key % TOLD], (uint32_t)(key >> 32) | 1};
+}
+
+static bool first_since(struct spot at, uint64_t since, uint64_t now) {
+    uint64_t old = __atomic_load_n(at.word, __ATOMIC_RELAXED);
     for (int tries = 0; tries < 16; tries++) {
-        if (is_told(old, tag, ms_of(since), ms_of(now)))
+        if (is_told(old, at.tag, ms_of(since), ms_of(now)))
             return false;
-        uint64_t fresh = (uint64_t)tag << 32 | ms_of(now);
-        if (__atomic_compare_exchange_n(word, &old, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        uint64_t fresh = (uint64_t)at.tag << 32 | ms_of(now);
+        if (__atomic_compare_exchange_n(at.word, &old, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             return true;
     }
     return true;
+}
+
+bool once_first(const struct state *s, uint64_t netns, const struct addr *local, uint16_t local_port,
+                const struct endpoint *peer, uint64_t since, uint64_t now) {
+    return first_since(spot_of(s, pair_key(netns, local, peer), local_port), since, now);
+}
+
+/* Not the word of the quadruplet's end. */
+static struct spot claim_of(const struct state *s, uint64_t pair, uint16_t local_port) {
+    return spot_of(s, ~pair, local_port);
+}
+
+bool once_claim(const struct state *s, uint64_t pair, uint16_t local_port, uint64_t now) {
+    return first_since(claim_of(s, pair, local_port), now - CLAIM_NS, now);
+}
+
+void once_release(const struct state *s, uint64_t pair, uint16_t local_port) {
+    struct spot at = claim_of(s, pair, local_port);
+    uint64_t old = __atomic_load_n(at.word, __ATOMIC_RELAXED);
+    if (old >> 32 == at.tag)
+        (void)__atomic_compare_exchange_n(at.word, &old, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }

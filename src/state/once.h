@@ -1,12 +1,17 @@
-/* once.h - a TIME-WAIT is told once, though several processes may hold its socket.
+/* once.h - what only one of several processes shall do: tell of a TIME-WAIT; connect a quadruplet.
  *
  * When our FIN and the peer's have both been sent, the TIME-WAIT exists and the socket is merely CLOSED: nothing in the
  * kernel says any more how many processes still have a descriptor of it, and each would log the same end. So whoever is
  * about to log one, while others may hold the socket, asks here first.
  *
+ * A port that was bound explicitly for one destination is taken only once it is connected; till then the kernel would
+ * let another share it, and reuse the TIME-WAIT of whoever is faster. So a quadruplet is claimed before it is looked
+ * at.
+ *
  * A direct-mapped table of words: half a hash of (namespace, quadruplet), half the time of telling. One
  * compare-and-swap each; no lock. What a word says may be lost to another quadruplet of the same place: then one end is
- * told twice. Async-signal-safe. */
+ * told twice,
+ * or two connect it. Async-signal-safe. */
 #ifndef CONNSPREAD_STATE_ONCE_H
 #define CONNSPREAD_STATE_ONCE_H
 
@@ -20,5 +25,13 @@
  */
 bool once_first(const struct state *s, uint64_t netns, const struct addr *local, uint16_t local_port,
                 const struct endpoint *peer, uint64_t since, uint64_t now);
+
+/* A claim whose owner was killed, or is still waiting for the peer's SYN, ends by itself. */
+#define CLAIM_NS ((uint64_t)1000000000u)
+
+/* True: nobody else is about to connect this quadruplet, and now the caller is. pair: pair_key of namespace, source and
+ * destination. */
+bool once_claim(const struct state *s, uint64_t pair, uint16_t local_port, uint64_t now);
+void once_release(const struct state *s, uint64_t pair, uint16_t local_port);
 
 #endif

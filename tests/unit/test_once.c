@@ -1,5 +1,6 @@
 /* state/once: each end is told once, whoever asks first; a later connection of the same quadruplet is another one. */
 #include "state/once.h"
+#include "state/pair.h"
 #include "suite.h"
 
 static const uint64_t second = 1000000000, start = 3600 * (uint64_t)1000000000;
@@ -48,6 +49,34 @@ START_TEST(each_part_of_the_quadruplet_counts) {
 }
 END_TEST
 
+START_TEST(a_quadruplet_is_claimed_by_one_until_it_is_released) {
+    uint64_t pair = pair_key(1, &local, &peer);
+    ck_assert(once_claim(&state, pair, 4000, start));
+    ck_assert(!once_claim(&state, pair, 4000, start + second / 2));
+    ck_assert(once_claim(&state, pair, 4001, start));
+    ck_assert(once_claim(&state, pair + 1, 4000, start));
+    once_release(&state, pair, 4000);
+    ck_assert(once_claim(&state, pair, 4000, start + second / 2));
+    ck_assert(!once_claim(&state, pair, 4001, start + second / 2)); /* was not released with it */
+}
+END_TEST
+
+START_TEST(a_claim_of_the_dead_ends) {
+    uint64_t pair = pair_key(1, &local, &peer);
+    ck_assert(once_claim(&state, pair, 4000, start));
+    ck_assert(once_claim(&state, pair, 4000, start + CLAIM_NS + second / 100));
+}
+END_TEST
+
+START_TEST(a_claim_says_nothing_of_the_end) {
+    uint64_t pair = pair_key(1, &local, &peer);
+    ck_assert(once_claim(&state, pair, 4000, start));
+    ck_assert(first(4000, start, start));
+    once_release(&state, pair, 4000);
+    ck_assert(!first(4000, start, start));
+}
+END_TEST
+
 START_TEST(thousands_at_a_time) {
     unsigned lost = 0;
     for (uint16_t port = 1; port <= 1000; port++)
@@ -87,6 +116,9 @@ int main(void) {
     tcase_add_test(t, told_once);
     tcase_add_test(t, told_again_of_a_connection_that_had_not_ended_then);
     tcase_add_test(t, each_part_of_the_quadruplet_counts);
+    tcase_add_test(t, a_quadruplet_is_claimed_by_one_until_it_is_released);
+    tcase_add_test(t, a_claim_of_the_dead_ends);
+    tcase_add_test(t, a_claim_says_nothing_of_the_end);
     tcase_add_test(t, thousands_at_a_time);
     tcase_add_test(t, what_lies_in_the_future_is_not_believed);
     tcase_add_test(t, a_clock_read_before_the_other_told);

@@ -141,7 +141,7 @@ class Soak:
         for agent in lasting:
             agent.end()
         for port in self.ports:
-            kernel.settle(port, 20)
+            kernel.settle(port, 60)  # a FIN of the killed may have to be sent again
         self.waits.update(kernel.quadruplet(s) for s in kernel.sockets("TIME_WAIT") if s.peer_port in self.ports)
 
     def account(self):

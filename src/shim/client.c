@@ -2,13 +2,13 @@
 
 #include <string.h>
 
+#include "net/options.h"
 #include "shim/arm.h"
 #include "shim/held.h"
 #include "shim/process.h"
 #include "state/ring.h"
 #include "state/sys.h"
 #include "state/text.h"
-#include "net/options.h"
 
 struct client client = {.env_mode = MODE_FROM_POLICY};
 

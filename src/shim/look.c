@@ -8,9 +8,9 @@
 #include <sys/socket.h>
 
 #include "net/diag.h"
+#include "net/options.h"
 #include "shim/fate.h"
 #include "state/sys.h"
-#include "net/options.h"
 
 #ifndef SOL_MPTCP
 #define SOL_MPTCP 284

@@ -4,10 +4,10 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 
+#include "net/options.h"
 #include "shim/client.h"
 #include "shim/look.h"
 #include "state/sys.h"
-#include "net/options.h"
 
 int prepare_no_port(int fd, struct conn *c) {
     if (conn_flags(c) & (CONN_OUR_NO_PORT | CONN_APP_NO_PORT))

@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "net/options.h"
 #include "shim/client.h"
 #include "shim/real.h"
 #include "state/sys.h"
-#include "net/options.h"
 
 struct page {
     uint32_t pid; /* 0: this process has not looked at its page yet */

@@ -3,6 +3,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "net/options.h"
 #include "shim/adopt.h"
 #include "shim/arm.h"
 #include "shim/client.h"
@@ -16,7 +17,6 @@
 #include "shim/real.h"
 #include "state/ring.h"
 #include "state/sys.h"
-#include "net/options.h"
 
 EXPORT int socket(int family, int type, int protocol) {
     uint32_t generation = client_active() ? process_generation_now() : 0;

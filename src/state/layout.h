@@ -9,9 +9,10 @@
  *                   stats       struct stat_entry, a hash table over (arm, rule, source)
  *                   places      struct place, processes' places in the canary sequence, kept through exec
  *                   held        struct held_table, connections that processes have open, by process
- *                   told        words: TIME-WAITs told while several processes held the socket, ports being connected
- * (once.h) history     struct history_minute [1440], what the busiest flows did in each minute of a day incidents ring
- * of cells: everything but closes; closes never evict it closes      ring of cells: time-wait and close
+ *                   told        words: TIME-WAITs told while several processes held the socket; ports claimed (once.h)
+ *                   history     struct history_minute [1440], what the busiest flows did in each minute of a day
+ *                   incidents   ring of cells: everything but closes; closes never evict it
+ *                   closes      ring of cells: time-wait and close
  *
  * Fixed-width integers in host byte order, every member aligned to its size: 32- and 64-bit processes share one file.
  * Each side treats what it reads as untrusted. Words that several processes write are written with atomics; no lock

@@ -1,19 +1,34 @@
 #include "state/stats.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 #include "state/pair.h"
 
 enum { PROBES = 32 };
 
+/* As they lie in struct stat_entry. */
+struct labels {
+    struct addr source;
+    uint16_t rule_id;
+    uint8_t arm, zero[5];
+};
+typedef uint64_t __attribute__((may_alias)) label_word;
+enum { LABEL_WORDS = sizeof(struct labels) / sizeof(label_word) };
+_Static_assert(offsetof(struct stat_entry, counter) - offsetof(struct stat_entry, source) == sizeof(struct labels) &&
+                   offsetof(struct stat_entry, arm) - offsetof(struct stat_entry, source) ==
+                       offsetof(struct labels, arm),
+               "the same members");
+
 /* Who took the entry may have been killed before it could say for what: so whoever comes by says it. They all say the
- * same, and readers take only an entry whose labels make its key. */
+ * same, and readers take only an entry whose labels make its key. Relaxed, word by word: others may be at it, too. */
 static struct stat_entry *label(struct stat_entry *e, enum arm arm, uint16_t rule_id, const struct addr *source) {
-    if (e->rule_id != rule_id || e->arm != (uint8_t)arm || addr_compare(&e->source, source) != 0) {
-        e->source = *source;
-        e->rule_id = rule_id;
-        e->arm = (uint8_t)arm;
-    }
+    const struct labels fresh = {.source = *source, .rule_id = rule_id, .arm = (uint8_t)arm};
+    const label_word *from = (const label_word *)(const void *)&fresh;
+    label_word *to = (label_word *)(void *)&e->source;
+    for (unsigned i = 0; i < LABEL_WORDS; i++)
+        if (__atomic_load_n(&to[i], __ATOMIC_RELAXED) != from[i])
+            __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
     return e;
 }
 

@@ -155,19 +155,10 @@ static bool claim(const struct round *r, const struct leftover *l) {
     return false;
 }
 
-static enum counter counter_of(uint8_t fate) {
-    static const uint8_t counter[FATES] = {
-        [FATE_TIME_WAIT] = COUNT_TIME_WAIT, [FATE_PASSIVE] = COUNT_PASSIVE, [FATE_RESET] = COUNT_RESET,
-        [FATE_SHARED] = COUNT_SHARED,       [FATE_NONE] = COUNT_NONE,
-    };
-    return (enum counter)counter[fate];
-}
-
 static void count(const struct round *r, const struct leftover *l, enum arm arm) {
-    state_count(r->s, arm, counter_of(l->fate));
+    stats_close(r->s, stats_find(r->s, arm, l->held.rule_id, &l->held.local), arm, (enum fate)l->fate);
     if (l->ask)
         state_count(r->s, arm, COUNT_VERIFIED);
-    stats_add(stats_find(r->s, arm, l->held.rule_id, &l->held.local), STAT_CLOSED + l->fate);
 }
 
 static void tell(const struct round *r, const struct leftover *l, const struct settings *settings) {

@@ -5,6 +5,7 @@
 
 #include "cli/stat.h"
 #include "state/pair.h"
+#include "state/stats.h"
 
 static uint64_t load(const uint64_t *word) {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -65,6 +66,20 @@ static void sort_rows(struct stat_report *r) {
     r->n_rows = kept;
 }
 
+/* What has an entry is counted only there. */
+static void count_rows(struct stat_report *r) {
+    for (unsigned i = 0; i < r->n_rows; i++) {
+        const struct stat_row *row = &r->row[i];
+        uint64_t *sum = r->counter[row->arm];
+        sum[COUNT_CONNECTS] = add(sum[COUNT_CONNECTS], row->counter[STAT_CONNECTS]);
+        sum[COUNT_SPREAD] = add(sum[COUNT_SPREAD], row->counter[STAT_SPREAD]);
+        for (unsigned fate = 0; fate < FATES; fate++) {
+            enum counter c = counter_of_fate((enum fate)fate);
+            sum[c] = add(sum[c], row->counter[STAT_CLOSED + fate]);
+        }
+    }
+}
+
 void stat_take(struct stat_report *out, const struct state *s, const char *path, const struct state_file *f) {
     memset(out, 0, sizeof *out);
     memcpy(out->path, path, strnlen(path, sizeof out->path - 1));
@@ -85,6 +100,7 @@ void stat_take(struct stat_report *out, const struct state *s, const char *path,
     for (unsigned i = 0; i < STATS; i++)
         if (take_row(&out->row[out->n_rows], s, &s->stat[i]))
             out->n_rows++;
+    count_rows(out);
     sort_rows(out);
 }
 

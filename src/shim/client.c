@@ -52,14 +52,6 @@ void client_attach(int fd, enum arm arm) {
     event_text(EVENT_ATTACH, arm, text);
 }
 
-enum counter counter_of_fate(enum fate fate) {
-    static const uint8_t counter[FATES] = {
-        [FATE_TIME_WAIT] = COUNT_TIME_WAIT, [FATE_PASSIVE] = COUNT_PASSIVE, [FATE_RESET] = COUNT_RESET,
-        [FATE_SHARED] = COUNT_SHARED,       [FATE_NONE] = COUNT_NONE,
-    };
-    return (enum counter)counter[fate < FATES ? fate : FATE_NONE];
-}
-
 void event_begin(struct event_record *r, enum event_kind kind, enum arm arm) {
     bool one_cell = kind == EVENT_TIME_WAIT || kind == EVENT_CLOSE;
     memset(r, 0, one_cell ? sizeof r->e : sizeof *r);

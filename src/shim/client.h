@@ -43,8 +43,6 @@ uint64_t client_netns(int fd);
 /* A TCP connect or accept happens: the process's attach event, once. */
 void client_attach(int fd, enum arm arm);
 
-enum counter counter_of_fate(enum fate fate);
-
 /* Fills what every event has. */
 void event_begin(struct event_record *r, enum event_kind kind, enum arm arm);
 

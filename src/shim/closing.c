@@ -241,9 +241,8 @@ static struct stat_entry *entry_of(const struct conn *conn) {
 
 static void count(const struct closing *c, enum fate fate) {
     const struct conn *conn = c->conn;
-    state_count(&client.state, (enum arm)conn->arm, counter_of_fate(fate));
     struct stat_entry *e = entry_of(conn);
-    stats_add(e, STAT_CLOSED + fate);
+    stats_close(&client.state, e, (enum arm)conn->arm, fate);
     if (c->connect_error == ECONNREFUSED)
         stats_add(e, STAT_REFUSED);
     else if (c->connect_error == ETIMEDOUT || c->facts.phase == PHASE_SYN_SENT)

@@ -13,6 +13,7 @@
 #include "state/once.h"
 #include "state/pair.h"
 #include "state/ring.h"
+#include "state/stats.h"
 #include "state/sys.h"
 
 /* Number of this process's n-th chunk, plus 1; 0: not taken yet; NONE: there was no room. Private. */

@@ -117,7 +117,7 @@ static void climb(struct climb *k) {
     }
     if (step == STEP_DONE) {
         climb_commit_asides(k);
-        state_count(&client.state, (enum arm)k->conn->arm, COUNT_SPREAD);
+        k->spread = true;
         if (!k->met)
             return;
         k->overcome = true;
@@ -175,7 +175,6 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
     conn_clear_flags(c, CONN_QUIET);
     client_attach(k->attempt->fd, standing.arm);
     k->netns = client_netns(k->attempt->fd);
-    state_count(&client.state, standing.arm, COUNT_CONNECTS);
     report_begin(k->report, k->attempt->fd, c, k->destination, k->now);
     if (standing.enforce && spreadable(k)) {
         k->report->plan = k->plan;
@@ -187,7 +186,12 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
     uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
     struct stat_entry *e = stats_find(&client.state, standing.arm, c->rule_id, &c->source);
     c->stat = (uint16_t)stats_number(&client.state, e);
-    stats_connect(e, k->error, k->overcome && !k->fell_back, k->fell_back, elapsed);
+    const struct stat_connect how = {.error = k->error,
+                                     .spread = k->spread,
+                                     .recovered = k->overcome && !k->fell_back,
+                                     .fallback = k->fell_back,
+                                     .elapsed_ns = elapsed};
+    stats_connect(&client.state, e, standing.arm, &how);
     minutes_connect(c, k->netns, k->destination, k->pair, k->now, elapsed);
 }
 

@@ -64,15 +64,16 @@ enum section {
 enum ring_id { RING_INCIDENTS, RING_CLOSES, RINGS };
 enum arm { ARM_ENFORCE, ARM_OBSERVE, ARM_CONTROL, ARMS };
 
-/* Counters that exist once per arm. The order is part of the layout. */
+/* Counters that exist once per arm. The order is part of the layout. What a stat_entry counts is counted there: here is
+ * only what found none, and who reads adds the entries to it. */
 enum counter {
-    COUNT_CONNECTS,  /* TCP connects seen, whatever came of them */
-    COUNT_SPREAD,    /* left through a source or port range of ours */
+    COUNT_CONNECTS,  /* TCP connects seen, whatever came of them; of those, too, what has no stat_entry */
+    COUNT_SPREAD,    /* left through a source or port range of ours; the same */
     COUNT_RECOVERED, /* met EADDRNOTAVAIL and left through another source or range */
     COUNT_FALLBACK,  /* every source failed, the client's own call was made */
     COUNT_SURFACED,  /* EADDRNOTAVAIL that the client saw */
     COUNT_HELD_DOWN, /* sources skipped because they were known to be full */
-    COUNT_TIME_WAIT, /* closes by fate */
+    COUNT_TIME_WAIT, /* closes by fate; the same */
     COUNT_PASSIVE,
     COUNT_RESET,
     COUNT_SHARED,
@@ -148,12 +149,11 @@ struct pair {
     uint64_t inside_until;  /* ports inside the ephemeral range are taken; or events turned away (pair_within_budget) */
 };
 
-/* What became of the connects of one arm under one rule from one source. */
+/* What became of the connects of one arm under one rule from one source. What nearly every connection adds to comes
+ * last: it shares a cache line that moves between processors. */
 enum stat_counter {
     STAT_CONNECTS,    /* left at 0: the sum of the buckets below, one of which each connect adds to */
-    STAT_IMMEDIATE,   /* connect returned 0 */
-    STAT_IN_PROGRESS, /* EINPROGRESS, or EINTR with the handshake going on */
-    STAT_RECOVERED,   /* one of those two, after an EADDRNOTAVAIL that the client did not see */
+    STAT_RECOVERED,   /* one of the two that succeeded, after an EADDRNOTAVAIL that the client did not see */
     STAT_FALLBACK,    /* the client's own call was made in the end */
     STAT_SURFACED,    /* the client saw EADDRNOTAVAIL */
     STAT_REFUSED,     /* ECONNREFUSED */
@@ -161,8 +161,11 @@ enum stat_counter {
     STAT_UNREACHABLE, /* ENETUNREACH, EHOSTUNREACH, ENETDOWN */
     STAT_DENIED,      /* EACCES, EPERM */
     STAT_OTHER_ERROR,
-    STAT_SYN_TIMEOUT, /* nobody answered: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT */
-    STAT_CLOSED,      /* closes by fate: STAT_CLOSED + enum fate, five of them */
+    STAT_SYN_TIMEOUT,    /* nobody answered: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT */
+    STAT_IMMEDIATE = 12, /* connect returned 0 */
+    STAT_IN_PROGRESS,    /* EINPROGRESS, or EINTR with the handshake going on */
+    STAT_SPREAD,         /* left through a source or port range of ours */
+    STAT_CLOSED,         /* closes by fate: STAT_CLOSED + enum fate, five of them */
     STAT_COUNTERS = 20,
     STAT_BUCKETS = 24 /* of time inside connect(): bucket i counts < 2^i us, the last one everything */
 };

@@ -64,6 +64,21 @@ void stats_add(struct stat_entry *e, unsigned counter) {
         __atomic_fetch_add(&e->counter[counter], 1, __ATOMIC_RELAXED);
 }
 
+enum counter counter_of_fate(enum fate fate) {
+    static const uint8_t counter[FATES] = {
+        [FATE_TIME_WAIT] = COUNT_TIME_WAIT, [FATE_PASSIVE] = COUNT_PASSIVE, [FATE_RESET] = COUNT_RESET,
+        [FATE_SHARED] = COUNT_SHARED,       [FATE_NONE] = COUNT_NONE,
+    };
+    return (enum counter)counter[fate < FATES ? fate : FATE_NONE];
+}
+
+void stats_close(const struct state *s, struct stat_entry *e, enum arm arm, enum fate fate) {
+    if (e)
+        stats_add(e, STAT_CLOSED + fate);
+    else
+        state_count(s, arm, counter_of_fate(fate));
+}
+
 unsigned stats_bucket(uint64_t ns) {
     uint64_t us = ns / 1000;
     unsigned i = us ? 64u - (unsigned)__builtin_clzll(us) : 0;
@@ -102,14 +117,20 @@ void stats_outcome(struct stat_entry *e, int error) {
         stats_add(e, STAT_SYN_TIMEOUT);
 }
 
-void stats_connect(struct stat_entry *e, int error, bool recovered, bool fallback, uint64_t elapsed_ns) {
-    if (!e)
+void stats_connect(const struct state *s, struct stat_entry *e, enum arm arm, const struct stat_connect *c) {
+    if (!e) {
+        state_count(s, arm, COUNT_CONNECTS);
+        if (c->spread)
+            state_count(s, arm, COUNT_SPREAD);
         return;
-    stats_outcome(e, error);
-    if (recovered)
+    }
+    stats_outcome(e, c->error);
+    if (c->spread)
+        stats_add(e, STAT_SPREAD);
+    if (c->recovered)
         stats_add(e, STAT_RECOVERED);
-    if (fallback)
+    if (c->fallback)
         stats_add(e, STAT_FALLBACK);
-    __atomic_fetch_add(&e->connect_ns, elapsed_ns, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&e->bucket[stats_bucket(elapsed_ns)], 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&e->connect_ns, c->elapsed_ns, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&e->bucket[stats_bucket(c->elapsed_ns)], 1, __ATOMIC_RELAXED);
 }

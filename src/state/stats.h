@@ -18,8 +18,19 @@ struct stat_entry *stats_of_number(const struct state *s, unsigned number);
 
 void stats_add(struct stat_entry *e, unsigned counter);
 
-/* One connect: its errno (0: done), whether EADDRNOTAVAIL had been met and overcome, whether it was the fallback. */
-void stats_connect(struct stat_entry *e, int error, bool recovered, bool fallback, uint64_t elapsed_ns);
+struct stat_connect {
+    int error;      /* errno; 0: done */
+    bool spread;    /* left through a source or port range of ours */
+    bool recovered; /* EADDRNOTAVAIL had been met and was overcome */
+    bool fallback;  /* the client's own call, after every source had failed */
+    uint64_t elapsed_ns;
+};
+
+/* One connect, or one close, of the arm. Without an entry it is in the arm's counters alone; whoever reads adds the two
+ * (stat_take). */
+void stats_connect(const struct state *s, struct stat_entry *e, enum arm arm, const struct stat_connect *c);
+void stats_close(const struct state *s, struct stat_entry *e, enum arm arm, enum fate fate);
+enum counter counter_of_fate(enum fate fate);
 
 /* A connect's errno alone: also of one that was counted as going on when its call returned, and has failed since. */
 void stats_outcome(struct stat_entry *e, int error);

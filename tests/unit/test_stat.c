@@ -37,6 +37,10 @@ static struct stat_entry *entry(enum arm arm, uint16_t rule, uint32_t v4) {
     return e;
 }
 
+static void connected(struct stat_entry *e, int error, uint64_t ns) {
+    stats_connect(&state, e, ARM_ENFORCE, &(struct stat_connect){.error = error, .elapsed_ns = ns});
+}
+
 static void take(void) {
     stat_take(report, &state, "/run/x/test.state", NULL);
 }
@@ -44,10 +48,10 @@ static void take(void) {
 START_TEST(rows_are_sorted_by_rule_arm_and_address) {
     title(1, "b");
     title(2, "a");
-    stats_connect(entry(ARM_CONTROL, 1, 0), 0, false, false, 5000);
-    stats_connect(entry(ARM_ENFORCE, 1, 0x0a000014), 0, false, false, 5000);
-    stats_connect(entry(ARM_ENFORCE, 1, 0x0a000009), 0, false, false, 5000);
-    stats_connect(entry(ARM_ENFORCE, 2, 0x0a000001), 0, false, false, 5000);
+    connected(entry(ARM_CONTROL, 1, 0), 0, 5000);
+    connected(entry(ARM_ENFORCE, 1, 0x0a000014), 0, 5000);
+    connected(entry(ARM_ENFORCE, 1, 0x0a000009), 0, 5000);
+    connected(entry(ARM_ENFORCE, 2, 0x0a000001), 0, 5000);
     take();
     static const char *const want[][2] = {{"a", "10.0.0.1"}, {"b", "10.0.0.9"}, {"b", "10.0.0.20"}, {"b", "any"}};
     ck_assert_uint_eq(report->n_rows, 4);
@@ -100,7 +104,7 @@ START_TEST(failures_are_errors_and_what_was_given_up) {
     static const int errors[] = {0,           EINPROGRESS, EADDRNOTAVAIL, ECONNREFUSED, ETIMEDOUT,
                                  ENETUNREACH, EACCES,      ENOBUFS,       EINTR};
     for (unsigned i = 0; i < sizeof errors / sizeof *errors; i++)
-        stats_connect(e, errors[i], false, false, 1000);
+        connected(e, errors[i], 1000);
     take();
     ck_assert_uint_eq(report->row[0].counter[STAT_CONNECTS], 9);
     ck_assert_uint_eq(stat_failed(report->row[0].counter), 6);
@@ -110,6 +114,28 @@ START_TEST(failures_are_errors_and_what_was_given_up) {
     e->counter[STAT_REFUSED] = UINT64_MAX;
     take();
     ck_assert_uint_eq(stat_failed(report->row[0].counter), 9);
+}
+END_TEST
+
+START_TEST(an_arms_counters_are_its_entries_and_what_found_none) {
+    const struct stat_connect one = {.spread = true, .elapsed_ns = 1000};
+    struct stat_entry *e = entry(ARM_ENFORCE, 1, 0x0a000001), *other = entry(ARM_ENFORCE, 0, 0);
+    for (int i = 0; i < 3; i++) {
+        stats_connect(&state, e, ARM_ENFORCE, &one);
+        stats_close(&state, e, ARM_ENFORCE, FATE_TIME_WAIT);
+    }
+    connected(other, 0, 1000);
+    connected(entry(ARM_CONTROL, 1, 0), 0, 1000);
+    stats_connect(&state, NULL, ARM_ENFORCE, &one);
+    stats_close(&state, NULL, ARM_ENFORCE, FATE_TIME_WAIT);
+    stats_close(&state, NULL, ARM_ENFORCE, FATE_RESET);
+    take();
+    const uint64_t *sum = report->counter[ARM_ENFORCE];
+    ck_assert_uint_eq(sum[COUNT_CONNECTS], 5);
+    ck_assert_uint_eq(sum[COUNT_SPREAD], 4);
+    ck_assert_uint_eq(sum[COUNT_TIME_WAIT], 4);
+    ck_assert_uint_eq(sum[COUNT_RESET], 1);
+    ck_assert_uint_eq(report->counter[ARM_CONTROL][COUNT_CONNECTS], 1);
 }
 END_TEST
 
@@ -130,11 +156,11 @@ END_TEST
 
 START_TEST(a_difference_is_what_came_since) {
     title(1, "r");
-    stats_connect(entry(ARM_ENFORCE, 1, 0x0a000001), 0, false, false, 3000000);
+    connected(entry(ARM_ENFORCE, 1, 0x0a000001), 0, 3000000);
     take();
     memcpy(before, report, sizeof *before);
-    stats_connect(entry(ARM_ENFORCE, 1, 0x0a000001), ECONNREFUSED, false, false, 1000);
-    stats_connect(entry(ARM_ENFORCE, 1, 0x0a000002), 0, false, false, 1000);
+    connected(entry(ARM_ENFORCE, 1, 0x0a000001), ECONNREFUSED, 1000);
+    connected(entry(ARM_ENFORCE, 1, 0x0a000002), 0, 1000);
     state_count(&state, ARM_CONTROL, COUNT_ATTACHED);
     take();
     stat_subtract(report, before);
@@ -198,6 +224,7 @@ int main(void) {
     tcase_add_test(reading, an_entry_without_labels_gets_them);
     tcase_add_test(reading, two_entries_of_one_name_are_one_row);
     tcase_add_test(reading, failures_are_errors_and_what_was_given_up);
+    tcase_add_test(reading, an_arms_counters_are_its_entries_and_what_found_none);
     tcase_add_test(reading, only_connects_under_a_rule_are_compared);
     tcase_add_test(reading, a_difference_is_what_came_since);
     tcase_add_test(reading, the_override_wins);

@@ -26,16 +26,21 @@ static bool kernel_answers(void) {
 
 enum { PATIENT_TRIES = 8 };
 
+/* While FIN_WAIT becomes TIME_WAIT there is a moment in which the kernel finds neither (a TIME-WAIT socket is hashed
+ * before it can be referenced, inet_twsk_hashdance_schedule), and one in which it finds the old socket, closed
+ * (tcp_time_wait). An interrupt may come in it. */
+static bool in_between(int found, const struct diag_answer *answer) {
+    return found == -ENOENT || (found == 0 && phase_from_kernel(answer->state) == PHASE_CLOSED);
+}
+
 static int lookup(const struct closing *c, struct diag_answer *answer) {
     const struct conn *conn = c->conn;
     int found = -ENOENT;
     if (conn->local_port == 0)
         return -EINVAL;
-    /* While FIN_WAIT becomes TIME_WAIT there is a moment in which the kernel finds neither (a TIME-WAIT socket is
-     * hashed before it can be referenced, inet_twsk_hashdance_schedule), and an interrupt may come in it. Where a
-     * TIME-WAIT is expected, that is the likelier reason. */
+    /* Where a TIME-WAIT is expected, that moment is the likelier reason. */
     int tries = c->verdict.fate == FATE_TIME_WAIT ? PATIENT_TRIES : 2;
-    for (int i = 0; i < tries && found == -ENOENT; i++) {
+    for (int i = 0; i < tries && in_between(found, answer); i++) {
         if (i >= 2)
             (void)sys_call0(SYS_sched_yield);
         found =

@@ -161,12 +161,12 @@ enum stat_counter {
     STAT_UNREACHABLE, /* ENETUNREACH, EHOSTUNREACH, ENETDOWN */
     STAT_DENIED,      /* EACCES, EPERM */
     STAT_OTHER_ERROR,
-    STAT_SYN_TIMEOUT,    /* nobody answered: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT */
-    STAT_IMMEDIATE = 12, /* connect returned 0 */
-    STAT_IN_PROGRESS,    /* EINPROGRESS, or EINTR with the handshake going on */
-    STAT_SPREAD,         /* left through a source or port range of ours */
-    STAT_CLOSED,         /* closes by fate: STAT_CLOSED + enum fate, five of them */
-    STAT_COUNTERS = 20,
+    STAT_SYN_TIMEOUT, /* nobody answered: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT */
+    STAT_IMMEDIATE,   /* connect returned 0 */
+    STAT_IN_PROGRESS, /* EINPROGRESS, or EINTR with the handshake going on */
+    STAT_SPREAD,      /* left through a source or port range of ours */
+    STAT_CLOSED,      /* closes by fate: STAT_CLOSED + enum fate, five of them */
+    STAT_COUNTERS = STAT_CLOSED + 5,
     STAT_BUCKETS = 24 /* of time inside connect(): bucket i counts < 2^i us, the last one everything */
 };
 
@@ -175,6 +175,7 @@ struct stat_entry {
     struct addr source; /* ::, the kernel's choice */
     uint16_t rule_id;
     uint8_t arm, zero[5];
+    uint64_t zero1[2]; /* so that STAT_IMMEDIATE begins a cache line */
     uint64_t counter[STAT_COUNTERS];
     uint64_t connect_ns; /* sum of time inside connect() */
     uint64_t bucket[STAT_BUCKETS];

@@ -15,7 +15,7 @@ struct labels {
 };
 typedef uint64_t __attribute__((may_alias)) label_word;
 enum { LABEL_WORDS = sizeof(struct labels) / sizeof(label_word) };
-_Static_assert(offsetof(struct stat_entry, counter) - offsetof(struct stat_entry, source) == sizeof(struct labels) &&
+_Static_assert(offsetof(struct stat_entry, zero1) - offsetof(struct stat_entry, source) == sizeof(struct labels) &&
                    offsetof(struct stat_entry, arm) - offsetof(struct stat_entry, source) ==
                        offsetof(struct labels, arm),
                "the same members");

@@ -51,6 +51,10 @@ static void end_absent(struct leftover *l, uint64_t now) {
 }
 
 static void end_found(struct leftover *l, uint8_t state, uint64_t entered) {
+    if (state == TCP_FIN_WAIT1 && marked(l) && held_without_fin_wait_2(&l->held)) {
+        end(l, FATE_NONE, VERIFIED_TRUE);
+        return;
+    }
     switch (state) {
     case TCP_TIME_WAIT:
     case TCP_FIN_WAIT1:
@@ -103,7 +107,10 @@ static void judge_exact(struct leftover *l, const struct told *t, uint64_t now) 
     l->told = told_time_wait(t, &h->local, h->local_port, &h->peer, h->peer_port, connected_us(l));
     if (judge_mptcp(l, now))
         return;
-    int found = l->ask ? diag_lookup(&h->local, h->local_port, &h->peer, h->peer_port, &answer) : -ENOENT;
+    bool expected = marked(l) && held_fate(h) == FATE_TIME_WAIT;
+    int found = -ENOENT;
+    if (l->ask)
+        found = diag_lookup_ending(0, &h->local, h->local_port, &h->peer, h->peer_port, expected, &answer);
     if (found == -ENOENT)
         end_absent(l, now);
     else if (found != 0)

@@ -117,7 +117,7 @@ static int ask_mptcp(int netlink, uint32_t token, struct diag_answer *out) {
     return r;
 }
 
-bool diag_answers(int netlink) {
+int diag_answers(int netlink) {
     struct request q = {
         .header = {.nlmsg_len = sizeof q, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
         .diag = {.sdiag_family = AF_INET, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 0},
@@ -125,46 +125,90 @@ bool diag_answers(int netlink) {
     union reply reply;
     int error = 0;
     long n = exchange(netlink, &q, sizeof q, &reply);
+    if (n < 0)
+        return (int)n;
     if (n < (long)sizeof reply.header || reply.header.nlmsg_type != NLMSG_DONE)
-        return false;
+        return 0;
     if (n >= (long)(NLMSG_HDRLEN + sizeof error))
         memcpy(&error, reply.bytes + NLMSG_HDRLEN, sizeof error);
     return error == 0;
 }
 
-/* A client whose threads close a number twice may have closed ours: then it is not ours to close. */
-static int finish(int netlink, int found) {
-    if (found != -EBADF)
-        (void)sys_call1(SYS_close, netlink);
-    return found;
-}
+struct question {
+    int (*ask)(int netlink, const struct question *q, struct diag_answer *out);
+    uint32_t interface, token;
+    const struct addr *local, *peer;
+    uint16_t local_port, peer_port;
+};
 
-/* EAGAIN: the number is another thread's netlink socket by now. */
+/* A client whose threads close a number twice may have closed ours: then it is another's by now, or nobody's. EAGAIN:
+ * another thread's netlink socket, and it will notice. */
 static bool is_lost(int found) {
-    return found == -EBADF || found == -EAGAIN;
+    return found == -EBADF || found == -ENOTSOCK || found == -EAGAIN;
 }
 
-int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
-                   uint16_t peer_port, struct diag_answer *out) {
+static int ask_anew(const struct question *q, struct diag_answer *out) {
     int found = -EBADF;
     for (int tries = 0; tries < TRIES && is_lost(found); tries++) {
         int fd = diag_open();
         if (fd < 0)
             return fd;
-        found = finish(fd, diag_ask(fd, interface, local, local_port, peer, peer_port, out));
+        found = q->ask(fd, q, out);
+        if (found != -EBADF && found != -ENOTSOCK)
+            (void)sys_call1(SYS_close, fd);
+    }
+    return found;
+}
+
+static int ask_quadruplet(int netlink, const struct question *q, struct diag_answer *out) {
+    return diag_ask(netlink, q->interface, q->local, q->local_port, q->peer, q->peer_port, out);
+}
+
+static int ask_token(int netlink, const struct question *q, struct diag_answer *out) {
+    return ask_mptcp(netlink, q->token, out);
+}
+
+static int ask_nothing(int netlink, const struct question *q, struct diag_answer *out) {
+    (void)q;
+    (void)out;
+    return diag_answers(netlink);
+}
+
+int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
+                   uint16_t peer_port, struct diag_answer *out) {
+    struct question q = {.ask = ask_quadruplet,
+                         .interface = interface,
+                         .local = local,
+                         .local_port = local_port,
+                         .peer = peer,
+                         .peer_port = peer_port};
+    return ask_anew(&q, out);
+}
+
+int diag_lookup_ending(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
+                       uint16_t peer_port, bool expected, struct diag_answer *out) {
+    enum { CLOSED = 7, AT_ONCE = 2, YIELDING = 5, PATIENT = 8 };
+    int found = -ENOENT;
+    for (int i = 0; i < (expected ? PATIENT : AT_ONCE); i++) {
+        if (i >= YIELDING)
+            sys_sleep_us(50);
+        else if (i >= AT_ONCE)
+            (void)sys_call0(SYS_sched_yield);
+        found = diag_lookup_on(interface, local, local_port, peer, peer_port, out);
+        if (found != -ENOENT && !(found == 0 && out->state == CLOSED))
+            break;
     }
     return found;
 }
 
 int diag_lookup_mptcp(uint32_t token, struct diag_answer *out) {
-    int found = -EBADF;
-    for (int tries = 0; tries < TRIES && is_lost(found); tries++) {
-        int fd = diag_open();
-        if (fd < 0)
-            return fd;
-        found = finish(fd, ask_mptcp(fd, token, out));
-    }
-    return found;
+    struct question q = {.ask = ask_token, .token = token};
+    return ask_anew(&q, out);
+}
+
+int diag_works(void) {
+    struct question q = {.ask = ask_nothing};
+    return ask_anew(&q, NULL);
 }
 
 int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr *peer, uint16_t peer_port,

@@ -22,6 +22,13 @@ struct diag_answer {
 int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
                    uint16_t peer_port, struct diag_answer *out);
 
+/* The same for a connection that is just ending: while FIN_WAIT becomes TIME_WAIT there is a moment in which the kernel
+ * finds neither (a TIME-WAIT socket is hashed before it can be referenced, inet_twsk_hashdance_schedule), and one in
+ * which it finds the old socket, closed (tcp_time_wait). An interrupt may come in it, or the host of a virtual machine.
+ * So those answers are asked for again: once, or, where a TIME-WAIT is expected, for up to half a millisecond. */
+int diag_lookup_ending(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
+                       uint16_t peer_port, bool expected, struct diag_answer *out);
+
 /* An MPTCP connection as such, by its token: its state is not that of its subflows, which stay ESTABLISHED until both
  * ends have closed, nor is its inode. Results as above; -ENOENT also on a kernel without mptcp_diag. */
 int diag_lookup_mptcp(uint32_t token, struct diag_answer *out);
@@ -35,7 +42,9 @@ int diag_open(void);
 int diag_ask(int netlink, uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
              uint16_t peer_port, struct diag_answer *out);
 
-/* Does this kernel answer at all? Without tcp_diag every question is -ENOENT. Asks for a dump of no sockets. */
-bool diag_answers(int netlink);
+/* Does this kernel answer at all? Without tcp_diag every question is -ENOENT. Asks for a dump of no sockets. 1: it
+ * does, 0: it does not, -errno: it could not be asked. diag_works opens a descriptor of its own for that. */
+int diag_answers(int netlink);
+int diag_works(void);
 
 #endif

@@ -31,10 +31,9 @@ struct conn *conn_made(int family, bool mptcp, uint32_t generation) {
 static uint32_t options_of(int fd) {
     struct linger linger = {0};
     socklen_t length = sizeof linger;
-    int linger2 = 0;
     (void)sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &length);
-    (void)get_option(fd, IPPROTO_TCP, TCP_LINGER2, &linger2);
-    return (linger.l_onoff && linger.l_linger == 0 ? CONN_LINGER_RESET : 0) | (linger2 < 0 ? CONN_LINGER2_OFF : 0);
+    return (linger.l_onoff && linger.l_linger == 0 ? CONN_LINGER_RESET : 0) |
+           (look_linger2_off(fd) ? CONN_LINGER2_OFF : 0);
 }
 
 struct conn *adopt(int fd) {
@@ -99,6 +98,7 @@ struct conn *conn_of(int fd) {
     case FD_TCP:
         return conn;
     case FD_NOT_TCP:
+    case FD_CLOSING:
         return NULL;
     default:
         break;

@@ -6,6 +6,7 @@
 #include "shim/arm.h"
 #include "shim/held.h"
 #include "shim/process.h"
+#include "shim/unsettled.h"
 #include "state/ring.h"
 #include "state/sys.h"
 #include "state/text.h"
@@ -15,6 +16,8 @@ struct client client = {.env_mode = MODE_FROM_POLICY};
 void client_new_process(void) {
     __atomic_store_n(&client.attached, 0, __ATOMIC_RELAXED);
     arm_forget();
+    fd_forget_closing();
+    unsettled_forget();
     held_inherit();
 }
 

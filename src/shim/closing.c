@@ -10,13 +10,13 @@
 #include "shim/client.h"
 #include "shim/held.h"
 #include "shim/look.h"
-#include "shim/minutes.h"
 #include "shim/process.h"
+#include "shim/tell.h"
+#include "shim/unsettled.h"
 #include "shim/verify.h"
 #include "state/once.h"
 #include "state/pair.h"
 #include "state/ring.h"
-#include "state/stats.h"
 #include "state/sys.h"
 
 /* A child of a server with thousands of connections shall not look at each before it execs a helper: the parent holds
@@ -56,9 +56,13 @@ static void look_at(const struct conn *c, int fd, struct fate_facts *f, bool ide
     }
     /* A peek sees the queue, and a FIN that came meanwhile. MPTCP before Linux 5.16: the subflow stays ESTABLISHED when
      * the peer closes; only reading shows its DATA_FIN. */
+    enum tcp_phase as_seen = f->phase;
+    bool open = f->phase == PHASE_ESTABLISHED || f->phase == PHASE_FIN_WAIT_1 || f->phase == PHASE_FIN_WAIT_2;
     if ((plain || f->mptcp) && f->phase == PHASE_ESTABLISHED && !(flags & CONN_SHUT))
         look_peek(fd, &f->phase, &f->unread);
-    else if (f->phase == PHASE_ESTABLISHED || f->phase == PHASE_FIN_WAIT_1 || f->phase == PHASE_FIN_WAIT_2)
+    else if (open && f->fallback)
+        look_peek(fd, &as_seen, &f->unread);
+    else if (open)
         f->unread = look_unread(fd);
 }
 
@@ -102,8 +106,10 @@ static void judge(struct closing *c) {
     c->settings.log_verify = VERIFY_AUTO;
     c->has_settings = state_settings(&client.state, NULL, &c->settings);
     uint8_t asking = c->settings.log_verify;
-    if (c->facts.others)
+    if (c->facts.others) {
         c->looked_ns = clock_ns(CLOCK_MONOTONIC);
+        c->facts.linger2_off |= look_linger2_off(c->fd); /* set by whoever else has it */
+    }
     if (asking == VERIFY_ALWAYS || (asking == VERIFY_AUTO && c->facts.others))
         verify_identify(c);
     closing_complete(conn, c->fd);
@@ -161,7 +167,9 @@ static struct conn *claim(struct closing *c) {
     int fd = c->fd;
     switch (fd_look(fd, &known)) {
     case FD_NOT_TCP:
-        (void)fd_claim(fd, &conn);
+        fd_set_unknown(fd);
+        return NULL;
+    case FD_CLOSING:
         return NULL;
     case FD_UNKNOWN: {
         enum tcp_phase phase;
@@ -176,7 +184,8 @@ static struct conn *claim(struct closing *c) {
     if (!process_may_record())
         return NULL;
     struct located place = look_located(known, fd);
-    if (fd_claim(fd, &conn) != FD_TCP || !conn_unref(conn))
+    c->claimed = fd_closing(fd, &conn) == FD_TCP;
+    if (!c->claimed || !conn_unref(conn))
         return NULL;
     if (conn == known)
         settle_located(conn, &place);
@@ -197,7 +206,7 @@ static void catch_up(struct conn *conn, int fd) {
 }
 
 void closing_begin(struct closing *c, int fd, enum via via) {
-    *c = (struct closing){.fd = fd, .via = via};
+    *c = (struct closing){.fd = fd, .via = via, .mark = unsettled_mark()};
     if (!client_active())
         return;
     int saved = errno;
@@ -210,43 +219,6 @@ void closing_begin(struct closing *c, int fd, enum via via) {
             judge(c);
     }
     errno = saved;
-}
-
-static void write_event(struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
-    struct event_record r;
-    bool by_shutdown = c->verdict.decided_by == DECIDED_BY_SHUTDOWN && fate != FATE_RESET;
-    event_of_conn(&r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, c->conn, now);
-    r.e.via = (uint8_t)c->via;
-    r.e.phase = (uint8_t)c->facts.phase;
-    r.e.fate = (uint8_t)fate;
-    r.e.verified = (uint8_t)verified;
-    if (by_shutdown) {
-        uint64_t ago = c->conn->shutdown_ns && now > c->conn->shutdown_ns ? now - c->conn->shutdown_ns : 0;
-        r.e.decided_by = DECIDED_BY_SHUTDOWN;
-        r.e.decided_before_ms = (uint32_t)(ago / 1000000);
-    }
-    (void)ring_write(&client.state, &r);
-}
-
-/* Where its connect was counted; without one, by what is known of it. */
-static struct stat_entry *entry_of(const struct conn *conn) {
-    struct addr source = conn->source;
-    if (conn->stat)
-        return stats_of_number(&client.state, conn->stat);
-    /* By now the kernel's choice of address is known too, but it was the kernel's. */
-    if (!(conn_flags(conn) & (CONN_OUR_BIND | CONN_APP_ADDRESS)))
-        source = (struct addr){{0}};
-    return stats_find(&client.state, (enum arm)conn->arm, conn->rule_id, &source);
-}
-
-static void count(const struct closing *c, enum fate fate) {
-    const struct conn *conn = c->conn;
-    struct stat_entry *e = entry_of(conn);
-    stats_close(&client.state, e, (enum arm)conn->arm, fate);
-    if (c->connect_error == ECONNREFUSED)
-        stats_add(e, STAT_REFUSED);
-    else if (c->connect_error == ETIMEDOUT || c->facts.phase == PHASE_SYN_SENT)
-        stats_add(e, STAT_SYN_TIMEOUT);
 }
 
 /* Of several processes that hold one socket, each may see its end; and a TIME-WAIT that was there before the close may
@@ -297,23 +269,41 @@ static void finish(struct closing *c) {
     if (fate == FATE_TIME_WAIT && told_before(c, now))
         fate = FATE_SHARED;
     conn_uncount(conn, fate == FATE_TIME_WAIT, now);
-    if (conn_flags(conn) & CONN_QUIET || !c->has_settings || client_mode(&c->settings) == MODE_OFF)
-        return;
-    count(c, fate);
-    minutes_closed(conn, fate, now);
-    if (fate == FATE_TIME_WAIT || c->settings.log_closes == CLOSES_ALL)
-        write_event(c, fate, verified, now);
+    tell_close(c, fate, verified, now);
+}
+
+/* Another thread's note: when it was left this one still had a reference to the socket. */
+static bool settle(struct closing *c) {
+    enum verified verified;
+    enum fate fate = verify_again(c, &verified);
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    if (fate == FATE_SHARED)
+        return false;
+    if (fate == FATE_TIME_WAIT && told_before(c, now))
+        return true;
+    if (fate == FATE_TIME_WAIT && conn_flags(c->conn) & CONN_COUNTED)
+        pair_waits(c->conn->pair, now);
+    tell_close(c, fate, verified, now);
+    return true;
+}
+
+static void settle_noted(const struct closing *c) {
+    if (unsettled_mark() != c->mark && client_active() && process_may_record())
+        unsettled_settle(c->mark, settle);
 }
 
 void closing_end(struct closing *c, bool closed) {
     struct conn *conn = c->conn;
-    if (!conn)
-        return;
     int saved = errno;
-    if (worth_a_look(conn) && (closed || lost_the_race(c)))
-        finish(c);
-    held_closed(conn);
-    conn_free(conn);
+    if (c->claimed)
+        fd_closed(c->fd);
+    if (conn) {
+        if (worth_a_look(conn) && (closed || lost_the_race(c)))
+            finish(c);
+        held_closed(conn);
+        conn_free(conn);
+    }
+    settle_noted(c);
     errno = saved;
 }
 
@@ -366,6 +356,8 @@ static bool may_close_on_exec(int fd, const struct conn *conn) {
 
 void closing_exec(bool pending) {
     unsigned inherited = 0;
+    if (pending)
+        closing_find(0, INT_MAX);
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
         struct closing c = {.fd = fd, .via = VIA_EXEC};
         if (fd_look(fd, &c.conn) != FD_TCP)

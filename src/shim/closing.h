@@ -30,6 +30,8 @@ struct closing {
     bool forked;        /* between look and close: c was not prepared for being asked about */
     bool found;         /* by this close: the table did not know it */
     bool raced;         /* another thread closed the same number first */
+    bool claimed;       /* taken out of the table: fd_closed is due */
+    uint32_t mark;      /* unsettled_mark before the first look */
     uint32_t interface; /* that it is bound to */
 };
 
@@ -51,8 +53,9 @@ void closing_complete(struct conn *c, int fd);
 /* c's MPTCP token, asked once it is needed; 0: plain TCP, MPTCP_UNKNOWN: perhaps. */
 uint32_t closing_token(struct conn *c, int fd);
 
-/* Around exec: connections that it will close are marked as such in the state file, where the next image of this pid or
- * the tool finds them; pending false takes the marks back after an exec that failed. */
+/* Around exec: connections that it will close, also those that were never named in a call, are marked as such in the
+ * state file, where the next image of this pid or the tool finds them; pending false takes the marks back after an exec
+ * that failed. */
 void closing_exec(bool pending);
 
 /* Every TCP descriptor still open, when the process ends: an event each, then `detach`. last: no code of the client

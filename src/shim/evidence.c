@@ -102,7 +102,7 @@ static void count_sockets(struct report *r, const struct port_split *split) {
     int netlink = x->n_sources ? diag_open() : -1;
     if (netlink < 0)
         return;
-    bool answers = diag_answers(netlink);
+    bool answers = diag_answers(netlink) == 1;
     for (unsigned i = 0; i < x->n_sources && answers; i++) {
         struct exhausted_source *one = &x->source[i];
         struct tally t = tally_source(netlink, &one->address, r->destination, split, (unsigned)LOOKUPS / x->n_sources);

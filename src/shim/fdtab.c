@@ -6,6 +6,9 @@
 #include "state/sys.h"
 
 enum { FD_PAGE = 4096 / sizeof(uint32_t), CONN_PAGE = 32, WORD_UNKNOWN = 0, WORD_NOT_TCP = 1, WORD_CONN = 2 };
+#define WORD_CLOSING UINT32_MAX
+
+_Static_assert(WORD_CONN + CONN_MAX < WORD_CLOSING, "a connection's word is never WORD_CLOSING");
 
 /* Roots live in .bss: 8 KiB and 64 KiB of address space, of which an idle process touches nothing. */
 static uint32_t *fd_page[FD_MAX / FD_PAGE];
@@ -49,6 +52,8 @@ static enum fd_kind decode(uint32_t word, struct conn **conn) {
     *conn = word >= WORD_CONN ? conn_at(word - WORD_CONN) : NULL;
     if (*conn)
         return FD_TCP;
+    if (word == WORD_CLOSING)
+        return FD_CLOSING;
     return word == WORD_NOT_TCP ? FD_NOT_TCP : FD_UNKNOWN;
 }
 
@@ -65,14 +70,52 @@ enum fd_kind fd_claim(int fd, struct conn **conn) {
     return decode(__atomic_exchange_n(word, WORD_UNKNOWN, __ATOMIC_ACQ_REL), conn);
 }
 
-void fd_set_not_tcp(int fd) {
-    struct conn *stale = NULL;
-    uint32_t *word = word_of(fd, true);
+enum fd_kind fd_closing(int fd, struct conn **conn) {
+    uint32_t *word = word_of(fd, false);
+    uint32_t old = word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : WORD_UNKNOWN;
+    enum fd_kind kind;
+    do
+        kind = decode(old, conn);
+    while (kind == FD_TCP &&
+           !__atomic_compare_exchange_n(word, &old, WORD_CLOSING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    return kind;
+}
+
+static void forget_closing(uint32_t *word) {
+    uint32_t old = WORD_CLOSING;
+    (void)__atomic_compare_exchange_n(word, &old, WORD_UNKNOWN, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+void fd_closed(int fd) {
+    uint32_t *word = word_of(fd, false);
     if (word)
-        (void)decode(__atomic_exchange_n(word, WORD_NOT_TCP, __ATOMIC_ACQ_REL), &stale);
-    /* A connection whose close nobody saw is only forgotten here; its record is given back, nothing is logged. */
+        forget_closing(word);
+}
+
+void fd_forget_closing(void) {
+    for (int fd = 0; fd < FD_MAX; fd++) {
+        uint32_t *word = word_of(fd, false);
+        if (!word)
+            fd |= FD_PAGE - 1;
+        else if (__atomic_load_n(word, __ATOMIC_RELAXED) == WORD_CLOSING)
+            forget_closing(word);
+    }
+}
+
+static void replace(uint32_t *word, uint32_t fresh) {
+    struct conn *stale = NULL;
+    if (word)
+        (void)decode(__atomic_exchange_n(word, fresh, __ATOMIC_ACQ_REL), &stale);
     if (stale && conn_unref(stale))
         conn_free(stale);
+}
+
+void fd_set_not_tcp(int fd) {
+    replace(word_of(fd, true), WORD_NOT_TCP);
+}
+
+void fd_set_unknown(int fd) {
+    replace(word_of(fd, false), WORD_UNKNOWN);
 }
 
 struct conn *fd_assign(int fd, struct conn *conn, bool *kept) {
@@ -93,7 +136,8 @@ int fd_next_tcp(int from, int to) {
             fd |= FD_PAGE - 1; /* to the end of the unmapped span */
             continue;
         }
-        if (__atomic_load_n(word, __ATOMIC_RELAXED) >= WORD_CONN)
+        uint32_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
+        if (now >= WORD_CONN && now != WORD_CLOSING)
             return fd;
     }
     return -1;

@@ -76,12 +76,15 @@ struct conn {
     uint32_t token; /* of an MPTCP connection; 0: plain TCP; MPTCP_UNKNOWN: not asked yet, or no answer */
 };
 
-enum fd_kind { FD_UNKNOWN, FD_NOT_TCP, FD_TCP };
+/* FD_CLOSING: another thread is just closing it, and tells what is to be told. */
+enum fd_kind { FD_UNKNOWN, FD_NOT_TCP, FD_TCP, FD_CLOSING };
 
 /* Looks without changing anything. *conn is set for FD_TCP. */
 enum fd_kind fd_look(int fd, struct conn **conn);
 
+/* What the number was before is forgotten: a connection whose close nobody saw gives its record back unlogged. */
 void fd_set_not_tcp(int fd);
+void fd_set_unknown(int fd);
 
 /* Binds fd to conn (taking over one reference that the caller holds). Returns a connection that the number belonged to
  * before, whose close nobody saw, or NULL; its reference is the caller's. False in *kept: no memory for the page, the
@@ -90,6 +93,14 @@ struct conn *fd_assign(int fd, struct conn *conn, bool *kept);
 
 /* Takes fd out of the table. Exactly one of several racing callers gets FD_TCP and the reference. */
 enum fd_kind fd_claim(int fd, struct conn **conn);
+
+/* The same for one who is about to close fd. After FD_TCP all others see FD_CLOSING, until fd_closed or until the
+ * number is given to something new. Any other kind is left as it is. */
+enum fd_kind fd_closing(int fd, struct conn **conn);
+void fd_closed(int fd);
+
+/* A fork child: what threads of the parent were just closing is nobody's business here. */
+void fd_forget_closing(void);
 
 /* The first tracked TCP descriptor in [from, to], or -1. Skips unmapped spans. */
 int fd_next_tcp(int from, int to);

@@ -221,7 +221,8 @@ static int ask(const struct held *h, struct diag_answer *answer) {
         return 0;
     if (h->local_port == 0)
         return -EINVAL;
-    int found = diag_lookup(&h->local, h->local_port, &h->peer, h->peer_port, answer);
+    bool expected = held_fate(h) == FATE_TIME_WAIT;
+    int found = diag_lookup_ending(0, &h->local, h->local_port, &h->peer, h->peer_port, expected, answer);
     if (h->token != 0)
         answer->inode = 0; /* a subflow's says nothing */
     return found;
@@ -246,8 +247,7 @@ static void after_exec(const struct held *copy, const struct held_chunk *chunk) 
     int found = ask(copy, &answer);
     enum fate first = held_fate(copy) < FATES ? (enum fate)held_fate(copy) : FATE_NONE;
     enum fate fate = fate_from_lookup(found, &answer, first, false);
-    /* TCP_LINGER2 < 0: gone with the ACK that is to come. */
-    if (first == FATE_NONE && copy->token == 0 && found == 0 && phase_from_kernel(answer.state) == PHASE_FIN_WAIT_1)
+    if (found == 0 && phase_from_kernel(answer.state) == PHASE_FIN_WAIT_1 && held_without_fin_wait_2(copy))
         fate = FATE_NONE;
     if (fate == FATE_TIME_WAIT && told_before(copy, chunk->netns))
         fate = FATE_SHARED;

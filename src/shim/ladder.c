@@ -261,12 +261,15 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
 }
 
 ssize_t ladder_disconnect(const struct attempt *a) {
-    struct conn *c;
-    if (fd_look(a->fd, &c) != FD_TCP)
+    int saved = errno;
+    process_refresh();
+    struct conn *c = conn_of(a->fd);
+    errno = saved;
+    if (!c)
         return attempt_run(a);
     closing_disconnect(a->fd, c);
     ssize_t r = attempt_run(a);
-    int saved = errno;
+    saved = errno;
     if (r == 0) {
         c->phase = CONN_IDLE;
         c->shutdown_phase = PHASE_UNKNOWN;

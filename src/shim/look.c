@@ -129,6 +129,11 @@ bool look_is_tcp(int fd, int *family, bool *mptcp) {
     return get_option(fd, SOL_SOCKET, SO_DOMAIN, family) == 0 && (*family == AF_INET || *family == AF_INET6);
 }
 
+bool look_linger2_off(int fd) {
+    int linger2 = 0;
+    return get_option(fd, IPPROTO_TCP, TCP_LINGER2, &linger2) == 0 && linger2 < 0;
+}
+
 uint32_t look_interface(int fd) {
     int index = 0;
     return get_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index) == 0 ? (uint32_t)index : 0;

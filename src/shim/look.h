@@ -47,6 +47,9 @@ bool look_is_tcp(int fd, int *family, bool *mptcp);
 
 bool look_blocking(int fd);
 
+/* TCP_LINGER2 < 0: no FIN_WAIT2, and so no TIME-WAIT (tcp(7)). */
+bool look_linger2_off(int fd);
+
 /* Index of the interface that the socket is bound to, 0: none (SO_BINDTOIFINDEX, Linux 5.0). */
 uint32_t look_interface(int fd);
 

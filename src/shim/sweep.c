@@ -72,6 +72,7 @@ static void sweep_one(int fd, enum via via, bool may_close) {
     } else if (c.conn && c.verdict.ask) {
         held_pending(c.conn, HELD_EXIT, c.facts.phase, c.verdict.fate);
         conn_free(c.conn);
+        fd_closed(fd);
         return;
     }
     closing_end(&c, true);

@@ -5,48 +5,32 @@
 #include "shim/client.h"
 #include "shim/look.h"
 #include "shim/process.h"
+#include "shim/unsettled.h"
 #include "state/sys.h"
 
 /* After this long a TIME-WAIT that shutdown made may have come and gone. */
 #define TIME_WAIT_NS ((uint64_t)59 * 1000000000u)
 
-/* A kernel without tcp_diag says -ENOENT to every question; so it is asked once whether it knows any. */
+/* A kernel without tcp_diag says -ENOENT to every question; so it is asked once whether it knows any. What keeps it
+ * from being asked (EMFILE, a client that closes our descriptor) may pass. */
 static bool kernel_answers(void) {
     enum { UNTRIED, ANSWERS, SILENT };
     static uint32_t kept;
     uint32_t known = __atomic_load_n(&kept, __ATOMIC_RELAXED);
-    int netlink = known == UNTRIED ? diag_open() : -1;
-    if (netlink >= 0) {
-        known = diag_answers(netlink) ? ANSWERS : SILENT;
-        (void)sys_call1(SYS_close, netlink);
+    int works = known == UNTRIED ? diag_works() : -1;
+    if (works >= 0) {
+        known = works ? ANSWERS : SILENT;
         __atomic_store_n(&kept, known, __ATOMIC_RELAXED);
     }
     return known != SILENT;
 }
 
-enum { PATIENT_TRIES = 8 };
-
-/* While FIN_WAIT becomes TIME_WAIT there is a moment in which the kernel finds neither (a TIME-WAIT socket is hashed
- * before it can be referenced, inet_twsk_hashdance_schedule), and one in which it finds the old socket, closed
- * (tcp_time_wait). An interrupt may come in it. */
-static bool in_between(int found, const struct diag_answer *answer) {
-    return found == -ENOENT || (found == 0 && phase_from_kernel(answer->state) == PHASE_CLOSED);
-}
-
 static int lookup(const struct closing *c, struct diag_answer *answer) {
     const struct conn *conn = c->conn;
-    int found = -ENOENT;
     if (conn->local_port == 0)
         return -EINVAL;
-    /* Where a TIME-WAIT is expected, that moment is the likelier reason. */
-    int tries = c->verdict.fate == FATE_TIME_WAIT ? PATIENT_TRIES : 2;
-    for (int i = 0; i < tries && in_between(found, answer); i++) {
-        if (i >= 2)
-            (void)sys_call0(SYS_sched_yield);
-        found =
-            diag_lookup_on(c->interface, &conn->source, conn->local_port, &conn->peer.addr, conn->peer.port, answer);
-    }
-    return found;
+    return diag_lookup_ending(c->interface, &conn->source, conn->local_port, &conn->peer.addr, conn->peer.port,
+                              c->verdict.fate == FATE_TIME_WAIT, answer);
 }
 
 void verify_identify(struct closing *c) {
@@ -84,14 +68,18 @@ static bool ask_tcp(const struct closing *c, enum fate *fate) {
         answer.inode = 0; /* it keeps one that says nothing */
     if (found != 0 && (found != -ENOENT || c->forked))
         return false;
-    if (lingers && found == 0 && phase_from_kernel(answer.state) == PHASE_ESTABLISHED)
-        return false; /* no answer yet: an MPTCP subflow before the peer's close */
+    if (lingers && found == 0 && phase_from_kernel(answer.state) == PHASE_ESTABLISHED) {
+        /* No answer yet: an MPTCP subflow before the peer's close, or in the midst of another thread's. */
+        *fate = c->raced ? FATE_SHARED : *fate;
+        return c->raced;
+    }
     if (found == -ENOENT && c->facts.phase == PHASE_CLOSED && first == FATE_TIME_WAIT &&
         clock_ns(CLOCK_MONOTONIC) - c->conn->shutdown_ns >= TIME_WAIT_NS)
         return false; /* too late to ask */
     *fate = fate_from_lookup(found, &answer, first, lingers);
-    /* No FIN_WAIT2: gone with the ACK that is to come. */
-    if (*fate == FATE_TIME_WAIT && c->facts.linger2_off && !c->facts.fallback &&
+    /* No FIN_WAIT2: gone with the ACK that is to come. What MPTCP has fallen back to is closed at once only where
+     * something was unread; else it is shut down, and stays. */
+    if (*fate == FATE_TIME_WAIT && c->facts.linger2_off && (!c->facts.fallback || c->facts.unread) &&
         phase_from_kernel(answer.state) == PHASE_FIN_WAIT_1)
         *fate = FATE_NONE;
     return true;
@@ -103,23 +91,41 @@ static enum fate ask(const struct closing *c, enum verified *verified) {
     return fate;
 }
 
-/* A thread that closes the same number too may still be in a call on the socket: it ends when that returns. So how
- * often to ask again whether it is really shared. */
+/* A thread that is in a call on the socket has it, too, and it ends when that returns. So how often to ask again
+ * whether it is really shared. */
 static int tries_of(const struct closing *c) {
     if (c->raced || !c->facts.others)
         return 4;
     return process_single_threaded() ? 0 : 2;
 }
 
-enum fate verify_fate(struct closing *c, enum verified *verified) {
-    enum arm arm = (enum arm)c->conn->arm;
+/* If that call is a close, it may be the last to have it, and comes by our note. */
+static enum fate ask_those_who_close(struct closing *c, enum verified *verified) {
+    uint64_t note = unsettled_leave(c);
     enum fate fate = ask(c, verified);
+    return fate != FATE_SHARED && !unsettled_withdraw(note) ? FATE_SHARED : fate;
+}
+
+static enum fate counted(const struct closing *c, enum fate fate) {
+    enum arm arm = (enum arm)c->conn->arm;
     state_count(&client.state, arm, COUNT_VERIFIED);
-    for (int left = fate == FATE_SHARED ? tries_of(c) : 0; left > 0 && fate == FATE_SHARED; left--) {
-        (void)sys_call0(SYS_sched_yield);
-        fate = ask(c, verified);
-    }
     if (fate != c->verdict.fate && fate != FATE_SHARED)
         state_count(&client.state, arm, COUNT_MISMATCH);
     return fate;
+}
+
+enum fate verify_fate(struct closing *c, enum verified *verified) {
+    enum fate fate = ask(c, verified);
+    int tries = fate == FATE_SHARED ? tries_of(c) : 0;
+    for (int left = tries; left > 0 && fate == FATE_SHARED; left--) {
+        (void)sys_call0(SYS_sched_yield);
+        fate = ask(c, verified);
+    }
+    if (tries > 0 && fate == FATE_SHARED)
+        fate = ask_those_who_close(c, verified);
+    return counted(c, fate);
+}
+
+enum fate verify_again(const struct closing *c, enum verified *verified) {
+    return counted(c, ask(c, verified));
 }

@@ -15,4 +15,7 @@ void verify_prepare(struct closing *c);
 /* After the close. */
 enum fate verify_fate(struct closing *c, enum verified *verified);
 
+/* For another thread's close that found the socket still held, by this one perhaps. */
+enum fate verify_again(const struct closing *c, enum verified *verified);
+
 #endif

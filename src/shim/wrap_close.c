@@ -48,13 +48,13 @@ static void copied(int from, int to) {
         if (c)
             conn_install(to, c);
         else
-            (void)fd_claim(to, &c);
+            fd_set_unknown(to);
         break;
     case FD_NOT_TCP:
         fd_set_not_tcp(to);
         break;
     default:
-        (void)fd_claim(to, &c); /* whatever the number was before, it is unknown now */
+        fd_set_unknown(to); /* whatever the number was before */
         break;
     }
     errno = saved;

@@ -51,10 +51,10 @@ static void accepted(int listener, int fd, const struct sockaddr *address, const
     if (mptcp && !look_is_tcp(fd, &family, &mptcp)) /* a peer without MPTCP comes in as plain TCP */
         mptcp = false;
     struct conn *c = l ? conn_made(l->family, mptcp, generation) : NULL;
-    if (!l)
-        fd_set_not_tcp(fd);
-    if (!c)
+    if (!c) { /* no memory; or the listener is not TCP, or closed by now: its close will look */
+        fd_set_unknown(fd);
         return;
+    }
     (void)state_settings(&client.state, NULL, &settings);
     /* The listener's SO_LINGER and TCP_LINGER2 come with the connection (inet_csk_clone_lock). */
     uint32_t inherited = conn_flags(l) & (CONN_LINGER_RESET | CONN_LINGER2_OFF);

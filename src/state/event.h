@@ -5,6 +5,7 @@
 #ifndef CONNSPREAD_STATE_EVENT_H
 #define CONNSPREAD_STATE_EVENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "net/addr.h"
@@ -143,5 +144,11 @@ struct event_record {
     } u;
 };
 _Static_assert(sizeof(struct event_record) == EVENT_CELLS_MAX * CELL_PAYLOAD, "an event takes at most five cells");
+
+/* A marked entry of the held table had TCP_LINGER2 < 0, as its owner saw (the one way from ESTABLISHED to FATE_NONE):
+ * if it is in FIN_WAIT1, it goes with the ACK that is to come. */
+static inline bool held_without_fin_wait_2(const struct held *h) {
+    return held_fate(h) == FATE_NONE && held_phase(h) != PHASE_UNKNOWN && h->token == 0;
+}
 
 #endif

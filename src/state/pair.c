@@ -205,14 +205,8 @@ static uint32_t period_tag(uint64_t now) {
     return (uint32_t)(now / PERIOD_NS) & ((1u << PERIOD_BITS) - 1);
 }
 
-void pair_closed(struct pair *p, bool time_wait, uint64_t now) {
+void pair_waits(struct pair *p, uint64_t now) {
     if (!p)
-        return;
-    __atomic_fetch_sub(&p->open, 1, __ATOMIC_RELAXED);
-    if (load(&p->hold_until) != 0)
-        store(&p->hold_until, 0);
-    store(&p->last_used, now); /* the TIME-WAIT is still to come: not idle for as long */
-    if (!time_wait)
         return;
     uint32_t tag = period_tag(now), *bucket = &p->time_wait[tag % PERIODS];
     uint32_t old = __atomic_load_n(bucket, __ATOMIC_RELAXED), fresh;
@@ -221,6 +215,17 @@ void pair_closed(struct pair *p, bool time_wait, uint64_t now) {
         if (__atomic_compare_exchange_n(bucket, &old, fresh, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             return;
     }
+}
+
+void pair_closed(struct pair *p, bool time_wait, uint64_t now) {
+    if (!p)
+        return;
+    __atomic_fetch_sub(&p->open, 1, __ATOMIC_RELAXED);
+    if (load(&p->hold_until) != 0)
+        store(&p->hold_until, 0);
+    store(&p->last_used, now); /* the TIME-WAIT is still to come: not idle for as long */
+    if (time_wait)
+        pair_waits(p, now);
 }
 
 void pair_left(const struct state *s, uint64_t netns, const struct held *h, bool time_wait, uint64_t now) {

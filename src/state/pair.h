@@ -66,7 +66,10 @@ void pair_opened(struct pair *p, uint64_t now);
 /* A connection of this pair was closed; ends a hold-down. time_wait: its quadruplet stays taken for 60 s. */
 void pair_closed(struct pair *p, bool time_wait, uint64_t now);
 
-/* The same for an entry of the held table whose process cannot do it itself any more. */
+/* Its end, told as unknown before, was a TIME-WAIT. */
+void pair_waits(struct pair *p, uint64_t now);
+
+/* The same as pair_closed for an entry of the held table whose process cannot do it itself any more. */
 void pair_left(const struct state *s, uint64_t netns, const struct held *h, bool time_wait, uint64_t now);
 
 uint32_t pair_open(const struct pair *p);

@@ -128,11 +128,16 @@ static inline bool sys_user_pointer(const void *p) {
     return (unsigned long)p >= 4096 && (unsigned long)p <= last;
 }
 
-static inline void sys_sleep_ms(unsigned ms) {
+/* Or until a signal comes. */
+static inline void sys_sleep_us(unsigned us) {
     struct {
         long s, ns;
-    } t = {(long)(ms / 1000), (long)(ms % 1000) * 1000000};
+    } t = {(long)(us / 1000000), (long)(us % 1000000) * 1000};
     (void)sys_call2(SYS_nanosleep, &t, 0);
+}
+
+static inline void sys_sleep_ms(unsigned ms) {
+    sys_sleep_us(ms * 1000);
 }
 
 /* Nanoseconds of a clock. libc's clock_gettime goes through the vDSO, is no cancellation point, is on POSIX's list of

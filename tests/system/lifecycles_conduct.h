@@ -293,8 +293,9 @@ static bool at_rest(const struct world *w, struct seen near, struct seen far) {
         struct seen a = side == NEAR ? near : far, b = side == NEAR ? far : near;
         if ((a.state == GONE || a.state == TIME_WAIT) && b.state == GONE)
             return true;
+        /* What is written to an end that is gone, or goes by it, comes back as a reset. */
         if (a.state == GONE && b.state == CLOSE_WAIT)
-            return e[!side].holders > 0;
+            return e[!side].holders > 0 && !w->peer_wrote;
         if ((a.state == FIN_WAIT1 || a.state == FIN_WAIT2) && b.state == CLOSE_WAIT)
             return e[!side].holders > 0 && has_come(&e[side], a) && has_come(&e[!side], b);
     }

@@ -22,6 +22,7 @@ ALIVE = ("established",)
 HALF = ("fin_wait_1", "fin_wait_2")
 DEAD = ("closed", "time_wait", "closing", "last_ack")  # the rows that TCP_INFO calls CLOSE: they look alike
 
+CHILD_SETS_LINGER2 = "forked(lambda: s.setsockopt(IPPROTO_TCP, TCP_LINGER2, -1))"
 PEER_READS = "peer: read()"
 PEER_CLOSES = "peer: finish()"
 
@@ -69,9 +70,12 @@ COPIES = [
     Row("a forked child closes its copy", ["forked(lambda: s.close())"], OPEN),
     Row("a forked child closes its copy, then we ours", ["forked(lambda: s.close()); s.close()", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
     Row("a forked child exits, then we close", ["forked(lambda: None); s.close()", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
+    Row("a forked child sets TCP_LINGER2 < 0, then we close", [CHILD_SETS_LINGER2, "s.close()", PEER_CLOSES], GONE),
     Row("passed by SCM_RIGHTS, sender's copy closed", ["a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [s.fileno()]); s.close()"], OPEN),
     Row("passed by SCM_RIGHTS and closed by the receiver", ["a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [s.fileno()]); s.close()",
         "os.close(socket.recv_fds(b, 1, 1)[1][0])", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
+    Row("the last copy disconnected by its receiver, in TIME-WAIT", ["a, b = socket.socketpair(); s.shutdown(SHUT_WR); socket.send_fds(a, [b'x'], [s.fileno()]); s.close()",
+        PEER_CLOSES, "time.sleep(0.02); r = socket.socket(fileno=socket.recv_fds(b, 1, 1)[1][0]); unspec(r); r.close()"], TIME_WAIT, "close", DEAD),
     Row("subprocess (vfork) changes nothing", ["subprocess.run(['true'], close_fds=True)"], OPEN),
     Row("subprocess (vfork), then we close", ["subprocess.run(['true'], close_fds=True); s.close()", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
     Row("posix_spawn, then we close", ["os.waitpid(os.posix_spawnp('true', ['true'], os.environ), 0); s.close()", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
@@ -108,11 +112,16 @@ ENDS = [
     Row("exit after the peer closed", [PEER_CLOSES, "time.sleep(0.02); s.detach()", "!sys.exit(0)"], GONE),
     Row("exit with unread data", ["peer: p.send(b'unread')", "time.sleep(0.02); s.detach()", "!sys.exit(0)", PEER_CLOSES], GONE),
     Row("a child exits with the last copy", ["pid = os.fork(); pid or (time.sleep(0.1), os._exit(0)); s.close(); os.waitpid(pid, 0)", PEER_CLOSES], TIME_WAIT, "_exit", ALIVE),
+    Row("a forked child sets TCP_LINGER2 < 0, then we exit", [CHILD_SETS_LINGER2, "s.detach()", "!sys.exit(0)", PEER_CLOSES], GONE),
+    Row("the same with another thread still there", [CHILD_SETS_LINGER2, "s.detach(); threading.Thread(target=time.sleep, args=(5,), daemon=True).start()",
+        "!os._exit(0)", PEER_CLOSES], GONE),
 ]
 
-# What issue 3 promises.
+# Told by whoever comes after.
 LATER = [
     Row("exec with CLOEXEC", ["!os.execvp('sleep', ['sleep', '0.1'])", PEER_CLOSES], TIME_WAIT, "exec", ALIVE),
+    Row("exec with CLOEXEC of what was received and never used", ["a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [s.fileno()]); s.close()",
+        "os.set_inheritable(socket.recv_fds(b, 1, 1)[1][0], False)", "!os.execvp('sleep', ['sleep', '0.1'])", PEER_CLOSES], TIME_WAIT, "exec", ALIVE),
     Row("exec without CLOEXEC, the next program exits", ["s.set_inheritable(True)", "!os.execvp('true', ['true'])", PEER_CLOSES], TIME_WAIT, None, None),
     Row("SIGKILL", ["!os.kill(os.getpid(), 9)", PEER_CLOSES], TIME_WAIT, "killed", None),
 ]
@@ -294,6 +303,13 @@ def test_mptcp_fallen_back(t):
     agent = stage.client()
     for row in ORDINARY[0], ORDINARY[2], ORDINARY[13]:
         stage.play(agent, row._replace(states=None))
+    linger2, unread = "s.setsockopt(IPPROTO_TCP, TCP_LINGER2, -1)", ["peer: p.send(b'unread')", "time.sleep(0.02); s.close()", PEER_CLOSES]
+    for row in (Row("TCP_LINGER2 < 0", [linger2, "s.close()", PEER_CLOSES], TIME_WAIT, "close"),
+                Row("unread data", unread, TIME_WAIT, "close"),
+                Row("TCP_LINGER2 < 0 and unread data", [linger2, *unread], GONE),
+                Row("shutdown(RD), TCP_LINGER2 < 0", ["s.shutdown(SHUT_RD)", linger2, "s.close()", PEER_CLOSES], TIME_WAIT, "close"),
+                Row("shutdown(RD), TCP_LINGER2 < 0 and unread data", ["s.shutdown(SHUT_RD)", linger2, *unread], GONE)):
+        stage.play(agent, row)
     stage.verdict()
 
 

@@ -1,6 +1,7 @@
 /* net/diag: exact questions to the kernel, in a network namespace of the test's own. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -213,6 +214,15 @@ START_TEST(without_descriptors_it_says_so) {
 END_TEST
 
 /* The kernel compares the interface too: fate must not take such an answer for a reset. */
+START_TEST(a_kernel_that_could_not_be_asked_is_not_taken_for_one_without_answers) {
+    int lost = open("/dev/null", O_RDWR | O_CLOEXEC);
+    ck_assert_int_eq(diag_works(), 1);
+    ck_assert_int_eq(diag_answers(lost), -ENOTSOCK);
+    close(lost);
+    ck_assert_int_eq(diag_answers(lost), -EBADF);
+}
+END_TEST
+
 START_TEST(a_connection_bound_to_a_device_is_found_when_its_interface_is_named) {
     struct diag_answer a = {0};
     if (no_namespace)
@@ -239,6 +249,7 @@ int main(void) {
     tcase_add_loop_test(tc, a_port_off_by_one_is_not_found, 0, 3);
     tcase_add_test(tc, errno_and_descriptors_stay_as_they_are);
     tcase_add_test(tc, without_descriptors_it_says_so);
+    tcase_add_test(tc, a_kernel_that_could_not_be_asked_is_not_taken_for_one_without_answers);
     tcase_add_test(tc, a_connection_bound_to_a_device_is_found_when_its_interface_is_named);
     suite_add_tcase(suite, tc);
     return run(suite);

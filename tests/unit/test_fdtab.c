@@ -50,6 +50,57 @@ START_TEST(an_assigned_descriptor_is_found_and_claimed_once) {
 }
 END_TEST
 
+START_TEST(a_number_that_is_being_closed_is_one_thread_s_until_it_is_closed) {
+    struct conn *c = install(11), *claimed;
+    ck_assert_int_eq(fd_closing(11, &claimed), FD_TCP);
+    ck_assert_ptr_eq(claimed, c);
+    look(11, FD_CLOSING);
+    ck_assert_int_eq(fd_closing(11, &claimed), FD_CLOSING);
+    ck_assert_ptr_null(claimed);
+    ck_assert_int_eq(fd_next_tcp(11, 11), -1);
+    fd_closed(11);
+    look(11, FD_UNKNOWN);
+    ck_assert_int_eq(fd_closing(11, &claimed), FD_UNKNOWN);
+    ck_assert_int_eq(fd_closing(FD_MAX, &claimed), FD_UNKNOWN);
+    fd_closed(FD_MAX);
+    fd_set_not_tcp(11);
+    ck_assert_int_eq(fd_closing(11, &claimed), FD_NOT_TCP);
+    fd_closed(11);
+    look(11, FD_NOT_TCP);
+    ck_assert(conn_unref(c));
+}
+END_TEST
+
+START_TEST(a_number_that_was_given_away_meanwhile_is_left_to_its_new_owner) {
+    struct conn *old = install(12), *claimed;
+    ck_assert_int_eq(fd_closing(12, &claimed), FD_TCP);
+    struct conn *new = install(12);
+    fd_closed(12);
+    ck_assert_ptr_eq(look(12, FD_TCP), new);
+    ck_assert(conn_unref(old));
+    fd_set_unknown(12);
+    look(12, FD_UNKNOWN);
+    ck_assert_msg(conn_new() == new, "its record was not freed");
+}
+END_TEST
+
+START_TEST(a_fork_child_knows_nothing_of_what_others_were_closing) {
+    static const int fds[] = {3, 1500, FD_MAX - 1};
+    struct conn *c;
+    for (int i = 0; i < 3; i++) {
+        install(fds[i]);
+        ck_assert_int_eq(fd_closing(fds[i], &c), FD_TCP);
+    }
+    install(4);
+    fd_set_not_tcp(5);
+    fd_forget_closing();
+    for (int i = 0; i < 3; i++)
+        look(fds[i], FD_UNKNOWN);
+    look(4, FD_TCP);
+    look(5, FD_NOT_TCP);
+}
+END_TEST
+
 START_TEST(what_is_not_tcp_is_remembered_until_its_number_is_claimed) {
     struct conn *c;
     fd_set_not_tcp(6);
@@ -169,12 +220,12 @@ static void in_threads(void *(*body)(void *)) {
         pthread_join(thread[i], NULL);
 }
 
-static void *claim_all(void *unused) {
+static void *claim_all(void *thread) {
     struct conn *c;
-    (void)unused;
+    enum fd_kind (*claim)(int, struct conn **) = (uintptr_t)thread % 2 ? fd_closing : fd_claim;
     pthread_barrier_wait(&barrier);
     for (int fd = 0; fd < ROUNDS; fd++)
-        if (fd_claim(fd, &c) == FD_TCP)
+        if (claim(fd, &c) == FD_TCP)
             __atomic_fetch_add(&winners[fd], conn_unref(c) ? 1 : 100, __ATOMIC_RELAXED);
     return NULL;
 }
@@ -253,7 +304,8 @@ static void *open_and_close(void *thread) {
         } else if (rand_r(&state) % 8 == 0) {
             fd_set_not_tcp(fd);
         } else {
-            (void)fd_claim(fd, &c);
+            (void)fd_closing(fd, &c);
+            fd_closed(fd);
         }
         if (c) {
             ck_assert_uint_eq(c->local_port, 1);
@@ -286,6 +338,9 @@ int main(void) {
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, a_descriptor_never_seen_is_unknown);
     tcase_add_test(tc, an_assigned_descriptor_is_found_and_claimed_once);
+    tcase_add_test(tc, a_number_that_is_being_closed_is_one_thread_s_until_it_is_closed);
+    tcase_add_test(tc, a_number_that_was_given_away_meanwhile_is_left_to_its_new_owner);
+    tcase_add_test(tc, a_fork_child_knows_nothing_of_what_others_were_closing);
     tcase_add_test(tc, what_is_not_tcp_is_remembered_until_its_number_is_claimed);
     tcase_add_test(tc, a_number_that_becomes_something_else_gives_its_connection_back);
     tcase_add_test(tc, a_stale_connection_is_handed_to_who_replaces_it);

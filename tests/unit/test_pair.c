@@ -174,6 +174,18 @@ START_TEST(time_waits_of_many_seconds_add_up_to_those_of_the_last_minute) {
 }
 END_TEST
 
+START_TEST(a_time_wait_told_late_counts_and_the_connection_is_not_closed_twice) {
+    struct pair *p = pair_at(1);
+    pair_opened(p, start);
+    pair_opened(p, start);
+    pair_closed(p, false, start);
+    pair_waits(p, start);
+    pair_waits(NULL, start);
+    ck_assert_uint_eq(pair_time_waits(p, start), 1);
+    ck_assert_uint_eq(pair_open(p), 1);
+}
+END_TEST
+
 START_TEST(a_close_without_time_wait_is_not_counted_as_one) {
     struct pair *p = pair_at(1);
     pair_closed(p, false, start);
@@ -330,6 +342,7 @@ int main(void) {
     tcase_add_test(tc, connections_are_counted_open_and_never_below_zero);
     tcase_add_test(tc, a_time_wait_counts_for_at_least_60_and_at_most_64_seconds);
     tcase_add_test(tc, time_waits_of_many_seconds_add_up_to_those_of_the_last_minute);
+    tcase_add_test(tc, a_time_wait_told_late_counts_and_the_connection_is_not_closed_twice);
     tcase_add_test(tc, a_close_without_time_wait_is_not_counted_as_one);
     tcase_add_test(tc, a_full_table_turns_new_pairs_away_and_counts_them);
     tcase_add_test(tc, a_pair_idle_for_two_minutes_makes_room_and_leaves_nothing_behind);

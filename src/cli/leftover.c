@@ -14,6 +14,9 @@
 
 static const uint64_t second = 1000000, time_wait_us = 60 * 1000000;
 
+/* What connected_ns and a TIME-WAIT's age may be early or late: the same connection as another process noted it. */
+static const uint64_t coarse_us = 20000;
+
 /* From the first FIN to the end of TIME-WAIT: FIN_WAIT2 lasts up to 60 s as well. */
 static const uint64_t named_us = 121 * 1000000;
 
@@ -104,7 +107,7 @@ static bool judge_mptcp(struct leftover *l, uint64_t now) {
 static void judge_exact(struct leftover *l, const struct told *t, uint64_t now) {
     struct diag_answer answer;
     const struct held *h = &l->held;
-    l->told = told_time_wait(t, &h->local, h->local_port, &h->peer, h->peer_port, connected_us(l));
+    l->told = told_time_wait(t, &h->local, h->local_port, &h->peer, h->peer_port, connected_us(l) - coarse_us);
     if (judge_mptcp(l, now))
         return;
     bool expected = marked(l) && held_fate(h) == FATE_TIME_WAIT;
@@ -267,7 +270,7 @@ void leftovers_judge(struct leftover *l, unsigned n, const struct state *s) {
     bool search = false;
     for (unsigned i = 0; i < n; i++)
         from_us = connected_us(&l[i]) < from_us ? connected_us(&l[i]) : from_us;
-    (void)told_read(&told, s, from_us);
+    (void)told_read(&told, s, from_us - coarse_us);
     for (unsigned i = 0; i < n; i++) {
         const struct held *h = &l[i].held;
         l[i].via = h->word == HELD_EXEC ? VIA_EXEC : h->word == HELD_EXIT ? VIA_EXIT : VIA_KILLED;

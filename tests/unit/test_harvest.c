@@ -5,7 +5,9 @@
 
 #include "cli/clients.h"
 #include "cli/harvest_match.h"
+#include "cli/leftover.h"
 #include "cli/owner.h"
+#include "state/sys.h"
 #include "suite.h"
 
 /* Seconds of this test, in microseconds. */
@@ -195,6 +197,29 @@ START_TEST(a_line_of_maps_names_its_file) {
 }
 END_TEST
 
+/* Of two processes that held one connection one is told; they noted its begin by clocks of different fineness. */
+START_TEST(an_end_that_was_told_a_little_before_the_begin_is_the_same_one) {
+    static const int early_ms[] = {0, 4, 200};
+    struct state state;
+    ck_assert(state_private(&state, "test"));
+    struct leftover l = {
+        .held = {.word = HELD_OPEN, .local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80}};
+    l.held.connected_ns = clock_ns(CLOCK_REALTIME);
+    l.alive_us = l.held.connected_ns / 1000;
+    struct event_record r = {
+        .e = {.kind = EVENT_TIME_WAIT, .local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80}};
+    r.e.time_us = l.alive_us - (uint64_t)early_ms[_i] * 1000;
+    ck_assert(ring_write(&state, &r));
+    leftovers_judge(&l, 1, &state);
+    ck_assert_int_eq(l.told, early_ms[_i] < 100);
+    l.told = false;
+    l.held.local_port++;
+    leftovers_judge(&l, 1, &state);
+    ck_assert(!l.told);
+    state_unmap(&state);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("harvest");
     TCase *tc = tcase_create("match");
@@ -212,6 +237,7 @@ int main(void) {
     tcase_add_test(tc, a_line_that_is_none_is_in_doubt);
     tcase_add_test(tc, we_live_and_nobody_does_not);
     tcase_add_test(tc, a_line_of_maps_names_its_file);
+    tcase_add_loop_test(tc, an_end_that_was_told_a_little_before_the_begin_is_the_same_one, 0, 3);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

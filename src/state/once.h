@@ -8,10 +8,10 @@
  * let another share it, and reuse the TIME-WAIT of whoever is faster. So a quadruplet is claimed before it is looked
  * at.
  *
- * A direct-mapped table of words: half a hash of (namespace, quadruplet), half the time of telling. One
- * compare-and-swap each; no lock. What a word says may be lost to another quadruplet of the same place: then one end is
- * told twice,
- * or two connect it. Async-signal-safe. */
+ * A table of words: half a hash of (namespace, quadruplet), half the time of telling. Each quadruplet has one home;
+ * what another needs that for is kept beside it, the four youngest in a line of the cache. A compare-and-swap or two
+ * each; no lock. Only what more than four others have displaced is lost: then one end is told twice, or two connect it.
+ * Async-signal-safe. */
 #ifndef CONNSPREAD_STATE_ONCE_H
 #define CONNSPREAD_STATE_ONCE_H
 

@@ -250,6 +250,8 @@ static void judge_by_search(struct leftover *l, unsigned n, const struct state *
             one->local = c->local;
             one->local_port = c->local_port;
             end_found(one, c->state, c->entered_us);
+            /* Until its FIN is acknowledged it may be one of a living process, which leaves no TIME-WAIT. */
+            one->stays = c->state == TCP_FIN_WAIT1 && one->alive_us + second > now;
         } else if (!looked || one->held.peer_port == 0) {
             end(one, FATE_TIME_WAIT, VERIFIED_FALSE); /* nothing to search by */
         } else {

@@ -71,10 +71,8 @@ struct conn *adopt(int fd) {
 }
 
 void conn_uncount(const struct conn *c, bool time_wait, uint64_t now) {
-    if (conn_flags(c) & CONN_COUNTED && c->generation >= process_first_generation()) {
-        held_counted(c, false);
-        pair_closed(c->pair, time_wait, now);
-    }
+    if (conn_flags(c) & CONN_COUNTED && c->generation >= process_first_generation())
+        held_uncount(c, time_wait, now);
 }
 
 void conn_install(int fd, struct conn *conn) {

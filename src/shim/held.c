@@ -139,12 +139,28 @@ void held_located(const struct conn *c) {
     __atomic_store_n(&h->local_port, c->local_port, __ATOMIC_RELEASE);
 }
 
-void held_counted(const struct conn *c, bool counted) {
+/* The note follows the atomic operation at once: that may wait for its cache line, and who is killed meanwhile has
+ * written neither. */
+
+/* Somewhere to write for those without a slot. */
+static uint8_t nowhere;
+
+static uint8_t *note_of(const struct conn *c) {
     struct held_chunk *chunk;
     struct held *h = slot_of(c, &chunk);
-    uint8_t how = addr_is_any(&c->source) ? HELD_COUNTED_ANY : HELD_COUNTED;
-    if (h)
-        __atomic_store_n(&h->counted, counted ? how : HELD_UNCOUNTED, __ATOMIC_RELAXED);
+    return h ? &h->counted : &nowhere;
+}
+
+void held_count(const struct conn *c, uint64_t now) {
+    uint8_t *note = note_of(c), how = addr_is_any(&c->source) ? HELD_COUNTED_ANY : HELD_COUNTED;
+    pair_opened(c->pair, now);
+    __atomic_store_n(note, how, __ATOMIC_RELAXED);
+}
+
+void held_uncount(const struct conn *c, bool time_wait, uint64_t now) {
+    uint8_t *note = note_of(c);
+    pair_closed(c->pair, time_wait, now);
+    __atomic_store_n(note, HELD_UNCOUNTED, __ATOMIC_RELAXED);
 }
 
 void held_closed(const struct conn *c) {

@@ -17,8 +17,10 @@ void held_open(const struct conn *c);
  * is just about to tell of it for a dead one's. */
 void held_located(const struct conn *c);
 
-/* Right after c was counted in its pair, or right before it is no more: who is killed is not counted for ever. */
-void held_counted(const struct conn *c, bool counted);
+/* c is one more that is open in its pair, or one less. Both words are at hand before either is written, so that hardly
+ * anybody is killed between the two, and counted for ever. */
+void held_count(const struct conn *c, uint64_t now);
+void held_uncount(const struct conn *c, bool time_wait, uint64_t now);
 
 /* c is closed. */
 void held_closed(const struct conn *c);

@@ -47,8 +47,7 @@ static void settle(struct climb *k) {
     conn_clear_flags(c, CONN_TRIED | CONN_SHUT);
     if (k->pair) {
         conn_set_flags(c, CONN_COUNTED);
-        pair_opened(k->pair, k->now);
-        held_counted(c, true);
+        held_count(c, k->now);
     }
 }
 

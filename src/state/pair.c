@@ -197,8 +197,8 @@ uint64_t pair_key_unruled(uint64_t key) {
 void pair_opened(struct pair *p, uint64_t now) {
     if (!p)
         return;
-    __atomic_fetch_add(&p->open, 1, __ATOMIC_RELAXED);
     store(&p->last_used, now);
+    __atomic_fetch_add(&p->open, 1, __ATOMIC_RELAXED); /* last, see held_count */
 }
 
 static uint32_t period_tag(uint64_t now) {
@@ -220,12 +220,12 @@ void pair_waits(struct pair *p, uint64_t now) {
 void pair_closed(struct pair *p, bool time_wait, uint64_t now) {
     if (!p)
         return;
-    __atomic_fetch_sub(&p->open, 1, __ATOMIC_RELAXED);
     if (load(&p->hold_until) != 0)
         store(&p->hold_until, 0);
     store(&p->last_used, now); /* the TIME-WAIT is still to come: not idle for as long */
     if (time_wait)
         pair_waits(p, now);
+    __atomic_fetch_sub(&p->open, 1, __ATOMIC_RELAXED); /* last, see held_uncount */
 }
 
 void pair_left(const struct state *s, uint64_t netns, const struct held *h, bool time_wait, uint64_t now) {

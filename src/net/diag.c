@@ -95,7 +95,14 @@ int diag_ask(int netlink, uint32_t interface, const struct addr *local, uint16_t
     return 0;
 }
 
-static int ask_mptcp(int netlink, uint32_t token, struct diag_answer *out) {
+struct question {
+    int (*ask)(int netlink, const struct question *q, struct diag_answer *out);
+    uint32_t interface, token;
+    const struct addr *local, *peer;
+    uint16_t local_port, peer_port;
+};
+
+static int ask_mptcp(int netlink, const struct question *asked, struct diag_answer *out) {
     struct {
         struct request request;
         struct nlattr attribute;
@@ -105,7 +112,7 @@ static int ask_mptcp(int netlink, uint32_t token, struct diag_answer *out) {
                     .diag = {.sdiag_family = AF_INET, /* any: the token says it all (mptcp_diag_dump_one) */
                              .sdiag_protocol = IPPROTO_RAW,
                              .idiag_states = ~0u,
-                             .id = {.idiag_cookie = {token, INET_DIAG_NOCOOKIE}}}},
+                             .id = {.idiag_cookie = {asked->token, INET_DIAG_NOCOOKIE}}}},
         .attribute = {.nla_len = sizeof q.attribute + sizeof q.protocol, .nla_type = REQ_PROTOCOL},
         .protocol = IPPROTO_MPTCP,
     };
@@ -134,13 +141,6 @@ int diag_answers(int netlink) {
     return error == 0;
 }
 
-struct question {
-    int (*ask)(int netlink, const struct question *q, struct diag_answer *out);
-    uint32_t interface, token;
-    const struct addr *local, *peer;
-    uint16_t local_port, peer_port;
-};
-
 /* A client whose threads close a number twice may have closed ours: then it is another's by now, or nobody's. EAGAIN:
  * another thread's netlink socket, and it will notice. */
 static bool is_lost(int found) {
@@ -162,10 +162,6 @@ static int ask_anew(const struct question *q, struct diag_answer *out) {
 
 static int ask_quadruplet(int netlink, const struct question *q, struct diag_answer *out) {
     return diag_ask(netlink, q->interface, q->local, q->local_port, q->peer, q->peer_port, out);
-}
-
-static int ask_token(int netlink, const struct question *q, struct diag_answer *out) {
-    return ask_mptcp(netlink, q->token, out);
 }
 
 static int ask_nothing(int netlink, const struct question *q, struct diag_answer *out) {
@@ -202,7 +198,7 @@ int diag_lookup_ending(uint32_t interface, const struct addr *local, uint16_t lo
 }
 
 int diag_lookup_mptcp(uint32_t token, struct diag_answer *out) {
-    struct question q = {.ask = ask_token, .token = token};
+    struct question q = {.ask = ask_mptcp, .token = token};
     return ask_anew(&q, out);
 }
 

@@ -62,14 +62,6 @@ enum fd_kind fd_look(int fd, struct conn **conn) {
     return decode(word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : WORD_UNKNOWN, conn);
 }
 
-enum fd_kind fd_claim(int fd, struct conn **conn) {
-    uint32_t *word = word_of(fd, false);
-    *conn = NULL;
-    if (!word || __atomic_load_n(word, __ATOMIC_RELAXED) == WORD_UNKNOWN)
-        return FD_UNKNOWN;
-    return decode(__atomic_exchange_n(word, WORD_UNKNOWN, __ATOMIC_ACQ_REL), conn);
-}
-
 enum fd_kind fd_closing(int fd, struct conn **conn) {
     uint32_t *word = word_of(fd, false);
     uint32_t old = word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : WORD_UNKNOWN;

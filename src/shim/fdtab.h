@@ -91,11 +91,8 @@ void fd_set_unknown(int fd);
  * reference stays with the caller. */
 struct conn *fd_assign(int fd, struct conn *conn, bool *kept);
 
-/* Takes fd out of the table. Exactly one of several racing callers gets FD_TCP and the reference. */
-enum fd_kind fd_claim(int fd, struct conn **conn);
-
-/* The same for one who is about to close fd. After FD_TCP all others see FD_CLOSING, until fd_closed or until the
- * number is given to something new. Any other kind is left as it is. */
+/* fd is about to be closed. Exactly one of several racing callers gets FD_TCP and the reference; all others see
+ * FD_CLOSING, until fd_closed or until the number is given to something new. Any other kind is left as it is. */
 enum fd_kind fd_closing(int fd, struct conn **conn);
 void fd_closed(int fd);
 

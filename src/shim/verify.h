@@ -15,7 +15,7 @@ void verify_prepare(struct closing *c);
 /* After the close. */
 enum fate verify_fate(struct closing *c, enum verified *verified);
 
-/* For another thread's close that found the socket still held, by this one perhaps. */
+/* The same for a note (unsettled.h): asked once, and none is left again. */
 enum fate verify_again(const struct closing *c, enum verified *verified);
 
 #endif

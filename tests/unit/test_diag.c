@@ -213,7 +213,6 @@ START_TEST(without_descriptors_it_says_so) {
 }
 END_TEST
 
-/* The kernel compares the interface too: fate must not take such an answer for a reset. */
 START_TEST(a_kernel_that_could_not_be_asked_is_not_taken_for_one_without_answers) {
     int lost = open("/dev/null", O_RDWR | O_CLOEXEC);
     ck_assert_int_eq(diag_works(), 1);
@@ -223,6 +222,7 @@ START_TEST(a_kernel_that_could_not_be_asked_is_not_taken_for_one_without_answers
 }
 END_TEST
 
+/* The kernel compares the interface too: fate must not take such an answer for a reset. */
 START_TEST(a_connection_bound_to_a_device_is_found_when_its_interface_is_named) {
     struct diag_answer a = {0};
     if (no_namespace)

@@ -10,6 +10,14 @@
 
 enum { THREADS = 8, ROUNDS = 4000, HELD = 16 };
 
+/* A close as a whole. */
+static enum fd_kind claim(int fd, struct conn **conn) {
+    enum fd_kind kind = fd_closing(fd, conn);
+    if (kind == FD_TCP)
+        fd_closed(fd);
+    return kind;
+}
+
 static struct conn *install(int fd) {
     bool kept;
     struct conn *c = conn_new();
@@ -32,7 +40,7 @@ START_TEST(a_descriptor_never_seen_is_unknown) {
     struct conn *c;
     for (unsigned i = 0; i < sizeof fds / sizeof *fds; i++) {
         look(fds[i], FD_UNKNOWN);
-        ck_assert_int_eq(fd_claim(fds[i], &c), FD_UNKNOWN);
+        ck_assert_int_eq(claim(fds[i], &c), FD_UNKNOWN);
         ck_assert_ptr_null(c);
     }
 }
@@ -41,9 +49,9 @@ END_TEST
 START_TEST(an_assigned_descriptor_is_found_and_claimed_once) {
     struct conn *c = install(5), *claimed;
     ck_assert_ptr_eq(look(5, FD_TCP), c);
-    ck_assert_int_eq(fd_claim(5, &claimed), FD_TCP);
+    ck_assert_int_eq(claim(5, &claimed), FD_TCP);
     ck_assert_ptr_eq(claimed, c);
-    ck_assert_int_eq(fd_claim(5, &claimed), FD_UNKNOWN);
+    ck_assert_int_eq(claim(5, &claimed), FD_UNKNOWN);
     look(5, FD_UNKNOWN);
     ck_assert(conn_unref(c));
     conn_free(c);
@@ -101,11 +109,13 @@ START_TEST(a_fork_child_knows_nothing_of_what_others_were_closing) {
 }
 END_TEST
 
-START_TEST(what_is_not_tcp_is_remembered_until_its_number_is_claimed) {
+START_TEST(what_is_not_tcp_is_remembered_until_its_number_is_forgotten) {
     struct conn *c;
     fd_set_not_tcp(6);
     look(6, FD_NOT_TCP);
-    ck_assert_int_eq(fd_claim(6, &c), FD_NOT_TCP);
+    ck_assert_int_eq(claim(6, &c), FD_NOT_TCP);
+    look(6, FD_NOT_TCP);
+    fd_set_unknown(6);
     look(6, FD_UNKNOWN);
 }
 END_TEST
@@ -133,10 +143,10 @@ START_TEST(a_connection_ends_with_its_last_descriptor) {
     struct conn *c = install(9), *claimed;
     conn_ref(c);
     ck_assert_ptr_null(fd_assign(10, c, &kept));
-    ck_assert_int_eq(fd_claim(9, &claimed), FD_TCP);
+    ck_assert_int_eq(claim(9, &claimed), FD_TCP);
     ck_assert(!conn_unref(claimed));
     ck_assert_ptr_eq(look(10, FD_TCP), c);
-    ck_assert_int_eq(fd_claim(10, &claimed), FD_TCP);
+    ck_assert_int_eq(claim(10, &claimed), FD_TCP);
     ck_assert(conn_unref(claimed));
 }
 END_TEST
@@ -220,9 +230,9 @@ static void in_threads(void *(*body)(void *)) {
         pthread_join(thread[i], NULL);
 }
 
-static void *claim_all(void *thread) {
+static void *claim_all(void *unused) {
     struct conn *c;
-    enum fd_kind (*claim)(int, struct conn **) = (uintptr_t)thread % 2 ? fd_closing : fd_claim;
+    (void)unused;
     pthread_barrier_wait(&barrier);
     for (int fd = 0; fd < ROUNDS; fd++)
         if (claim(fd, &c) == FD_TCP)
@@ -304,8 +314,7 @@ static void *open_and_close(void *thread) {
         } else if (rand_r(&state) % 8 == 0) {
             fd_set_not_tcp(fd);
         } else {
-            (void)fd_closing(fd, &c);
-            fd_closed(fd);
+            (void)claim(fd, &c);
         }
         if (c) {
             ck_assert_uint_eq(c->local_port, 1);
@@ -322,7 +331,7 @@ START_TEST(nothing_is_lost_when_threads_open_and_close_the_same_numbers) {
     struct conn *c;
     unsigned n = 0;
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
-        ck_assert_int_eq(fd_claim(fd, &c), FD_TCP);
+        ck_assert_int_eq(claim(fd, &c), FD_TCP);
         ck_assert(conn_unref(c));
         conn_free(c);
     }
@@ -341,7 +350,7 @@ int main(void) {
     tcase_add_test(tc, a_number_that_is_being_closed_is_one_thread_s_until_it_is_closed);
     tcase_add_test(tc, a_number_that_was_given_away_meanwhile_is_left_to_its_new_owner);
     tcase_add_test(tc, a_fork_child_knows_nothing_of_what_others_were_closing);
-    tcase_add_test(tc, what_is_not_tcp_is_remembered_until_its_number_is_claimed);
+    tcase_add_test(tc, what_is_not_tcp_is_remembered_until_its_number_is_forgotten);
     tcase_add_test(tc, a_number_that_becomes_something_else_gives_its_connection_back);
     tcase_add_test(tc, a_stale_connection_is_handed_to_who_replaces_it);
     tcase_add_test(tc, a_connection_ends_with_its_last_descriptor);

@@ -68,6 +68,32 @@ START_TEST(a_note_is_withdrawn_once_and_not_after_it_was_settled) {
 }
 END_TEST
 
+static uint64_t meanwhile;
+static uint32_t mark_meanwhile;
+
+/* While the first answer is on its way somebody else comes by, or learns the end himself: that answer is too old. */
+static bool overtaken(struct closing *c) {
+    (void)c;
+    if (++asked > 1)
+        return true;
+    if (meanwhile)
+        ck_assert(!unsettled_withdraw(meanwhile));
+    else
+        unsettled_settle(mark_meanwhile, overtaken);
+    return false;
+}
+
+START_TEST(whoever_finds_a_note_busy_has_it_asked_again) {
+    mark_meanwhile = unsettled_mark();
+    uint64_t note = unsettled_leave(&a_close);
+    meanwhile = _i ? note : 0;
+    asked = 0;
+    unsettled_settle(mark_meanwhile, overtaken);
+    ck_assert_uint_eq(asked, 2);
+    ck_assert(!unsettled_withdraw(note));
+}
+END_TEST
+
 START_TEST(where_there_is_no_room_the_oldest_goes) {
     uint32_t mark[NOTES + 2];
     uint64_t note[NOTES + 2];
@@ -170,6 +196,7 @@ int main(void) {
     tcase_add_test(tc, a_note_is_asked_about_by_those_who_came_before_it);
     tcase_add_test(tc, a_note_is_a_copy);
     tcase_add_test(tc, a_note_is_withdrawn_once_and_not_after_it_was_settled);
+    tcase_add_loop_test(tc, whoever_finds_a_note_busy_has_it_asked_again, 0, 2);
     tcase_add_test(tc, where_there_is_no_room_the_oldest_goes);
     tcase_add_test(tc, a_fork_child_has_none);
     tcase_add_test(tc, of_threads_that_leave_at_once_exactly_one_tells);

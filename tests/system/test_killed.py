@@ -318,6 +318,32 @@ def test_a_leader_that_ended_before_its_threads_is_not(t):
     same_killed(t, port, 10)
 
 
+def test_a_fin_that_is_not_acknowledged_is_nobodys_yet(t):
+    """Of the killed client's connection nothing is left; what lies in FIN_WAIT1 is a living one's, and leaves no TIME-WAIT (TCP_LINGER2 < 0)."""
+    t.sources()
+    t.config("")
+    listener = socket.socket()
+    listener.bind(("10.1.0.1", 0))
+    listener.listen()
+    port = listener.getsockname()[1]
+    living, victim = t.agent(), t.agent()
+    living(f"s = connect('10.1.0.1', {port}); s.setsockopt(IPPROTO_TCP, TCP_LINGER2, -1)")
+    peer, (_, near_port) = listener.accept()
+    kernel.nft(f"table inet hold {{ chain input {{ type filter hook input priority 0; tcp sport {near_port} tcp flags & fin == fin drop; }}; }}")
+    victim(f"s = connect('10.1.0.1', {port})")
+    gone, _ = listener.accept()
+    gone.send(b"unread, so the kill is a reset")
+    victim("select.select([s], [], [])")
+    living("s.close()")
+    kill(victim)
+    equal([s.state for s in kernel.sockets(to_port=port)], ["FIN_WAIT1"], "what the kernel has towards the server")
+    equal(told(t), [], "events while the FIN is on its way")
+    kernel.nft("delete table inet hold")
+    kernel.wait_until(lambda: not kernel.sockets(to_port=port), 10, "the living client's connection is still there")
+    equal(told(t), [], "events when it has gone")
+    peer.close()
+
+
 def test_without_permission_to_write_nothing_is_harvested(t):
     """A state file that can only be read is read."""
     t.spread(t.sources())

@@ -14,8 +14,15 @@ _Static_assert(WORD_CONN + CONN_MAX < WORD_CLOSING, "a connection's word is neve
 static uint32_t *fd_page[FD_MAX / FD_PAGE];
 static struct conn *conn_page[CONN_MAX / CONN_PAGE];
 
-static uint32_t conn_fresh; /* connections ever handed out from pages; those below are in use or on the free list */
-static uint64_t conn_spare; /* free list: tag << 32 | index + 1. The tag defeats ABA */
+static uint32_t conn_fresh; /* connections ever handed out from pages; those below are in use or on a free list */
+
+/* Free lists: tag << 32 | index + 1. The tag defeats ABA. Several, each a cache line of its own, so that threads get
+ * back what they gave: a record, and its entry in the held table, would else move from processor to processor. */
+enum { SPARES = 16, LINE = 64 };
+static struct {
+    _Alignas(LINE) uint64_t head;
+} conn_spare[SPARES];
+static __thread char here;
 
 static void *page_at(void **root, size_t length) {
     void *p = __atomic_load_n(root, __ATOMIC_ACQUIRE);
@@ -40,12 +47,18 @@ uint32_t conn_index(const struct conn *c) {
     return c->next;
 }
 
+/* Neighbours, which different threads have, lie in different cache lines of the page. */
+static unsigned place_of(unsigned fd) {
+    const unsigned words = LINE / sizeof(uint32_t), lines = FD_PAGE / words;
+    return fd % lines * words + fd / lines % words;
+}
+
 static uint32_t *word_of(int fd, bool create) {
     if (fd < 0 || fd >= FD_MAX)
         return NULL;
     void **root = (void **)&fd_page[(unsigned)fd / FD_PAGE];
     uint32_t *p = create ? page_at(root, 4096) : __atomic_load_n(root, __ATOMIC_ACQUIRE);
-    return p ? p + (unsigned)fd % FD_PAGE : NULL;
+    return p ? p + place_of((unsigned)fd) : NULL;
 }
 
 static enum fd_kind decode(uint32_t word, struct conn **conn) {
@@ -135,15 +148,20 @@ int fd_next_tcp(int from, int to) {
     return -1;
 }
 
-static struct conn *take_spare(void) {
-    uint64_t head = __atomic_load_n(&conn_spare, __ATOMIC_ACQUIRE);
+/* Any list would do: two threads may share one, and another thread may free what this one made. */
+static unsigned own_list(void) {
+    return (unsigned)((uint64_t)((uintptr_t)&here >> 12) * 0x9e3779b97f4a7c15u >> 60) % SPARES;
+}
+
+static struct conn *take_from(uint64_t *list) {
+    uint64_t head = __atomic_load_n(list, __ATOMIC_ACQUIRE);
     while ((uint32_t)head != 0) {
         uint32_t index = (uint32_t)head - 1;
         struct conn *c = conn_at(index);
         /* c may be taken by another thread meanwhile; then next is garbage, and the exchange fails for the tag. */
         uint64_t link = __atomic_load_n(&c->next, __ATOMIC_RELAXED);
         uint64_t fresh = ((head >> 32) + 1) << 32 | (uint32_t)link;
-        if (__atomic_compare_exchange_n(&conn_spare, &head, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        if (__atomic_compare_exchange_n(list, &head, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
             /* All but refs, which conn_new sets, and next, which such a thread may be reading. */
             memset(&c->generation, 0, sizeof *c - offsetof(struct conn, generation));
             __atomic_store_n(&c->next, index, __ATOMIC_RELAXED);
@@ -151,6 +169,13 @@ static struct conn *take_spare(void) {
         }
     }
     return NULL;
+}
+
+static struct conn *take_spare(void) {
+    struct conn *c = NULL;
+    for (unsigned i = 0, own = own_list(); !c && i < SPARES; i++)
+        c = take_from(&conn_spare[(own + i) % SPARES].head);
+    return c;
 }
 
 struct conn *conn_new(void) {
@@ -199,9 +224,9 @@ bool conn_unref(struct conn *c) {
 
 void conn_free(struct conn *c) {
     uint32_t index = conn_index(c);
-    uint64_t head = __atomic_load_n(&conn_spare, __ATOMIC_RELAXED), fresh;
+    uint64_t *list = &conn_spare[own_list()].head, head = __atomic_load_n(list, __ATOMIC_RELAXED), fresh;
     do {
         __atomic_store_n(&c->next, (uint32_t)head, __ATOMIC_RELAXED);
         fresh = ((head >> 32) + 1) << 32 | (index + 1);
-    } while (!__atomic_compare_exchange_n(&conn_spare, &head, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(list, &head, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
 }

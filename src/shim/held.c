@@ -112,6 +112,12 @@ static void put(struct held *h, const struct conn *c, enum held_word word) {
     __atomic_store_n(&h->word, (uint8_t)word, __ATOMIC_RELEASE);
 }
 
+/* Stored once per tick of the coarse clock: threads share the line that it lies in. */
+static void note_seen(struct held_chunk *chunk, uint64_t now) {
+    if (__atomic_load_n(&chunk->seen_ns, __ATOMIC_RELAXED) != now)
+        __atomic_store_n(&chunk->seen_ns, now, __ATOMIC_RELAXED);
+}
+
 void held_open(const struct conn *c) {
     struct held_chunk *chunk;
     struct held *h = slot_for(c, &chunk);
@@ -124,7 +130,7 @@ void held_open(const struct conn *c) {
     __atomic_thread_fence(__ATOMIC_RELEASE);
     h->connected_ns = now;
     h->counted = HELD_UNCOUNTED;
-    __atomic_store_n(&chunk->seen_ns, now, __ATOMIC_RELAXED);
+    note_seen(chunk, now);
     put(h, c, HELD_OPEN);
 }
 
@@ -199,7 +205,7 @@ static void hold_again(const struct conn *c) {
     __atomic_thread_fence(__ATOMIC_RELEASE);
     h->connected_ns = c->connected_ns ? now - age : 0;
     h->counted = HELD_UNCOUNTED;
-    __atomic_store_n(&chunk->seen_ns, now, __ATOMIC_RELAXED);
+    note_seen(chunk, now);
     put(h, c, HELD_OPEN);
 }
 

@@ -27,6 +27,10 @@ MODULE_CFLAGS = $(BASE) -fPIC -fvisibility=hidden -D_FORTIFY_SOURCE=2
 HARDEN = -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,defs
 # Across files the compiler saves the client some 130 ns a connection; clang needs a linker plugin for that.
 SHIM_LTO = $(if $(findstring gcc,$(CC)),-flto=auto)
+# ... and so do what -O3 inlines, and small structures cleared without `rep stos`, which takes 10 ns to begin: for any
+# processor, in the order that suits the recent ones.
+SHIM_TUNE := $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-mtune=skylake)
+SHIM_OPT = $(patsubst -O2,-O3 $(SHIM_TUNE),$(filter -O2,$(CFLAGS)))
 # Never unmapped, also when a program opens it by hand and closes it: its exit handler would be called all the same.
 SHIM_LDFLAGS = -shared $(SHIM_LTO) $(HARDEN) -Wl,-z,nodelete -Wl,--version-script=$(BUILD)/shim.map -Wl,-soname,libconnspread.so -Wl,--as-needed
 
@@ -61,7 +65,7 @@ FORCE:
 $(BUILD)/shim-obj/%.o: src/%.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(say) CC $@
-	$(Q)$(CC) $(SHIM_CFLAGS) $(CFLAGS) $(SHIM_LTO) -c $< -o $@
+	$(Q)$(CC) $(SHIM_CFLAGS) $(CFLAGS) $(SHIM_OPT) $(SHIM_LTO) -c $< -o $@
 $(BUILD)/shim-obj/%.o: src/%.S $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(say) AS $@
@@ -83,7 +87,7 @@ $(BUILD)/shim.map: src/shim/wrapped.def
 
 $(BUILD)/libconnspread.so: $(SHIM_OBJ) $(BUILD)/shim.map
 	$(say) LINK $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(SHIM_LDFLAGS) $(SHIM_OBJ) -o $@
+	$(Q)$(CC) $(CFLAGS) $(SHIM_OPT) $(LDFLAGS) $(SHIM_LDFLAGS) $(SHIM_OBJ) -o $@
 $(BUILD)/connspread-config.so: $(MODULE_OBJ)
 	$(say) LINK $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared $(HARDEN) $(MODULE_OBJ) -lconfuse -o $@
@@ -107,7 +111,7 @@ demo: deps-demo
 # Unit tests: each tests/unit/test_NAME.c is a program, linked with everything but main.
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
 UNIT = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
-UNIT_OBJ = $(filter-out %/cli/main.o %/config/module.o,$(TOOL_OBJ)) $(addprefix $(BUILD)/tool-obj/shim/,fate.o order.o fdtab.o unsettled.o)
+UNIT_OBJ = $(filter-out %/cli/main.o %/config/module.o,$(TOOL_OBJ)) $(addprefix $(BUILD)/tool-obj/shim/,fate.o order.o fdtab.o plans.o unsettled.o)
 UNIT_LIB = $(BUILD)/unit/connspread.a
 $(UNIT_LIB): $(UNIT_OBJ)
 	@mkdir -p $(@D)

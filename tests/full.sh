@@ -111,7 +111,7 @@ step "clang-tidy" tidy
 step "gcc -fanalyzer" analyzer
 step "unit tests under ASan and UBSan" unit_with "$FULL/asan" "-fsanitize=address,undefined -fno-sanitize-recover=undefined" ""
 # gcc warns that TSan does not model fences; the fenced reads are of relaxed atomics, which it does.
-step "rings, pairs, history, fd table, once and notes under TSan" unit_with "$FULL/tsan" "-fsanitize=thread -Wno-tsan" ring fdtab pair history once unsettled
+step "rings, pairs, history, fd table, plans, once and notes under TSan" unit_with "$FULL/tsan" "-fsanitize=thread -Wno-tsan" ring fdtab pair plans history once unsettled
 step "shim and clients under ASan and UBSan" shim_asan
 step "shim in threaded clients under TSan" shim_tsan
 step "musl: builds, is preloaded, spreads, logs" tests/musl.sh "$FULL/musl"

@@ -19,9 +19,7 @@ static uint32_t conn_fresh; /* connections ever handed out from pages; those bel
 /* Free lists: tag << 32 | index + 1. The tag defeats ABA. Several, each a cache line of its own, so that threads get
  * back what they gave: a record, and its entry in the held table, would else move from processor to processor. */
 enum { SPARES = 16, LINE = 64 };
-static struct {
-    _Alignas(LINE) uint64_t head;
-} conn_spare[SPARES];
+static struct { _Alignas(LINE) uint64_t head; } conn_spare[SPARES];
 static __thread char here;
 
 static void *page_at(void **root, size_t length) {
@@ -50,7 +48,7 @@ uint32_t conn_index(const struct conn *c) {
 /* Neighbours, which different threads have, lie in different cache lines of the page. */
 static unsigned place_of(unsigned fd) {
     const unsigned words = LINE / sizeof(uint32_t), lines = FD_PAGE / words;
-    return fd % lines * words + fd / lines % words;
+    return fd * words % FD_PAGE + fd / lines % words;
 }
 
 static uint32_t *word_of(int fd, bool create) {

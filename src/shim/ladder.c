@@ -11,6 +11,7 @@
 #include "shim/held.h"
 #include "shim/look.h"
 #include "shim/minutes.h"
+#include "shim/plans.h"
 #include "shim/prepare.h"
 #include "shim/process.h"
 #include "state/pair.h"
@@ -250,7 +251,7 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
     c->peer = *destination;
     c->local_port = 0;
     if (state_settings(&client.state, NULL, &settings) && client_mode(&settings) != MODE_OFF &&
-        state_plan(&client.state, destination, client.program, &plan))
+        plans_find(&client.state, destination, client.program, &plan))
         spread_or_watch(&k, &settings);
     else
         pass(&k);

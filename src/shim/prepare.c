@@ -60,6 +60,8 @@ int prepare_freebind(int fd, struct conn *c, bool v6) {
     return r;
 }
 
+enum { OURS = CONN_OUR_BIND | CONN_OUR_V6ONLY | CONN_OUR_RANGE | CONN_OUR_FREEBIND | CONN_OUR_NO_PORT };
+
 /* Where the client would see that it failed: once more. */
 static bool bind_again(int fd, const struct sockaddr_storage *name, socklen_t length) {
     return sys_call3(SYS_bind, fd, name, length) == 0 || sys_call3(SYS_bind, fd, name, length) == 0;
@@ -76,10 +78,10 @@ static int v6only_default(void) {
     return c == '1';
 }
 
-void prepare_undo(int fd, struct conn *c) {
+/* Apart: few sockets come here. */
+__attribute__((noinline)) static void undo(int fd, struct conn *c, uint32_t flags) {
     struct sockaddr_storage name;
     struct endpoint before = {0}; /* the wildcard */
-    uint32_t flags = conn_flags(c);
     if (flags & CONN_OUR_BIND) {
         if (flags & CONN_APP_ADDRESS)
             before.addr = c->app;
@@ -99,8 +101,13 @@ void prepare_undo(int fd, struct conn *c) {
         (void)set_option(fd, SOL_IP, IP_FREEBIND, 0);
     if (flags & CONN_OUR_NO_PORT && !(flags & CONN_APP_ADDRESS))
         (void)set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0);
-    uint32_t ours = CONN_OUR_BIND | CONN_OUR_V6ONLY | CONN_OUR_RANGE | CONN_OUR_FREEBIND;
-    conn_clear_flags(c, flags & CONN_APP_ADDRESS ? ours : ours | CONN_OUR_NO_PORT);
+    conn_clear_flags(c, flags & CONN_APP_ADDRESS ? OURS & ~(uint32_t)CONN_OUR_NO_PORT : OURS);
+}
+
+void prepare_undo(int fd, struct conn *c) {
+    uint32_t flags = conn_flags(c);
+    if (flags & OURS)
+        undo(fd, c, flags);
 }
 
 /* The client was told that it has the address, and expects a port there. */

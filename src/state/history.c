@@ -36,19 +36,24 @@ uint32_t history_key(uint64_t pair, uint64_t program) {
     return key ? key : 1;
 }
 
-/* CLOCK_REALTIME - CLOCK_MONOTONIC, asked anew in each minute: a clock that is set is followed within one. Threads that
- * ask at once store the same. */
-uint32_t history_minute(uint64_t now) {
-    static uint64_t offset;
-    static uint32_t asked;
-    uint32_t minute = (uint32_t)((now + __atomic_load_n(&offset, __ATOMIC_RELAXED)) / MINUTE_NS);
-    if (minute == __atomic_load_n(&asked, __ATOMIC_RELAXED))
-        return minute;
-    uint64_t fresh = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
-    minute = (uint32_t)((now + fresh) / MINUTE_NS);
-    __atomic_store_n(&offset, fresh, __ATOMIC_RELAXED);
-    __atomic_store_n(&asked, minute, __ATOMIC_RELAXED);
+static uint64_t minute_began; /* CLOCK_MONOTONIC, plus 1: 0 is never */
+static uint32_t minute_known;
+
+__attribute__((noinline)) static uint32_t ask_minute(uint64_t now) {
+    uint64_t wall = now + clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+    uint32_t minute = (uint32_t)(wall / MINUTE_NS);
+    __atomic_store_n(&minute_known, minute, __ATOMIC_RELAXED);
+    __atomic_store_n(&minute_began, now - wall % MINUTE_NS + 1, __ATOMIC_RELAXED);
     return minute;
+}
+
+/* Asked once in each minute: a clock that is set is followed within one. Threads that ask at once store the same; who
+ * reads one word of the new minute and one of the old counts in the neighbouring minute, once. */
+uint32_t history_minute(uint64_t now) {
+    uint64_t began = __atomic_load_n(&minute_began, __ATOMIC_RELAXED);
+    if (began == 0 || now + 1 - began >= MINUTE_NS)
+        return ask_minute(now);
+    return __atomic_load_n(&minute_known, __ATOMIC_RELAXED);
 }
 
 static uint64_t word_of(uint32_t minute, uint32_t key) {
@@ -133,7 +138,7 @@ static unsigned place_of(const struct history_flow *f, unsigned i) {
 
 /* The entry of a flow in a minute, made if need be; NULL: no room. Eight words in a row, of which the first is nearly
  * always the right one. */
-static struct history_entry *find(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
+static struct history_entry *search(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
     uint64_t who = word_of(minute, f->key);
     for (unsigned i = 0; i < PROBES; i++) {
         unsigned at = place_of(f, i);
@@ -155,6 +160,31 @@ static struct history_entry *find(struct history_minute *m, uint32_t minute, con
             return &m->flow[at];
     }
     return NULL;
+}
+
+/* Where this process found its flows lately: key << 32 | number of the page << 8 | place + 1, or IN_REST. Private; any
+ * thread may store a word, each of them true. A place is believed if it still is the flow's. That a flow has none is
+ * believed until the minute is over, or until it is admitted here. */
+enum { LATELY = 64, IN_REST = 255 };
+static uint64_t lately[LATELY];
+
+static uint64_t note_of(const struct history_minute *m, const struct history_flow *f, unsigned place) {
+    return (uint64_t)f->key << 32 | ((uintptr_t)m / sizeof *m & 0xffffff) << 8 | place;
+}
+
+static void note(const struct history_minute *m, const struct history_flow *f, unsigned place) {
+    __atomic_store_n(&lately[f->key % LATELY], note_of(m, f, place), __ATOMIC_RELAXED);
+}
+
+static struct history_entry *find(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
+    uint64_t seen = __atomic_load_n(&lately[f->key % LATELY], __ATOMIC_RELAXED) ^ note_of(m, f, 0);
+    if (seen == IN_REST)
+        return NULL;
+    if (seen - 1 < HISTORY_FLOWS && __atomic_load_n(&m->who[seen - 1], __ATOMIC_ACQUIRE) == word_of(minute, f->key))
+        return &m->flow[seen - 1];
+    struct history_entry *e = search(m, minute, f);
+    note(m, f, e ? (unsigned)(e - m->flow) + 1 : IN_REST);
+    return e;
 }
 
 static uint64_t activity(const struct history_entry *e) {
@@ -184,6 +214,7 @@ static void admit(struct history_minute *m, uint32_t minute, const struct histor
         return;
     retire(m, minute, &m->flow[least]);
     label(m, least, word_of(minute, f->key), f);
+    note(m, f, least + 1);
 }
 
 bool history_connect(const struct state *s, const struct history_flow *f, uint32_t minute, uint64_t elapsed_ns) {

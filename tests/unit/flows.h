@@ -26,8 +26,11 @@ static inline struct flow *flow(unsigned n) {
     };
     strcpy(flow.program, n / 2 % 2 ? "php-fpm" : "a-name-of-just-twenty");
     uint64_t pair = pair_key(1, &flow.source, &flow.destination);
-    flow.f = (struct history_flow){1, &flow.source, &flow.destination, flow.program,
-                                   history_key(pair, history_program(flow.program))};
+    flow.f = (struct history_flow){.netns = 1,
+                                   .source = &flow.source,
+                                   .destination = &flow.destination,
+                                   .program = flow.program,
+                                   .key = history_key(pair, history_program(flow.program))};
     return &flow;
 }
 

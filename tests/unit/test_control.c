@@ -1,12 +1,12 @@
 /* state/control: the policy slots under a publisher that never rests, titles, the control word, the counters. */
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "marked_policy.h"
 #include "state/state.h"
 #include "state/sys.h"
 #include "suite.h"
@@ -21,42 +21,6 @@ static void fresh(void) {
 
 static void gone(void) {
     state_unmap(&state);
-}
-
-/* A policy with one rule whose every number is mark. */
-static void mark_policy(struct policy *p, uint32_t mark) {
-    policy_default(p);
-    p->origin = (struct policy_origin){.device = mark, .inode = mark, .size = mark, .mtime_ns = mark};
-    p->canary = (uint8_t)(mark % 101);
-    p->log_closes = p->log_inbound = p->log_verify = p->canary_by = (uint8_t)(mark % 101);
-    p->rule[0].wait_ms = p->pool[0].reuse_after_ms = mark;
-    p->rule[0].attempts = (uint8_t)(1 + mark % RULE_ATTEMPTS_MAX);
-    p->pool[0].sources[SCOPE_V4] = (struct policy_span){.first = (uint16_t)(mark % 100), .count = 8};
-    p->pool[0].total[SCOPE_V4] = 8;
-    p->pool[0].ports = (struct policy_span){.first = 0, .count = 1};
-    /* All targets are looked at before the last one fits: a plan takes about as long as a publication. */
-    p->n_targets = POLICY_TARGETS;
-    p->rule[0].to = (struct policy_span){.first = 3, .count = POLICY_TARGETS - 3};
-    p->target[POLICY_TARGETS - 1] = p->target[0];
-    p->n_sources = POLICY_SOURCES;
-    p->n_ports = 1;
-    p->ports[0] = (struct port_range){.low = (uint16_t)(1 + mark % 60000), .high = 65535};
-    for (unsigned i = 0; i < POLICY_SOURCES; i++)
-        p->source[i] = (struct policy_source){.first = addr_from_v4(0x0a000000 + mark), .count = 1};
-    (void)snprintf(p->program[POLICY_PROGRAMS - 1], POLICY_PROGRAM, "%u", mark);
-}
-
-static void assert_whole_plan(const struct plan *plan) {
-    uint32_t mark = plan->wait_ms;
-    struct addr source = addr_from_v4(0x0a000000 + mark);
-    ck_assert(plan->matched);
-    ck_assert_uint_eq(plan->reuse_after_ms, mark);
-    ck_assert_uint_eq(plan->attempts, 1 + mark % RULE_ATTEMPTS_MAX);
-    ck_assert_uint_eq(plan->n_ports, 1);
-    ck_assert_uint_eq(plan->ports[0].low, 1 + mark % 60000);
-    ck_assert_uint_eq(plan->n_sources, 8);
-    for (unsigned i = 0; i < plan->n_sources; i++)
-        ck_assert_int_eq(addr_compare(&plan->source[i].first, &source), 0);
 }
 
 /* A child that publishes three policies in turn, as fast as it can, until it is killed: each slot gets all three. */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "cli/stat.h"
-#include "state/pair.h"
 #include "state/stats.h"
 
 static uint64_t load(const uint64_t *word) {
@@ -18,9 +17,7 @@ static uint64_t add(uint64_t a, uint64_t b) {
 /* An entry is whole when its key is that of its labels (stats.c); between the two its maker has just taken it. */
 static bool take_row(struct stat_row *row, const struct state *s, const struct stat_entry *from) {
     const struct stat_entry e = *from;
-    if (e.key == 0 || e.arm >= ARMS)
-        return false;
-    if (e.key != pair_key((uint64_t)e.rule_id << 8 | e.arm | 1u << 31, &e.source, NULL))
+    if (e.key == 0 || e.arm >= ARMS || e.key != stats_key(e.arm, e.rule_id, e.lane, &e.source))
         return false;
     *row =
         (struct stat_row){.arm = (enum arm)e.arm, .address = e.source, .connect_seconds = (double)e.connect_ns / 1e9};

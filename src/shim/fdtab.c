@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "state/lane.h"
 #include "state/sys.h"
 
 enum { FD_PAGE = 4096 / sizeof(uint32_t), CONN_PAGE = 32, WORD_UNKNOWN = 0, WORD_NOT_TCP = 1, WORD_CONN = 2 };
@@ -20,7 +21,6 @@ static uint32_t conn_fresh; /* connections ever handed out from pages; those bel
  * back what they gave: a record, and its entry in the held table, would else move from processor to processor. */
 enum { SPARES = 16, LINE = 64 };
 static struct { _Alignas(LINE) uint64_t head; } conn_spare[SPARES];
-static __thread char here;
 
 static void *page_at(void **root, size_t length) {
     void *p = __atomic_load_n(root, __ATOMIC_ACQUIRE);
@@ -146,11 +146,6 @@ int fd_next_tcp(int from, int to) {
     return -1;
 }
 
-/* Any list would do: two threads may share one, and another thread may free what this one made. */
-static unsigned own_list(void) {
-    return (unsigned)((uint64_t)((uintptr_t)&here >> 12) * 0x9e3779b97f4a7c15u >> 60) % SPARES;
-}
-
 static struct conn *take_from(uint64_t *list) {
     uint64_t head = __atomic_load_n(list, __ATOMIC_ACQUIRE);
     while ((uint32_t)head != 0) {
@@ -169,9 +164,10 @@ static struct conn *take_from(uint64_t *list) {
     return NULL;
 }
 
+/* Any list would do: two threads may have the same lane, and another thread may free what this one made. */
 static struct conn *take_spare(void) {
     struct conn *c = NULL;
-    for (unsigned i = 0, own = own_list(); !c && i < SPARES; i++)
+    for (unsigned i = 0, own = thread_lane(SPARES); !c && i < SPARES; i++)
         c = take_from(&conn_spare[(own + i) % SPARES].head);
     return c;
 }
@@ -222,7 +218,7 @@ bool conn_unref(struct conn *c) {
 
 void conn_free(struct conn *c) {
     uint32_t index = conn_index(c);
-    uint64_t *list = &conn_spare[own_list()].head, head = __atomic_load_n(list, __ATOMIC_RELAXED), fresh;
+    uint64_t *list = &conn_spare[thread_lane(SPARES)].head, head = __atomic_load_n(list, __ATOMIC_RELAXED), fresh;
     do {
         __atomic_store_n(&c->next, (uint32_t)head, __ATOMIC_RELAXED);
         fresh = ((head >> 32) + 1) << 32 | (index + 1);

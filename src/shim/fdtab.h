@@ -54,11 +54,12 @@ enum conn_flag {
 
 struct pair;
 
+/* Two cache lines, which no other connection's thread writes to. */
 struct conn {
-    uint32_t refs;       /* descriptors of this process */
-    uint32_t next;       /* free list */
-    uint32_t generation; /* process_generation() when it came to be */
-    uint32_t flags;      /* enum conn_flag; atomic */
+    _Alignas(64) uint32_t refs; /* descriptors of this process */
+    uint32_t next;              /* free list */
+    uint32_t generation;        /* process_generation() when it came to be */
+    uint32_t flags;             /* enum conn_flag; atomic */
     struct endpoint peer;
     struct addr source;    /* bound by us or late-bound by the client; else :: */
     struct addr app;       /* what the client bound itself, with CONN_APP_ADDRESS */
@@ -116,7 +117,7 @@ void conn_free(struct conn *c);
 /* A small number that is c's while it is in use: below CONN_MAX, the lowest ones first. */
 uint32_t conn_index(const struct conn *c);
 
-_Static_assert(sizeof(struct conn) <= 128, "32 to a page");
+_Static_assert(sizeof(struct conn) == 128, "32 to a page");
 
 static inline uint32_t conn_flags(const struct conn *c) {
     return __atomic_load_n(&c->flags, __ATOMIC_RELAXED);

@@ -11,7 +11,8 @@
 typedef uint64_t __attribute__((may_alias)) word;
 
 enum {
-    KEPT = 32,
+    SETS = 32,
+    WAYS = 2,
     SOURCES = 8, /* plans with more of them, or more ports, are asked for anew each time */
     PORTS = 8,
     HEAD_WORDS = offsetof(struct plan, source) / sizeof(word),
@@ -26,9 +27,9 @@ struct kept {
     uint64_t head[HEAD_WORDS], ports[PORTS / PORTS_IN_WORD], source[SOURCES][SOURCE_WORDS];
 };
 
-static struct kept kept[KEPT];
+static struct kept kept[SETS][WAYS];
 
-_Static_assert(sizeof(struct endpoint) == sizeof kept->destination, "an endpoint is three words");
+_Static_assert(sizeof(struct endpoint) == sizeof kept[0][0].destination, "an endpoint is three words");
 _Static_assert(offsetof(struct plan, source) % sizeof(word) == 0 && sizeof(struct policy_source) % sizeof(word) == 0 &&
                    offsetof(struct plan, ports) % sizeof(word) == 0,
                "copied by words");
@@ -59,9 +60,19 @@ static unsigned port_words(const struct plan *plan) {
     return (n + PORTS_IN_WORD - 1) / PORTS_IN_WORD;
 }
 
-static struct kept *place_of(const uint64_t destination[3]) {
+/* Where it may be kept: in any of WAYS places. */
+static struct kept *set_of(const uint64_t destination[3]) {
     uint64_t h = (destination[1] ^ destination[0] * 3 ^ destination[2] * 5) * 0x9e3779b97f4a7c15u;
-    return &kept[(h >> 32) % KEPT];
+    return kept[(h >> 32) % SETS];
+}
+
+/* The one that was written least often: so they take turns. */
+static struct kept *least_written(struct kept *set) {
+    struct kept *least = set;
+    for (struct kept *k = set + 1; k < set + WAYS; k++)
+        if (load(&k->version) < load(&least->version))
+            least = k;
+    return least;
 }
 
 static bool is_about(const struct kept *k, uint64_t generation, const uint64_t destination[3]) {
@@ -102,12 +113,13 @@ bool plans_find(const struct state *s, const struct endpoint *destination, const
     uint64_t generation = __atomic_load_n(&s->header->generation, __ATOMIC_ACQUIRE);
     uint64_t key[3];
     memcpy(key, destination, sizeof key);
-    struct kept *k = place_of(key);
-    if (generation != 0 && recall(k, generation, key, out))
-        return true;
+    struct kept *set = set_of(key);
+    for (struct kept *k = set; generation != 0 && k < set + WAYS; k++)
+        if (recall(k, generation, key, out))
+            return true;
     if (!state_plan(s, destination, program, out))
         return false;
     /* Under the generation that was read first. If the policy has changed meanwhile, nobody will ask for that one. */
-    keep(k, generation, key, out);
+    keep(least_written(set), generation, key, out);
     return true;
 }

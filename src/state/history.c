@@ -165,7 +165,7 @@ static struct history_entry *search(struct history_minute *m, uint32_t minute, c
 /* Where this process found its flows lately: key << 32 | number of the page << 8 | place + 1, or IN_REST. Private; any
  * thread may store a word, each of them true. A place is believed if it still is the flow's. That a flow has none is
  * believed until the minute is over, or until it is admitted here. */
-enum { LATELY = 64, IN_REST = 255 };
+enum { LATELY = 512, IN_REST = 255 };
 static uint64_t lately[LATELY];
 
 static uint64_t note_of(const struct history_minute *m, const struct history_flow *f, unsigned place) {

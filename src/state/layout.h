@@ -6,7 +6,7 @@
  *                   counters    one array of 64-bit counters per arm
  *                   rotors      one round-robin counter per pool and scope
  *                   pairs       struct pair, a hash table over (namespace, source, destination)
- *                   stats       struct stat_entry, a hash table over (arm, rule, source)
+ *                   stats       struct stat_entry, a hash table over (arm, rule, source, lane)
  *                   places      struct place, processes' places in the canary sequence, kept through exec
  *                   held        struct held_table, connections that processes have open, by process
  *                   told        words: TIME-WAITs told while several processes held the socket; ports claimed (once.h)
@@ -34,7 +34,8 @@ enum {
     EVENT_CELLS_MAX = 5,
     NAMES = 1024,
     PAIRS = 4096,
-    STATS = 512,
+    STATS = 2048,
+    STAT_LANES = 4, /* threads count in entries of their own, as far as these go */
     PLACES = 1024,
     HELD_CHUNKS = 512,
     HELD_PER_CHUNK = 63,
@@ -149,8 +150,8 @@ struct pair {
     uint64_t inside_until;  /* ports inside the ephemeral range are taken; or events turned away (pair_within_budget) */
 };
 
-/* What became of the connects of one arm under one rule from one source. What nearly every connection adds to comes
- * last: it shares a cache line that moves between processors. */
+/* What became of the connects of one arm under one rule from one source, as far as the threads of one lane made them:
+ * who reads adds the lanes up. What nearly every connection adds to comes last, in a cache line of its own. */
 enum stat_counter {
     STAT_CONNECTS,    /* left at 0: the sum of the buckets below, one of which each connect adds to */
     STAT_RECOVERED,   /* one of the two that succeeded, after an EADDRNOTAVAIL that the client did not see */
@@ -171,10 +172,10 @@ enum stat_counter {
 };
 
 struct stat_entry {
-    uint64_t key;       /* hash of the three; 0: free */
+    uint64_t key;       /* stats_key(); 0: free */
     struct addr source; /* ::, the kernel's choice */
     uint16_t rule_id;
-    uint8_t arm, zero[5];
+    uint8_t arm, lane, zero[4];
     uint64_t zero1[2]; /* so that STAT_IMMEDIATE begins a cache line */
     uint64_t counter[STAT_COUNTERS];
     uint64_t connect_ns; /* sum of time inside connect() */

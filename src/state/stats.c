@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "state/lane.h"
 #include "state/pair.h"
 
 enum { PROBES = 32 };
@@ -11,7 +12,7 @@ enum { PROBES = 32 };
 struct labels {
     struct addr source;
     uint16_t rule_id;
-    uint8_t arm, zero[5];
+    uint8_t arm, lane, zero[4];
 };
 typedef uint64_t __attribute__((may_alias)) label_word;
 enum { LABEL_WORDS = sizeof(struct labels) / sizeof(label_word) };
@@ -22,9 +23,8 @@ _Static_assert(offsetof(struct stat_entry, zero1) - offsetof(struct stat_entry, 
 
 /* Who took the entry may have been killed before it could say for what: so whoever comes by says it. They all say the
  * same, and readers take only an entry whose labels make its key. Relaxed, word by word: others may be at it, too. */
-static struct stat_entry *label(struct stat_entry *e, enum arm arm, uint16_t rule_id, const struct addr *source) {
-    const struct labels fresh = {.source = *source, .rule_id = rule_id, .arm = (uint8_t)arm};
-    const label_word *from = (const label_word *)(const void *)&fresh;
+static struct stat_entry *label(struct stat_entry *e, const struct labels *fresh) {
+    const label_word *from = (const label_word *)(const void *)fresh;
     label_word *to = (label_word *)(void *)&e->source;
     for (unsigned i = 0; i < LABEL_WORDS; i++)
         if (__atomic_load_n(&to[i], __ATOMIC_RELAXED) != from[i])
@@ -32,15 +32,21 @@ static struct stat_entry *label(struct stat_entry *e, enum arm arm, uint16_t rul
     return e;
 }
 
+uint64_t stats_key(unsigned arm, uint16_t rule_id, unsigned lane, const struct addr *source) {
+    return pair_key((uint64_t)lane << 32 | (uint64_t)rule_id << 8 | arm | 1u << 31, source, NULL);
+}
+
 static struct stat_entry *find(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source) {
-    uint64_t key = pair_key((uint64_t)rule_id << 8 | arm | 1u << 31, source, NULL);
+    unsigned lane = thread_lane(STAT_LANES);
+    const struct labels labels = {.source = *source, .rule_id = rule_id, .arm = (uint8_t)arm, .lane = (uint8_t)lane};
+    uint64_t key = stats_key(arm, rule_id, lane, source);
     for (unsigned i = 0; i < PROBES; i++) {
         struct stat_entry *e = s->stat + (key + i) % STATS;
         uint64_t k = __atomic_load_n(&e->key, __ATOMIC_ACQUIRE);
         if (k == 0 && __atomic_compare_exchange_n(&e->key, &k, key, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             k = key;
         if (k == key)
-            return label(e, arm, rule_id, source);
+            return label(e, &labels);
     }
     return NULL;
 }

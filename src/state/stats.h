@@ -1,15 +1,19 @@
 /* stats.h - per arm, rule and source: what connects came to, how long they took, how connections ended.
  *
  * A hash table in the state file, entries claimed by compare-and-swap and never given back: rules and sources are few.
- * When it is full the entry of the arm and rule with source :: takes the rest, so sums stay right. Async-signal-safe,
- * lock-free. */
+ * Threads of different lanes have entries of their own, so that these do not move between processors at each
+ * connection. When the table is full the entry of the arm and rule with source :: takes the rest, so sums stay right.
+ * Async-signal-safe, lock-free. */
 #ifndef CONNSPREAD_STATE_STATS_H
 #define CONNSPREAD_STATE_STATS_H
 
 #include "state/event.h"
 #include "state/state.h"
 
-/* NULL only when the table is full of others. */
+/* Never 0. */
+uint64_t stats_key(unsigned arm, uint16_t rule_id, unsigned lane, const struct addr *source);
+
+/* This thread's. NULL only when the table is full of others. */
 struct stat_entry *stats_find(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source);
 
 /* An entry's number, above 0, and back; NULL for numbers that are none. */

@@ -1,6 +1,7 @@
 /* cli/stat: what is read out of a state file that anybody may have scribbled over. */
 #include <errno.h>
 #include <stdlib.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "cli/dial.h"
@@ -63,6 +64,32 @@ START_TEST(rows_are_sorted_by_rule_arm_and_address) {
 }
 END_TEST
 
+enum { THREADS = 32 };
+static pthread_barrier_t all_there;
+
+static void *connect_once(void *seen) {
+    (void)pthread_barrier_wait(&all_there);
+    struct stat_entry *e = entry(ARM_ENFORCE, 1, 0x0a000001);
+    connected(e, 0, 5000);
+    __atomic_fetch_or((unsigned *)seen, 1u << e->lane, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+START_TEST(threads_that_count_apart_are_one_row) {
+    pthread_t thread[THREADS];
+    unsigned seen = 0;
+    ck_assert_int_eq(pthread_barrier_init(&all_there, NULL, THREADS), 0);
+    for (unsigned i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, connect_once, &seen), 0);
+    for (unsigned i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_join(thread[i], NULL), 0);
+    ck_assert_uint_gt(seen & (seen - 1), 0); /* more than one lane */
+    take();
+    ck_assert_uint_eq(report->n_rows, 1);
+    ck_assert_uint_eq(report->row[0].counter[STAT_CONNECTS], THREADS);
+}
+END_TEST
+
 START_TEST(an_entry_that_does_not_fit_its_key_is_left_out) {
     struct stat_entry *e = entry(ARM_ENFORCE, 1, 0x0a000001);
     e->rule_id = 2;
@@ -70,6 +97,10 @@ START_TEST(an_entry_that_does_not_fit_its_key_is_left_out) {
     ck_assert_uint_eq(report->n_rows, 0);
     e->rule_id = 1;
     e->arm = 200;
+    take();
+    ck_assert_uint_eq(report->n_rows, 0);
+    e->arm = ARM_ENFORCE;
+    e->lane++;
     take();
     ck_assert_uint_eq(report->n_rows, 0);
 }
@@ -220,6 +251,7 @@ int main(void) {
     TCase *reading = tcase_create("reading");
     tcase_add_checked_fixture(reading, fresh, gone);
     tcase_add_test(reading, rows_are_sorted_by_rule_arm_and_address);
+    tcase_add_test(reading, threads_that_count_apart_are_one_row);
     tcase_add_test(reading, an_entry_that_does_not_fit_its_key_is_left_out);
     tcase_add_test(reading, an_entry_without_labels_gets_them);
     tcase_add_test(reading, two_entries_of_one_name_are_one_row);

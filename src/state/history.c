@@ -162,28 +162,28 @@ static struct history_entry *search(struct history_minute *m, uint32_t minute, c
     return NULL;
 }
 
-/* Where this process found its flows lately: key << 32 | number of the page << 8 | place + 1, or IN_REST. Private; any
- * thread may store a word, each of them true. A place is believed if it still is the flow's. That a flow has none is
- * believed until the minute is over, or until it is admitted here. */
+/* Where this process found its flows lately: key << 32 | which minute of which file << 8 | place + 1, or IN_REST.
+ * Private; any thread may store a word, each of them true. A place is believed if it still is the flow's. That a flow
+ * has none is believed until the minute is over, or until it is admitted here. */
 enum { LATELY = 512, IN_REST = 255 };
 static uint64_t lately[LATELY];
 
-static uint64_t note_of(const struct history_minute *m, const struct history_flow *f, unsigned place) {
-    return (uint64_t)f->key << 32 | ((uintptr_t)m / sizeof *m & 0xffffff) << 8 | place;
+static uint64_t note_of(const struct history_minute *m, uint32_t minute, const struct history_flow *f, unsigned place) {
+    return (uint64_t)f->key << 32 | ((minute ^ (uintptr_t)m / sizeof *m) & 0xffffff) << 8 | place;
 }
 
-static void note(const struct history_minute *m, const struct history_flow *f, unsigned place) {
-    __atomic_store_n(&lately[f->key % LATELY], note_of(m, f, place), __ATOMIC_RELAXED);
+static void note(const struct history_minute *m, uint32_t minute, const struct history_flow *f, unsigned place) {
+    __atomic_store_n(&lately[f->key % LATELY], note_of(m, minute, f, place), __ATOMIC_RELAXED);
 }
 
 static struct history_entry *find(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
-    uint64_t seen = __atomic_load_n(&lately[f->key % LATELY], __ATOMIC_RELAXED) ^ note_of(m, f, 0);
+    uint64_t seen = __atomic_load_n(&lately[f->key % LATELY], __ATOMIC_RELAXED) ^ note_of(m, minute, f, 0);
     if (seen == IN_REST)
         return NULL;
     if (seen - 1 < HISTORY_FLOWS && __atomic_load_n(&m->who[seen - 1], __ATOMIC_ACQUIRE) == word_of(minute, f->key))
         return &m->flow[seen - 1];
     struct history_entry *e = search(m, minute, f);
-    note(m, f, e ? (unsigned)(e - m->flow) + 1 : IN_REST);
+    note(m, minute, f, e ? (unsigned)(e - m->flow) + 1 : IN_REST);
     return e;
 }
 
@@ -194,12 +194,16 @@ static uint64_t activity(const struct history_entry *e) {
     return n;
 }
 
-/* A flow of the rest whose turn it is takes the place of the one that did least, if that is next to nothing. Who adds
- * to that one at this very moment adds to the wrong flow, once. */
+/* A flow of the rest whose turn it is takes the place of the one that did least, if that is next to nothing, unless
+ * another process has found it one meanwhile. Who adds to that one at this very moment adds to the wrong flow, once. */
 static void admit(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
     unsigned least = 0;
     uint64_t fewest = UINT64_MAX;
     for (unsigned i = 0; i < PROBES; i++) {
+        if (__atomic_load_n(&m->who[place_of(f, i)], __ATOMIC_ACQUIRE) == word_of(minute, f->key)) {
+            note(m, minute, f, place_of(f, i) + 1);
+            return;
+        }
         uint64_t n = activity(&m->flow[place_of(f, i)]);
         if (n < fewest) {
             fewest = n;
@@ -214,7 +218,7 @@ static void admit(struct history_minute *m, uint32_t minute, const struct histor
         return;
     retire(m, minute, &m->flow[least]);
     label(m, least, word_of(minute, f->key), f);
-    note(m, f, least + 1);
+    note(m, minute, f, least + 1);
 }
 
 bool history_connect(const struct state *s, const struct history_flow *f, uint32_t minute, uint64_t elapsed_ns) {

@@ -165,6 +165,48 @@ START_TEST(a_busy_flow_keeps_its_place_among_thousands) {
 }
 END_TEST
 
+static unsigned places_of_flow(unsigned n) {
+    const struct history_minute *m = page_of(&state, MINUTE);
+    unsigned places = 0;
+    for (unsigned i = 0; i < HISTORY_FLOWS; i++)
+        places += m->who[i] == word_of(MINUTE, flow(n)->f.key);
+    return places;
+}
+
+/* Two processes, each of which remembers where it found its flows. */
+START_TEST(a_flow_that_another_process_admitted_is_not_admitted_again) {
+    static uint64_t mine[LATELY];
+    for (unsigned n = 0; n < 2 * HISTORY_FLOWS; n++)
+        (void)connect_in(MINUTE, n);
+    unsigned late = 2 * HISTORY_FLOWS - 1;
+    ck_assert_uint_eq(places_of_flow(late), 0);
+    memcpy(mine, lately, sizeof mine);
+    memset(lately, 0, sizeof lately);
+    for (unsigned i = 0; i < 2 * ADMIT; i++)
+        (void)connect_in(MINUTE, late);
+    ck_assert_uint_eq(places_of_flow(late), 1);
+    memcpy(lately, mine, sizeof mine);
+    for (unsigned i = 0; i < 4 * ADMIT; i++)
+        (void)connect_in(MINUTE, late);
+    ck_assert_uint_eq(places_of_flow(late), 1);
+    ck_assert(look_at(MINUTE));
+    ck_assert_uint_ge(record_of_flow(late)->n.connects, 4 * ADMIT);
+    ck_assert_uint_eq(total().connects, 6 * ADMIT + 2 * HISTORY_FLOWS);
+}
+END_TEST
+
+/* What is remembered of a minute says nothing of the same page a day later. */
+START_TEST(a_flow_without_a_place_gets_one_a_day_later) {
+    for (unsigned n = 0; n < 2 * HISTORY_FLOWS; n++)
+        (void)connect_in(MINUTE, n);
+    unsigned late = 2 * HISTORY_FLOWS - 1;
+    ck_assert_uint_eq(places_of_flow(late), 0);
+    (void)connect_in(MINUTE + DAY, late);
+    ck_assert(look_at(MINUTE + DAY));
+    ck_assert_uint_eq(view.flows, 1);
+}
+END_TEST
+
 START_TEST(a_writer_who_slept_for_a_day_spoils_nothing) {
     for (unsigned n = 0; n < 2 * HISTORY_FLOWS; n++)
         (void)connect_in(MINUTE + DAY, n);
@@ -334,6 +376,8 @@ int main(void) {
     tcase_add_test(tc, what_has_no_entry_is_in_the_rest);
     tcase_add_test(tc, a_busy_flow_that_comes_late_gets_a_place_and_no_count_is_lost);
     tcase_add_test(tc, a_busy_flow_keeps_its_place_among_thousands);
+    tcase_add_test(tc, a_flow_that_another_process_admitted_is_not_admitted_again);
+    tcase_add_test(tc, a_flow_without_a_place_gets_one_a_day_later);
     tcase_add_test(tc, a_writer_who_slept_for_a_day_spoils_nothing);
     tcase_add_test(tc, a_clock_that_was_set_back_finds_room);
     tcase_add_test(tc, the_minute_is_that_of_the_clock);

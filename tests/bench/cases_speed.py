@@ -86,10 +86,10 @@ def calls(lab):
                              ("close-accepted", "close of an AF_UNIX socket of accept4()", 40), ("connect-unix", "AF_UNIX connect", 100)):
         found = {name: [] for name in clients}
         for client in clients.values():
-            client(call, 1000)
-        for i in range(lab.rounds(300, 100)):
+            client(call, 200)
+        for i in range(lab.rounds(2000, 500)):
             for name in turns(clients, i):
-                found[name] += clients[name](call, 1000)
+                found[name] += clients[name](call, 200)
         lab.ratio("calls", f"{what}: shim / bare", found["enforce"], found["bare"])
         lab.row("calls", f"{what}: shim - bare", [a - b for a, b in zip(found["enforce"], found["bare"])], unit="ns", target=at_most(most))
 

@@ -1,7 +1,7 @@
 /* plans.h - what the policy says of the destinations that were asked about lately.
  *
  * A process connects to few destinations, and each answer holds until the policy's generation changes. So the answers
- * are kept in private memory: a connect then costs the same under one rule and under a hundred. Lock-free and
+ * are kept in private memory: a connect then costs the same under one rule and under sixty. Lock-free and
  * async-signal-safe: an entry is versioned, whoever finds it being written asks the policy itself. */
 #ifndef CONNSPREAD_SHIM_PLANS_H
 #define CONNSPREAD_SHIM_PLANS_H

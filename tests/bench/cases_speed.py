@@ -35,6 +35,21 @@ def cycle(lab):
                       target=targets.get((above, below)) if part == 0 else None)
 
 
+def rules(lab):
+    """connect when many rules that do not match come first, against one rule alone."""
+    many = 60
+    server = lab.server(ports=16)
+    clients = {"one": lab.client("cycle", "enforce", lab.config()), "many": lab.client("cycle", "enforce", lab.config(rules_before=many))}
+    found = {name: [] for name in clients}
+    for i in range(lab.rounds(300, 60)):
+        for name in turns(clients, i):
+            figures = clients[name]("cycle", 50, PORT + i % 16)
+            assert figures[4] == 0, f"{name}: {figures[4]} errors"
+            found[name].append(figures[2])
+        server("drain")
+    lab.ratio("rules", f"connect, the {many + 1}th rule matches / the only one", found["many"], found["one"])
+
+
 def wear_in(lab, conf):
     """Once through the ring of closes: memory that nobody has ever touched costs 130 us a page on a virtual machine, and then never again."""
     server, client = lab.server(), lab.client("cycle", "enforce", conf)

@@ -120,13 +120,14 @@ class Lab:
         against = {"above_ns": statistics.median(above), "below_ns": statistics.median(below)}
         self.row(case, what, [a / b for a, b in zip(above, below) if b], against=against, **options)
 
-    def config(self, sources=SOURCES, to="127.0.0.0/8", pool="", rule="", mode="enforce"):
-        """A new instance; returns the path of its config."""
+    def config(self, sources=SOURCES, to="127.0.0.0/8", pool="", rule="", mode="enforce", rules_before=0):
+        """A new instance; returns the path of its config. rules_before: so many that do not match come first."""
         self.confs += 1
         path = os.path.join(self.folder, f"bench{self.confs}.conf")
         addresses = ", ".join(f'"{s}"' for s in sources)
+        others = "".join(f'rule "o{i}" {{\nto = {{ "10.{i}.0.0/16:443" }}\npool = "p"\n}}\n' for i in range(rules_before))
         with open(path, "w") as f:
-            f.write(f'mode = "{mode}"\npool "p" {{\n{f"addresses = {{ {addresses} }}" if sources else ""}\n{pool}\n}}\n'
+            f.write(f'mode = "{mode}"\npool "p" {{\n{f"addresses = {{ {addresses} }}" if sources else ""}\n{pool}\n}}\n{others}'
                     f'rule "r" {{\nto = {{ "{to}" }}\npool = "p"\n{rule}\n}}\n')
         return path
 

@@ -20,8 +20,7 @@ enum {
     PORTS_IN_WORD = sizeof(word) / sizeof(struct port_range)
 };
 
-/* version: odd while it is written; whoever makes it odd has the rest to himself. A writer that is killed, or the
- * thread of one that is cancelled, costs this entry. */
+/* version: odd while it is written; whoever makes it odd has the rest to himself. */
 struct kept {
     uint64_t version, generation, destination[3];
     uint64_t head[HEAD_WORDS], ports[PORTS / PORTS_IN_WORD], source[SOURCES][SOURCE_WORDS];
@@ -66,11 +65,12 @@ static struct kept *set_of(const uint64_t destination[3]) {
     return kept[(h >> 32) % SETS];
 }
 
-/* The one that was written least often: so they take turns. */
+/* The one that was written least often, so they take turns; not one whose writer is at it, or never came back: a
+ * thread that was cancelled, or one that the parent had when it forked. NULL: none. */
 static struct kept *least_written(struct kept *set) {
-    struct kept *least = set;
-    for (struct kept *k = set + 1; k < set + WAYS; k++)
-        if (load(&k->version) < load(&least->version))
+    struct kept *least = NULL;
+    for (struct kept *k = set; k < set + WAYS; k++)
+        if (!(load(&k->version) & 1) && (!least || load(&k->version) < load(&least->version)))
             least = k;
     return least;
 }
@@ -120,6 +120,8 @@ bool plans_find(const struct state *s, const struct endpoint *destination, const
     if (!state_plan(s, destination, program, out))
         return false;
     /* Under the generation that was read first. If the policy has changed meanwhile, nobody will ask for that one. */
-    keep(least_written(set), generation, key, out);
+    struct kept *k = least_written(set);
+    if (k)
+        keep(k, generation, key, out);
     return true;
 }

@@ -10,6 +10,8 @@
 
 enum { THREADS = 8, ROUNDS = 4000, HELD = 16 };
 
+static pthread_barrier_t barrier;
+
 /* A close as a whole. */
 static enum fd_kind claim(int fd, struct conn **conn) {
     enum fd_kind kind = fd_closing(fd, conn);
@@ -201,6 +203,27 @@ START_TEST(a_new_connection_is_blank_also_when_its_record_is_a_used_one) {
 }
 END_TEST
 
+static void *free_one(void *c) {
+    pthread_barrier_wait(&barrier); /* all threads at once, so that they have different lanes */
+    conn_free(c);
+    return NULL;
+}
+
+START_TEST(what_other_threads_gave_back_is_used_again) {
+    pthread_t thread[THREADS];
+    pthread_barrier_init(&barrier, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        struct conn *c = conn_new();
+        ck_assert_uint_eq(conn_index(c), (uint32_t)i);
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, free_one, c), 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_join(thread[i], NULL), 0);
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_uint_lt(conn_index(conn_new()), THREADS);
+}
+END_TEST
+
 START_TEST(there_is_an_end_to_connections_and_they_come_back) {
     struct conn *last = NULL, *c;
     unsigned n = 0;
@@ -218,7 +241,6 @@ END_TEST
 
 /* --- threads --- */
 
-static pthread_barrier_t barrier;
 static unsigned winners[ROUNDS];
 
 static void in_threads(void *(*body)(void *)) {
@@ -357,6 +379,7 @@ int main(void) {
     tcase_add_test(tc, a_number_beyond_the_table_leaves_the_reference_with_the_caller);
     tcase_add_test(tc, the_next_tcp_descriptor_is_found_across_empty_spans);
     tcase_add_test(tc, a_new_connection_is_blank_also_when_its_record_is_a_used_one);
+    tcase_add_test(tc, what_other_threads_gave_back_is_used_again);
     tcase_add_test(tc, there_is_an_end_to_connections_and_they_come_back);
     tcase_add_test(tc, of_threads_that_close_one_descriptor_exactly_one_gets_the_connection);
     tcase_add_test(tc, of_copies_closed_at_once_exactly_one_is_the_last);

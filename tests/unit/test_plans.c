@@ -139,6 +139,25 @@ START_TEST(what_the_policy_said_is_kept_until_there_is_another) {
 }
 END_TEST
 
+/* As a fork child finds them when a thread of its parent was just writing one in each set. */
+START_TEST(a_writer_who_never_comes_back_costs_one_entry) {
+    struct plan before, after;
+    struct endpoint to = destination(0);
+    for (unsigned i = 0; i < SETS; i++)
+        kept[i][i % WAYS].version = 1;
+    rule_with(0, 4, 2);
+    for (uint32_t i = 0; i < 3; i++) {
+        policy.rule[0].wait_ms = 100 + i;
+        publish();
+        ask(&to, &before);
+        state.policy[state.header->generation & 1].rule[0].wait_ms = 7;
+        ask(&to, &after);
+        assert_same(&after, &before);
+        ck_assert_uint_eq(after.wait_ms, 100 + i);
+    }
+}
+END_TEST
+
 /* Runs asker in threads, each from a number of its own on; each must have got a plan. */
 static void in_threads(void *(*asker)(void *)) {
     hurry = 13;
@@ -224,6 +243,7 @@ int main(void) {
     tcase_add_test(tc, each_destination_gets_what_the_policy_says);
     tcase_add_test(tc, what_is_too_large_to_keep_is_right_all_the_same);
     tcase_add_test(tc, what_the_policy_said_is_kept_until_there_is_another);
+    tcase_add_test(tc, a_writer_who_never_comes_back_costs_one_entry);
     tcase_add_test(tc, a_plan_is_never_made_of_two_policies);
     tcase_add_test(tc, a_plan_is_never_that_of_another_destination);
     suite_add_tcase(suite, tc);

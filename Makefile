@@ -123,8 +123,8 @@ $(BUILD)/unit/%: tests/unit/%.c $(UNIT_LIB)
 	$(say) LINK $@
 	$(Q)$(CC) $(TEST_CFLAGS) $(CFLAGS) $< $(UNIT_LIB) -o $@ -lcheck -lsubunit -lm -lrt -lpthread -lconfuse -lmnl -ljansson
 
-# Clients and helpers of the system tests: tests/system/NAME.c -> build/tests/NAME; NAME.so.c is a preload library.
-SYSTEM_SRC = $(wildcard tests/system/*.c)
+# Clients and helpers of the system tests: tests/system/[FOLDER/]NAME.c -> build/tests/[FOLDER/]NAME; NAME.so.c is a preload library.
+SYSTEM_SRC = $(wildcard tests/system/*.c tests/system/*/*.c)
 SYSTEM = $(SYSTEM_SRC:tests/system/%.c=$(BUILD)/tests/%)
 $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
 $(BUILD)/tests/own_cfg_client $(BUILD)/tests/own_vfork: TEST_EXTRA = -rdynamic

@@ -8,7 +8,7 @@ import argparse
 import faulthandler
 import fnmatch
 import glob
-import importlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -27,11 +27,24 @@ def matches(name, patterns):
     return any(p in name or fnmatch.fnmatch(name, p) for p in patterns)
 
 
+def topics():
+    """(topic, module) of each test_TOPIC.py, here and one folder down, where the topic is FOLDER.TOPIC."""
+    paths = glob.glob(os.path.join(HERE, "test_*.py")) + glob.glob(os.path.join(HERE, "*", "test_*.py"))
+    for path in sorted(paths):
+        folder = os.path.relpath(os.path.dirname(path), HERE)
+        topic = os.path.basename(path)[len("test_"):-len(".py")]
+        if folder != ".":
+            topic = f"{folder}.{topic}"
+            sys.path.append(os.path.dirname(path))  # for what the tests of a folder share
+        spec = importlib.util.spec_from_file_location("test_" + topic.replace(".", "_"), path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield topic, module
+
+
 def discover(patterns, left_out):
     tests = []
-    for path in sorted(glob.glob(os.path.join(HERE, "test_*.py"))):
-        topic = os.path.basename(path)[len("test_"):-len(".py")]
-        module = importlib.import_module("test_" + topic)
+    for topic, module in topics():
         for name, function in vars(module).items():
             if name.startswith("test_") and callable(function):
                 full = f"{topic}.{name[len('test_'):]}"

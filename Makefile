@@ -34,12 +34,14 @@ SHIM_OPT = $(patsubst -O2,-O3 $(SHIM_TUNE),$(filter -O2,$(CFLAGS)))
 # Never unmapped, also when a program opens it by hand and closes it: its exit handler would be called all the same.
 SHIM_LDFLAGS = -shared $(SHIM_LTO) $(HARDEN) -Wl,-z,nodelete -Wl,--version-script=$(BUILD)/shim.map -Wl,-soname,libconnspread.so -Wl,--as-needed
 
-# What runs inside the client. The tool uses state/ and net/ as well.
-SHIM_STATE = $(addprefix src/state/,state.c create.c control.c ring.c policy.c pair.c once.c stats.c history.c)
-SHIM_NET = $(addprefix src/net/,addr.c diag.c ports.c tally.c)
-SHIM_SRC = $(wildcard src/shim/*.c) $(SHIM_STATE) $(SHIM_NET)
-CONFIG_SRC = $(wildcard src/config/*.c) $(addprefix src/net/,parse.c addr.c ports.c) src/state/policy.c
-TOOL_SRC = $(sort $(wildcard src/cli/*.c) $(wildcard src/state/*.c) $(wildcard src/net/*.c) $(CONFIG_SRC))
+# The folders of src/ (src/README.md); what runs inside the client, what reads a config, and the tool.
+CONFIG_FOLDERS = base net policy text config
+SHIM_FOLDERS = base net policy state client connect close shim
+TOOL_FOLDERS = $(CONFIG_FOLDERS) state tool $(patsubst src/%/,%,$(wildcard src/tool/*/))
+sources = $(foreach f,$(1),$(wildcard src/$(f)/*.c))
+SHIM_SRC = $(call sources,$(SHIM_FOLDERS))
+CONFIG_SRC = $(call sources,$(CONFIG_FOLDERS))
+TOOL_SRC = $(call sources,$(TOOL_FOLDERS))
 
 SHIM_OBJ = $(SHIM_SRC:src/%.c=$(BUILD)/shim-obj/%.o) $(BUILD)/shim-obj/shim/vfork.o
 TOOL_OBJ = $(TOOL_SRC:src/%.c=$(BUILD)/tool-obj/%.o)
@@ -111,7 +113,7 @@ demo: deps-demo
 # Unit tests: each tests/unit/test_NAME.c is a program, linked with everything but main.
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
 UNIT = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
-UNIT_OBJ = $(filter-out %/cli/main.o %/config/module.o,$(TOOL_OBJ)) $(addprefix $(BUILD)/tool-obj/shim/,fate.o order.o fdtab.o plans.o unsettled.o)
+UNIT_OBJ = $(filter-out %/main.o %/module.o,$(TOOL_OBJ)) $(patsubst src/%.c,$(BUILD)/tool-obj/%.o,$(call sources,client connect close))
 UNIT_LIB = $(BUILD)/unit/connspread.a
 $(UNIT_LIB): $(UNIT_OBJ)
 	@mkdir -p $(@D)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "config/reading.h"
-#include "net/parse.h"
+#include "text/parse.h"
 
 /* The top of the file. */
 

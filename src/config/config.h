@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "state/policy.h"
+#include "policy/policy.h"
 
 /* Reads and validates path into *out. On error returns the number of mistakes found and writes one line for each into
  * errors ("FILE:LINE: KEY: VALUE is not ...: what would be right\n"), cut at size; *out is then undefined. Returns 0

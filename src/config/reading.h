@@ -6,7 +6,7 @@
 
 #include "config/mistakes.h"
 #include "config/source.h"
-#include "state/policy.h"
+#include "policy/policy.h"
 
 enum { PORT_BITMAP = 65536 / 8 };
 

@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "config/reading.h"
-#include "net/parse.h"
+#include "text/parse.h"
 
 void value_wrong(struct reading *r, const struct entry *e, const char *what, const char *right) {
     if (strchr(e->text, SOURCE_POISON) == NULL) /* else it has been reported already */

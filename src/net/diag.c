@@ -8,8 +8,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "net/options.h"
-#include "state/sys.h"
+#include "base/kernel_constants.h"
+#include "base/sys.h"
 
 enum { TRIES = 4 };
 enum { REQ_PROTOCOL = 3 }; /* INET_DIAG_REQ_PROTOCOL of linux/inet_diag.h since 5.9 */

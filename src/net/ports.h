@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "state/policy.h"
+#include "policy/policy.h"
 
 /* A pool's ports, split by how they can be had: inside the ephemeral range through IP_LOCAL_PORT_RANGE, outside it only
  * by an explicit bind. */

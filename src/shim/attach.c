@@ -14,16 +14,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "shim/arm.h"
-#include "shim/client.h"
-#include "shim/closing.h"
-#include "shim/explicit.h"
-#include "shim/held.h"
-#include "shim/process.h"
+#include "client/arm.h"
+#include "client/client.h"
+#include "close/closing.h"
+#include "connect/explicit_port.h"
+#include "client/open_table.h"
+#include "client/process.h"
 #include "shim/real.h"
 #include "state/history.h"
-#include "state/sys.h"
-#include "state/text.h"
+#include "base/sys.h"
+#include "base/text.h"
 
 enum { ADDRESS_SPACE_SHARE = 16 };
 

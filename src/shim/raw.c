@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "shim/real.h"
-#include "state/sys.h"
+#include "base/sys.h"
 
 static long answer(long r) {
     if (r >= 0 || r < -4095)

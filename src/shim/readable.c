@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-#include "net/options.h"
-#include "state/sys.h"
+#include "base/kernel_constants.h"
+#include "base/sys.h"
 
 enum { PAGE_BITS = 12, PAGE_BYTES = 1 << PAGE_BITS, PAGES = 64, BYTES_MAX = 1 << 16, NO_HOW = -1, MASK_BYTES = 8 };
 

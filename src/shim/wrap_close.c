@@ -6,13 +6,13 @@
 #include <stdint.h>
 #include <unistd.h>
 
-#include "shim/adopt.h"
-#include "shim/client.h"
-#include "shim/closing.h"
-#include "shim/look.h"
-#include "shim/process.h"
+#include "client/track.h"
+#include "client/client.h"
+#include "close/closing.h"
+#include "client/sockinfo.h"
+#include "client/process.h"
 #include "shim/real.h"
-#include "state/sys.h"
+#include "base/sys.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE (1U << 1)

@@ -2,11 +2,11 @@
 #include <errno.h>
 #include <time.h>
 
-#include "shim/client.h"
-#include "shim/ladder.h"
+#include "client/client.h"
+#include "connect/connect.h"
 #include "shim/readable.h"
 #include "shim/real.h"
-#include "state/sys.h"
+#include "base/sys.h"
 
 enum { MESSAGES_MAX = 1024 }; /* UIO_MAXIOV: sendmmsg looks at no more */
 

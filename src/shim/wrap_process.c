@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "shim/client.h"
-#include "shim/closing.h"
-#include "shim/process.h"
+#include "client/client.h"
+#include "close/closing.h"
+#include "client/process.h"
 #include "shim/real.h"
 
 #ifndef CLONE_NEWNET

@@ -3,20 +3,20 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#include "net/options.h"
-#include "shim/adopt.h"
-#include "shim/arm.h"
-#include "shim/client.h"
-#include "shim/explain.h"
-#include "shim/held.h"
-#include "shim/look.h"
-#include "shim/minutes.h"
-#include "shim/prepare.h"
-#include "shim/process.h"
+#include "base/kernel_constants.h"
+#include "client/track.h"
+#include "client/arm.h"
+#include "client/client.h"
+#include "connect/diagnosis.h"
+#include "client/open_table.h"
+#include "client/sockinfo.h"
+#include "client/history_update.h"
+#include "connect/prepare.h"
+#include "client/process.h"
 #include "shim/readable.h"
 #include "shim/real.h"
 #include "state/ring.h"
-#include "state/sys.h"
+#include "base/sys.h"
 
 EXPORT int socket(int family, int type, int protocol) {
     uint32_t generation = client_active() ? process_generation_now() : 0;

@@ -3,7 +3,7 @@
 
 #include "state/folder.h"
 #include "state/state.h"
-#include "state/sys.h"
+#include "base/sys.h"
 
 enum { PLAN_TRIES = 8, CONTROL_MODE = 1 << 0, CONTROL_CANARY = 1 << 1 };
 

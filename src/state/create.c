@@ -8,7 +8,7 @@
 #include "state/folder.h"
 #include "state/sections.h"
 #include "state/state.h"
-#include "state/sys.h"
+#include "base/sys.h"
 
 /* The folder of path; false when it has none. */
 static bool parent_of(char out[STATE_PATH], const char *path) {

@@ -3,9 +3,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "state/history_word.h"
+#include "state/history_private.h"
 #include "state/pair.h"
-#include "state/sys.h"
+#include "base/sys.h"
 
 #ifndef HISTORY_STEP
 /* Between any two steps of a writer that makes an entry; a test stops it here. */

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "state/history.h"
-#include "state/history_word.h"
+#include "state/history_private.h"
 #include "state/pair.h"
 
 static uint64_t load(const uint64_t *word) {

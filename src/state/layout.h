@@ -9,7 +9,7 @@
  *                   stats       struct stat_entry, a hash table over (arm, rule, source, lane)
  *                   places      struct place, processes' places in the canary sequence, kept through exec
  *                   held        struct held_table, connections that processes have open, by process
- *                   told        words: TIME-WAITs told while several processes held the socket; ports claimed (once.h)
+ *                   told        words: TIME-WAITs told while several processes held the socket; ports claimed (dedup.h)
  *                   history     struct history_minute [1440], what the busiest flows did in each minute of a day
  *                   incidents   ring of cells: everything but closes; closes never evict it
  *                   closes      ring of cells: time-wait and close
@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#include "state/policy.h"
+#include "policy/policy.h"
 
 #define STATE_MAGIC "connsprd"
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "state/cell.h"
+#include "state/ring_private.h"
 
 _Static_assert(CELL_PAYLOAD % 16 == 0, "two lanes of whole words");
 

@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "state/layout_abi.h"
+#include "state/layout_abi_private.h"
 #include "state/sections.h"
-#include "state/sys.h"
-#include "state/text.h"
+#include "base/sys.h"
+#include "base/text.h"
 
 static const uint64_t fixed_size[SECTIONS] = {
     [SECTION_POLICY] = 2 * sizeof(struct policy),

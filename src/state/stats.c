@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "state/lane.h"
+#include "base/lane.h"
 #include "state/pair.h"
 
 enum { PROBES = 32 };

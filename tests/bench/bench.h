@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "net/options.h"
+#include "base/kernel_constants.h"
 
 enum { SOURCES_MAX = 8 };
 

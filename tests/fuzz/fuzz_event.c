@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/event_format.h"
+#include "tool/events/format.h"
 
 static void require(int condition) {
     if (!condition)

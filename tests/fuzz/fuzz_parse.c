@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/parse.h"
+#include "text/parse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

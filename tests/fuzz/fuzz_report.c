@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/jsonl.h"
-#include "cli/report.h"
+#include "tool/events/jsonl.h"
+#include "tool/report/report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state/cell.h"
+#include "state/ring_private.h"
 #include "state/history.h"
 #include "state/pair.h"
 #include "state/ring.h"

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 
 #include "compare.h"
-#include "net/options.h"
+#include "base/kernel_constants.h"
 
 extern char **environ;
 

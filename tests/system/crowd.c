@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/options.h"
+#include "base/kernel_constants.h"
 
 enum kind { OPEN, TIME_WAIT, FIN_WAIT, CLOSE_WAIT, KINDS };
 

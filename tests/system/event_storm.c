@@ -9,7 +9,7 @@
 
 #include "state/ring.c"
 #include "state/state.c"
-#include "state/sys.h"
+#include "base/sys.h"
 
 /* Of control.c, which would bring the policy along. */
 void state_count(const struct state *s, enum arm arm, enum counter c) {

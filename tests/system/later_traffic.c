@@ -8,7 +8,7 @@
 #include "state/history.h"
 #include "state/pair.h"
 #include "state/ring.h"
-#include "state/sys.h"
+#include "base/sys.h"
 
 static void write_close(const struct state *s, const struct endpoint *destination, uint64_t time_us, uint64_t i) {
     struct event_record r = {.e = {.kind = EVENT_TIME_WAIT, .program = "worker", .pid = 1, .tid = 1}};

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "lifecycles_close.h"
-#include "net/options.h"
+#include "base/kernel_constants.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE 2

@@ -9,7 +9,7 @@
 #include "net/addr.c"
 #include "state/control.c"
 #include "state/create.c"
-#include "state/policy.c"
+#include "policy/policy.c"
 #include "state/state.c"
 
 static void mark(struct policy *p, unsigned i) {

@@ -98,6 +98,12 @@ def options_of(help_text):
     return found
 
 
+def command_source(name):
+    """A command with files of its own has a folder."""
+    folder = f"src/tool/{name}/{name}.c"
+    return source(folder if os.path.exists(os.path.join(ROOT, folder)) else f"src/tool/{name}.c")
+
+
 def test_commands_and_options(t):
     """What --help lists is in the command's part of connspread(1), as in getopt's table, and the reverse."""
     parts = {heading.split()[0]: text for heading, text in sections("connspread", "Ss").items()}
@@ -108,14 +114,14 @@ def test_commands_and_options(t):
         listed = options_of(t.tool(name, "--help", check=0).stdout)
         described = {word for line in re.findall(r"^\.It Fl (.*)$", parts[name], re.M) for word in re.sub(r" Ar .*", "", line).split(" , ")}
         same(described, listed, f"options of {name} in connspread(1) and in its --help")
-        table = re.findall(r'\{"([\w-]+)", (?:no|required)_argument, NULL, (?:\'(\w)\')?', source(f"src/cli/{name}.c"))
+        table = re.findall(r'\{"([\w-]+)", (?:no|required)_argument, NULL, (?:\'(\w)\')?', command_source(name))
         taken = {o for long, short in table for o in ("-" + long, short) if o} - {"-help", "h"}
         same(listed - {"-help", "h"}, taken, f"options of {name} in its --help and in its getopt table")
 
 
 def test_event_fields(t):
     """Each member that event_json.c writes is in EVENTS: as an item, or, if it lies within another, marked there; and each item is written."""
-    text, events = source("src/cli/event_json.c"), sections("connspread")["EVENTS"]
+    text, events = source("src/tool/events/json.c"), sections("connspread")["EVENTS"]
     written = set(re.findall(r'\\"(\w+)\\":', text))
     assert {"time", "seq", "sources", "verified", "time_wait"} <= written, written
     equal(items(events, "Cm") - written, set(), "described and never written")
@@ -125,7 +131,7 @@ def test_event_fields(t):
 
 def test_event_values(t):
     """Each word of an event is in EVENTS: kinds, arms, states, fates, causes, ..."""
-    text = source("src/cli/event_names.c").split("static const struct")[0]
+    text = source("src/tool/events/names.c").split("static const struct")[0]
     events = sections("connspread")["EVENTS"]
     marked = {w for line in re.findall(r"^\.(?:It )?Cm (.*)$", events, re.M) for w in re.split(r"[ ,;:]+", line)}
     words = {word for word in strings(text) if not word.endswith(".h")}
@@ -177,7 +183,7 @@ def test_system_calls(t):
     """What the shim calls on its own account is in SYSTEM CALLS, and the reverse. raw.c makes the client's calls, not ours."""
     described = {w for line in re.findall(r"^\.Cm (.*)$", sections("libconnspread")["SYSTEM CALLS"], re.M) for w in re.split(r"[ ,;.]+", line) if w}
     shim = re.search(r"^SHIM_STATE = .*?,(.*)\).*\nSHIM_NET = .*?,(.*)\)", source("Makefile"), re.M)
-    paths = ["state/" + name for name in shim[1].split()] + ["net/" + name for name in shim[2].split()] + ["state/sys.h"]
+    paths = ["state/" + name for name in shim[1].split()] + ["net/" + name for name in shim[2].split()] + ["base/sys.h"]
     paths += ["shim/" + name for name in os.listdir(os.path.join(ROOT, "src/shim")) if name != "raw.c"]
     called = set()
     for path in paths:

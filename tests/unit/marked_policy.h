@@ -5,7 +5,7 @@
 #include <check.h>
 #include <stdio.h>
 
-#include "state/policy.h"
+#include "policy/policy.h"
 
 /* One rule, whose every number is mark. */
 static inline void mark_policy(struct policy *p, uint32_t mark) {

@@ -2,7 +2,7 @@
 #ifndef CONNSPREAD_TESTS_UNIT_SAMPLE_EVENTS_H
 #define CONNSPREAD_TESTS_UNIT_SAMPLE_EVENTS_H
 
-#include "cli/event_format.h"
+#include "tool/events/format.h"
 
 static const struct event_context context = {
     .epoch = 0x0123456789abcdef, .host = "web1", .instance = "redis", .rule = "redis", .pool = "lo"};

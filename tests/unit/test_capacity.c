@@ -1,8 +1,8 @@
 /* What `connspread check` calculates. */
 #include <string.h>
 
-#include "cli/capacity.h"
-#include "net/parse.h"
+#include "tool/host/capacity.h"
+#include "text/parse.h"
 #include "suite.h"
 
 static struct host_ports host;

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/check.h"
+#include "tool/check/check.h"
 #include "config/load.h"
-#include "net/parse.h"
+#include "text/parse.h"
 #include "suite.h"
 
 static struct host host;

@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/locate.h"
-#include "cli/preload.h"
-#include "cli/preloadable.h"
+#include "tool/common/locate.h"
+#include "tool/preload.h"
+#include "tool/host/preloadable.h"
 #include "suite.h"
 
 #define SHIM "/usr/local/lib/connspread/libconnspread.so"

@@ -1,8 +1,8 @@
 /* Times as people write them after --since and --until. */
 #include <string.h>
 
-#include "cli/cli_time.h"
-#include "cli/sink.h"
+#include "tool/common/time_text.h"
+#include "tool/common/strbuf.h"
 #include "suite.h"
 
 static const uint64_t second = 1000000, now = 1795231679123456; /* 2026-11-21T03:27:59.123456Z */

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdint.h>
 
-#include "cli/compare.h"
+#include "tool/stat/compare.h"
 #include "suite.h"
 
 #define Z95 1.959964

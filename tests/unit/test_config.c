@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "config/load.h"
-#include "net/parse.h"
+#include "text/parse.h"
 #include "suite.h"
 
 static struct policy policy;

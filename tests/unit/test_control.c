@@ -8,7 +8,7 @@
 
 #include "marked_policy.h"
 #include "state/state.h"
-#include "state/sys.h"
+#include "base/sys.h"
 #include "suite.h"
 
 static struct state state;

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/doctor.h"
+#include "tool/doctor/doctor.h"
 #include "suite.h"
 
 static struct host_facts facts;

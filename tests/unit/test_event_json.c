@@ -4,10 +4,10 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "cli/event_names.h"
-#include "cli/occupied.h"
-#include "cli/jsonl.h"
-#include "net/parse.h"
+#include "tool/events/names.h"
+#include "tool/events/occupied.h"
+#include "tool/events/jsonl.h"
+#include "text/parse.h"
 #include "sample_events.h"
 #include "suite.h"
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/event_merge.h"
+#include "tool/reader/merge.h"
 #include "suite.h"
 
 static struct state state;

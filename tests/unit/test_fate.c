@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "shim/fate.h"
+#include "close/fate.h"
 #include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))

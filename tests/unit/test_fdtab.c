@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "shim/fdtab.h"
+#include "client/fdtab.h"
 #include "suite.h"
 
 enum { THREADS = 8, ROUNDS = 4000, HELD = 16 };

@@ -3,11 +3,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/clients.h"
-#include "cli/harvest_match.h"
-#include "cli/leftover.h"
-#include "cli/owner.h"
-#include "state/sys.h"
+#include "tool/host/clients.h"
+#include "tool/reaper/match.h"
+#include "tool/reaper/leftover.h"
+#include "tool/host/owner.h"
+#include "base/sys.h"
 #include "suite.h"
 
 /* Seconds of this test, in microseconds. */

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/journal.h"
+#include "tool/record/journal.h"
 #include "suite.h"
 
 static char folder[] = "/tmp/connspread-journal-XXXXXX", path[64];

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/jsonl.h"
+#include "tool/events/jsonl.h"
 #include "sample_events.h"
 #include "suite.h"
 

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "state/policy.h"
+#include "policy/policy.h"
 #include "suite.h"
 
 enum { ROUNDS = 4000, FILES = 3 };

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/event_format.h"
-#include "cli/logfile.h"
+#include "tool/events/format.h"
+#include "tool/record/logfile.h"
 #include "suite.h"
 
 enum { EPOCH = 0xabc };

@@ -1,5 +1,5 @@
 /* cli/occupied: who had the quadruplets. */
-#include "cli/occupied.h"
+#include "tool/events/occupied.h"
 #include "suite.h"
 
 static struct event_exhausted event(unsigned sources, uint16_t capacity) {

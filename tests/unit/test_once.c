@@ -2,7 +2,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "state/once.h"
+#include "state/dedup.h"
 #include "state/pair.h"
 #include "suite.h"
 

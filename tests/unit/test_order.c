@@ -1,7 +1,7 @@
 /* shim/order: which source a connect begins with. */
 #include <string.h>
 
-#include "shim/order.h"
+#include "policy/order.h"
 #include "suite.h"
 
 enum { TOTAL = 7, TURNS = 7000 };

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/parse.h"
+#include "text/parse.h"
 #include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))

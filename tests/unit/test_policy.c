@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "config/load.h"
-#include "net/parse.h"
+#include "text/parse.h"
 #include "suite.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))

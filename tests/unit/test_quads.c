@@ -2,8 +2,8 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#include "cli/quads_table.h"
-#include "net/parse.h"
+#include "tool/host/socket_table.h"
+#include "text/parse.h"
 #include "suite.h"
 
 static struct quads_listeners listeners;

@@ -1,5 +1,5 @@
 /* What the post-mortem concludes of each kind of incident, and what it advises first: report_conclude.h. */
-#include "cli/report_conclude.h"
+#include "tool/report/conclude.h"
 #include "state/event.h"
 #include "suite.h"
 

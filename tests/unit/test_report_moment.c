@@ -1,5 +1,5 @@
 /* What one exhausted event tells of its moment: report_moment.h. */
-#include "cli/report_moment.h"
+#include "tool/report/moment.h"
 #include "suite.h"
 
 static struct event_record event;

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/report_table.h"
-#include "cli/report_timeline.h"
-#include "cli/report_window.h"
+#include "tool/report/table.h"
+#include "tool/report/timeline.h"
+#include "tool/report/window.h"
 #include "suite.h"
 
 #define SECOND ((uint64_t)1000000)

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "records.h"
-#include "state/cell.h"
+#include "state/ring_private.h"
 #include "suite.h"
 
 enum { THREADS = 4, RECORDS = 4000, SCRIBBLES = 3000 };

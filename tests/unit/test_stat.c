@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "cli/dial.h"
-#include "cli/stat.h"
+#include "tool/common/override.h"
+#include "tool/stat/stat.h"
 #include "state/stats.h"
 #include "suite.h"
 

@@ -14,7 +14,7 @@
 
 #include "state/folder.h"
 #include "state/sections.h"
-#include "state/sys.h"
+#include "base/sys.h"
 #include "suite.h"
 
 enum { LOG_SIZE = 64 << 10, BUILDERS = 16 };

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/tail.h"
+#include "tool/reader/tail.h"
 #include "records.h"
 #include "suite.h"
 

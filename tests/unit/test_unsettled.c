@@ -3,7 +3,7 @@
 #include <sched.h>
 #include <string.h>
 
-#include "shim/unsettled.h"
+#include "close/deferred.h"
 #include "suite.h"
 
 enum { NOTES = 8, SOCKETS = 3, HOLDERS = 4, ROUNDS = 8000 };

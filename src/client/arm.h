@@ -1,0 +1,31 @@
+/* arm.h - canary or control: a process's or connection's place, 0..99, against the dial. Async-signal-safe. */
+#ifndef CONNSPREAD_CLIENT_ARM_H
+#define CONNSPREAD_CLIENT_ARM_H
+
+#include "client/client.h"
+
+/* The n-th value of a sequence in which any hundred neighbours are 0..99, each once, evenly strewn: whoever is below 20
+ * is below 40 too, so dialling up moves nobody out. Pure. */
+unsigned arm_place(uint64_t n);
+
+/* Pure. off has no arm of its own: nothing is done and nothing is said. */
+enum arm arm_of(enum policy_mode mode, unsigned canary, unsigned place);
+
+/* What is in force for the connection that is about to be made. */
+struct standing {
+    enum policy_mode mode;
+    enum arm arm;
+    bool enforce; /* spread it */
+};
+struct standing arm_now(const struct settings *settings);
+
+/* May a connection that is not made yet come to be spread? For bind, which draws no place by connection. */
+bool arm_may_enforce(const struct settings *settings);
+
+/* The process's arm, for events that belong to no connection of their own. */
+enum arm arm_of_process(void);
+
+/* A fork child draws a place of its own. */
+void arm_forget(void);
+
+#endif

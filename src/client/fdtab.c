@@ -1,0 +1,227 @@
+#include "client/fdtab.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/lane.h"
+#include "base/sys.h"
+
+enum { FD_PAGE = 4096 / sizeof(uint32_t), CONN_PAGE = 32, WORD_UNKNOWN = 0, WORD_NOT_TCP = 1, WORD_CONN = 2 };
+#define WORD_CLOSING UINT32_MAX
+
+_Static_assert(WORD_CONN + CONN_MAX < WORD_CLOSING, "a connection's word is never WORD_CLOSING");
+
+/* Roots live in .bss: 8 KiB and 64 KiB of address space, of which an idle process touches nothing. */
+static uint32_t *fd_page[FD_MAX / FD_PAGE];
+static struct conn *conn_page[CONN_MAX / CONN_PAGE];
+
+static uint32_t conn_fresh; /* connections ever handed out from pages; those below are in use or on a free list */
+
+/* Free lists: tag << 32 | index + 1. The tag defeats ABA. Several, each a cache line of its own, so that threads get
+ * back what they gave: a record, and its entry in the held table, would else move from processor to processor. */
+enum { SPARES = 16, LINE = 64 };
+static struct { _Alignas(LINE) uint64_t head; } conn_spare[SPARES];
+
+static void *page_at(void **root, size_t length) {
+    void *p = __atomic_load_n(root, __ATOMIC_ACQUIRE);
+    if (p)
+        return p;
+    void *fresh = sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (!fresh)
+        return NULL;
+    if (__atomic_compare_exchange_n(root, &p, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return fresh;
+    (void)sys_call2(SYS_munmap, fresh, length); /* another thread was faster */
+    return p;
+}
+
+static struct conn *conn_at(uint32_t index) {
+    struct conn *p = index < CONN_MAX ? __atomic_load_n(&conn_page[index / CONN_PAGE], __ATOMIC_ACQUIRE) : NULL;
+    return p ? p + index % CONN_PAGE : NULL;
+}
+
+/* Kept in the connection's own `next` while it is in use: it needs no link then. */
+uint32_t conn_index(const struct conn *c) {
+    return c->next;
+}
+
+/* Neighbours, which different threads have, lie in different cache lines; in so few that they stay near by. */
+static unsigned place_of(unsigned fd) {
+    const unsigned words = LINE / sizeof(uint32_t), lines = 8, block = lines * words;
+    unsigned in_page = fd % FD_PAGE;
+    return in_page / block * block + fd % lines * words + fd / lines % words;
+}
+
+static uint32_t *word_of(int fd, bool create) {
+    if (fd < 0 || fd >= FD_MAX)
+        return NULL;
+    void **root = (void **)&fd_page[(unsigned)fd / FD_PAGE];
+    uint32_t *p = create ? page_at(root, 4096) : __atomic_load_n(root, __ATOMIC_ACQUIRE);
+    return p ? p + place_of((unsigned)fd) : NULL;
+}
+
+static enum fd_kind decode(uint32_t word, struct conn **conn) {
+    *conn = word >= WORD_CONN ? conn_at(word - WORD_CONN) : NULL;
+    if (*conn)
+        return FD_TCP;
+    if (word == WORD_CLOSING)
+        return FD_CLOSING;
+    return word == WORD_NOT_TCP ? FD_NOT_TCP : FD_UNKNOWN;
+}
+
+enum fd_kind fd_look(int fd, struct conn **conn) {
+    uint32_t *word = word_of(fd, false);
+    return decode(word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : WORD_UNKNOWN, conn);
+}
+
+enum fd_kind fd_closing(int fd, struct conn **conn) {
+    uint32_t *word = word_of(fd, false);
+    uint32_t old = word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : WORD_UNKNOWN;
+    enum fd_kind kind;
+    do
+        kind = decode(old, conn);
+    while (kind == FD_TCP &&
+           !__atomic_compare_exchange_n(word, &old, WORD_CLOSING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+    return kind;
+}
+
+static void forget_closing(uint32_t *word) {
+    uint32_t old = WORD_CLOSING;
+    (void)__atomic_compare_exchange_n(word, &old, WORD_UNKNOWN, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+void fd_closed(int fd) {
+    uint32_t *word = word_of(fd, false);
+    if (word)
+        forget_closing(word);
+}
+
+void fd_forget_closing(void) {
+    for (int fd = 0; fd < FD_MAX; fd++) {
+        uint32_t *word = word_of(fd, false);
+        if (!word)
+            fd |= FD_PAGE - 1;
+        else if (__atomic_load_n(word, __ATOMIC_RELAXED) == WORD_CLOSING)
+            forget_closing(word);
+    }
+}
+
+static void replace(uint32_t *word, uint32_t fresh) {
+    struct conn *stale = NULL;
+    if (word)
+        (void)decode(__atomic_exchange_n(word, fresh, __ATOMIC_ACQ_REL), &stale);
+    if (stale && conn_unref(stale))
+        conn_free(stale);
+}
+
+void fd_set_not_tcp(int fd) {
+    replace(word_of(fd, true), WORD_NOT_TCP);
+}
+
+void fd_set_unknown(int fd) {
+    replace(word_of(fd, false), WORD_UNKNOWN);
+}
+
+struct conn *fd_assign(int fd, struct conn *conn, bool *kept) {
+    struct conn *stale = NULL;
+    uint32_t *word = word_of(fd, true);
+    *kept = word != NULL;
+    if (word)
+        (void)decode(__atomic_exchange_n(word, conn_index(conn) + WORD_CONN, __ATOMIC_ACQ_REL), &stale);
+    return stale;
+}
+
+int fd_next_tcp(int from, int to) {
+    if (to >= FD_MAX)
+        to = FD_MAX - 1;
+    for (int fd = from < 0 ? 0 : from; fd <= to; fd++) {
+        uint32_t *word = word_of(fd, false);
+        if (!word) {
+            fd |= FD_PAGE - 1; /* to the end of the unmapped span */
+            continue;
+        }
+        uint32_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
+        if (now >= WORD_CONN && now != WORD_CLOSING)
+            return fd;
+    }
+    return -1;
+}
+
+static struct conn *take_from(uint64_t *list) {
+    uint64_t head = __atomic_load_n(list, __ATOMIC_ACQUIRE);
+    while ((uint32_t)head != 0) {
+        uint32_t index = (uint32_t)head - 1;
+        struct conn *c = conn_at(index);
+        /* c may be taken by another thread meanwhile; then next is garbage, and the exchange fails for the tag. */
+        uint64_t link = __atomic_load_n(&c->next, __ATOMIC_RELAXED);
+        uint64_t fresh = ((head >> 32) + 1) << 32 | (uint32_t)link;
+        if (__atomic_compare_exchange_n(list, &head, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            /* All but refs, which conn_new sets, and next, which such a thread may be reading. */
+            memset(&c->generation, 0, sizeof *c - offsetof(struct conn, generation));
+            __atomic_store_n(&c->next, index, __ATOMIC_RELAXED);
+            return c;
+        }
+    }
+    return NULL;
+}
+
+/* Any list would do: two threads may have the same lane, and another thread may free what this one made. */
+static struct conn *take_spare(void) {
+    struct conn *c = NULL;
+    for (unsigned i = 0, own = thread_lane(SPARES); !c && i < SPARES; i++)
+        c = take_from(&conn_spare[(own + i) % SPARES].head);
+    return c;
+}
+
+struct conn *conn_new(void) {
+    struct conn *c = take_spare();
+    if (!c) {
+        uint32_t index = __atomic_load_n(&conn_fresh, __ATOMIC_RELAXED);
+        do {
+            if (index >= CONN_MAX)
+                return NULL;
+        } while (
+            !__atomic_compare_exchange_n(&conn_fresh, &index, index + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+        c = page_at((void **)&conn_page[index / CONN_PAGE], CONN_PAGE * sizeof *c);
+        if (!c)
+            return NULL; /* this index is lost; there is no memory anyway */
+        c += index % CONN_PAGE;
+        c->next = index;
+    }
+    __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE);
+    return c;
+}
+
+void conn_ref(struct conn *c) {
+    __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+}
+
+struct conn *conn_share(int fd) {
+    struct conn *c, *again;
+    if (fd_look(fd, &c) != FD_TCP || !c)
+        return NULL;
+    uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
+    do {
+        if (refs == 0)
+            return NULL;
+    } while (!__atomic_compare_exchange_n(&c->refs, &refs, refs + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    /* Between the look and the count it may have been closed and its record given to another connection. */
+    if (fd_look(fd, &again) == FD_TCP && again == c)
+        return c;
+    if (conn_unref(c))
+        conn_free(c);
+    return NULL;
+}
+
+bool conn_unref(struct conn *c) {
+    return __atomic_fetch_sub(&c->refs, 1, __ATOMIC_ACQ_REL) == 1;
+}
+
+void conn_free(struct conn *c) {
+    uint32_t index = conn_index(c);
+    uint64_t *list = &conn_spare[thread_lane(SPARES)].head, head = __atomic_load_n(list, __ATOMIC_RELAXED), fresh;
+    do {
+        __atomic_store_n(&c->next, (uint32_t)head, __ATOMIC_RELAXED);
+        fresh = ((head >> 32) + 1) << 32 | (index + 1);
+    } while (!__atomic_compare_exchange_n(list, &head, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+}

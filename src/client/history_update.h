@@ -1,0 +1,31 @@
+/* history_update.h - what the history (state/history.h) is told of this client's connects and closes.
+ *
+ * A probe and an addition or two each; async-signal-safe, errno untouched, no system call. Times: CLOCK_MONOTONIC,
+ * ns. Nothing is told of accepted connections, nor of such as were inherited from a program that was not watched. */
+#ifndef CONNSPREAD_CLIENT_HISTORY_UPDATE_H
+#define CONNSPREAD_CLIENT_HISTORY_UPDATE_H
+
+#include "client/fdtab.h"
+#include "state/event.h"
+
+/* A connect, whatever came of it, before c becomes a connection. pair: of c's source and destination, or NULL: the
+ * occupancy is then not known. */
+void minutes_connect(struct conn *c, uint64_t netns, const struct endpoint *destination, const struct pair *pair,
+                     uint64_t now, uint64_t elapsed_ns);
+
+/* An EADDRNOTAVAIL: what it came to and why. */
+void minutes_exhausted(const struct conn *c, uint64_t netns, const struct endpoint *destination, enum outcome outcome,
+                       enum cause cause, uint64_t now);
+
+/* The source that c is bound to was found full: as many quadruplets of the pair are taken as can be. */
+void minutes_full(const struct conn *c, uint64_t netns, const struct endpoint *destination, const struct pair *pair,
+                  uint64_t now);
+
+/* The client's own bind failed, so the destination is not known: the flow is from the address to nowhere. */
+void minutes_bind_failed(uint64_t netns, const struct addr *source, enum outcome outcome, enum cause cause,
+                         uint64_t now);
+
+/* The last close of c in this process; a shared one is still open elsewhere. */
+void minutes_closed(const struct conn *c, enum fate fate, uint64_t now);
+
+#endif

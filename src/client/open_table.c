@@ -1,0 +1,334 @@
+#include "client/open_table.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "net/diag.h"
+#include "client/client.h"
+#include "close/closing.h"
+#include "close/fate.h"
+#include "client/process.h"
+#include "state/history.h"
+#include "state/dedup.h"
+#include "state/pair.h"
+#include "state/ring.h"
+#include "state/stats.h"
+#include "base/sys.h"
+
+/* Number of this process's n-th chunk, plus 1; 0: not taken yet; NONE: there was no room. Private. */
+enum { NONE = 0xffff };
+
+/* A child of a server with thousands of connections shall not write them all down before it execs a helper. */
+enum { INHERITED_MAX = 64 };
+
+static uint16_t own[HELD_CHUNKS];
+static uint64_t pid_namespace;
+static bool left_pending; /* something is left for the tool to tell: the chunks stay */
+
+static uint64_t ask_pid_namespace(void) {
+    sys_stat st = {0};
+    (void)sys_stat_of("/proc/self/ns/pid", &st);
+    return (uint64_t)st.st_ino;
+}
+
+static void label(struct held_chunk *chunk, const struct conn *c) {
+    if (pid_namespace == 0)
+        pid_namespace = ask_pid_namespace();
+    memset(chunk->held, 0, sizeof chunk->held);
+    chunk->born_ns = clock_ns(CLOCK_BOOTTIME);
+    chunk->seen_ns = clock_ns(CLOCK_REALTIME);
+    chunk->pid_namespace = pid_namespace;
+    chunk->netns = __atomic_load_n(&client.netns, __ATOMIC_RELAXED);
+    memcpy(chunk->program, client.program, sizeof chunk->program);
+    chunk->arm = c->arm;
+}
+
+/* The birth goes first: with the old one, the next owner would look like a process that took over a pid. */
+static void give_back(unsigned at) {
+    __atomic_store_n(&client.state.held->chunk[at].born_ns, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&client.state.held->owner[at], 0, __ATOMIC_RELEASE);
+}
+
+/* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the
+ * loser gives his back. */
+__attribute__((noinline)) static struct held_chunk *take_chunk(unsigned n, const struct conn *c) {
+    struct held_table *table = client.state.held;
+    uint64_t pid = process_pid();
+    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
+        unsigned at = (unsigned)(pid * 7 + n + i) % HELD_CHUNKS;
+        uint64_t free = 0;
+        if (__atomic_load_n(&table->owner[at], __ATOMIC_RELAXED) != 0)
+            continue;
+        if (!__atomic_compare_exchange_n(&table->owner[at], &free, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            continue;
+        label(&table->chunk[at], c);
+        uint16_t none = 0;
+        if (__atomic_compare_exchange_n(&own[n], &none, (uint16_t)(at + 1), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return &table->chunk[at];
+        give_back(at);
+        return none == NONE ? NULL : &table->chunk[none - 1];
+    }
+    uint16_t none = 0;
+    (void)__atomic_compare_exchange_n(&own[n], &none, NONE, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+static struct held *slot_of(const struct conn *c, struct held_chunk **chunk) {
+    uint32_t index = conn_index(c);
+    unsigned n = index / HELD_PER_CHUNK, place = index - n * HELD_PER_CHUNK;
+    uint16_t number = n < HELD_CHUNKS ? __atomic_load_n(&own[n], __ATOMIC_ACQUIRE) : NONE;
+    if (number == NONE || number == 0)
+        return NULL;
+    *chunk = &client.state.held->chunk[number - 1];
+    return &(*chunk)->held[place];
+}
+
+/* Apart: hardly one connection in 63 comes here. */
+__attribute__((noinline)) static struct held *slot_taken(const struct conn *c, struct held_chunk **chunk) {
+    unsigned n = conn_index(c) / HELD_PER_CHUNK;
+    if (n >= HELD_CHUNKS || __atomic_load_n(&own[n], __ATOMIC_RELAXED) == NONE)
+        return NULL;
+    *chunk = take_chunk(n, c);
+    return *chunk ? &(*chunk)->held[conn_index(c) % HELD_PER_CHUNK] : NULL;
+}
+
+static struct held *slot_for(const struct conn *c, struct held_chunk **chunk) {
+    struct held *h = slot_of(c, chunk);
+    return h ? h : slot_taken(c, chunk);
+}
+
+static void put(struct held *h, const struct conn *c, enum held_word word) {
+    __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    h->local = c->source;
+    h->peer = c->peer.addr;
+    h->local_port = c->local_port;
+    h->peer_port = c->peer.port;
+    h->token = c->token || !(conn_flags(c) & CONN_MPTCP) ? c->token : MPTCP_UNKNOWN;
+    h->rule_id = c->rule_id;
+    h->pool_id = c->pool_id;
+    h->direction = conn_flags(c) & CONN_INBOUND ? INBOUND : OUTBOUND;
+    __atomic_store_n(&h->word, (uint8_t)word, __ATOMIC_RELEASE);
+}
+
+/* Stored once per tick of the coarse clock: threads share the line that it lies in. */
+static void note_seen(struct held_chunk *chunk, uint64_t now) {
+    if (__atomic_load_n(&chunk->seen_ns, __ATOMIC_RELAXED) != now)
+        __atomic_store_n(&chunk->seen_ns, now, __ATOMIC_RELAXED);
+}
+
+void held_open(const struct conn *c) {
+    struct held_chunk *chunk;
+    struct held *h = slot_for(c, &chunk);
+    if (!h) {
+        state_count(&client.state, (enum arm)c->arm, COUNT_HELD_FULL);
+        return;
+    }
+    uint64_t now = clock_ns(CLOCK_REALTIME_COARSE); /* some ms late at most, a third of the price */
+    __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    h->connected_ns = now;
+    h->counted = HELD_UNCOUNTED;
+    note_seen(chunk, now);
+    put(h, c, HELD_OPEN);
+}
+
+void held_located(const struct conn *c) {
+    struct held_chunk *chunk;
+    struct held *h = slot_of(c, &chunk);
+    if (!h)
+        return;
+    h->local = c->source;
+    h->peer = c->peer.addr;
+    h->peer_port = c->peer.port;
+    __atomic_store_n(&h->local_port, c->local_port, __ATOMIC_RELEASE);
+}
+
+/* The note follows the atomic operation at once: that may wait for its cache line, and who is killed meanwhile has
+ * written neither. */
+
+/* Somewhere to write for those without a slot. */
+static uint8_t nowhere;
+
+static uint8_t *note_of(const struct conn *c) {
+    struct held_chunk *chunk;
+    struct held *h = slot_of(c, &chunk);
+    return h ? &h->counted : &nowhere;
+}
+
+void held_count(const struct conn *c, uint64_t now) {
+    uint8_t *note = note_of(c), how = addr_is_any(&c->source) ? HELD_COUNTED_ANY : HELD_COUNTED;
+    pair_opened(c->pair, now);
+    __atomic_store_n(note, how, __ATOMIC_RELAXED);
+}
+
+void held_uncount(const struct conn *c, bool time_wait, uint64_t now) {
+    uint8_t *note = note_of(c);
+    pair_closed(c->pair, time_wait, now);
+    __atomic_store_n(note, HELD_UNCOUNTED, __ATOMIC_RELAXED);
+}
+
+void held_closed(const struct conn *c) {
+    struct held_chunk *chunk;
+    struct held *h = slot_of(c, &chunk);
+    if (h)
+        __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELEASE);
+}
+
+void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phase, enum fate fate) {
+    struct held_chunk *chunk;
+    struct held *h = slot_for(c, &chunk);
+    if (!h)
+        return;
+    h->verdict = held_verdict(phase, fate);
+    h->marked_ns = clock_ns(CLOCK_REALTIME);
+    put(h, c, word);
+    left_pending |= word == HELD_EXIT;
+}
+
+void held_exec_failed(const struct conn *c) {
+    struct held_chunk *chunk;
+    struct held *h = slot_of(c, &chunk);
+    if (h)
+        put(h, c, HELD_OPEN);
+}
+
+/* Not made by this image of this process. connected_ns 0: nobody knows since when. */
+static void hold_again(const struct conn *c) {
+    struct held_chunk *chunk;
+    struct held *h = slot_for(c, &chunk);
+    if (!h)
+        return;
+    uint64_t age = clock_ns(CLOCK_MONOTONIC) - c->connected_ns, now = clock_ns(CLOCK_REALTIME);
+    __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    h->connected_ns = c->connected_ns ? now - age : 0;
+    h->counted = HELD_UNCOUNTED;
+    note_seen(chunk, now);
+    put(h, c, HELD_OPEN);
+}
+
+static void hold_all(void) {
+    struct conn *c;
+    int n = 0;
+    for (int fd = 0; n < INHERITED_MAX && (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
+        if (fd_look(fd, &c) == FD_TCP && (c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING)) {
+            hold_again(c);
+            n++;
+        }
+}
+
+void held_inherit(void) {
+    left_pending = false;
+    for (unsigned i = 0; i < HELD_CHUNKS; i++)
+        __atomic_store_n(&own[i], 0, __ATOMIC_RELAXED);
+    hold_all();
+}
+
+void held_release(void) {
+    if (left_pending)
+        return;
+    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
+        uint16_t number = __atomic_exchange_n(&own[i], 0, __ATOMIC_ACQ_REL);
+        if (number != 0 && number != NONE)
+            give_back(number - 1u);
+    }
+}
+
+/* What has become of it the kernel says: another process may have held it too. */
+static int ask(const struct held *h, struct diag_answer *answer) {
+    if (h->token != 0 && h->token != MPTCP_UNKNOWN && diag_lookup_mptcp(h->token, answer) == 0 &&
+        phase_from_kernel(answer->state) != PHASE_CLOSED)
+        return 0;
+    if (h->local_port == 0)
+        return -EINVAL;
+    bool expected = held_fate(h) == FATE_TIME_WAIT;
+    int found = diag_lookup_ending(0, &h->local, h->local_port, &h->peer, h->peer_port, expected, answer);
+    if (h->token != 0)
+        answer->inode = 0; /* a subflow's says nothing */
+    return found;
+}
+
+/* CLOCK_MONOTONIC; a stamp of CLOCK_REALTIME. */
+static uint64_t monotonic_ns(uint64_t stamp, uint64_t now) {
+    return now - (clock_ns(CLOCK_REALTIME) - stamp);
+}
+
+static bool told_before(const struct held *h, uint64_t netns) {
+    const struct endpoint peer = {.addr = h->peer, .port = h->peer_port};
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    uint64_t began = h->connected_ns ? h->connected_ns : h->marked_ns - ONCE_NS;
+    uint64_t since = monotonic_ns(held_phase(h) == PHASE_CLOSED ? began : h->marked_ns, now);
+    return h->local_port != 0 && !once_first(&client.state, netns, &h->local, h->local_port, &peer, since, now);
+}
+
+static void after_exec(const struct held *copy, const struct held_chunk *chunk) {
+    struct event_record r;
+    struct diag_answer answer = {0};
+    int found = ask(copy, &answer);
+    enum fate first = held_fate(copy) < FATES ? (enum fate)held_fate(copy) : FATE_NONE;
+    enum fate fate = fate_from_lookup(found, &answer, first, false);
+    if (found == 0 && phase_from_kernel(answer.state) == PHASE_FIN_WAIT_1 && held_without_fin_wait_2(copy))
+        fate = FATE_NONE;
+    if (fate == FATE_TIME_WAIT && told_before(copy, chunk->netns))
+        fate = FATE_SHARED;
+    enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
+    struct settings settings = {0};
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    pair_left(&client.state, chunk->netns, copy, fate == FATE_TIME_WAIT, now);
+    if (fate != FATE_SHARED)
+        history_left(&client.state, chunk->netns, copy, chunk->program, sizeof chunk->program, fate == FATE_TIME_WAIT,
+                     history_minute(now));
+    (void)state_settings(&client.state, NULL, &settings);
+    state_count(&client.state, arm, counter_of_fate(fate));
+    if (fate != FATE_TIME_WAIT && settings.log_closes != CLOSES_ALL)
+        return;
+    event_begin(&r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, arm);
+    r.e.direction = copy->direction < DIRECTIONS ? copy->direction : OUTBOUND;
+    r.e.local = copy->local;
+    r.e.local_port = copy->local_port;
+    r.e.peer = copy->peer;
+    r.e.peer_port = copy->peer_port;
+    r.e.rule_id = copy->rule_id;
+    r.e.pool_id = copy->pool_id;
+    r.e.netns = chunk->netns;
+    r.e.via = VIA_EXEC;
+    r.e.phase = held_phase(copy);
+    r.e.fate = (uint8_t)fate;
+    r.e.verified = found == 0 || found == -ENOENT ? VERIFIED_TRUE : VERIFIED_FALSE;
+    if (copy->connected_ns && copy->marked_ns > copy->connected_ns)
+        r.e.age_us = (copy->marked_ns - copy->connected_ns) / 1000;
+    memcpy(r.e.program, chunk->program, EVENT_PROGRAM); /* the image that made the connection */
+    (void)ring_write(&client.state, &r);
+}
+
+void held_after_exec(void) {
+    struct held_table *table = client.state.held;
+    uint64_t pid = process_pid();
+    bool survived = false;
+    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
+        if (__atomic_load_n(&table->owner[i], __ATOMIC_ACQUIRE) != pid)
+            continue;
+        if (pid_namespace == 0)
+            pid_namespace = ask_pid_namespace();
+        struct held_chunk *chunk = &table->chunk[i];
+        if (chunk->pid_namespace != pid_namespace || process_born_ns() > chunk->born_ns + 20000000u)
+            continue; /* another process that had this pid: the tool's to tell */
+        /* Entries that are merely open survived the exec: those sockets are still there, and belong to no pair. */
+        for (unsigned j = 0; j < HELD_PER_CHUNK; j++) {
+            struct held copy = chunk->held[j];
+            uint8_t word = __atomic_exchange_n(&chunk->held[j].word, HELD_FREE, __ATOMIC_ACQ_REL);
+            if (word == HELD_EXEC)
+                after_exec(&copy, chunk);
+            else if (word != HELD_FREE)
+                pair_left(&client.state, chunk->netns, &copy, false, clock_ns(CLOCK_MONOTONIC));
+            survived |= word == HELD_OPEN;
+        }
+        give_back(i);
+    }
+    if (survived) {
+        closing_find(0, INT_MAX);
+        hold_all();
+    }
+}

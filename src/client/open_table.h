@@ -1,0 +1,41 @@
+/* open_table.h - this process's open connections, written where they survive it.
+ *
+ * Connection number i of this process lies in slot i % 63 of the process's i / 63-th chunk, so taking and leaving a
+ * slot is a few stores: no search, no list. Chunks are taken by compare-and-swap. Nothing is ever read back from them,
+ * so what others scribble there cannot harm. Async-signal-safe, lock-free. */
+#ifndef CONNSPREAD_CLIENT_OPEN_TABLE_H
+#define CONNSPREAD_CLIENT_OPEN_TABLE_H
+
+#include "client/fdtab.h"
+#include "state/event.h"
+
+/* c is connected, or about to connect: a process can be killed inside connect(), and what the kernel had made by then
+ * is named all the same. No room: counted, and the connection goes unnamed. */
+void held_open(const struct conn *c);
+
+/* c's addresses and ports are known now: before its close, so that the tool never takes the TIME-WAIT of a process that
+ * is just about to tell of it for a dead one's. */
+void held_located(const struct conn *c);
+
+/* c is one more that is open in its pair, or one less. Both words are at hand before either is written, so that hardly
+ * anybody is killed between the two, and counted for ever. */
+void held_count(const struct conn *c, uint64_t now);
+void held_uncount(const struct conn *c, bool time_wait, uint64_t now);
+
+/* c is closed. */
+void held_closed(const struct conn *c);
+
+/* An exec or exit (word) is about to close c (phase before, fate expected); and the exec came back. */
+void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phase, enum fate fate);
+void held_exec_failed(const struct conn *c);
+
+/* A fork child: the chunks are the parent's, and it has connections of its own from the start. */
+void held_inherit(void);
+
+/* The process ends in an orderly way: its chunks are free. */
+void held_release(void);
+
+/* Constructor: what an earlier image of this pid had open when it called exec becomes events, via exec. */
+void held_after_exec(void);
+
+#endif

@@ -1,0 +1,155 @@
+#include "client/process.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include "base/kernel_constants.h"
+#include "client/client.h"
+#include "shim/real.h"
+#include "base/sys.h"
+
+struct page {
+    uint32_t pid; /* 0: this process has not looked at its page yet */
+};
+
+static struct page *page;
+static bool wiped_by_kernel, memory_shared;
+static uint32_t generation = 1, first_generation = 1;
+static uint32_t forking; /* threads that are in fork */
+
+/* Cached so that an event costs no gettid. The generation makes the copy that a fork child inherits stale. */
+static __thread struct { uint32_t pid, tid; } thread;
+
+/* vfork.S: what the name stands for in this library, whoever comes first elsewhere. */
+extern pid_t process_our_vfork(void) __attribute__((visibility("hidden")));
+
+static uint32_t kernel_pid(void) {
+    return (uint32_t)sys_call0(SYS_getpid);
+}
+
+void process_fork_begins(void) {
+    __atomic_fetch_add(&forking, 1, __ATOMIC_SEQ_CST);
+}
+
+void process_fork_ends(void) {
+    process_shared_now();
+    __atomic_fetch_sub(&forking, 1, __ATOMIC_SEQ_CST);
+}
+
+bool process_forking(void) {
+    return __atomic_load_n(&forking, __ATOMIC_SEQ_CST) != 0;
+}
+
+void process_init(void) {
+    page = sys_mmap(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    wiped_by_kernel = page && sys_call3(SYS_madvise, page, 4096, MADV_WIPEONFORK) == 0;
+    if (page)
+        page->pid = kernel_pid();
+    /* Somebody before us has a vfork of his own (AddressSanitizer's programs do): we shall not hear of it. */
+    if (!wiped_by_kernel || vfork != process_our_vfork)
+        process_shares_memory();
+    (void)pthread_atfork(process_fork_begins, process_fork_ends, process_refresh);
+}
+
+/* Several threads of a new child may come here at once. The generation rises first: whoever sees the pid sees that too,
+ * and rising twice only makes connections count as shared that are not, which costs a look and no truth. */
+static void begin_again(uint32_t pid) {
+    uint32_t expected = wiped_by_kernel ? 0 : __atomic_load_n(&page->pid, __ATOMIC_RELAXED);
+    __atomic_store_n(&forking, 0, __ATOMIC_RELAXED);
+    process_shared_now();
+    __atomic_store_n(&first_generation, process_generation(), __ATOMIC_RELAXED);
+    if (__atomic_compare_exchange_n(&page->pid, &expected, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        client_new_process();
+}
+
+void process_refresh(void) {
+    if (!page)
+        return;
+    uint32_t known = __atomic_load_n(&page->pid, __ATOMIC_ACQUIRE);
+    if (known == 0)
+        begin_again(kernel_pid());
+}
+
+uint32_t process_generation_now(void) {
+    process_refresh();
+    return process_generation();
+}
+
+bool process_may_record(void) {
+    if (!page)
+        return true;
+    uint32_t known = __atomic_load_n(&page->pid, __ATOMIC_ACQUIRE);
+    if (known != 0 && !__atomic_load_n(&memory_shared, __ATOMIC_RELAXED))
+        return true;
+    uint32_t pid = kernel_pid();
+    if (known == pid)
+        return true;
+    /* The kernel wipes the page in every child but a vfork one. Where it cannot wipe, every child looks like a vfork
+     * one: better to log nothing for a fork child than to spoil a parent's records. */
+    if (known != 0)
+        return false;
+    begin_again(pid);
+    return true;
+}
+
+/* Relaxed: it is the child's own word, written before it was born. */
+void process_shares_memory(void) {
+    __atomic_store_n(&memory_shared, true, __ATOMIC_RELAXED);
+}
+
+/* Refreshed first: in a fork child that nobody has noticed yet, a vfork child of its would take itself for that. */
+__attribute__((used)) void *process_before_vfork(void) {
+    process_refresh();
+    process_shares_memory();
+    return (void *)real_vfork;
+}
+
+uint32_t process_generation(void) {
+    return __atomic_load_n(&generation, __ATOMIC_ACQUIRE);
+}
+
+void process_shared_now(void) {
+    __atomic_fetch_add(&generation, 1, __ATOMIC_ACQ_REL);
+}
+
+uint32_t process_first_generation(void) {
+    return __atomic_load_n(&first_generation, __ATOMIC_RELAXED);
+}
+
+uint32_t process_pid(void) {
+    return page ? __atomic_load_n(&page->pid, __ATOMIC_RELAXED) : 0;
+}
+
+uint32_t process_tid(void) {
+    uint32_t pid = process_pid();
+    if (thread.pid != pid || thread.tid == 0) {
+        thread.tid = (uint32_t)sys_call0(SYS_gettid);
+        thread.pid = pid;
+    }
+    return thread.tid;
+}
+
+bool process_single_threaded(void) {
+    sys_stat st = {0};
+    return sys_stat_of("/proc/self/task", &st) == 0 && st.st_nlink == 3; /* ".", "..", and one for each thread */
+}
+
+uint64_t process_born_ns(void) {
+    char text[512];
+    int fd = (int)sys_call4(SYS_openat, AT_FDCWD, "/proc/self/stat", O_RDONLY | O_CLOEXEC, 0);
+    long n = fd < 0 ? -1 : sys_call3(SYS_read, fd, text, sizeof text - 1);
+    if (fd >= 0)
+        (void)sys_call1(SYS_close, fd);
+    long at = n > 0 ? n : 0;
+    while (at > 0 && text[at - 1] != ')') /* the name may hold anything, parentheses too */
+        at--;
+    unsigned field = 2;
+    for (; at < n && field < 22; at++)
+        field += text[at] == ' ';
+    uint64_t ticks = 0;
+    for (; at < n && text[at] >= '0' && text[at] <= '9'; at++)
+        ticks = ticks * 10 + (uint64_t)(text[at] - '0');
+    return ticks * 10000000u;
+}

@@ -1,0 +1,113 @@
+#include "client/track.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "client/client.h"
+#include "client/open_table.h"
+#include "client/sockinfo.h"
+#include "client/process.h"
+#include "state/pair.h"
+#include "base/sys.h"
+
+struct conn *conn_made(int family, bool mptcp, uint32_t generation) {
+    struct conn *c = conn_new();
+    if (!c) {
+        state_count(&client.state, ARM_CONTROL, COUNT_UNTRACKED);
+        return NULL;
+    }
+    c->family = (uint8_t)family;
+    c->generation = generation;
+    c->arm = ARM_CONTROL;
+    if (mptcp) {
+        conn_set_flags(c, CONN_MPTCP);
+        c->token = MPTCP_UNKNOWN;
+    }
+    return c;
+}
+
+/* What the client, or an earlier image of it, set before we came. */
+static uint32_t options_of(int fd) {
+    struct linger linger = {0};
+    socklen_t length = sizeof linger;
+    (void)sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &length);
+    return (linger.l_onoff && linger.l_linger == 0 ? CONN_LINGER_RESET : 0) |
+           (look_linger2_off(fd) ? CONN_LINGER2_OFF : 0);
+}
+
+struct conn *adopt(int fd) {
+    struct endpoint local = {0}, peer = {0};
+    enum tcp_phase phase = PHASE_UNKNOWN;
+    int family;
+    bool mptcp;
+    if (!look_is_tcp(fd, &family, &mptcp))
+        return NULL;
+    struct conn *c = conn_made(family, mptcp, process_generation());
+    if (!c)
+        return NULL;
+    conn_set_flags(c, CONN_ADOPTED | options_of(fd));
+    (void)client_netns(fd);
+    (void)look_state(fd, &phase, NULL);
+    if (look_local(fd, &local) && local.port != 0) {
+        c->source = local.addr;
+        c->local_port = local.port;
+    }
+    if (phase == PHASE_LISTEN) {
+        c->phase = CONN_LISTENING;
+    } else if (look_peer(fd, &peer) || (phase == PHASE_CLOSED && look_late_peer(fd, family, &peer))) {
+        c->peer = peer;
+        c->phase = CONN_CONNECTED;
+    } else if (phase == PHASE_SYN_SENT) {
+        c->phase = CONN_CONNECTING;
+        conn_set_flags(c, CONN_PEER_ASK);
+    } else if (local.port != 0) {
+        conn_set_flags(c, CONN_APP_PORT);
+    } else if (!addr_is_any(&local.addr)) {
+        c->source = c->app = local.addr;
+        conn_set_flags(c, CONN_APP_ADDRESS | CONN_APP_NO_PORT);
+    }
+    return c;
+}
+
+void conn_uncount(const struct conn *c, bool time_wait, uint64_t now) {
+    if (conn_flags(c) & CONN_COUNTED && c->generation >= process_first_generation())
+        held_uncount(c, time_wait, now);
+}
+
+void conn_install(int fd, struct conn *conn) {
+    bool kept;
+    struct conn *stale = fd_assign(fd, conn, &kept);
+    if (!kept) {
+        state_count(&client.state, ARM_CONTROL, COUNT_UNTRACKED);
+        stale = conn;
+    } else if (stale) {
+        state_count(&client.state, ARM_CONTROL, COUNT_UNSEEN_CLOSE);
+    }
+    if (stale && conn_unref(stale)) {
+        conn_uncount(stale, false, clock_ns(CLOCK_MONOTONIC));
+        conn_free(stale);
+    }
+}
+
+struct conn *conn_of(int fd) {
+    struct conn *conn;
+    switch (fd_look(fd, &conn)) {
+    case FD_TCP:
+        return conn;
+    case FD_NOT_TCP:
+    case FD_CLOSING:
+        return NULL;
+    default:
+        break;
+    }
+    if (fd < 0)
+        return NULL;
+    conn = adopt(fd);
+    if (!conn) {
+        return NULL;
+    }
+    conn_install(fd, conn);
+    /* Beyond the table's reach the record has been given back. */
+    return fd_look(fd, &conn) == FD_TCP ? conn : NULL;
+}

@@ -1,0 +1,25 @@
+/* track.h - connections that come into the table: made here, accepted, or found. Async-signal-safe. */
+#ifndef CONNSPREAD_CLIENT_TRACK_H
+#define CONNSPREAD_CLIENT_TRACK_H
+
+#include "client/fdtab.h"
+
+/* A record for a new TCP socket of this process. generation: as of before the call that made it; a fork since then has
+ * it too. NULL: no memory (counted). */
+struct conn *conn_made(int family, bool mptcp, uint32_t generation);
+
+/* A record, in no table yet, for a TCP socket that was never seen: inherited, received, or made behind our back. Asks
+ * the kernel for everything. NULL: fd is no TCP socket, or no memory. */
+struct conn *adopt(int fd);
+
+/* What is known of fd, asking the kernel once if nothing is: the connection, or NULL when it is no TCP socket. */
+struct conn *conn_of(int fd);
+
+/* c is closed, or was never connected after all: if its pair counts it as open (CONN_COUNTED, which the caller clears
+ * if the record lives on), no longer. A fork child's copy is not counted: the parent's is. now: CLOCK_MONOTONIC, ns. */
+void conn_uncount(const struct conn *c, bool time_wait, uint64_t now);
+
+/* Puts a record into the table, counting a predecessor whose close nobody saw. Consumes the caller's reference. */
+void conn_install(int fd, struct conn *conn);
+
+#endif

@@ -1,0 +1,377 @@
+#include "close/closing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+
+#include "client/track.h"
+#include "client/arm.h"
+#include "client/client.h"
+#include "client/open_table.h"
+#include "client/sockinfo.h"
+#include "client/process.h"
+#include "close/record.h"
+#include "close/deferred.h"
+#include "close/verify.h"
+#include "state/dedup.h"
+#include "state/pair.h"
+#include "state/ring.h"
+#include "base/sys.h"
+
+/* A child of a server with thousands of connections shall not look at each before it execs a helper: the parent holds
+ * them, and logs them. */
+enum { EXEC_INHERITED_MAX = 64 };
+
+static bool others_may_hold(const struct conn *c) {
+    return conn_flags(c) & (CONN_ADOPTED | CONN_PASSED) || process_forking() || c->generation != process_generation();
+}
+
+/* The kernel reads the state before it waits for the socket's lock (tcp_get_info): a FIN_WAIT_2 may be a TIME-WAIT by
+ * the time it answers. twice: that would matter. */
+static int look_settled(int fd, enum tcp_phase *phase, bool twice) {
+    int r = look_state(fd, phase, NULL);
+    return r == 0 && twice && *phase != PHASE_CLOSED ? look_state(fd, phase, NULL) : r;
+}
+
+/* State and receive queue with as few system calls as the case allows. identified: the socket's cookie was drawn. If
+ * its TIME-WAIT was being made just then, it has another. */
+static void look_at(const struct conn *c, int fd, struct fate_facts *f, bool identified) {
+    uint32_t flags = conn_flags(c);
+    bool plain = !(flags & (CONN_MPTCP | CONN_ULP | CONN_SHUT)) && !f->others;
+    if (plain && c->phase == CONN_CONNECTED) {
+        look_peek(fd, &f->phase, &f->unread);
+        return;
+    }
+    int r = look_settled(fd, &f->phase, identified);
+    if (r != 0)
+        f->phase = PHASE_UNKNOWN;
+    if (r == -EBADF)
+        return;
+    if (f->mptcp && c->token != MPTCP_UNKNOWN) {
+        enum tcp_phase subflow;
+        look_peek(fd, &subflow, &f->unread); /* SIOCINQ says 1 after shutdown(SHUT_RD) */
+        (void)look_mptcp_phase(c->token, &f->phase);
+        return;
+    }
+    /* A peek sees the queue, and a FIN that came meanwhile. MPTCP before Linux 5.16: the subflow stays ESTABLISHED when
+     * the peer closes; only reading shows its DATA_FIN. */
+    enum tcp_phase as_seen = f->phase;
+    bool open = f->phase == PHASE_ESTABLISHED || f->phase == PHASE_FIN_WAIT_1 || f->phase == PHASE_FIN_WAIT_2;
+    if ((plain || f->mptcp) && f->phase == PHASE_ESTABLISHED && !(flags & CONN_SHUT))
+        look_peek(fd, &f->phase, &f->unread);
+    else if (open && f->fallback)
+        look_peek(fd, &as_seen, &f->unread);
+    else if (open)
+        f->unread = look_unread(fd);
+}
+
+void closing_complete(struct conn *c, int fd) {
+    struct endpoint local, peer;
+    if (c->local_port == 0 && look_local(fd, &local)) {
+        c->source = local.addr;
+        c->local_port = local.port;
+    }
+    if (conn_flags(c) & CONN_PEER_ASK && look_peer(fd, &peer))
+        c->peer = peer;
+    held_located(c);
+}
+
+/* MPTCP_UNKNOWN: no answer. */
+static uint32_t ask_token(int fd) {
+    uint32_t token;
+    return look_mptcp_token(fd, &token) && (token || client.mptcp_info) ? token : MPTCP_UNKNOWN;
+}
+
+uint32_t closing_token(struct conn *c, int fd) {
+    if (c->token == MPTCP_UNKNOWN)
+        c->token = ask_token(fd);
+    return c->token;
+}
+
+static void judge(struct closing *c) {
+    struct conn *conn = c->conn;
+    uint32_t flags = conn_flags(conn);
+    c->facts = (struct fate_facts){
+        .shutdown_phase = conn->shutdown_phase,
+        .connected = conn->phase == CONN_CONNECTED || flags & CONN_ADOPTED,
+        .linger_reset = flags & CONN_LINGER_RESET,
+        .linger2_off = flags & CONN_LINGER2_OFF,
+        .mptcp = closing_token(conn, c->fd) != 0,
+        .fallback = flags & CONN_MPTCP && conn->token == 0,
+        .others = others_may_hold(conn),
+    };
+    ring_prepare(&client.state);
+    __builtin_prefetch(conn->pair, 1);
+    c->settings.log_verify = VERIFY_AUTO;
+    c->has_settings = state_settings(&client.state, NULL, &c->settings);
+    uint8_t asking = c->settings.log_verify;
+    if (c->facts.others) {
+        c->looked_ns = clock_ns(CLOCK_MONOTONIC);
+        c->facts.linger2_off |= look_linger2_off(c->fd); /* set by whoever else has it */
+    }
+    if (asking == VERIFY_ALWAYS || (asking == VERIFY_AUTO && c->facts.others))
+        verify_identify(c);
+    closing_complete(conn, c->fd);
+    /* As late as can be: a FIN of the peer between this look and the close makes the verdict wrong. */
+    look_at(conn, c->fd, &c->facts, c->cookie != 0);
+    if (conn->phase == CONN_CONNECTING && c->facts.phase == PHASE_CLOSED && !(flags & CONN_ADOPTED))
+        c->connect_error = look_connect_error(c->fd);
+    c->verdict = fate_decide(&c->facts);
+    if (asking != VERIFY_AUTO)
+        c->verdict.ask = asking == VERIFY_ALWAYS;
+    if (c->verdict.ask)
+        verify_prepare(c);
+}
+
+/* Not what mode off or log.inbound says to pass over. */
+static bool worth_a_look(const struct conn *conn) {
+    return (conn->phase == CONN_CONNECTED || conn->phase == CONN_CONNECTING) && !(conn_flags(conn) & CONN_QUIET);
+}
+
+/* What only an open descriptor tells of its connection. */
+struct located {
+    struct endpoint local;
+    uint32_t token;
+    uint64_t connected_ns;
+};
+
+/* Asked before the claim: until then, no other thread that closes fd too can have come to its real close; afterwards it
+ * may be the first there, and the number be gone. conn may be another's by the time it is read: see settle_located. */
+static struct located look_located(const struct conn *conn, int fd) {
+    struct located p = {.token = conn->token, .connected_ns = conn->connected_ns};
+    if (!worth_a_look(conn))
+        return p;
+    if (conn->local_port == 0)
+        (void)look_local(fd, &p.local);
+    if (p.token == MPTCP_UNKNOWN)
+        p.token = ask_token(fd);
+    return p;
+}
+
+/* conn is ours alone now. */
+static void settle_located(struct conn *conn, const struct located *p) {
+    if (conn->connected_ns != p->connected_ns)
+        return; /* another connection's: the record has changed hands meanwhile */
+    if (conn->local_port == 0 && p->local.port != 0) {
+        conn->source = p->local.addr;
+        conn->local_port = p->local.port;
+    }
+    if (conn->token == MPTCP_UNKNOWN)
+        conn->token = p->token;
+}
+
+/* The connection behind c->fd, claimed, if this close is the last that this process can know of. */
+static struct conn *claim(struct closing *c) {
+    struct conn *conn, *known;
+    int fd = c->fd;
+    switch (fd_look(fd, &known)) {
+    case FD_NOT_TCP:
+        fd_set_unknown(fd);
+        return NULL;
+    case FD_CLOSING:
+        return NULL;
+    case FD_UNKNOWN: {
+        enum tcp_phase phase;
+        if (fd < 0 || look_state(fd, &phase, NULL) != 0 || phase == PHASE_LISTEN || !process_may_record())
+            return NULL;
+        c->found = true;
+        return adopt(fd);
+    }
+    default:
+        break;
+    }
+    if (!process_may_record())
+        return NULL;
+    struct located place = look_located(known, fd);
+    c->claimed = fd_closing(fd, &conn) == FD_TCP;
+    if (!c->claimed || !conn_unref(conn))
+        return NULL;
+    if (conn == known)
+        settle_located(conn, &place);
+    return conn;
+}
+
+/* A socket that was not connected when it came to be shared: whoever else has it may have connected it since. */
+static void catch_up(struct conn *conn, int fd) {
+    struct endpoint peer;
+    if (conn->phase != CONN_IDLE || !others_may_hold(conn))
+        return;
+    bool tcp = !(conn_flags(conn) & CONN_MPTCP); /* MPTCP remembers the peer even when it was disconnected */
+    if (look_peer(fd, &peer) || (tcp && look_late_peer(fd, conn->family, &peer))) {
+        conn->peer = peer;
+        conn->phase = CONN_CONNECTED;
+        conn_set_flags(conn, CONN_ADOPTED);
+    }
+}
+
+void closing_begin(struct closing *c, int fd, enum via via) {
+    *c = (struct closing){.fd = fd, .via = via, .mark = unsettled_mark()};
+    if (!client_active())
+        return;
+    int saved = errno;
+    struct conn *conn = claim(c);
+    if (conn) {
+        /* Kept even when there is nothing to log, so that closing_abort can put it back. */
+        c->conn = conn;
+        catch_up(conn, fd);
+        if (worth_a_look(conn))
+            judge(c);
+    }
+    errno = saved;
+}
+
+/* Of several processes that hold one socket, each may see its end; and a TIME-WAIT that was there before the close may
+ * be seen by whoever finds the closed socket later (received, or closed by two threads), though we alone held it. */
+static bool told_before(const struct closing *c, uint64_t now) {
+    const struct conn *conn = c->conn;
+    uint64_t since = c->looked_ns;
+    bool alone = !c->facts.others;
+    if (alone && (c->facts.phase != PHASE_CLOSED || conn->local_port == 0))
+        return false;
+    if (conn->local_port == 0) /* disconnected by another, who told */
+        return true;
+    /* It may have been told already while we held it; a word of the millisecond in which it began may be another's. */
+    if (c->facts.phase == PHASE_CLOSED || c->facts.phase == PHASE_UNKNOWN || c->facts.fallback)
+        since = conn->connected_ns ? conn->connected_ns + (alone ? 1000000 : 0) : now - ONCE_NS;
+    return !once_first(&client.state, __atomic_load_n(&client.netns, __ATOMIC_RELAXED), &conn->source, conn->local_port,
+                       &conn->peer, since, clock_ns(CLOCK_MONOTONIC));
+}
+
+/* Another thread forked between the look and the close: the child has it too. */
+static void notice_fork(struct closing *c) {
+    if (c->facts.others || !others_may_hold(c->conn))
+        return;
+    c->forked = c->facts.others = true;
+    c->looked_ns = c->conn->connected_ns;
+    c->verdict.ask |= c->settings.log_verify != VERIFY_NEVER;
+}
+
+/* It was open when it was claimed and is not now: another thread closed the same number, and may have found no record.
+ * What this close itself has found, without a record, is that other thread's to tell. */
+static bool lost_the_race(struct closing *c) {
+    if (c->found)
+        return false;
+    if (!c->facts.others)
+        c->looked_ns = c->conn->connected_ns;
+    c->raced = c->facts.others = c->verdict.ask = true;
+    return true;
+}
+
+static void finish(struct closing *c) {
+    struct conn *conn = c->conn;
+    enum verified verified = VERIFIED_NULL;
+    enum fate fate = c->verdict.fate;
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    notice_fork(c);
+    if (c->verdict.ask)
+        fate = verify_fate(c, &verified);
+    if (fate == FATE_TIME_WAIT && told_before(c, now))
+        fate = FATE_SHARED;
+    conn_uncount(conn, fate == FATE_TIME_WAIT, now);
+    tell_close(c, fate, verified, now);
+}
+
+/* Another thread's note: when it was left this one still had a reference to the socket. */
+static bool settle(struct closing *c) {
+    enum verified verified;
+    enum fate fate = verify_again(c, &verified);
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    if (fate == FATE_SHARED)
+        return false;
+    if (fate == FATE_TIME_WAIT && told_before(c, now))
+        return true;
+    if (fate == FATE_TIME_WAIT && conn_flags(c->conn) & CONN_COUNTED)
+        pair_waits(c->conn->pair, now);
+    tell_close(c, fate, verified, now);
+    return true;
+}
+
+static void settle_noted(const struct closing *c) {
+    if (unsettled_mark() != c->mark && client_active() && process_may_record())
+        unsettled_settle(c->mark, settle);
+}
+
+void closing_end(struct closing *c, bool closed) {
+    struct conn *conn = c->conn;
+    int saved = errno;
+    if (c->claimed)
+        fd_closed(c->fd);
+    if (conn) {
+        if (worth_a_look(conn) && (closed || lost_the_race(c)))
+            finish(c);
+        held_closed(conn);
+        conn_free(conn);
+    }
+    settle_noted(c);
+    errno = saved;
+}
+
+void closing_abort(struct closing *c) {
+    bool kept;
+    if (!c->conn)
+        return;
+    conn_ref(c->conn);
+    (void)fd_assign(c->fd, c->conn, &kept);
+    if (!kept)
+        conn_free(c->conn);
+}
+
+void closing_disconnect(int fd, struct conn *conn) {
+    struct closing c = {.conn = conn, .fd = fd, .via = VIA_CLOSE};
+    int saved = errno;
+    bool shut = conn->shutdown_phase != PHASE_UNKNOWN || others_may_hold(conn);
+    if (shut && conn->phase != CONN_IDLE && process_may_record()) {
+        enum verified verified;
+        judge(&c);
+        if (c.verdict.ask && c.facts.phase == PHASE_CLOSED)
+            c.verdict.fate = verify_fate(&c, &verified);
+        if (c.facts.phase == PHASE_CLOSED && c.verdict.fate == FATE_TIME_WAIT) {
+            finish(&c);
+            conn_clear_flags(conn, CONN_COUNTED); /* in all other cases the record is given back */
+        }
+    }
+    errno = saved;
+}
+
+/* Is every descriptor of conn in this process close-on-exec? fd is one of them. */
+static bool closes_on_exec(const struct conn *conn) {
+    struct conn *other;
+    uint32_t closing = 0;
+    for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
+        if (fd_look(fd, &other) == FD_TCP && other == conn) {
+            long flags = sys_call2(SYS_fcntl, fd, F_GETFD);
+            if (flags >= 0 && flags & FD_CLOEXEC)
+                closing++;
+        }
+    return closing == __atomic_load_n(&conn->refs, __ATOMIC_RELAXED);
+}
+
+static bool may_close_on_exec(int fd, const struct conn *conn) {
+    long flags = sys_call2(SYS_fcntl, fd, F_GETFD);
+    if (flags < 0 || !(flags & FD_CLOEXEC) || conn->phase == CONN_IDLE || conn->phase == CONN_LISTENING)
+        return false;
+    return __atomic_load_n(&conn->refs, __ATOMIC_RELAXED) == 1 || closes_on_exec(conn);
+}
+
+void closing_exec(bool pending) {
+    unsigned inherited = 0;
+    if (pending)
+        closing_find(0, INT_MAX);
+    for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
+        struct closing c = {.fd = fd, .via = VIA_EXEC};
+        if (fd_look(fd, &c.conn) != FD_TCP)
+            continue;
+        if (c.conn->generation < process_first_generation() && ++inherited > EXEC_INHERITED_MAX)
+            continue;
+        if (!may_close_on_exec(fd, c.conn))
+            continue;
+        if (!pending) {
+            held_exec_failed(c.conn);
+            continue;
+        }
+        judge(&c);
+        closing_complete(c.conn, fd);
+        held_pending(c.conn, HELD_EXEC, c.facts.phase, c.verdict.fate);
+    }
+}

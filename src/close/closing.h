@@ -1,0 +1,73 @@
+/* closing.h - around a real close: what is looked at before it, what is written after it.
+ *
+ *     struct closing c;
+ *     closing_begin(&c, fd, VIA_CLOSE);
+ *     int r = real_close(fd);
+ *     closing_end(&c, r == 0 || errno != EBADF);
+ *
+ * All of it is before or after the client's own call, never in its place: once fd is closed, another thread may own the
+ * number. Between begin and end the connection belongs to this struct alone, so two threads that close one descriptor
+ * write one event. Nothing is held across the real call but memory of the shim's own: if the thread is cancelled there,
+ * one record is lost. Async-signal-safe; errno is the real call's. */
+#ifndef CONNSPREAD_CLOSE_CLOSING_H
+#define CONNSPREAD_CLOSE_CLOSING_H
+
+#include "close/fate.h"
+#include "client/fdtab.h"
+#include "state/state.h"
+
+struct closing {
+    struct conn *conn; /* NULL: nothing to write */
+    int fd;
+    enum via via;
+    int connect_error; /* of a connect that went on after the call and failed; 0: none */
+    struct fate_facts facts;
+    struct fate_verdict verdict;
+    struct settings settings; /* as they were at the look */
+    bool has_settings;
+    uint64_t cookie;    /* of the socket; 0: not known */
+    uint64_t looked_ns; /* CLOCK_MONOTONIC; with facts.others */
+    bool forked;        /* between look and close: c was not prepared for being asked about */
+    bool found;         /* by this close: the table did not know it */
+    bool raced;         /* another thread closed the same number first */
+    bool claimed;       /* taken out of the table: fd_closed is due */
+    uint32_t mark;      /* unsettled_mark before the first look */
+    uint32_t interface; /* that it is bound to */
+};
+
+void closing_begin(struct closing *c, int fd, enum via via);
+
+/* closed: the descriptor is gone (any result of close but EBADF: Linux frees the number on EINTR too). */
+void closing_end(struct closing *c, bool closed);
+
+/* dup2 and dup3 failed: fd is still what it was. */
+void closing_abort(struct closing *c);
+
+/* Before connect(AF_UNSPEC), which resets what is open: but a TIME-WAIT that our shutdown and the peer's FIN have
+ * already made stays, and is logged here. */
+void closing_disconnect(int fd, struct conn *conn);
+
+/* Where exactly c is, if nobody asked so far: the kernel chose its port. */
+void closing_complete(struct conn *c, int fd);
+
+/* c's MPTCP token, asked once it is needed; 0: plain TCP, MPTCP_UNKNOWN: perhaps. */
+uint32_t closing_token(struct conn *c, int fd);
+
+/* Around exec: connections that it will close, also those that were never named in a call, are marked as such in the
+ * state file, where the next image of this pid or the tool finds them; pending false takes the marks back after an exec
+ * that failed. */
+void closing_exec(bool pending);
+
+/* Every TCP descriptor still open, when the process ends: an event each, then `detach`. last: no code of the client
+ * runs any more, but for other threads. If there are none, what can be is closed here, so that nothing happens between
+ * look and close, and the kernel can be asked what became of it. */
+void closing_sweep(enum via via, bool last);
+
+/* Sockets in [first, last] that were inherited or received and never named in a call: into the table. One poll tells
+ * which descriptors are open, so it goes no further than the lowest 256. */
+void closing_find(int first, int last);
+
+/* Closes the tracked descriptors in [first, last] one by one, each with its event. */
+void closing_range(unsigned first, unsigned last, enum via via);
+
+#endif

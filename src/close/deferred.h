@@ -1,0 +1,32 @@
+/* deferred.h - ends that nobody could tell yet, because another thread was still on its way through a close.
+ *
+ * The kernel ends a connection with the last reference to its socket, and a thread inside close or one of the shim's
+ * own looks has one for as long as that takes, or as it is kept from running. Who closed the connection's last
+ * descriptor then still finds the socket held. He leaves a note and asks once more; and whoever was inside a close when
+ * the note was left asks on his way out. Either his reference was gone before that second question, or he finds the
+ * note: the last one out sees the end, whichever it is.
+ *
+ * A few slots in the library's own memory, each taken by compare-and-swap: lock-free, async-signal-safe. Costs a close
+ * a load before and a load after it. */
+#ifndef CONNSPREAD_CLOSE_DEFERRED_H
+#define CONNSPREAD_CLOSE_DEFERRED_H
+
+#include "close/closing.h"
+
+/* How many notes there have been: taken before a close looks at its descriptor. */
+uint32_t unsettled_mark(void);
+
+/* Copies c and its connection. 0: no room, nothing left. */
+uint64_t unsettled_leave(const struct closing *c);
+
+/* c's end is known after all. False: another thread tells it, or told it. */
+bool unsettled_withdraw(uint64_t note);
+
+/* After a close: settle for each note left since mark. It returns whether the end is known; no note is given to two
+ * threads at once, and none is kept from a thread that comes while another has it. */
+void unsettled_settle(uint32_t mark, bool (*settle)(struct closing *));
+
+/* A fork child. */
+void unsettled_forget(void);
+
+#endif

@@ -1,0 +1,97 @@
+/* Many closes at once: ranges of descriptors, and all that are left when the process ends. */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <time.h>
+
+#include "client/track.h"
+#include "client/arm.h"
+#include "client/client.h"
+#include "close/closing.h"
+#include "client/open_table.h"
+#include "client/sockinfo.h"
+#include "client/process.h"
+#include "base/sys.h"
+
+enum { INHERITED_LOOK = 256 };
+
+void closing_find(int first, int last) {
+    struct pollfd fds[INHERITED_LOOK];
+    struct timespec now = {0};
+    struct conn *conn;
+    int n = last - first < INHERITED_LOOK - 1 ? last - first + 1 : INHERITED_LOOK;
+    for (int i = 0; i < n; i++)
+        fds[i] = (struct pollfd){.fd = first + i};
+    if (sys_call5(SYS_ppoll, fds, n, &now, 0, 0) < 0)
+        return;
+    for (int i = 0; i < n; i++) {
+        enum tcp_phase phase;
+        int fd = first + i;
+        if (!(fds[i].revents & POLLNVAL) && fd_look(fd, &conn) == FD_UNKNOWN && look_state(fd, &phase, NULL) == 0)
+            (void)conn_of(fd);
+    }
+}
+
+void closing_range(unsigned first, unsigned last, enum via via) {
+    struct closing c;
+    int to = last > INT_MAX ? INT_MAX : (int)last;
+    if (first > INT_MAX)
+        return;
+    for (int fd = (int)first; (fd = fd_next_tcp(fd, to)) >= 0; fd++) {
+        closing_begin(&c, fd, via);
+        closing_end(&c, sys_call1(SYS_close, fd) != -EBADF);
+    }
+}
+
+/* close would wait where the kernel's own close at exit does not (SO_LINGER {1, t}; inet_release, PF_EXITING). */
+static bool would_wait(int fd) {
+    struct linger linger = {0};
+    socklen_t length = sizeof linger;
+    (void)sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &length);
+    return linger.l_onoff && linger.l_linger > 0;
+}
+
+/* A stream's buffer is written after the last exit handler. */
+static bool is_buffered(int fd) {
+    struct conn *conn;
+    if (fd_look(fd, &conn) != FD_TCP)
+        return true;
+    if (fd <= 2)
+        conn_set_flags(conn, CONN_STDIO); /* its copies stay, too */
+    return conn_flags(conn) & CONN_STDIO;
+}
+
+/* Where another process may hold the connection, only the kernel can tell what becomes of it, and only once it is
+ * closed. A socket that has to stay open is left for the tool to tell. */
+static void sweep_one(int fd, enum via via, bool may_close) {
+    struct closing c;
+    bool closes = may_close && !is_buffered(fd) && !would_wait(fd);
+    closing_begin(&c, fd, via);
+    if (closes) {
+        (void)sys_call1(SYS_close, fd);
+    } else if (c.conn && c.verdict.ask) {
+        held_pending(c.conn, HELD_EXIT, c.facts.phase, c.verdict.fate);
+        conn_free(c.conn);
+        fd_closed(fd);
+        return;
+    }
+    closing_end(&c, true);
+}
+
+void closing_sweep(enum via via, bool last) {
+    if (!client_active() || !process_may_record())
+        return;
+    closing_find(0, INT_MAX);
+    /* Another thread may still be using them, and would meet an error that it would not have met. */
+    bool may_close = last && fd_next_tcp(0, INT_MAX) >= 0 && process_single_threaded();
+    for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
+        sweep_one(fd, via, may_close);
+    held_release();
+    /* After the first sweep (exit handlers run, then _exit) there is nothing left to say. */
+    if (__atomic_exchange_n(&client.attached, 0, __ATOMIC_RELAXED)) {
+        struct settings settings = {0};
+        (void)state_settings(&client.state, NULL, &settings);
+        if (client_mode(&settings) != MODE_OFF)
+            event_text(EVENT_DETACH, arm_of_process(), "");
+    }
+}

@@ -1,0 +1,111 @@
+#include "close/fate.h"
+
+#include <errno.h>
+
+_Static_assert(PHASE_ESTABLISHED == 1 && PHASE_SYN_SENT == 2 && PHASE_FIN_WAIT_1 == 4 && PHASE_TIME_WAIT == 6 &&
+                   PHASE_CLOSED == 7 && PHASE_LAST_ACK == 9 && PHASE_CLOSING == 11,
+               "enum tcp_phase follows the kernel's numbers (include/net/tcp_states.h)");
+
+enum tcp_phase phase_from_kernel(unsigned state) {
+    return state < PHASES ? (enum tcp_phase)state : PHASE_UNKNOWN;
+}
+
+/* The socket still has a sending half, or had one until our shutdown. */
+static enum fate fate_of_open(const struct fate_facts *f) {
+    if (f->linger_reset || f->unread)
+        return FATE_RESET;
+    /* No FIN_WAIT2, and so no TIME-WAIT: gone with the ACK of our FIN, even if the peer's FIN comes along with it. */
+    if (f->linger2_off && f->phase != PHASE_CLOSING)
+        return FATE_NONE;
+    return FATE_TIME_WAIT;
+}
+
+/* TCP_CLOSE looks the same after a reset, after the peer's FIN and ours, and after ours and the peer's. What shutdown
+ * saw tells them apart, but for a reset between that shutdown and now. */
+static struct fate_verdict fate_of_closed(const struct fate_facts *f) {
+    struct fate_verdict v = {.fate = f->connected ? FATE_RESET : FATE_NONE, .decided_by = DECIDED_BY_CLOSE};
+    switch (f->shutdown_phase) {
+    case PHASE_UNKNOWN:
+    case PHASE_CLOSED:
+        v.ask = f->others; /* somebody else, or an earlier image of this process, may have shut it down */
+        break;
+    case PHASE_CLOSE_WAIT:
+    case PHASE_LAST_ACK: /* somebody else had shut it down before us */
+        v.fate = FATE_PASSIVE;
+        v.decided_by = DECIDED_BY_SHUTDOWN;
+        break;
+    case PHASE_SYN_SENT: /* there shutdown only breaks the attempt off */
+    case PHASE_LISTEN:
+        v.fate = FATE_NONE;
+        break;
+    default:
+        v.fate = FATE_TIME_WAIT;
+        v.decided_by = DECIDED_BY_SHUTDOWN;
+        v.ask = true;
+        break;
+    }
+    return v;
+}
+
+struct fate_verdict fate_decide(const struct fate_facts *f) {
+    struct fate_verdict v = {.fate = FATE_NONE, .decided_by = DECIDED_BY_CLOSE, .ask = f->others || f->mptcp};
+    /* What unread data and TCP_LINGER2 do then depends on the kernel: on 6.18, nothing, but for both together. */
+    v.ask |= f->fallback && (f->unread || f->linger2_off);
+    switch (f->phase) {
+    case PHASE_ESTABLISHED:
+    case PHASE_SYN_RECV:
+        v.fate = fate_of_open(f);
+        break;
+    case PHASE_FIN_WAIT_1:
+    case PHASE_FIN_WAIT_2:
+    case PHASE_CLOSING:
+        v.fate = fate_of_open(f);
+        v.decided_by = v.fate == FATE_TIME_WAIT ? DECIDED_BY_SHUTDOWN : DECIDED_BY_CLOSE;
+        break;
+    case PHASE_TIME_WAIT:
+        v.fate = FATE_TIME_WAIT;
+        v.decided_by = DECIDED_BY_SHUTDOWN;
+        break;
+    case PHASE_CLOSE_WAIT:
+    case PHASE_LAST_ACK:
+        v.fate = f->unread || (f->linger_reset && f->phase == PHASE_CLOSE_WAIT) ? FATE_RESET : FATE_PASSIVE;
+        break;
+    case PHASE_CLOSED:
+        v = fate_of_closed(f);
+        v.ask |= f->mptcp;
+        break;
+    case PHASE_SYN_SENT:
+    case PHASE_LISTEN:
+        v.ask = false;
+        break;
+    default:
+        v.ask = true;
+        break;
+    }
+    return v;
+}
+
+enum fate fate_from_lookup(int found, const struct diag_answer *answer, enum fate first, bool lingers) {
+    if (found == -ENOENT)
+        return first == FATE_TIME_WAIT || first == FATE_SHARED ? FATE_RESET : first;
+    if (found != 0)
+        return first;
+    switch (phase_from_kernel(answer->state)) {
+    case PHASE_TIME_WAIT:
+        return FATE_TIME_WAIT;
+    case PHASE_FIN_WAIT_1:
+    case PHASE_FIN_WAIT_2:
+    case PHASE_CLOSING:
+        /* Shut down, and another process still has it: whoever closes it last will say so. */
+        return answer->inode != 0 && !lingers ? FATE_SHARED : FATE_TIME_WAIT;
+    case PHASE_LAST_ACK:
+        return FATE_PASSIVE;
+    case PHASE_ESTABLISHED:
+    case PHASE_SYN_SENT:
+    case PHASE_SYN_RECV:
+    case PHASE_CLOSE_WAIT:
+        return lingers ? first : FATE_SHARED;
+    default:
+        return FATE_NONE;
+    }
+}

@@ -1,0 +1,284 @@
+#include "connect/connect.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "client/track.h"
+#include "client/arm.h"
+#include "client/client.h"
+#include "close/closing.h"
+#include "connect/sources.h"
+#include "client/open_table.h"
+#include "client/sockinfo.h"
+#include "client/history_update.h"
+#include "connect/match_cache.h"
+#include "connect/prepare.h"
+#include "client/process.h"
+#include "state/pair.h"
+#include "state/stats.h"
+#include "base/sys.h"
+
+/* The client bound an address itself and the rule leaves it that one. */
+static bool keeps_own_address(const struct climb *k) {
+    return conn_flags(k->conn) & CONN_APP_ADDRESS && !addr_is_any(&k->conn->app) &&
+           k->plan->app_bound != APP_BOUND_OVERRIDE;
+}
+
+static bool started(const struct climb *k) {
+    return k->result >= 0 || k->error == EINPROGRESS || k->error == EINTR || k->error == EALREADY;
+}
+
+/* What the connection is from now on. */
+static void settle(struct climb *k) {
+    struct conn *c = k->conn;
+    bool connecting = k->error != 0 || k->attempt->call != ATTEMPT_CONNECT || conn_flags(c) & CONN_FASTOPEN;
+    if (!started(k)) {
+        if (k->error != EISCONN)
+            conn_set_flags(c, CONN_TRIED);
+        held_closed(c);
+        return;
+    }
+    c->phase = connecting ? CONN_CONNECTING : CONN_CONNECTED;
+    if (addr_is_any(&k->destination->addr))
+        conn_set_flags(c, CONN_PEER_ASK);
+    c->connected_ns = k->now;
+    c->shutdown_phase = PHASE_UNKNOWN;
+    c->token = conn_flags(c) & CONN_MPTCP ? MPTCP_UNKNOWN : 0;
+    c->pair = k->pair;
+    conn_clear_flags(c, CONN_TRIED | CONN_SHUT);
+    if (k->pair) {
+        conn_set_flags(c, CONN_COUNTED);
+        held_count(c, k->now);
+    }
+}
+
+/* The client's own call, for want of a better one. */
+static enum outcome fall_back(struct climb *k) {
+    bool refuse = k->plan->on_exhausted == EXHAUSTED_ERROR && k->full > 0;
+    bool same = k->whole_range && k->met; /* its own call has just been made */
+    int error = k->error;
+    prepare_undo(k->attempt->fd, k->conn);
+    k->pair = NULL;
+    if (refuse || same) {
+        k->result = -1;
+        k->error = same ? error : EADDRNOTAVAIL;
+    } else {
+        (void)climb_run(k);
+    }
+    if (k->error == EADDRNOTAVAIL)
+        return OUTCOME_SURFACED;
+    if (started(k))
+        climb_commit_asides(k);
+    return OUTCOME_FALLBACK;
+}
+
+/* EADDRNOTAVAIL was met: to the counters, and if it is worth an event, to the log. */
+static void tell(struct climb *k, enum outcome outcome, enum cause cause, bool event) {
+    static const uint8_t counter[OUTCOMES] = {
+        [OUTCOME_RECOVERED] = COUNT_RECOVERED,
+        [OUTCOME_FALLBACK] = COUNT_FALLBACK,
+        [OUTCOME_SURFACED] = COUNT_SURFACED,
+    };
+    state_count(&client.state, (enum arm)k->conn->arm, (enum counter)counter[outcome]);
+    minutes_exhausted(k->conn, k->netns, k->destination, outcome, cause, k->now);
+    if (event)
+        report_exhausted(k->report, k->conn, CALL_CONNECT, outcome, cause, k->attempts);
+}
+
+/* Why the sources of the pool did not do, and how it is known. */
+static enum cause cause_of(struct climb *k) {
+    k->report->proof = k->met ? PROOF_SEARCH : PROOF_HOLD_DOWN;
+    if (k->full)
+        return CAUSE_RANGE_FULL;
+    if (k->not_local == 0) {
+        k->report->proof = PROOF_NONE;
+        return CAUSE_UNKNOWN;
+    }
+    k->report->proof = k->refused ? PROOF_BIND : PROOF_HOLD_DOWN;
+    if (!k->report->filled)
+        climb_name_sources(k, CAUSE_ADDRESS_NOT_LOCAL);
+    return CAUSE_ADDRESS_NOT_LOCAL;
+}
+
+static void climb(struct climb *k) {
+    bool own = k->plan->total == 0 || keeps_own_address(k);
+    enum step step;
+    if (own && k->plan->has_sources && !keeps_own_address(k))
+        step = STEP_STOP; /* the pool's addresses are all of another scope or family */
+    else
+        step = own ? climb_own_address(k) : climb_sources(k);
+    if (step == STEP_NEXT && k->plan->wait_ms)
+        step = climb_wait(k);
+    if (step == STEP_DONE && k->error == EADDRNOTAVAIL) {
+        /* Bound to a port that another process took between the look and the connect; there is no way back. */
+        k->report->proof = PROOF_BOUND_PORT;
+        tell(k, OUTCOME_SURFACED, CAUSE_PORT_BUSY, true);
+        return;
+    }
+    if (step == STEP_DONE) {
+        climb_commit_asides(k);
+        k->spread = true;
+        if (!k->met)
+            return;
+        k->overcome = true;
+        k->report->proof = PROOF_SEARCH;
+        tell(k, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, k->newly_full);
+        return;
+    }
+    enum outcome outcome = fall_back(k);
+    k->fell_back = outcome == OUTCOME_FALLBACK;
+    enum cause cause = cause_of(k);
+    if (outcome == OUTCOME_SURFACED && (own || !k->full)) {
+        cause = explain_connect(k->report);
+        if (!k->full) /* what the client's own call would have had */
+            report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
+                          EADDRNOTAVAIL, NULL);
+    }
+    tell(k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_SURFACED);
+}
+
+/* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
+ * they run out. */
+static void watch(struct climb *k) {
+    prepare_undo(k->attempt->fd, k->conn);
+    uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
+    k->pair = pair_find(&client.state, k->plan->pool_id ? key : pair_key_unruled(key), true, k->now);
+    (void)climb_run(k);
+    if (k->error != EADDRNOTAVAIL)
+        return;
+    minutes_full(k->conn, k->netns, k->destination, k->pair, k->now);
+    enum cause cause = explain_connect(k->report);
+    report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
+                  EADDRNOTAVAIL, k->pair);
+    if (k->plan->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
+        climb_name_sources(k, CAUSE_UNKNOWN);
+    tell(k, OUTCOME_SURFACED, cause, true);
+}
+
+/* May this socket be prepared, as far as the client's own doings go? */
+static bool spreadable(struct climb *k) {
+    uint32_t flags = conn_flags(k->conn);
+    enum tcp_phase phase;
+    if (!k->plan->matched || addr_is_any(&k->destination->addr) || flags & (CONN_APP_PORT | CONN_OUR_PORT))
+        return false;
+    if (flags & CONN_APP_ADDRESS && !addr_is_any(&k->conn->app) && k->plan->app_bound == APP_BOUND_KEEP)
+        return false;
+    return !(flags & CONN_TRIED) || look_state(k->attempt->fd, &phase, &k->segments_out) == 0;
+}
+
+static void spread_or_watch(struct climb *k, const struct settings *settings) {
+    struct conn *c = k->conn;
+    struct standing standing = arm_now(settings);
+    c->arm = (uint8_t)standing.arm;
+    c->rule_id = k->plan->rule_id;
+    c->pool_id = k->plan->pool_id;
+    conn_clear_flags(c, CONN_QUIET);
+    client_attach(k->attempt->fd, standing.arm);
+    k->netns = client_netns(k->attempt->fd);
+    report_begin(k->report, k->attempt->fd, c, k->destination, k->now);
+    if (standing.enforce && spreadable(k)) {
+        k->report->plan = k->plan;
+        climb(k);
+    } else {
+        watch(k);
+    }
+    /* Who carried it: a source of ours or the client's own; :: is the kernel's choice. */
+    uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
+    struct stat_entry *e = stats_find(&client.state, standing.arm, c->rule_id, &c->source);
+    c->stat = (uint16_t)stats_number(&client.state, e);
+    const struct stat_connect how = {.error = k->error,
+                                     .spread = k->spread,
+                                     .recovered = k->overcome && !k->fell_back,
+                                     .fallback = k->fell_back,
+                                     .elapsed_ns = elapsed};
+    stats_connect(&client.state, e, standing.arm, &how);
+    minutes_connect(c, k->netns, k->destination, k->pair, k->now, elapsed);
+}
+
+/* Mode off, or no policy: as if we were not there, but for the record that a later mode will want. */
+static void pass(struct climb *k) {
+    prepare_undo(k->attempt->fd, k->conn);
+    k->conn->arm = ARM_CONTROL;
+    k->conn->rule_id = k->conn->pool_id = 0;
+    conn_set_flags(k->conn, CONN_QUIET);
+    (void)climb_run(k);
+}
+
+/* A connect on a socket that is connecting or connected asks how it stands; nothing may be bound under it. */
+static ssize_t ask_again(const struct attempt *a, struct conn *c) {
+    ssize_t r = attempt_run(a);
+    int error = r < 0 ? errno : 0;
+    if (c->phase == CONN_CONNECTING && a->call == ATTEMPT_CONNECT) {
+        if (r == 0 || error == EISCONN) {
+            c->phase = CONN_CONNECTED;
+        } else if (error != EINPROGRESS && error != EALREADY && error != EINTR && error != EFAULT) {
+            c->phase = CONN_IDLE; /* it failed; the socket may connect anew */
+            if (!(conn_flags(c) & CONN_QUIET))
+                stats_outcome(stats_find(&client.state, (enum arm)c->arm, c->rule_id, &c->source), error);
+            conn_set_flags(c, CONN_TRIED);
+            held_closed(c);
+            conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
+            conn_clear_flags(c, CONN_COUNTED);
+        }
+    }
+    errno = r < 0 ? error : errno;
+    return r;
+}
+
+ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destination) {
+    int saved = errno;
+    process_refresh();
+    struct conn *c = conn_of(a->fd);
+    errno = saved;
+    if (!c)
+        return attempt_run(a);
+    if (c->phase != CONN_IDLE)
+        return ask_again(a, c);
+    struct report report;
+    struct plan plan;
+    struct settings settings;
+    struct aside asides[ASIDES];
+    struct climb k = {
+        .attempt = a,
+        .destination = destination,
+        .plan = &plan,
+        .conn = c,
+        .report = &report,
+        .aside = asides,
+        .now = clock_ns(CLOCK_MONOTONIC),
+    };
+    k.began = k.now;
+    c->peer = *destination;
+    c->local_port = 0;
+    if (state_settings(&client.state, NULL, &settings) && client_mode(&settings) != MODE_OFF &&
+        plans_find(&client.state, destination, client.program, &plan))
+        spread_or_watch(&k, &settings);
+    else
+        pass(&k);
+    settle(&k);
+    errno = k.result < 0 ? k.error : saved;
+    return k.result;
+}
+
+ssize_t ladder_disconnect(const struct attempt *a) {
+    int saved = errno;
+    process_refresh();
+    struct conn *c = conn_of(a->fd);
+    errno = saved;
+    if (!c)
+        return attempt_run(a);
+    closing_disconnect(a->fd, c);
+    ssize_t r = attempt_run(a);
+    saved = errno;
+    if (r == 0) {
+        c->phase = CONN_IDLE;
+        c->shutdown_phase = PHASE_UNKNOWN;
+        c->local_port = 0;
+        held_closed(c);
+        conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
+        conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
+        prepare_undo(a->fd, c);
+    }
+    errno = saved;
+    return r;
+}

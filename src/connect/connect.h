@@ -1,0 +1,18 @@
+/* connect.h - a TCP connect, spread and retried.
+ *
+ * For a connect that a rule matches: the pool's sources in turn, each with its port ranges, then the client's own call.
+ * Always on the client's own descriptor; the result and errno of the kernel connect that stands are the client's.
+ * Async-signal-safe; about 1.5 KiB of stack. */
+#ifndef CONNSPREAD_CONNECT_CONNECT_H
+#define CONNSPREAD_CONNECT_CONNECT_H
+
+#include "connect/call.h"
+#include "client/fdtab.h"
+
+/* a: the client's call, to destination (its copy). Result and errno as of libc. */
+ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destination);
+
+/* connect(AF_UNSPEC): the association is dissolved, and what we prepared with it. */
+ssize_t ladder_disconnect(const struct attempt *a);
+
+#endif

@@ -1,0 +1,118 @@
+#include "connect/diagnosis.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "connect/evidence.h"
+#include "state/pair.h"
+#include "state/ring.h"
+#include "base/sys.h"
+
+enum { EVENTS_A_SECOND = 10 };
+
+void report_begin(struct report *r, int fd, const struct conn *c, const struct endpoint *destination, uint64_t began) {
+    r->conn = c;
+    r->destination = destination;
+    r->plan = NULL;
+    r->began = began;
+    r->fd = fd;
+    r->proof = PROOF_NONE;
+    r->filled = false;
+}
+
+struct event_record *report_record(struct report *r) {
+    if (!r->filled) {
+        event_of_conn(&r->record, EVENT_EXHAUSTED, r->conn, 0);
+        r->record.e.peer = r->destination->addr;
+        r->record.e.peer_port = r->destination->port;
+        r->filled = true;
+    }
+    return &r->record;
+}
+
+void report_source(struct report *r, const struct endpoint *source, struct port_range ports, enum cause cause,
+                   int error, const struct pair *pair) {
+    struct event_exhausted *x = &report_record(r)->u.exhausted;
+    if (x->n_sources >= EXHAUSTED_SOURCES) {
+        x->omitted++;
+        return;
+    }
+    x->source[x->n_sources++] = (struct exhausted_source){
+        .address = source->addr,
+        .ports = ports,
+        .open = pair_open(pair),
+        .time_wait = pair_time_waits(pair, clock_ns(CLOCK_MONOTONIC)),
+        .cause = (uint16_t)cause,
+        .error = (uint16_t)error,
+    };
+}
+
+/* The budget of (program, destination), shared by all processes: an entry of the pair table under a key of its own. */
+static struct pair *budget_of(const struct report *r, uint64_t now) {
+    struct addr program;
+    struct endpoint destination = {.addr = r->record.e.peer, .port = r->record.e.peer_port};
+    memcpy(program.b, r->record.e.program, sizeof program.b);
+    return pair_find(&client.state, ~pair_key(r->record.e.netns, &program, &destination), true, now);
+}
+
+void report_exhausted(struct report *r, const struct conn *c, enum exhausted_call call, enum outcome outcome,
+                      enum cause cause, unsigned attempts) {
+    struct event_exhausted *x = &report_record(r)->u.exhausted;
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    uint32_t repeats = 0;
+    if (!pair_within_budget(budget_of(r, now), now, EVENTS_A_SECOND, &repeats))
+        return;
+    r->record.e.rule_id = c->rule_id;
+    r->record.e.pool_id = c->pool_id;
+    r->record.e.arm = c->arm;
+    x->call = (uint8_t)call;
+    x->outcome = (uint8_t)outcome;
+    x->cause = (uint8_t)cause;
+    x->attempts = (uint16_t)attempts;
+    x->repeats = repeats;
+    x->elapsed_us = now > r->began ? (now - r->began) / 1000 : 0;
+    x->error = EADDRNOTAVAIL;
+    x->proof = (uint8_t)r->proof;
+    evidence_gather(r, now);
+    (void)ring_write(&client.state, &r->record);
+}
+
+void report_source_down(const struct conn *c, const struct endpoint *source, const struct endpoint *destination,
+                        enum cause cause, int error) {
+    struct event_record r;
+    event_of_conn(&r, EVENT_SOURCE_DOWN, c, 0);
+    r.e.local = source->addr;
+    r.e.local_port = 0;
+    r.e.peer = destination ? destination->addr : (struct addr){{0}};
+    r.e.peer_port = destination ? destination->port : 0;
+    r.u.exhausted.cause = (uint8_t)cause;
+    r.u.exhausted.error = (uint16_t)error;
+    (void)ring_write(&client.state, &r);
+}
+
+enum cause explain_connect(struct report *r) {
+    struct addr source;
+    if (conn_flags(r->conn) & CONN_APP_PORT) {
+        r->proof = PROOF_BOUND_PORT;
+        return CAUSE_PORT_BUSY;
+    }
+    if (!addr_is_v4(&r->destination->addr) && !evidence_source(r->destination, &source)) {
+        r->proof = PROOF_ROUTE;
+        return CAUSE_FAMILY_DISABLED;
+    }
+    r->proof = PROOF_SEARCH;
+    return CAUSE_RANGE_FULL;
+}
+
+/* Where IPv6 is on, ::1 has a route to itself. */
+enum cause explain_bind(struct report *r, const struct endpoint *address) {
+    static const struct endpoint loopback6 = {.addr = {.b = {[15] = 1}}, .port = 9};
+    struct addr source;
+    if (!addr_is_v4(&address->addr) && !evidence_source(&loopback6, &source)) {
+        r->proof = PROOF_ROUTE;
+        return CAUSE_FAMILY_DISABLED;
+    }
+    r->proof = PROOF_BIND;
+    return CAUSE_ADDRESS_NOT_LOCAL;
+}

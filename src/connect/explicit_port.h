@@ -1,0 +1,30 @@
+/* explicit_port.h - ports outside the ephemeral range, by explicit bind.
+ *
+ * Such a bind cannot be undone (kernel: a second bind of that socket is EINVAL for ever), and inside the ephemeral
+ * range it would spoil the port for everybody's connect: so only for ports that the operator configured, only outside
+ * the range, and only after everything else. Raw system calls, errno untouched, async-signal-safe. */
+#ifndef CONNSPREAD_CONNECT_EXPLICIT_PORT_H
+#define CONNSPREAD_CONNECT_EXPLICIT_PORT_H
+
+#include "net/ports.h"
+#include "client/fdtab.h"
+
+/* The host's ephemeral range, for the namespace of fd; read once, and again when refresh is set or namespaces change.
+ * {32768, 60999}, the kernel's default, when it cannot be read. */
+struct port_range host_ports(bool refresh);
+
+/* The same, if it was read before: no connect opens a descriptor for it. False: unknown, or namespaces change. */
+bool host_ports_known(struct port_range *out);
+
+/* Something is full: whoever widened the sysctl meanwhile shall see it used. Reads it again, at most once a second. */
+void host_ports_may_have_changed(uint64_t now);
+
+/* Binds fd to source and the next port that is free towards destination, or whose TIME-WAIT is at least reuse_after_ms
+ * old. Returns the port, 0 when none was found among those tried, -errno when fd cannot be bound at all. */
+int explicit_bind(int fd, struct conn *c, const struct endpoint *source, const struct endpoint *destination,
+                  const struct port_split *split, uint32_t reuse_after_ms, struct pair *pair);
+
+/* The connect that explicit_bind's port was for has been made: others may ask the kernel about it. */
+void explicit_connected(const struct pair *pair, uint16_t port);
+
+#endif

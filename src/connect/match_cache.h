@@ -1,0 +1,14 @@
+/* match_cache.h - what the policy says of the destinations that were asked about lately.
+ *
+ * A process connects to few destinations, and each answer holds until the policy's generation changes. So the answers
+ * are kept in private memory: a connect then costs the same under one rule and under sixty. Lock-free and
+ * async-signal-safe: an entry is versioned, whoever finds it being written asks the policy itself. */
+#ifndef CONNSPREAD_CONNECT_MATCH_CACHE_H
+#define CONNSPREAD_CONNECT_MATCH_CACHE_H
+
+#include "state/state.h"
+
+/* state_plan() on s. s and program (NUL-terminated) are the same at every call of a process. */
+bool plans_find(const struct state *s, const struct endpoint *destination, const char *program, struct plan *out);
+
+#endif

@@ -1,0 +1,128 @@
+#include "connect/prepare.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+
+#include "base/kernel_constants.h"
+#include "client/client.h"
+#include "client/sockinfo.h"
+#include "base/sys.h"
+
+int prepare_no_port(int fd, struct conn *c) {
+    if (conn_flags(c) & (CONN_OUR_NO_PORT | CONN_APP_NO_PORT))
+        return 0;
+    int r = set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (r == 0)
+        conn_set_flags(c, CONN_OUR_NO_PORT);
+    return r;
+}
+
+int prepare_bind(int fd, struct conn *c, const struct endpoint *source) {
+    struct sockaddr_storage name;
+    struct endpoint at = {.addr = source->addr, .scope = source->scope};
+    socklen_t length = endpoint_to_sockaddr(&name, &at, c->family);
+    if (length == 0)
+        return -EAFNOSUPPORT;
+    int r = (int)sys_call3(SYS_bind, fd, &name, length);
+    if (r == 0) {
+        bool v6 = !addr_is_v4(&source->addr);
+        c->source = source->addr;
+        conn_set_flags(c, CONN_OUR_BIND | (v6 ? CONN_OUR_V6ONLY : 0));
+    }
+    return r;
+}
+
+int prepare_range(int fd, struct conn *c, struct port_range range) {
+    if (conn_flags(c) & CONN_APP_RANGE || __atomic_load_n(&client.no_port_range, __ATOMIC_RELAXED))
+        return 0;
+    uint32_t low = range.low, high = range.high;
+    if (high == 0) {
+        low = 1;
+        high = 65535;
+    }
+    int r = set_option(fd, SOL_IP, IP_LOCAL_PORT_RANGE, (int)(high << 16 | low));
+    if (r == -ENOPROTOOPT) {
+        __atomic_store_n(&client.no_port_range, true, __ATOMIC_RELAXED);
+        return 0;
+    }
+    if (r == 0)
+        conn_set_flags(c, CONN_OUR_RANGE);
+    return r;
+}
+
+int prepare_freebind(int fd, struct conn *c, bool v6) {
+    if (conn_flags(c) & (CONN_OUR_FREEBIND | CONN_APP_FREEBIND))
+        return 0;
+    int r = v6 ? set_option(fd, SOL_IPV6, IPV6_FREEBIND, 1) : set_option(fd, SOL_IP, IP_FREEBIND, 1);
+    if (r == 0)
+        conn_set_flags(c, CONN_OUR_FREEBIND);
+    return r;
+}
+
+enum { OURS = CONN_OUR_BIND | CONN_OUR_V6ONLY | CONN_OUR_RANGE | CONN_OUR_FREEBIND | CONN_OUR_NO_PORT };
+
+/* Where the client would see that it failed: once more. */
+static bool bind_again(int fd, const struct sockaddr_storage *name, socklen_t length) {
+    return sys_call3(SYS_bind, fd, name, length) == 0 || sys_call3(SYS_bind, fd, name, length) == 0;
+}
+
+/* What a new AF_INET6 socket starts with. Read only when an undo needs it and the client never said. */
+static int v6only_default(void) {
+    char c = '0';
+    int fd = (int)sys_call4(SYS_openat, AT_FDCWD, "/proc/sys/net/ipv6/bindv6only", O_RDONLY | O_CLOEXEC, 0);
+    if (fd >= 0) {
+        (void)sys_call3(SYS_read, fd, &c, 1);
+        (void)sys_call1(SYS_close, fd);
+    }
+    return c == '1';
+}
+
+/* Apart: few sockets come here. */
+__attribute__((noinline)) static void undo(int fd, struct conn *c, uint32_t flags) {
+    struct sockaddr_storage name;
+    struct endpoint before = {0}; /* the wildcard */
+    if (flags & CONN_OUR_BIND) {
+        if (flags & CONN_APP_ADDRESS)
+            before.addr = c->app;
+        socklen_t length = endpoint_to_sockaddr(&name, &before, c->family);
+        (void)bind_again(fd, &name, length);
+        c->source = before.addr;
+        c->local_port = 0;
+    }
+    if (flags & CONN_OUR_V6ONLY) {
+        int value = flags & CONN_APP_V6ONLY ? 1 : flags & CONN_APP_V6DUAL ? 0 : v6only_default();
+        if (value == 0)
+            (void)set_option(fd, SOL_IPV6, IPV6_V6ONLY, 0);
+    }
+    if (flags & CONN_OUR_RANGE)
+        (void)set_option(fd, SOL_IP, IP_LOCAL_PORT_RANGE, 0);
+    if (flags & CONN_OUR_FREEBIND) /* one flag of the socket behind both options */
+        (void)set_option(fd, SOL_IP, IP_FREEBIND, 0);
+    if (flags & CONN_OUR_NO_PORT && !(flags & CONN_APP_ADDRESS))
+        (void)set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0);
+    conn_clear_flags(c, flags & CONN_APP_ADDRESS ? OURS & ~(uint32_t)CONN_OUR_NO_PORT : OURS);
+}
+
+void prepare_undo(int fd, struct conn *c) {
+    uint32_t flags = conn_flags(c);
+    if (flags & OURS)
+        undo(fd, c, flags);
+}
+
+/* The client was told that it has the address, and expects a port there. */
+void prepare_settle_port(int fd, struct conn *c) {
+    struct sockaddr_storage name;
+    struct endpoint at = {.addr = c->app};
+    if (!(conn_flags(c) & CONN_OUR_NO_PORT))
+        return; /* the client asked for a late port itself */
+    (void)look_local(fd, &at);
+    at.port = 0;
+    socklen_t length = endpoint_to_sockaddr(&name, &at, c->family);
+    if (length == 0 || (set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0) != 0 &&
+                        set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0) != 0))
+        return;
+    conn_clear_flags(c, CONN_OUR_NO_PORT | CONN_APP_ADDRESS);
+    if (bind_again(fd, &name, length))
+        conn_set_flags(c, CONN_APP_PORT);
+}

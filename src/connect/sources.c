@@ -1,0 +1,355 @@
+/* sources.c - the sources of a pool, one after the other, each with its port ranges. */
+#include <errno.h>
+
+#include "client/client.h"
+#include "connect/sources.h"
+#include "connect/explicit_port.h"
+#include "client/open_table.h"
+#include "client/sockinfo.h"
+#include "client/history_update.h"
+#include "policy/order.h"
+#include "connect/prepare.h"
+#include "state/pair.h"
+#include "base/sys.h"
+
+bool climb_run(struct climb *k) {
+    k->attempts++;
+    held_open(k->conn);
+    k->result = attempt_run(k->attempt);
+    k->error = k->result < 0 ? errno : 0;
+    return k->error != EADDRNOTAVAIL;
+}
+
+enum { PORT_WINDOWS = 4, LEAST_USED_MAX = 256, WAIT_STEP_NS = 2000000 };
+
+/* NEXT: an error of routing or filtering that our source can cause. Anything after a SYN has left is the client's
+ * result; where the kernel will not say whether one has (a seccomp filter), the client's own call decides. */
+static enum step step_after(const struct climb *k) {
+    uint32_t segments = 0;
+    enum tcp_phase phase;
+    if (k->own)
+        return STEP_DONE;
+    switch (k->error) {
+    case EINVAL:
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EACCES:
+    case EPERM:
+        if (look_state(k->attempt->fd, &phase, &segments) != 0)
+            return STEP_STOP;
+        return phase == PHASE_CLOSED && segments == k->segments_out ? STEP_NEXT : STEP_DONE;
+    default:
+        return STEP_DONE;
+    }
+}
+
+static void note_aside(struct climb *k, const struct endpoint *source, int error) {
+    if (k->n_asides < ASIDES)
+        k->aside[k->n_asides++] = (struct aside){k->pair, *source, error};
+}
+
+/* Another way worked: so it was the sources. */
+void climb_commit_asides(struct climb *k) {
+    for (unsigned i = 0; i < k->n_asides; i++)
+        if (pair_set_aside(k->aside[i].pair, k->now, ASIDE_MS))
+            report_source_down(k->conn, &k->aside[i].source, k->destination, CAUSE_UNREACHABLE, k->aside[i].error);
+    k->n_asides = 0;
+}
+
+/* For reports: where the search began. 0-0 is the whole ephemeral range. */
+static struct port_range first_range(const struct plan *plan) {
+    return plan->n_ports ? plan->ports[0] : (struct port_range){0, 0};
+}
+
+static enum step source_is_full(struct climb *k, const struct endpoint *source) {
+    uint64_t began = k->now;
+    k->now = clock_ns(CLOCK_MONOTONIC); /* a search may have taken long */
+    k->full++;
+    k->newly_full |= pair_full(k->pair, k->now, k->now - began);
+    minutes_full(k->conn, k->netns, k->destination, k->pair, k->now);
+    if (k->plan->n_ports)
+        host_ports_may_have_changed(k->now);
+    report_source(k->report, source, first_range(k->plan), CAUSE_RANGE_FULL, EADDRNOTAVAIL, k->pair);
+    return STEP_NEXT;
+}
+
+/* Ports outside the ephemeral range, once all inside it are taken. What is bound so stays bound: whatever this connect
+ * says is the client's. */
+static enum step try_explicit(struct climb *k, const struct endpoint *source, const struct port_split *split) {
+    int fd = k->attempt->fd;
+    int port = explicit_bind(fd, k->conn, source, k->destination, split, k->plan->reuse_after_ms, k->pair);
+    if (port <= 0)
+        return port == 0 ? source_is_full(k, source) : STEP_STOP;
+    conn_set_flags(k->conn, CONN_OUR_PORT);
+    (void)climb_run(k);
+    explicit_connected(k->pair, (uint16_t)port);
+    return STEP_DONE;
+}
+
+/* Before Linux 6.8 a connect searches all ports of one parity before the first of the other: costly once half of them
+ * are taken. Small windows at random keep the search short while there is room; then the whole range, which finds what
+ * is left. */
+static bool connect_in_window(struct climb *k, struct port_range range) {
+    struct port_range window, whole = range.high ? range : host_ports(false);
+    for (unsigned i = 0; i < PORT_WINDOWS; i++) {
+        if (!ports_window(whole, order_scatter(k->now + i), &window) ||
+            prepare_range(k->attempt->fd, k->conn, window) != 0)
+            return false;
+        if (climb_run(k))
+            return true;
+        k->attempts--; /* part of one attempt */
+    }
+    return false;
+}
+
+#define INSIDE_NS ((uint64_t)HOLD_DOWN_MS * 1000000u)
+
+/* The port that was left longest ago, as a range of its own: the kernel has nothing to search, and neighbours in time
+ * are neighbours in its tables, where sources in turn share an entry: its connect gets cheaper by more than the option
+ * costs. Where the turns of a destination begin cannot be guessed from outside (RFC 6056, 3.3.3). If the port is taken,
+ * the range is searched. */
+static bool connect_in_turn(struct climb *k, struct port_range range) {
+    if (conn_flags(k->conn) & CONN_APP_RANGE || (range.high == 0 && !host_ports_known(&range)))
+        return false;
+    uint32_t size = (uint32_t)range.high - range.low + 1;
+    int turn = pair_port(k->pair, size);
+    if (turn < 0)
+        return false;
+    uint64_t start = order_scatter(client.state.epoch ^ pair_key(0, &k->destination->addr, k->destination));
+    uint16_t port = (uint16_t)(range.low + (start + (unsigned)turn) % size);
+    if (prepare_range(k->attempt->fd, k->conn, (struct port_range){port, port}) != 0 ||
+        __atomic_load_n(&client.no_port_range, __ATOMIC_RELAXED))
+        return false;
+    if (climb_run(k))
+        return true;
+    k->attempts--; /* part of one attempt */
+    pair_port_taken(k->pair);
+    return false;
+}
+
+enum found { FOUND, FULL, BROKEN };
+
+/* FOUND: anything but EADDRNOTAVAIL. BROKEN: this socket takes no range. */
+static enum found connect_in(struct climb *k, struct port_range range) {
+    bool has_option = !__atomic_load_n(&client.no_port_range, __ATOMIC_RELAXED);
+    if (has_option && connect_in_turn(k, range))
+        return FOUND;
+    if (client.parity_step && has_option && connect_in_window(k, range))
+        return FOUND;
+    if (prepare_range(k->attempt->fd, k->conn, range) != 0)
+        return BROKEN;
+    return climb_run(k) ? FOUND : FULL;
+}
+
+/* The ports inside the ephemeral range were all taken a moment ago; those outside need not wait for another search. */
+static bool inside_is_full(const struct climb *k) {
+    uint64_t until = k->pair ? __atomic_load_n(&k->pair->inside_until, __ATOMIC_RELAXED) : 0;
+    return until > k->now && until - k->now <= INSIDE_NS;
+}
+
+/* No ports configured: 0-0, the whole ephemeral range. */
+static void split_ports(const struct plan *plan, struct port_split *out) {
+    if (plan->n_ports) {
+        ports_split(out, plan->ports, plan->n_ports, host_ports(false));
+        return;
+    }
+    out->n_inside = 1;
+    out->inside[0] = (struct port_range){0, 0};
+    out->n_outside = out->outside_total = 0;
+}
+
+/* The port ranges of one source, from the one that had room last. */
+static enum step try_ranges(struct climb *k, const struct endpoint *source) {
+    struct port_split split;
+    split_ports(k->plan, &split);
+    bool skip = split.outside_total && !k->own && inside_is_full(k);
+    unsigned n = skip ? 0 : split.n_inside, tried = 0;
+    unsigned hint = k->pair && n ? __atomic_load_n(&k->pair->range_hint, __ATOMIC_RELAXED) % n : 0;
+    for (; tried < n && k->attempts < k->plan->attempts; tried++) {
+        struct port_range range = split.inside[(hint + tried) % n];
+        enum found found = connect_in(k, range);
+        if (found == BROKEN)
+            return STEP_STOP;
+        if (found == FOUND) {
+            enum step step = step_after(k);
+            if (step != STEP_NEXT)
+                return step;
+            note_aside(k, source, k->error);
+            report_source(k->report, source, range, CAUSE_UNREACHABLE, k->error, k->pair);
+            return STEP_NEXT;
+        }
+        k->met = true;
+        if (k->pair)
+            __atomic_store_n(&k->pair->range_hint, (uint8_t)((hint + tried + 1) % n), __ATOMIC_RELAXED);
+    }
+    if (tried < n)
+        return STEP_NEXT; /* no attempt was left for this source */
+    if (split.outside_total && !k->own) {
+        if (k->pair && n)
+            __atomic_store_n(&k->pair->inside_until, k->now + INSIDE_NS, __ATOMIC_RELAXED);
+        return try_explicit(k, source, &split);
+    }
+    return source_is_full(k, source);
+}
+
+static enum step bind_failed(struct climb *k, const struct endpoint *source, struct pair *alone, int error) {
+    if (error == -EADDRNOTAVAIL) {
+        k->not_local++;
+        k->refused = true;
+        report_source(k->report, source, first_range(k->plan), CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL, NULL);
+        if (!alone)
+            alone = pair_find(&client.state, pair_key(k->netns, &source->addr, NULL), true, k->now);
+        (void)__atomic_fetch_add(&client.state.header->quarantines, 1, __ATOMIC_RELAXED);
+        if (pair_set_aside(alone, k->now, QUARANTINE_MS))
+            report_source_down(k->conn, source, NULL, CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL);
+        return STEP_NEXT;
+    }
+    if (error == -EINVAL || error == -EBADF || error == -ENOTSOCK)
+        return STEP_STOP; /* bound already, without our having seen it: leave it alone */
+    note_aside(k, source, -error);
+    report_source(k->report, source, first_range(k->plan), CAUSE_UNREACHABLE, -error, NULL);
+    return STEP_NEXT;
+}
+
+/* What is known of the source alone: only whether it is on this host. */
+static struct pair *find_alone(const struct climb *k, const struct endpoint *source) {
+    if (__atomic_load_n(&client.state.header->quarantines, __ATOMIC_RELAXED) == 0)
+        return NULL;
+    return pair_find(&client.state, pair_key(k->netns, &source->addr, NULL), false, k->now);
+}
+
+static enum step try_source(struct climb *k, const struct endpoint *source) {
+    int fd = k->attempt->fd;
+    struct pair *alone = find_alone(k, source);
+    if (!pair_may_try(alone, k->now)) {
+        k->not_local++;
+        return STEP_NEXT;
+    }
+    k->pair = pair_find(&client.state, pair_key(k->netns, &source->addr, k->destination), true, k->now);
+    bool held = pair_held_down(k->pair, k->now);
+    /* One search through a hold-down is enough for one connect. */
+    if ((held && k->probed) || !pair_may_try(k->pair, k->now)) {
+        /* Known to be full (unreachable ones are not worth a word). Costs no attempt. */
+        if (held) {
+            k->full++;
+            state_count(&client.state, (enum arm)k->conn->arm, COUNT_HELD_DOWN);
+            report_source(k->report, source, first_range(k->plan), CAUSE_RANGE_FULL, 0, k->pair);
+        }
+        return STEP_NEXT;
+    }
+    k->probed |= held;
+    if (prepare_no_port(fd, k->conn) != 0)
+        return STEP_STOP;
+    if (k->plan->freebind && prepare_freebind(fd, k->conn, !addr_is_v4(&source->addr)) != 0)
+        return STEP_STOP;
+    int r = prepare_bind(fd, k->conn, source);
+    if (r != 0)
+        return bind_failed(k, source, alone, r);
+    enum step step = try_ranges(k, source);
+    if (step == STEP_DONE) {
+        (void)pair_worked(alone);
+        (void)pair_worked(k->pair);
+    }
+    return step;
+}
+
+/* No source of ours: the client's own address, or the kernel's choice, with our port ranges. */
+enum step climb_own_address(struct climb *k) {
+    struct endpoint source = {.addr = k->conn->source};
+    k->pair = pair_find(&client.state, pair_key(k->netns, &source.addr, k->destination), true, k->now);
+    k->own = true;
+    k->whole_range = k->plan->n_ports == 0;
+    return try_ranges(k, &source);
+}
+
+/* The source with the fewest quadruplets to this destination, open or in TIME-WAIT, among those from first on. */
+static uint32_t least_used(const struct climb *k, uint32_t first) {
+    const struct plan *plan = k->plan;
+    uint32_t n = plan->total < LEAST_USED_MAX ? plan->total : LEAST_USED_MAX;
+    uint32_t best = first, fewest = UINT32_MAX;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = (uint32_t)(((uint64_t)first + i) % plan->total);
+        struct endpoint source = plan_source(plan, at);
+        uint64_t key = pair_key(k->netns, &source.addr, k->destination);
+        const struct pair *pair = pair_find(&client.state, key, false, k->now);
+        uint32_t used = pair_open(pair) + pair_time_waits(pair, k->now);
+        if (used < fewest) {
+            fewest = used;
+            best = at;
+        }
+    }
+    return best;
+}
+
+static uint32_t first_source(const struct climb *k) {
+    const struct plan *plan = k->plan;
+    uint32_t *rotor = &client.state.rotor[plan->pool % POLICY_POOLS][plan->scope % SCOPE_COUNT];
+    uint32_t turn = plan->policy == POOL_HASH ? 0 : __atomic_fetch_add(rotor, 1, __ATOMIC_RELAXED);
+    uint64_t destination = plan->policy == POOL_HASH ? pair_key(0, &k->destination->addr, k->destination) : 0;
+    uint32_t first = order_first((enum pool_policy)plan->policy, plan->total, turn, client.state.epoch, destination);
+    /* The turn breaks ties, so that equally used sources still take turns. */
+    return plan->policy == POOL_LEAST_USED ? least_used(k, first) : first;
+}
+
+enum step climb_sources(struct climb *k) {
+    const struct plan *plan = k->plan;
+    uint32_t first = first_source(k);
+    uint32_t n = plan->total < ORDER_MAX ? plan->total : ORDER_MAX;
+    for (uint32_t i = 0; i < n && k->attempts < plan->attempts; i++) {
+        struct endpoint source = plan_source(plan, (uint32_t)(((uint64_t)first + i) % plan->total));
+        enum step step = try_source(k, &source);
+        if (step != STEP_NEXT)
+            return step;
+    }
+    return STEP_NEXT;
+}
+
+void climb_name_sources(struct climb *k, enum cause cause) {
+    const struct plan *plan = k->plan;
+    uint32_t first = plan->total ? first_source(k) : 0;
+    for (uint32_t i = 0; i < plan->total && i < EXHAUSTED_SOURCES; i++) {
+        struct endpoint source = plan_source(plan, (uint32_t)(((uint64_t)first + i) % plan->total));
+        uint64_t key = pair_key(k->netns, &source.addr, k->destination);
+        report_source(k->report, &source, first_range(plan), cause, 0, pair_find(&client.state, key, false, k->now));
+    }
+}
+
+/* The rule's wait, or less where the client said with SO_SNDTIMEO how long a connect may take. ns. */
+static uint64_t patience(const struct climb *k) {
+    struct timeval limit = {0};
+    socklen_t length = sizeof limit;
+    uint64_t wait = (uint64_t)k->plan->wait_ms * 1000000u;
+    if (wait == 0 || !look_blocking(k->attempt->fd))
+        return 0;
+    if (sys_call5(SYS_getsockopt, k->attempt->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &length) == 0) {
+        uint64_t ns = (uint64_t)limit.tv_sec * 1000000000u + (uint64_t)limit.tv_usec * 1000u;
+        if (ns != 0 && ns < wait)
+            wait = ns;
+    }
+    return wait;
+}
+
+enum step climb_wait(struct climb *k) {
+    uint64_t began = k->now, wait = k->full && !k->own ? patience(k) : 0;
+    unsigned attempts = k->attempts;
+    enum step step = STEP_NEXT;
+    while (step == STEP_NEXT && k->now - began < wait) {
+        struct {
+            long s, ns;
+        } pause = {0, WAIT_STEP_NS};
+        /* A signal ends the wait, and the client gets what it would have got without one: its handler may want it so.
+         */
+        if (sys_call2(SYS_nanosleep, &pause, 0) != 0)
+            break;
+        k->now = clock_ns(CLOCK_MONOTONIC);
+        k->attempts = k->full = 0;
+        k->probed = false;
+        k->report->filled = false;
+        step = climb_sources(k);
+        attempts += k->attempts;
+        if (step == STEP_NEXT && k->full == 0)
+            break;
+    }
+    k->attempts = attempts;
+    return step;
+}

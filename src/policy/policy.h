@@ -1,0 +1,154 @@
+/* policy.h - the compiled config: flat, pointer-free, the same bytes for 32 and 64 bit.
+ *
+ * The config loader fills a struct policy; the tool or a client publishes it in the state file; clients read it there.
+ * What a client reads is untrusted (any process of that user can scribble over it): every count and index is read once
+ * and clamped, so that the worst a hostile policy can do is to name other addresses. */
+#ifndef CONNSPREAD_POLICY_POLICY_H
+#define CONNSPREAD_POLICY_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/addr.h"
+
+enum {
+    POLICY_RULES = 64,
+    POLICY_POOLS = 32,
+    POLICY_TARGETS = 512,  /* entries of all "to" and "except" lists */
+    POLICY_SOURCES = 512,  /* address ranges of all pools */
+    POLICY_PORTS = 256,    /* port ranges of all pools, exclusions already taken out */
+    POLICY_PROGRAMS = 128, /* globs of all "program" lists */
+    POLICY_TITLE = 32,     /* bytes of a rule's or pool's title with its NUL */
+    POLICY_PROGRAM = 32,   /* bytes of a program glob with its NUL */
+    POOL_SOURCES = 32,     /* address ranges of one pool */
+    POOL_PORTS = 32,       /* port ranges of one pool */
+    RULE_ATTEMPTS_MAX = 64
+};
+
+enum policy_mode { MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, MODE_COUNT };
+enum policy_unit { BY_PROCESS, BY_CONNECTION };
+enum pool_policy { POOL_ROUND_ROBIN, POOL_RANDOM, POOL_HASH, POOL_LEAST_USED, POOL_POLICY_COUNT };
+enum rule_action { ACTION_SPREAD, ACTION_IGNORE };
+enum rule_exhausted { EXHAUSTED_FALLBACK, EXHAUSTED_ERROR };
+enum rule_app_bound { APP_BOUND_LATE_PORT, APP_BOUND_KEEP, APP_BOUND_OVERRIDE };
+enum log_verify { VERIFY_NEVER, VERIFY_AUTO, VERIFY_ALWAYS };
+enum log_closes { CLOSES_TIME_WAIT, CLOSES_ALL };
+
+/* Inclusive, host byte order. */
+struct port_range {
+    uint16_t low, high;
+};
+
+/* count consecutive addresses of one scope (enum addr_scope), from first on. interface: index for fe80::/10, else 0. */
+struct policy_source {
+    struct addr first;
+    uint32_t count;
+    uint32_t interface;
+};
+
+/* A prefix (length counts bits of the 128-bit form, 0 with any=1 matches everything) and a port range. */
+struct policy_target {
+    struct addr prefix;
+    uint8_t length;
+    uint8_t any; /* "*": every address of both families */
+    struct port_range ports;
+    uint16_t zero;
+};
+
+/* [first, first + count) of one of the arrays in struct policy. */
+struct policy_span {
+    uint16_t first, count;
+};
+
+struct policy_pool {
+    char title[POLICY_TITLE];
+    struct policy_span sources[SCOPE_COUNT]; /* per scope; all empty: the kernel's own choice of address */
+    uint32_t total[SCOPE_COUNT];             /* addresses in each of them */
+    struct policy_span ports;                /* empty: the host's whole ephemeral range */
+    uint8_t policy;                          /* enum pool_policy */
+    uint8_t freebind;
+    uint16_t title_id; /* in the state file's name table; set when published */
+    uint32_t reuse_after_ms;
+};
+
+struct policy_rule {
+    char title[POLICY_TITLE];
+    struct policy_span to, except, programs; /* programs empty: any */
+    uint16_t pool;                           /* index, meaningless under ACTION_IGNORE */
+    uint16_t title_id;
+    uint8_t action, on_exhausted, app_bound; /* enum rule_action, rule_exhausted, rule_app_bound */
+    uint8_t attempts;                        /* 1..RULE_ATTEMPTS_MAX */
+    uint32_t wait_ms;
+};
+
+/* Which file a policy was compiled from: same identity, same policy, no parser needed. All zero: built-in default. */
+struct policy_origin {
+    uint64_t device, inode, size, mtime_ns;
+};
+
+struct policy {
+    struct policy_origin origin;
+    uint8_t mode;      /* enum policy_mode */
+    uint8_t canary;    /* percent, 0..100 */
+    uint8_t canary_by; /* enum policy_unit */
+    uint8_t log_closes, log_inbound, log_verify;
+    uint16_t zero;
+    uint64_t log_size; /* bytes of both event rings */
+    uint16_t n_rules, n_pools, n_targets, n_sources, n_ports, n_programs;
+    uint32_t zero2;
+    char log_file[256]; /* empty: none */
+    char path[256];     /* of the config file, for people; empty: built-in default */
+    struct policy_rule rule[POLICY_RULES];
+    struct policy_pool pool[POLICY_POOLS];
+    struct policy_target target[POLICY_TARGETS];
+    struct policy_source source[POLICY_SOURCES];
+    struct port_range ports[POLICY_PORTS];
+    char program[POLICY_PROGRAMS][POLICY_PROGRAM];
+};
+
+_Static_assert(sizeof(struct policy_source) == 24, "same layout on every ABI");
+_Static_assert(sizeof(struct policy_target) == 24, "same layout on every ABI");
+_Static_assert(sizeof(struct policy_rule) == 56, "same layout on every ABI");
+_Static_assert(sizeof(struct policy_pool) == 84, "same layout on every ABI");
+_Static_assert(sizeof(struct policy) % 8 == 0, "same layout on every ABI");
+_Static_assert(offsetof(struct policy, mode) % 8 == 0 &&
+                   offsetof(struct policy, zero) == offsetof(struct policy, mode) + 6,
+               "what state_settings() reads is one word");
+
+/* What one connect needs of the policy, copied out: the rule that matched and its pool, narrowed to the sources whose
+ * scope fits the destination. About 1 KiB, on the caller's stack; of the arrays only the entries that the counts cover
+ * are written. */
+struct plan {
+    uint16_t rule_id, pool_id; /* name table; 0: none */
+    uint16_t pool;             /* index of the pool, for its shared round-robin counter */
+    uint8_t matched;           /* a rule with ACTION_SPREAD matched; all else below is only then meaningful */
+    uint8_t policy, freebind, on_exhausted, app_bound, attempts;
+    uint8_t has_sources; /* the pool names addresses at all (perhaps of other scopes) */
+    uint8_t scope;       /* enum addr_scope of the destination */
+    uint32_t wait_ms, reuse_after_ms;
+    uint32_t total; /* addresses in source[] */
+    uint16_t n_sources, n_ports;
+    struct policy_source source[POOL_SOURCES];
+    struct port_range ports[POOL_PORTS];
+};
+
+/* The built-in default: one rule "default" for every destination that is not loopback, a pool without addresses and
+ * with the whole ephemeral range, log on. */
+void policy_default(struct policy *out);
+
+/* Does text match the glob (`*`, `?`, `[a-z]`, `[!x]`, backslash quotes)? Bounded: linear in pattern times text. */
+bool policy_glob(const char *pattern, const char *text);
+
+/* First matching rule wins. Reads *p with relaxed atomic loads, each count and index once and clamped: safe on memory
+ * that another process is scribbling over. program: NUL-terminated. Async-signal-safe. */
+void policy_match(const struct policy *p, const struct endpoint *destination, const char *program, struct plan *out);
+
+/* The strongest app-bound among the rules that this program can meet (override, else late-port, else keep): what bind()
+ * must prepare for before the destination is known. Same safety as policy_match. */
+enum rule_app_bound policy_app_bound(const struct policy *p, const char *program);
+
+/* The n-th address of a plan (n < plan->total), with its interface as scope. */
+struct endpoint plan_source(const struct plan *plan, uint32_t n);
+
+#endif

@@ -1,0 +1,224 @@
+/* layout_abi_private.h - where each member of the state file lies, checked by every compiler for every ABI that it builds for:
+ * i386 aligns 64-bit members to 4 bytes inside structs, so a hole that x86-64 fills by itself must be a member of its
+ * own.
+ *
+ * Included by state.c. A change here is a change of the layout; see STATE_LAYOUT. */
+#ifndef CONNSPREAD_STATE_LAYOUT_ABI_PRIVATE_H
+#define CONNSPREAD_STATE_LAYOUT_ABI_PRIVATE_H
+
+#include <stddef.h>
+
+#include "state/event.h"
+#include "state/layout.h"
+
+#define AT(type, member, offset) _Static_assert(offsetof(struct type, member) == (offset), #type "." #member)
+#define SIZE(type, size)         _Static_assert(sizeof(struct type) == (size), #type)
+
+AT(addr, b, 0);
+SIZE(addr, 16);
+
+AT(endpoint, port, 16);
+AT(endpoint, scope, 20);
+SIZE(endpoint, 24);
+
+AT(port_range, high, 2);
+SIZE(port_range, 4);
+
+AT(policy_source, count, 16);
+AT(policy_source, interface, 20);
+SIZE(policy_source, 24);
+
+AT(policy_target, length, 16);
+AT(policy_target, any, 17);
+AT(policy_target, ports, 18);
+AT(policy_target, zero, 22);
+SIZE(policy_target, 24);
+
+AT(policy_span, count, 2);
+SIZE(policy_span, 4);
+
+AT(policy_pool, sources, 32);
+AT(policy_pool, total, 52);
+AT(policy_pool, ports, 72);
+AT(policy_pool, policy, 76);
+AT(policy_pool, freebind, 77);
+AT(policy_pool, title_id, 78);
+AT(policy_pool, reuse_after_ms, 80);
+SIZE(policy_pool, 84);
+
+AT(policy_rule, to, 32);
+AT(policy_rule, except, 36);
+AT(policy_rule, programs, 40);
+AT(policy_rule, pool, 44);
+AT(policy_rule, title_id, 46);
+AT(policy_rule, action, 48);
+AT(policy_rule, attempts, 51);
+AT(policy_rule, wait_ms, 52);
+SIZE(policy_rule, 56);
+
+AT(policy_origin, inode, 8);
+AT(policy_origin, size, 16);
+AT(policy_origin, mtime_ns, 24);
+SIZE(policy_origin, 32);
+
+AT(policy, mode, 32);
+AT(policy, log_verify, 37);
+AT(policy, log_size, 40);
+AT(policy, n_rules, 48);
+AT(policy, n_programs, 58);
+AT(policy, log_file, 64);
+AT(policy, path, 320);
+AT(policy, rule, 576);
+AT(policy, pool, 4160);
+AT(policy, target, 6848);
+AT(policy, source, 19136);
+AT(policy, ports, 31424);
+AT(policy, program, 32448);
+SIZE(policy, 36544);
+
+AT(state_section, size, 8);
+SIZE(state_section, 16);
+
+AT(cell, check, 8);
+AT(cell, part, 12);
+AT(cell, parts, 13);
+AT(cell, payload, 16);
+SIZE(cell, 128);
+
+AT(pair, hold_until, 8);
+AT(pair, probe_next, 16);
+AT(pair, aside_until, 24);
+AT(pair, open, 32);
+AT(pair, hold_count, 36);
+AT(pair, last_used, 40);
+AT(pair, time_wait, 48);
+AT(pair, range_hint, 112);
+AT(pair, search, 113);
+AT(pair, port_turn, 114);
+AT(pair, port_cursor, 116);
+AT(pair, inside_until, 120);
+SIZE(pair, 128);
+
+AT(stat_entry, source, 8);
+AT(stat_entry, rule_id, 24);
+AT(stat_entry, arm, 26);
+AT(stat_entry, lane, 27);
+AT(stat_entry, counter, 48);
+AT(stat_entry, connect_ns, 192);
+AT(stat_entry, bucket, 200);
+AT(stat_entry, zero2, 392);
+SIZE(stat_entry, 512);
+
+AT(place, born_ns, 8);
+AT(place, number, 16);
+AT(place, zero, 24);
+SIZE(place, 32);
+
+AT(held, peer, 16);
+AT(held, local_port, 32);
+AT(held, peer_port, 34);
+AT(held, rule_id, 36);
+AT(held, pool_id, 38);
+AT(held, connected_ns, 40);
+AT(held, token, 48);
+AT(held, word, 52);
+AT(held, direction, 53);
+AT(held, verdict, 54);
+AT(held, counted, 55);
+AT(held, marked_ns, 56);
+SIZE(held, 64);
+
+AT(held_chunk, seen_ns, 8);
+AT(held_chunk, pid_namespace, 16);
+AT(held_chunk, netns, 24);
+AT(held_chunk, program, 32);
+AT(held_chunk, arm, 56);
+AT(held_chunk, held, 64);
+SIZE(held_chunk, 4096);
+
+AT(held_table, chunk, 4096);
+SIZE(held_table, 2101248);
+
+AT(history_entry, count, 8);
+AT(history_entry, peak, 52);
+AT(history_entry, netns, 56);
+AT(history_entry, source, 64);
+AT(history_entry, destination, 80);
+AT(history_entry, program, 96);
+AT(history_entry, port, 116);
+SIZE(history_entry, 120);
+
+AT(history_minute, flow, 256);
+AT(history_minute, rest, 3976);
+SIZE(history_minute, 4096);
+
+AT(event, seq, 8);
+AT(event, netns, 16);
+AT(event, age_us, 24);
+AT(event, local, 32);
+AT(event, peer, 48);
+AT(event, pid, 64);
+AT(event, tid, 68);
+AT(event, decided_before_ms, 72);
+AT(event, program, 76);
+AT(event, local_port, 96);
+AT(event, peer_port, 98);
+AT(event, rule_id, 100);
+AT(event, pool_id, 102);
+AT(event, kind, 104);
+AT(event, verified, 111);
+SIZE(event, 112);
+
+AT(exhausted_source, ports, 16);
+AT(exhausted_source, open, 20);
+AT(exhausted_source, time_wait, 24);
+AT(exhausted_source, cause, 28);
+AT(exhausted_source, error, 30);
+AT(exhausted_source, kernel, 32);
+AT(exhausted_source, counted, 40);
+SIZE(exhausted_source, 44);
+
+AT(event_exhausted, repeats, 8);
+AT(event_exhausted, attempts, 12);
+AT(event_exhausted, n_sources, 14);
+AT(event_exhausted, omitted, 16);
+AT(event_exhausted, error, 18);
+AT(event_exhausted, call, 20);
+AT(event_exhausted, proof, 23);
+AT(event_exhausted, recent_s, 24);
+AT(event_exhausted, bound, 26);
+AT(event_exhausted, recent_connects, 28);
+AT(event_exhausted, recent_time_waits, 32);
+AT(event_exhausted, reserved, 36);
+AT(event_exhausted, capacity, 38);
+AT(event_exhausted, bound_counted, 40);
+AT(event_exhausted, source, 48);
+SIZE(event_exhausted, 448);
+
+AT(event_record, u, 112);
+SIZE(event_record, 560);
+
+AT(state_header, layout, 8);
+AT(state_header, uid, 12);
+AT(state_header, epoch, 16);
+AT(state_header, size, 24);
+AT(state_header, created_ns, 32);
+AT(state_header, instance, 40);
+AT(state_header, host, 104);
+AT(state_header, section, 168);
+
+/* Behind the sections, of which there may come more. */
+_Static_assert(offsetof(struct state_header, refused) == offsetof(struct state_header, section) + SECTIONS * 16,
+               "refused");
+_Static_assert(offsetof(struct state_header, control) % 64 == 0, "control");
+_Static_assert(offsetof(struct state_header, names) == offsetof(struct state_header, control) + 24, "names");
+_Static_assert(offsetof(struct state_header, next_seq) == offsetof(struct state_header, control) + 64, "next_seq");
+_Static_assert(offsetof(struct state_header, ring) == offsetof(struct state_header, next_seq) + 8, "ring");
+_Static_assert(offsetof(struct state_header, next_process) == offsetof(struct state_header, next_seq) + 64,
+               "next_process");
+_Static_assert(sizeof(struct state_header) == offsetof(struct state_header, next_process) + 64, "state_header");
+
+#undef AT
+#undef SIZE
+
+#endif

@@ -1,0 +1,231 @@
+/* How `connspread check` says what it found: as text, and as one JSON object. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tool/check/check.h"
+#include "tool/common/override.h"
+#include "tool/common/strbuf.h"
+#include "text/parse.h"
+
+enum { NAMED_ADDRESSES = 4, NUMBER_TEXT = 32, PORTS_MOST = 65535 - 1024 + 1 };
+
+static const struct {
+    const char *name, *title;
+} scopes[SCOPE_COUNT] = {
+    [SCOPE_V4_LOOPBACK] = {"ipv4-loopback", "IPv4 loopback"},
+    [SCOPE_V4] = {"ipv4", "IPv4"},
+    [SCOPE_V6_LOOPBACK] = {"ipv6-loopback", "IPv6 loopback"},
+    [SCOPE_V6_LINK] = {"ipv6-link", "IPv6 link-local"},
+    [SCOPE_V6] = {"ipv6", "IPv6"},
+};
+static const char *const modes[MODE_COUNT] = {
+    [MODE_ENFORCE] = "enforce",
+    [MODE_OBSERVE] = "observe",
+    [MODE_OFF] = "off",
+};
+static const char *const policies[POOL_POLICY_COUNT] = {
+    [POOL_ROUND_ROBIN] = "round-robin",
+    [POOL_RANDOM] = "random",
+    [POOL_HASH] = "hash",
+    [POOL_LEAST_USED] = "least-used",
+};
+
+/* Does this rule, towards this scope, have a capacity to speak of? A pool without addresses is the same for every
+ * scope: only the first that the rule reaches counts. */
+static bool applies(const struct policy *p, const struct policy_rule *rule, enum addr_scope scope) {
+    const struct policy_pool *pool = check_pool(p, rule);
+    if (!pool || !rule_reaches(p, rule, scope))
+        return false;
+    if (pool_has_sources(pool))
+        return pool->sources[scope].count > 0;
+    for (int earlier = 0; earlier < (int)scope; earlier++)
+        if (rule_reaches(p, rule, (enum addr_scope)earlier))
+            return false;
+    return true;
+}
+
+static const char *grouped(char out[NUMBER_TEXT], uint64_t n) {
+    struct sink s;
+    sink_init(&s, out, NUMBER_TEXT);
+    sink_grouped(&s, n);
+    (void)sink_finish(&s);
+    return out;
+}
+
+static const char *mode_name(const struct findings *f, bool override) {
+    unsigned mode = override && f->control.has_mode ? f->control.mode : f->policy.mode;
+    return mode < MODE_COUNT ? modes[mode] : "unknown";
+}
+
+static unsigned canary(const struct findings *f, bool override) {
+    return override && f->control.has_canary ? f->control.canary : f->policy.canary;
+}
+
+static void print_duration(double seconds) {
+    if (seconds < 120)
+        printf("%.1f s", seconds);
+    else if (seconds < 7200)
+        printf("%.0f minutes", seconds / 60);
+    else
+        printf("%.0f hours", seconds / 3600);
+}
+
+static void print_head(const struct findings *f) {
+    char cells[NUMBER_TEXT], dial[DIAL_TEXT];
+    if (f->control.has_mode || f->control.has_canary) {
+        const struct settings settings = {.mode = f->policy.mode, .canary = f->policy.canary};
+        dial_text(dial, f->control, &settings);
+        printf("override    %s: by connspread set, until set mode=config canary=config\n", dial);
+    }
+    printf("config      %s\n", f->where.config[0] ? f->where.config : "(built-in default)");
+    printf("instance    %s\n", f->where.instance);
+    printf("state file  %s (%s, close ring of %s cells)\n", f->where.state_file,
+           f->has_state_file ? "in use" : "not there yet", grouped(cells, f->close_cells));
+    printf("mode        %s, canary %u %%\n", mode_name(f, false), canary(f, false));
+}
+
+static bool in_pool(const struct policy *p, const struct policy_pool *pool, enum addr_scope scope,
+                    const struct addr *a) {
+    struct policy_span span = pool_sources(p, pool, scope);
+    for (unsigned i = 0; i < span.count; i++) {
+        const struct policy_source *source = &p->source[span.first + i];
+        struct addr last = addr_add(&source->first, source->count - 1u);
+        if (addr_compare(a, &source->first) >= 0 && addr_compare(a, &last) <= 0)
+            return true;
+    }
+    return false;
+}
+
+/* Addresses that this host has already and the pool does not use. */
+static void print_idle_addresses(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope) {
+    unsigned found = 0;
+    char text[ADDR_TEXT];
+    if (!pool_has_sources(pool) || scope == SCOPE_V4_LOOPBACK)
+        return;
+    for (unsigned i = 0; i < f->host.n_addresses; i++) {
+        const struct addr *a = &f->host.address[i];
+        if (addr_scope(a) != scope || in_pool(&f->policy, pool, scope, a))
+            continue;
+        format_address(text, a);
+        if (found < NAMED_ADDRESSES)
+            printf("%s%s", found ? ", " : "    this host also has ", text);
+        found++;
+    }
+    if (found > NAMED_ADDRESSES)
+        printf(" and %u more", found - NAMED_ADDRESSES);
+    if (found)
+        printf(", not in the pool\n");
+}
+
+static void print_raises(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope,
+                         const struct capacity *c) {
+    char ports[NUMBER_TEXT], quadruplets[NUMBER_TEXT], sources[NUMBER_TEXT], more[NUMBER_TEXT];
+    struct port_range range = f->host.ports.ephemeral;
+    printf("    each further source address adds %s, each further port %s\n", grouped(ports, c->ports),
+           grouped(sources, c->sources));
+    printf("    each further peer address or peer port adds %s\n", grouped(quadruplets, c->quadruplets));
+    print_idle_addresses(f, pool, scope);
+    if (pool->ports.count == 0 && (range.low > 1024 || range.high < 65535))
+        printf("    net.ipv4.ip_local_port_range is %u-%u: 1024-65535 would allow %s\n", range.low, range.high,
+               grouped(more, c->sources * PORTS_MOST));
+}
+
+static void print_capacity(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope) {
+    char sources[NUMBER_TEXT], ports[NUMBER_TEXT], quadruplets[NUMBER_TEXT], rate[NUMBER_TEXT];
+    struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
+    printf("  %s: %s %s x %s ports = %s quadruplets for each destination\n",
+           c.own_choice ? "any family" : scopes[scope].title, grouped(sources, c.sources),
+           c.own_choice     ? "source (the kernel's choice)"
+           : c.sources == 1 ? "source"
+                            : "sources",
+           grouped(ports, c.ports), grouped(quadruplets, c.quadruplets));
+    if (c.quadruplets == 0)
+        return;
+    printf("    %s new connections a second, sustained (a TIME-WAIT lasts %d s)\n",
+           grouped(rate, (uint64_t)c.per_second), TIME_WAIT_SECONDS);
+    printf("    at that rate the close ring lasts ");
+    print_duration(c.ring_seconds);
+    putchar('\n');
+    print_raises(f, pool, scope, &c);
+}
+
+static void print_rule(const struct findings *f, const struct policy_rule *rule) {
+    const struct policy_pool *pool = check_pool(&f->policy, rule);
+    bool any = false;
+    if (!pool) {
+        printf("\nrule \"%s\": its connections are left alone\n", rule->title);
+        return;
+    }
+    printf("\nrule \"%s\", pool \"%s\", %s\n", rule->title, pool->title,
+           pool->policy < POOL_POLICY_COUNT ? policies[pool->policy] : "unknown");
+    for (int scope = 0; scope < SCOPE_COUNT; scope++) {
+        if (!applies(&f->policy, rule, (enum addr_scope)scope))
+            continue;
+        print_capacity(f, pool, (enum addr_scope)scope);
+        any = true;
+    }
+    if (!any)
+        printf("  no source fits: nothing is spread\n");
+}
+
+void check_print_text(const struct findings *f) {
+    const struct warnings *w = &f->warnings;
+    print_head(f);
+    for (unsigned i = 0; i < f->policy.n_rules && i < POLICY_RULES; i++)
+        print_rule(f, &f->policy.rule[i]);
+    for (unsigned i = 0; i < w->count && i < WARNINGS_KEPT; i++)
+        printf("%swarning: %s\n", i ? "" : "\n", w->text[i]);
+    if (w->count > WARNINGS_KEPT)
+        printf("warning: and %u more\n", w->count - WARNINGS_KEPT);
+}
+
+static void json_text(const char *key, const char *text) {
+    char out[6 * LOCATE_PATH + 3];
+    struct sink s;
+    sink_init(&s, out, sizeof out);
+    sink_json(&s, text, LOCATE_PATH);
+    (void)sink_finish(&s);
+    printf("%s%s", key, out);
+}
+
+static void json_path(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope, bool first) {
+    struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
+    printf("%s{\"scope\":\"%s\",\"sources\":%llu,\"ports\":%llu,\"quadruplets\":%llu,\"per_second\":%.1f,"
+           "\"ring_seconds\":%.1f}",
+           first ? "" : ",", c.own_choice ? "any" : scopes[scope].name, (unsigned long long)c.sources,
+           (unsigned long long)c.ports, (unsigned long long)c.quadruplets, c.per_second, c.ring_seconds);
+}
+
+static void json_rule(const struct findings *f, const struct policy_rule *rule) {
+    const struct policy_pool *pool = check_pool(&f->policy, rule);
+    bool first = true;
+    json_text("{\"rule\":", rule->title);
+    json_text(",\"pool\":", pool ? pool->title : "");
+    printf(",\"action\":\"%s\",\"capacity\":[", pool ? "spread" : "ignore");
+    for (int scope = 0; scope < SCOPE_COUNT; scope++) {
+        if (!applies(&f->policy, rule, (enum addr_scope)scope))
+            continue;
+        json_path(f, pool, (enum addr_scope)scope, first);
+        first = false;
+    }
+    printf("]}");
+}
+
+void check_print_json(const struct findings *f) {
+    const struct warnings *w = &f->warnings;
+    json_text("{\"config\":", f->where.config);
+    json_text(",\"instance\":", f->where.instance);
+    json_text(",\"state_file\":", f->where.state_file);
+    printf(
+        ",\"mode\":\"%s\",\"canary\":%u,\"config_mode\":\"%s\",\"config_canary\":%u,\"close_cells\":%llu,\"rules\":[",
+        mode_name(f, true), canary(f, true), mode_name(f, false), canary(f, false), (unsigned long long)f->close_cells);
+    for (unsigned i = 0; i < f->policy.n_rules && i < POLICY_RULES; i++) {
+        if (i)
+            putchar(',');
+        json_rule(f, &f->policy.rule[i]);
+    }
+    printf("],\"warnings\":[");
+    for (unsigned i = 0; i < w->count && i < WARNINGS_KEPT; i++)
+        json_text(i ? "," : "", w->text[i]);
+    printf("]}\n");
+}

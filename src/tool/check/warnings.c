@@ -1,0 +1,131 @@
+/* What is valid and yet wrong on this host: nothing here stops a client, everything here costs it quadruplets. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tool/check/check.h"
+#include "text/parse.h"
+
+/* Addresses of one range that are tried one by one; a /8 would take minutes. */
+enum { PROBES = 1024 };
+
+void warn(struct warnings *w, const char *format, ...) {
+    va_list arguments;
+    unsigned at = w->count++;
+    if (at >= WARNINGS_KEPT)
+        return;
+    va_start(arguments, format);
+    vsnprintf(w->text[at], WARNING_TEXT, format, arguments);
+    va_end(arguments);
+}
+
+const struct policy_pool *check_pool(const struct policy *p, const struct policy_rule *rule) {
+    return rule->action == ACTION_SPREAD && rule->pool < p->n_pools ? &p->pool[rule->pool] : NULL;
+}
+
+static bool uses(const struct policy *p, const struct policy_rule *rule, const struct policy_pool *pool) {
+    return check_pool(p, rule) == pool;
+}
+
+/* Addresses that a bind() would refuse. */
+static void warn_of_addresses(const struct policy_pool *pool, const struct policy_source *source, const struct host *h,
+                              struct warnings *out) {
+    char text[ADDR_TEXT], first[ADDR_TEXT] = "";
+    uint32_t missing = 0, probed = source->count < PROBES ? source->count : PROBES;
+    if (addr_scope(&source->first) == SCOPE_V4_LOOPBACK)
+        return;
+    for (uint32_t i = 0; i < probed; i++) {
+        struct addr a = addr_add(&source->first, i);
+        if (host_can_bind(h, &a, source->interface))
+            continue;
+        format_address(text, &a);
+        if (missing++ == 0)
+            memcpy(first, text, sizeof first);
+    }
+    if (missing == 0)
+        return;
+    format_address(text, &source->first);
+    if (source->count == 1)
+        warn(out, "pool \"%s\": %s is not on this host: add it to an interface, or set freebind = true", pool->title,
+             text);
+    else
+        warn(
+            out,
+            "pool \"%s\": %u of the %u addresses from %s on are not on this host, the first of them %s: add them to an "
+            "interface, or set freebind = true",
+            pool->title, missing, probed, text, first);
+}
+
+static void warn_of_sources(const struct policy *p, const struct policy_pool *pool, const struct host *h,
+                            struct warnings *out) {
+    if (pool->freebind)
+        return;
+    for (int scope = 0; scope < SCOPE_COUNT; scope++) {
+        struct policy_span span = pool_sources(p, pool, (enum addr_scope)scope);
+        for (unsigned i = 0; i < span.count; i++)
+            warn_of_addresses(pool, &p->source[span.first + i], h, out);
+    }
+}
+
+static void warn_of_ports(const struct policy *p, const struct policy_pool *pool, const struct host *h,
+                          struct warnings *out) {
+    struct port_count count = pool_ports(p, pool, &h->ports);
+    struct port_range range = h->ports.ephemeral;
+    if (count.outside)
+        warn(out, "pool \"%s\": %u of its %u ports lie outside net.ipv4.ip_local_port_range (%u-%u) and %s",
+             pool->title, count.outside, count.configured, range.low, range.high,
+             pool_has_sources(pool)
+                 ? "are bound one by one: no other program should use them; widening that is better"
+                 : "are not used, since the pool has no addresses to bind: widen that, or narrow ports");
+    if (count.reserved)
+        warn(out, "pool \"%s\": %u of its %u ports are in net.ipv4.ip_local_reserved_ports: connections skip them",
+             pool->title, count.reserved, count.configured);
+    if (count.usable == 0)
+        warn(out, "pool \"%s\": no port is left that a connection could use", pool->title);
+}
+
+/* Each rule reaches some scopes, the pool has sources in some: do they meet anywhere? */
+static void warn_of_scopes(const struct policy *p, const struct policy_pool *pool, struct warnings *out) {
+    bool used = false, meets = !pool_has_sources(pool);
+    for (unsigned i = 0; i < p->n_rules && i < POLICY_RULES; i++) {
+        if (!uses(p, &p->rule[i], pool))
+            continue;
+        used = true;
+        for (int scope = 0; scope < SCOPE_COUNT; scope++)
+            meets |= pool->sources[scope].count > 0 && rule_reaches(p, &p->rule[i], (enum addr_scope)scope);
+    }
+    if (!used)
+        warn(out, "pool \"%s\": no rule uses it", pool->title);
+    else if (!meets)
+        warn(out,
+             "pool \"%s\": none of its addresses can reach a destination of the rules that use it: family, loopback or "
+             "link differ",
+             pool->title);
+}
+
+static void warn_of_rule(const struct policy *p, unsigned index, struct warnings *out) {
+    const struct policy_rule *rule = &p->rule[index];
+    const struct policy_pool *pool = check_pool(p, rule);
+    if (pool && pool->policy == POOL_HASH && rule_has_one_destination(p, rule))
+        warn(out,
+             "rule \"%s\": its pool \"%s\" hashes over the destination, and it has one destination: every connection "
+             "takes the same source first; round-robin spreads them",
+             rule->title, pool->title);
+    for (unsigned i = 0; i < index; i++) {
+        if (rule_shadows(p, &p->rule[i], rule)) {
+            warn(out, "rule \"%s\": is never reached, since rule \"%s\" before it takes all its connections",
+                 rule->title, p->rule[i].title);
+            return;
+        }
+    }
+}
+
+void find_warnings(const struct policy *p, const struct host *h, struct warnings *out) {
+    for (unsigned i = 0; i < p->n_pools && i < POLICY_POOLS; i++) {
+        warn_of_sources(p, &p->pool[i], h, out);
+        warn_of_ports(p, &p->pool[i], h, out);
+        warn_of_scopes(p, &p->pool[i], out);
+    }
+    for (unsigned i = 0; i < p->n_rules && i < POLICY_RULES; i++)
+        warn_of_rule(p, i, out);
+}

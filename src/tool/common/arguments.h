@@ -1,0 +1,36 @@
+/* arguments.h - what the command lines of the commands have in common: reading options by getopt_long, -h, and -c and
+ * -i of those that work on an instance. */
+#ifndef CONNSPREAD_TOOL_COMMON_ARGUMENTS_H
+#define CONNSPREAD_TOOL_COMMON_ARGUMENTS_H
+
+#include <getopt.h>
+#include <stdbool.h>
+
+#include "tool/common/locate.h"
+
+struct command_line {
+    const char *command; /* its name, for messages */
+    const char *help;
+    const char *letters;          /* as getopt_long wants them */
+    const struct option *options; /* likewise */
+    /* Takes an option that is none of -c, -i and -h (optarg: its argument). False: it has said what is wrong. NULL:
+     * there is none. */
+    bool (*take)(int option, void *context);
+};
+
+struct chosen {
+    const char *config, *instance; /* -c, -i, or NULL */
+};
+
+/* Reads the options; optind is then the first argument. ARGUMENTS_GOOD, or the exit status of the command: its help has
+ * been printed, or what is wrong has been said. */
+enum { ARGUMENTS_GOOD = -1 };
+int arguments_read(const struct command_line *line, int argc, char **argv, struct chosen *out, void *context);
+
+/* text or json. False: it is neither, which has been said. */
+bool arguments_format(const char *command, const char *text, bool *json);
+
+/* locate() for what was chosen. False: it has been said why not. */
+bool arguments_locate(const struct chosen *c, struct location *out);
+
+#endif

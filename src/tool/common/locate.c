@@ -1,0 +1,115 @@
+#include "tool/common/locate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char etc_config[] = DEFAULT_CONF;
+
+static const char *environment(const char *name) {
+    const char *value = secure_getenv(name);
+    return value && value[0] ? value : NULL;
+}
+
+/* Not realpath: a symbolic link's own name is what its owner calls the instance by. */
+static bool absolute(char out[LOCATE_PATH], const char *path, char error[LOCATE_ERROR]) {
+    char folder[LOCATE_PATH] = "";
+    if (path[0] != '/' && !getcwd(folder, sizeof folder)) {
+        snprintf(error, LOCATE_ERROR, "%.200s: the current folder cannot be named (%s): give an absolute path", path,
+                 strerror(errno));
+        return false;
+    }
+    bool bare = path[0] == '/' || strcmp(folder, "/") == 0;
+    int n = snprintf(out, LOCATE_PATH, "%s%s%s", bare ? "" : folder, path[0] == '/' ? "" : "/", path);
+    if (n < LOCATE_PATH)
+        return true;
+    snprintf(error, LOCATE_ERROR, "%.200s...: this path is too long: %d bytes are the most", path, LOCATE_PATH - 1);
+    return false;
+}
+
+bool instance_of_config(char out[STATE_INSTANCE], const char *config) {
+    const char *slash = strrchr(config, '/');
+    const char *name = slash ? slash + 1 : config;
+    const char *dot = strrchr(name, '.');
+    size_t length = dot && dot != name ? (size_t)(dot - name) : strlen(name);
+    if (length == 0 || length >= STATE_INSTANCE)
+        return false;
+    memcpy(out, name, length);
+    out[length] = 0;
+    return true;
+}
+
+static bool choose_config(struct location *out, const char *config, char error[LOCATE_ERROR]) {
+    if (!config)
+        config = environment("CONNSPREAD_CONF");
+    if (!config && access(etc_config, F_OK) == 0)
+        config = etc_config;
+    if (!config)
+        return true;
+    if (!config[0]) {
+        snprintf(error, LOCATE_ERROR, "the config file's name is empty: leave -c out to use the default");
+        return false;
+    }
+    return absolute(out->config, config, error);
+}
+
+static bool choose_instance(struct location *out, const char *instance, char error[LOCATE_ERROR]) {
+    if (!instance)
+        instance = environment("CONNSPREAD_INSTANCE");
+    if (!instance && out->config[0]) {
+        if (instance_of_config(out->instance, out->config))
+            return true;
+        snprintf(error, LOCATE_ERROR, "%.3900s: no instance can be named after this file: name one with -i",
+                 out->config);
+        return false;
+    }
+    if (!instance)
+        instance = "default";
+    if (strlen(instance) >= STATE_INSTANCE || !instance[0] || instance[0] == '.' || strchr(instance, '/')) {
+        snprintf(error, LOCATE_ERROR, "instance %.100s: a name has 1 to %d characters, no '/', and no '.' at its start",
+                 instance, STATE_INSTANCE - 1);
+        return false;
+    }
+    snprintf(out->instance, sizeof out->instance, "%s", instance);
+    return true;
+}
+
+bool locate(struct location *out, const char *config, const char *instance, char error[LOCATE_ERROR]) {
+    const char *dir = environment("CONNSPREAD_DIR");
+    *out = (struct location){0};
+    if (!choose_config(out, config, error) || !choose_instance(out, instance, error))
+        return false;
+    if (!state_path(out->state_file, dir, environment("XDG_RUNTIME_DIR"), out->instance)) {
+        snprintf(error, LOCATE_ERROR,
+                 "instance %s, folder %.3900s: no state file can be named so: its path has at most %d bytes",
+                 out->instance, dir ? dir : "(default)", STATE_PATH - 1);
+        return false;
+    }
+    memcpy(out->folder, out->state_file, sizeof out->folder);
+    char *slash = strrchr(out->folder, '/');
+    if (slash)
+        *slash = 0;
+    return true;
+}
+
+const char *state_error_text(enum state_error why, int error) {
+    switch (why) {
+    case STATE_OK:
+        return "no error";
+    case STATE_ABSENT:
+        return "there is no such file: nothing has run under this instance yet: connspread run -- PROGRAM, or one of "
+               "connspread stat --all with -i";
+    case STATE_IO:
+        return error == ELOOP ? "is a symbolic link: connspread follows none" : strerror(error);
+    case STATE_NOT_OURS:
+        return "file or folder belongs to somebody else, or others may write to it: it must be yours or root's "
+               "(CONNSPREAD_DIR names another folder)";
+    case STATE_NOT_A_STATE:
+        return "is not a state file of connspread, or it is damaged: connspread prune removes it";
+    case STATE_OTHER_LAYOUT:
+        return "was made by another version of connspread: use that one, or connspread prune once nobody uses it";
+    }
+    return "cannot be used";
+}

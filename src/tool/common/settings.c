@@ -1,0 +1,29 @@
+#include "tool/common/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tool/common/message.h"
+#include "config/config.h"
+
+enum { ERRORS_BYTES = 64 << 10 };
+
+bool settings_load(const struct location *where, struct policy *out) {
+    if (!where->config[0]) {
+        policy_default(out);
+        return true;
+    }
+    char *errors = calloc(1, ERRORS_BYTES);
+    if (!errors) {
+        complain("no memory: %d bytes are needed", ERRORS_BYTES);
+        return false;
+    }
+    int mistakes = config_load(where->config, out, errors, ERRORS_BYTES);
+    if (mistakes > 0) {
+        fputs(errors, stderr);
+        complain("%s: refused: %d mistake%s: man connspread.conf has every key", where->config, mistakes,
+                 mistakes == 1 ? "" : "s");
+    }
+    free(errors);
+    return mistakes == 0;
+}

@@ -1,0 +1,10 @@
+/* settings.h - the config that a command works with. */
+#ifndef CONNSPREAD_TOOL_COMMON_SETTINGS_H
+#define CONNSPREAD_TOOL_COMMON_SETTINGS_H
+
+#include "tool/common/locate.h"
+
+/* The policy of where->config, or the built-in default. False: every mistake in it has been printed on stderr. */
+bool settings_load(const struct location *where, struct policy *out);
+
+#endif

@@ -1,0 +1,142 @@
+#include "tool/common/strbuf.h"
+
+#include <string.h>
+
+void sink_init(struct sink *s, char *buffer, size_t size) {
+    *s = (struct sink){.start = buffer, .at = buffer, .end = buffer + (size ? size - 1 : 0)};
+}
+
+int sink_finish(struct sink *s) {
+    *s->at = 0;
+    return s->full ? -1 : (int)(s->at - s->start);
+}
+
+void sink_bytes(struct sink *s, const char *bytes, size_t length) {
+    if (s->full || length > (size_t)(s->end - s->at)) {
+        s->full = true;
+        return;
+    }
+    memcpy(s->at, bytes, length);
+    s->at += length;
+}
+
+void sink_text(struct sink *s, const char *text) {
+    sink_bytes(s, text, strlen(text));
+}
+
+void sink_number(struct sink *s, uint64_t n) {
+    char digits[20];
+    size_t i = sizeof digits;
+    do {
+        digits[--i] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    sink_bytes(s, digits + i, sizeof digits - i);
+}
+
+void sink_grouped(struct sink *s, uint64_t n) {
+    char digits[27];
+    size_t i = sizeof digits;
+    for (unsigned written = 0; n || !written; written++) {
+        if (written && written % 3 == 0)
+            digits[--i] = ',';
+        digits[--i] = (char)('0' + n % 10);
+        n /= 10;
+    }
+    sink_bytes(s, digits + i, sizeof digits - i);
+}
+
+void sink_hex16(struct sink *s, uint64_t n) {
+    char digits[16];
+    for (int i = 15; i >= 0; i--, n >>= 4)
+        digits[i] = "0123456789abcdef"[n & 15];
+    sink_bytes(s, digits, sizeof digits);
+}
+
+static void put_digits(char *out, unsigned width, unsigned n) {
+    while (width-- > 0) {
+        out[width] = (char)('0' + n % 10);
+        n /= 10;
+    }
+}
+
+void sink_time(struct sink *s, uint64_t us) {
+    static const uint64_t last = 253402300799999999u; /* 9999-12-31T23:59:59.999999Z */
+    char out[27] = "0000-00-00T00:00:00.000000Z";
+    if (us > last)
+        us = last;
+    uint64_t seconds = us / 1000000;
+    unsigned day = (unsigned)(seconds / 86400), second = (unsigned)(seconds % 86400);
+    /* Days since 1970 to a date of the Gregorian calendar, in years that begin on 1 March, so that the leap day comes
+     * last. 719468: days from 0000-03-01 to 1970-01-01; 146097: days of 400 years. */
+    unsigned shifted = day + 719468, era = shifted / 146097, in_era = shifted % 146097;
+    unsigned year_of_era = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+    unsigned in_year = in_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    unsigned from_march = (5 * in_year + 2) / 153;
+    unsigned month = from_march < 10 ? from_march + 3 : from_march - 9;
+    put_digits(out, 4, year_of_era + era * 400 + (month <= 2));
+    put_digits(out + 5, 2, month);
+    put_digits(out + 8, 2, in_year - (153 * from_march + 2) / 5 + 1);
+    put_digits(out + 11, 2, second / 3600);
+    put_digits(out + 14, 2, second / 60 % 60);
+    put_digits(out + 17, 2, second % 60);
+    put_digits(out + 20, 6, (unsigned)(us % 1000000));
+    sink_bytes(s, out, sizeof out);
+}
+
+/* Bytes of the UTF-8 character that begins at p (n > 0 left), or 0 when there is no valid one: overlong forms,
+ * surrogates and what lies beyond U+10FFFF are not. */
+static size_t utf8_length(const unsigned char *p, size_t n) {
+    if (p[0] < 0x80)
+        return 1;
+    if (n < 2 || p[0] < 0xc2 || p[0] > 0xf4 || (p[1] & 0xc0) != 0x80)
+        return 0;
+    if (p[0] < 0xe0)
+        return 2;
+    if (n < 3 || (p[2] & 0xc0) != 0x80)
+        return 0;
+    if (p[0] < 0xf0)
+        return (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ? 0 : 3;
+    if (n < 4 || (p[3] & 0xc0) != 0x80)
+        return 0;
+    return (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f) ? 0 : 4;
+}
+
+static void json_escape(struct sink *s, unsigned char c) {
+    char escape[6] = {'\\', 'u', '0', '0', "0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]};
+    if (c == '"' || c == '\\')
+        sink_bytes(s, (char[]){'\\', (char)c}, 2);
+    else
+        sink_bytes(s, escape, sizeof escape);
+}
+
+void sink_json(struct sink *s, const char *text, size_t max) {
+    const unsigned char *p = (const unsigned char *)text;
+    size_t length = strnlen(text, max);
+    sink_bytes(s, "\"", 1);
+    for (size_t i = 0; i < length;) {
+        size_t n = utf8_length(p + i, length - i);
+        if (n == 0)
+            sink_bytes(s, "\\ufffd", 6);
+        else if (n == 1 && (p[i] < 0x20 || p[i] == '"' || p[i] == '\\'))
+            json_escape(s, p[i]);
+        else
+            sink_bytes(s, text + i, n);
+        i += n ? n : 1;
+    }
+    sink_bytes(s, "\"", 1);
+}
+
+void sink_plain(struct sink *s, const char *text, size_t max) {
+    const unsigned char *p = (const unsigned char *)text;
+    size_t length = strnlen(text, max);
+    for (size_t i = 0; i < length;) {
+        size_t n = utf8_length(p + i, length - i);
+        bool control = (n == 1 && (p[i] < 0x20 || p[i] == 0x7f)) || (n == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);
+        if (n == 0 || control)
+            sink_bytes(s, "?", 1);
+        else
+            sink_bytes(s, text + i, n);
+        i += n ? n : 1;
+    }
+}

@@ -1,0 +1,70 @@
+/* facts.h - what doctor found on this host, in this network namespace: facts only. What they mean is
+ * doctor_judge's matter. */
+#ifndef CONNSPREAD_TOOL_DOCTOR_FACTS_H
+#define CONNSPREAD_TOOL_DOCTOR_FACTS_H
+
+#include "tool/host/capacity.h"
+#include "tool/host/preloadable.h"
+#include "text/parse.h"
+
+enum { FACT_UNKNOWN = -1, HOLDERS = 16, HOLDER_NAME = 32, HOLDER_PORTS = 64 };
+
+/* Tried, not read off a version. */
+enum feature {
+    FEATURE_NO_PORT,    /* IP_BIND_ADDRESS_NO_PORT, 4.2 */
+    FEATURE_PORT_RANGE, /* IP_LOCAL_PORT_RANGE, 6.3 */
+    FEATURE_NETNS,      /* SO_NETNS_COOKIE, 5.14 */
+    FEATURE_WIPE,       /* MADV_WIPEONFORK, 4.14 */
+    FEATURE_SOCK_DIAG,  /* SOCK_DIAG_BY_FAMILY for TCP, 3.3 and its module */
+    FEATURES
+};
+
+enum ipv6 { IPV6_UNKNOWN, IPV6_WORKS, IPV6_DISABLED, IPV6_ABSENT };
+
+/* A process, or where it cannot be looked into a user, that keeps ephemeral ports from everybody's connect(). */
+struct holder {
+    uint32_t pid; /* 0: unknown */
+    uint32_t uid;
+    char name[HOLDER_NAME];
+    uint32_t ports;          /* different ones */
+    char some[HOLDER_PORTS]; /* "40000, 40002, ..." */
+};
+
+/* Ports of the ephemeral range that connect() does not take, although they are not reserved. */
+struct held_ports {
+    bool known;
+    uint32_t blocked;   /* all of them */
+    uint32_t listening; /* of these: somebody listens there */
+    uint32_t ended;     /* of these: nothing but TIME-WAITs, left by sockets that were bound to the port */
+    uint32_t unseen;    /* of these: no socket that the kernel would show */
+    struct holder listener[HOLDERS], binder[HOLDERS];
+    unsigned n_listeners, n_binders; /* those that found room */
+};
+
+struct host_facts {
+    /* Sysctls and counters: FACT_UNKNOWN where there is no such file, or it cannot be read. */
+    bool ports_known;
+    struct host_ports ports;
+    int64_t tw_reuse, tw_reuse_delay_ms, timestamps, max_tw_buckets, fin_timeout, rfc1337;
+    int64_t tw_recycle; /* unknown from 4.12 on */
+    int64_t time_waits; /* now */
+    int64_t counter_tw, counter_recycled, counter_overflow;
+    int64_t abort_data, abort_close, abort_memory, abort_timeout, abort_linger, abort_failed;
+    int64_t conntrack_count, conntrack_max, conntrack_time_wait_s; /* unknown: not loaded */
+    int64_t conntrack_insert_failed, conntrack_drop, conntrack_early_drop;
+    /* The fullest (source, destination). */
+    bool pairs_known;
+    uint32_t fullest_taken, fullest_time_waits, capacity;
+    double fullest_percent;
+    char fullest_source[ADDR_TEXT], fullest_destination[ENDPOINT_TEXT];
+
+    bool feature[FEATURES];
+    enum ipv6 ipv6;
+    struct held_ports held;
+    /* Of a program that was asked about. */
+    bool has_program;
+    char program[PRELOADABLE_PATH];
+    enum preloadable preloadable;
+};
+
+#endif

@@ -1,0 +1,248 @@
+/* Which ports of the ephemeral range connect() will not take, and who keeps them.
+ *
+ * No list says so: sock_diag does not tell an explicit bind from the kernel's own choice. So each port is asked for,
+ * with a per-socket range of that one port and a TCP Fast Open connect that needs no cookie: the kernel then chooses
+ * the port in connect() and leaves the SYN to the first write, which never comes (tcp(7), TCP_FASTOPEN_CONNECT). No
+ * packet is sent, nothing is left behind, and the port is held as long as by any client's connect(). */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tool/doctor/doctor.h"
+#include "tool/common/strbuf.h"
+#include "tool/host/dump.h"
+#include "base/kernel_constants.h"
+
+#ifndef TCP_FASTOPEN_NO_COOKIE
+#define TCP_FASTOPEN_NO_COOKIE 34
+#endif
+
+enum { OWNED_FIRST = 64, ALL_STATES = 0xfff | 1 << DUMP_BOUND_INACTIVE, PROBE_PEER = 0x7f4d1234, PROBE_PORT = 9 };
+
+/* A socket on a blocked port that some process has open. */
+struct owned {
+    uint32_t inode, uid;
+    uint16_t port;
+    bool named;
+};
+
+struct gathering {
+    struct holder holder;
+    struct port_set ports;
+};
+
+struct search {
+    struct port_set blocked, listening, live, ended;
+    struct owned *owned;
+    size_t n, room;
+    struct gathering listener[HOLDERS], binder[HOLDERS];
+    unsigned n_listeners, n_binders;
+};
+
+static void add_port(struct port_set *set, unsigned port) {
+    set->word[port / 64] |= UINT64_C(1) << (port % 64);
+}
+
+/* 0: connect() takes this port; EADDRNOTAVAIL: it does not; anything else: cannot tell. */
+static int try_port(unsigned port) {
+    static const int one = 1;
+    const uint32_t range = port | port << 16;
+    const struct sockaddr_in peer = {
+        .sin_family = AF_INET, .sin_port = htons(PROBE_PORT), .sin_addr.s_addr = htonl(PROBE_PEER)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), error = 0;
+    if (fd < 0)
+        return errno;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof one) != 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, &one, sizeof one) != 0 ||
+        setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &range, sizeof range) != 0)
+        error = EOPNOTSUPP;
+    else if (connect(fd, (const struct sockaddr *)&peer, sizeof peer) != 0)
+        error = errno;
+    (void)close(fd);
+    return error;
+}
+
+static bool find_blocked(struct port_set *out, const struct host_ports *ports) {
+    for (unsigned port = ports->ephemeral.low; port <= ports->ephemeral.high; port++) {
+        int error = port_in(&ports->reserved, port) ? 0 : try_port(port);
+        if (error == EADDRNOTAVAIL)
+            add_port(out, port);
+        else if (error != 0)
+            return false;
+    }
+    return true;
+}
+
+static void remember(struct search *s, const struct dump_socket *socket) {
+    if (s->n == s->room) {
+        size_t room = s->room ? 2 * s->room : OWNED_FIRST;
+        struct owned *grown = realloc(s->owned, room * sizeof *grown);
+        if (!grown)
+            return;
+        s->owned = grown;
+        s->room = room;
+    }
+    s->owned[s->n++] = (struct owned){socket->inode, socket->uid, socket->local_port, false};
+}
+
+static void consider(const struct dump_socket *socket, void *context) {
+    struct search *s = context;
+    if (!port_in(&s->blocked, socket->local_port))
+        return;
+    if (socket->state == TCP_LISTEN)
+        add_port(&s->listening, socket->local_port);
+    add_port(socket->inode ? &s->live : &s->ended, socket->local_port);
+    if (socket->inode)
+        remember(s, socket);
+}
+
+static int by_inode(const void *left, const void *right) {
+    const struct owned *a = left, *b = right;
+    return (a->inode > b->inode) - (a->inode < b->inode);
+}
+
+/* The holder of this process, or of this user; NULL: no room for one more. */
+static struct gathering *gathering_of(struct gathering *all, unsigned *n, uint32_t pid, uint32_t uid) {
+    for (unsigned i = 0; i < *n; i++)
+        if (all[i].holder.pid == pid && (pid || all[i].holder.uid == uid))
+            return &all[i];
+    if (*n == HOLDERS)
+        return NULL;
+    all[*n].holder = (struct holder){.pid = pid, .uid = uid};
+    return &all[(*n)++];
+}
+
+static void attribute(struct search *s, const struct owned *o, uint32_t pid, const char *name) {
+    bool listens = port_in(&s->listening, o->port);
+    struct gathering *g =
+        gathering_of(listens ? s->listener : s->binder, listens ? &s->n_listeners : &s->n_binders, pid, o->uid);
+    if (!g)
+        return;
+    (void)snprintf(g->holder.name, sizeof g->holder.name, "%s", name);
+    add_port(&g->ports, o->port);
+}
+
+/* "socket:[123]" in /proc/PID/fd; 0: no socket. */
+static uint32_t inode_of_link(int folder, const char *name) {
+    char text[64];
+    ssize_t n = readlinkat(folder, name, text, sizeof text - 1);
+    text[n > 0 ? n : 0] = 0;
+    return strncmp(text, "socket:[", 8) == 0 ? (uint32_t)strtoul(text + 8, NULL, 10) : 0;
+}
+
+static void read_name(char out[HOLDER_NAME], const char *pid) {
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%.20s/comm", pid);
+    FILE *file = fopen(path, "re");
+    if (!file || !fgets(out, HOLDER_NAME, file))
+        out[0] = 0;
+    if (file)
+        (void)fclose(file);
+    out[strcspn(out, "\n")] = 0;
+}
+
+static void look_into(struct search *s, const char *pid) {
+    char path[64], name[HOLDER_NAME];
+    (void)snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
+    DIR *folder = opendir(path);
+    if (!folder)
+        return;
+    read_name(name, pid);
+    for (const struct dirent *entry; (entry = readdir(folder));) {
+        struct owned wanted = {.inode = inode_of_link(dirfd(folder), entry->d_name)};
+        struct owned *found = wanted.inode ? bsearch(&wanted, s->owned, s->n, sizeof wanted, by_inode) : NULL;
+        if (!found)
+            continue;
+        found->named = true;
+        attribute(s, found, (uint32_t)strtoul(pid, NULL, 10), name);
+    }
+    (void)closedir(folder);
+}
+
+static void name_owners(struct search *s) {
+    DIR *proc = opendir("/proc");
+    if (s->n)
+        qsort(s->owned, s->n, sizeof *s->owned, by_inode);
+    if (proc && s->n) {
+        for (const struct dirent *entry; (entry = readdir(proc));)
+            if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+                look_into(s, entry->d_name);
+    }
+    if (proc)
+        (void)closedir(proc);
+    for (size_t i = 0; i < s->n; i++)
+        if (!s->owned[i].named)
+            attribute(s, &s->owned[i], 0, "");
+}
+
+/* "40000-40009, 40020, ..." */
+static void list_ports(struct holder *h, const struct port_set *ports) {
+    struct sink text;
+    char number[HOLDER_PORTS - 8];
+    sink_init(&text, number, sizeof number);
+    for (unsigned port = 0; port < PORTS; port++) {
+        unsigned last = port;
+        if (!port_in(ports, port))
+            continue;
+        while (port_in(ports, last + 1))
+            last++;
+        h->ports += last - port + 1;
+        sink_text(&text, text.at == text.start ? "" : ", ");
+        sink_number(&text, port);
+        if (last > port) {
+            sink_text(&text, "-");
+            sink_number(&text, last);
+        }
+        port = last;
+    }
+    bool full = sink_finish(&text) < 0;
+    char *comma = full ? strrchr(number, ',') : NULL; /* behind it may stand a half */
+    if (comma)
+        *comma = 0;
+    (void)snprintf(h->some, sizeof h->some, "%s%s", number, full ? ", ..." : "");
+}
+
+static void count_ports(struct held_ports *out, const struct search *s) {
+    for (unsigned port = 0; port < PORTS; port++) {
+        if (!port_in(&s->blocked, port))
+            continue;
+        out->blocked++;
+        if (port_in(&s->listening, port))
+            out->listening++;
+        else if (!port_in(&s->live, port) && port_in(&s->ended, port))
+            out->ended++;
+        else if (!port_in(&s->live, port))
+            out->unseen++;
+    }
+}
+
+static unsigned hand_over(struct holder *out, struct gathering *all, unsigned n) {
+    for (unsigned i = 0; i < n; i++) {
+        list_ports(&all[i].holder, &all[i].ports);
+        out[i] = all[i].holder;
+    }
+    return n;
+}
+
+void doctor_find_holders(struct host_facts *f) {
+    struct search *s = calloc(1, sizeof *s);
+    struct held_ports *held = &f->held;
+    held->known = s && find_blocked(&s->blocked, &f->ports) && dump_sockets(ALL_STATES, consider, s) == 0;
+    if (held->known) {
+        name_owners(s);
+        count_ports(held, s);
+        held->n_listeners = hand_over(held->listener, s->listener, s->n_listeners);
+        held->n_binders = hand_over(held->binder, s->binder, s->n_binders);
+    }
+    if (s)
+        free(s->owned);
+    free(s);
+}

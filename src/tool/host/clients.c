@@ -1,0 +1,81 @@
+#include "tool/host/clients.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* The part of a line of maps that names the file: "03:0c 1234". stat(2) would name another device on btrfs and
+ * overlayfs. */
+static bool file_of(const char *line, unsigned long long *start, char out[64]) {
+    char device[32], inode[32];
+    // NOLINTNEXTLINE(cert-err34-c): the kernel wrote these numbers
+    if (sscanf(line, "%llx-%*x %*4s %*x %31s %31s", start, device, inode) != 3 || strcmp(inode, "0") == 0)
+        return false;
+    snprintf(out, 64, "%s %s", device, inode);
+    return true;
+}
+
+bool maps_line_file(const char *line, uint64_t address, char out[64]) {
+    unsigned long long start;
+    return file_of(line, &start, out) && start == address;
+}
+
+static FILE *open_maps(const char *pid) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%.20s/maps", pid);
+    return fopen(path, "re");
+}
+
+static bool our_own(const void *mapping, char out[64]) {
+    char line[512];
+    FILE *maps = open_maps("self");
+    bool found = false;
+    while (maps && !found && fgets(line, sizeof line, maps))
+        found = maps_line_file(line, (uintptr_t)mapping, out);
+    if (maps)
+        (void)fclose(maps);
+    return found;
+}
+
+static bool maps_it(const char *pid, const char *file) {
+    char line[512], other[64];
+    unsigned long long start;
+    FILE *maps = open_maps(pid);
+    bool found = false, whole = true;
+    while (maps && !found && fgets(line, sizeof line, maps)) {
+        /* The rest of a line that is longer, a path, is passed over. */
+        found = whole && file_of(line, &start, other) && strcmp(other, file) == 0;
+        whole = strchr(line, '\n') != NULL;
+    }
+    if (maps)
+        (void)fclose(maps);
+    return found;
+}
+
+static bool is_tool(const char *pid) {
+    char path[64];
+    struct stat ours, theirs;
+    snprintf(path, sizeof path, "/proc/%.20s/exe", pid);
+    return stat("/proc/self/exe", &ours) == 0 && stat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino &&
+           ours.st_dev == theirs.st_dev;
+}
+
+bool clients_exist(const void *mapping, uint32_t *last) {
+    char file[64], pid[16];
+    if (!our_own(mapping, file))
+        return true;
+    snprintf(pid, sizeof pid, "%u", *last);
+    if (*last != 0 && maps_it(pid, file) && !is_tool(pid))
+        return true;
+    *last = 0;
+    DIR *proc = opendir("/proc");
+    if (!proc)
+        return true;
+    for (const struct dirent *e; *last == 0 && (e = readdir(proc));)
+        if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && maps_it(e->d_name, file) && !is_tool(e->d_name))
+            *last = (uint32_t)strtoul(e->d_name, NULL, 10);
+    (void)closedir(proc);
+    return *last != 0;
+}

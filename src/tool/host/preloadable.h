@@ -1,0 +1,30 @@
+/* preloadable.h - will the dynamic linker load a shim into this program? */
+#ifndef CONNSPREAD_TOOL_HOST_PRELOADABLE_H
+#define CONNSPREAD_TOOL_HOST_PRELOADABLE_H
+
+#include <stdbool.h>
+
+enum preloadable {
+    PRELOAD_OK,
+    PRELOAD_UNREADABLE,    /* cannot tell: no such file, no permission, neither ELF nor script */
+    PRELOAD_GO,            /* made by the Go compiler, whose runtime makes its system calls itself */
+    PRELOAD_STATIC,        /* no dynamic linker (PT_INTERP) */
+    PRELOAD_SETUID,        /* runs as another user or group: AT_SECURE */
+    PRELOAD_CAPABILITIES,  /* file capabilities: AT_SECURE */
+    PRELOAD_OTHER_CLASS,   /* 32-bit program, 64-bit shim, or the reverse */
+    PRELOAD_OTHER_MACHINE, /* built for another processor */
+    PRELOAD_OTHER_LIBC     /* musl program, glibc shim, or the reverse */
+};
+
+enum { PRELOADABLE_PATH = 4096 };
+
+/* Looks at the file (of a script: at its interpreter). Executes nothing. */
+enum preloadable preloadable(const char *path);
+
+/* What that means for the program, in words that follow its name; NULL for PRELOAD_OK. */
+const char *preloadable_text(enum preloadable why);
+
+/* The file that execvp would execute for name. False when there is none. */
+bool find_program(char out[PRELOADABLE_PATH], const char *name);
+
+#endif

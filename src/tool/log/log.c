@@ -1,0 +1,212 @@
+/* connspread log: read events, follow them. */
+#include "tool/log/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tool/common/arguments.h"
+#include "tool/common/message.h"
+#include "tool/common/time_text.h"
+#include "tool/events/names.h"
+#include "tool/common/locate.h"
+
+static const char help[] =
+    "usage: connspread log [-f [--keep]] [-o text|json] [--since T] [--until T] [--event E] [--pid N]\n"
+    "                      [-i INSTANCE | -c CONF | FILE...]\n"
+    "\n"
+    "Prints the events of an instance: every close that left a TIME-WAIT socket on this host, and every\n"
+    "EADDRNOTAVAIL with what was tried. Reads the instance's state file, or files of JSON Lines (- is stdin).\n"
+    "\n"
+    "  -f, --follow           after what is there, go on with what comes, until interrupted; with log.file in the\n"
+    "                         config and none of the options from -o to --pid, write it all into that file, as\n"
+    "                         JSON Lines, until the last client has gone; there is one such follower an instance\n"
+    "      --keep             ... and go on when the last client has gone (for a service manager)\n"
+    "  -o, --output FORMAT    text (the default), or json: one object a line\n"
+    "      --since T          from then on; T is 2026-11-21T03:27:59Z, 03:27 (today, UTC), 10m or 2h (ago),\n"
+    "                         now, or seconds since 1970\n"
+    "      --until T          up to then\n"
+    "      --event E          only these: time-wait, close, exhausted, source-down, attach, detach, reload,\n"
+    "                         control; several with commas, or by giving it again\n"
+    "      --pid N            only those of this process\n"
+    "  -i, --instance NAME    the instance; default: CONNSPREAD_INSTANCE, else the config file's name\n"
+    "  -c, --config CONF      the instance that belongs to this config file\n"
+    "\n"
+    "Exits with 0, 1 if there was no state file or a line was damaged, 2 for a usage error.\n";
+
+enum { OPTION_SINCE = 256, OPTION_UNTIL, OPTION_EVENT, OPTION_PID, OPTION_KEEP };
+
+static const struct option options[] = {
+    {"follow", no_argument, NULL, 'f'},
+    {"keep", no_argument, NULL, OPTION_KEEP},
+    {"output", required_argument, NULL, 'o'},
+    {"since", required_argument, NULL, OPTION_SINCE},
+    {"until", required_argument, NULL, OPTION_UNTIL},
+    {"event", required_argument, NULL, OPTION_EVENT},
+    {"pid", required_argument, NULL, OPTION_PID},
+    {"instance", required_argument, NULL, 'i'},
+    {"config", required_argument, NULL, 'c'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+volatile sig_atomic_t log_stop;
+static int write_error;
+
+static void stop(int signal) {
+    log_stop = signal;
+}
+
+/* Without SA_RESTART: a read of a pipe must end too. */
+static void catch_signals(void) {
+    struct sigaction action = {.sa_handler = stop};
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    action.sa_handler = SIG_IGN; /* the write that fails says the same */
+    (void)sigaction(SIGPIPE, &action, NULL);
+    (void)sigaction(SIGXFSZ, &action, NULL);
+}
+
+bool log_wants(const struct log_request *request, const struct event *e) {
+    return e->time_us >= request->since_us && e->time_us <= request->until_us &&
+           (e->kind < 32 && request->kinds >> e->kind & 1) && (!request->has_pid || e->pid == request->pid);
+}
+
+static void output_failed(void) {
+    if (!write_error)
+        write_error = errno;
+    log_stop = 1;
+}
+
+void log_print(const struct log_request *request, const struct event_record *r, const struct event_context *context,
+               const char *original, size_t original_length) {
+    char line[EVENT_LINE_MAX];
+    int length;
+    if (request->json && original) {
+        (void)fwrite_unlocked(original, 1, original_length, stdout);
+    } else {
+        length = request->json ? event_json(r, context, line, sizeof line) : event_text(r, context, line, sizeof line);
+        if (length > 0)
+            (void)fwrite_unlocked(line, 1, (size_t)length, stdout);
+    }
+    (void)putc_unlocked('\n', stdout);
+    if (ferror_unlocked(stdout))
+        output_failed();
+}
+
+void log_flush(void) {
+    if (fflush(stdout) != 0)
+        output_failed();
+}
+
+static bool take_time(const char *option, const char *text, uint64_t *out) {
+    const char *wrong = time_from_text(text, time_now_us(), out);
+    if (wrong)
+        complain("log: %s %s is not a time: %s", option, text, wrong);
+    return !wrong;
+}
+
+/* "time-wait,close" */
+static bool take_events(const char *list, uint32_t *kinds) {
+    char word[16];
+    for (const char *p = list;;) {
+        size_t length = strcspn(p, ",");
+        uint8_t kind;
+        int n = snprintf(word, sizeof word, "%.*s", (int)(length < 64 ? length : 64), p);
+        if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
+            complain(
+                "log: --event %s: there is no such event: time-wait, close, exhausted, source-down, attach, detach, "
+                "reload, control",
+                list);
+            return false;
+        }
+        *kinds |= UINT32_C(1) << kind;
+        if (!p[length])
+            return true;
+        p += length + 1;
+    }
+}
+
+static bool take_pid(const char *text, struct log_request *request) {
+    char *end;
+    errno = 0;
+    unsigned long pid = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || errno || pid > UINT32_MAX) {
+        complain("log: --pid %s is not a process number", text);
+        return false;
+    }
+    request->has_pid = true;
+    request->pid = (uint32_t)pid;
+    return true;
+}
+
+struct arguments {
+    struct log_request request;
+    struct chosen chosen;
+    bool picks; /* a format, or some of the events */
+};
+
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
+    struct log_request *request = &a->request;
+    a->picks |= option == 'o' || (option >= OPTION_SINCE && option <= OPTION_PID);
+    switch (option) {
+    case OPTION_KEEP:
+        return request->keep = true;
+    case 'f':
+        return request->follow = true;
+    case 'o':
+        return arguments_format("log", optarg, &request->json);
+    case OPTION_SINCE:
+        return take_time("--since", optarg, &request->since_us);
+    case OPTION_UNTIL:
+        return take_time("--until", optarg, &request->until_us);
+    case OPTION_EVENT:
+        return take_events(optarg, &request->kinds);
+    default:
+        return take_pid(optarg, request);
+    }
+}
+
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"log", help, "fo:i:c:h", options, take_option};
+    a->request.until_us = UINT64_MAX;
+    int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    if (a->request.kinds == 0)
+        a->request.kinds = UINT32_MAX;
+    a->request.to_file = a->request.follow && !a->picks;
+    const char *conflict = a->request.since_us > a->request.until_us
+                               ? "--since is later than --until: nothing can be between"
+                           : a->request.keep && !a->request.to_file
+                               ? "--keep goes with -f into log.file, without a choice of format or events"
+                           : optind < argc && a->request.follow ? "-f follows the state file: it takes no FILE"
+                           : optind < argc && (a->chosen.instance || a->chosen.config) ? "FILE, or -i and -c: not both"
+                                                                                       : NULL;
+    if (conflict)
+        complain("log: %s", conflict);
+    return conflict ? EXIT_USAGE : ARGUMENTS_GOOD;
+}
+
+static int read_events(const struct arguments *a, char *const *files, int n_files) {
+    struct location where;
+    if (n_files > 0)
+        return log_from_files(&a->request, files, n_files);
+    if (!arguments_locate(&a->chosen, &where))
+        return EXIT_USAGE;
+    return log_from_state(&a->request, where.state_file);
+}
+
+int log_main(int argc, char **argv) {
+    struct arguments a = {0};
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    catch_signals();
+    int status = read_events(&a, argv + optind, argc - optind);
+    errno = write_error; /* for whoever looks at stdout last */
+    return status;
+}

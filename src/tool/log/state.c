@@ -1,0 +1,162 @@
+/* Events from a state file, once or followed. */
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tool/common/message.h"
+#include "tool/common/time_text.h"
+#include "tool/reader/merge.h"
+#include "tool/record/record.h"
+#include "tool/reaper/reaper.h"
+#include "tool/common/locate.h"
+#include "tool/log/log.h"
+
+enum { POLL_MS = 50, POLLS_PER_LOOK = 20, POLLS_PER_HARVEST = 4, HARVEST_PATIENCE_MS = 2000 };
+
+struct view {
+    struct source source;
+    struct event_merge merge;
+    struct harvest harvest;
+};
+
+static enum state_error open_view(struct view *v, const char *path, bool follow, int *error) {
+    enum state_error result = source_open(&v->source, path, error);
+    if (result != STATE_OK)
+        return result;
+    harvest_init(&v->harvest, path);
+    (void)harvest(&v->harvest, &v->source.state, HARVEST_PATIENCE_MS);
+    merge_init(&v->merge, &v->source.state, follow);
+    return STATE_OK;
+}
+
+static void print_batch(const struct log_request *request, struct view *v) {
+    struct event_record r;
+    while (!log_stop && merge_next(&v->merge, &r)) {
+        if (!log_wants(request, &r.e))
+            continue;
+        source_name(&v->source, &r.e);
+        log_print(request, &r, &v->source.context, NULL, 0);
+    }
+    log_flush();
+}
+
+/* Only where somebody asked for every verdict to be checked, or one was wrong. */
+static void report_verified(const struct state *s) {
+    struct settings settings = {0};
+    uint64_t asked = state_counter(s, COUNT_VERIFIED), wrong = state_counter(s, COUNT_MISMATCH);
+    (void)state_settings(s, NULL, &settings);
+    if (asked && (wrong || settings.log_verify == VERIFY_ALWAYS))
+        complain("%llu closes verified, %llu verdicts corrected", (unsigned long long)asked, (unsigned long long)wrong);
+}
+
+/* What is missing from the stream is said, never left to be guessed. */
+static void close_view(struct view *v) {
+    const struct ring_reader *reader = &v->merge.reader;
+    uint64_t dropped = state_counter(&v->source.state, COUNT_EVENTS_DROPPED);
+    /* Counted in cells; an event takes one to four of them. */
+    if (reader->lost)
+        complain("up to %llu events lost: overwritten before they could be read; a larger log.size keeps more",
+                 (unsigned long long)reader->lost);
+    if (reader->torn)
+        complain("up to %llu events lost: half written, their writer was killed or is still at it",
+                 (unsigned long long)reader->torn);
+    if (dropped)
+        complain("%llu events lost since this state file was made: dropped by their writers, which were stopped for "
+                 "longer than the ring lasts or had no ring",
+                 (unsigned long long)dropped);
+    report_verified(&v->source.state);
+    harvest_end(&v->harvest);
+    state_unmap(&v->source.state);
+}
+
+/* Between two looks. A reader that went away is noticed even when there is nothing to write to it. */
+static void sleep_one_poll(void) {
+    struct pollfd output = {.fd = STDOUT_FILENO};
+    if (poll(&output, 1, POLL_MS) > 0)
+        log_stop = 1;
+}
+
+/* Waits for the file. False: the user ended it, or the file is there and cannot be used. */
+static bool wait_for_view(struct view *v, const char *path, int *status) {
+    bool said = false;
+    while (!log_stop) {
+        int error = 0;
+        enum state_error result = open_view(v, path, true, &error);
+        if (result == STATE_OK)
+            return true;
+        if (result != STATE_ABSENT) {
+            complain("%s: %s", path, state_error_text(result, error));
+            *status = EXIT_FOUND;
+            return false;
+        }
+        if (!said)
+            complain("%s: waiting for it: nothing has run under this instance yet", path);
+        said = true;
+        sleep_one_poll();
+    }
+    return false;
+}
+
+static bool has_policy(const struct view *v) {
+    return __atomic_load_n(&v->source.state.header->generation, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* True: only now is there a policy, and perhaps log.file. A client makes the state file first and publishes then. */
+static bool follow_one(const struct log_request *request, struct view *v, const char *path) {
+    bool had_policy = has_policy(v);
+    for (unsigned polls = 1; !log_stop; polls++) {
+        if (!had_policy && has_policy(v))
+            return true;
+        bool over = time_now_us() > request->until_us;
+        bool last = over || (polls % POLLS_PER_LOOK == 0 && source_was_replaced(&v->source, path));
+        if (last || polls % POLLS_PER_HARVEST == 0)
+            (void)harvest(&v->harvest, &v->source.state, 0);
+        print_batch(request, v);
+        if (over)
+            log_stop = 1;
+        if (last)
+            return false;
+        sleep_one_poll();
+    }
+    print_batch(request, v);
+    return false;
+}
+
+/* To stdout, or to log.file if nobody asked for anything that a file does not have. */
+static int follow(const struct log_request *request, struct view *v, const char *path) {
+    char log_file[FOLLOW_PATH];
+    int status = EXIT_DONE;
+    while (wait_for_view(v, path, &status)) {
+        do {
+            if (request->to_file && follow_wanted(&v->source.state, log_file)) {
+                harvest_end(&v->harvest);
+                return follow_to_file(&v->source, path, request->keep);
+            }
+        } while (follow_one(request, v, path));
+        close_view(v);
+    }
+    return status;
+}
+
+static int read_once(const struct log_request *request, struct view *v, const char *path) {
+    int error = 0;
+    enum state_error result = open_view(v, path, false, &error);
+    if (result != STATE_OK) {
+        complain("%s: %s", path, state_error_text(result, error));
+        return EXIT_FOUND;
+    }
+    print_batch(request, v);
+    close_view(v);
+    return EXIT_DONE;
+}
+
+int log_from_state(const struct log_request *request, const char *state_file) {
+    struct view *v = calloc(1, sizeof *v);
+    if (!v) {
+        complain("no memory: %zu bytes are needed", sizeof *v);
+        return EXIT_FOUND;
+    }
+    int status = request->follow ? follow(request, v, state_file) : read_once(request, v, state_file);
+    free(v);
+    return status;
+}

@@ -1,0 +1,131 @@
+/* connspread: one table of commands. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tool/common/message.h"
+
+static const struct command {
+    const char *name, *summary;
+    int (*main)(int argc, char **argv);
+} commands[] = {
+    {"run", "run a program with its connections spread and its closes logged", run_main},
+    {"check", "validate a config and show what its rules can carry", check_main},
+    {"log", "print the events of an instance, or follow them", log_main},
+    {"stat", "what each arm did under each rule from each source; canary against control", stat_main},
+    {"report", "what failed with EADDRNOTAVAIL, why, and what to do about it", report_main},
+    {"set", "override mode and canary of running clients, or end that", set_main},
+    {"reload", "compile the config anew and hand it to running clients", reload_main},
+    {"prune", "remove state files that nobody uses any more", prune_main},
+    {"quads", "how full the quadruplets of each source and destination are, now", quads_main},
+    {"doctor", "what on this host makes connects fail, and whether a program can be preloaded", doctor_main},
+};
+enum { COMMANDS = sizeof commands / sizeof commands[0], NAME_MAX_LENGTH = 31 };
+
+static void print_commands(void) {
+    puts("commands:");
+    for (unsigned i = 0; i < COMMANDS; i++)
+        printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+}
+
+static void print_help(void) {
+    puts("usage: connspread COMMAND [ARGUMENT...]\n"
+         "\n"
+         "Spreads a program's outbound TCP connections over source addresses and ports, retries on EADDRNOTAVAIL,\n"
+         "and logs every close that leaves a TIME-WAIT socket on this host.\n");
+    print_commands();
+    puts("\n  connspread COMMAND --help    for each of them\n"
+         "  connspread --version");
+}
+
+static void print_next_steps(void) {
+    puts("connspread " VERSION ": what to do next\n"
+         "\n"
+         "  connspread doctor PROGRAM    what of this host is in the way; whether PROGRAM can be preloaded\n"
+         "  connspread quads             how full the source ports of this host are, now\n"
+         "  connspread check             what this host's config can carry, and what is wrong with it\n"
+         "  connspread run -- PROGRAM    run a program under it\n"
+         "  connspread log -f            watch which of its closes leave TIME-WAIT sockets\n"
+         "  connspread report            after a failure: what ran out, why, and what to do about it\n"
+         "  connspread --help            all commands; man connspread tells more");
+}
+
+/* Edit distance: how many letters must be added, removed or changed. */
+static unsigned distance(const char *a, const char *b) {
+    unsigned row[NAME_MAX_LENGTH + 1];
+    unsigned width = (unsigned)strnlen(b, NAME_MAX_LENGTH);
+    for (unsigned i = 0; i <= width; i++)
+        row[i] = i;
+    for (unsigned y = 0; a[y]; y++) {
+        unsigned diagonal = row[0];
+        row[0] = y + 1;
+        for (unsigned x = 1; x <= width; x++) {
+            unsigned changed = diagonal + (a[y] != b[x - 1]);
+            unsigned shorter = row[x] < row[x - 1] ? row[x] + 1 : row[x - 1] + 1;
+            diagonal = row[x];
+            row[x] = changed < shorter ? changed : shorter;
+        }
+    }
+    return row[width];
+}
+
+static const struct command *find(const char *name) {
+    for (unsigned i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown(const char *name) {
+    const struct command *nearest = &commands[0];
+    for (unsigned i = 1; i < COMMANDS; i++)
+        if (distance(name, commands[i].name) < distance(name, nearest->name))
+            nearest = &commands[i];
+    if (name[0] == '-')
+        complain("%s: there is no such option: see connspread --help", name);
+    else if (distance(name, nearest->name) < strlen(nearest->name))
+        complain("%s: there is no such command: did you mean %s? See connspread --help", name, nearest->name);
+    else
+        complain("%s: there is no such command: see connspread --help", name);
+    return EXIT_USAGE;
+}
+
+/* getopt names argv[0] in its messages. */
+static int call(const struct command *c, int argc, char **argv) {
+    static char name[NAME_MAX_LENGTH + sizeof "connspread "];
+    snprintf(name, sizeof name, "connspread %s", c->name);
+    argv[0] = name;
+    return c->main(argc, argv);
+}
+
+/* An answer that did not reach its reader is no success; a reader that went away, as head does, asked for no more. */
+static int finish(int status) {
+    int earlier = errno; /* of a command that ended because of it */
+    bool flushed = fflush(stdout) == 0;
+    if (flushed && !ferror(stdout))
+        return status;
+    if (flushed)
+        errno = earlier;
+    if (errno == EPIPE)
+        return status;
+    complain("cannot write the answer: %s", strerror(errno));
+    return status ? status : EXIT_FOUND;
+}
+
+int main(int argc, char **argv) {
+    const char *name = argc > 1 ? argv[1] : NULL;
+    const struct command *c = name ? find(name) : NULL;
+    int status = EXIT_DONE;
+    if (c)
+        status = call(c, argc - 1, argv + 1);
+    else if (!name)
+        print_next_steps();
+    else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+        print_help();
+    else if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+        puts("connspread " VERSION);
+    else
+        status = unknown(name);
+    return finish(status);
+}

@@ -1,0 +1,188 @@
+/* What connspread quads prints. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tool/quads/quads.h"
+#include "tool/common/strbuf.h"
+#include "text/parse.h"
+
+enum { LINE = 512, NUMBER = 32 };
+
+/* Names as in the design's JSON, and for people. */
+static const struct {
+    const char *key, *title;
+} count_name[QUADS_COUNTS] = {
+    [QUADS_ESTABLISHED] = {"established", "established"},
+    [QUADS_TIME_WAIT] = {"time_wait", "time-wait"},
+    [QUADS_FIN_WAIT] = {"fin_wait", "fin-wait"},
+    [QUADS_OTHER] = {"other", "other"},
+};
+
+static size_t printed(const struct quads_report *r) {
+    return r->top && r->top < r->table->n ? r->top : r->table->n;
+}
+
+static uint64_t time_wait_bytes(const struct quads_report *r, const struct quads_pair *p) {
+    return (uint64_t)p->count[QUADS_TIME_WAIT] * r->slab[!addr_is_v4(&p->source)];
+}
+
+static double per_second(const struct quads_report *r) {
+    return (double)r->capacity / TIME_WAIT_SECONDS;
+}
+
+/* --- JSON --- */
+
+static void key(struct sink *s, const char *name) {
+    sink_text(s, ",\"");
+    sink_text(s, name);
+    sink_text(s, "\":");
+}
+
+static void real(struct sink *s, const char *name, const char *format, double value) {
+    char text[NUMBER];
+    (void)snprintf(text, sizeof text, format, value);
+    key(s, name);
+    sink_text(s, text);
+}
+
+static void json_addresses(struct sink *s, const struct quads_pair *p) {
+    char text[ENDPOINT_TEXT];
+    format_address(text, &p->source);
+    sink_text(s, "{\"source\":\"");
+    sink_text(s, text);
+    format_endpoint(text, &p->destination, p->port);
+    sink_text(s, "\",\"destination\":\"");
+    sink_text(s, text);
+    sink_text(s, "\"");
+}
+
+static void json_pair(struct sink *s, const struct quads_report *r, const struct quads_pair *p) {
+    json_addresses(s, p);
+    for (unsigned i = 0; i < QUADS_COUNTS; i++) {
+        key(s, count_name[i].key);
+        sink_number(s, p->count[i]);
+    }
+    key(s, "capacity");
+    sink_number(s, r->capacity);
+    real(s, "percent", "%.2f", quads_percent(p, r->capacity));
+    key(s, "outside");
+    sink_number(s, p->outside);
+    if (p->next_free_ms == QUADS_NEVER) {
+        key(s, "next_free_s");
+        sink_text(s, "null");
+    } else {
+        real(s, "next_free_s", "%.3f", p->next_free_ms / 1000.0);
+    }
+    real(s, "per_second", "%.1f", per_second(r));
+    key(s, "time_wait_bytes");
+    if (r->slab_denied)
+        sink_text(s, "null");
+    else
+        sink_number(s, time_wait_bytes(r, p));
+    key(s, "direction");
+    sink_text(s, r->table->inbound ? "\"inbound\"" : "\"outbound\"");
+    key(s, "time");
+    sink_text(s, "\"");
+    sink_time(s, r->time_us);
+    sink_text(s, "\"}\n");
+}
+
+void quads_print_json(const struct quads_report *r) {
+    char line[LINE];
+    for (size_t i = 0; i < printed(r); i++) {
+        struct sink s;
+        sink_init(&s, line, sizeof line);
+        json_pair(&s, r, &r->table->pair[i]);
+        (void)sink_finish(&s);
+        (void)fputs(line, stdout);
+    }
+}
+
+/* --- text --- */
+
+static const char *grouped(char out[NUMBER], uint64_t n) {
+    struct sink s;
+    sink_init(&s, out, NUMBER);
+    sink_grouped(&s, n);
+    (void)sink_finish(&s);
+    return out;
+}
+
+/* The widest of the addresses that are to be printed. */
+static void measure(const struct quads_report *r, int *source, int *destination) {
+    char text[ENDPOINT_TEXT];
+    *source = (int)strlen("destination");
+    *destination = *source;
+    for (size_t i = 0; i < printed(r); i++) {
+        const struct quads_pair *p = &r->table->pair[i];
+        format_address(text, &p->source);
+        *source = (int)strlen(text) > *source ? (int)strlen(text) : *source;
+        format_endpoint(text, &p->destination, p->port);
+        *destination = (int)strlen(text) > *destination ? (int)strlen(text) : *destination;
+    }
+}
+
+static void text_pair(const struct quads_report *r, const struct quads_pair *p, int source, int destination) {
+    char text[ENDPOINT_TEXT], number[NUMBER];
+    format_address(text, &p->source);
+    printf("%-*s  ", source, text);
+    format_endpoint(text, &p->destination, p->port);
+    printf("%-*s", destination, text);
+    for (unsigned i = 0; i < QUADS_COUNTS; i++)
+        printf("  %11s", grouped(number, p->count[i]));
+    printf("  %11s  %7.1f %%", grouped(number, p->outside), quads_percent(p, r->capacity));
+    if (p->next_free_ms == QUADS_NEVER)
+        puts("          -");
+    else
+        printf("  %7.1f s\n", p->next_free_ms / 1000.0);
+}
+
+static void print_pairs(const struct quads_report *r) {
+    int source, destination;
+    measure(r, &source, &destination);
+    printf("%-*s  %-*s", source, r->table->inbound ? "client" : "source", destination,
+           r->table->inbound ? "to" : "destination");
+    for (unsigned i = 0; i < QUADS_COUNTS; i++)
+        printf("  %11s", count_name[i].title);
+    printf("  %11s  %9s  %9s\n", "outside", "used", "next free");
+    for (size_t i = 0; i < printed(r); i++)
+        text_pair(r, &r->table->pair[i], source, destination);
+    if (printed(r) < r->table->n)
+        printf("and %zu more, which are emptier: --top 0 shows all\n", r->table->n - printed(r));
+}
+
+static void print_capacity(const struct quads_report *r) {
+    char number[NUMBER];
+    const struct port_range range = r->ports.ephemeral;
+    printf("capacity of each: %s quadruplets, the ports %u-%u", grouped(number, r->capacity), range.low, range.high);
+    if (r->table->inbound)
+        printf(" if clients choose from the same as this host");
+    else if (r->capacity < range.high - range.low + 1u)
+        printf(" less %s reserved", grouped(number, range.high - range.low + 1u - r->capacity));
+    printf(":\n%.1f new connections a second, since each TIME-WAIT keeps its quadruplet for %d s\n", per_second(r),
+           TIME_WAIT_SECONDS);
+}
+
+static void print_memory(const struct quads_report *r) {
+    char number[NUMBER];
+    uint64_t bytes = 0;
+    if (r->slab_denied) {
+        puts("kernel memory of the TIME-WAITs: not readable, /proc/slabinfo is for root");
+        return;
+    }
+    for (size_t i = 0; i < r->table->n; i++)
+        bytes += time_wait_bytes(r, &r->table->pair[i]);
+    printf("kernel memory of the TIME-WAITs: %s KiB\n", grouped(number, (bytes + 1023) / 1024));
+}
+
+void quads_print_text(const struct quads_report *r) {
+    char number[NUMBER];
+    if (r->table->n)
+        print_pairs(r);
+    printf("%sall %zu: ", r->table->n ? "\n" : "", r->table->n);
+    for (unsigned i = 0; i < QUADS_COUNTS; i++)
+        printf("%s%s %s", i ? ", " : "", grouped(number, r->table->total[i]), count_name[i].title);
+    putchar('\n');
+    print_capacity(r);
+    print_memory(r);
+}

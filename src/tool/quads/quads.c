@@ -1,0 +1,190 @@
+/* connspread quads: how full the quadruplets of each source and destination are, as the kernel has it at this moment.
+ * No state file, no config: it is about every socket of this network namespace. */
+#include "tool/quads/quads.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tool/common/arguments.h"
+#include "tool/common/message.h"
+#include "tool/common/time_text.h"
+#include "tool/host/host.h"
+#include "tool/host/socket_count.h"
+#include "tool/common/text_file.h"
+#include "text/parse.h"
+
+enum { TEXT_PAIRS = 20, EVERY_MS = 2000 };
+
+static const char help[] =
+    "usage: connspread quads [-o text|json] [--to ADDRESS[:PORT]] [--inbound] [--top N] [-w] [--every TIME]\n"
+    "\n"
+    "Shows how full the quadruplets between each source and destination are, fullest first: connections by state,\n"
+    "the share of the ephemeral ports that they take, and when the next TIME-WAIT gives one back.\n"
+    "\n"
+    "  -o, --output FORMAT    text (the default) or json: one object a line for each pair\n"
+    "      --to ADDRESS       only this destination: ADDRESS[/LEN][:PORT[-PORT]], IPv6 in brackets before a port;\n"
+    "                         \"*:443\" is every address\n"
+    "      --inbound          accepted connections, by client address and the address that it came to, as on a web\n"
+    "                         server behind a balancer; --to is then an address of this host\n"
+    "      --top N            only the N fullest; 0: all (default: 20 as text, all as json)\n"
+    "  -w, --watch            again and again, every 2 s\n"
+    "      --every TIME       with -w: another interval (500ms, 10s)\n"
+    "\n"
+    "Column \"outside\" counts those that have a source port outside of net.ipv4.ip_local_port_range; they do not "
+    "take\n"
+    "of its capacity. Accepted is what has the port of a listener; connections of a listener that is gone show as\n"
+    "outbound. Works for every user; kernel memory is shown to root only.\n"
+    "Exits with 0, 1 if the sockets cannot be listed, 2 for a usage error.\n";
+
+enum { OPTION_TO = 256, OPTION_INBOUND, OPTION_TOP, OPTION_EVERY };
+
+static const struct option options[] = {
+    {"output", required_argument, NULL, 'o'},
+    {"to", required_argument, NULL, OPTION_TO},
+    {"inbound", no_argument, NULL, OPTION_INBOUND},
+    {"top", required_argument, NULL, OPTION_TOP},
+    {"watch", no_argument, NULL, 'w'},
+    {"every", required_argument, NULL, OPTION_EVERY},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+struct arguments {
+    struct policy_target to;
+    uint32_t every_ms;
+    size_t top;
+    bool json, has_to, has_top, inbound, watch;
+};
+
+static bool take_target(struct arguments *a, const char *text) {
+    const char *wrong = parse_target(text, &a->to);
+    if (wrong)
+        complain("quads: --to %s is not valid: %s", text, wrong);
+    return a->has_to = !wrong;
+}
+
+static bool take_top(struct arguments *a, const char *text) {
+    char *end;
+    errno = 0;
+    unsigned long n = strtoul(text, &end, 10);
+    a->has_top = text[0] >= '0' && text[0] <= '9' && !*end && !errno;
+    a->top = n;
+    if (!a->has_top)
+        complain("quads: --top %s is not a number", text);
+    return a->has_top;
+}
+
+static bool take_interval(struct arguments *a, const char *text) {
+    const char *wrong = parse_duration(text, &a->every_ms);
+    if (!wrong && a->every_ms == 0)
+        wrong = "it must be more than 0";
+    if (wrong)
+        complain("quads: --every %s is not valid: %s", text, wrong);
+    return !wrong;
+}
+
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
+    switch (option) {
+    case 'o':
+        return arguments_format("quads", optarg, &a->json);
+    case OPTION_TO:
+        return take_target(a, optarg);
+    case OPTION_INBOUND:
+        return a->inbound = true;
+    case OPTION_TOP:
+        return take_top(a, optarg);
+    case 'w':
+        return a->watch = true;
+    default:
+        return take_interval(a, optarg);
+    }
+}
+
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"quads", help, "o:wh", options, take_option};
+    int wrong = arguments_read(&line, argc, argv, &(struct chosen){0}, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    const char *argument = argv[optind];
+    if (argument)
+        complain("quads: %s: it takes no argument; name a destination with --to", argument);
+    else if (a->every_ms && !a->watch)
+        complain("quads: --every goes with -w");
+    if (argument || (a->every_ms && !a->watch))
+        return EXIT_USAGE;
+    if (!a->has_top)
+        a->top = a->json ? 0 : TEXT_PAIRS;
+    if (!a->every_ms)
+        a->every_ms = EVERY_MS;
+    return ARGUMENTS_GOOD;
+}
+
+static void look_at_memory(struct quads_report *r) {
+    char *slabinfo = text_file("/proc/slabinfo");
+    r->slab_denied = !slabinfo;
+    if (slabinfo) {
+        r->slab[0] = slab_object_bytes(slabinfo, "tw_sock_TCP");
+        r->slab[1] = slab_object_bytes(slabinfo, "tw_sock_TCPv6");
+    }
+    free(slabinfo);
+}
+
+static void print(const struct arguments *a, struct quads_table *t, const struct host_ports *ports) {
+    struct quads_report r = {.table = t, .ports = *ports, .time_us = time_now_us(), .top = a->top};
+    r.capacity = quads_capacity(ports, a->inbound);
+    look_at_memory(&r);
+    quads_sort(t);
+    if (a->json) {
+        quads_print_json(&r);
+        return;
+    }
+    if (a->watch)
+        fputs(isatty(STDOUT_FILENO) ? "\033[H\033[2J" : "\n", stdout);
+    quads_print_text(&r);
+}
+
+static bool look(const struct arguments *a) {
+    struct quads_listeners *l = calloc(1, sizeof *l);
+    struct host_ports ports;
+    const char *what;
+    if (!l) {
+        complain("no memory");
+        return false;
+    }
+    if (!host_look_at_ports(&ports, &what))
+        complain("%s: %s: the kernel's defaults are assumed", what, strerror(errno));
+    struct quads_table t = {.ephemeral = ports.ephemeral, .listeners = l, .inbound = a->inbound};
+    int error = quads_take(&t, l, a->has_to ? &a->to : NULL);
+    if (error == 0)
+        print(a, &t, &ports);
+    else
+        complain("the sockets of this network namespace cannot be listed: %s", strerror(-error));
+    quads_free(&t);
+    quads_listeners_free(l);
+    free(l);
+    return error == 0;
+}
+
+static void wait_ms(uint32_t ms) {
+    struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
+}
+
+int quads_main(int argc, char **argv) {
+    struct arguments a = {0};
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    bool good = look(&a);
+    while (good && a.watch && fflush(stdout) == 0) {
+        wait_ms(a.every_ms);
+        good = look(&a);
+    }
+    return good ? EXIT_DONE : EXIT_FOUND;
+}

@@ -1,0 +1,36 @@
+#include "tool/reader/source.h"
+
+#include <string.h>
+
+/* State files are untrusted: their strings need not end. */
+static void take_string(char *out, size_t size, const char *from, size_t from_size) {
+    size_t n = strnlen(from, from_size < size - 1 ? from_size : size - 1);
+    memcpy(out, from, n);
+    out[n] = 0;
+}
+
+enum state_error source_open(struct source *s, const char *path, int *error) {
+    struct stat before = {0};
+    (void)stat(path, &before);
+    enum state_error result = state_map(&s->state, path, true, true, error);
+    if (result == STATE_IO)
+        result = state_map(&s->state, path, false, true, error);
+    if (result != STATE_OK)
+        return result;
+    const struct state_header *header = s->state.header;
+    s->identity = before;
+    s->context = (struct event_context){.epoch = s->state.epoch};
+    take_string(s->context.host, sizeof s->context.host, header->host, sizeof header->host);
+    take_string(s->context.instance, sizeof s->context.instance, header->instance, sizeof header->instance);
+    return STATE_OK;
+}
+
+void source_name(struct source *s, const struct event *e) {
+    state_title(&s->state, e->rule_id, s->context.rule);
+    state_title(&s->state, e->pool_id, s->context.pool);
+}
+
+bool source_was_replaced(const struct source *s, const char *path) {
+    struct stat now;
+    return stat(path, &now) == 0 && (now.st_ino != s->identity.st_ino || now.st_dev != s->identity.st_dev);
+}

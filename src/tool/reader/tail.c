@@ -1,0 +1,98 @@
+#include "tool/reader/tail.h"
+
+#include <string.h>
+
+#include "base/sys.h"
+
+/* The reader shall never give a reserved cell up by itself. */
+static const uint64_t forever = UINT64_MAX;
+
+void tail_init(struct tail *t, const struct state *s) {
+    memset(t, 0, sizeof *t);
+    reader_init(&t->reader, s);
+}
+
+/* No room: the oldest is given up. */
+static void remember(struct tail *t, enum ring_id ring, uint64_t cell) {
+    if (t->holes == TAIL_HOLES) {
+        memmove(t->hole, t->hole + 1, (TAIL_HOLES - 1) * sizeof *t->hole);
+        t->holes--;
+        t->at -= t->at > 0;
+    }
+    t->hole[t->holes++] = (struct tail_hole){.cell = cell, .since_ns = clock_ns(CLOCK_MONOTONIC), .ring = ring};
+}
+
+static void look_ahead(struct tail *t, enum ring_id ring) {
+    struct ring_reader *reader = &t->reader;
+    while (!t->has[ring]) {
+        if (reader_next(reader, ring, forever, &t->ahead[ring]) == READ_EVENT) {
+            t->has[ring] = true;
+            return;
+        }
+        reader->stalled_since[ring] = 0;
+        uint64_t head = __atomic_load_n(&reader->state->header->ring[ring].head, __ATOMIC_ACQUIRE);
+        if (reader->next[ring] >= head)
+            return;
+        remember(t, ring, reader->next[ring]++);
+    }
+}
+
+bool tail_next(struct tail *t, struct event_record *out) {
+    look_ahead(t, RING_INCIDENTS);
+    look_ahead(t, RING_CLOSES);
+    if (!t->has[RING_INCIDENTS] && !t->has[RING_CLOSES])
+        return false;
+    bool incident = t->has[RING_INCIDENTS] &&
+                    (!t->has[RING_CLOSES] || t->ahead[RING_INCIDENTS].e.seq < t->ahead[RING_CLOSES].e.seq);
+    enum ring_id ring = incident ? RING_INCIDENTS : RING_CLOSES;
+    *out = t->ahead[ring];
+    t->has[ring] = false;
+    return true;
+}
+
+static void forget(struct tail *t, unsigned i) {
+    t->holes--;
+    memmove(t->hole + i, t->hole + i + 1, (t->holes - i) * sizeof *t->hole);
+}
+
+bool tail_late(struct tail *t, bool give_up, struct event_record *out) {
+    const struct state *s = t->reader.state;
+    uint64_t now = t->at < t->holes ? clock_ns(CLOCK_MONOTONIC) : 0;
+    while (t->at < t->holes) {
+        struct tail_hole h = t->hole[t->at];
+        uint64_t number = __atomic_load_n(&s->ring[h.ring][h.cell % s->cells[h.ring]].number, __ATOMIC_ACQUIRE);
+        /* A reader that starts at this cell: whatever it finds further on has been read already. */
+        struct ring_reader one = {.state = s};
+        one.next[h.ring] = h.cell;
+        bool written = number >= h.cell + 1;
+        bool found = written && reader_next(&one, h.ring, forever, out) == READ_EVENT &&
+                     one.next[h.ring] - record_cells(out) == h.cell;
+        bool partly = written && !found && one.next[h.ring] == h.cell; /* its further cells are still empty */
+        if ((written && !partly) || give_up || now - h.since_ns > TAIL_PATIENCE_NS)
+            forget(t, t->at);
+        else
+            t->at++;
+        if (found)
+            return true;
+    }
+    t->at = 0;
+    return false;
+}
+
+void tail_mark(const struct tail *t, struct tail_mark *mark) {
+    const struct state_header *header = t->reader.state->header;
+    /* A writer takes its cells before its number. */
+    mark->seq = __atomic_load_n(&header->next_seq, __ATOMIC_ACQUIRE);
+    for (int ring = 0; ring < RINGS; ring++)
+        mark->cell[ring] = __atomic_load_n(&header->ring[ring].head, __ATOMIC_ACQUIRE);
+}
+
+bool tail_passed(const struct tail *t, const struct tail_mark *mark) {
+    for (int ring = 0; ring < RINGS; ring++)
+        if (t->reader.next[ring] < mark->cell[ring] || (t->has[ring] && t->ahead[ring].e.seq < mark->seq))
+            return false;
+    for (unsigned i = 0; i < t->holes; i++)
+        if (t->hole[i].cell < mark->cell[t->hole[i].ring])
+            return false;
+    return true;
+}

@@ -1,0 +1,296 @@
+#include "tool/reaper/leftover.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool/common/time_text.h"
+#include "tool/reaper/match.h"
+#include "tool/reaper/told.h"
+#include "net/diag.h"
+#include "tool/host/dump.h"
+#include "state/dedup.h"
+
+static const uint64_t second = 1000000, time_wait_us = 60 * 1000000;
+
+/* What connected_ns and a TIME-WAIT's age may be early or late: the same connection as another process noted it. */
+static const uint64_t coarse_us = 20000;
+
+/* From the first FIN to the end of TIME-WAIT: FIN_WAIT2 lasts up to 60 s as well. */
+static const uint64_t named_us = 121 * 1000000;
+
+static uint64_t connected_us(const struct leftover *l) {
+    uint64_t known = l->held.connected_ns / 1000;
+    return known ? known : l->alive_us - ONCE_NS / 1000;
+}
+
+/* When a socket came into TIME-WAIT; on its way there: now. */
+static uint64_t entered_us(uint8_t state, uint32_t expires_ms, uint64_t now) {
+    uint64_t left = (uint64_t)expires_ms * 1000;
+    return state == TCP_TIME_WAIT && left < time_wait_us ? now - (time_wait_us - left) : now;
+}
+
+/* The client has looked at it just before. */
+static bool marked(const struct leftover *l) {
+    return l->held.word != HELD_OPEN;
+}
+
+static void end(struct leftover *l, enum fate fate, enum verified verified) {
+    l->fate = (uint8_t)fate;
+    l->verified = (uint8_t)verified;
+}
+
+/* There is no such socket any more. While a TIME-WAIT of it would still be there, that says there was none. */
+static void end_absent(struct leftover *l, uint64_t now) {
+    uint64_t earliest = marked(l) ? l->held.marked_ns / 1000 : l->alive_us;
+    bool expected = !marked(l) || held_fate(&l->held) == FATE_TIME_WAIT || held_fate(&l->held) >= FATES;
+    bool recent = earliest + time_wait_us > now;
+    l->stays = l->perhaps_elsewhere;
+    if (l->ask && (recent || !expected))
+        end(l, !marked(l) ? FATE_NONE : expected ? FATE_RESET : (enum fate)held_fate(&l->held), VERIFIED_TRUE);
+    else
+        end(l, expected ? FATE_TIME_WAIT : (enum fate)held_fate(&l->held), VERIFIED_FALSE);
+}
+
+static void end_found(struct leftover *l, uint8_t state, uint64_t entered) {
+    if (state == TCP_FIN_WAIT1 && marked(l) && held_without_fin_wait_2(&l->held)) {
+        end(l, FATE_NONE, VERIFIED_TRUE);
+        return;
+    }
+    switch (state) {
+    case TCP_TIME_WAIT:
+    case TCP_FIN_WAIT1:
+    case TCP_FIN_WAIT2:
+    case TCP_CLOSING:
+        end(l, FATE_TIME_WAIT, VERIFIED_TRUE);
+        if (!marked(l) && entered > connected_us(l))
+            l->time_us = entered;
+        break;
+    case TCP_LAST_ACK:
+        end(l, FATE_PASSIVE, VERIFIED_TRUE);
+        break;
+    default:
+        end(l, FATE_SHARED, VERIFIED_TRUE); /* somebody else has it open */
+        break;
+    }
+}
+
+/* A process that lives has not lost a connection that is there as it was before the exec. */
+static bool still_open(const struct leftover *l, uint8_t state) {
+    bool half_closed = held_phase(&l->held) == PHASE_FIN_WAIT_1 || held_phase(&l->held) == PHASE_FIN_WAIT_2;
+    bool on_its_way = state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2;
+    return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_SYN_SENT || state == TCP_SYN_RECV ||
+           (half_closed && on_its_way);
+}
+
+/* MPTCP: its subflow stays as it was until both ends have closed; the connection itself says more. True: judged. */
+static bool judge_mptcp(struct leftover *l, uint64_t now) {
+    struct diag_answer answer;
+    if (!l->ask || l->held.token == 0)
+        return false;
+    if (l->held.token != UINT32_MAX && diag_lookup_mptcp(l->held.token, &answer) == 0 && answer.state != TCP_CLOSE) {
+        if (answer.inode == 0)
+            end_found(l, answer.state, now);
+        else if (l->alive)
+            l->stays = true;
+        else
+            end(l, FATE_SHARED, VERIFIED_TRUE);
+        return true;
+    }
+    const struct held *h = &l->held;
+    if (diag_lookup(&h->local, h->local_port, &h->peer, h->peer_port, &answer) == 0 && answer.state == TCP_ESTABLISHED)
+        l->stays = true;
+    return l->stays;
+}
+
+static void judge_exact(struct leftover *l, const struct told *t, uint64_t now) {
+    struct diag_answer answer;
+    const struct held *h = &l->held;
+    l->told = told_time_wait(t, &h->local, h->local_port, &h->peer, h->peer_port, connected_us(l) - coarse_us);
+    if (judge_mptcp(l, now))
+        return;
+    bool expected = marked(l) && held_fate(h) == FATE_TIME_WAIT;
+    int found = -ENOENT;
+    if (l->ask)
+        found = diag_lookup_ending(0, &h->local, h->local_port, &h->peer, h->peer_port, expected, &answer);
+    if (found == -ENOENT)
+        end_absent(l, now);
+    else if (found != 0)
+        end(l, FATE_TIME_WAIT, VERIFIED_FALSE);
+    else if (l->alive && still_open(l, answer.state))
+        l->stays = true;
+    else if (answer.inode != 0 && l->held.token == 0)
+        end(l, FATE_SHARED, VERIFIED_TRUE); /* whoever closes it last will say so */
+    else
+        end_found(l, answer.state, entered_us(answer.state, answer.expires_ms, time_now_us()));
+}
+
+/* --- those whose port nobody knows --- */
+
+struct search {
+    struct leftover *l;
+    unsigned n;
+    struct orphan *orphan; /* [n] */
+    unsigned *of;          /* orphan -> leftover */
+    unsigned orphans;
+    unsigned *distinct; /* orphans whose destinations differ */
+    unsigned destinations;
+    struct candidate *candidate;
+    unsigned candidates, room;
+    const struct state *state;
+    uint64_t now, alive_us, connected_us; /* of all orphans: the earliest */
+    bool failed;
+};
+
+static bool wanted(const struct search *s, const struct addr *peer, uint16_t peer_port) {
+    for (unsigned i = 0; i < s->destinations; i++) {
+        const struct orphan *o = &s->orphan[s->distinct[i]];
+        if (o->peer_port == peer_port && addr_compare(&o->peer, peer) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void consider(const struct dump_socket *d, void *context) {
+    struct search *s = context;
+    /* By the clock as it is now, not when the dump began: too late a time does no harm, one before the connection began
+     * would rule it out. */
+    uint64_t entered = entered_us(d->state, d->expires_ms, time_now_us());
+    if (d->inode != 0 || entered + second < s->connected_us || !wanted(s, &d->peer, d->peer_port))
+        return;
+    if (s->candidates == s->room) {
+        unsigned more = s->room ? s->room * 2 : 256;
+        struct candidate *grown = realloc(s->candidate, more * sizeof *grown);
+        if (!grown) {
+            s->failed = true;
+            return;
+        }
+        s->candidate = grown;
+        s->room = more;
+    }
+    s->candidate[s->candidates++] = (struct candidate){.local = d->local,
+                                                       .peer = d->peer,
+                                                       .local_port = d->local_port,
+                                                       .peer_port = d->peer_port,
+                                                       .state = d->state,
+                                                       .entered_us = entered};
+}
+
+/* Leaves those of which nobody has told and nobody will. False: no memory. */
+static bool drop_told(struct search *s) {
+    struct told told;
+    unsigned kept = 0;
+    if (!told_read(&told, s->state, s->now - 2 * named_us))
+        return false;
+    for (unsigned i = 0; i < s->candidates; i++) {
+        const struct candidate *c = &s->candidate[i];
+        /* What an event told of it may have left the ring. */
+        if (c->entered_us < told.since_us && c->entered_us + second < s->alive_us)
+            continue;
+        if (!told_named(&told, &c->local, c->local_port, &c->peer, c->peer_port, c->entered_us - named_us))
+            s->candidate[kept++] = *c;
+    }
+    s->candidates = kept;
+    told_free(&told);
+    return true;
+}
+
+static void collect(struct search *s) {
+    s->alive_us = s->connected_us = UINT64_MAX;
+    for (unsigned i = 0; i < s->n; i++) {
+        const struct leftover *l = &s->l[i];
+        if (l->held.local_port != 0 || !l->ask)
+            continue;
+        if (!wanted(s, &l->held.peer, l->held.peer_port))
+            s->distinct[s->destinations++] = s->orphans;
+        s->of[s->orphans] = i;
+        s->orphan[s->orphans++] = (struct orphan){.local = l->held.local,
+                                                  .peer = l->held.peer,
+                                                  .peer_port = l->held.peer_port,
+                                                  .connected_us = connected_us(l),
+                                                  .alive_us = l->alive_us};
+        s->alive_us = l->alive_us < s->alive_us ? l->alive_us : s->alive_us;
+        s->connected_us = connected_us(l) < s->connected_us ? connected_us(l) : s->connected_us;
+    }
+}
+
+/* A walk through the kernel's table may miss one that moves meanwhile: who finds nothing looks once more. */
+static bool look(struct search *s) {
+    static const uint32_t states = 1u << TCP_TIME_WAIT | 1u << TCP_FIN_WAIT1 | 1u << TCP_FIN_WAIT2 | 1u << TCP_CLOSING;
+    for (int tries = 0; tries < 2; tries++) {
+        unsigned matched = 0;
+        s->candidates = 0;
+        s->now = time_now_us();
+        if (dump_sockets(states, consider, s) != 0 || s->failed || !drop_told(s))
+            return false;
+        harvest_match(s->orphan, s->orphans, s->candidate, s->candidates);
+        for (unsigned i = 0; i < s->orphans; i++)
+            matched += s->orphan[i].candidate != NO_CANDIDATE;
+        if (matched == s->orphans)
+            break;
+    }
+    return true;
+}
+
+static void judge_by_search(struct leftover *l, unsigned n, const struct state *state, uint64_t now) {
+    struct search s = {.l = l, .n = n, .state = state};
+    s.orphan = calloc(n, sizeof *s.orphan);
+    s.of = calloc(n, sizeof *s.of);
+    s.distinct = calloc(n, sizeof *s.distinct);
+    if (s.orphan && s.of && s.distinct)
+        collect(&s);
+    bool looked = s.orphans > 0 && look(&s);
+    for (unsigned i = 0; i < s.orphans; i++) {
+        struct leftover *one = &l[s.of[i]];
+        const struct candidate *c = NULL;
+        if (looked && s.orphan[i].candidate != NO_CANDIDATE)
+            c = &s.candidate[s.orphan[i].candidate];
+        if (c) {
+            one->local = c->local;
+            one->local_port = c->local_port;
+            end_found(one, c->state, c->entered_us);
+            /* Until its FIN is acknowledged it may be one of a living process, which leaves no TIME-WAIT. */
+            one->stays = c->state == TCP_FIN_WAIT1 && one->alive_us + second > now;
+        } else if (!looked || one->held.peer_port == 0) {
+            end(one, FATE_TIME_WAIT, VERIFIED_FALSE); /* nothing to search by */
+        } else {
+            end_absent(one, now);
+            /* An MPTCP subflow is no candidate until both ends have closed; it waits as long as a TIME-WAIT would. */
+            one->stays |= one->held.token != 0 && one->alive_us + ONCE_NS / 1000 > now;
+        }
+    }
+    free(s.orphan);
+    free(s.of);
+    free(s.distinct);
+    free(s.candidate);
+}
+
+void leftovers_judge(struct leftover *l, unsigned n, const struct state *s) {
+    struct told told = {0};
+    uint64_t now = time_now_us(), from_us = UINT64_MAX;
+    bool search = false;
+    for (unsigned i = 0; i < n; i++)
+        from_us = connected_us(&l[i]) < from_us ? connected_us(&l[i]) : from_us;
+    (void)told_read(&told, s, from_us - coarse_us);
+    for (unsigned i = 0; i < n; i++) {
+        const struct held *h = &l[i].held;
+        l[i].via = h->word == HELD_EXEC ? VIA_EXEC : h->word == HELD_EXIT ? VIA_EXIT : VIA_KILLED;
+        l[i].time_us = marked(&l[i]) && h->marked_ns ? h->marked_ns / 1000 : now;
+        l[i].local = h->local;
+        l[i].local_port = h->local_port;
+        if (h->local_port != 0)
+            judge_exact(&l[i], &told, now);
+        else if (l[i].ask)
+            search = true;
+        else
+            end_absent(&l[i], now);
+    }
+    if (search)
+        judge_by_search(l, n, s, now);
+    for (unsigned i = 0; i < n; i++)
+        if (l[i].second_hand &&
+            told_harvested(&told, l[i].pid, &l[i].held.peer, l[i].held.peer_port, connected_us(&l[i])))
+            l[i].told = true;
+    told_free(&told);
+}

@@ -1,0 +1,29 @@
+/* leftover.h - a connection that its process could not see closed (killed, gone by exec, or left for the kernel to
+ * close at its exit), and what became of it. */
+#ifndef CONNSPREAD_TOOL_REAPER_LEFTOVER_H
+#define CONNSPREAD_TOOL_REAPER_LEFTOVER_H
+
+#include "state/ring.h"
+
+struct leftover {
+    struct held held; /* a copy */
+    unsigned chunk, slot;
+    uint32_t pid;
+    bool alive;             /* its process lives: gone by exec, if at all */
+    bool ask;               /* false: its namespace is not ours, the kernel cannot be asked */
+    bool perhaps_elsewhere; /* nobody knows its namespace: only a socket that is found says something */
+    bool second_hand;       /* an earlier harvest died over it, and may have written its event */
+    uint64_t alive_us;      /* the process's last sign of life */
+    /* What came of it: */
+    bool stays; /* nothing is known yet: leave the entry where it is */
+    bool told;  /* its event is there already */
+    uint8_t via, fate, verified;
+    uint64_t time_us;
+    struct addr local;
+    uint16_t local_port;
+};
+
+/* Asks the kernel about each of them and fills in what came of it. */
+void leftovers_judge(struct leftover *l, unsigned n, const struct state *s);
+
+#endif

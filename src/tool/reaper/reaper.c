@@ -1,0 +1,308 @@
+#include "tool/reaper/reaper.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "tool/reaper/leftover.h"
+#include "tool/host/netns.h"
+#include "tool/host/owner.h"
+#include "state/history.h"
+#include "state/dedup.h"
+#include "state/pair.h"
+#include "state/stats.h"
+#include "base/sys.h"
+
+/* The next image of a process has settled its own entries by then, if it is preloaded. */
+static const uint64_t exec_patience_ns = 1000000000;
+
+/* In another network namespace nothing can be asked; a tool in there has this long. */
+static const uint64_t foreign_patience_ns = 600 * (uint64_t)1000000000;
+
+static const uint64_t rest_ns = 2000000000;
+
+struct round {
+    struct harvest *h;
+    const struct state *s;
+    uint64_t now_ns; /* CLOCK_REALTIME */
+    struct leftover *left;
+    unsigned n, n_stays, room;
+    bool taken[HELD_CHUNKS], stays[HELD_CHUNKS];
+    /* The last question about a process: chunks of one process lie beside each other. */
+    uint32_t last_pid;
+    uint64_t last_noted;
+    bool last_lives;
+};
+
+static uint64_t owner_word(const struct round *r, unsigned chunk) {
+    return __atomic_load_n(&r->s->held->owner[chunk], __ATOMIC_ACQUIRE);
+}
+
+static uint64_t mark_of(uint32_t pid) {
+    return (uint64_t)(uint32_t)getpid() << 32 | pid;
+}
+
+static bool lives(struct round *r, uint32_t pid, const struct held_chunk *chunk) {
+    uint64_t noted = chunk->born_ns;
+    if (r->last_pid == pid && r->last_noted == noted)
+        return r->last_lives;
+    bool alive = owner_lives(pid, noted);
+    if (!alive && owner_lives(pid, 0)) {
+        /* Another process of that number; or this one, which has taken the chunk and not yet written when it was born.
+         */
+        usleep(20000);
+        noted = chunk->born_ns;
+        alive = owner_lives(pid, noted);
+    }
+    r->last_pid = pid;
+    r->last_noted = noted;
+    r->last_lives = alive;
+    return alive;
+}
+
+static bool add(struct round *r, const struct leftover *l) {
+    if (r->n == r->room) {
+        unsigned more = r->room ? r->room * 2 : 64;
+        struct leftover *grown = realloc(r->left, more * sizeof *grown);
+        if (!grown)
+            return false;
+        r->left = grown;
+        r->room = more;
+    }
+    r->left[r->n++] = *l;
+    return true;
+}
+
+static uint64_t last_sign_of_life(const struct round *r, unsigned chunk, uint32_t pid) {
+    uint64_t seen = r->s->held->chunk[chunk].seen_ns;
+    if (r->h->owner[chunk] == pid && r->h->alive_ns[chunk] > seen)
+        seen = r->h->alive_ns[chunk];
+    return seen < r->now_ns ? seen : r->now_ns;
+}
+
+/* Copies of the chunk's entries that an exec was to close; all: of all entries. False: no memory. */
+static bool gather(struct round *r, unsigned chunk, const struct leftover *common, bool all, uint64_t marked_before) {
+    const struct held_chunk *c = &r->s->held->chunk[chunk];
+    for (unsigned slot = 0; slot < HELD_PER_CHUNK; slot++) {
+        struct leftover l = *common;
+        uint8_t word = __atomic_load_n(&c->held[slot].word, __ATOMIC_ACQUIRE);
+        if (word != HELD_EXEC && (!all || (word != HELD_OPEN && word != HELD_EXIT)))
+            continue;
+        l.held = c->held[slot];
+        l.held.word = word;
+        l.held.direction = l.held.direction < DIRECTIONS ? l.held.direction : OUTBOUND;
+        l.chunk = chunk;
+        l.slot = slot;
+        if (word == HELD_EXEC && l.held.marked_ns > marked_before)
+            continue;
+        if (!add(r, &l))
+            return false;
+    }
+    return true;
+}
+
+static void visit_living(struct round *r, unsigned chunk, uint32_t pid) {
+    const struct leftover common = {.pid = pid, .alive = true, .alive_us = r->now_ns / 1000, .ask = true};
+    r->h->owner[chunk] = pid;
+    r->h->alive_ns[chunk] = r->now_ns;
+    if (r->s->held->chunk[chunk].netns == r->h->netns)
+        (void)gather(r, chunk, &common, false, r->now_ns - exec_patience_ns);
+}
+
+static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t pid) {
+    uint64_t seen = last_sign_of_life(r, chunk, pid);
+    uint64_t netns = r->s->held->chunk[chunk].netns;
+    bool patient = seen + foreign_patience_ns > r->now_ns;
+    const struct leftover common = {.pid = pid,
+                                    .alive_us = seen / 1000,
+                                    .ask = netns == r->h->netns || netns == 0,
+                                    .perhaps_elsewhere = netns == 0 && r->h->netns != 0 && patient,
+                                    .second_hand = word >> 32 != 0};
+    if (!common.ask && patient)
+        return;
+    if (!__atomic_compare_exchange_n(&r->s->held->owner[chunk], &word, mark_of(pid), false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED))
+        return;
+    /* Without memory the chunk stays ours, and falls to whoever harvests after us. */
+    r->taken[chunk] = gather(r, chunk, &common, true, UINT64_MAX);
+}
+
+static void visit(struct round *r, unsigned chunk) {
+    uint64_t word = owner_word(r, chunk);
+    uint32_t pid = (uint32_t)word, harvester = (uint32_t)(word >> 32);
+    const struct held_chunk *c = &r->s->held->chunk[chunk];
+    if (word == 0 || c->pid_namespace != r->h->pid_namespace)
+        return;
+    if (harvester == 0 && lives(r, pid, c))
+        visit_living(r, chunk, pid);
+    else
+        visit_dead(r, chunk, word, pid); /* we hold the lock: a harvester that stands there is gone */
+}
+
+/* Of a living process: it may settle the entry itself at any moment. False: it, or another tool, has. */
+static bool claim(const struct round *r, const struct leftover *l) {
+    struct held *h = &r->s->held->chunk[l->chunk].held[l->slot];
+    uint8_t word = HELD_EXEC;
+    if (!__atomic_compare_exchange_n(&h->word, &word, HELD_FREE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return false;
+    if (owner_word(r, l->chunk) == l->pid && h->marked_ns == l->held.marked_ns)
+        return true;
+    /* The chunk has changed hands since the copy was made, and what we took is somebody else's. */
+    word = HELD_FREE;
+    (void)__atomic_compare_exchange_n(&h->word, &word, HELD_EXEC, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    return false;
+}
+
+static void count(const struct round *r, const struct leftover *l, enum arm arm) {
+    stats_close(r->s, stats_find(r->s, arm, l->held.rule_id, &l->held.local), arm, (enum fate)l->fate);
+    if (l->ask)
+        state_count(r->s, arm, COUNT_VERIFIED);
+}
+
+static void tell(const struct round *r, const struct leftover *l, const struct settings *settings) {
+    const struct held *h = &l->held;
+    const struct held_chunk *chunk = &r->s->held->chunk[l->chunk];
+    enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
+    bool time_wait = l->fate == FATE_TIME_WAIT;
+    if (settings->mode == MODE_OFF || (h->direction == INBOUND && !settings->log_inbound))
+        return;
+    count(r, l, arm);
+    if (!time_wait && settings->log_closes != CLOSES_ALL)
+        return;
+    struct event_record event = {.e = {.kind = time_wait ? EVENT_TIME_WAIT : EVENT_CLOSE, .arm = (uint8_t)arm}};
+    struct event *e = &event.e;
+    e->time_us = l->time_us;
+    e->netns = chunk->netns ? chunk->netns : r->h->netns;
+    e->age_us = h->connected_ns && l->time_us > h->connected_ns / 1000 ? l->time_us - h->connected_ns / 1000 : 0;
+    e->local = l->local;
+    e->local_port = l->local_port;
+    e->peer = h->peer;
+    e->peer_port = h->peer_port;
+    e->pid = e->tid = l->pid;
+    memcpy(e->program, chunk->program, EVENT_PROGRAM);
+    e->rule_id = h->rule_id;
+    e->pool_id = h->pool_id;
+    e->direction = h->direction;
+    e->via = l->via;
+    e->phase = h->word == HELD_OPEN ? PHASE_UNKNOWN : held_phase(h);
+    e->fate = l->fate;
+    e->verified = l->verified;
+    (void)ring_write(r->s, &event);
+}
+
+/* Another process held the same socket, and has said how it ended. */
+static bool told_before(const struct round *r, const struct leftover *l) {
+    const struct held *h = &l->held;
+    const struct endpoint peer = {.addr = h->peer, .port = h->peer_port};
+    bool open = h->word != HELD_OPEN && held_phase(h) != PHASE_CLOSED; /* when it was looked at last */
+    uint64_t connected = h->connected_ns ? h->connected_ns : l->alive_us * 1000 - ONCE_NS;
+    uint64_t began = open ? h->marked_ns : connected, now = clock_ns(CLOCK_MONOTONIC);
+    uint64_t ago = clock_ns(CLOCK_REALTIME) - began, netns = r->s->held->chunk[l->chunk].netns;
+    return l->local_port != 0 && !once_first(r->s, netns, &l->local, l->local_port, &peer, now - ago, now);
+}
+
+static void settle(struct round *r, struct leftover *l, const struct settings *settings) {
+    bool stays = l->stays && !l->told;
+    r->stays[l->chunk] |= stays;
+    r->n_stays += stays;
+    if (stays || (l->alive && !claim(r, l)))
+        return;
+    if (!l->told && l->fate == FATE_TIME_WAIT && told_before(r, l))
+        l->fate = FATE_SHARED;
+    /* The pair's connection is closed, whether that is told or not. */
+    const struct held_chunk *chunk = &r->s->held->chunk[l->chunk];
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    pair_left(r->s, chunk->netns, &l->held, l->fate == FATE_TIME_WAIT, now);
+    if (l->fate != FATE_SHARED)
+        history_left(r->s, chunk->netns, &l->held, chunk->program, sizeof chunk->program, l->fate == FATE_TIME_WAIT,
+                     history_minute(now));
+    if (!l->told)
+        tell(r, l, settings);
+    if (!l->alive)
+        __atomic_store_n(&r->s->held->chunk[l->chunk].held[l->slot].word, HELD_FREE, __ATOMIC_RELEASE);
+}
+
+/* A chunk whose birth is 0 is one that its next owner has not labelled yet. */
+static void give_back(const struct round *r) {
+    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
+        if (!r->taken[i])
+            continue;
+        uint32_t pid = (uint32_t)owner_word(r, i);
+        uint64_t word = mark_of(pid), next = r->stays[i] ? pid : 0;
+        if (next == 0)
+            __atomic_store_n(&r->s->held->chunk[i].born_ns, 0, __ATOMIC_RELAXED);
+        (void)__atomic_compare_exchange_n(&r->s->held->owner[i], &word, next, false, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_RELAXED);
+    }
+}
+
+void harvest_init(struct harvest *h, const char *path) {
+    *h = (struct harvest){.netns = netns_cookie(), .pid_namespace = owner_namespace()};
+    h->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+}
+
+void harvest_end(struct harvest *h) {
+    if (h->lock >= 0)
+        (void)close(h->lock);
+    h->lock = -1;
+}
+
+static bool lock(const struct harvest *h, unsigned patience_ms) {
+    while (h->lock >= 0 && flock(h->lock, LOCK_EX | LOCK_NB) != 0) {
+        if (patience_ms == 0)
+            return false;
+        usleep(1000);
+        patience_ms--;
+    }
+    return h->lock >= 0;
+}
+
+static unsigned harvest_locked(struct harvest *h, const struct state *s) {
+    struct round r = {.h = h, .s = s, .now_ns = clock_ns(CLOCK_REALTIME)};
+    struct settings settings = {.log_inbound = 1};
+    for (unsigned i = 0; i < HELD_CHUNKS; i++)
+        visit(&r, i);
+    if (r.n > 0) {
+        struct control control = control_unpack(__atomic_load_n(&s->header->control, __ATOMIC_RELAXED));
+        (void)state_settings(s, NULL, &settings);
+        if (control.has_mode)
+            settings.mode = control.mode;
+        leftovers_judge(r.left, r.n, s);
+    }
+    for (unsigned i = 0; i < r.n; i++)
+        settle(&r, &r.left[i], &settings);
+    give_back(&r);
+    /* What nothing can be said of yet is not worth reading the ring five times a second. */
+    h->rest_until_ns = r.n > 0 && r.n_stays == r.n ? r.now_ns + rest_ns : 0;
+    free(r.left);
+    return r.n;
+}
+
+/* So much that the next processes may find no room. */
+static bool much_is_left(const struct state *s) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < HELD_CHUNKS; i++)
+        n += __atomic_load_n(&s->held->owner[i], __ATOMIC_RELAXED) != 0;
+    return n > HELD_CHUNKS / 2;
+}
+
+unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms) {
+    uint64_t now = clock_ns(CLOCK_REALTIME);
+    if (h->rest_until_ns > now && h->rest_until_ns - now <= rest_ns && !much_is_left(s))
+        return 0;
+    if (!s->writable || h->pid_namespace == 0 || !lock(h, patience_ms))
+        return 0;
+    unsigned n = harvest_locked(h, s);
+    (void)flock(h->lock, LOCK_UN);
+    return n;
+}
+
+bool harvest_sees_life(const struct harvest *h) {
+    uint64_t now = clock_ns(CLOCK_REALTIME);
+    for (unsigned i = 0; i < HELD_CHUNKS; i++)
+        if (h->owner[i] != 0 && now - h->alive_ns[i] < 1000000000)
+            return true;
+    return false;
+}

@@ -1,0 +1,39 @@
+/* told.h - which quadruplets are accounted for: by an event in the ring of closes, or by an entry of the held table. */
+#ifndef CONNSPREAD_TOOL_REAPER_TOLD_H
+#define CONNSPREAD_TOOL_REAPER_TOLD_H
+
+#include "state/ring.h"
+
+struct told_event {
+    struct addr local, peer;
+    uint16_t local_port, peer_port;
+    uint8_t kind, via;
+    bool held; /* no event: an entry of the held table that knows its port */
+    uint32_t pid;
+    uint64_t time_us, began_us; /* began: time - age */
+};
+
+struct told {
+    struct told_event *event; /* sorted by destination and local port */
+    size_t n;
+    uint64_t since_us; /* events before that have left the ring; 0: none have */
+};
+
+/* Reads both; events from then on. The held table first: a client writes its connection's port there before it closes,
+ * and leaves there only after its event is in the ring. So a TIME-WAIT that was there before this call, and that it
+ * does not know, is not one that a living process is about to tell of. False: no memory. */
+bool told_read(struct told *t, const struct state *s, uint64_t from_us);
+void told_free(struct told *t);
+
+/* Is there a time-wait event of this quadruplet from then on? */
+bool told_time_wait(const struct told *t, const struct addr *local, uint16_t local_port, const struct addr *peer,
+                    uint16_t peer_port, uint64_t from_us);
+
+/* The same, or an entry of the held table: this socket is not one to be guessed at. */
+bool told_named(const struct told *t, const struct addr *local, uint16_t local_port, const struct addr *peer,
+                uint16_t peer_port, uint64_t from_us);
+
+/* Has an earlier harvest, which died before it could say so, written this very connection's event? */
+bool told_harvested(const struct told *t, uint32_t pid, const struct addr *peer, uint16_t peer_port, uint64_t began_us);
+
+#endif

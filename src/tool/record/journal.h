@@ -1,0 +1,66 @@
+/* journal.h - what the follower of an instance has written so far, in a file of its own beside the state file.
+ *
+ * It outlives the follower, so that the next one neither repeats an event nor leaves one out: the number below which
+ * every event is accounted for (written, or said to be lost), and a bit for each of those above that are written. Its
+ * lock is what makes a follower the only one. Mapped shared: a follower that is killed leaves it as it was at its last
+ * store. */
+#ifndef CONNSPREAD_TOOL_RECORD_JOURNAL_H
+#define CONNSPREAD_TOOL_RECORD_JOURNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Numbers from frontier to frontier + JOURNAL_WINDOW have a bit that means something; those of the rest are 0. */
+enum { JOURNAL_BITS = 1 << 20, JOURNAL_WINDOW = JOURNAL_BITS / 2 };
+
+struct journal_file {
+    char magic[8];
+    uint32_t layout;
+    uint32_t ending; /* the follower is about to leave: who wants one shall wait for the lock */
+    uint64_t wanted; /* times that somebody wanted a follower */
+    uint64_t epoch;
+    uint64_t frontier;
+    /* The log file as it was after the last write. */
+    uint64_t device, inode, size;
+    uint64_t bits[JOURNAL_BITS / 64];
+};
+
+struct journal {
+    int fd;
+    struct journal_file *file;
+};
+
+enum journal_result {
+    JOURNAL_OURS,
+    JOURNAL_TAKEN, /* there is a follower */
+    JOURNAL_FAILED /* errno says why */
+};
+
+/* Opens and locks; waits while the present follower is leaving, for a few seconds at most. */
+enum journal_result journal_open(struct journal *j, const char *path);
+void journal_close(struct journal *j);
+
+/* Is a follower needed? Tells the one that runs, if one does, that it is. For whoever would start one. */
+bool journal_needs_follower(const char *path);
+
+/* The follower wants to leave. False: somebody has wanted it since *wanted was read, so it must stay. */
+bool journal_may_end(struct journal *j, uint64_t *wanted);
+
+/* Events of another epoch are from another state file: all is forgotten. */
+void journal_begin(struct journal *j, uint64_t epoch);
+
+/* Is this number accounted for? And: it is written. Numbers beyond the window are neither. */
+bool journal_has(const struct journal *j, uint64_t seq);
+void journal_mark(struct journal *j, uint64_t seq);
+bool journal_in_window(const struct journal *j, uint64_t seq);
+
+/* How many numbers below limit are not accounted for, and the first and last of them. */
+uint64_t journal_missing(const struct journal *j, uint64_t limit, uint64_t *first, uint64_t *last);
+
+/* Everything below limit is accounted for from now on. */
+void journal_settle(struct journal *j, uint64_t limit);
+
+/* Moves the frontier over what is written without a gap. */
+void journal_advance(struct journal *j);
+
+#endif

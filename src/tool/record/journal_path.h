@@ -1,0 +1,16 @@
+/* journal_path.h - DIR/INSTANCE.state -> DIR/INSTANCE.follower, the follower's journal. */
+#ifndef CONNSPREAD_TOOL_RECORD_JOURNAL_PATH_H
+#define CONNSPREAD_TOOL_RECORD_JOURNAL_PATH_H
+
+#include <stdio.h>
+#include <string.h>
+
+static inline void follow_path(char *out, size_t size, const char *state_file) {
+    static const char suffix[] = ".state";
+    size_t length = strlen(state_file), tail = sizeof suffix - 1;
+    if (length > tail && strcmp(state_file + length - tail, suffix) == 0)
+        length -= tail;
+    snprintf(out, size, "%.*s.follower", (int)length, state_file);
+}
+
+#endif

@@ -1,0 +1,57 @@
+/* logfile.h - the file of JSON Lines that the follower writes: appended to, reopened when it was rotated, never ending
+ * in half a line for long.
+ *
+ * Lines are collected and written together. What is written is noted in the journal; on the way from one to the other a
+ * follower may be killed, so the next one reads what the file has beyond what the journal says (logfile_resume). */
+#ifndef CONNSPREAD_TOOL_RECORD_LOGFILE_H
+#define CONNSPREAD_TOOL_RECORD_LOGFILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "tool/record/journal.h"
+
+enum { LOGFILE_PATH = 256, LOGFILE_BYTES = 1 << 20, LOGFILE_LINES = 4096 };
+
+struct logfile {
+    char path[LOGFILE_PATH];
+    int fd; /* -1: not open */
+    dev_t device;
+    ino_t inode;
+    struct journal *journal;
+    size_t used;
+    unsigned lines;
+    uint64_t retry_ns; /* CLOCK_MONOTONIC; 0: nothing is wrong */
+    int error;         /* what is wrong */
+    struct {
+        uint64_t seq;
+        size_t end;
+    } line[LOGFILE_LINES];
+    char buffer[LOGFILE_BYTES];
+};
+
+/* Opens the file for appending, creates it with mode 0640, follows no symbolic link. A descriptor, or -1 with errno. */
+int logfile_open(const char *path);
+
+/* Large: not for the stack. The file itself is opened with the first line. */
+void logfile_init(struct logfile *l, const char *path, struct journal *journal);
+void logfile_end(struct logfile *l);
+
+/* Notes in the journal what the file has of this epoch and the journal does not know, and ends a last line that has no
+ * end. To be called before anything is written. */
+void logfile_resume(struct logfile *l, uint64_t epoch);
+
+/* Is there room for one more line of up to length bytes? */
+bool logfile_room(const struct logfile *l, size_t length);
+
+/* Adds a line, without its newline. */
+void logfile_add(struct logfile *l, uint64_t seq, const char *text, size_t length);
+
+/* Writes what was added. False: not all of it (the disk is full, the folder is gone); it stays, and a later call tries
+ * again, not more often than every 200 ms. */
+bool logfile_flush(struct logfile *l);
+
+/* Of a line as we write them: its epoch and number. False: it is none of ours. Pure. */
+bool logfile_line_number(const char *line, size_t length, uint64_t *epoch, uint64_t *seq);
+
+#endif

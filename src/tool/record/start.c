@@ -1,0 +1,63 @@
+/* The follower that `run` starts must outlive it and must not be seen by the client: not as a child, not through a
+ * descriptor. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tool/common/message.h"
+#include "tool/record/record.h"
+#include "tool/record/journal_path.h"
+#include "tool/record/journal.h"
+#include "tool/record/logfile.h"
+
+static void become(const char *state_file, const char *instance, const char *config) {
+    const char *argv[] = {"connspread", "log", "-f", "-i", instance, config[0] ? "-c" : NULL, config, NULL};
+    int null = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd < 3; fd++)
+        (void)dup2(null, fd);
+    (void)close_range(3, ~0u, 0);
+    (void)unsetenv("LD_PRELOAD"); /* what the client is to have loaded is not for us */
+    /* No folder is kept from being unmounted, unless the state file is named from it. */
+    if (state_file[0] == '/' && chdir("/") != 0)
+        _exit(127);
+    execv("/proc/self/exe", (char *const *)argv);
+    _exit(127);
+}
+
+/* Twice, so that it is init's child and not the client's. */
+static bool spawn(const char *state_file, const char *instance, const char *config) {
+    int status = 0;
+    pid_t child = fork();
+    if (child < 0)
+        return false;
+    if (child == 0) {
+        pid_t grandchild = setsid() < 0 ? -1 : fork();
+        if (grandchild == 0)
+            become(state_file, instance, config);
+        _exit(grandchild < 0);
+    }
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+bool follow_start(const char *state_file, const char *instance, const char *config, const char *log_file) {
+    char path[STATE_PATH + 16];
+    follow_path(path, sizeof path, state_file);
+    /* The follower has no stderr: what it would say is said here. */
+    int fd = logfile_open(log_file);
+    if (fd < 0) {
+        complain("%s: %s: events stay in the state file until it can be written", log_file, strerror(errno));
+        return false;
+    }
+    (void)close(fd);
+    if (!journal_needs_follower(path))
+        return true;
+    if (spawn(state_file, instance, config))
+        return true;
+    complain("no follower could be started for %s: %s", log_file, strerror(errno));
+    return false;
+}

@@ -1,0 +1,140 @@
+/* connspread reload: compile the config anew and make it what running clients read, from their next call on. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool/common/actor.h"
+#include "tool/common/arguments.h"
+#include "tool/common/message.h"
+#include "tool/common/override.h"
+#include "tool/common/locate.h"
+#include "tool/events/tool_event.h"
+#include "config/config.h"
+#include "state/sections.h"
+
+enum { ERRORS_BYTES = 64 << 10 };
+
+static const char help[] =
+    "usage: connspread reload [-c CONF] [-i INSTANCE]\n"
+    "\n"
+    "Compiles the config and hands it to the running clients of the instance, which follow at their next call. A\n"
+    "config with any mistake is refused, and the clients keep what they have. Interfaces that a pool names are\n"
+    "looked up again. What connspread set has overridden stays overridden.\n"
+    "\n"
+    "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
+    "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
+    "\n"
+    "A reload event in the log says who did it, also of a refusal.\n"
+    "Exits with 0, 1 if the state file cannot be written, 2 if the config is refused or for a usage error.\n";
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"instance", required_argument, NULL, 'i'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static int take_arguments(int argc, char **argv, struct chosen *chosen) {
+    static const struct command_line line = {"reload", help, "c:i:h", options, NULL};
+    int wrong = arguments_read(&line, argc, argv, chosen, NULL);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    if (optind < argc)
+        complain("reload: %s: it takes no argument; name the config with -c", argv[optind]);
+    return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
+}
+
+static const char *name_of(const struct location *where) {
+    return where->config[0] ? where->config : "the built-in default";
+}
+
+static int load(const struct location *where, struct policy *out, char *errors) {
+    if (where->config[0])
+        return config_load(where->config, out, errors, ERRORS_BYTES);
+    policy_default(out);
+    return 0;
+}
+
+/* s NULL: there is no state file to say it in. */
+static void refuse(const struct state *s, const struct location *where, int mistakes, const char *errors) {
+    char actor[ACTOR_TEXT], text[EVENT_TEXT];
+    fputs(errors, stderr);
+    complain("%s: refused: %d mistake%s: the clients keep the policy that they have", where->config, mistakes,
+             mistakes == 1 ? "" : "s");
+    if (!s)
+        return;
+    actor_name(actor);
+    snprintf(text, sizeof text, "refused: %d mistake%s; by %s; %s", mistakes, mistakes == 1 ? "" : "s", actor, errors);
+    text[strcspn(text, "\n")] = 0;
+    (void)tool_event(s, EVENT_RELOAD, text);
+}
+
+/* The rings were laid out when the file was made, and clients have them mapped. */
+static void compare_log_size(const struct state *s, const struct policy *p) {
+    struct state_header plan = {0};
+    sections_plan(&plan, p->log_size);
+    if (plan.size != s->size)
+        complain("log.size is now %llu bytes, but the rings of a state file never change: once no client uses it any "
+                 "more, connspread prune removes it and the next one has the new size",
+                 (unsigned long long)p->log_size);
+}
+
+static int publish(struct state *s, const struct location *where, struct policy *p) {
+    char actor[ACTOR_TEXT], text[EVENT_TEXT], dial[DIAL_TEXT];
+    struct settings settings;
+    if (!state_publish(s, p, where->folder)) {
+        complain("%s: not reloaded: the folder's lock could not be had: %s", where->folder,
+                 "somebody else holds it, or the folder is not yours");
+        return EXIT_FOUND;
+    }
+    unsigned long long generation = __atomic_load_n(&s->header->generation, __ATOMIC_RELAXED);
+    actor_name(actor);
+    snprintf(text, sizeof text, "policy generation %llu from %.120s; by %s", generation, name_of(where), actor);
+    (void)tool_event(s, EVENT_RELOAD, text);
+    compare_log_size(s, p);
+    bool known = state_settings(s, NULL, &settings);
+    dial_text(dial, control_unpack(__atomic_load_n(&s->header->control, __ATOMIC_RELAXED)), known ? &settings : NULL);
+    printf("instance %s: %s\npolicy generation %llu from %s: %u rule%s, %u pool%s\n", where->instance, dial, generation,
+           name_of(where), p->n_rules, p->n_rules == 1 ? "" : "s", p->n_pools, p->n_pools == 1 ? "" : "s");
+    return EXIT_DONE;
+}
+
+static int reload(const struct location *where, struct policy *policy, char *errors) {
+    struct state s = {0};
+    int number = 0;
+    enum state_error result = state_map(&s, where->state_file, true, true, &number);
+    int mistakes = load(where, policy, errors);
+    int status = EXIT_FOUND;
+    if (mistakes) {
+        refuse(result == STATE_OK ? &s : NULL, where, mistakes, errors);
+        status = EXIT_USAGE;
+    } else if (result == STATE_OK) {
+        status = publish(&s, where, policy);
+    } else {
+        complain("%s: %s", where->state_file, state_error_text(result, number));
+    }
+    if (result == STATE_OK)
+        state_unmap(&s);
+    return status;
+}
+
+int reload_main(int argc, char **argv) {
+    struct chosen chosen = {0};
+    struct location where;
+    int wrong = take_arguments(argc, argv, &chosen);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    if (!arguments_locate(&chosen, &where))
+        return EXIT_USAGE;
+    struct policy *policy = calloc(1, sizeof *policy);
+    char *errors = calloc(1, ERRORS_BYTES);
+    int status = EXIT_FOUND;
+    if (policy && errors)
+        status = reload(&where, policy, errors);
+    else
+        complain("no memory");
+    free(errors);
+    free(policy);
+    return status;
+}

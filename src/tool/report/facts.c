@@ -1,0 +1,349 @@
+#include "tool/report/facts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/parse.h"
+
+/* An entry that has to do with a failure outweighs any number of closes that a minute can have. */
+enum { FAILURE_WEIGHT = 1000000 };
+
+void program_text(char out[EVENT_PROGRAM + 1], const char program[EVENT_PROGRAM]) {
+    memcpy(out, program, EVENT_PROGRAM);
+    out[EVENT_PROGRAM] = 0;
+}
+
+/* --- tables --- */
+
+static void fold_history(struct remembered *to, const struct remembered *from) {
+    to->connects += from->connects;
+    to->connect_us += from->connect_us;
+    to->time_waits += from->time_waits;
+    to->closes += from->closes;
+    to->failed += from->failed;
+    to->fallback += from->fallback;
+    to->recovered += from->recovered;
+}
+
+static void fold_destination(void *rest, const void *evicted) {
+    struct destination *to = rest;
+    const struct destination *from = evicted;
+    to->time_waits += from->time_waits;
+    to->failed += from->failed;
+    to->fallback += from->fallback;
+    to->recovered += from->recovered;
+}
+
+static void fold_flow(void *rest, const void *evicted) {
+    struct flow *to = rest;
+    const struct flow *from = evicted;
+    for (int i = 0; i < FATES; i++)
+        to->closes[i] += from->closes[i];
+    to->failed += from->failed;
+    to->fallback += from->fallback;
+    to->recovered += from->recovered;
+    to->age_us += from->age_us;
+    fold_history(&to->history, &from->history);
+}
+
+static void fold_route(void *rest, const void *evicted) {
+    struct route *to = rest;
+    const struct route *from = evicted;
+    to->time_waits += from->time_waits;
+    to->full += from->full;
+    fold_history(&to->history, &from->history);
+}
+
+static void fold_incident(void *rest, const void *evicted) {
+    struct incident *to = rest;
+    const struct incident *from = evicted;
+    to->failed += from->failed;
+    to->fallback += from->fallback;
+    to->recovered += from->recovered;
+    to->told += from->told;
+}
+
+bool facts_init(struct facts *f, size_t sets) {
+    memset(f, 0, sizeof *f);
+    bool good = report_table_init(&f->destinations, sizeof(struct destination), sizeof(struct destination_key), sets,
+                                  fold_destination);
+    good &= report_table_init(&f->flows, sizeof(struct flow), sizeof(struct flow_key), 2 * sets, fold_flow);
+    good &= report_table_init(&f->routes, sizeof(struct route), sizeof(struct route_key), 2 * sets, fold_route);
+    good &= report_table_init(&f->incidents, sizeof(struct incident), sizeof(struct incident_key),
+                              sets < 64 ? 1 : sets / 64, fold_incident);
+    return good;
+}
+
+void facts_free(struct facts *f) {
+    report_table_free(&f->destinations);
+    report_table_free(&f->flows);
+    report_table_free(&f->routes);
+    report_table_free(&f->incidents);
+}
+
+uint32_t facts_host(struct facts *f, const char name[64]) {
+    for (unsigned i = 0; i < f->n_hosts; i++)
+        if (strcmp(f->host[i].name, name) == 0)
+            return i;
+    if (f->n_hosts == REPORT_HOSTS) {
+        snprintf(f->host[REPORT_HOSTS - 1].name, sizeof f->host[0].name, "further hosts");
+        return REPORT_HOSTS - 1;
+    }
+    memcpy(f->host[f->n_hosts].name, name, sizeof f->host[0].name);
+    return f->n_hosts++;
+}
+
+void tally_add(struct tally *t, const char *name, uint64_t n) {
+    for (unsigned i = 0; i < REPORT_NAMES; i++) {
+        if (t->top[i].n == 0)
+            snprintf(t->top[i].name, sizeof t->top[i].name, "%s", name);
+        if (strcmp(t->top[i].name, name) == 0) {
+            t->top[i].n += n;
+            return;
+        }
+    }
+    t->more += n;
+}
+
+const char *tally_leader(const struct tally *t) {
+    unsigned best = 0;
+    for (unsigned i = 1; i < REPORT_NAMES; i++)
+        if (t->top[i].n > t->top[best].n)
+            best = i;
+    return t->top[best].name;
+}
+
+static void note_time(uint64_t *first_us, uint64_t *last_us, uint64_t time_us) {
+    if (*first_us == 0 || time_us < *first_us)
+        *first_us = time_us;
+    if (time_us > *last_us)
+        *last_us = time_us;
+}
+
+/* --- keys --- */
+
+static struct destination_key destination_key(struct facts *f, const struct event *e, const struct event_context *c) {
+    return (struct destination_key){
+        .netns = e->netns, .peer = e->peer, .host = facts_host(f, c->host), .port = e->peer_port};
+}
+
+static struct flow *flow_of(struct facts *f, const struct destination_key *to, const struct event *e) {
+    struct flow_key key = {.to = *to, .direction = e->direction};
+    memcpy(key.program, e->program, sizeof key.program);
+    if (e->direction == INBOUND) {
+        key.to.peer = (struct addr){{0}};
+        key.to.port = e->local_port;
+    }
+    struct flow *flow = report_table_get(&f->flows, &key);
+    note_time(&flow->first_us, &flow->last_us, e->time_us);
+    return flow;
+}
+
+static struct route *route_of(struct facts *f, const struct destination_key *to, const struct addr *source,
+                              uint64_t time_us) {
+    const struct route_key key = {.to = *to, .source = *source};
+    struct route *route = report_table_get(&f->routes, &key);
+    note_time(&route->first_us, &route->last_us, time_us);
+    return route;
+}
+
+/* --- closes --- */
+
+static void add_time_wait(struct facts *f, const struct destination_key *to, const struct event *e,
+                          struct timeline_bucket *when) {
+    struct destination *destination = report_table_get(&f->destinations, to);
+    struct route *route = route_of(f, to, &e->local, e->time_us);
+    destination->entry.weight++;
+    destination->time_waits++;
+    window_add(&destination->window, e->time_us, 1);
+    minutes_add(&destination->minutes, e->time_us, 1);
+    route->entry.weight++;
+    route->time_waits++;
+    window_add(&route->window, e->time_us, 1);
+    if (route->window.sum > when->fullest)
+        when->fullest = route->window.sum;
+}
+
+static void add_close(struct facts *f, const struct event *e, const struct event_context *c,
+                      struct timeline_bucket *when) {
+    const struct destination_key to = destination_key(f, e, c);
+    unsigned fate = e->kind == EVENT_TIME_WAIT ? (unsigned)FATE_TIME_WAIT : e->fate < FATES ? e->fate : FATE_NONE;
+    struct flow *flow = flow_of(f, &to, e);
+    flow->entry.weight++;
+    flow->closes[fate]++;
+    when->time_wait += fate == FATE_TIME_WAIT;
+    when->passive += fate == FATE_PASSIVE;
+    f->time_waits += fate == FATE_TIME_WAIT;
+    f->passive += fate == FATE_PASSIVE;
+    if (fate != FATE_TIME_WAIT)
+        return;
+    flow->age_us += e->age_us;
+    window_add(&flow->window, e->time_us, 1);
+    if (e->direction == OUTBOUND)
+        add_time_wait(f, &to, e, when);
+}
+
+/* --- what failed --- */
+
+static bool same_destination(const struct flow *flow, const struct destination_key *to) {
+    return memcmp(&flow->key.to, to, sizeof *to) == 0 && flow->key.direction == OUTBOUND;
+}
+
+/* Who had closed most towards this destination in the minute before. */
+static void find_culprit(const struct facts *f, const struct destination_key *to, struct moment *m) {
+    const struct flow *flow;
+    size_t at = 0;
+    while ((flow = report_table_next(&f->flows, &at))) {
+        uint32_t waits = same_destination(flow, to) ? window_at(&flow->window, m->time_us) : 0;
+        if (waits > m->culprit_waits) {
+            m->culprit_waits = waits;
+            memcpy(m->culprit, flow->key.program, sizeof m->culprit);
+        }
+    }
+}
+
+static void take_moment(const struct facts *f, const struct destination_key *to, const struct event_record *r,
+                        struct moment *m) {
+    const struct destination *destination = report_table_find(&f->destinations, to);
+    moment_begin(m, r);
+    if (!destination)
+        return;
+    m->logged_waits = window_at(&destination->window, m->time_us);
+    find_culprit(f, to, m);
+    for (unsigned i = 0; i < WINDOW_MINUTES; i++)
+        m->waits[i] = minutes_at(&destination->minutes, m->time_us / 60000000 - (WINDOW_MINUTES - 1 - i));
+}
+
+struct incident *facts_incident(struct facts *f, const struct destination_key *to, const struct addr *local,
+                                enum event_kind kind, unsigned cause) {
+    struct incident_key key = {.to = *to, .kind = (uint32_t)kind, .cause = cause};
+    if (cause == CAUSE_FAMILY_DISABLED || cause == CAUSE_ADDRESS_NOT_LOCAL)
+        key.to = (struct destination_key){.netns = to->netns, .host = to->host};
+    if (cause == CAUSE_ADDRESS_NOT_LOCAL || cause == CAUSE_UNREACHABLE)
+        key.local = *local;
+    return report_table_get(&f->incidents, &key);
+}
+
+static void name_them(struct incident *i, const struct event *e, uint64_t n) {
+    char program[EVENT_PROGRAM + 1], destination[ENDPOINT_TEXT];
+    program_text(program, e->program);
+    tally_add(&i->programs, program, n);
+    if (e->peer_port == 0)
+        return;
+    format_endpoint(destination, &e->peer, e->peer_port);
+    tally_add(&i->destinations, destination, n);
+}
+
+/* The sources that an event found full, also those that the connect passed over. */
+static void add_full_routes(struct facts *f, const struct destination_key *to, const struct event_record *r) {
+    const struct event_exhausted *x = &r->u.exhausted;
+    for (unsigned i = 0; i < event_sources(x); i++) {
+        if (x->cause != CAUSE_RANGE_FULL || x->source[i].cause != CAUSE_RANGE_FULL ||
+            addr_is_any(&x->source[i].address))
+            continue;
+        struct route *route = route_of(f, to, &x->source[i].address, r->e.time_us);
+        route->entry.weight += FAILURE_WEIGHT;
+        route->full += 1 + (uint64_t)x->repeats;
+        if (x->source[i].time_wait > route->window.peak) {
+            route->window.peak = x->source[i].time_wait;
+            route->window.peak_us = r->e.time_us;
+        }
+    }
+}
+
+static void count_outcome(uint64_t *failed, uint64_t *fallback, uint64_t *recovered, unsigned outcome, uint64_t n) {
+    *(outcome == OUTCOME_SURFACED ? failed : outcome == OUTCOME_FALLBACK ? fallback : recovered) += n;
+}
+
+static void add_incident(struct facts *f, const struct event_record *r, const struct event_context *c,
+                         const struct destination_key *to, uint64_t n) {
+    struct incident *i = facts_incident(f, to, &r->e.local, (enum event_kind)r->e.kind, r->u.exhausted.cause);
+    bool exhausted = r->e.kind == EVENT_EXHAUSTED;
+    bool failed = exhausted && r->u.exhausted.outcome == OUTCOME_SURFACED;
+    if (i->told == 0 || (failed && i->failed == 0)) {
+        i->first_us = i->last_us = 0;
+        take_moment(f, to, r, &i->first);
+        memcpy(i->rule, c->rule, sizeof i->rule);
+        memcpy(i->pool, c->pool, sizeof i->pool);
+        i->error = r->u.exhausted.error;
+    }
+    if (exhausted)
+        moment_count(&i->first, &r->u.exhausted);
+    i->told++;
+    i->entry.weight += failed ? FAILURE_WEIGHT : 1;
+    if (exhausted)
+        count_outcome(&i->failed, &i->fallback, &i->recovered, r->u.exhausted.outcome, n);
+    if (failed || i->failed == 0) {
+        note_time(&i->first_us, &i->last_us, r->e.time_us);
+        name_them(i, &r->e, n);
+    }
+    if (failed)
+        window_add(&i->failures, r->e.time_us, (uint32_t)(n < UINT32_MAX ? n : UINT32_MAX));
+    const struct destination *destination = report_table_find(&f->destinations, to);
+    uint32_t waits = destination ? window_at(&destination->window, r->e.time_us) : 0;
+    if (waits > i->peak_waits)
+        i->peak_waits = waits;
+}
+
+static void note_first_failure(struct facts *f, const struct event_record *r, uint32_t host) {
+    if (f->first_failure.is && f->first_failure.time_us <= r->e.time_us)
+        return;
+    f->first_failure.is = true;
+    f->first_failure.time_us = r->e.time_us;
+    f->first_failure.host = host;
+    f->first_failure.pid = r->e.pid;
+    memcpy(f->first_failure.program, r->e.program, EVENT_PROGRAM);
+    f->first_failure.call = r->u.exhausted.call;
+    f->first_failure.cause = r->u.exhausted.cause;
+    f->first_failure.peer = r->e.peer;
+    f->first_failure.peer_port = r->e.peer_port;
+}
+
+static void add_exhausted(struct facts *f, const struct event_record *r, const struct event_context *c,
+                          struct timeline_bucket *when) {
+    const struct destination_key to = destination_key(f, &r->e, c);
+    unsigned outcome = r->u.exhausted.outcome;
+    uint64_t n = 1 + (uint64_t)r->u.exhausted.repeats;
+    struct destination *destination = report_table_get(&f->destinations, &to);
+    struct flow *flow = flow_of(f, &to, &r->e);
+    add_full_routes(f, &to, r);
+    destination->entry.weight += FAILURE_WEIGHT;
+    flow->entry.weight += FAILURE_WEIGHT;
+    count_outcome(&destination->failed, &destination->fallback, &destination->recovered, outcome, n);
+    count_outcome(&flow->failed, &flow->fallback, &flow->recovered, outcome, n);
+    count_outcome(&when->failed, &when->fallback, &when->recovered, outcome, n);
+    count_outcome(&f->failed, &f->fallback, &f->recovered, outcome, n);
+    if (outcome == OUTCOME_SURFACED)
+        note_first_failure(f, r, to.host);
+    add_incident(f, r, c, &to, n);
+}
+
+uint64_t incident_count(const struct incident *i) {
+    uint64_t n = i->failed + i->fallback + i->recovered;
+    return n ? n : i->told;
+}
+
+void facts_add(struct facts *f, const struct event_record *r, const struct event_context *context) {
+    f->events++;
+    if (r->e.kind < EVENT_KINDS)
+        f->kinds[r->e.kind]++;
+    note_time(&f->first_us, &f->last_us, r->e.time_us);
+    struct timeline_bucket *when = timeline_at(&f->timeline, r->e.time_us);
+    switch (r->e.kind) {
+    case EVENT_TIME_WAIT:
+    case EVENT_CLOSE:
+        add_close(f, &r->e, context, when);
+        break;
+    case EVENT_EXHAUSTED:
+        add_exhausted(f, r, context, when);
+        break;
+    case EVENT_SOURCE_DOWN: {
+        const struct destination_key to = destination_key(f, &r->e, context);
+        add_incident(f, r, context, &to, 1);
+        break;
+    }
+    default:
+        break;
+    }
+}

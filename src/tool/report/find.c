@@ -1,0 +1,153 @@
+/* From facts to findings: collects the evidence of each incident and has it judged. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "tool/host/host.h"
+#include "tool/host/netns.h"
+#include "tool/report/report.h"
+
+enum { DEFAULT_PORTS = 60999 - 32768 + 1, MINUTE_US = 60000000 };
+
+void report_look_here(struct report *r) {
+    struct host *host = malloc(sizeof *host);
+    struct utsname name;
+    const char *what;
+    if (!host)
+        return;
+    if (host_look(host, &what)) {
+        for (unsigned port = host->ports.ephemeral.low; port <= host->ports.ephemeral.high; port++)
+            r->here_ports += !port_in(&host->ports.reserved, port);
+        r->here_netns = netns_cookie();
+    }
+    free(host);
+    if (uname(&name) == 0)
+        memcpy(r->here_host, name.nodename, strnlen(name.nodename, sizeof r->here_host - 1));
+}
+
+uint32_t report_ports(const struct report *r, const struct destination_key *place, enum ports_from *from) {
+    bool here = r->here_ports && place->netns == r->here_netns &&
+                strcmp(r->facts.host[place->host % REPORT_HOSTS].name, r->here_host) == 0;
+    *from = here ? PORTS_OF_THIS_HOST : PORTS_ASSUMED;
+    return here ? r->here_ports : (uint32_t)DEFAULT_PORTS;
+}
+
+static uint64_t incident_failed(const struct incident *i) {
+    return larger(i->failed, i->history.failed);
+}
+
+/* Closes of about a minute: this one may have just begun. */
+static uint64_t remembered_waits(const struct incident *i) {
+    return larger(i->history.waits[WINDOW_MINUTES - 1], i->history.waits[WINDOW_MINUTES - 2]);
+}
+
+static void collect(const struct report *r, const struct incident *i, struct evidence *e) {
+    const struct moment *m = &i->first;
+    *e = (struct evidence){
+        .source_down = i->key.kind == EVENT_SOURCE_DOWN,
+        .cause = (uint8_t)i->key.cause,
+        .ports = m->ports,
+        .sources = m->sources,
+        .open = m->own_open,
+        .waits = larger(m->own_waits, m->logged_waits),
+        .counted = m->counted != COUNTED_NO,
+        .estimated = m->counted == COUNTED_SAMPLE,
+        .occupied = m->occupied,
+        .kernel_open = m->kernel[KERNEL_ESTABLISHED],
+        .kernel_waits = m->kernel[KERNEL_TIME_WAIT],
+        .kernel_closing = m->kernel[KERNEL_FIN_WAIT],
+        .kernel_other = m->kernel[KERNEL_OTHER],
+        .bound = m->bound,
+        .reserved = m->reserved,
+        .peak_waits = i->peak_waits,
+        .peak_failures = i->failures.peak,
+    };
+    if (m->ports == 0)
+        e->ports = report_ports(r, &i->key.to, &e->ports_from);
+    uint64_t capacity = (uint64_t)e->ports * e->sources, remembered = remembered_waits(i);
+    e->waits = larger(e->waits, remembered < capacity ? remembered : capacity);
+}
+
+/* What the local address of the incident had carried; where to, if the event could not know. */
+static void find_carried(const struct facts *facts, struct finding *f) {
+    const struct incident_key *key = &f->incident->key;
+    const struct route *route;
+    uint64_t most = 0;
+    size_t at = 0;
+    while ((route = report_table_next(&facts->routes, &at))) {
+        if (route->key.to.host != key->to.host || addr_compare(&route->key.source, &key->local) != 0)
+            continue;
+        uint64_t waits = route_waits(route);
+        f->carried += waits;
+        f->carried_last_us = larger(f->carried_last_us, waits ? route->last_us : 0);
+        if (waits > most && !f->incident->first.peer_port) {
+            most = waits;
+            format_endpoint(f->destination, &route->key.to.peer, route->key.to.port);
+        }
+    }
+}
+
+/* Whose TIME-WAITs they were, if most of them were one program's. */
+static void name_culprit(struct finding *f) {
+    const struct incident *i = f->incident;
+    uint64_t remembered = 0;
+    for (unsigned n = 0; n < REPORT_NAMES; n++)
+        remembered += i->history.closers.top[n].n;
+    if (i->first.culprit_waits > i->first.logged_waits / 2) {
+        program_text(f->culprit, i->first.culprit);
+        f->culprit_waits = i->first.culprit_waits;
+        f->all_waits = i->first.logged_waits;
+    } else if (remembered) {
+        memcpy(f->culprit, tally_leader(&i->history.closers), EVENT_PROGRAM);
+    }
+}
+
+/* What an incident that only the history knows was about. */
+static void name_by_moment(struct finding *f) {
+    const struct moment *m = &f->incident->first;
+    if (!f->program[0])
+        program_text(f->program, m->program);
+    if (!f->destination[0] && m->peer_port)
+        format_endpoint(f->destination, &m->peer, m->peer_port);
+}
+
+static void name_finding(const struct report *r, struct finding *f) {
+    const struct incident *i = f->incident;
+    f->host = r->facts.host[i->key.to.host % REPORT_HOSTS].name;
+    memcpy(f->program, tally_leader(&i->programs), EVENT_PROGRAM);
+    memcpy(f->destination, tally_leader(&i->destinations), sizeof f->destination - 1);
+    name_by_moment(f);
+    if (f->conclusion.kind == CONCLUDE_TIME_WAIT)
+        name_culprit(f);
+    if (!addr_is_any(&i->key.local)) {
+        format_address(f->source, &i->key.local);
+        find_carried(&r->facts, f);
+    }
+}
+
+/* Failures first, then by how many. */
+static int compare_incidents(const void *left, const void *right) {
+    const struct incident *a = left, *b = right;
+    if (incident_failed(a) != incident_failed(b))
+        return incident_failed(a) > incident_failed(b) ? -1 : 1;
+    uint64_t x = incident_count(a), y = incident_count(b);
+    return x == y ? (a->first_us > b->first_us) - (a->first_us < b->first_us) : x > y ? -1 : 1;
+}
+
+void report_find(struct report *r) {
+    const void *top[REPORT_FINDINGS];
+    r->n_findings = (unsigned)report_table_top(&r->facts.incidents, top, REPORT_FINDINGS, compare_incidents);
+    for (unsigned i = 0; i < r->n_findings; i++) {
+        struct finding *f = &r->finding[i];
+        *f = (struct finding){.incident = top[i]};
+        f->failed = incident_failed(f->incident);
+        f->first_us = f->incident->first_us;
+        f->last_us = larger(f->incident->last_us, f->incident->history.last_us);
+        if (f->first_us == 0 ||
+            (f->incident->history.first_us && f->incident->history.first_us + MINUTE_US <= f->first_us))
+            f->first_us = f->incident->history.first_us;
+        collect(r, f->incident, &f->evidence);
+        conclude(&f->evidence, &f->conclusion);
+        name_finding(r, f);
+    }
+}

@@ -1,0 +1,217 @@
+#include "tool/report/input.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tool/common/message.h"
+#include "tool/reaper/reaper.h"
+#include "tool/common/locate.h"
+
+enum { HARVEST_PATIENCE_MS = 2000, READ_AHEAD = 1 << 16 };
+
+/* --- one input --- */
+
+/* What a dead process had open belongs to the story. */
+static void tell_of_the_dead(const struct report_input *in) {
+    struct harvest *h = malloc(sizeof *h);
+    if (!h)
+        return;
+    harvest_init(h, in->name);
+    (void)harvest(h, &in->source.state, HARVEST_PATIENCE_MS);
+    harvest_end(h);
+    free(h);
+}
+
+static bool open_state(struct report_input *in) {
+    int error = 0;
+    enum state_error result = source_open(&in->source, in->name, &error);
+    if (result != STATE_OK) {
+        complain("%s: %s", in->name, state_error_text(result, error));
+        return false;
+    }
+    in->is_state = true;
+    in->merge = malloc(sizeof *in->merge);
+    if (!in->merge) {
+        state_unmap(&in->source.state);
+        return false;
+    }
+    tell_of_the_dead(in);
+    merge_init(in->merge, &in->source.state, false);
+    return true;
+}
+
+static bool open_lines(struct report_input *in) {
+    bool standard = strcmp(in->name, "-") == 0;
+    struct stat s;
+    if (!standard && stat(in->name, &s) == 0 && S_ISREG(s.st_mode))
+        in->size = (uint64_t)s.st_size;
+    if (jsonl_open(&in->jsonl, in->name))
+        return true;
+    complain("%s: %s", in->name, strerror(errno));
+    return false;
+}
+
+/* Looks into regular files only: what is read from a pipe is gone. */
+static bool is_state_file(const char *name) {
+    char magic[sizeof STATE_MAGIC - 1] = "";
+    struct stat s;
+    bool regular = strcmp(name, "-") != 0 && stat(name, &s) == 0 && S_ISREG(s.st_mode);
+    FILE *file = regular ? fopen(name, "re") : NULL;
+    bool is = file && fread(magic, sizeof magic, 1, file) == 1 && memcmp(magic, STATE_MAGIC, sizeof magic) == 0;
+    if (file)
+        (void)fclose(file);
+    return is;
+}
+
+static bool ends_in_state(const char *name) {
+    size_t length = strlen(name);
+    return length > 6 && strcmp(name + length - 6, ".state") == 0;
+}
+
+static void open_one(struct report_input *in, const char *name) {
+    in->name = name;
+    in->failed = !(is_state_file(name) || ends_in_state(name) ? open_state(in) : open_lines(in));
+    in->ended = in->failed;
+}
+
+static bool next_record(struct report_input *in) {
+    if (!merge_next(in->merge, &in->ahead))
+        return false;
+    source_name(&in->source, &in->ahead.e);
+    in->context = in->source.context;
+    return true;
+}
+
+static bool next_line(struct report_input *in) {
+    for (;;) {
+        const char *wrong = "longer than any event";
+        enum jsonl_result result = jsonl_next(&in->jsonl);
+        if (result == JSONL_ERROR) {
+            complain("%s:%llu: %s", in->name, (unsigned long long)in->jsonl.number + 1, strerror(errno));
+            in->failed = true;
+        }
+        if (result == JSONL_ERROR || result == JSONL_END)
+            return false;
+        if (result == JSONL_LINE)
+            wrong = jsonl_parse(in->jsonl.line, in->jsonl.length, &in->ahead, &in->context);
+        if (!wrong)
+            return true;
+        damage_note(&in->damage, in->jsonl.number, wrong);
+    }
+}
+
+static bool advance(struct report_input *in) {
+    in->ended = in->ended || !(in->is_state ? next_record(in) : next_line(in));
+    in->events += !in->ended;
+    return !in->ended;
+}
+
+/* --- all of them --- */
+
+static bool earlier(const struct report_inputs *in, unsigned a, unsigned b) {
+    const struct report_input *left = &in->input[in->heap[a]], *right = &in->input[in->heap[b]];
+    if (left->ahead.e.time_us != right->ahead.e.time_us)
+        return left->ahead.e.time_us < right->ahead.e.time_us;
+    return left->context.epoch == right->context.epoch && left->ahead.e.seq < right->ahead.e.seq;
+}
+
+static void sift_down(struct report_inputs *in, unsigned at) {
+    for (;;) {
+        unsigned least = at;
+        for (unsigned child = 2 * at + 1; child <= 2 * at + 2 && child < in->n_heap; child++)
+            if (earlier(in, child, least))
+                least = child;
+        if (least == at)
+            return;
+        unsigned swap = in->heap[at];
+        in->heap[at] = in->heap[least];
+        in->heap[least] = swap;
+        at = least;
+    }
+}
+
+bool inputs_open(struct report_inputs *in, char *const *names, unsigned n) {
+    memset(in, 0, sizeof *in);
+    in->input = calloc(n + 1, sizeof *in->input);
+    in->heap = calloc(n + 1, sizeof *in->heap);
+    if (!in->input || !in->heap)
+        return false;
+    for (in->n = 0; in->n < n; in->n++) {
+        struct report_input *one = &in->input[in->n];
+        open_one(one, names[in->n]);
+        in->size += one->size;
+        if (!one->failed && advance(one))
+            in->heap[in->n_heap++] = in->n;
+    }
+    for (unsigned i = in->n_heap / 2; i-- > 0;)
+        sift_down(in, i);
+    return true;
+}
+
+/* The same event of two inputs comes at nearly the same moment of the stream, for its time is the same. */
+static bool seen_before(struct report_inputs *in, uint64_t epoch, uint64_t seq) {
+    uint64_t place = (epoch ^ seq * UINT64_C(0x9e3779b97f4a7c15)) >> 32 ^ seq;
+    bool seen = in->recent[place % INPUT_RECENT].epoch == epoch && in->recent[place % INPUT_RECENT].seq == seq;
+    in->recent[place % INPUT_RECENT].epoch = epoch;
+    in->recent[place % INPUT_RECENT].seq = seq;
+    return seen && epoch != 0;
+}
+
+bool inputs_next(struct report_inputs *in, const struct event_record **r, const struct event_context **context) {
+    for (;;) {
+        if (in->events + in->duplicates > 0 && in->n_heap > 0) { /* that of the last call has been used */
+            if (!advance(&in->input[in->heap[0]]))
+                in->heap[0] = in->heap[--in->n_heap];
+            sift_down(in, 0);
+        }
+        if (in->n_heap == 0)
+            return false;
+        const struct report_input *first = &in->input[in->heap[0]];
+        if (in->n == 1 || !seen_before(in, first->context.epoch, first->ahead.e.seq)) {
+            in->events++;
+            *r = &first->ahead;
+            *context = &first->context;
+            return true;
+        }
+        in->duplicates++;
+    }
+}
+
+uint64_t inputs_position(const struct report_inputs *in) {
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < in->n; i++) {
+        const struct report_input *one = &in->input[i];
+        off_t at = one->size && one->jsonl.file ? ftello(one->jsonl.file) : 0;
+        sum += at > 0 ? (uint64_t)at : 0;
+    }
+    return sum;
+}
+
+bool inputs_judge(const struct report_inputs *in) {
+    bool good = true;
+    for (unsigned i = 0; i < in->n; i++) {
+        const struct report_input *one = &in->input[i];
+        damage_complain(&one->damage, one->name);
+        if (one->damage.count && one->events == 0 && !one->failed) {
+            complain("%s:%llu: %s: nothing in it is an event as `connspread log -o json` prints them", one->name,
+                     (unsigned long long)one->damage.line[0], one->damage.first_reason);
+            good = false;
+        }
+        good = good && !one->failed;
+    }
+    return good;
+}
+
+void inputs_close(struct report_inputs *in) {
+    for (unsigned i = 0; i < in->n && in->input; i++) {
+        struct report_input *one = &in->input[i];
+        if (one->is_state && !one->failed)
+            state_unmap(&one->source.state);
+        jsonl_close(&one->jsonl);
+        free(one->merge);
+    }
+    free(in->input);
+    free(in->heap);
+}

@@ -1,0 +1,74 @@
+#include "tool/report/moment.h"
+
+#include <string.h>
+
+#include "tool/events/format.h"
+
+static uint32_t range_size(struct port_range ports) {
+    return ports.low == 0 || ports.high < ports.low ? 0 : ports.high - ports.low + 1u;
+}
+
+/* Sources that were put aside, or are not on this host, say nothing of how full the others are. */
+static bool concerns(const struct event_exhausted *x, unsigned source) {
+    return x->cause != CAUSE_RANGE_FULL || x->source[source].cause == CAUSE_RANGE_FULL;
+}
+
+/* How well an event counted the sockets of its sources. */
+static enum counted counted_in(const struct event_exhausted *x) {
+    unsigned none = 0, some = 0, all = 0;
+    for (unsigned i = 0; i < event_sources(x); i++) {
+        if (!concerns(x, i))
+            continue;
+        none += x->source[i].counted == COUNTED_NO;
+        some += x->source[i].counted == COUNTED_SAMPLE;
+        all += x->source[i].counted == COUNTED_ALL;
+    }
+    return none || some + all == 0 ? COUNTED_NO : some ? COUNTED_SAMPLE : COUNTED_ALL;
+}
+
+void moment_count(struct moment *m, const struct event_exhausted *x) {
+    enum counted counted = counted_in(x);
+    if (counted == COUNTED_NO || m->counted == COUNTED_ALL || m->counted == counted)
+        return;
+    m->counted = counted;
+    m->occupied = occupied_by(x);
+    m->bound = x->bound_counted == COUNTED_NO ? 0 : x->bound;
+    memset(m->kernel, 0, sizeof m->kernel);
+    for (unsigned i = 0; i < event_sources(x); i++)
+        for (unsigned group = 0; group < KERNEL_GROUPS && concerns(x, i); group++)
+            m->kernel[group] += x->source[i].kernel[group];
+}
+
+/* How many sources were tried, what each could have, and what they have through this instance. */
+static void take_sources(struct moment *m, const struct event_exhausted *x) {
+    m->ports = x->capacity;
+    m->reserved = x->reserved;
+    m->sources = x->omitted;
+    for (unsigned i = 0; i < event_sources(x); i++) {
+        uint32_t ports = range_size(x->source[i].ports);
+        if (!concerns(x, i))
+            continue;
+        m->sources++;
+        if (x->capacity == 0 && ports > m->ports)
+            m->ports = ports;
+        m->own_open += x->source[i].open;
+        m->own_waits += x->source[i].time_wait;
+    }
+    if (m->sources == 0)
+        m->sources = 1;
+}
+
+void moment_begin(struct moment *m, const struct event_record *r) {
+    *m = (struct moment){
+        .time_us = r->e.time_us,
+        .pid = r->e.pid,
+        .outcome = r->u.exhausted.outcome,
+        .call = r->u.exhausted.call,
+        .local = r->e.local,
+        .peer = r->e.peer,
+        .local_port = r->e.local_port,
+        .peer_port = r->e.peer_port,
+    };
+    memcpy(m->program, r->e.program, sizeof m->program);
+    take_sources(m, &r->u.exhausted);
+}

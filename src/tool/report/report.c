@@ -1,0 +1,173 @@
+/* connspread report: the post-mortem of an EADDRNOTAVAIL. */
+#include "tool/report/report.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tool/common/arguments.h"
+#include "tool/common/message.h"
+#include "tool/common/time_text.h"
+#include "tool/record/record.h"
+#include "tool/common/locate.h"
+#include "tool/common/progress.h"
+#include "tool/report/history.h"
+
+static const char help[] =
+    "usage: connspread report [-o text|json] [--since T] [--until T] [-i INSTANCE | -c CONF | FILE...]\n"
+    "\n"
+    "The post-mortem: what failed with \"Cannot assign requested address\" (EADDRNOTAVAIL), when, why, who closed\n"
+    "first, and what to do about it, the least intrusive first. Reads the instance's state file and its log.file,\n"
+    "or FILEs: state files and JSON Lines as log -o json prints them, of any number of hosts (- is stdin), merged\n"
+    "by time.\n"
+    "\n"
+    "  -o, --output FORMAT    text (the default), or json: one object\n"
+    "      --since T          from then on; T is 2026-11-21T03:27:59Z, 03:27 (today, UTC), 10m or 2h (ago),\n"
+    "                         now, or seconds since 1970\n"
+    "      --until T          up to then\n"
+    "  -i, --instance NAME    the instance; default: CONNSPREAD_INSTANCE, else the config file's name\n"
+    "  -c, --config CONF      the instance that belongs to this config file\n"
+    "\n"
+    "Exits with 0 if no failure reached a program, 1 if one did, 2 for a usage error or input that cannot be read.\n";
+
+enum { OPTION_SINCE = 256, OPTION_UNTIL };
+
+static const struct option options[] = {
+    {"output", required_argument, NULL, 'o'},
+    {"since", required_argument, NULL, OPTION_SINCE},
+    {"until", required_argument, NULL, OPTION_UNTIL},
+    {"instance", required_argument, NULL, 'i'},
+    {"config", required_argument, NULL, 'c'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+struct arguments {
+    uint64_t since_us, until_us;
+    struct chosen chosen;
+    bool json;
+};
+
+/* --- reading --- */
+
+enum { EVENTS_PER_LOOK = 16384 };
+
+static void show_progress(struct progress *p, const struct report_inputs *in) {
+    uint64_t at = inputs_position(in);
+    if (in->size)
+        progress_say(p, "report: %llu events, %llu of %llu MB, %u %%", (unsigned long long)in->events,
+                     (unsigned long long)(at >> 20), (unsigned long long)(in->size >> 20),
+                     (unsigned)(at * 100 / in->size));
+    else
+        progress_say(p, "report: %llu events", (unsigned long long)in->events);
+}
+
+static void read_events(struct report *r) {
+    struct progress progress;
+    const struct event_record *event;
+    const struct event_context *context;
+    progress_begin(&progress);
+    while (inputs_next(&r->inputs, &event, &context)) {
+        if (event->e.time_us >= r->since_us && event->e.time_us <= r->until_us)
+            facts_add(&r->facts, event, context);
+        if (r->inputs.events % EVENTS_PER_LOOK == 0 && progress_due(&progress))
+            show_progress(&progress, &r->inputs);
+    }
+    progress_end(&progress);
+}
+
+static int make_report(struct report *r, char *const *files, unsigned n, bool json) {
+    if (!facts_init(&r->facts, REPORT_SETS) || !inputs_open(&r->inputs, files, n)) {
+        complain("report: no memory");
+        return EXIT_USAGE;
+    }
+    read_events(r);
+    bool good = inputs_judge(&r->inputs);
+    report_look_here(r);
+    report_add_history(r, time_now_us());
+    report_find(r);
+    if (!json)
+        report_print_text(r);
+    else if (!report_print_json(r))
+        complain("report: no memory"), good = false;
+    r->write_error = fflush(stdout) == 0 ? 0 : errno;
+    return !good ? EXIT_USAGE : report_failed(r) ? EXIT_FOUND : EXIT_DONE;
+}
+
+/* What a follower wrote goes further back than the rings; what is in both counts once. */
+static bool find_log(const char *state_file, char log_file[FOLLOW_PATH]) {
+    struct source source;
+    int error;
+    if (source_open(&source, state_file, &error) != STATE_OK)
+        return false;
+    bool found = follow_wanted(&source.state, log_file) && access(log_file, R_OK) == 0;
+    state_unmap(&source.state);
+    return found;
+}
+
+/* --- the command line --- */
+
+static bool take_time(const char *option, const char *text, uint64_t *out) {
+    const char *wrong = time_from_text(text, time_now_us(), out);
+    if (wrong)
+        complain("report: %s %s is not a time: %s", option, text, wrong);
+    return !wrong;
+}
+
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
+    switch (option) {
+    case 'o':
+        return arguments_format("report", optarg, &a->json);
+    case OPTION_SINCE:
+        return take_time("--since", optarg, &a->since_us);
+    default:
+        return take_time("--until", optarg, &a->until_us);
+    }
+}
+
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"report", help, "o:i:c:h", options, take_option};
+    a->until_us = UINT64_MAX;
+    int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    const char *conflict = a->since_us > a->until_us ? "--since is later than --until: nothing can be between"
+                           : optind < argc && (a->chosen.instance || a->chosen.config) ? "FILE, or -i and -c: not both"
+                                                                                       : NULL;
+    if (conflict)
+        complain("report: %s", conflict);
+    return conflict ? EXIT_USAGE : ARGUMENTS_GOOD;
+}
+
+int report_main(int argc, char **argv) {
+    struct arguments a = {0};
+    struct location where;
+    char log_file[FOLLOW_PATH], *instance_files[] = {where.state_file, log_file};
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    char **files = argv + optind;
+    unsigned n_files = (unsigned)(argc - optind);
+    if (n_files == 0) {
+        if (!arguments_locate(&a.chosen, &where))
+            return EXIT_USAGE;
+        files = instance_files;
+        n_files = find_log(where.state_file, log_file) ? 2 : 1;
+    }
+    struct report *r = calloc(1, sizeof *r);
+    if (!r) {
+        complain("report: no memory");
+        return EXIT_USAGE;
+    }
+    r->since_us = a.since_us;
+    r->until_us = a.until_us;
+    int status = make_report(r, files, n_files, a.json), write_error = r->write_error;
+    inputs_close(&r->inputs);
+    facts_free(&r->facts);
+    free(r);
+    errno = write_error; /* for whoever looks at stdout last */
+    return status;
+}

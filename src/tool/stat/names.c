@@ -1,0 +1,72 @@
+/* The names and meanings of what is counted, for JSON and Prometheus. */
+#include "tool/stat/stat.h"
+
+struct name {
+    const char *name, *help;
+};
+
+static const struct name stats[STAT_COUNTERS] = {
+    [STAT_CONNECTS] = {"connects", "TCP connects."},
+    [STAT_IMMEDIATE] = {"connects_immediate", "Connects that were done when the call returned."},
+    [STAT_IN_PROGRESS] = {"connects_in_progress", "Connects that went on after the call (EINPROGRESS, EINTR)."},
+    [STAT_RECOVERED] = {"connects_recovered",
+                        "Connects that met EADDRNOTAVAIL and left through another source or port range."},
+    [STAT_FALLBACK] = {"connects_fallback",
+                       "Connects that were made as the client asked after every source had failed."},
+    [STAT_SURFACED] = {"connects_surfaced", "Connects for which the client saw EADDRNOTAVAIL."},
+    [STAT_REFUSED] = {"connects_refused", "Connects that failed with ECONNREFUSED."},
+    [STAT_TIMED_OUT] = {"connects_timed_out", "Connects that failed with ETIMEDOUT."},
+    [STAT_UNREACHABLE] = {"connects_unreachable", "Connects that failed with ENETUNREACH, EHOSTUNREACH or ENETDOWN."},
+    [STAT_DENIED] = {"connects_denied", "Connects that failed with EACCES or EPERM."},
+    [STAT_OTHER_ERROR] = {"connects_other_error", "Connects that failed with another error."},
+    [STAT_SYN_TIMEOUT] =
+        {"syn_timeouts",
+         "Connects that nobody answered: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT."},
+    [STAT_SPREAD] = {"connects_spread", "Connects that left through a source or port range of the pool."},
+    [STAT_CLOSED + FATE_TIME_WAIT] = {"closes_time_wait", "Closes that left a TIME-WAIT socket on this host."},
+    [STAT_CLOSED + FATE_PASSIVE] = {"closes_passive", "Closes after the peer had closed."},
+    [STAT_CLOSED + FATE_RESET] = {"closes_reset", "Closes with a reset."},
+    [STAT_CLOSED + FATE_SHARED] = {"closes_shared", "Closes of a connection that others still held."},
+    [STAT_CLOSED + FATE_NONE] = {"closes_none", "Closes of what was no connection any more, or not yet."},
+};
+
+static const struct name counters[COUNTERS] = {
+    [COUNT_CONNECTS] = {"seen_connects", "TCP connects seen, also those that no room was left to account for by rule."},
+    [COUNT_SPREAD] = {"spread", "Connects that left through a source or port range of the pool."},
+    [COUNT_RECOVERED] = {"recovered", "Connects that met EADDRNOTAVAIL and left all the same."},
+    [COUNT_FALLBACK] = {"fallback", "Connects made as the client asked after every source had failed."},
+    [COUNT_SURFACED] = {"surfaced", "EADDRNOTAVAIL that clients saw, from connect or bind."},
+    [COUNT_HELD_DOWN] = {"held_down", "Sources skipped because they were known to be full."},
+    [COUNT_TIME_WAIT] = {"seen_closes_time_wait",
+                         "Closes that left a TIME-WAIT socket, accepted connections included."},
+    [COUNT_PASSIVE] = {"seen_closes_passive", "Closes after the peer had closed, accepted connections included."},
+    [COUNT_RESET] = {"seen_closes_reset", "Closes with a reset, accepted connections included."},
+    [COUNT_SHARED] = {"seen_closes_shared", "Closes of what others still held, accepted connections included."},
+    [COUNT_NONE] = {"seen_closes_none", "Closes of what was no connection any more, accepted ones included."},
+    [COUNT_VERIFIED] = {"closes_verified", "Closes after which the kernel was asked what became of the socket."},
+    [COUNT_MISMATCH] = {"closes_mismatched", "Closes of which the kernel said something else than had been expected."},
+    [COUNT_EVENTS_DROPPED] = {"events_dropped", "Events dropped by their writers."},
+    [COUNT_UNSEEN_CLOSE] = {"unseen_closes", "Descriptors that came back though no close had been seen."},
+    [COUNT_UNTRACKED] = {"untracked", "Connections for which there was no record."},
+    [COUNT_PAIRS_FULL] = {"pairs_full", "Times that the accounting had no room for a source and destination."},
+    [COUNT_HELD_FULL] = {"held_full", "Connections for which there was no room in the table that survives SIGKILL."},
+    [COUNT_POLICY_BUSY] = {"policy_busy", "Calls passed through because the policy kept changing under them."},
+    [COUNT_CONFIG_ERROR] = {"config_errors", "Attaches with a config that was refused."},
+    [COUNT_ATTACHED] = {"attached", "Processes that made or accepted a TCP connection."},
+};
+
+const char *stat_counter_name(unsigned counter) {
+    return counter < STAT_COUNTERS ? stats[counter].name : NULL;
+}
+
+const char *stat_counter_help(unsigned counter) {
+    return counter < STAT_COUNTERS ? stats[counter].help : NULL;
+}
+
+const char *counter_name(unsigned counter) {
+    return counter < COUNTERS ? counters[counter].name : NULL;
+}
+
+const char *counter_help(unsigned counter) {
+    return counter < COUNTERS ? counters[counter].help : NULL;
+}

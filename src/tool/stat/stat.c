@@ -1,0 +1,280 @@
+/* connspread stat: what each arm did under each rule from each source. */
+#include "tool/stat/stat.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tool/common/arguments.h"
+#include "tool/common/message.h"
+#include "tool/common/override.h"
+#include "tool/common/progress.h"
+#include "tool/common/strbuf.h"
+#include "base/sys.h"
+
+static const char help[] =
+    "usage: connspread stat [-c CONF] [-i INSTANCE] [-o text|json|prometheus] [--for TIME] [--compare | --all]\n"
+    "\n"
+    "Shows what each arm did under each rule from each source: connects and what came of them, the time inside\n"
+    "connect(), closes by fate; then the counters of the instance, and how full its sources are.\n"
+    "\n"
+    "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
+    "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
+    "  -o, --output FORMAT    text (the default), json, or prometheus\n"
+    "      --for TIME         only what happens from now on for so long (10s, 5m)\n"
+    "      --compare          canary against control: failed connects and times, with 99 % confidence intervals\n"
+    "                         (Newcombe's) and the Mann-Whitney test; the last line is the verdict: better, same,\n"
+    "                         worse, or not enough data\n"
+    "      --all              every instance in the state folder, for root also those of all users; stale state\n"
+    "                         files are named with the reason\n"
+    "\n"
+    "A connect counts as failed when the client got an error, or gave up before the handshake was done. One that was\n"
+    "in progress and refused later does not show. Source \"any\" is the kernel's choice.\n"
+    "Exits with 0, 1 if a state file cannot be read or the verdict is worse, 2 for a usage error.\n";
+
+enum { OPTION_ALL = 256, OPTION_COMPARE, OPTION_FOR, LOOK_NS = 250000000 };
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, 'c'}, {"instance", required_argument, NULL, 'i'},
+    {"output", required_argument, NULL, 'o'}, {"for", required_argument, NULL, OPTION_FOR},
+    {"all", no_argument, NULL, OPTION_ALL},   {"compare", no_argument, NULL, OPTION_COMPARE},
+    {"help", no_argument, NULL, 'h'},         {0},
+};
+
+enum format { TEXT, JSON, PROMETHEUS };
+
+struct arguments {
+    struct chosen chosen;
+    enum format format;
+    uint32_t for_ms;
+    bool all, compare;
+};
+
+static bool take_format(struct arguments *a, const char *name) {
+    static const char *const names[] = {[TEXT] = "text", [JSON] = "json", [PROMETHEUS] = "prometheus"};
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(names[i], name) == 0) {
+            a->format = (enum format)i;
+            return true;
+        }
+    }
+    complain("stat: -o %s is not a format: text, json or prometheus", name);
+    return false;
+}
+
+static bool take_duration(struct arguments *a, const char *text) {
+    const char *wrong = parse_duration(text, &a->for_ms);
+    if (wrong)
+        complain("stat: --for %s is not valid: %s", text, wrong);
+    return !wrong;
+}
+
+/* What cannot go together. */
+static bool is_sound(const struct arguments *a, const char *rest) {
+    if (rest)
+        complain("stat: %s: it takes no argument; name an instance with -i", rest);
+    else if (a->compare && (a->all || a->format == PROMETHEUS))
+        complain("stat: --compare is about one instance, as text or json");
+    else if (a->for_ms && (a->all || a->format == PROMETHEUS))
+        complain("stat: --for is about one instance, as text or json");
+    else
+        return true;
+    return false;
+}
+
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
+    switch (option) {
+    case 'o':
+        return take_format(a, optarg);
+    case OPTION_FOR:
+        return take_duration(a, optarg);
+    case OPTION_ALL:
+        return a->all = true;
+    default:
+        return a->compare = true;
+    }
+}
+
+static int take_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"stat", help, "c:i:o:h", options, take_option};
+    int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    return is_sound(a, argv[optind]) ? ARGUMENTS_GOOD : EXIT_USAGE;
+}
+
+static void add_occupancy(struct stat_report *r, const struct state *s) {
+    if (!stat_take_occupancy(r, s))
+        complain("the sockets of this network namespace cannot be listed: %s: no occupancy", strerror(errno));
+}
+
+static void wait_ms(uint32_t ms) {
+    struct progress progress;
+    uint64_t end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)ms * 1000000, now;
+    progress_begin(&progress);
+    while ((now = clock_ns(CLOCK_MONOTONIC)) < end) {
+        uint64_t step = end - now < LOOK_NS ? end - now : LOOK_NS;
+        (void)nanosleep(&(struct timespec){0, (long)step}, NULL);
+        if (progress_due(&progress))
+            progress_say(&progress, "stat: counting, %llu s to go", (unsigned long long)((end - now) / 1000000000));
+    }
+    progress_end(&progress);
+}
+
+static void take(struct stat_report *r, const struct state *s, const char *path, const struct arguments *a) {
+    struct stat_report *before = a->for_ms ? malloc(sizeof *before) : NULL;
+    if (before) {
+        stat_take(before, s, path, NULL);
+        wait_ms(a->for_ms);
+    }
+    stat_take(r, s, path, NULL);
+    if (before)
+        stat_subtract(r, before);
+    free(before);
+    if (!a->compare)
+        add_occupancy(r, s);
+}
+
+static int print_one(const struct arguments *a, const struct stat_report *r) {
+    struct comparison c;
+    if (a->compare) {
+        stat_print_comparison(r, a->format == JSON);
+        stat_compare(r, &c);
+        return c.verdict == COMPARE_WORSE ? EXIT_FOUND : EXIT_DONE;
+    }
+    if (a->format == TEXT)
+        stat_print_text(r);
+    else if (a->format == JSON)
+        stat_print_json(r);
+    else
+        stat_print_prometheus(&r, 1);
+    return EXIT_DONE;
+}
+
+static int stat_one(const struct arguments *a, const struct location *where) {
+    struct state s;
+    int error = 0, status = EXIT_FOUND;
+    enum state_error result = state_map(&s, where->state_file, false, true, &error);
+    if (result != STATE_OK) {
+        complain("%s: %s", where->state_file, state_error_text(result, error));
+        return EXIT_FOUND;
+    }
+    struct stat_report *r = malloc(sizeof *r);
+    if (r) {
+        take(r, &s, where->state_file, a);
+        status = print_one(a, r);
+    } else {
+        complain("no memory: %zu bytes are needed", sizeof *r);
+    }
+    free(r);
+    state_unmap(&s);
+    return status;
+}
+
+/* --- all instances --- */
+
+static void json_stale(const struct state_file *f, const char *why) {
+    char path[6 * STATE_PATH + 3];
+    struct sink s;
+    sink_init(&s, path, sizeof path);
+    sink_json(&s, f->path, sizeof f->path);
+    (void)sink_finish(&s);
+    printf("{\"state_file\":%s,\"stale\":\"%s\"}\n", path, why);
+}
+
+static void text_line(const struct stat_report *r, const struct state_file *f) {
+    char dial[DIAL_TEXT];
+    uint64_t connects = 0;
+    dial_text(dial, r->control, r->has_policy ? &r->settings : NULL);
+    for (unsigned arm = 0; arm < ARMS; arm++)
+        connects += r->counter[arm][COUNT_CONNECTS];
+    printf("%s: uid %u, %s, %llu connects, ", f->path, r->uid, dial, (unsigned long long)connects);
+    if (r->stale[0])
+        printf("stale: %s\n", r->stale);
+    else
+        printf("%u process%s%s\n", f->users, f->users == 1 ? "" : "es", f->hidden ? " and perhaps more" : "");
+}
+
+static void say_unusable(const struct state_file *f, const char *dead, enum format format) {
+    const char *why = dead ? dead : state_error_text(f->usable, f->error);
+    if (!f->instance[0] && !dead)
+        return; /* being built at this moment */
+    if (format == TEXT)
+        printf("%s: stale: %s\n", f->path, why);
+    else if (format == JSON)
+        json_stale(f, why);
+    else
+        complain("%s: stale: %s", f->path, why);
+}
+
+/* The report is the caller's to free; NULL: the file cannot be read, which has been said. */
+static struct stat_report *report_of(const struct state_file *f, enum format format) {
+    char text[STATE_PATH];
+    struct state s;
+    int error = 0;
+    const char *dead = state_file_dead(f, false, text);
+    struct stat_report *r = NULL;
+    if (f->usable != STATE_OK || !f->instance[0] || state_map(&s, f->path, false, true, &error) != STATE_OK) {
+        say_unusable(f, dead, format);
+        return NULL;
+    }
+    r = malloc(sizeof *r);
+    if (r) {
+        stat_take(r, &s, f->path, f);
+        add_occupancy(r, &s);
+        if (format == TEXT)
+            text_line(r, f);
+        if (format == JSON)
+            stat_print_json(r);
+    }
+    state_unmap(&s);
+    return r;
+}
+
+/* Instances of one name, of several users: the first, which is our own if there is one, keeps it. */
+static void make_labels_unique(struct stat_report **reports, size_t n) {
+    for (size_t i = 1; i < n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(reports[i]->instance, reports[j]->instance) == 0)
+                memcpy(reports[i]->label, reports[i]->path, sizeof reports[i]->label);
+}
+
+static int stat_all(const struct arguments *a, const struct location *where) {
+    struct state_files files;
+    size_t n = 0;
+    if (!state_files_find(&files, where->folder, geteuid() == 0)) {
+        complain("no memory");
+        return EXIT_FOUND;
+    }
+    struct stat_report **reports = calloc(files.n + 1, sizeof(struct stat_report *));
+    for (size_t i = 0; reports && i < files.n; i++) {
+        reports[n] = report_of(&files.file[i], a->format);
+        n += reports[n] != NULL;
+    }
+    if (reports)
+        make_labels_unique(reports, n);
+    if (reports && a->format == PROMETHEUS)
+        stat_print_prometheus((const struct stat_report *const *)reports, n);
+    if (files.n == 0)
+        complain("%s: no state file: nothing has run yet", where->folder);
+    for (size_t i = 0; i < n; i++)
+        free(reports[i]);
+    free(reports);
+    state_files_free(&files);
+    return EXIT_DONE;
+}
+
+int stat_main(int argc, char **argv) {
+    struct arguments a = {0};
+    struct location where;
+    int wrong = take_arguments(argc, argv, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    if (!arguments_locate(&a.chosen, &where))
+        return EXIT_USAGE;
+    return a.all ? stat_all(&a, &where) : stat_one(&a, &where);
+}

@@ -1,0 +1,150 @@
+/* connspread stat for people. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tool/common/override.h"
+#include "tool/events/names.h"
+#include "tool/common/strbuf.h"
+#include "tool/stat/stat.h"
+
+enum { NUMBER_TEXT = 32, TIME_TEXT = 32 };
+
+static const char *grouped(char out[NUMBER_TEXT], uint64_t n) {
+    struct sink s;
+    sink_init(&s, out, NUMBER_TEXT);
+    sink_grouped(&s, n);
+    (void)sink_finish(&s);
+    return out;
+}
+
+static void format_us(char out[TIME_TEXT], double us) {
+    if (us < 1000)
+        snprintf(out, TIME_TEXT, "%.0f us", us);
+    else if (us < 1000000)
+        snprintf(out, TIME_TEXT, "%.1f ms", us / 1000);
+    else
+        snprintf(out, TIME_TEXT, "%.2f s", us / 1000000);
+}
+
+/* Titles and names come from memory that others can write to. */
+static void print_plain(const char *text, size_t max, int width) {
+    char out[STATE_PATH];
+    struct sink s;
+    sink_init(&s, out, sizeof out);
+    sink_plain(&s, text, max);
+    (void)sink_finish(&s);
+    printf("%-*s", width, out);
+}
+
+static void print_head(const struct stat_report *r) {
+    char text[DIAL_TEXT], created[TIME_TEXT];
+    const struct settings *settings = r->has_policy ? &r->settings : NULL;
+    struct sink s;
+    if (r->control.has_mode || r->control.has_canary) {
+        dial_text(text, r->control, settings);
+        printf("override    %s: by connspread set, until set mode=config canary=config\n", text);
+    }
+    printf("instance    ");
+    print_plain(r->instance, sizeof r->instance, 0);
+    printf("\nstate file  %s", r->path);
+    if (r->users_known)
+        printf(", in use by %u process%s", r->users, r->users == 1 ? "" : "es");
+    sink_init(&s, created, sizeof created);
+    sink_time(&s, r->created_us);
+    (void)sink_finish(&s);
+    printf("\ncounts since %s\n", created);
+    dial_text(text, (struct control){0}, settings);
+    printf("in config   %s\n", settings ? text : "(no policy has been published yet)");
+}
+
+static void print_labels(const struct stat_row *row) {
+    printf("%-8s ", event_name(NAMES_ARM, row->arm));
+    print_plain(row->rule[0] ? row->rule : "(none)", sizeof row->rule, 12);
+    printf(" %-16s", row->source);
+}
+
+static void print_connects(const struct stat_report *r) {
+    static const struct {
+        const char *title;
+        enum stat_counter counter;
+    } column[] = {
+        {"connects", STAT_CONNECTS},   {"done", STAT_IMMEDIATE},      {"pending", STAT_IN_PROGRESS},
+        {"recovered", STAT_RECOVERED}, {"fallback", STAT_FALLBACK},   {"surfaced", STAT_SURFACED},
+        {"refused", STAT_REFUSED},     {"timed-out", STAT_TIMED_OUT}, {"unreachable", STAT_UNREACHABLE},
+        {"denied", STAT_DENIED},       {"other", STAT_OTHER_ERROR},   {"syn-timeouts", STAT_SYN_TIMEOUT},
+    };
+    char number[NUMBER_TEXT];
+    printf("\n%-8s %-12s %-16s", "arm", "rule", "source");
+    for (unsigned i = 0; i < sizeof column / sizeof *column; i++)
+        printf(" %11s", column[i].title);
+    putchar('\n');
+    for (unsigned i = 0; i < r->n_rows; i++) {
+        print_labels(&r->row[i]);
+        for (unsigned j = 0; j < sizeof column / sizeof *column; j++)
+            printf(" %11s", grouped(number, r->row[i].counter[column[j].counter]));
+        putchar('\n');
+    }
+}
+
+static void print_times(const struct stat_row *row) {
+    static const double quantile[] = {0.5, 0.9, 0.99};
+    char text[TIME_TEXT];
+    bool some = histogram_count(row->bucket) > 0;
+    for (unsigned i = 0; i < sizeof quantile / sizeof *quantile; i++) {
+        format_us(text, histogram_quantile_us(row->bucket, quantile[i]));
+        printf(" %9s", some ? text : "-");
+    }
+}
+
+static void print_closes(const struct stat_report *r) {
+    char number[NUMBER_TEXT];
+    printf("\ntime inside connect(), and closes by fate\n%-8s %-12s %-16s", "arm", "rule", "source");
+    printf(" %9s %9s %9s", "p50", "p90", "p99");
+    for (unsigned fate = 0; fate < FATES; fate++)
+        printf(" %11s", event_name(NAMES_FATE, fate));
+    putchar('\n');
+    for (unsigned i = 0; i < r->n_rows; i++) {
+        print_labels(&r->row[i]);
+        print_times(&r->row[i]);
+        for (unsigned fate = 0; fate < FATES; fate++)
+            printf(" %11s", grouped(number, r->row[i].counter[STAT_CLOSED + fate]));
+        putchar('\n');
+    }
+}
+
+static void print_counters(const struct stat_report *r) {
+    char number[NUMBER_TEXT];
+    printf("\n%-24s", "counter");
+    for (unsigned arm = 0; arm < ARMS; arm++)
+        printf(" %11s", event_name(NAMES_ARM, arm));
+    putchar('\n');
+    for (unsigned i = 0; i < COUNTERS; i++) {
+        const char *name = counter_name(i);
+        if (!name)
+            continue;
+        printf("%-24s", name);
+        for (unsigned arm = 0; arm < ARMS; arm++)
+            printf(" %11s", grouped(number, r->counter[arm][i]));
+        putchar('\n');
+    }
+}
+
+static void print_occupancy(const struct stat_report *r) {
+    char taken[NUMBER_TEXT], capacity[NUMBER_TEXT];
+    if (r->n_occupancies)
+        printf("\noccupancy towards the fullest destination, by all sockets of this network namespace\n");
+    for (unsigned i = 0; i < r->n_occupancies; i++) {
+        const struct stat_occupancy *o = &r->occupancy[i];
+        print_plain(o->rule, sizeof o->rule, 12);
+        printf(" %-16s %s of %s (%.1f %%)\n", o->source, grouped(taken, o->taken), grouped(capacity, o->capacity),
+               100 * (double)o->taken / (double)o->capacity);
+    }
+}
+
+void stat_print_text(const struct stat_report *r) {
+    print_head(r);
+    print_connects(r);
+    print_closes(r);
+    print_counters(r);
+    print_occupancy(r);
+}

@@ -1,5 +1,5 @@
-/* kernel_constants.h - numbers of the kernel's that older headers of the libc do not have (include/uapi/linux/in.h, tcp.h,
- * in6.h, asm-generic/socket.h, asm-generic/mman-common.h). Include it after those. */
+/* kernel_constants.h - numbers of the kernel's that older headers of the libc do not have (include/uapi/linux/in.h,
+ * tcp.h, in6.h, asm-generic/socket.h, asm-generic/mman-common.h). Include it after those. */
 #ifndef CONNSPREAD_BASE_KERNEL_CONSTANTS_H
 #define CONNSPREAD_BASE_KERNEL_CONSTANTS_H
 

@@ -54,7 +54,7 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f) 
 
 #ifdef __clang_analyzer__
 /* The analyser does not see that the kernel writes through a pointer that became a long: shown to it as a call. */
-long syscall(long number, ...);
+extern long syscall(long number, ...);
 #define sys_call0(n)                   syscall(n)
 #define sys_call1(n, a)                syscall(n, a)
 #define sys_call2(n, a, b)             syscall(n, a, b)

@@ -1,8 +1,9 @@
 #include "client/arm.h"
 
-#include "client/open_table.h"
 #include "client/process.h"
 #include "base/sys.h"
+#include "state/control.h"
+#include "client/client.h"
 
 enum { PLACE_UNKNOWN = 0, PLACE_PROBES = 64 };
 

@@ -2,7 +2,11 @@
 #ifndef CONNSPREAD_CLIENT_ARM_H
 #define CONNSPREAD_CLIENT_ARM_H
 
-#include "client/client.h"
+#include "policy/policy.h"
+#include "state/layout.h"
+#include "state/state.h"
+
+struct settings;
 
 /* The n-th value of a sequence in which any hundred neighbours are 0..99, each once, evenly strewn: whoever is below 20
  * is below 40 too, so dialling up moves nobody out. Pure. */

@@ -10,6 +10,7 @@
 #include "state/ring.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "state/control.h"
 
 struct client client = {.env_mode = MODE_FROM_POLICY};
 
@@ -52,7 +53,7 @@ void client_attach(int fd, enum arm arm) {
     state_count(&client.state, arm, COUNT_ATTACHED);
     text_add(text, sizeof text, &at, "connspread " VERSION ", policy generation ");
     text_add_number(text, sizeof text, &at, __atomic_load_n(&client.state.header->generation, __ATOMIC_RELAXED));
-    event_text(EVENT_ATTACH, arm, text);
+    event_of_text(EVENT_ATTACH, arm, text);
 }
 
 void event_begin(struct event_record *r, enum event_kind kind, enum arm arm) {
@@ -79,7 +80,7 @@ void event_of_conn(struct event_record *r, enum event_kind kind, const struct co
     r->e.age_us = c->connected_ns && now > c->connected_ns ? (now - c->connected_ns) / 1000 : 0;
 }
 
-void event_text(enum event_kind kind, enum arm arm, const char *text) {
+void event_of_text(enum event_kind kind, enum arm arm, const char *text) {
     struct event_record r;
     size_t at = 0;
     event_begin(&r, kind, arm);

@@ -5,6 +5,7 @@
 #include "client/fdtab.h"
 #include "state/event.h"
 #include "state/state.h"
+#include "policy/policy.h"
 
 enum { MODE_FROM_POLICY = 255 };
 
@@ -50,6 +51,6 @@ void event_begin(struct event_record *r, enum event_kind kind, enum arm arm);
 void event_of_conn(struct event_record *r, enum event_kind kind, const struct conn *c, uint64_t now);
 
 /* An event that is only words. */
-void event_text(enum event_kind kind, enum arm arm, const char *text);
+void event_of_text(enum event_kind kind, enum arm arm, const char *text);
 
 #endif

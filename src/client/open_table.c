@@ -6,7 +6,6 @@
 
 #include "net/diag.h"
 #include "client/client.h"
-#include "close/closing.h"
 #include "close/fate.h"
 #include "client/process.h"
 #include "state/history.h"
@@ -15,6 +14,8 @@
 #include "state/ring.h"
 #include "state/stats.h"
 #include "base/sys.h"
+#include "close/exit_close.h"
+#include "state/control.h"
 
 /* Number of this process's n-th chunk, plus 1; 0: not taken yet; NONE: there was no room. Private. */
 enum { NONE = 0xffff };

@@ -7,7 +7,6 @@
 
 #include "base/kernel_constants.h"
 #include "client/client.h"
-#include "shim/real.h"
 #include "base/sys.h"
 
 struct page {
@@ -97,13 +96,6 @@ bool process_may_record(void) {
 /* Relaxed: it is the child's own word, written before it was born. */
 void process_shares_memory(void) {
     __atomic_store_n(&memory_shared, true, __ATOMIC_RELAXED);
-}
-
-/* Refreshed first: in a fork child that nobody has noticed yet, a vfork child of its would take itself for that. */
-__attribute__((used)) void *process_before_vfork(void) {
-    process_refresh();
-    process_shares_memory();
-    return (void *)real_vfork;
 }
 
 uint32_t process_generation(void) {

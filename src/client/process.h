@@ -28,9 +28,6 @@ bool process_may_record(void);
 /* A child that shares this memory may come to be: from now on process_may_record asks. */
 void process_shares_memory(void);
 
-/* The same, for vfork.S: returns the vfork to go on with. */
-void *process_before_vfork(void);
-
 /* Rises whenever connections that exist may have come to be held by another process too: a fork seen from either side,
  * a posix_spawn, a vfork child's exec. A connection made under an older generation may be shared. */
 uint32_t process_generation(void);

@@ -8,8 +8,8 @@
 #include "client/open_table.h"
 #include "client/sockinfo.h"
 #include "client/process.h"
-#include "state/pair.h"
 #include "base/sys.h"
+#include "state/control.h"
 
 struct conn *conn_made(int family, bool mptcp, uint32_t generation) {
     struct conn *c = conn_new();

@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 
 #include "client/track.h"
-#include "client/arm.h"
 #include "client/client.h"
 #include "client/open_table.h"
 #include "client/sockinfo.h"
@@ -18,6 +17,8 @@
 #include "state/pair.h"
 #include "state/ring.h"
 #include "base/sys.h"
+#include "close/exit_close.h"
+#include "state/control.h"
 
 /* A child of a server with thousands of connections shall not look at each before it execs a helper: the parent holds
  * them, and logs them. */

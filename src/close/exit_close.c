@@ -1,4 +1,5 @@
-/* Many closes at once: ranges of descriptors, and all that are left when the process ends. */
+#include "close/exit_close.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -12,6 +13,7 @@
 #include "client/sockinfo.h"
 #include "client/process.h"
 #include "base/sys.h"
+#include "state/control.h"
 
 enum { INHERITED_LOOK = 256 };
 
@@ -92,6 +94,6 @@ void closing_sweep(enum via via, bool last) {
         struct settings settings = {0};
         (void)state_settings(&client.state, NULL, &settings);
         if (client_mode(&settings) != MODE_OFF)
-            event_text(EVENT_DETACH, arm_of_process(), "");
+            event_of_text(EVENT_DETACH, arm_of_process(), "");
     }
 }

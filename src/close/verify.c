@@ -7,6 +7,7 @@
 #include "client/process.h"
 #include "close/deferred.h"
 #include "base/sys.h"
+#include "state/control.h"
 
 /* After this long a TIME-WAIT that shutdown made may have come and gone. */
 #define TIME_WAIT_NS ((uint64_t)59 * 1000000000u)

@@ -1,9 +1,12 @@
-/* compile.c - the keys of each section: from a value in the file to its place in struct policy. */
+#include "config/compile.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "config/reading.h"
 #include "text/parse.h"
+#include "config/values.h"
+#include "config/ranges.h"
+#include "config/interfaces.h"
 
 /* The top of the file. */
 

@@ -1,9 +1,5 @@
-/* grammar.c - libconfuse: which keys there are, and where in the file each value stands.
- *
- * libconfuse stops at the first unknown key. To show all mistakes at once, the key is then added to the grammar as one
- * that is reported wherever it stands, and the text is parsed again. Every value is taken as it is, with its line, and
- * judged only after the parse, so that a wrong one stops nothing. CFGF_IGNORE_UNKNOWN is no help: it drops unknown keys
- * silently, and recurses without bound. */
+#include "config/grammar.h"
+
 #include <confuse.h>
 #include <locale.h>
 #include <stdarg.h>
@@ -13,6 +9,8 @@
 
 #include "config/reading.h"
 #include "config/suggest.h"
+#include "config/sections.h"
+#include "config/compile.h"
 
 enum { KEYS_MAX = 16, UNKNOWN_MAX = 24, NAME_MAX_BYTES = 64, KINDS = 4 };
 enum kind { ROOT, LOG, POOL, RULE };

@@ -1,9 +1,11 @@
-/* interfaces.c - interface names as addresses, as they are when the config is loaded. */
+#include "config/interfaces.h"
+
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <string.h>
 
-#include "config/reading.h"
+#include "net/addr.h"
+#include "policy/policy.h"
 
 /* getifaddrs names an IPv4 alias by its label, "eth0:1". */
 static bool is_named(const struct ifaddrs *i, const char *name) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "config/reading.h"
+#include "config/grammar.h"
 
 /* All that is too large for a client's stack. */
 struct loading {

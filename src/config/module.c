@@ -1,5 +1,6 @@
 /* module.c - what connspread-config.so offers to a preloaded client, and all that it exports. */
-#include "config/config.h"
+#include "config/load.h"
+#include "policy/policy.h"
 
 __attribute__((visibility("default"))) int connspread_config_load(const char *path, struct policy *out, char *errors,
                                                                   size_t size);

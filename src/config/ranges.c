@@ -1,4 +1,5 @@
-/* ranges.c - sets of addresses and of ports as few ranges. */
+#include "config/ranges.h"
+
 #include <stdio.h>
 #include <string.h>
 

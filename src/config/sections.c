@@ -1,8 +1,10 @@
-/* sections.c - what a pool or a rule is as a whole: its title before its keys, its consistency after them. */
+#include "config/sections.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "config/reading.h"
+#include "config/ranges.h"
 
 static bool title_is_valid(struct reading *r, const char *title, int line) {
     size_t length = strlen(title);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/compile.h"
+
 enum { WORD_MAX = 24 };
 
 /* Edits (insert, delete, replace) that make b of a; a large number for long words. */

@@ -2,7 +2,7 @@
 #ifndef CONNSPREAD_CONFIG_SUGGEST_H
 #define CONNSPREAD_CONFIG_SUGGEST_H
 
-#include "config/reading.h"
+struct key;
 
 enum { SUGGESTION = 160 };
 

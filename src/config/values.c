@@ -1,4 +1,5 @@
-/* values.c - one value: what the field calls it, what is wrong with it, what would be right. */
+#include "config/values.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

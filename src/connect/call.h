@@ -5,6 +5,7 @@
 #ifndef CONNSPREAD_CONNECT_CALL_H
 #define CONNSPREAD_CONNECT_CALL_H
 
+#include <stddef.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 

@@ -7,7 +7,9 @@
 #define CONNSPREAD_CONNECT_CONNECT_H
 
 #include "connect/call.h"
-#include "client/fdtab.h"
+#include "net/addr.h"
+
+struct endpoint;
 
 /* a: the client's call, to destination (its copy). Result and errno as of libc. */
 ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destination);

@@ -8,7 +8,6 @@
 #include "client/client.h"
 #include "client/sockinfo.h"
 #include "state/dedup.h"
-#include "state/pair.h"
 #include "base/sys.h"
 
 /* Ports looked at in one connect. The cursor makes them the ones that were left longest ago. */

@@ -1,4 +1,5 @@
 #include "connect/match_cache.h"
+#include "state/control.h"
 
 #include <stddef.h>
 #include <string.h>

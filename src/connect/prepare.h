@@ -7,6 +7,7 @@
 #define CONNSPREAD_CONNECT_PREPARE_H
 
 #include "client/fdtab.h"
+#include "net/ports.h"
 
 /* IP_BIND_ADDRESS_NO_PORT, so that bind takes an address and leaves the port to connect (Linux 4.2). */
 int prepare_no_port(int fd, struct conn *c);

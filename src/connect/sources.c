@@ -1,8 +1,8 @@
-/* sources.c - the sources of a pool, one after the other, each with its port ranges. */
+#include "connect/sources.h"
+
 #include <errno.h>
 
 #include "client/client.h"
-#include "connect/sources.h"
 #include "connect/explicit_port.h"
 #include "client/open_table.h"
 #include "client/sockinfo.h"
@@ -11,6 +11,7 @@
 #include "connect/prepare.h"
 #include "state/pair.h"
 #include "base/sys.h"
+#include "state/control.h"
 
 bool climb_run(struct climb *k) {
     k->attempts++;

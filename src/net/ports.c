@@ -1,5 +1,7 @@
 #include "net/ports.h"
 
+#include <stddef.h>
+
 static void outside(struct port_split *s, unsigned low, unsigned high) {
     if (low > high || s->n_outside >= sizeof s->outside / sizeof s->outside[0])
         return;
@@ -10,7 +12,7 @@ static void outside(struct port_split *s, unsigned low, unsigned high) {
 void ports_split(struct port_split *out, const struct port_range *ranges, unsigned n, struct port_range host) {
     out->n_inside = out->n_outside = 0;
     out->outside_total = 0;
-    for (unsigned i = 0; i < n && i < POOL_PORTS; i++) {
+    for (unsigned i = 0; i < n && i < PORT_RANGES; i++) {
         unsigned low = ranges[i].low, high = ranges[i].high;
         unsigned from = low > host.low ? low : host.low, to = high < host.high ? high : host.high;
         if (low == 0 || low > high)

@@ -3,16 +3,22 @@
 #define CONNSPREAD_NET_PORTS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-#include "policy/policy.h"
+/* Inclusive, host byte order. */
+struct port_range {
+    uint16_t low, high;
+};
+
+enum { PORT_RANGES = 32 }; /* of one pool */
 
 /* A pool's ports, split by how they can be had: inside the ephemeral range through IP_LOCAL_PORT_RANGE, outside it only
  * by an explicit bind. */
 struct port_split {
     unsigned n_inside, n_outside;
-    struct port_range inside[POOL_PORTS];
-    struct port_range outside[POOL_PORTS + 1]; /* the host's range lies inside one configured range at the most */
-    uint32_t outside_total;                    /* ports in outside[] */
+    struct port_range inside[PORT_RANGES];
+    struct port_range outside[PORT_RANGES + 1]; /* the host's range lies inside one configured range at the most */
+    uint32_t outside_total;                     /* ports in outside[] */
 };
 
 /* n ranges, disjoint. host: net.ipv4.ip_local_port_range. */

@@ -8,8 +8,18 @@
 #ifndef CONNSPREAD_NET_TALLY_H
 #define CONNSPREAD_NET_TALLY_H
 
+#include <stdint.h>
+
 #include "net/ports.h"
-#include "state/event.h"
+#include "net/addr.h"
+
+struct addr;
+struct endpoint;
+
+/* What the kernel's sockets were counted in, when an event was written. */
+enum kernel_group { KERNEL_ESTABLISHED, KERNEL_TIME_WAIT, KERNEL_FIN_WAIT, KERNEL_OTHER, KERNEL_GROUPS };
+/* ALL: every port was looked at. SAMPLE: some were, evenly strewn, and the numbers are scaled up from them. */
+enum counted { COUNTED_NO, COUNTED_ALL, COUNTED_SAMPLE, COUNTEDS };
 
 struct tally {
     uint32_t count[KERNEL_GROUPS];

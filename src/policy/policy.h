@@ -11,18 +11,19 @@
 #include <stdint.h>
 
 #include "net/addr.h"
+#include "net/ports.h"
 
 enum {
     POLICY_RULES = 64,
     POLICY_POOLS = 32,
-    POLICY_TARGETS = 512,  /* entries of all "to" and "except" lists */
-    POLICY_SOURCES = 512,  /* address ranges of all pools */
-    POLICY_PORTS = 256,    /* port ranges of all pools, exclusions already taken out */
-    POLICY_PROGRAMS = 128, /* globs of all "program" lists */
-    POLICY_TITLE = 32,     /* bytes of a rule's or pool's title with its NUL */
-    POLICY_PROGRAM = 32,   /* bytes of a program glob with its NUL */
-    POOL_SOURCES = 32,     /* address ranges of one pool */
-    POOL_PORTS = 32,       /* port ranges of one pool */
+    POLICY_TARGETS = 512,     /* entries of all "to" and "except" lists */
+    POLICY_SOURCES = 512,     /* address ranges of all pools */
+    POLICY_PORTS = 256,       /* port ranges of all pools, exclusions already taken out */
+    POLICY_PROGRAMS = 128,    /* globs of all "program" lists */
+    POLICY_TITLE = 32,        /* bytes of a rule's or pool's title with its NUL */
+    POLICY_PROGRAM = 32,      /* bytes of a program glob with its NUL */
+    POOL_SOURCES = 32,        /* address ranges of one pool */
+    POOL_PORTS = PORT_RANGES, /* port ranges of one pool */
     RULE_ATTEMPTS_MAX = 64
 };
 
@@ -34,11 +35,6 @@ enum rule_exhausted { EXHAUSTED_FALLBACK, EXHAUSTED_ERROR };
 enum rule_app_bound { APP_BOUND_LATE_PORT, APP_BOUND_KEEP, APP_BOUND_OVERRIDE };
 enum log_verify { VERIFY_NEVER, VERIFY_AUTO, VERIFY_ALWAYS };
 enum log_closes { CLOSES_TIME_WAIT, CLOSES_ALL };
-
-/* Inclusive, host byte order. */
-struct port_range {
-    uint16_t low, high;
-};
 
 /* count consecutive addresses of one scope (enum addr_scope), from first on. interface: index for fe80::/10, else 0. */
 struct policy_source {

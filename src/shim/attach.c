@@ -16,7 +16,6 @@
 
 #include "client/arm.h"
 #include "client/client.h"
-#include "close/closing.h"
 #include "connect/explicit_port.h"
 #include "client/open_table.h"
 #include "client/process.h"
@@ -24,6 +23,9 @@
 #include "state/history.h"
 #include "base/sys.h"
 #include "base/text.h"
+#include "close/exit_close.h"
+#include "state/create.h"
+#include "state/control.h"
 
 enum { ADDRESS_SPACE_SHARE = 16 };
 
@@ -200,7 +202,7 @@ static void refuse(struct setup *s, const char *reason) {
         *line = line[1] ? ';' : 0;
     state_count(&client.state, ARM_CONTROL, COUNT_CONFIG_ERROR);
     if (!refused_before(s))
-        event_text(EVENT_RELOAD, ARM_CONTROL, text);
+        event_of_text(EVENT_RELOAD, ARM_CONTROL, text);
     s->problem = "inert: the config was refused";
 }
 

@@ -13,10 +13,10 @@
 /* musl has some of these as macros, or not at all; programs built for glibc call them by name. */
 #undef freopen64
 #undef fcntl64
-int fcntl64(int, int, ...);
-int close_range(unsigned int, unsigned int, int);
-void closefrom(int);
-FILE *freopen64(const char *, const char *, FILE *);
+extern int fcntl64(int, int, ...);
+extern int close_range(unsigned int, unsigned int, int);
+extern void closefrom(int);
+extern FILE *freopen64(const char *, const char *, FILE *);
 typedef unsigned sendmmsg_flags;
 #else
 typedef int sendmmsg_flags;

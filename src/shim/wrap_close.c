@@ -13,6 +13,7 @@
 #include "client/process.h"
 #include "shim/real.h"
 #include "base/sys.h"
+#include "close/exit_close.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE (1U << 1)

@@ -8,6 +8,16 @@
 #include "close/closing.h"
 #include "client/process.h"
 #include "shim/real.h"
+#include "close/exit_close.h"
+
+/* For vfork.S: returns the vfork to go on with. Refreshed first: in a fork child that nobody has noticed yet, a vfork
+ * child of its would take itself for that. */
+void *process_before_vfork(void);
+__attribute__((used)) void *process_before_vfork(void) {
+    process_refresh();
+    process_shares_memory();
+    return (void *)real_vfork;
+}
 
 #ifndef CLONE_NEWNET
 #define CLONE_NEWNET 0x40000000

@@ -15,8 +15,8 @@
 #include "client/process.h"
 #include "shim/readable.h"
 #include "shim/real.h"
-#include "state/ring.h"
 #include "base/sys.h"
+#include "state/control.h"
 
 EXPORT int socket(int family, int type, int protocol) {
     uint32_t generation = client_active() ? process_generation_now() : 0;

@@ -1,9 +1,9 @@
-/* The policy slots, the name table, the control word and the counters. */
+#include "state/control.h"
+
 #include <string.h>
 
-#include "state/folder.h"
 #include "state/state.h"
-#include "base/sys.h"
+#include "state/create.h"
 
 enum { PLAN_TRIES = 8, CONTROL_MODE = 1 << 0, CONTROL_CANARY = 1 << 1 };
 

@@ -1,12 +1,11 @@
-/* Building a state file so that nobody ever maps half of one, and no full disk turns into SIGBUS in a client. */
+#include "state/create.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 
-#include "state/folder.h"
-#include "state/sections.h"
 #include "state/state.h"
 #include "base/sys.h"
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "net/addr.h"
+#include "net/tally.h"
 #include "state/layout.h"
 
 enum event_kind {
@@ -79,11 +80,6 @@ enum proof {
     PROOF_BOUND_PORT, /* the socket was bound to one port */
     PROOFS
 };
-/* What the kernel's sockets were counted in, when an event was written. */
-enum kernel_group { KERNEL_ESTABLISHED, KERNEL_TIME_WAIT, KERNEL_FIN_WAIT, KERNEL_OTHER, KERNEL_GROUPS };
-/* ALL: every port was looked at. SAMPLE: some were, evenly strewn, and the numbers are scaled up from them. */
-enum counted { COUNTED_NO, COUNTED_ALL, COUNTED_SAMPLE, COUNTEDS };
-
 enum { EVENT_PROGRAM = 20, EXHAUSTED_SOURCES = 9 };
 
 struct event {
@@ -117,7 +113,7 @@ struct exhausted_source {
 /* The rest of EVENT_EXHAUSTED (call, cause, outcome ...) and EVENT_SOURCE_DOWN (cause, error). */
 struct event_exhausted {
     uint64_t elapsed_us;
-    uint32_t repeats; /* events like this one that were not written since the last; see design.md */
+    uint32_t repeats; /* events like this one that were not written since the last; see src/DESIGN.md */
     uint16_t attempts, n_sources;
     uint16_t omitted; /* sources tried beyond EXHAUSTED_SOURCES */
     uint16_t error;

@@ -1,4 +1,5 @@
-/* Reading the history: copies, each checked against its own key. Tool only. */
+#include "state/history_reader.h"
+
 #include <string.h>
 
 #include "state/history.h"

@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#include "policy/policy.h"
+#include "net/addr.h"
 
 #define STATE_MAGIC "connsprd"
 

@@ -1,6 +1,6 @@
-/* layout_abi_private.h - where each member of the state file lies, checked by every compiler for every ABI that it builds for:
- * i386 aligns 64-bit members to 4 bytes inside structs, so a hole that x86-64 fills by itself must be a member of its
- * own.
+/* layout_abi_private.h - where each member of the state file lies, checked by every compiler for every ABI that it
+ * builds for: i386 aligns 64-bit members to 4 bytes inside structs, so a hole that x86-64 fills by itself must be a
+ * member of its own.
  *
  * Included by state.c. A change here is a change of the layout; see STATE_LAYOUT. */
 #ifndef CONNSPREAD_STATE_LAYOUT_ABI_PRIVATE_H

@@ -1,4 +1,5 @@
 #include "state/pair.h"
+#include "state/control.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "state/ring_private.h"
+#include "state/control.h"
 
 _Static_assert(CELL_PAYLOAD % 16 == 0, "two lanes of whole words");
 

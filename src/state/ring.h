@@ -38,14 +38,8 @@ struct ring_reader {
     uint64_t torn, lost;           /* cells */
 };
 
-/* Starts at the oldest cell still there. */
-void reader_init(struct ring_reader *reader, const struct state *s);
-
 enum read_result { READ_NOTHING, READ_EVENT };
 
-/* The next readable record of one ring. patience_ns: how long a reserved cell may stay unwritten before it counts as
- * torn (0: count it at once, for a one-off reading). READ_NOTHING: no more for now. Not for the shim. */
-enum read_result reader_next(struct ring_reader *reader, enum ring_id ring, uint64_t patience_ns,
-                             struct event_record *out);
+uint32_t cell_check(uint64_t number, unsigned part, unsigned parts, const uint64_t payload[CELL_PAYLOAD / 8]);
 
 #endif

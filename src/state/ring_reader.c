@@ -1,7 +1,7 @@
-/* Reading the rings: never waits for a writer, never believes a cell that does not agree with itself. Tool only. */
+#include "state/ring_reader.h"
+
 #include <string.h>
 
-#include "state/ring_private.h"
 #include "state/ring.h"
 #include "base/sys.h"
 

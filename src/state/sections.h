@@ -2,18 +2,9 @@
 #ifndef CONNSPREAD_STATE_SECTIONS_H
 #define CONNSPREAD_STATE_SECTIONS_H
 
-#include "state/state.h"
+#include <stdint.h>
 
 enum { LOG_SIZE_MIN = 64 << 10, LOG_SIZE_PRIVATE = 64 << 10 };
 #define LOG_SIZE_MAX ((uint64_t)1 << 30)
-
-/* Fills header->section[] and header->size for rings of log_size bytes (clamped): 1/8 incidents, 7/8 closes. */
-void sections_plan(struct state_header *header, uint64_t log_size);
-
-/* Points *out into a mapping of size bytes after checking every section against it. False: impossible sizes. */
-bool sections_bind(struct state *out, void *mapping, size_t size);
-
-/* Fills a fresh, zeroed header. */
-void header_fill(struct state_header *header, const char *instance, uint64_t log_size);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "state/layout.h"
+#include "policy/policy.h"
 
 #ifndef SYSCONFDIR
 #define SYSCONFDIR "/etc"
@@ -51,17 +52,13 @@ enum state_error {
     STATE_OTHER_LAYOUT /* of another version of connspread */
 };
 
-/* DIR/INSTANCE.state. dir NULL: CONNSPREAD_DIR's default for this effective uid (design.md, Environment); runtime_dir
+/* DIR/INSTANCE.state. dir NULL: CONNSPREAD_DIR's default for this effective uid (src/DESIGN.md, Environment); runtime_dir
  * is $XDG_RUNTIME_DIR or NULL. Returns false when it does not fit or instance has a '/' or a leading '.'. */
 bool state_path(char out[STATE_PATH], const char *dir, const char *runtime_dir, const char *instance);
 
 /* Maps an existing file. as_root_read_any: the tool as root reads every user's file; a client never sets it.
  * Never creates, never follows a symbolic link; the descriptor is closed before it returns. */
 enum state_error state_map(struct state *out, const char *path, bool writable, bool as_root_read_any, int *error);
-
-/* Maps path, or creates it (mode 0600; its folder 0700 if that is missing too) with rings of log_size bytes. Built
- * under a temporary name with its space allocated, published by link(2). */
-enum state_error state_create(struct state *out, const char *path, const char *instance, uint64_t log_size, int *error);
 
 /* The same on anonymous memory, when there can be no file. Small rings. False when there is no memory either. */
 bool state_private(struct state *out, const char *instance);
@@ -70,40 +67,25 @@ void state_unmap(struct state *s);
 
 /* --- policy slots --- */
 
-/* Makes *p the live policy: interns titles into the name table (writing p's title_id fields), fills the other slot,
- * bumps the generation. Takes the folder's flock through dir_path for at most 100 ms; dir_path NULL (private memory):
- * none. Returns false when it could not. */
-bool state_publish(struct state *s, struct policy *p, const char *dir_path);
-
-/* Copies the live policy out (the tool; far too large for a client's stack). False: none published. */
-bool state_policy(const struct state *s, struct policy *out);
-
-/* Is the live policy compiled from this very file? */
-bool state_policy_is(const struct state *s, const struct policy_origin *origin);
-
-/* policy_match on the live policy under its generation: 8 tries. False when there is none or it kept changing. */
-bool state_plan(const struct state *s, const struct endpoint *destination, const char *program, struct plan *out);
-
 /* What a client needs of the live policy besides a plan, read the same way. program NULL: app_bound stays keep. The
  * members up to log_verify lie as they do in struct policy. */
 struct settings {
     uint8_t mode, canary, canary_by, log_closes, log_inbound, log_verify, app_bound, zero;
 };
-bool state_settings(const struct state *s, const char *program, struct settings *out);
-
-/* The title with this number, NUL-terminated and printable; "" for 0 and for what is not there. */
-void state_title(const struct state *s, uint16_t id, char out[POLICY_TITLE]);
 
 /* --- control word: what `connspread set` overrides --- */
 struct control {
     bool has_mode, has_canary;
     uint8_t mode, canary;
 };
-struct control control_unpack(uint64_t word);
-uint64_t control_pack(struct control c);
 
-/* Adds one to a counter of an arm; the sum over all arms. Lock-free. */
-void state_count(const struct state *s, enum arm arm, enum counter c);
-uint64_t state_counter(const struct state *s, enum counter c);
+/* Fills header->section[] and header->size for rings of log_size bytes (clamped): 1/8 incidents, 7/8 closes. */
+void sections_plan(struct state_header *header, uint64_t log_size);
+
+/* Points *out into a mapping of size bytes after checking every section against it. False: impossible sizes. */
+bool sections_bind(struct state *out, void *mapping, size_t size);
+
+/* Fills a fresh, zeroed header. */
+void header_fill(struct state_header *header, const char *instance, uint64_t log_size);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/lane.h"
 #include "state/pair.h"
+#include "state/control.h"
 
 enum { PROBES = 32 };
 

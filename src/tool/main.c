@@ -5,6 +5,16 @@
 #include <string.h>
 
 #include "tool/common/message.h"
+#include "tool/run.h"
+#include "tool/check/check.h"
+#include "tool/log/log.h"
+#include "tool/stat/stat.h"
+#include "tool/report/report.h"
+#include "tool/set.h"
+#include "tool/reload.h"
+#include "tool/prune.h"
+#include "tool/quads/quads.h"
+#include "tool/doctor/doctor.h"
 
 static const struct command {
     const char *name, *summary;

@@ -1,6 +1,5 @@
-/* connspread prune: removes state files that nobody uses any more, and the followers' journals beside them. By unlink:
- * truncating one would kill whoever maps it all the same, from where we cannot see. A client that starts in the very
- * moment of the removal works on, unseen. */
+#include "tool/prune.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -15,6 +14,7 @@
 #include "tool/common/override.h"
 #include "tool/record/journal_path.h"
 #include "tool/reader/state_files.h"
+#include "state/control.h"
 
 static const char help[] =
     "usage: connspread prune [-n] [-f] [-c CONF] [-i INSTANCE]\n"

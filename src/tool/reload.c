@@ -1,4 +1,5 @@
-/* connspread reload: compile the config anew and make it what running clients read, from their next call on. */
+#include "tool/reload.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +11,9 @@
 #include "tool/common/override.h"
 #include "tool/common/locate.h"
 #include "tool/events/tool_event.h"
-#include "config/config.h"
-#include "state/sections.h"
+#include "config/load.h"
+#include "state/state.h"
+#include "state/control.h"
 
 enum { ERRORS_BYTES = 64 << 10 };
 

@@ -1,5 +1,5 @@
-/* connspread run: a program under the shim. Everything is done here, before the exec, so that the client needs no
- * parser and no file of its own making. */
+#include "tool/run.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +9,13 @@
 #include "tool/common/arguments.h"
 #include "tool/common/message.h"
 #include "tool/common/override.h"
-#include "tool/record/record.h"
 #include "tool/preload.h"
 #include "tool/host/preloadable.h"
 #include "tool/common/settings.h"
 #include "tool/events/tool_event.h"
+#include "state/create.h"
+#include "state/control.h"
+#include "tool/record/start.h"
 
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 

@@ -1,4 +1,5 @@
-/* connspread set: what running clients do, from their next call on, without signals or restarts. */
+#include "tool/set.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 #include "tool/common/override.h"
 #include "tool/common/settings.h"
 #include "tool/events/tool_event.h"
+#include "state/create.h"
+#include "state/control.h"
 
 static const char help[] =
     "usage: connspread set [-c CONF] [-i INSTANCE] [mode=MODE] [canary=PERCENT]\n"

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "config/load.h"
+#include "net/addr.h"
+#include "policy/policy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

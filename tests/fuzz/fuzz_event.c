@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "tool/events/format.h"
+#include "tool/events/json.h"
+#include "tool/events/text.h"
 
 static void require(int condition) {
     if (!condition)

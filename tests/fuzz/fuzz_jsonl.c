@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "tool/events/jsonl.h"
+#include "tool/events/json.h"
+#include "tool/events/text.h"
+#include "tool/events/jsonl_close.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "tool/events/jsonl.h"
-#include "tool/report/report.h"
+#include "tool/report/model.h"
+#include "tool/report/find.h"
+#include "tool/report/words.h"
+#include "tool/report/advice.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -13,6 +13,10 @@
 #include "state/pair.h"
 #include "state/ring.h"
 #include "state/sections.h"
+#include "state/history_reader.h"
+#include "state/ring_reader.h"
+#include "state/state.h"
+#include "state/control.h"
 
 enum { SCRIBBLE = 12, HEADER = SECTIONS, FORGE = 16, FIRST_RECORDS = 700 };
 /* Of the day only the first minutes are used, so that the rest need not be made anew each time. */

@@ -10,6 +10,7 @@
 #include "state/ring.c"
 #include "state/state.c"
 #include "base/sys.h"
+#include "state/control.h"
 
 /* Of control.c, which would bring the policy along. */
 void state_count(const struct state *s, enum arm arm, enum counter c) {

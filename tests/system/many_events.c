@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tool/events/format.h"
+#include "tool/events/json.h"
 
 static const uint64_t begin_us = 1795231679000000, span_us = 7200000000; /* from 2026-11-21T03:27:59Z on */
 

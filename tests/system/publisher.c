@@ -11,6 +11,7 @@
 #include "state/create.c"
 #include "policy/policy.c"
 #include "state/state.c"
+#include "state/control.h"
 
 static void mark(struct policy *p, unsigned i) {
     unsigned marker = i % 4;

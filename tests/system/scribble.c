@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "state/state.c"
+#include "state/control.h"
 
 /* Of control.c, which would bring the policy along. */
 void state_count(const struct state *s, enum arm arm, enum counter c) {

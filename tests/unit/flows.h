@@ -6,6 +6,7 @@
 
 #include "state/history.h"
 #include "state/pair.h"
+#include "state/history_reader.h"
 
 static struct state state;
 static struct history_view view;

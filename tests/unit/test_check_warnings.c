@@ -3,10 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tool/check/check.h"
+#include "tool/check/model.h"
 #include "config/load.h"
 #include "text/parse.h"
 #include "suite.h"
+#include "tool/check/warnings.h"
 
 static struct host host;
 static struct policy policy;

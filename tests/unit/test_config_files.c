@@ -8,6 +8,7 @@
 
 #include "config/load.h"
 #include "suite.h"
+#include "policy/policy.h"
 
 static struct policy policy;
 static char errors[16384], path[] = "/tmp/connspread-test-XXXXXX";

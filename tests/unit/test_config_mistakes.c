@@ -5,6 +5,7 @@
 
 #include "config/load.h"
 #include "suite.h"
+#include "policy/policy.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

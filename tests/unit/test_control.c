@@ -10,6 +10,7 @@
 #include "state/state.h"
 #include "base/sys.h"
 #include "suite.h"
+#include "state/control.h"
 
 static struct state state;
 static struct policy policy;

@@ -2,8 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tool/doctor/doctor.h"
+#include "tool/doctor/findings.h"
 #include "suite.h"
+#include "tool/doctor/gather.h"
+#include "tool/doctor/judge.h"
+#include "tool/doctor/blame.h"
+#include "tool/doctor/facts.h"
 
 static struct host_facts facts;
 static struct findings found;

@@ -10,6 +10,8 @@
 #include "text/parse.h"
 #include "sample_events.h"
 #include "suite.h"
+#include "tool/events/json.h"
+#include "tool/events/text.h"
 
 #define HEAD(event)                                                                                                    \
     "{\"time\":\"2026-11-21T03:27:59.123456Z\",\"epoch\":\"0123456789abcdef\",\"seq\":42,\"event\":\"" event           \

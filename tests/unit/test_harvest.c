@@ -9,6 +9,8 @@
 #include "tool/host/owner.h"
 #include "base/sys.h"
 #include "suite.h"
+#include "state/event.h"
+#include "state/ring.h"
 
 /* Seconds of this test, in microseconds. */
 #define AT(s) ((uint64_t)((s)*1000000))

@@ -15,6 +15,7 @@ static void history_step(void) {
 
 #include "flows.h"
 #include "suite.h"
+#include "state/history_reader.h"
 
 enum { MINUTE = 30000000, DAY = HISTORY_MINUTES };
 

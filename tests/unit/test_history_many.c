@@ -6,6 +6,7 @@
 
 #include "flows.h"
 #include "suite.h"
+#include "state/history_reader.h"
 
 enum { MINUTE = 30000000, THREADS = 4, ROUNDS = 20000 };
 

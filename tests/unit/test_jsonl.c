@@ -6,6 +6,8 @@
 #include "tool/events/jsonl.h"
 #include "sample_events.h"
 #include "suite.h"
+#include "tool/events/json.h"
+#include "tool/events/jsonl_close.h"
 
 START_TEST(what_is_written_can_be_read_back) {
     struct event_record records[] = {close_event(), exhausted_event(EXHAUSTED_SOURCES), close_event(), close_event()};

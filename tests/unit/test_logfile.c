@@ -9,6 +9,8 @@
 #include "tool/events/format.h"
 #include "tool/record/logfile.h"
 #include "suite.h"
+#include "tool/events/json.h"
+#include "tool/record/logfile_resume.h"
 
 enum { EPOCH = 0xabc };
 

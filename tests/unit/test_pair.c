@@ -3,6 +3,7 @@
 
 #include "state/pair.h"
 #include "suite.h"
+#include "state/control.h"
 
 static const uint64_t ms = 1000000, second = 1000000000, start = 3600 * (uint64_t)1000000000;
 

@@ -20,6 +20,7 @@ static void step(void) {
 
 #include "marked_policy.h"
 #include "suite.h"
+#include "state/control.h"
 
 enum { DESTINATIONS = 300, THREADS = 4, ROUNDS = 20000 };
 

@@ -3,6 +3,7 @@
 
 #include "net/ports.h"
 #include "suite.h"
+#include "policy/policy.h"
 
 static const struct port_range host = {40000, 40999};
 

@@ -13,6 +13,9 @@ static void between_stores(void);
 #include "state/ring.c"
 #include "records.h"
 #include "suite.h"
+#include "state/ring_reader.h"
+#include "state/ring.h"
+#include "state/control.h"
 
 enum { STORES_OF_RING_WRITE = 2, STORES_OF_A_CELL = 18 };
 

@@ -8,6 +8,8 @@
 #include "records.h"
 #include "state/ring_private.h"
 #include "suite.h"
+#include "state/ring_reader.h"
+#include "state/ring.h"
 
 enum { THREADS = 4, RECORDS = 4000, SCRIBBLES = 3000 };
 

@@ -5,9 +5,13 @@
 #include <string.h>
 
 #include "tool/common/override.h"
-#include "tool/stat/stat.h"
+#include "tool/stat/model.h"
 #include "state/stats.h"
 #include "suite.h"
+#include "state/control.h"
+#include "tool/stat/take.h"
+#include "tool/stat/names.h"
+#include "tool/stat/compare.h"
 
 static struct state state;
 static struct stat_report *report, *before;

@@ -16,6 +16,8 @@
 #include "state/sections.h"
 #include "base/sys.h"
 #include "suite.h"
+#include "state/create.h"
+#include "state/control.h"
 
 enum { LOG_SIZE = 64 << 10, BUILDERS = 16 };
 

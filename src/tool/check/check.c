@@ -1,4 +1,5 @@
 /* connspread check: is the config valid, and what can it carry on this host? */
+
 #include "tool/check/check.h"
 
 #include <errno.h>
@@ -9,7 +10,11 @@
 #include "tool/common/arguments.h"
 #include "tool/common/message.h"
 #include "tool/common/settings.h"
-#include "state/sections.h"
+#include "state/state.h"
+#include "state/control.h"
+#include "tool/check/warnings.h"
+#include "tool/check/print.h"
+#include "tool/check/model.h"
 
 static const char help[] =
     "usage: connspread check [-c CONF] [-i INSTANCE] [-o text|json]\n"

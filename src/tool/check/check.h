@@ -1,38 +1,8 @@
-/* check.h - the parts of `connspread check`: what is known, what is wrong with it, how it is printed. */
+/* check.h - the command `connspread check`. */
 #ifndef CONNSPREAD_TOOL_CHECK_CHECK_H
 #define CONNSPREAD_TOOL_CHECK_CHECK_H
 
-#include "tool/host/capacity.h"
-#include "tool/host/host.h"
-#include "tool/common/locate.h"
-
-enum { WARNINGS_KEPT = 256, WARNING_TEXT = 256 };
-
-struct warnings {
-    unsigned count; /* the first WARNINGS_KEPT of them have a text */
-    char text[WARNINGS_KEPT][WARNING_TEXT];
-};
-
-/* All that is looked at before anything is said. */
-struct findings {
-    struct location where;
-    struct policy policy;
-    struct host host;
-    struct control control; /* what `connspread set` overrides */
-    uint64_t close_cells;
-    bool has_state_file;
-    struct warnings warnings;
-};
-
-void warn(struct warnings *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* What the policy says that this host cannot do, or that cannot be meant. */
-void find_warnings(const struct policy *p, const struct host *h, struct warnings *out);
-
-void check_print_text(const struct findings *f);
-void check_print_json(const struct findings *f);
-
-/* The pool of a rule; NULL when it ignores. */
-const struct policy_pool *check_pool(const struct policy *p, const struct policy_rule *rule);
+/* argv[0]: its own name. Returns the exit status (tool/common/message.h). */
+int check_main(int argc, char **argv);
 
 #endif

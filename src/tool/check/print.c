@@ -1,11 +1,13 @@
-/* How `connspread check` says what it found: as text, and as one JSON object. */
+#include "tool/check/print.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "tool/check/check.h"
+#include "tool/check/model.h"
 #include "tool/common/override.h"
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
+#include "tool/check/warnings.h"
 
 enum { NAMED_ADDRESSES = 4, NUMBER_TEXT = 32, PORTS_MOST = 65535 - 1024 + 1 };
 

@@ -1,9 +1,10 @@
-/* What is valid and yet wrong on this host: nothing here stops a client, everything here costs it quadruplets. */
+#include "tool/check/warnings.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "tool/check/check.h"
+#include "tool/check/model.h"
 #include "text/parse.h"
 
 /* Addresses of one range that are tried one by one; a /8 would take minutes. */

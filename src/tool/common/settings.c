@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "tool/common/message.h"
-#include "config/config.h"
+#include "config/load.h"
 
 enum { ERRORS_BYTES = 64 << 10 };
 

@@ -1,9 +1,11 @@
-/* What the facts mean: processes that keep ephemeral ports, programs that cannot be preloaded. Pure. */
+#include "tool/doctor/blame.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "tool/doctor/doctor.h"
 #include "tool/common/strbuf.h"
+#include "tool/doctor/findings.h"
+#include "tool/doctor/facts.h"
 
 enum { HELD_ACTION = 5 /* percent of the capacity */, NAMED = 4 };
 

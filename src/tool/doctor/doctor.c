@@ -1,4 +1,6 @@
 /* connspread doctor: what on this host makes connects fail with EADDRNOTAVAIL, or soon will. */
+#include "tool/doctor/doctor.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,8 +8,14 @@
 
 #include "tool/common/arguments.h"
 #include "tool/common/message.h"
-#include "tool/doctor/doctor.h"
 #include "tool/common/strbuf.h"
+#include "tool/doctor/gather.h"
+#include "tool/doctor/try.h"
+#include "tool/doctor/holders.h"
+#include "tool/doctor/judge.h"
+#include "tool/doctor/blame.h"
+#include "tool/doctor/facts.h"
+#include "tool/doctor/findings.h"
 
 static const char help[] =
     "usage: connspread doctor [-o text|json] [PROGRAM]\n"

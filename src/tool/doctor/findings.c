@@ -1,7 +1,7 @@
+#include "tool/doctor/findings.h"
+
 #include <stdarg.h>
 #include <stdio.h>
-
-#include "tool/doctor/doctor.h"
 
 struct finding *findings_add(struct findings *out, enum severity severity, const char *name) {
     static struct finding beyond; /* never printed: there are fewer kinds than places */

@@ -1,13 +1,15 @@
-/* What doctor reads: sysctls, counters, connection tracking, sockets. */
+#include "tool/doctor/gather.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tool/doctor/doctor.h"
 #include "tool/host/host.h"
 #include "tool/host/socket_count.h"
 #include "tool/common/text_file.h"
+#include "text/parse.h"
+#include "tool/doctor/facts.h"
 
 /* FACT_UNKNOWN: not there, or no number. */
 static int64_t number_in(const char *path) {

@@ -1,9 +1,5 @@
-/* Which ports of the ephemeral range connect() will not take, and who keeps them.
- *
- * No list says so: sock_diag does not tell an explicit bind from the kernel's own choice. So each port is asked for,
- * with a per-socket range of that one port and a TCP Fast Open connect that needs no cookie: the kernel then chooses
- * the port in connect() and leaves the SYN to the first write, which never comes (tcp(7), TCP_FASTOPEN_CONNECT). No
- * packet is sent, nothing is left behind, and the port is held as long as by any client's connect(). */
+#include "tool/doctor/holders.h"
+
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -16,10 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tool/doctor/doctor.h"
 #include "tool/common/strbuf.h"
 #include "tool/host/dump.h"
 #include "base/kernel_constants.h"
+#include "tool/doctor/facts.h"
 
 #ifndef TCP_FASTOPEN_NO_COOKIE
 #define TCP_FASTOPEN_NO_COOKIE 34

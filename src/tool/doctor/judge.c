@@ -1,8 +1,11 @@
-/* What the facts mean. Pure. */
+#include "tool/doctor/judge.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "tool/doctor/doctor.h"
+#include "tool/doctor/blame.h"
+#include "tool/doctor/findings.h"
+#include "tool/doctor/facts.h"
 
 /* Thresholds: a default range has 28,232 ports; shares are of what there is. */
 enum {

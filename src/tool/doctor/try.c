@@ -1,4 +1,5 @@
-/* What the kernel can do, found out by doing it. */
+#include "tool/doctor/try.h"
+
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <netinet/in.h>
@@ -6,10 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "tool/doctor/doctor.h"
 #include "tool/host/netns.h"
 #include "tool/host/dump.h"
 #include "base/kernel_constants.h"
+#include "tool/doctor/facts.h"
 
 static bool option_works(int option, uint32_t value) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

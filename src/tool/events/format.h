@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "state/event.h"
+#include "policy/policy.h"
 
 /* What an event does not carry itself, because its state file says it once. NUL-terminated, any bytes. */
 struct event_context {
@@ -18,13 +19,6 @@ struct event_context {
 
 /* No event of either form is longer. */
 enum { EVENT_LINE_MAX = 8192 };
-
-/* One compact JSON object as in design.md, Events, without a newline; NUL-terminated. Its length, or -1 when size is
- * too small. Every number in r may be out of range. No allocation. */
-int event_json(const struct event_record *r, const struct event_context *context, char *out, size_t size);
-
-/* A line for people, without its newline; what an exhausted event tried follows in indented lines. Likewise. */
-int event_text(const struct event_record *r, const struct event_context *context, char *out, size_t size);
 
 /* What the record's own numbers may reach, clamped once. */
 static inline unsigned event_sources(const struct event_exhausted *x) {

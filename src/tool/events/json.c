@@ -1,4 +1,5 @@
-/* Keys and their order are the contract (design.md, Events): programs read this. */
+#include "tool/events/json.h"
+
 #include <string.h>
 
 #include "tool/events/format.h"

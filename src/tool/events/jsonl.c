@@ -8,6 +8,7 @@
 #include "tool/common/time_text.h"
 #include "tool/events/names.h"
 #include "text/parse.h"
+#include "tool/events/jsonl_close.h"
 
 enum { LINE_BYTES = 4 * EVENT_LINE_MAX };
 

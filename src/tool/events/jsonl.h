@@ -12,10 +12,6 @@
  * this version does not know are passed over. Numbers and names are checked: what comes out fits the record. */
 const char *jsonl_parse(const char *line, size_t length, struct event_record *r, struct event_context *context);
 
-/* The two ways in which it does that. The first reads closes that are written as event_json writes them, to the byte;
- * false: that it is not (*r and *context are then undefined). The second reads everything; where the first says true,
- * it says the same. */
-bool jsonl_parse_close(const char *line, size_t length, struct event_record *r, struct event_context *context);
 const char *jsonl_parse_any(const char *line, size_t length, struct event_record *r, struct event_context *context);
 
 /* How long before an event its fate was decided; 0 for nonsense. */

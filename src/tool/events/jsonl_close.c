@@ -1,6 +1,5 @@
-/* Closes are nearly all of a log, and reading them is nearly all of the time that a large one takes: a line that is
- * written exactly as event_json writes it is read here, without a parser's tree. Whatever is not, to the byte, is left
- * to the parser, so that this file decides nothing but speed. */
+#include "tool/events/jsonl_close.h"
+
 #include <string.h>
 
 #include "tool/common/time_text.h"

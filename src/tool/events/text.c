@@ -1,4 +1,5 @@
-/* Events for people: one line that reads from left to right as when, what, who, from where to where, why. */
+#include "tool/events/text.h"
+
 #include <string.h>
 
 #include "tool/events/format.h"

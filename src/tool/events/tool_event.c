@@ -5,6 +5,7 @@
 
 #include "tool/common/time_text.h"
 #include "tool/host/netns.h"
+#include "state/ring.h"
 
 bool tool_event(const struct state *s, enum event_kind kind, const char *text) {
     struct event_record r = {.e = {.kind = (uint8_t)kind, .program = "connspread"}};

@@ -2,7 +2,10 @@
 #ifndef CONNSPREAD_TOOL_EVENTS_TOOL_EVENT_H
 #define CONNSPREAD_TOOL_EVENTS_TOOL_EVENT_H
 
-#include "state/ring.h"
+#include "state/event.h"
+#include "state/state.h"
+
+struct state;
 
 /* kind: EVENT_RELOAD or EVENT_CONTROL. text is cut at what fits. False: dropped (and counted). */
 bool tool_event(const struct state *s, enum event_kind kind, const char *text);

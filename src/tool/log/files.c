@@ -1,4 +1,5 @@
-/* Events from JSON Lines: one damaged line costs one event, never the file. */
+#include "tool/log/files.h"
+
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -6,8 +7,10 @@
 #include "tool/common/message.h"
 #include "tool/reader/damage.h"
 #include "tool/events/jsonl.h"
-#include "tool/log/log.h"
+#include "tool/log/model.h"
 #include "tool/common/progress.h"
+#include "tool/common/stop.h"
+#include "tool/log/print.h"
 
 enum { LINES_PER_LOOK = 1024 };
 
@@ -33,7 +36,7 @@ static int read_file(const struct log_request *request, const char *file) {
     progress_begin(&progress);
     /* Events that go to the terminal are progress enough. */
     progress.wanted = progress.wanted && !isatty(STDOUT_FILENO);
-    while (!log_stop && (result = jsonl_next(&j)) != JSONL_END && result != JSONL_ERROR) {
+    while (!stop_signal && (result = jsonl_next(&j)) != JSONL_END && result != JSONL_ERROR) {
         if (result == JSONL_TOO_LONG)
             damage_note(&damage, j.number, "longer than any event");
         else
@@ -51,7 +54,7 @@ static int read_file(const struct log_request *request, const char *file) {
 
 int log_from_files(const struct log_request *request, char *const *files, int n_files) {
     int status = EXIT_DONE;
-    for (int i = 0; i < n_files && !log_stop; i++)
+    for (int i = 0; i < n_files && !stop_signal; i++)
         if (read_file(request, files[i]) != EXIT_DONE)
             status = EXIT_FOUND;
     log_flush();

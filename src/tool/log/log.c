@@ -1,4 +1,5 @@
 /* connspread log: read events, follow them. */
+
 #include "tool/log/log.h"
 
 #include <errno.h>
@@ -12,6 +13,11 @@
 #include "tool/common/time_text.h"
 #include "tool/events/names.h"
 #include "tool/common/locate.h"
+#include "tool/log/state.h"
+#include "tool/log/files.h"
+#include "tool/log/model.h"
+#include "tool/common/stop.h"
+#include "tool/log/print.h"
 
 static const char help[] =
     "usage: connspread log [-f [--keep]] [-o text|json] [--since T] [--until T] [--event E] [--pid N]\n"
@@ -51,55 +57,6 @@ static const struct option options[] = {
     {"help", no_argument, NULL, 'h'},
     {0},
 };
-
-volatile sig_atomic_t log_stop;
-static int write_error;
-
-static void stop(int signal) {
-    log_stop = signal;
-}
-
-/* Without SA_RESTART: a read of a pipe must end too. */
-static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = stop};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    action.sa_handler = SIG_IGN; /* the write that fails says the same */
-    (void)sigaction(SIGPIPE, &action, NULL);
-    (void)sigaction(SIGXFSZ, &action, NULL);
-}
-
-bool log_wants(const struct log_request *request, const struct event *e) {
-    return e->time_us >= request->since_us && e->time_us <= request->until_us &&
-           (e->kind < 32 && request->kinds >> e->kind & 1) && (!request->has_pid || e->pid == request->pid);
-}
-
-static void output_failed(void) {
-    if (!write_error)
-        write_error = errno;
-    log_stop = 1;
-}
-
-void log_print(const struct log_request *request, const struct event_record *r, const struct event_context *context,
-               const char *original, size_t original_length) {
-    char line[EVENT_LINE_MAX];
-    int length;
-    if (request->json && original) {
-        (void)fwrite_unlocked(original, 1, original_length, stdout);
-    } else {
-        length = request->json ? event_json(r, context, line, sizeof line) : event_text(r, context, line, sizeof line);
-        if (length > 0)
-            (void)fwrite_unlocked(line, 1, (size_t)length, stdout);
-    }
-    (void)putc_unlocked('\n', stdout);
-    if (ferror_unlocked(stdout))
-        output_failed();
-}
-
-void log_flush(void) {
-    if (fflush(stdout) != 0)
-        output_failed();
-}
 
 static bool take_time(const char *option, const char *text, uint64_t *out) {
     const char *wrong = time_from_text(text, time_now_us(), out);
@@ -205,8 +162,8 @@ int log_main(int argc, char **argv) {
     int wrong = take_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
-    catch_signals();
+    stop_catch();
     int status = read_events(&a, argv + optind, argc - optind);
-    errno = write_error; /* for whoever looks at stdout last */
+    errno = log_write_error(); /* for whoever looks at stdout last */
     return status;
 }

@@ -1,4 +1,5 @@
-/* Events from a state file, once or followed. */
+#include "tool/log/state.h"
+
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,7 +10,10 @@
 #include "tool/record/record.h"
 #include "tool/reaper/reaper.h"
 #include "tool/common/locate.h"
-#include "tool/log/log.h"
+#include "tool/log/model.h"
+#include "state/control.h"
+#include "tool/common/stop.h"
+#include "tool/log/print.h"
 
 enum { POLL_MS = 50, POLLS_PER_LOOK = 20, POLLS_PER_HARVEST = 4, HARVEST_PATIENCE_MS = 2000 };
 
@@ -31,7 +35,7 @@ static enum state_error open_view(struct view *v, const char *path, bool follow,
 
 static void print_batch(const struct log_request *request, struct view *v) {
     struct event_record r;
-    while (!log_stop && merge_next(&v->merge, &r)) {
+    while (!stop_signal && merge_next(&v->merge, &r)) {
         if (!log_wants(request, &r.e))
             continue;
         source_name(&v->source, &r.e);
@@ -73,13 +77,13 @@ static void close_view(struct view *v) {
 static void sleep_one_poll(void) {
     struct pollfd output = {.fd = STDOUT_FILENO};
     if (poll(&output, 1, POLL_MS) > 0)
-        log_stop = 1;
+        stop_signal = 1;
 }
 
 /* Waits for the file. False: the user ended it, or the file is there and cannot be used. */
 static bool wait_for_view(struct view *v, const char *path, int *status) {
     bool said = false;
-    while (!log_stop) {
+    while (!stop_signal) {
         int error = 0;
         enum state_error result = open_view(v, path, true, &error);
         if (result == STATE_OK)
@@ -104,7 +108,7 @@ static bool has_policy(const struct view *v) {
 /* True: only now is there a policy, and perhaps log.file. A client makes the state file first and publishes then. */
 static bool follow_one(const struct log_request *request, struct view *v, const char *path) {
     bool had_policy = has_policy(v);
-    for (unsigned polls = 1; !log_stop; polls++) {
+    for (unsigned polls = 1; !stop_signal; polls++) {
         if (!had_policy && has_policy(v))
             return true;
         bool over = time_now_us() > request->until_us;
@@ -113,7 +117,7 @@ static bool follow_one(const struct log_request *request, struct view *v, const 
             (void)harvest(&v->harvest, &v->source.state, 0);
         print_batch(request, v);
         if (over)
-            log_stop = 1;
+            stop_signal = 1;
         if (last)
             return false;
         sleep_one_poll();

@@ -1,8 +1,9 @@
-/* What connspread quads prints. */
+#include "tool/quads/print.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "tool/quads/quads.h"
+#include "tool/quads/model.h"
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
 

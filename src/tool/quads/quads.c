@@ -1,5 +1,6 @@
 /* connspread quads: how full the quadruplets of each source and destination are, as the kernel has it at this moment.
  * No state file, no config: it is about every socket of this network namespace. */
+
 #include "tool/quads/quads.h"
 
 #include <errno.h>
@@ -16,6 +17,8 @@
 #include "tool/host/socket_count.h"
 #include "tool/common/text_file.h"
 #include "text/parse.h"
+#include "tool/quads/print.h"
+#include "tool/quads/model.h"
 
 enum { TEXT_PAIRS = 20, EVERY_MS = 2000 };
 

@@ -1,21 +1,8 @@
-/* quads.h - between the command and its output. */
+/* quads.h - the command `connspread quads`. */
 #ifndef CONNSPREAD_TOOL_QUADS_QUADS_H
 #define CONNSPREAD_TOOL_QUADS_QUADS_H
 
-#include "tool/host/socket_table.h"
-
-struct quads_report {
-    const struct quads_table *table; /* sorted */
-    struct host_ports ports;
-    uint32_t capacity; /* of each pair */
-    uint32_t slab[2];  /* bytes of a TIME-WAIT socket, IPv4 and IPv6; 0: not readable, or none was ever made */
-    bool slab_denied;  /* /proc/slabinfo: only root may read it */
-    uint64_t time_us;
-    size_t top; /* pairs to print; 0: all */
-};
-
-void quads_print_text(const struct quads_report *r);
-/* One compact object a line for each pair. */
-void quads_print_json(const struct quads_report *r);
+/* argv[0]: its own name. Returns the exit status (tool/common/message.h). */
+int quads_main(int argc, char **argv);
 
 #endif

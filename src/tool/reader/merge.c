@@ -1,4 +1,5 @@
 #include "tool/reader/merge.h"
+#include "state/ring_reader.h"
 
 #include <string.h>
 

@@ -1,4 +1,5 @@
 #include "tool/reader/source.h"
+#include "state/control.h"
 
 #include <string.h>
 

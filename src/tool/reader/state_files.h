@@ -4,7 +4,7 @@
 
 #include <sys/stat.h>
 
-#include "tool/common/locate.h"
+#include "state/state.h"
 
 struct state_file {
     char path[STATE_PATH];

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/sys.h"
+#include "state/ring_reader.h"
 
 /* The reader shall never give a reserved cell up by itself. */
 static const uint64_t forever = UINT64_MAX;

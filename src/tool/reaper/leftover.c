@@ -11,6 +11,7 @@
 #include "net/diag.h"
 #include "tool/host/dump.h"
 #include "state/dedup.h"
+#include "state/event.h"
 
 static const uint64_t second = 1000000, time_wait_us = 60 * 1000000;
 

@@ -3,7 +3,11 @@
 #ifndef CONNSPREAD_TOOL_REAPER_LEFTOVER_H
 #define CONNSPREAD_TOOL_REAPER_LEFTOVER_H
 
-#include "state/ring.h"
+#include "net/addr.h"
+#include "state/layout.h"
+#include "state/state.h"
+
+struct state;
 
 struct leftover {
     struct held held; /* a copy */

@@ -14,6 +14,8 @@
 #include "state/pair.h"
 #include "state/stats.h"
 #include "base/sys.h"
+#include "state/control.h"
+#include "state/ring.h"
 
 /* The next image of a process has settled its own entries by then, if it is preloaded. */
 static const uint64_t exec_patience_ns = 1000000000;

@@ -1,4 +1,5 @@
 #include "tool/reaper/told.h"
+#include "state/ring_reader.h"
 
 #include <stdlib.h>
 

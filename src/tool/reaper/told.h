@@ -2,7 +2,10 @@
 #ifndef CONNSPREAD_TOOL_REAPER_TOLD_H
 #define CONNSPREAD_TOOL_REAPER_TOLD_H
 
-#include "state/ring.h"
+#include "net/addr.h"
+#include "state/state.h"
+
+struct state;
 
 struct told_event {
     struct addr local, peer;

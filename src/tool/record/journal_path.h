@@ -2,6 +2,7 @@
 #ifndef CONNSPREAD_TOOL_RECORD_JOURNAL_PATH_H
 #define CONNSPREAD_TOOL_RECORD_JOURNAL_PATH_H
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -37,10 +37,6 @@ int logfile_open(const char *path);
 void logfile_init(struct logfile *l, const char *path, struct journal *journal);
 void logfile_end(struct logfile *l);
 
-/* Notes in the journal what the file has of this epoch and the journal does not know, and ends a last line that has no
- * end. To be called before anything is written. */
-void logfile_resume(struct logfile *l, uint64_t epoch);
-
 /* Is there room for one more line of up to length bytes? */
 bool logfile_room(const struct logfile *l, size_t length);
 
@@ -50,8 +46,5 @@ void logfile_add(struct logfile *l, uint64_t seq, const char *text, size_t lengt
 /* Writes what was added. False: not all of it (the disk is full, the folder is gone); it stays, and a later call tries
  * again, not more often than every 200 ms. */
 bool logfile_flush(struct logfile *l);
-
-/* Of a line as we write them: its epoch and number. False: it is none of ours. Pure. */
-bool logfile_line_number(const char *line, size_t length, uint64_t *epoch, uint64_t *seq);
 
 #endif

@@ -1,4 +1,5 @@
-/* After a follower that was killed: what the file has that the journal does not know. */
+#include "tool/record/logfile_resume.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tool/events/format.h"
 #include "tool/record/logfile.h"
 
 /* {"time":"2026-11-21T03:27:59.000000Z","epoch":"0123456789abcdef","seq":12, */

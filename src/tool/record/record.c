@@ -12,11 +12,13 @@
 #include "tool/record/journal_path.h"
 #include "tool/reaper/reaper.h"
 #include "tool/common/locate.h"
-#include "tool/log/log.h"
 #include "tool/record/logfile.h"
-#include "tool/host/netns.h"
 #include "tool/reader/tail.h"
 #include "base/sys.h"
+#include "state/control.h"
+#include "tool/events/json.h"
+#include "tool/record/logfile_resume.h"
+#include "tool/common/stop.h"
 
 enum { BATCH = 2048, BUSY_US = 1000, IDLE_US = 50000, FINAL_PATIENCE_MS = 2000 };
 
@@ -278,11 +280,11 @@ static bool look_around(struct follower *f) {
 
 /* True: end now. The first SIGTERM only asks. */
 static bool stopped(struct follower *f) {
-    if (!log_stop)
+    if (!stop_signal)
         return false;
-    if (log_stop != SIGTERM || f->keep || f->deadline)
+    if (stop_signal != SIGTERM || f->keep || f->deadline)
         return true;
-    log_stop = 0;
+    stop_signal = 0;
     f->deadline = f->now + wait_for_clients;
     return false;
 }

@@ -13,8 +13,4 @@ bool follow_wanted(const struct state *s, char log_file[FOLLOW_PATH]);
  * replacement. Takes s over. When there is a follower already it says so and that is all. Returns the exit status. */
 int follow_to_file(struct source *s, const char *state_file, bool keep);
 
-/* For `run`: starts a follower of this instance, detached from the caller in every way, unless one runs. False: it
- * could not be started, or log_file cannot be written; a message was printed. */
-bool follow_start(const char *state_file, const char *instance, const char *config, const char *log_file);
-
 #endif

@@ -1,5 +1,5 @@
-/* The follower that `run` starts must outlive it and must not be seen by the client: not as a child, not through a
- * descriptor. */
+#include "tool/record/start.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "tool/common/message.h"
-#include "tool/record/record.h"
 #include "tool/record/journal_path.h"
 #include "tool/record/journal.h"
 #include "tool/record/logfile.h"
+#include "state/state.h"
 
 static void become(const char *state_file, const char *instance, const char *config) {
     const char *argv[] = {"connspread", "log", "-f", "-i", instance, config[0] ? "-c" : NULL, config, NULL};

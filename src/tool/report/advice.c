@@ -1,7 +1,10 @@
-/* What to do about a finding. The order is conclude()'s. */
+#include "tool/report/advice.h"
+
 #include <string.h>
 
-#include "tool/report/report.h"
+#include "tool/report/model.h"
+#include "tool/report/words.h"
+#include "tool/common/strbuf.h"
 
 static void say_widen(struct sink *s, const struct finding *f) {
     words_fill(s,

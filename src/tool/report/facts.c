@@ -94,7 +94,7 @@ uint32_t facts_host(struct facts *f, const char name[64]) {
     return f->n_hosts++;
 }
 
-void tally_add(struct tally *t, const char *name, uint64_t n) {
+void tally_add(struct totals *t, const char *name, uint64_t n) {
     for (unsigned i = 0; i < REPORT_NAMES; i++) {
         if (t->top[i].n == 0)
             snprintf(t->top[i].name, sizeof t->top[i].name, "%s", name);
@@ -106,7 +106,7 @@ void tally_add(struct tally *t, const char *name, uint64_t n) {
     t->more += n;
 }
 
-const char *tally_leader(const struct tally *t) {
+const char *tally_leader(const struct totals *t) {
     unsigned best = 0;
     for (unsigned i = 1; i < REPORT_NAMES; i++)
         if (t->top[i].n > t->top[best].n)

@@ -68,7 +68,7 @@ struct route {
 };
 
 /* Names by how often they came; what does not fit is in more. */
-struct tally {
+struct totals {
     struct {
         char name[REPORT_NAME];
         uint64_t n;
@@ -81,7 +81,7 @@ struct incident {
     struct incident_key key;
     uint64_t failed, fallback, recovered, told; /* told: events, without their repeats */
     uint64_t first_us, last_us;                 /* of the failures, else of all */
-    struct tally programs, destinations;
+    struct totals programs, destinations;
     struct window failures; /* its peak: the most in a minute */
     uint32_t peak_waits;    /* most TIME-WAITs at any of its events */
     uint16_t error;         /* source-down: errno */
@@ -92,8 +92,8 @@ struct incident {
         uint64_t first_us, last_us;     /* minutes of the failures */
         uint64_t waits[WINDOW_MINUTES]; /* as in first */
         uint64_t connects[WINDOW_MINUTES];
-        uint32_t peak;        /* quadruplets of one source taken, in the minutes around the first failure */
-        struct tally closers; /* whose TIME-WAITs those of the last two minutes were */
+        uint32_t peak;         /* quadruplets of one source taken, in the minutes around the first failure */
+        struct totals closers; /* whose TIME-WAITs those of the last two minutes were */
     } history;
 };
 
@@ -137,9 +137,9 @@ struct incident *facts_incident(struct facts *f, const struct destination_key *t
 
 uint32_t facts_host(struct facts *f, const char name[64]);
 
-void tally_add(struct tally *t, const char *name, uint64_t n);
+void tally_add(struct totals *t, const char *name, uint64_t n);
 /* The name that came most often; "" when there is none. */
-const char *tally_leader(const struct tally *t);
+const char *tally_leader(const struct totals *t);
 
 /* What the events of an incident stand for: themselves and their repeats. */
 uint64_t incident_count(const struct incident *i);

@@ -1,11 +1,12 @@
-/* From facts to findings: collects the evidence of each incident and has it judged. */
+#include "tool/report/find.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
 #include "tool/host/host.h"
 #include "tool/host/netns.h"
-#include "tool/report/report.h"
+#include "tool/report/model.h"
 
 enum { DEFAULT_PORTS = 60999 - 32768 + 1, MINUTE_US = 60000000 };
 

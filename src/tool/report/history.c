@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "state/history.h"
+#include "state/history_reader.h"
+#include "tool/report/find.h"
 
 static const uint64_t minute_us = 60000000;
 

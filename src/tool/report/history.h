@@ -2,7 +2,7 @@
 #ifndef CONNSPREAD_TOOL_REPORT_HISTORY_H
 #define CONNSPREAD_TOOL_REPORT_HISTORY_H
 
-#include "tool/report/report.h"
+#include "tool/report/model.h"
 
 /* Takes the minutes that begin between since_us and until_us. Sums are kept apart from those of the events, which they
  * repeat as far as the rings go back: whoever prints takes the larger one. After all events. */

@@ -1,10 +1,15 @@
-/* The report for programs: one compact object. */
+#include "tool/report/json.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tool/events/names.h"
-#include "tool/report/report.h"
+#include "tool/report/model.h"
+#include "tool/report/find.h"
+#include "tool/report/words.h"
+#include "tool/report/advice.h"
+#include "tool/common/strbuf.h"
 
 enum { TOP = 1000, ROWS = 288 };
 
@@ -60,7 +65,7 @@ static json_t *program_of(const char program[EVENT_PROGRAM]) {
     return text_of(text);
 }
 
-static json_t *tally_of(const struct tally *t, const char *key, const char *only) {
+static json_t *tally_of(const struct totals *t, const char *key, const char *only) {
     json_t *array = json_array();
     if (t->top[0].n == 0 && only[0]) { /* known from elsewhere */
         json_t *one = json_object();

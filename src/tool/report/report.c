@@ -1,4 +1,5 @@
 /* connspread report: the post-mortem of an EADDRNOTAVAIL. */
+
 #include "tool/report/report.h"
 
 #include <errno.h>
@@ -14,6 +15,10 @@
 #include "tool/common/locate.h"
 #include "tool/common/progress.h"
 #include "tool/report/history.h"
+#include "tool/report/find.h"
+#include "tool/report/text.h"
+#include "tool/report/json.h"
+#include "tool/report/model.h"
 
 static const char help[] =
     "usage: connspread report [-o text|json] [--since T] [--until T] [-i INSTANCE | -c CONF | FILE...]\n"

@@ -1,8 +1,13 @@
-/* The report for a terminal: no colour, no wider than 100 columns. */
+#include "tool/report/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "tool/report/report.h"
+#include "tool/report/model.h"
+#include "tool/report/find.h"
+#include "tool/report/words.h"
+#include "tool/report/advice.h"
+#include "tool/common/strbuf.h"
 
 enum { COLUMNS = 100, TIMELINE_ROWS = 24, BAR = 30, TOP = 10 };
 

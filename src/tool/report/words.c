@@ -1,10 +1,10 @@
-/* What a finding says to somebody who was asleep at the time. */
+#include "tool/report/words.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "tool/common/time_text.h"
-#include "tool/report/report.h"
+#include "tool/report/model.h"
 #include "tool/common/strbuf.h"
 
 static void put_time(struct sink *s, uint64_t us) {
@@ -210,7 +210,7 @@ static bool say_kernel(struct sink *s, const struct finding *f) {
 
 /* Whom else it hit, and where to. */
 static bool say_hit(struct sink *s, const struct finding *f) {
-    const struct tally *programs = &f->incident->programs, *destinations = &f->incident->destinations;
+    const struct totals *programs = &f->incident->programs, *destinations = &f->incident->destinations;
     if (programs->top[1].n == 0 && destinations->top[1].n == 0)
         return false;
     sink_text(s, "By program:");

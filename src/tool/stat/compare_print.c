@@ -1,8 +1,11 @@
-/* connspread stat --compare. */
+#include "tool/stat/compare_print.h"
+
 #include <stdio.h>
 
 #include "tool/common/strbuf.h"
-#include "tool/stat/stat.h"
+#include "tool/stat/model.h"
+#include "tool/stat/take.h"
+#include "tool/stat/compare.h"
 
 static void print_share(const char *what, const struct compare_share *s) {
     printf("%-24s %9.3f %% %9.3f %%   difference %+.3f points, 99 %% confidence %+.3f to %+.3f: %s\n", what,

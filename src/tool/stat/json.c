@@ -1,10 +1,14 @@
-/* connspread stat -o json: one compact object a line for each instance. */
+#include "tool/stat/json.h"
+
 #include <stdio.h>
 
 #include "tool/common/override.h"
 #include "tool/events/names.h"
 #include "tool/common/strbuf.h"
-#include "tool/stat/stat.h"
+#include "tool/stat/model.h"
+#include "tool/stat/take.h"
+#include "tool/stat/names.h"
+#include "tool/stat/compare.h"
 
 static void print_string(const char *key, const char *text, size_t max) {
     char out[6 * STATE_PATH + 3];

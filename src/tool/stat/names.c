@@ -1,5 +1,6 @@
-/* The names and meanings of what is counted, for JSON and Prometheus. */
-#include "tool/stat/stat.h"
+#include "tool/stat/names.h"
+
+#include "state/event.h"
 
 struct name {
     const char *name, *help;

@@ -1,13 +1,14 @@
-/* How full each source of each rule is: counted from the kernel's own sockets, since what processes outside of the
- * instance hold takes room as well. */
+#include "tool/stat/occupancy.h"
+
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tool/host/host.h"
-#include "tool/stat/stat.h"
+#include "tool/stat/model.h"
 #include "tool/host/dump.h"
+#include "state/control.h"
 
 struct quadruplet {
     struct addr local, peer;

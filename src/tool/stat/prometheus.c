@@ -1,11 +1,14 @@
-/* connspread stat -o prometheus: the text exposition format 0.0.4, with the samples of a metric together. Labels:
- * instance, arm, rule, source and nothing else, so that their number is bounded by the config. */
+#include "tool/stat/prometheus.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "tool/events/names.h"
 #include "tool/common/strbuf.h"
-#include "tool/stat/stat.h"
+#include "tool/stat/model.h"
+#include "tool/stat/take.h"
+#include "tool/stat/names.h"
+#include "tool/stat/compare.h"
 
 struct reports {
     const struct stat_report *const *report;

@@ -1,4 +1,5 @@
 /* connspread stat: what each arm did under each rule from each source. */
+
 #include "tool/stat/stat.h"
 
 #include <errno.h>
@@ -14,6 +15,15 @@
 #include "tool/common/progress.h"
 #include "tool/common/strbuf.h"
 #include "base/sys.h"
+#include "tool/stat/take.h"
+#include "tool/stat/occupancy.h"
+#include "tool/stat/text.h"
+#include "tool/stat/json.h"
+#include "tool/stat/prometheus.h"
+#include "tool/stat/compare_print.h"
+#include "tool/reader/state_files.h"
+#include "tool/stat/compare.h"
+#include "tool/stat/model.h"
 
 static const char help[] =
     "usage: connspread stat [-c CONF] [-i INSTANCE] [-o text|json|prometheus] [--for TIME] [--compare | --all]\n"

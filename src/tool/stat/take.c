@@ -1,10 +1,13 @@
-/* What a state file counts, copied out. Any process of its owner may have scribbled over it: nothing read here is used
- * as an index before it was checked, and nothing is printed as it stands. */
+#include "tool/stat/take.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "tool/stat/stat.h"
+#include "tool/stat/model.h"
 #include "state/stats.h"
+#include "state/control.h"
+#include "tool/reader/state_files.h"
+#include "tool/stat/compare.h"
 
 static uint64_t load(const uint64_t *word) {
     return __atomic_load_n(word, __ATOMIC_RELAXED);

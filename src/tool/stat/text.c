@@ -1,11 +1,15 @@
-/* connspread stat for people. */
+#include "tool/stat/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "tool/common/override.h"
 #include "tool/events/names.h"
 #include "tool/common/strbuf.h"
-#include "tool/stat/stat.h"
+#include "tool/stat/model.h"
+#include "tool/stat/names.h"
+#include "state/event.h"
+#include "tool/stat/compare.h"
 
 enum { NUMBER_TEXT = 32, TIME_TEXT = 32 };
 

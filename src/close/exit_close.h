@@ -1,0 +1,19 @@
+/* exit_close.h - Many closes at once: ranges of descriptors, and all that are left when the process ends. */
+#ifndef CONNSPREAD_CLOSE_EXIT_CLOSE_H
+#define CONNSPREAD_CLOSE_EXIT_CLOSE_H
+
+#include "state/event.h"
+
+/* Every TCP descriptor still open, when the process ends: an event each, then `detach`. last: no code of the client
+ * runs any more, but for other threads. If there are none, what can be is closed here, so that nothing happens between
+ * look and close, and the kernel can be asked what became of it. */
+void closing_sweep(enum via via, bool last);
+
+/* Sockets in [first, last] that were inherited or received and never named in a call: into the table. One poll tells
+ * which descriptors are open, so it goes no further than the lowest 256. */
+void closing_find(int first, int last);
+
+/* Closes the tracked descriptors in [first, last] one by one, each with its event. */
+void closing_range(unsigned first, unsigned last, enum via via);
+
+#endif

@@ -1,0 +1,36 @@
+/* control.h - the policy slots, the name table, the control word and the counters of a state file. */
+#ifndef CONNSPREAD_STATE_CONTROL_H
+#define CONNSPREAD_STATE_CONTROL_H
+
+#include "state/state.h"
+#include "policy/policy.h"
+
+/* Makes *p the live policy: interns titles into the name table (writing p's title_id fields), fills the other slot,
+ * bumps the generation. Takes the folder's flock through dir_path for at most 100 ms; dir_path NULL (private memory):
+ * none. Returns false when it could not. */
+bool state_publish(struct state *s, struct policy *p, const char *dir_path);
+
+/* Copies the live policy out (the tool; far too large for a client's stack). False: none published. */
+bool state_policy(const struct state *s, struct policy *out);
+
+/* Is the live policy compiled from this very file? */
+bool state_policy_is(const struct state *s, const struct policy_origin *origin);
+
+/* policy_match on the live policy under its generation: 8 tries. False when there is none or it kept changing. */
+bool state_plan(const struct state *s, const struct endpoint *destination, const char *program, struct plan *out);
+
+bool state_settings(const struct state *s, const char *program, struct settings *out);
+
+/* The title with this number, NUL-terminated and printable; "" for 0 and for what is not there. */
+void state_title(const struct state *s, uint16_t id, char out[POLICY_TITLE]);
+
+/* The control word: what `connspread set` overrides. */
+struct control control_unpack(uint64_t word);
+uint64_t control_pack(struct control c);
+
+/* Adds one to a counter of an arm; the sum over all arms. Lock-free. */
+void state_count(const struct state *s, enum arm arm, enum counter c);
+
+uint64_t state_counter(const struct state *s, enum counter c);
+
+#endif

@@ -1,0 +1,26 @@
+/* model.h - the parts of `connspread check`: what is known, what is wrong with it, how it is printed. */
+#ifndef CONNSPREAD_TOOL_CHECK_MODEL_H
+#define CONNSPREAD_TOOL_CHECK_MODEL_H
+
+#include "tool/host/host.h"
+#include "tool/common/locate.h"
+
+enum { WARNINGS_KEPT = 256, WARNING_TEXT = 256 };
+
+struct warnings {
+    unsigned count; /* the first WARNINGS_KEPT of them have a text */
+    char text[WARNINGS_KEPT][WARNING_TEXT];
+};
+
+/* All that is looked at before anything is said. */
+struct findings {
+    struct location where;
+    struct policy policy;
+    struct host host;
+    struct control control; /* what `connspread set` overrides */
+    uint64_t close_cells;
+    bool has_state_file;
+    struct warnings warnings;
+};
+
+#endif

@@ -1,0 +1,10 @@
+/* text.h - Events for people: one line that reads from left to right as when, what, who, from where to where, why. */
+#ifndef CONNSPREAD_TOOL_EVENTS_TEXT_H
+#define CONNSPREAD_TOOL_EVENTS_TEXT_H
+
+#include "tool/events/format.h"
+
+/* A line for people, without its newline; what an exhausted event tried follows in indented lines. Likewise. */
+int event_text(const struct event_record *r, const struct event_context *context, char *out, size_t size);
+
+#endif

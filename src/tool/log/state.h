@@ -1,0 +1,10 @@
+/* state.h - Events from a state file, once or followed. */
+#ifndef CONNSPREAD_TOOL_LOG_STATE_H
+#define CONNSPREAD_TOOL_LOG_STATE_H
+
+#include "tool/log/model.h"
+
+/* Each prints all that the request wants, says on stderr what could not be read, and returns the exit status. */
+int log_from_state(const struct log_request *request, const char *state_file);
+
+#endif

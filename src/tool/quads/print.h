@@ -1,0 +1,12 @@
+/* print.h - What connspread quads prints. */
+#ifndef CONNSPREAD_TOOL_QUADS_PRINT_H
+#define CONNSPREAD_TOOL_QUADS_PRINT_H
+
+#include "tool/quads/model.h"
+
+void quads_print_text(const struct quads_report *r);
+
+/* One compact object a line for each pair. */
+void quads_print_json(const struct quads_report *r);
+
+#endif

@@ -1,0 +1,16 @@
+/* find.h - From facts to findings: collects the evidence of each incident and has it judged. */
+#ifndef CONNSPREAD_TOOL_REPORT_FIND_H
+#define CONNSPREAD_TOOL_REPORT_FIND_H
+
+#include "tool/report/model.h"
+
+/* Fills in what this host offers, for events that do not say what theirs did. */
+void report_look_here(struct report *r);
+
+/* Ports that a source of this place can use towards one destination. */
+uint32_t report_ports(const struct report *r, const struct destination_key *place, enum ports_from *from);
+
+/* From the facts to the findings. */
+void report_find(struct report *r);
+
+#endif

@@ -1,0 +1,89 @@
+/* model.h - the parts of `connspread report`: events in, facts, findings, and two ways to print them. */
+#ifndef CONNSPREAD_TOOL_REPORT_MODEL_H
+#define CONNSPREAD_TOOL_REPORT_MODEL_H
+
+#include "tool/report/conclude.h"
+#include "tool/report/facts.h"
+#include "tool/report/input.h"
+#include "text/parse.h"
+
+enum { REPORT_FINDINGS = 32, REPORT_CLASSES = 5, REPORT_WORDS = 2048, REPORT_BECAUSE = 7 };
+
+/* One incident, understood. */
+struct finding {
+    const struct incident *incident; /* in the facts */
+    const char *host;
+    struct evidence evidence;
+    struct conclusion conclusion;
+    uint64_t failed, first_us, last_us; /* by the events or by the history, whichever knows more */
+    char program[EVENT_PROGRAM + 1];    /* whom it hit most */
+    char culprit[EVENT_PROGRAM + 1];    /* whose TIME-WAITs took the ports; empty: not known */
+    uint64_t culprit_waits, all_waits;  /* in the minute before; 0: not known */
+    char destination[ENDPOINT_TEXT];    /* the one hit most; empty: not known */
+    char source[ADDR_TEXT];             /* the local address it is about; empty: none in particular */
+    uint64_t carried, carried_last_us;  /* connections that this source had carried before */
+};
+
+struct report {
+    uint64_t since_us, until_us; /* inclusive */
+    struct report_inputs inputs;
+    struct facts facts;
+    uint32_t here_ports; /* ephemeral, not reserved, in the network namespace of whoever asks */
+    uint64_t here_netns; /* its cookie */
+    char here_host[64];
+    struct {
+        uint64_t connects, connect_us;
+    } by_occupancy[REPORT_CLASSES]; /* under 25, 50, 75, 90 and from 90 % of a source's ports; by the history */
+    struct finding finding[REPORT_FINDINGS]; /* the worst first */
+    unsigned n_findings;
+    int write_error; /* errno of printing it */
+};
+
+static inline uint64_t larger(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+/* Failures, connections saved, closes: by the events or by the history, whichever knows more. */
+static inline uint64_t report_failed(const struct report *r) {
+    return larger(r->facts.failed, r->facts.history.failed);
+}
+static inline uint64_t report_saved(const struct report *r) {
+    return larger(r->facts.fallback + r->facts.recovered, r->facts.history.fallback + r->facts.history.recovered);
+}
+static inline uint64_t flow_waits(const struct flow *f) {
+    return larger(f->closes[FATE_TIME_WAIT], f->history.time_waits);
+}
+static inline uint64_t flow_otherwise(const struct flow *f) {
+    return larger(f->closes[FATE_PASSIVE] + f->closes[FATE_RESET] + f->closes[FATE_SHARED] + f->closes[FATE_NONE],
+                  f->history.closes);
+}
+static inline uint64_t flow_failed(const struct flow *f) {
+    return larger(f->failed, f->history.failed);
+}
+static inline uint64_t route_waits(const struct route *r) {
+    return larger(r->time_waits, r->history.time_waits);
+}
+static inline uint64_t route_peak(const struct route *r) {
+    return larger(r->window.peak, r->history.peak);
+}
+static inline uint64_t bucket_waits(const struct timeline_bucket *b) {
+    return larger(b->time_wait, b->history.time_wait);
+}
+static inline uint64_t bucket_failed(const struct timeline_bucket *b) {
+    return larger(b->failed, b->history.failed);
+}
+static inline uint64_t bucket_overcome(const struct timeline_bucket *b) {
+    return larger(b->fallback + b->recovered, b->history.overcome);
+}
+/* The history knows nothing finer than a minute. */
+static inline uint64_t report_row_us(const struct report *r) {
+    return r->facts.history.connects + r->facts.history.time_waits ? 60000000 : 0;
+}
+static inline uint64_t moment_waits(const struct incident *i, unsigned minute) {
+    return larger(i->first.waits[minute], i->history.waits[minute]);
+}
+
+/* Plain words, NUL-terminated, cut to REPORT_WORDS: what happened; one reason with its numbers, false when there is no
+ * such; what to do. */
+
+#endif

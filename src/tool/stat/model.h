@@ -1,0 +1,53 @@
+/* model.h - the parts of `connspread stat`: what is read out of a state file, and how it is printed. */
+#ifndef CONNSPREAD_TOOL_STAT_MODEL_H
+#define CONNSPREAD_TOOL_STAT_MODEL_H
+
+#include "text/parse.h"
+#include "state/layout.h"
+#include "state/state.h"
+
+enum { STAT_OCCUPANCIES = 256 };
+
+/* One arm's connects under one rule from one source. The state file is untrusted: what does not fit its own key is left
+ * out, and what has the same name is added up, so that each triple is there once. */
+struct stat_row {
+    enum arm arm;
+    char rule[POLICY_TITLE]; /* empty: no rule matched, or an accepted connection */
+    struct addr address;
+    char source[ADDR_TEXT]; /* of it; "any": the kernel's choice */
+    uint64_t counter[STAT_COUNTERS];
+    double connect_seconds;
+    uint64_t bucket[STAT_BUCKETS];
+};
+
+/* How full a rule's source is towards its fullest destination, in the network namespace of whoever asks. */
+struct stat_occupancy {
+    char rule[POLICY_TITLE];
+    char source[ADDR_TEXT];
+    uint64_t taken, capacity;
+};
+
+/* Copied out of one state file. */
+struct stat_report {
+    char path[STATE_PATH];
+    char instance[STATE_INSTANCE];
+    char label[STATE_PATH]; /* for Prometheus: the instance, unless another one has that name */
+    uint32_t uid;
+    uint64_t created_us;
+    unsigned users;
+    bool users_known;
+    char stale[STATE_PATH]; /* why it is dead; empty: it is not, or nobody looked */
+    bool has_policy;
+    struct control control;
+    struct settings settings;
+    uint64_t counter[ARMS][COUNTERS];
+    struct stat_row row[STATS];
+    unsigned n_rows;
+    struct stat_occupancy occupancy[STAT_OCCUPANCIES];
+    unsigned n_occupancies;
+};
+
+/* enum stat_counter */
+/* enum counter */
+
+#endif

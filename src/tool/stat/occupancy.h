@@ -1,0 +1,11 @@
+/* occupancy.h - How full each source of each rule is: counted from the kernel's own sockets, since what processes
+ * outside of the instance hold takes room as well. */
+#ifndef CONNSPREAD_TOOL_STAT_OCCUPANCY_H
+#define CONNSPREAD_TOOL_STAT_OCCUPANCY_H
+
+#include "tool/stat/model.h"
+
+/* Adds the occupancy, from the sockets of this network namespace. False: errno says why they cannot be listed. */
+bool stat_take_occupancy(struct stat_report *out, const struct state *s);
+
+#endif

@@ -245,7 +245,8 @@ static int ask(const struct held *h, struct diag_answer *answer) {
     if (h->local_port == 0)
         return -EINVAL;
     bool expected = held_fate(h) == FATE_TIME_WAIT;
-    int found = diag_lookup_ending(0, &h->local, h->local_port, &h->peer, h->peer_port, expected, answer);
+    struct tuple tuple = held_tuple(h);
+    int found = diag_lookup_ending(&tuple, expected, answer);
     if (h->token != 0)
         answer->inode = 0; /* a subflow's says nothing */
     return found;
@@ -257,11 +258,11 @@ static uint64_t monotonic_ns(uint64_t stamp, uint64_t now) {
 }
 
 static bool told_before(const struct held *h, uint64_t netns) {
-    const struct endpoint peer = {.addr = h->peer, .port = h->peer_port};
+    struct tuple tuple = held_tuple(h);
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     uint64_t began = h->connected_ns ? h->connected_ns : h->marked_ns - ONCE_NS;
     uint64_t since = monotonic_ns(held_phase(h) == PHASE_CLOSED ? began : h->marked_ns, now);
-    return h->local_port != 0 && !once_first(&client.state, netns, &h->local, h->local_port, &peer, since, now);
+    return h->local_port != 0 && !once_first(&client.state, netns, &tuple, since, now);
 }
 
 static void after_exec(const struct held *copy, const struct held_chunk *chunk) {
@@ -279,8 +280,7 @@ static void after_exec(const struct held *copy, const struct held_chunk *chunk) 
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     pair_left(&client.state, chunk->netns, copy, fate == FATE_TIME_WAIT, now);
     if (fate != FATE_SHARED)
-        history_left(&client.state, chunk->netns, copy, chunk->program, sizeof chunk->program, fate == FATE_TIME_WAIT,
-                     history_minute(now));
+        history_left(&client.state, chunk, copy, fate == FATE_TIME_WAIT, history_minute(now));
     (void)state_settings(&client.state, NULL, &settings);
     state_count(&client.state, arm, counter_of_fate(fate));
     if (fate != FATE_TIME_WAIT && settings.log_closes != CLOSES_ALL)

@@ -235,8 +235,9 @@ static bool told_before(const struct closing *c, uint64_t now) {
     /* It may have been told already while we held it; a word of the millisecond in which it began may be another's. */
     if (c->facts.phase == PHASE_CLOSED || c->facts.phase == PHASE_UNKNOWN || c->facts.fallback)
         since = conn->connected_ns ? conn->connected_ns + (alone ? 1000000 : 0) : now - ONCE_NS;
-    return !once_first(&client.state, __atomic_load_n(&client.netns, __ATOMIC_RELAXED), &conn->source, conn->local_port,
-                       &conn->peer, since, clock_ns(CLOCK_MONOTONIC));
+    struct tuple tuple = tuple_of(&conn->source, conn->local_port, &conn->peer.addr, conn->peer.port);
+    return !once_first(&client.state, __atomic_load_n(&client.netns, __ATOMIC_RELAXED), &tuple, since,
+                       clock_ns(CLOCK_MONOTONIC));
 }
 
 /* Another thread forked between the look and the close: the child has it too. */

@@ -30,8 +30,9 @@ static int lookup(const struct closing *c, struct diag_answer *answer) {
     const struct conn *conn = c->conn;
     if (conn->local_port == 0)
         return -EINVAL;
-    return diag_lookup_ending(c->interface, &conn->source, conn->local_port, &conn->peer.addr, conn->peer.port,
-                              c->verdict.fate == FATE_TIME_WAIT, answer);
+    struct tuple tuple = tuple_of(&conn->source, conn->local_port, &conn->peer.addr, conn->peer.port);
+    tuple.interface = c->interface;
+    return diag_lookup_ending(&tuple, c->verdict.fate == FATE_TIME_WAIT, answer);
 }
 
 void verify_identify(struct closing *c) {

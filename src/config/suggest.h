@@ -2,6 +2,8 @@
 #ifndef CONNSPREAD_CONFIG_SUGGEST_H
 #define CONNSPREAD_CONFIG_SUGGEST_H
 
+#include "config/compile.h"
+
 struct key;
 
 enum { SUGGESTION = 160 };

@@ -82,7 +82,8 @@ static void look_at_quadruplet(struct report *r) {
     if (addr_is_any(&one->address))
         (void)evidence_source(r->destination, &one->address);
     e->local = one->address;
-    int found = diag_lookup(&one->address, local.port, &e->peer, e->peer_port, &answer);
+    struct tuple tuple = tuple_of(&one->address, local.port, &e->peer, e->peer_port);
+    int found = diag_lookup(&tuple, &answer);
     if (found == 0)
         one->kernel[tally_group(answer.state)] = 1;
     one->counted = found == 0 || found == -ENOENT ? COUNTED_ALL : COUNTED_NO;

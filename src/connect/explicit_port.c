@@ -59,7 +59,8 @@ static int bind_port(int fd, const struct conn *c, const struct endpoint *source
 static bool quadruplet_free(const struct endpoint *source, uint16_t port, const struct endpoint *destination,
                             uint32_t reuse_after_ms) {
     struct diag_answer answer;
-    int found = diag_lookup(&source->addr, port, &destination->addr, destination->port, &answer);
+    struct tuple tuple = tuple_of(&source->addr, port, &destination->addr, destination->port);
+    int found = diag_lookup(&tuple, &answer);
     if (found == -ENOENT)
         return true;
     return found == 0 && answer.state == TCP_TIME_WAIT && answer.expires_ms <= TIME_WAIT_MS &&

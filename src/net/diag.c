@@ -67,29 +67,29 @@ static long exchange(int netlink, const void *question, size_t length, union rep
     return n < 0 ? n : sys_call6(SYS_recvfrom, netlink, reply, sizeof *reply, MSG_DONTWAIT, 0, 0);
 }
 
-int diag_ask(int netlink, uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
-             uint16_t peer_port, struct diag_answer *out) {
-    bool v4 = addr_is_v4(local) && addr_is_v4(peer);
+int diag_ask(int netlink, const struct tuple *tuple, struct diag_answer *out) {
+    const struct endpoint *local = &tuple->local, *peer = &tuple->peer;
+    bool v4 = addr_is_v4(&local->addr) && addr_is_v4(&peer->addr);
     struct request q = {
         .header = {.nlmsg_len = sizeof q, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
         .diag = {.sdiag_family = v4 ? AF_INET : AF_INET6,
                  .sdiag_protocol = IPPROTO_TCP,
                  .idiag_states = ~0u,
-                 .id = {.idiag_sport = htons(local_port),
-                        .idiag_dport = htons(peer_port),
-                        .idiag_if = interface,
+                 .id = {.idiag_sport = htons(local->port),
+                        .idiag_dport = htons(peer->port),
+                        .idiag_if = tuple->interface,
                         .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}},
     };
     union reply reply;
     struct inet_diag_msg m;
-    put_address(q.diag.id.idiag_src, local, v4);
-    put_address(q.diag.id.idiag_dst, peer, v4);
+    put_address(q.diag.id.idiag_src, &local->addr, v4);
+    put_address(q.diag.id.idiag_dst, &peer->addr, v4);
     int r = read_reply(&reply, exchange(netlink, &q, sizeof q, &reply), &m);
     if (r != 0)
         return r;
     /* When the quadruplet is gone, the kernel's lookup goes on to a listener on the local port. */
-    if (m.idiag_state == 10 /* TCP_LISTEN */ || ntohs(m.id.idiag_sport) != local_port ||
-        ntohs(m.id.idiag_dport) != peer_port)
+    if (m.idiag_state == 10 /* TCP_LISTEN */ || ntohs(m.id.idiag_sport) != local->port ||
+        ntohs(m.id.idiag_dport) != peer->port)
         return -ENOENT;
     *out = answer_of(&m);
     return 0;
@@ -97,9 +97,8 @@ int diag_ask(int netlink, uint32_t interface, const struct addr *local, uint16_t
 
 struct question {
     int (*ask)(int netlink, const struct question *q, struct diag_answer *out);
-    uint32_t interface, token;
-    const struct addr *local, *peer;
-    uint16_t local_port, peer_port;
+    const struct tuple *tuple;
+    uint32_t token;
 };
 
 static int ask_mptcp(int netlink, const struct question *asked, struct diag_answer *out) {
@@ -161,7 +160,7 @@ static int ask_anew(const struct question *q, struct diag_answer *out) {
 }
 
 static int ask_quadruplet(int netlink, const struct question *q, struct diag_answer *out) {
-    return diag_ask(netlink, q->interface, q->local, q->local_port, q->peer, q->peer_port, out);
+    return diag_ask(netlink, q->tuple, out);
 }
 
 static int ask_nothing(int netlink, const struct question *q, struct diag_answer *out) {
@@ -170,19 +169,12 @@ static int ask_nothing(int netlink, const struct question *q, struct diag_answer
     return diag_answers(netlink);
 }
 
-int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
-                   uint16_t peer_port, struct diag_answer *out) {
-    struct question q = {.ask = ask_quadruplet,
-                         .interface = interface,
-                         .local = local,
-                         .local_port = local_port,
-                         .peer = peer,
-                         .peer_port = peer_port};
+int diag_lookup(const struct tuple *tuple, struct diag_answer *out) {
+    struct question q = {.ask = ask_quadruplet, .tuple = tuple};
     return ask_anew(&q, out);
 }
 
-int diag_lookup_ending(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
-                       uint16_t peer_port, bool expected, struct diag_answer *out) {
+int diag_lookup_ending(const struct tuple *tuple, bool expected, struct diag_answer *out) {
     enum { CLOSED = 7, AT_ONCE = 2, YIELDING = 5, PATIENT = 8 };
     int found = -ENOENT;
     for (int i = 0; i < (expected ? PATIENT : AT_ONCE); i++) {
@@ -190,7 +182,7 @@ int diag_lookup_ending(uint32_t interface, const struct addr *local, uint16_t lo
             sys_sleep_us(50);
         else if (i >= AT_ONCE)
             (void)sys_call0(SYS_sched_yield);
-        found = diag_lookup_on(interface, local, local_port, peer, peer_port, out);
+        found = diag_lookup(tuple, out);
         if (found != -ENOENT && !(found == 0 && out->state == CLOSED))
             break;
     }
@@ -205,9 +197,4 @@ int diag_lookup_mptcp(uint32_t token, struct diag_answer *out) {
 int diag_works(void) {
     struct question q = {.ask = ask_nothing};
     return ask_anew(&q, NULL);
-}
-
-int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr *peer, uint16_t peer_port,
-                struct diag_answer *out) {
-    return diag_lookup_on(0, local, local_port, peer, peer_port, out);
 }

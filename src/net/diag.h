@@ -6,7 +6,10 @@
 #ifndef CONNSPREAD_NET_DIAG_H
 #define CONNSPREAD_NET_DIAG_H
 
-#include "net/addr.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/tuple.h"
 
 struct diag_answer {
     uint8_t state; /* TCP_ESTABLISHED..., netinet/tcp.h */
@@ -16,31 +19,23 @@ struct diag_answer {
     uint64_t cookie; /* SO_COOKIE; kept by the TIME-WAIT socket */
 };
 
-/* 0 found; -ENOENT no such quadruplet; other -errno: could not ask. Ports in host byte order. interface: what the
- * socket is bound to (SO_BINDTODEVICE, a VRF, a link-local peer), 0 for nothing: the kernel compares it. Also -ENOENT,
- * for every question, on a kernel without tcp_diag. */
-int diag_lookup_on(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
-                   uint16_t peer_port, struct diag_answer *out);
+/* 0 found; -ENOENT no such quadruplet; other -errno: could not ask. Also -ENOENT, for every question, on a kernel
+ * without tcp_diag. */
+int diag_lookup(const struct tuple *tuple, struct diag_answer *out);
 
 /* The same for a connection that is just ending: while FIN_WAIT becomes TIME_WAIT there is a moment in which the kernel
  * finds neither (a TIME-WAIT socket is hashed before it can be referenced, inet_twsk_hashdance_schedule), and one in
  * which it finds the old socket, closed (tcp_time_wait). An interrupt may come in it, or the host of a virtual machine.
  * So those answers are asked for again: once, or, where a TIME-WAIT is expected, for up to half a millisecond. */
-int diag_lookup_ending(uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
-                       uint16_t peer_port, bool expected, struct diag_answer *out);
+int diag_lookup_ending(const struct tuple *tuple, bool expected, struct diag_answer *out);
 
 /* An MPTCP connection as such, by its token: its state is not that of its subflows, which stay ESTABLISHED until both
  * ends have closed, nor is its inode. Results as above; -ENOENT also on a kernel without mptcp_diag. */
 int diag_lookup_mptcp(uint32_t token, struct diag_answer *out);
 
-/* The same for a socket that is bound to no interface. */
-int diag_lookup(const struct addr *local, uint16_t local_port, const struct addr *peer, uint16_t peer_port,
-                struct diag_answer *out);
-
 /* The same in parts, for many questions: a netlink descriptor (the caller closes it) or -errno; one question on it. */
 int diag_open(void);
-int diag_ask(int netlink, uint32_t interface, const struct addr *local, uint16_t local_port, const struct addr *peer,
-             uint16_t peer_port, struct diag_answer *out);
+int diag_ask(int netlink, const struct tuple *tuple, struct diag_answer *out);
 
 /* Does this kernel answer at all? Without tcp_diag every question is -ENOENT. Asks for a dump of no sockets. 1: it
  * does, 0: it does not, -errno: it could not be asked. diag_works opens a descriptor of its own for that. */

@@ -26,7 +26,8 @@ struct tally tally_source(int netlink, const struct addr *source, const struct e
     for (uint32_t i = 0; i < n; i++) {
         struct diag_answer answer;
         uint16_t port = ports_nth(ports, (uint32_t)((uint64_t)i * total / n));
-        int found = diag_ask(netlink, 0, source, port, &destination->addr, destination->port, &answer);
+        struct tuple tuple = tuple_of(source, port, &destination->addr, destination->port);
+        int found = diag_ask(netlink, &tuple, &answer);
         if (found == 0)
             t.count[tally_group(answer.state)]++;
         else if (found != -ENOENT)

@@ -88,9 +88,9 @@ static bool first_since(struct spot at, uint64_t since_ns, uint64_t now_ns) {
     return true;
 }
 
-bool once_first(const struct state *s, uint64_t netns, const struct addr *local, uint16_t local_port,
-                const struct endpoint *peer, uint64_t since, uint64_t now) {
-    return first_since(spot_of(s, pair_key(netns, local, peer), local_port), since, now);
+bool once_first(const struct state *s, uint64_t netns, const struct tuple *tuple, uint64_t since, uint64_t now) {
+    uint64_t pair = pair_key(netns, &tuple->local.addr, &tuple->peer);
+    return first_since(spot_of(s, pair, tuple->local.port), since, now);
 }
 
 /* Not the word of the quadruplet's end. */

@@ -15,16 +15,16 @@
 #ifndef CONNSPREAD_STATE_DEDUP_H
 #define CONNSPREAD_STATE_DEDUP_H
 
+#include "net/tuple.h"
 #include "state/state.h"
 
 /* No TIME-WAIT lasts longer: 60 s, and its timers fire in bursts. What was told before that is another connection's. */
 #define ONCE_NS ((uint64_t)62 * 1000000000u)
 
-/* True: nobody has told of this connection's end, and from now on somebody has. Ports in host byte order. since: what
+/* True: nobody has told of this connection's end, and from now on somebody has. since: what
  * was told before then was another connection's (a time at which this one had not ended). Times: CLOCK_MONOTONIC, ns.
  */
-bool once_first(const struct state *s, uint64_t netns, const struct addr *local, uint16_t local_port,
-                const struct endpoint *peer, uint64_t since, uint64_t now);
+bool once_first(const struct state *s, uint64_t netns, const struct tuple *tuple, uint64_t since, uint64_t now);
 
 /* A claim whose owner was killed, or is still waiting for the peer's SYN, ends by itself. */
 #define CLAIM_NS ((uint64_t)1000000000u)

@@ -256,19 +256,19 @@ void history_peak(const struct state *s, const struct history_flow *f, uint32_t 
 }
 
 /* Counted in a pair means: its connect was seen, and where from it was. */
-void history_left(const struct state *s, uint64_t netns, const struct held *h, const char *program, size_t size,
-                  bool time_wait, uint32_t minute) {
+void history_left(const struct state *s, const struct held_chunk *chunk, const struct held *h, bool time_wait,
+                  uint32_t minute) {
     static const struct addr any;
     const struct endpoint destination = {.addr = h->peer, .port = h->peer_port};
     char name[HISTORY_PROGRAM + 1] = {0};
-    memcpy(name, program, strnlen(program, size < HISTORY_PROGRAM ? size : HISTORY_PROGRAM));
+    memcpy(name, chunk->program, strnlen(chunk->program, HISTORY_PROGRAM));
     struct history_flow f = {
-        .netns = netns,
+        .netns = chunk->netns,
         .source = h->counted == HELD_COUNTED_ANY ? &any : &h->local,
         .destination = &destination,
         .program = name,
     };
-    f.key = history_key(pair_key(netns, f.source, &destination), history_program(name));
+    f.key = history_key(pair_key(f.netns, f.source, &destination), history_program(name));
     if (h->counted != HELD_UNCOUNTED)
         history_count(s, &f, minute, time_wait ? HISTORY_TIME_WAITS : HISTORY_CLOSES);
 }

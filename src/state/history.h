@@ -46,9 +46,9 @@ void history_count(const struct state *s, const struct history_flow *f, uint32_t
 /* Quadruplets taken at this moment through this instance: open and in TIME-WAIT. The highest of a minute stays. */
 void history_peak(const struct state *s, const struct history_flow *f, uint32_t minute, uint32_t taken);
 
-/* The close of an entry of the held table whose process cannot tell it itself any more. program: of its chunk. */
-void history_left(const struct state *s, uint64_t netns, const struct held *h, const char *program, size_t size,
-                  bool time_wait, uint32_t minute);
+/* The close of h, an entry of chunk, whose process cannot tell it itself any more. */
+void history_left(const struct state *s, const struct held_chunk *chunk, const struct held *h, bool time_wait,
+                  uint32_t minute);
 
 struct history_counts {
     uint64_t connects;   /* whatever came of them */

@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#include "net/addr.h"
+#include "net/tuple.h"
 
 #define STATE_MAGIC "connsprd"
 
@@ -212,6 +212,10 @@ static inline uint8_t held_phase(const struct held *h) {
 }
 static inline uint8_t held_fate(const struct held *h) {
     return h->verdict >> 4;
+}
+
+static inline struct tuple held_tuple(const struct held *h) {
+    return tuple_of(&h->local, h->local_port, &h->peer, h->peer_port);
 }
 
 /* HELD_EXEC: an exec is about to close it. HELD_EXIT: its owner is exiting and could not tell who else holds it. */

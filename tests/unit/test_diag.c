@@ -78,7 +78,14 @@ static struct connection connect_to(struct addr server, int family, bool bound) 
 }
 
 static int ask(const struct connection *c, struct diag_answer *out) {
-    return diag_lookup(&c->local.addr, c->local.port, &c->peer.addr, c->peer.port, out);
+    struct tuple tuple = tuple_of(&c->local.addr, c->local.port, &c->peer.addr, c->peer.port);
+    return diag_lookup(&tuple, out);
+}
+
+static int lookup(const struct addr *local, uint16_t local_port, const struct addr *peer, uint16_t peer_port,
+                  struct diag_answer *out) {
+    struct tuple tuple = tuple_of(local, local_port, peer, peer_port);
+    return diag_lookup(&tuple, out);
 }
 
 static uint64_t cookie_of(int fd) {
@@ -151,7 +158,7 @@ START_TEST(what_was_reset_is_gone_and_its_listener_is_not_taken_for_it) {
     close(c.ours);
     ck_assert_int_eq(ask(&c, &a), -ENOENT);
     /* From the server's side the listener on the local port is still there. */
-    ck_assert_int_eq(diag_lookup(&c.peer.addr, c.peer.port, &c.local.addr, c.local.port, &a), -ENOENT);
+    ck_assert_int_eq(lookup(&c.peer.addr, c.peer.port, &c.local.addr, c.local.port, &a), -ENOENT);
 }
 END_TEST
 
@@ -161,7 +168,7 @@ START_TEST(the_peers_end_is_another_quadruplet) {
         return;
     struct connection c = connect_kind(_i);
     close(c.ours);
-    ck_assert_int_eq(diag_lookup(&c.peer.addr, c.peer.port, &c.local.addr, c.local.port, &a), 0);
+    ck_assert_int_eq(lookup(&c.peer.addr, c.peer.port, &c.local.addr, c.local.port, &a), 0);
     ck_assert_uint_eq(a.state, TCP_CLOSE_WAIT);
 }
 END_TEST
@@ -172,8 +179,8 @@ START_TEST(a_port_off_by_one_is_not_found) {
         return;
     struct connection c = connect_kind(_i);
     uint16_t port = (uint16_t)(c.local.port ^ 1);
-    ck_assert_int_eq(diag_lookup(&c.local.addr, port, &c.peer.addr, c.peer.port, &a), -ENOENT);
-    ck_assert_int_eq(diag_lookup(&c.local.addr, c.local.port, &c.peer.addr, (uint16_t)(c.peer.port ^ 1), &a), -ENOENT);
+    ck_assert_int_eq(lookup(&c.local.addr, port, &c.peer.addr, c.peer.port, &a), -ENOENT);
+    ck_assert_int_eq(lookup(&c.local.addr, c.local.port, &c.peer.addr, (uint16_t)(c.peer.port ^ 1), &a), -ENOENT);
 }
 END_TEST
 
@@ -232,7 +239,9 @@ START_TEST(a_connection_bound_to_a_device_is_found_when_its_interface_is_named) 
         struct connection c = connect_to(server, six ? AF_INET6 : AF_INET, true);
         ck_assert_int_eq(ask(&c, &a), -ENOENT);
         unsigned lo = if_nametoindex("lo");
-        ck_assert_int_eq(diag_lookup_on(lo, &c.local.addr, c.local.port, &c.peer.addr, c.peer.port, &a), 0);
+        struct tuple tuple = tuple_of(&c.local.addr, c.local.port, &c.peer.addr, c.peer.port);
+        tuple.interface = lo;
+        ck_assert_int_eq(diag_lookup(&tuple, &a), 0);
     }
 }
 END_TEST

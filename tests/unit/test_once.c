@@ -19,8 +19,15 @@ static void gone(void) {
     state_unmap(&state);
 }
 
+/* once_first of a connection from from:port to to, in namespace netns. */
+static bool told(uint64_t netns, const struct addr *from, uint16_t port, const struct endpoint *to, uint64_t since,
+                 uint64_t now) {
+    struct tuple tuple = tuple_of(from, port, &to->addr, to->port);
+    return once_first(&state, netns, &tuple, since, now);
+}
+
 static bool first(uint16_t port, uint64_t since, uint64_t now) {
-    return once_first(&state, 1, &local, port, &peer, since, now);
+    return told(1, &local, port, &peer, since, now);
 }
 
 /* The ports of one pair never meet at one place; so each has a peer of its own. */
@@ -28,7 +35,7 @@ static bool first_of(unsigned i, uint64_t since, uint64_t now) {
     uint32_t random = i * 2654435761u;
     struct endpoint one = peer;
     memcpy(&one.addr.b[12], &random, sizeof random);
-    return once_first(&state, 1, &local, (uint16_t)i, &one, since, now);
+    return told(1, &local, (uint16_t)i, &one, since, now);
 }
 
 START_TEST(told_once) {
@@ -53,10 +60,10 @@ START_TEST(each_part_of_the_quadruplet_counts) {
     other.b[15]++;
     ck_assert(first(4000, start, start + second));
     ck_assert(first(4001, start, start + second));
-    ck_assert(once_first(&state, 2, &local, 4000, &peer, start, start + second));
-    ck_assert(once_first(&state, 1, &other, 4000, &peer, start, start + second));
-    ck_assert(once_first(&state, 1, &local, 4000, &other_port, start, start + second));
-    ck_assert(once_first(&state, 1, &local, 4000, &other_address, start, start + second));
+    ck_assert(told(2, &local, 4000, &peer, start, start + second));
+    ck_assert(told(1, &other, 4000, &peer, start, start + second));
+    ck_assert(told(1, &local, 4000, &other_port, start, start + second));
+    ck_assert(told(1, &local, 4000, &other_address, start, start + second));
 }
 END_TEST
 

@@ -4,8 +4,8 @@
 
 #include "tool/events/format.h"
 
-/* One compact JSON object as in src/DESIGN.md, Events, without a newline; NUL-terminated. Its length, or -1 when size is
- * too small. Every number in r may be out of range. No allocation. */
+/* One compact JSON object as in src/DESIGN.md, Events, without a newline; NUL-terminated. Its length, or -1 when size
+ * is too small. Every number in r may be out of range. No allocation. */
 int event_json(const struct event_record *r, const struct event_context *context, char *out, size_t size);
 
 #endif

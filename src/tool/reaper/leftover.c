@@ -100,7 +100,8 @@ static bool judge_mptcp(struct leftover *l, uint64_t now) {
         return true;
     }
     const struct held *h = &l->held;
-    if (diag_lookup(&h->local, h->local_port, &h->peer, h->peer_port, &answer) == 0 && answer.state == TCP_ESTABLISHED)
+    struct tuple tuple = held_tuple(h);
+    if (diag_lookup(&tuple, &answer) == 0 && answer.state == TCP_ESTABLISHED)
         l->stays = true;
     return l->stays;
 }
@@ -111,10 +112,11 @@ static void judge_exact(struct leftover *l, const struct told *t, uint64_t now) 
     l->told = told_time_wait(t, &h->local, h->local_port, &h->peer, h->peer_port, connected_us(l) - coarse_us);
     if (judge_mptcp(l, now))
         return;
+    struct tuple tuple = held_tuple(h);
     bool expected = marked(l) && held_fate(h) == FATE_TIME_WAIT;
     int found = -ENOENT;
     if (l->ask)
-        found = diag_lookup_ending(0, &h->local, h->local_port, &h->peer, h->peer_port, expected, &answer);
+        found = diag_lookup_ending(&tuple, expected, &answer);
     if (found == -ENOENT)
         end_absent(l, now);
     else if (found != 0)

@@ -197,12 +197,12 @@ static void tell(const struct round *r, const struct leftover *l, const struct s
 /* Another process held the same socket, and has said how it ended. */
 static bool told_before(const struct round *r, const struct leftover *l) {
     const struct held *h = &l->held;
-    const struct endpoint peer = {.addr = h->peer, .port = h->peer_port};
+    struct tuple tuple = tuple_of(&l->local, l->local_port, &h->peer, h->peer_port);
     bool open = h->word != HELD_OPEN && held_phase(h) != PHASE_CLOSED; /* when it was looked at last */
     uint64_t connected = h->connected_ns ? h->connected_ns : l->alive_us * 1000 - ONCE_NS;
     uint64_t began = open ? h->marked_ns : connected, now = clock_ns(CLOCK_MONOTONIC);
     uint64_t ago = clock_ns(CLOCK_REALTIME) - began, netns = r->s->held->chunk[l->chunk].netns;
-    return l->local_port != 0 && !once_first(r->s, netns, &l->local, l->local_port, &peer, now - ago, now);
+    return l->local_port != 0 && !once_first(r->s, netns, &tuple, now - ago, now);
 }
 
 static void settle(struct round *r, struct leftover *l, const struct settings *settings) {
@@ -218,8 +218,7 @@ static void settle(struct round *r, struct leftover *l, const struct settings *s
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     pair_left(r->s, chunk->netns, &l->held, l->fate == FATE_TIME_WAIT, now);
     if (l->fate != FATE_SHARED)
-        history_left(r->s, chunk->netns, &l->held, chunk->program, sizeof chunk->program, l->fate == FATE_TIME_WAIT,
-                     history_minute(now));
+        history_left(r->s, chunk, &l->held, l->fate == FATE_TIME_WAIT, history_minute(now));
     if (!l->told)
         tell(r, l, settings);
     if (!l->alive)

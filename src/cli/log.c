@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/cli_time.h"
 #include "cli/event_names.h"
+#include "cli/instances.h"
 #include "cli/locate.h"
 
 static const char help[] =
@@ -197,6 +198,7 @@ static int read_events(const struct arguments *a, char *const *files, int n_file
         return log_from_files(&a->request, files, n_files);
     if (!arguments_locate(&a->chosen, &where))
         return EXIT_USAGE;
+    instances_note_files(&where, "log");
     return log_from_state(&a->request, where.state_file);
 }
 

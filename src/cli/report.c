@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/cli_time.h"
 #include "cli/follow.h"
+#include "cli/instances.h"
 #include "cli/locate.h"
 #include "cli/progress.h"
 #include "cli/report_history.h"
@@ -154,6 +155,7 @@ int report_main(int argc, char **argv) {
     if (n_files == 0) {
         if (!arguments_locate(&a.chosen, &where))
             return EXIT_USAGE;
+        instances_note_files(&where, "report");
         files = instance_files;
         n_files = find_log(where.state_file, log_file) ? 2 : 1;
     }

@@ -1,0 +1,62 @@
+/* instances.h - which instances are running, wherever their folders are: by what the processes of this host map, which
+ * is the kernel's own word. */
+#ifndef CONNSPREAD_CLI_INSTANCES_H
+#define CONNSPREAD_CLI_INSTANCES_H
+
+#include "cli/locate.h"
+
+enum { INSTANCE_KEY = 64, INSTANCE_PROGRAM = 16, INSTANCES_WORD = 4 * STATE_PATH + 4 };
+
+/* One file that clients map, or the memory of a client that could have no file. */
+struct instance {
+    char key[INSTANCE_KEY];         /* device and inode, as maps has them */
+    char name[STATE_INSTANCE];      /* empty: not known */
+    char path[STATE_PATH];          /* by which this process can open it; empty: none, so that nothing reaches it */
+    char dir[STATE_PATH];           /* CONNSPREAD_DIR of its first process; empty: none, or it cannot be seen */
+    char config[STATE_PATH];        /* CONNSPREAD_CONF, likewise */
+    char program[INSTANCE_PROGRAM]; /* of its first process */
+    unsigned pid, uid, processes;
+    bool has_file; /* false: private memory */
+};
+
+struct instances {
+    struct instance *instance;
+    size_t n;
+    unsigned hidden; /* processes into which we may not look */
+};
+
+/* Looks through all processes but the tool's own. False: no memory. */
+bool instances_find(struct instances *out);
+void instances_free(struct instances *all);
+
+/* Those that follow the state file which we have mapped; NULL: nobody does. */
+const struct instance *instances_of(const struct instances *all, const struct state *s);
+
+/* Processes that say in the file itself that they have connections open, and into which we cannot look: of other pid
+ * namespaces, such as a container's beside ours, or because we may not. They may have died. */
+unsigned instances_told(const struct state *s);
+
+/* Owners of other pid namespaces in the file's table of open connections. */
+unsigned instances_foreign(const struct state *s);
+
+/* --- in words, on stderr --- */
+
+/* text as bash takes it, and harmless on a terminal, for whoever started a client chose these names. */
+const char *instances_word(char out[INSTANCES_WORD], const char *text);
+
+/* What reaches it: "CONNSPREAD_DIR=DIR connspread COMMAND -i NAME REST", as a shell takes it. */
+void instance_say(const struct instance *i, const char *command, const char *rest);
+
+/* That nobody follows this file, and who runs elsewhere. */
+void instances_say_none(const struct instances *all, const struct location *where, const char *command,
+                        const char *rest);
+
+/* Says who runs under the same name and does not follow where->state_file. Only where nobody named the folder: whoever
+ * did means that one, but for clients that got the same folder and could not use it. Returns how many that are. */
+unsigned instances_say_others(const struct instances *all, const struct instance *ours, const struct location *where,
+                              const char *command, const char *rest);
+
+/* For root, who did not name a folder: further state files of this instance, as a note. */
+void instances_note_files(const struct location *where, const char *command);
+
+#endif

@@ -47,9 +47,9 @@ const char *instances_word(char out[INSTANCES_WORD], const char *text);
 /* What reaches it: "CONNSPREAD_DIR=DIR connspread COMMAND -i NAME REST", as a shell takes it. */
 void instance_say(const struct instance *i, const char *command, const char *rest);
 
-/* That nobody follows this file, and who runs elsewhere. */
-void instances_say_none(const struct instances *all, const struct location *where, const char *command,
-                        const char *rest);
+/* Who runs, for somebody who meant what is at where and reached nobody. */
+void instances_say_all(const struct instances *all, const struct location *where, const char *command,
+                       const char *rest);
 
 /* Says who runs under the same name and does not follow where->state_file. Only where nobody named the folder: whoever
  * did means that one, but for clients that got the same folder and could not use it. Returns how many that are. */

@@ -57,15 +57,14 @@ void instance_say(const struct instance *i, const char *command, const char *res
     } else {
         complain("instance %s: %u process%s (%s[%u], uid %u) cannot be reached: %s: restart it without connspread",
                  instances_word(name, i->name), i->processes, s, instances_word(program, i->program), i->pid, i->uid,
-                 i->has_file ? "its state file was removed, or cannot be opened from here"
+                 i->has_file ? "its state file was removed, is of another version, or cannot be opened from here"
                              : "it could not have a state file");
     }
 }
 
-void instances_say_none(const struct instances *all, const struct location *where, const char *command,
-                        const char *rest) {
+void instances_say_all(const struct instances *all, const struct location *where, const char *command,
+                       const char *rest) {
     unsigned reached = 0;
-    complain("%s: no living process follows it: nothing was changed", where->state_file);
     for (int same = 1; same >= 0; same--) /* what was meant comes first */
         for (size_t i = 0; i < all->n; i++)
             if ((strcmp(all->instance[i].name, where->instance) == 0) == same) {
@@ -95,8 +94,9 @@ unsigned instances_say_others(const struct instances *all, const struct instance
             continue;
         if (folder_was_named() && (other->path[0] || strcmp(other->dir, dir) != 0))
             continue;
+        if (n++ == 0)
+            complain("%s was set, but not all processes of instance %s follow it:", where->state_file, where->instance);
         instance_say(other, command, rest);
-        n++;
     }
     return n;
 }

@@ -122,7 +122,9 @@ static int reload(struct state *s, const struct location *where, struct policy *
         if (instances_say_others(&running, ours, where, "reload", ""))
             status = EXIT_FOUND;
     } else {
-        instances_say_none(&running, where, "reload", "");
+        complain(s ? "%s: no living process follows it: nothing was changed" : "%s: nothing was changed",
+                 where->state_file);
+        instances_say_all(&running, where, "reload", "");
         complain("clients to come read the config themselves: they need no reload");
     }
     instances_free(&running);

@@ -162,14 +162,16 @@ static int set_one(const struct arguments *a, const struct instances *running) {
     enum state_error result = state_map(&s, where.state_file, true, true, &number);
     if (result != STATE_OK) {
         complain("%s: %s", where.state_file, state_error_text(result, number));
-        instances_say_none(running, &where, "set", a->text);
+        complain("nothing was changed");
+        instances_say_all(running, &where, "set", a->text);
         return EXIT_FOUND;
     }
     const struct instance *ours = instances_of(running, &s);
     if (ours)
         set(&s, a, where.instance, ours->processes);
     if (!ours && !set_unseen(&s, a, &where)) {
-        instances_say_none(running, &where, "set", a->text);
+        complain("%s: no living process follows it: nothing was changed", where.state_file);
+        instances_say_all(running, &where, "set", a->text);
         complain("for clients to come: try: connspread set --for-later with the same arguments");
         status = EXIT_FOUND;
     } else if (instances_say_others(running, ours, &where, "set", a->text)) {

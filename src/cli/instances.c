@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/clients.h"
+#include "cli/dial.h"
 #include "cli/owner.h"
 #include "state/sections.h"
 
@@ -73,22 +74,29 @@ static size_t read_all(const char *pid, const char *what, char *out, size_t size
     return n;
 }
 
-/* What the environment says is a hint for people, and which instance a client without a file is of. */
-static void look_at_environment(struct instance *i, const char *pid) {
-    char name[STATE_PATH] = "", *environ = malloc(ENVIRON);
-    if (!environ)
-        return;
-    size_t n = read_all(pid, "environ", environ, ENVIRON);
+/* What the environment of an instance's first process says is a hint for people, and which instance a client without a
+ * file is of. */
+static void take_environment(struct instance *i, const char *environ, size_t n) {
+    char name[STATE_PATH] = "";
     environment_of(environ, n, "CONNSPREAD_DIR", i->dir);
     environment_of(environ, n, "CONNSPREAD_CONF", i->config);
     environment_of(environ, n, "CONNSPREAD_INSTANCE", name);
-    free(environ);
     if (i->has_file)
         return;
     if (name[0] && strlen(name) < STATE_INSTANCE)
         memcpy(i->name, name, strlen(name) + 1);
     else if (!name[0] && !(i->config[0] && instance_of_config(i->name, i->config)))
         memcpy(i->name, "default", sizeof "default");
+}
+
+static void look_at_environment(struct instance *i, const char *pid) {
+    char mode[STATE_PATH] = "", *environ = malloc(ENVIRON);
+    size_t n = environ ? read_all(pid, "environ", environ, ENVIRON) : 0;
+    if (i->processes == 0)
+        take_environment(i, environ, n);
+    environment_of(environ, n, "CONNSPREAD_MODE", mode);
+    i->fixed += dial_mode(mode) >= 0;
+    free(environ);
 }
 
 static void look_at_program(struct instance *i, const char *pid) {
@@ -151,6 +159,7 @@ static bool take_line(struct instances *all, const char *pid, char *line, const 
     i = known(all, found.key);
     if (!i) {
         look_at_environment(&found, pid);
+        found.processes = 1;
         look_at_program(&found, pid);
         if (found.has_file && !gone && !find_path(&found, pid, path))
             return true;
@@ -160,9 +169,10 @@ static bool take_line(struct instances *all, const char *pid, char *line, const 
         all->instance = grown;
         i = &grown[all->n++];
         *i = found;
-        *last = NULL; /* it may have moved */
+    } else if (i != *last) {
+        look_at_environment(i, pid);
+        i->processes++;
     }
-    i->processes += i != *last;
     *last = i;
     return true;
 }

@@ -16,7 +16,8 @@ struct instance {
     char config[STATE_PATH];        /* CONNSPREAD_CONF, likewise */
     char program[INSTANCE_PROGRAM]; /* of its first process */
     unsigned pid, uid, processes;
-    bool has_file; /* false: private memory */
+    unsigned fixed; /* of these, those that have CONNSPREAD_MODE, which no override reaches */
+    bool has_file;  /* false: private memory */
 };
 
 struct instances {

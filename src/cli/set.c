@@ -25,8 +25,8 @@ static const char help[] =
     "      --all              every instance that is running, wherever its folder is; for root those of all users\n"
     "      --for-later        also when nobody follows, for clients to come; the state file must be there\n"
     "\n"
-    "Processes with CONNSPREAD_MODE keep that mode. A control event in the log says who did it.\n"
-    "Exits with 0, 1 if nobody follows, or somebody of this instance cannot be reached so, 2 for a usage error.\n";
+    "Processes with CONNSPREAD_MODE keep that mode, which is said. A control event in the log says who did it.\n"
+    "Exits with 0, 1 if nobody follows, or somebody of this instance is not reached so, 2 for a usage error.\n";
 
 enum { OPTION_ALL = 256, OPTION_LATER };
 
@@ -138,6 +138,17 @@ static void set(struct state *s, const struct arguments *a, const char *instance
     dial_followers(followers);
 }
 
+/* Returns the exit status. */
+static int set_followed(struct state *s, const struct arguments *a, const char *name, const struct instance *i) {
+    set(s, a, name, i->processes);
+    if (!a->sets_mode || !i->fixed)
+        return EXIT_DONE;
+    complain("%u of these processes keep%s the mode of CONNSPREAD_MODE in the environment (connspread run -m): restart "
+             "without it",
+             i->fixed, i->fixed == 1 ? "s" : "");
+    return EXIT_FOUND;
+}
+
 /* Nobody is seen to map it. There may be some who say so themselves; it never hurts to brake those. */
 static bool set_unseen(struct state *s, const struct arguments *a, const struct location *where) {
     unsigned told = instances_told(s);
@@ -168,7 +179,7 @@ static int set_one(const struct arguments *a, const struct instances *running) {
     }
     const struct instance *ours = instances_of(running, &s);
     if (ours)
-        set(&s, a, where.instance, ours->processes);
+        status = set_followed(&s, a, where.instance, ours);
     if (!ours && !set_unseen(&s, a, &where)) {
         complain("%s: no living process follows it: nothing was changed", where.state_file);
         instances_say_all(running, &where, "set", a->text);
@@ -196,7 +207,8 @@ static int set_all(const struct arguments *a, const struct instances *running) {
             continue;
         }
         printf("%s: ", instances_word(path, i->path));
-        set(&s, a, instances_word(name, i->name), i->processes);
+        if (set_followed(&s, a, instances_word(name, i->name), i) != EXIT_DONE)
+            status = EXIT_FOUND;
         state_unmap(&s);
     }
     return status;

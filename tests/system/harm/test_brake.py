@@ -263,6 +263,18 @@ def test_sidecar(host):
 
 
 @on_a_host_of_its_own
+def test_a_mode_in_the_environment(host):
+    """No override reaches such a client: that is said, with exit status 1; a canary reaches it."""
+    _, sources = host.start(host.environment(), "connspread", "run", "-m", "enforce", "-c", host.conf, "--")
+    for what in (["-c", host.conf], ["--all"]):
+        done = host.tool("set", *what, "mode=off")
+        equal((done.returncode, "followed by 1 process\n" in done.stdout), (1, True), f"{what}: {done}")
+        assert "1 of these processes keeps the mode of CONNSPREAD_MODE" in done.stderr, done.stderr
+    is_spread(sources, "a client with CONNSPREAD_MODE=enforce")
+    brakes(host.tool("set", "-c", host.conf, "canary=0"), sources, 1, "canary=0")
+
+
+@on_a_host_of_its_own
 def test_all(host):
     """--all: every instance, wherever its folder is; with none it exits with 1. stat --all finds the same ones."""
     done = host.tool("set", "--all", "mode=off")

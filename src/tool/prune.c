@@ -21,7 +21,8 @@ static const char help[] =
     "\n"
     "Removes the dead files of the folder in which this instance's state file lies: those that no living process "
     "maps,\n"
-    "of whatever instance and version. Their events and counters go with them. A client that still had one mapped\n"
+    "of whatever instance and version; with -i those of that instance alone. Their events and counters go with them. A "
+    "client that still had one mapped\n"
     "would work on, unseen by this tool. A follower's journal goes with its state file.\n"
     "\n"
     "  -n, --dry-run          only say what would be removed\n"
@@ -101,14 +102,16 @@ static bool prune_journal(const char *path, const struct arguments *a) {
 /* Journals whose state file is gone, by us or before. pruned: state files that would be gone but for a dry run. */
 static bool prune_journals(const char *folder, const struct state_files *files, const bool *pruned,
                            const struct arguments *a) {
-    char pattern[STATE_PATH + 16], journal[STATE_PATH + 16];
+    char pattern[STATE_PATH + 16], journal[STATE_PATH + 16], only[STATE_PATH + 16] = "";
     glob_t found;
     bool good = true;
     snprintf(pattern, sizeof pattern, "%s/*.follower", folder);
     if (glob(pattern, GLOB_NOESCAPE, NULL, &found) != 0)
         return true;
+    if (a->chosen.instance)
+        snprintf(only, sizeof only, "%s/%s.follower", folder, a->chosen.instance);
     for (size_t i = 0; i < found.gl_pathc; i++) {
-        bool needed = false;
+        bool needed = only[0] && strcmp(only, found.gl_pathv[i]) != 0;
         for (size_t j = 0; j < files->n; j++) {
             follow_path(journal, sizeof journal, files->file[j].path);
             needed = needed || (!pruned[j] && strcmp(journal, found.gl_pathv[i]) == 0);
@@ -136,6 +139,10 @@ static bool prune(const struct state_file *f, const struct arguments *a, bool *p
     return *pruned;
 }
 
+static bool is_meant(const struct arguments *a, const struct state_file *f) {
+    return !a->chosen.instance || strcmp(a->chosen.instance, f->instance) == 0;
+}
+
 int prune_main(int argc, char **argv) {
     struct arguments a = {0};
     struct location where;
@@ -152,7 +159,7 @@ int prune_main(int argc, char **argv) {
     }
     bool *pruned = calloc(files.n + 1, sizeof *pruned);
     for (size_t i = 0; i < files.n && pruned; i++)
-        if (!prune(&files.file[i], &a, &pruned[i]))
+        if (is_meant(&a, &files.file[i]) && !prune(&files.file[i], &a, &pruned[i]))
             status = EXIT_FOUND;
     if (!pruned || !prune_journals(where.folder, &files, pruned, &a))
         status = EXIT_FOUND;

@@ -14,6 +14,8 @@
 #include "config/load.h"
 #include "state/state.h"
 #include "state/control.h"
+#include "tool/reader/instances.h"
+#include "tool/reader/instances_say.h"
 
 enum { ERRORS_BYTES = 64 << 10 };
 
@@ -22,13 +24,15 @@ static const char help[] =
     "\n"
     "Compiles the config and hands it to the running clients of the instance, which follow at their next call. A\n"
     "config with any mistake is refused, and the clients keep what they have. Interfaces that a pool names are\n"
-    "looked up again. What connspread set has overridden stays overridden.\n"
+    "looked up again. What connspread set has overridden stays overridden. When no living process follows the state\n"
+    "file, nothing is changed, and who runs elsewhere is named: clients to come read the config themselves.\n"
     "\n"
     "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "\n"
     "A reload event in the log says who did it, also of a refusal.\n"
-    "Exits with 0, 1 if the state file cannot be written, 2 if the config is refused or for a usage error.\n";
+    "Exits with 0, 1 if nobody follows or the state file cannot be written, 2 if the config is refused or for a usage "
+    "error.\n";
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
@@ -82,7 +86,7 @@ static void compare_log_size(const struct state *s, const struct policy *p) {
                  (unsigned long long)p->log_size);
 }
 
-static int publish(struct state *s, const struct location *where, struct policy *p) {
+static int publish(struct state *s, const struct location *where, struct policy *p, unsigned followers) {
     char actor[ACTOR_TEXT], text[EVENT_TEXT], dial[DIAL_TEXT];
     struct settings settings;
     if (!state_publish(s, p, where->folder)) {
@@ -99,23 +103,44 @@ static int publish(struct state *s, const struct location *where, struct policy 
     dial_text(dial, control_unpack(__atomic_load_n(&s->header->control, __ATOMIC_RELAXED)), known ? &settings : NULL);
     printf("instance %s: %s\npolicy generation %llu from %s: %u rule%s, %u pool%s\n", where->instance, dial, generation,
            name_of(where), p->n_rules, p->n_rules == 1 ? "" : "s", p->n_pools, p->n_pools == 1 ? "" : "s");
+    dial_followers(followers);
     return EXIT_DONE;
 }
 
-static int reload(const struct location *where, struct policy *policy, char *errors) {
+/* s NULL: there is no state file, or it cannot be used, which has been said. */
+static int reload(struct state *s, const struct location *where, struct policy *policy, char *errors) {
+    struct instances running;
+    if (!instances_find(&running)) {
+        complain("no memory");
+        return EXIT_FOUND;
+    }
+    const struct instance *ours = s ? instances_of(&running, s) : NULL;
+    unsigned followers = ours ? ours->processes : s ? instances_told(s) : 0;
+    int mistakes = load(where, policy, errors), status = EXIT_FOUND;
+    if (mistakes) {
+        refuse(followers ? s : NULL, where, mistakes, errors);
+        status = EXIT_USAGE;
+    } else if (followers) {
+        status = publish(s, where, policy, followers);
+        if (instances_say_others(&running, ours, where, "reload", ""))
+            status = EXIT_FOUND;
+    } else {
+        complain(s ? "%s: no living process follows it: nothing was changed" : "%s: nothing was changed",
+                 where->state_file);
+        instances_say_all(&running, where, "reload", "");
+        complain("clients to come read the config themselves: they need no reload");
+    }
+    instances_free(&running);
+    return status;
+}
+
+static int map_and_reload(const struct location *where, struct policy *policy, char *errors) {
     struct state s = {0};
     int number = 0;
     enum state_error result = state_map(&s, where->state_file, true, true, &number);
-    int mistakes = load(where, policy, errors);
-    int status = EXIT_FOUND;
-    if (mistakes) {
-        refuse(result == STATE_OK ? &s : NULL, where, mistakes, errors);
-        status = EXIT_USAGE;
-    } else if (result == STATE_OK) {
-        status = publish(&s, where, policy);
-    } else {
+    if (result != STATE_OK)
         complain("%s: %s", where->state_file, state_error_text(result, number));
-    }
+    int status = reload(result == STATE_OK ? &s : NULL, where, policy, errors);
     if (result == STATE_OK)
         state_unmap(&s);
     return status;
@@ -133,7 +158,7 @@ int reload_main(int argc, char **argv) {
     char *errors = calloc(1, ERRORS_BYTES);
     int status = EXIT_FOUND;
     if (policy && errors)
-        status = reload(&where, policy, errors);
+        status = map_and_reload(&where, policy, errors);
     else
         complain("no memory");
     free(errors);

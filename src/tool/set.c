@@ -2,45 +2,55 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tool/common/actor.h"
 #include "tool/common/arguments.h"
 #include "tool/common/message.h"
 #include "tool/common/override.h"
-#include "tool/common/settings.h"
 #include "tool/events/tool_event.h"
-#include "state/create.h"
 #include "state/control.h"
+#include "tool/reader/instances.h"
+#include "tool/reader/instances_say.h"
 
 static const char help[] =
-    "usage: connspread set [-c CONF] [-i INSTANCE] [mode=MODE] [canary=PERCENT]\n"
+    "usage: connspread set [--for-later] [-c CONF] [-i INSTANCE | --all] [mode=MODE] [canary=PERCENT]\n"
     "\n"
     "Overrides the config of an instance for all its clients, running and to come, from their next call on. The\n"
-    "override outlives reloads and restarts; it ends with mode=config canary=config.\n"
+    "override outlives reloads and restarts; it ends with mode=config canary=config. Says how many processes follow.\n"
+    "When none does, nothing is changed, and the instances that run elsewhere are named, each with what reaches it.\n"
     "\n"
     "  mode=enforce|observe|off|config\n"
     "  canary=0..100|config   percent that spreads, the others are the control arm\n"
     "\n"
     "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
+    "      --all              every instance that is running, wherever its folder is; for root those of all users\n"
+    "      --for-later        also when nobody follows, for clients to come; the state file must be there\n"
     "\n"
-    "Processes with CONNSPREAD_MODE keep that mode. A control event in the log says who did it.\n"
-    "Exits with 0, 1 if the state file cannot be written, 2 for a usage error.\n";
+    "Processes with CONNSPREAD_MODE keep that mode, which is said. A control event in the log says who did it.\n"
+    "Exits with 0, 1 if nobody follows, or somebody of this instance is not reached so, 2 for a usage error.\n";
+
+enum { OPTION_ALL = 256, OPTION_LATER };
 
 static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"instance", required_argument, NULL, 'i'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+    {"all", no_argument, NULL, OPTION_ALL},   {"for-later", no_argument, NULL, OPTION_LATER},
+    {"config", required_argument, NULL, 'c'}, {"instance", required_argument, NULL, 'i'},
+    {"help", no_argument, NULL, 'h'},         {0},
 };
 
 struct arguments {
     struct chosen chosen;
+    bool all, later;
     bool sets_mode, sets_canary;
     struct control control; /* without has_: back to the config's */
+    char text[32];          /* of the settings, for messages */
 };
+
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
+    return option == OPTION_ALL ? (a->all = true) : (a->later = true);
+}
 
 static bool take_mode(struct arguments *a, const char *value) {
     int mode = dial_mode(value);
@@ -80,7 +90,7 @@ static bool take_setting(struct arguments *a, const char *text) {
 }
 
 static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"set", help, "c:i:h", options, NULL};
+    static const struct command_line line = {"set", help, "c:i:h", options, take_option};
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
@@ -89,20 +99,13 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
     for (int i = optind; i < argc; i++)
         if (!take_setting(a, argv[i]))
             return EXIT_USAGE;
+    if (a->all && (a->chosen.config || a->chosen.instance || a->later)) {
+        complain("set: --all is about every instance that is running: it goes without -c, -i and --for-later");
+        return EXIT_USAGE;
+    }
+    snprintf(a->text, sizeof a->text, "%s%s%s", optind < argc ? argv[optind] : "", optind + 1 < argc ? " " : "",
+             optind + 1 < argc ? argv[optind + 1] : "");
     return optind < argc ? ARGUMENTS_GOOD : EXIT_USAGE;
-}
-
-/* An override may come before the first client: the file is made then, as a client would make it. */
-static enum state_error open_state(struct state *s, const struct location *where, int *error) {
-    enum state_error result = state_map(s, where->state_file, true, true, error);
-    if (result != STATE_ABSENT)
-        return result;
-    struct policy *policy = calloc(1, sizeof *policy);
-    uint64_t size = 0;
-    if (policy && settings_load(where, policy))
-        size = policy->log_size;
-    free(policy);
-    return size ? state_create(s, where->state_file, where->instance, size, error) : STATE_ABSENT;
 }
 
 /* What is not set stays as it is, even if another `set` comes between. */
@@ -122,37 +125,109 @@ static void override(struct state *s, const struct arguments *a, struct control 
     } while (!__atomic_compare_exchange_n(word, &old, new, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
 }
 
-static int set(const struct arguments *a) {
-    struct location where;
-    struct state s;
+static void set(struct state *s, const struct arguments *a, const char *instance, unsigned followers) {
     char actor[ACTOR_TEXT], was[DIAL_TEXT], is[DIAL_TEXT], text[EVENT_TEXT];
     struct control before, after;
     struct settings settings;
-    int number = 0;
-    if (!arguments_locate(&a->chosen, &where))
-        return EXIT_USAGE;
-    enum state_error result = open_state(&s, &where, &number);
-    if (result != STATE_OK) {
-        complain("%s: %s", where.state_file, state_error_text(result, number));
-        return EXIT_FOUND;
-    }
-    bool has_policy = state_settings(&s, NULL, &settings);
-    override(&s, a, &before, &after);
+    bool has_policy = state_settings(s, NULL, &settings);
+    override(s, a, &before, &after);
     dial_text(was, before, has_policy ? &settings : NULL);
     dial_text(is, after, has_policy ? &settings : NULL);
     actor_name(actor);
     snprintf(text, sizeof text, "%s; before: %s; by %s", is, was, actor);
-    if (!tool_event(&s, EVENT_CONTROL, text))
+    if (!tool_event(s, EVENT_CONTROL, text))
         complain("the event that says so was dropped");
-    printf("instance %s: %s\nbefore: %s\n", where.instance, is, was);
+    printf("instance %s: %s\nbefore: %s\n", instance, is, was);
+    dial_followers(followers);
+}
+
+/* Returns the exit status. */
+static int set_followed(struct state *s, const struct arguments *a, const char *name, const struct instance *i) {
+    set(s, a, name, i->processes);
+    if (!a->sets_mode || !i->fixed)
+        return EXIT_DONE;
+    complain("%u of these processes keep%s the mode of CONNSPREAD_MODE in the environment (connspread run -m): restart "
+             "without it",
+             i->fixed, i->fixed == 1 ? "s" : "");
+    return EXIT_FOUND;
+}
+
+/* Nobody is seen to map it. There may be some who say so themselves; it never hurts to brake those. */
+static bool set_unseen(struct state *s, const struct arguments *a, const struct location *where) {
+    unsigned told = instances_told(s);
+    if (!told && !a->later)
+        return false;
+    set(s, a, where->instance, 0);
+    if (told)
+        complain("%s: %u process%s that cannot be looked into from here had connections open: whether they live and "
+                 "follow cannot be told",
+                 where->state_file, told, told == 1 ? "" : "es");
+    else
+        puts("clients to come will follow");
+    return true;
+}
+
+static int set_one(const struct arguments *a, const struct instances *running) {
+    struct location where;
+    struct state s;
+    int number = 0, status = EXIT_DONE;
+    if (!arguments_locate(&a->chosen, &where))
+        return EXIT_USAGE;
+    enum state_error result = state_map(&s, where.state_file, true, true, &number);
+    if (result != STATE_OK) {
+        complain("%s: %s", where.state_file, state_error_text(result, number));
+        complain("nothing was changed");
+        instances_say_all(running, &where, "set", a->text);
+        return EXIT_FOUND;
+    }
+    const struct instance *ours = instances_of(running, &s);
+    if (ours)
+        status = set_followed(&s, a, where.instance, ours);
+    if (!ours && !set_unseen(&s, a, &where)) {
+        complain("%s: no living process follows it: nothing was changed", where.state_file);
+        instances_say_all(running, &where, "set", a->text);
+        complain("for clients to come: try: connspread set --for-later with the same arguments");
+        status = EXIT_FOUND;
+    } else if (instances_say_others(running, ours, &where, "set", a->text)) {
+        status = EXIT_FOUND;
+    }
     state_unmap(&s);
-    return EXIT_DONE;
+    return status;
+}
+
+static int set_all(const struct arguments *a, const struct instances *running) {
+    int status = running->n ? EXIT_DONE : EXIT_FOUND;
+    if (running->n == 0)
+        complain("no instance is running, as far as can be seen from here: nothing was changed");
+    for (size_t n = 0; n < running->n; n++) {
+        const struct instance *i = &running->instance[n];
+        struct state s;
+        char path[INSTANCES_WORD], name[INSTANCES_WORD];
+        int number = 0;
+        if (!i->path[0] || state_map(&s, i->path, true, true, &number) != STATE_OK) {
+            instance_say(i, "set", a->text);
+            status = EXIT_FOUND;
+            continue;
+        }
+        printf("%s: ", instances_word(path, i->path));
+        if (set_followed(&s, a, instances_word(name, i->name), i) != EXIT_DONE)
+            status = EXIT_FOUND;
+        state_unmap(&s);
+    }
+    return status;
 }
 
 int set_main(int argc, char **argv) {
     struct arguments a = {0};
+    struct instances running;
     int wrong = take_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
-    return set(&a);
+    if (!instances_find(&running)) {
+        complain("no memory");
+        return EXIT_FOUND;
+    }
+    int status = a.all ? set_all(&a, &running) : set_one(&a, &running);
+    instances_free(&running);
+    return status;
 }

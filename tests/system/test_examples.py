@@ -130,7 +130,7 @@ def test_instances(t):
         kernel.settle(port)
         equal(dict(kernel.by_source(port)), dict.fromkeys(pool, 6 // len(pool)), f"sources of {name}")
         equal({(e["instance"], e["local_address"]) for e in t.events("time-wait")}, {(name, a) for a in pool}, f"events of {name}")
-    t.tool("set", "-c", os.path.join(FOLDER, "instances-web.conf"), "mode=off", check=0)
+    t.tool("set", "--for-later", "-c", os.path.join(FOLDER, "instances-web.conf"), "mode=off", check=0)
     t.run([t.program("burst"), "10.2.0.10", str(port), "2"], via="run")
     equal(kernel.by_source(port)[POOL[3]], 8, "connections of the instance that was not turned off")
     equal(sorted(os.listdir(t.state)), ["instances-batch.state", "instances-web.state"], "state files")

@@ -13,14 +13,14 @@ from bench import SHIM, TOOL, Skip, equal, needs
 
 
 def instances(t, **extra):
-    """What stat --all says: by the state file's name."""
+    """What stat --all says of this test's folder: by the state file's name."""
     done = t.tool("stat", "--all", "-o", "json", "-c", t.conf, check=0, **extra)
-    return {os.path.basename(r["state_file"]): r for r in map(json.loads, done.stdout.splitlines())}
+    return {os.path.basename(r["state_file"]): r for r in map(json.loads, done.stdout.splitlines()) if os.path.dirname(r["state_file"]) == t.state}
 
 
 def who_maps_can_be_seen(t):
     """In a user namespace we may not look into our own processes outside of it: then connspread calls no file dead."""
-    t.tool("set", "-i", "visible", "mode=off", check=0)
+    t.run(["true"], CONNSPREAD_INSTANCE="visible")
     found = instances(t)["visible.state"]
     os.unlink(found["state_file"])
     if "processes" not in found:
@@ -105,7 +105,7 @@ def test_journals_are_pruned_with_their_state_files(t):
         if name != "live":
             follower.send_signal(signal.SIGINT)
             equal(follower.wait(timeout=10), 0, "the follower's exit status")
-    t.tool("set", "-i", "kept", "mode=off", check=0)
+    t.tool("set", "--for-later", "-i", "kept", "mode=off", check=0)
     for name in ("gone", "live"):
         os.unlink(f"{t.state}/{name}.state")
     before = sorted(os.listdir(t.state))
@@ -135,12 +135,27 @@ def test_pruning_is_no_truncation(t):
 def test_prune_leaves_overrides(t):
     t.spread(["10.0.0.11"])
     who_maps_can_be_seen(t)
-    t.tool("set", "-c", t.conf, "mode=off", check=0)
+    t.run(["true"])
+    t.tool("set", "--for-later", "-c", t.conf, "mode=off", check=0)
     out = t.tool("prune", "-c", t.conf, check=0).stdout
     assert "left:" in out and "mode off (set)" in out, out
     equal(os.listdir(t.state), ["test.state"], "files")
     t.tool("prune", "-f", "-c", t.conf, check=0)
     equal(os.listdir(t.state), [], "files after prune -f")
+
+
+def test_prune_of_one_instance(t):
+    """-i: that instance's state file and journal, and nothing else."""
+    t.spread(["10.0.0.11"])
+    who_maps_can_be_seen(t)
+    for name in ("web", "batch"):
+        t.run(["true"], CONNSPREAD_INSTANCE=name)
+    for name in ("web", "gone"):
+        kernel.write(f"{t.state}/{name}.follower", "")
+    t.tool("prune", "-i", "web", check=0)
+    equal(sorted(os.listdir(t.state)), ["batch.state", "gone.follower"], "files after prune -i web")
+    t.tool("prune", "-c", t.conf, check=0)
+    equal(os.listdir(t.state), [], "files after prune")
 
 
 def test_another_layout_is_not_reused(t):

@@ -96,7 +96,8 @@ def test_control_events_say_who_when_and_what(t):
     t.spread(["10.0.0.11"])
     port = t.server()
     t.run([t.program("burst"), "10.1.0.1", str(port), "1"])
-    done = t.tool("set", "-c", t.conf, "mode=observe", "canary=25", check=0)
+    done = t.tool("set", "--for-later", "-c", t.conf, "mode=observe", "canary=25", check=0)
+    assert "followed by 0 processes\nclients to come will follow\n" in done.stdout, done.stdout
     assert "mode observe (set), canary 25 % (set)" in done.stdout, done.stdout
     assert "before: mode enforce (config), canary 100 % (config)" in done.stdout, done.stdout
     events = t.events("control")
@@ -109,6 +110,8 @@ def test_control_events_say_who_when_and_what(t):
 def test_set_changes_only_what_it_names(t):
     t.sources()
     t.spread(["10.0.0.11"])
+    agent = t.agent()
+    agent("1")  # it has started
     t.tool("set", "-c", t.conf, "canary=30", check=0)
     t.tool("set", "-c", t.conf, "mode=off", check=0)
     equal(overrides(t)["override"], {"mode": "off", "canary": 30}, "override")
@@ -116,16 +119,18 @@ def test_set_changes_only_what_it_names(t):
     equal(overrides(t)["override"], {"mode": None, "canary": 30}, "override")
     t.tool("set", "-c", t.conf, "canary=config", check=0)
     equal(overrides(t)["override"], {"mode": None, "canary": None}, "override")
+    agent.end()
 
 
 def test_stat_and_check_show_the_override_first(t):
     t.sources()
     t.spread(["10.0.0.11"])
+    t.run(["true"])
     for command in ("stat", "check"):
-        t.tool("set", "-c", t.conf, "mode=config", "canary=config", check=0)
+        t.tool("set", "--for-later", "-c", t.conf, "mode=config", "canary=config", check=0)
         first = t.tool(command, "-c", t.conf).stdout.splitlines()[0]
         assert "override" not in first, f"{command}: {first}"
-        t.tool("set", "-c", t.conf, "mode=observe", check=0)
+        t.tool("set", "--for-later", "-c", t.conf, "mode=observe", check=0)
         first = t.tool(command, "-c", t.conf).stdout.splitlines()[0]
         assert first.startswith("override") and "observe (set)" in first, f"{command}: {first}"
 
@@ -134,13 +139,15 @@ def test_override_survives_reload_and_restart(t):
     pool = t.sources()
     t.spread(pool)
     port = t.server()
-    t.run([t.program("burst"), "10.1.0.1", str(port), "4"])
+    agent = t.agent()
+    agent("1")  # it has started
     t.tool("set", "-c", t.conf, "mode=off", check=0)
     t.tool("reload", "-c", t.conf, check=0)
+    agent.end()
     other = t.server()
     t.run([t.program("burst"), "10.1.0.1", str(other), "4"])
     equal(dict(kernel.by_source(other)), {KERNEL: 4}, "sources with mode=off")
-    t.tool("set", "-c", t.conf, "mode=config", check=0)
+    t.tool("set", "--for-later", "-c", t.conf, "mode=config", check=0)
     third = t.server()
     t.run([t.program("burst"), "10.1.0.1", str(third), "4"])
     equal(set(kernel.by_source(third)), set(pool), "sources after mode=config")
@@ -150,14 +157,16 @@ def test_environment_beats_set(t):
     pool = t.sources()
     t.spread(pool)
     port = t.server()
-    t.tool("set", "-c", t.conf, "mode=off", check=0)
+    t.run(["true"])
+    t.tool("set", "--for-later", "-c", t.conf, "mode=off", check=0)
     t.run([t.program("burst"), "10.1.0.1", str(port), "4"], CONNSPREAD_MODE="enforce")
     equal(set(kernel.by_source(port)), set(pool), "sources with CONNSPREAD_MODE=enforce")
 
 
 def test_bad_settings_are_refused(t):
     t.spread(["10.0.0.11"])
-    for bad in (["mode=on"], ["canary=101"], ["canary=-1"], ["canary="], ["canary=5%"], ["speed=1"], ["mode"], ["mode=off", "mode=off"], [], ["canary=1000"]):
+    for bad in (["mode=on"], ["canary=101"], ["canary=-1"], ["canary="], ["canary=5%"], ["speed=1"], ["mode"], ["mode=off", "mode=off"], [], ["canary=1000"],
+                ["--all", "--for-later", "mode=off"], ["--all", "-i", "x", "mode=off"]):
         done = t.tool("set", "-c", t.conf, *bad, check=2)
         assert done.stderr.startswith("connspread: set: "), done.stderr
     assert not os.listdir(t.state), "a refused set made a state file"
@@ -202,17 +211,20 @@ def test_refused_reload_leaves_the_old_policy(t):
 def test_reload_says_that_a_log_size_cannot_change(t):
     t.sources()
     t.spread(["10.0.0.11"])
-    t.run([t.program("burst"), "10.1.0.1", str(t.server()), "1"])
+    agent = t.agent()
+    agent("1")  # it has started
     equal(t.tool("reload", "-c", t.conf, check=0).stderr, "", "stderr of a reload of the same config")
     t.spread(["10.0.0.11"], top='log { size = "1M" }')
     done = t.tool("reload", "-c", t.conf, check=0)
     assert "log.size is now 1048576 bytes" in done.stderr, done.stderr
+    agent.end()
 
 
 def test_reload_without_a_state_file(t):
     t.spread(["10.0.0.11"])
     done = t.tool("reload", "-c", t.conf, check=1)
-    assert "nothing has run" in done.stderr, done.stderr
+    assert "nothing has run" in done.stderr and "clients to come read the config themselves" in done.stderr, done.stderr
+    equal(os.listdir(t.state), [], "files that a reload made")
 
 
 @limit(150)
@@ -226,6 +238,7 @@ def test_10000_reloads_beside_8_spreading_processes(t):
     state = os.path.join(t.state, "test.state")
     publisher = t.start([t.program("publisher"), state, t.state, "10000"], bare=True)
     clients = [t.start([t.program("burst"), "10.1.0.1", str(port), "0"]) for port in ports]
+    kernel.wait_until(lambda: all(kernel.sockets(to_port=port) for port in ports[1:]), 10, "the clients do not connect")
     for _ in range(100):  # the command itself between them, with a config of marker 0
         t.tool("reload", "-c", t.conf, check=0)
     equal(publisher.wait(timeout=100), 0, "the publisher's exit status")
@@ -263,8 +276,9 @@ def test_observe_mode_changes_nothing(t):
     port = t.server()
     trace = os.path.join(t.folder, "trace")
     calls = {}
+    t.run(["true"])
     for mode in ("observe", "enforce"):
-        t.tool("set", "-c", t.conf, f"mode={mode}", check=0)
+        t.tool("set", "--for-later", "-c", t.conf, f"mode={mode}", check=0)
         t.run(["strace", "-f", "-o", trace, "-e", "trace=network", "-E", "LD_PRELOAD=" + t.environment()["LD_PRELOAD"],
                t.program("burst"), "10.1.0.1", str(port), "3"], bare=True, CONNSPREAD_CONF=t.conf)
         with open(trace) as f:

@@ -137,7 +137,7 @@ def test_arms_are_apart(t):
     t.run([t.program("burst"), "10.1.0.1", str(port), "200"])
     equal((total(rows(t, arm="enforce"), "connects"), total(rows(t, arm="control"), "connects")), (100, 100), "connects of the arms")
     equal({row["source"] for row in rows(t, arm="control")}, {"any"}, "sources of the control arm")
-    t.tool("set", "-c", t.conf, "mode=observe", check=0)
+    t.tool("set", "--for-later", "-c", t.conf, "mode=observe", check=0)
     t.run([t.program("burst"), "10.1.0.1", str(port), "100"])
     equal(total(rows(t, arm="observe"), "connects"), 50, "connects of the observe arm")
 

@@ -34,3 +34,7 @@ void dial_text(char out[DIAL_TEXT], struct control c, const struct settings *set
         snprintf(canary, sizeof canary, "as configured");
     snprintf(out, DIAL_TEXT, "mode %s, canary %s", mode, canary);
 }
+
+void dial_followers(unsigned n) {
+    printf("followed by %u process%s\n", n, n == 1 ? "" : "es");
+}

@@ -13,4 +13,7 @@ const char *dial_mode_name(unsigned mode);
 /* "mode observe (set), canary 25 % (config)". settings NULL: no policy was published yet, its values are not known. */
 void dial_text(char out[DIAL_TEXT], struct control c, const struct settings *settings);
 
+/* Prints how many processes follow. */
+void dial_followers(unsigned n);
+
 #endif

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* The part of a line of maps that names the file: "03:0c 1234". stat(2) would name another device on btrfs and
  * overlayfs. */
-static bool file_of(const char *line, unsigned long long *start, char out[64]) {
+bool maps_line_key(const char *line, unsigned long long *start, char out[64]) {
     char device[32], inode[32];
     // NOLINTNEXTLINE(cert-err34-c): the kernel wrote these numbers
     if (sscanf(line, "%llx-%*x %*4s %*x %31s %31s", start, device, inode) != 3 || strcmp(inode, "0") == 0)
@@ -19,7 +20,7 @@ static bool file_of(const char *line, unsigned long long *start, char out[64]) {
 
 bool maps_line_file(const char *line, uint64_t address, char out[64]) {
     unsigned long long start;
-    return file_of(line, &start, out) && start == address;
+    return maps_line_key(line, &start, out) && start == address;
 }
 
 static FILE *open_maps(const char *pid) {
@@ -28,7 +29,7 @@ static FILE *open_maps(const char *pid) {
     return fopen(path, "re");
 }
 
-static bool our_own(const void *mapping, char out[64]) {
+bool maps_key(const void *mapping, char out[64]) {
     char line[512];
     FILE *maps = open_maps("self");
     bool found = false;
@@ -46,7 +47,7 @@ static bool maps_it(const char *pid, const char *file) {
     bool found = false, whole = true;
     while (maps && !found && fgets(line, sizeof line, maps)) {
         /* The rest of a line that is longer, a path, is passed over. */
-        found = whole && file_of(line, &start, other) && strcmp(other, file) == 0;
+        found = whole && maps_line_key(line, &start, other) && strcmp(other, file) == 0;
         whole = strchr(line, '\n') != NULL;
     }
     if (maps)
@@ -54,17 +55,28 @@ static bool maps_it(const char *pid, const char *file) {
     return found;
 }
 
-static bool is_tool(const char *pid) {
+/* Another copy of the tool, of another version perhaps, is known by its name. */
+static bool is_named_so(const char *exe) {
+    char target[512];
+    ssize_t n = readlink(exe, target, sizeof target - 1);
+    if (n <= 0)
+        return false;
+    target[n] = 0;
+    const char *name = strrchr(target, '/');
+    return name && (strcmp(name, "/connspread") == 0 || strcmp(name, "/connspread (deleted)") == 0);
+}
+
+bool is_tool(const char *pid) {
     char path[64];
     struct stat ours, theirs;
     snprintf(path, sizeof path, "/proc/%.20s/exe", pid);
-    return stat("/proc/self/exe", &ours) == 0 && stat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino &&
-           ours.st_dev == theirs.st_dev;
+    return is_named_so(path) || (stat("/proc/self/exe", &ours) == 0 && stat(path, &theirs) == 0 &&
+                                 ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev);
 }
 
 bool clients_exist(const void *mapping, uint32_t *last) {
     char file[64], pid[16];
-    if (!our_own(mapping, file))
+    if (!maps_key(mapping, file))
         return true;
     snprintf(pid, sizeof pid, "%u", *last);
     if (*last != 0 && maps_it(pid, file) && !is_tool(pid))

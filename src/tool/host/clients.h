@@ -14,4 +14,13 @@ bool clients_exist(const void *mapping, uint32_t *last);
  * processes'. Pure: false when line is another one. out: 64 bytes. */
 bool maps_line_file(const char *line, uint64_t address, char out[64]);
 
+/* The same of any line, and where it begins. */
+bool maps_line_key(const char *line, unsigned long long *start, char out[64]);
+
+/* The same of what this process has mapped there. */
+bool maps_key(const void *mapping, char out[64]);
+
+/* Does this process (its number as text) run connspread, which maps a state file without being a client? */
+bool is_tool(const char *pid);
+
 #endif

@@ -18,6 +18,8 @@
 #include "tool/log/model.h"
 #include "tool/common/stop.h"
 #include "tool/log/print.h"
+#include "tool/reader/instances.h"
+#include "tool/reader/instances_say.h"
 
 static const char help[] =
     "usage: connspread log [-f [--keep]] [-o text|json] [--since T] [--until T] [--event E] [--pid N]\n"
@@ -154,6 +156,7 @@ static int read_events(const struct arguments *a, char *const *files, int n_file
         return log_from_files(&a->request, files, n_files);
     if (!arguments_locate(&a->chosen, &where))
         return EXIT_USAGE;
+    instances_note_files(&where, "log");
     return log_from_state(&a->request, where.state_file);
 }
 

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tool/host/owner.h"
+#include "tool/reader/instances.h"
 
 enum { HALF_BUILT_SECONDS = 60 };
 static const char suffix[] = ".state", half_built[] = ".new-";
@@ -23,14 +23,6 @@ static struct state_file *add(struct state_files *files) {
     files->file = grown;
     grown[files->n] = (struct state_file){0};
     return &grown[files->n++];
-}
-
-/* A client that lives in another pid namespace, such as a container's, shows only in what it has written down. */
-static void count_foreign(struct state_file *f, const struct state *s) {
-    uint64_t ours = owner_namespace();
-    for (unsigned i = 0; i < HELD_CHUNKS; i++)
-        if (__atomic_load_n(&s->held->owner[i], __ATOMIC_RELAXED) != 0 && s->held->chunk[i].pid_namespace != ours)
-            f->hidden++;
 }
 
 static uint32_t layout_of(const char *path) {
@@ -48,7 +40,7 @@ static void look_into(struct state_file *f) {
     struct state s;
     f->usable = state_map(&s, f->path, false, true, &f->error);
     if (f->usable == STATE_OK) {
-        count_foreign(f, &s);
+        f->hidden += instances_foreign(&s); /* in another pid namespace, such as a container's */
         state_unmap(&s);
     } else if (f->usable == STATE_OTHER_LAYOUT) {
         f->layout = layout_of(f->path);
@@ -108,6 +100,21 @@ static bool read_all_folders(struct state_files *files) {
             good = read_folder(files, found.gl_pathv[j], false);
         globfree(&found);
     }
+    return good;
+}
+
+/* Any folder may be a CONNSPREAD_DIR or a unit's RuntimeDirectory: those that are in use show in what clients map. */
+static bool read_running(struct state_files *files) {
+    struct instances running;
+    bool good = instances_find(&running);
+    for (size_t i = 0; i < running.n && good; i++) {
+        char *slash = strrchr(running.instance[i].path, '/');
+        if (!slash)
+            continue;
+        *slash = 0;
+        good = read_folder(files, running.instance[i].path, false);
+    }
+    instances_free(&running);
     return good;
 }
 
@@ -189,7 +196,8 @@ static int by_path(const void *a, const void *b) {
 
 bool state_files_find(struct state_files *out, const char *folder, bool everybody) {
     *out = (struct state_files){0};
-    if (read_folder(out, folder, true) && (!everybody || read_all_folders(out)) && look_at_processes(out)) {
+    if (read_folder(out, folder, true) && (!everybody || (read_all_folders(out) && read_running(out))) &&
+        look_at_processes(out)) {
         if (out->n)
             qsort(out->file, out->n, sizeof *out->file, by_path);
         return true;

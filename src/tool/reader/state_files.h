@@ -23,7 +23,8 @@ struct state_files {
     size_t n;
 };
 
-/* Those in folder; with everybody (as root) also in the default folders of all users and services. Looks through the
+/* Those in folder; with everybody (as root) also in the default folders of all users and services, and
+ * in any that a client uses. Looks through the
  * processes that may be seen for who maps them. False: no memory. */
 bool state_files_find(struct state_files *out, const char *folder, bool everybody);
 void state_files_free(struct state_files *files);

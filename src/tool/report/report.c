@@ -19,6 +19,8 @@
 #include "tool/report/text.h"
 #include "tool/report/json.h"
 #include "tool/report/model.h"
+#include "tool/reader/instances.h"
+#include "tool/reader/instances_say.h"
 
 static const char help[] =
     "usage: connspread report [-o text|json] [--since T] [--until T] [-i INSTANCE | -c CONF | FILE...]\n"
@@ -159,6 +161,7 @@ int report_main(int argc, char **argv) {
     if (n_files == 0) {
         if (!arguments_locate(&a.chosen, &where))
             return EXIT_USAGE;
+        instances_note_files(&where, "report");
         files = instance_files;
         n_files = find_log(where.state_file, log_file) ? 2 : 1;
     }

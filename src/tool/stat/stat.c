@@ -24,6 +24,8 @@
 #include "tool/reader/state_files.h"
 #include "tool/stat/compare.h"
 #include "tool/stat/model.h"
+#include "tool/reader/instances.h"
+#include "tool/reader/instances_say.h"
 
 static const char help[] =
     "usage: connspread stat [-c CONF] [-i INSTANCE] [-o text|json|prometheus] [--for TIME] [--compare | --all]\n"
@@ -38,7 +40,8 @@ static const char help[] =
     "      --compare          canary against control: failed connects and times, with 99 % confidence intervals\n"
     "                         (Newcombe's) and the Mann-Whitney test; the last line is the verdict: better, same,\n"
     "                         worse, or not enough data\n"
-    "      --all              every instance in the state folder, for root also those of all users; stale state\n"
+    "      --all              every instance in the state folder, for root also those of all users and services; stale "
+    "state\n"
     "                         files are named with the reason\n"
     "\n"
     "A connect counts as failed when the client got an error, or gave up before the handshake was done. One that was\n"
@@ -286,5 +289,8 @@ int stat_main(int argc, char **argv) {
         return wrong;
     if (!arguments_locate(&a.chosen, &where))
         return EXIT_USAGE;
-    return a.all ? stat_all(&a, &where) : stat_one(&a, &where);
+    if (a.all)
+        return stat_all(&a, &where);
+    instances_note_files(&where, "stat");
+    return stat_one(&a, &where);
 }

@@ -1,0 +1,123 @@
+#include "tool/reader/instances_say.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tool/common/message.h"
+#include "tool/reader/instances.h"
+#include "tool/reader/state_files.h"
+#include "tool/common/locate.h"
+
+enum { COMMAND = 4 * INSTANCES_WORD };
+
+static bool is_plain(const char *text) {
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        if (!(*p >= 'a' && *p <= 'z') && !(*p >= 'A' && *p <= 'Z') && !(*p >= '0' && *p <= '9') &&
+            !strchr("_./-+@%:,", *p))
+            return false;
+    return text[0] != 0;
+}
+
+const char *instances_word(char out[INSTANCES_WORD], const char *text) {
+    char *at = out;
+    if (is_plain(text))
+        return text;
+    at += sprintf(at, "$'");
+    for (const unsigned char *p = (const unsigned char *)text; *p && at < out + INSTANCES_WORD - 8; p++)
+        at += *p < ' ' || *p > '~' || *p == '\'' || *p == '\\' ? sprintf(at, "\\x%02x", *p) : sprintf(at, "%c", *p);
+    memcpy(at, "'", 2);
+    return out;
+}
+
+static void folder_of(char out[STATE_PATH], const char *path) {
+    snprintf(out, STATE_PATH, "%s", path);
+    char *slash = strrchr(out, '/');
+    if (slash)
+        *slash = 0;
+}
+
+/* reload: the config is the one that its clients were started with. */
+static void command_for(char out[COMMAND], const struct instance *i, const char *command, const char *rest) {
+    char folder[STATE_PATH], a[INSTANCES_WORD], b[INSTANCES_WORD], c[INSTANCES_WORD];
+    bool config = strcmp(command, "reload") == 0 && i->config[0];
+    folder_of(folder, i->path);
+    snprintf(out, COMMAND, "CONNSPREAD_DIR=%s connspread %s%s%s -i %s%s%s", instances_word(a, folder), command,
+             config ? " -c " : "", config ? instances_word(b, i->config) : "", instances_word(c, i->name),
+             rest[0] ? " " : "", rest);
+}
+
+void instance_say(const struct instance *i, const char *command, const char *rest) {
+    char text[COMMAND], name[INSTANCES_WORD], program[INSTANCES_WORD], path[INSTANCES_WORD];
+    const char *s = i->processes == 1 ? "" : "es";
+    if (i->path[0]) {
+        command_for(text, i, command, rest);
+        complain("instance %s: %u process%s (%s[%u], uid %u) follow%s %s: try: %s", instances_word(name, i->name),
+                 i->processes, s, instances_word(program, i->program), i->pid, i->uid, i->processes == 1 ? "s" : "",
+                 instances_word(path, i->path), text);
+    } else {
+        complain("instance %s: %u process%s (%s[%u], uid %u) cannot be reached: %s: restart it without connspread",
+                 instances_word(name, i->name), i->processes, s, instances_word(program, i->program), i->pid, i->uid,
+                 i->has_file ? "its state file was removed, is of another version, or cannot be opened from here"
+                             : "it could not have a state file");
+    }
+}
+
+void instances_say_all(const struct instances *all, const struct location *where, const char *command,
+                       const char *rest) {
+    unsigned reached = 0;
+    for (int same = 1; same >= 0; same--) /* what was meant comes first */
+        for (size_t i = 0; i < all->n; i++)
+            if ((strcmp(all->instance[i].name, where->instance) == 0) == same) {
+                instance_say(&all->instance[i], command, rest);
+                reached += all->instance[i].path[0] != 0;
+            }
+    if (all->n == 0)
+        complain("no instance is running, as far as can be seen from here");
+    if (reached && strcmp(command, "set") == 0)
+        complain("all of these at once: try: connspread set --all %s", rest);
+    if (all->hidden && geteuid() != 0)
+        complain("%u processes cannot be looked into by this user: root sees them all", all->hidden);
+}
+
+static bool folder_was_named(void) {
+    const char *dir = getenv("CONNSPREAD_DIR");
+    return dir && dir[0];
+}
+
+unsigned instances_say_others(const struct instances *all, const struct instance *ours, const struct location *where,
+                              const char *command, const char *rest) {
+    const char *dir = getenv("CONNSPREAD_DIR");
+    unsigned n = 0;
+    for (size_t i = 0; i < all->n; i++) {
+        const struct instance *other = &all->instance[i];
+        if (other == ours || strcmp(other->name, where->instance) != 0)
+            continue;
+        if (folder_was_named() && (other->path[0] || strcmp(other->dir, dir) != 0))
+            continue;
+        if (n++ == 0)
+            complain("%s was set, but not all processes of instance %s follow it:", where->state_file, where->instance);
+        instance_say(other, command, rest);
+    }
+    return n;
+}
+
+void instances_note_files(const struct location *where, const char *command) {
+    char text[COMMAND], path[INSTANCES_WORD];
+    struct state_files files;
+    if (geteuid() != 0 || folder_was_named() || !state_files_find(&files, where->folder, true))
+        return;
+    for (size_t i = 0; i < files.n; i++) {
+        const struct state_file *f = &files.file[i];
+        struct instance other = {0};
+        if (strcmp(f->instance, where->instance) != 0 || strcmp(f->path, where->state_file) == 0)
+            continue;
+        memcpy(other.path, f->path, sizeof other.path);
+        memcpy(other.name, f->instance, sizeof other.name);
+        command_for(text, &other, command, "");
+        complain("note: %s (uid %u) is of this instance too: try: %s", instances_word(path, f->path),
+                 f->identity.st_uid, text);
+    }
+    state_files_free(&files);
+}

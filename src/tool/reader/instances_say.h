@@ -3,6 +3,7 @@
 #define CONNSPREAD_TOOL_READER_INSTANCES_SAY_H
 
 #include "tool/reader/instances.h"
+#include "tool/common/locate.h"
 
 struct location;
 

@@ -1,4 +1,4 @@
-/* Keys and their order are the contract (design.md, Events): programs read this. */
+/* Keys and their order are the contract (connspread(1), EVENTS): programs read this. */
 #include <string.h>
 
 #include "cli/event_format.h"

@@ -51,7 +51,7 @@ enum state_error {
     STATE_OTHER_LAYOUT /* of another version of connspread */
 };
 
-/* DIR/INSTANCE.state. dir NULL: CONNSPREAD_DIR's default for this effective uid (design.md, Environment); runtime_dir
+/* DIR/INSTANCE.state. dir NULL: CONNSPREAD_DIR's default for this effective uid (connspread(1), ENVIRONMENT); runtime_dir
  * is $XDG_RUNTIME_DIR or NULL. Returns false when it does not fit or instance has a '/' or a leading '.'. */
 bool state_path(char out[STATE_PATH], const char *dir, const char *runtime_dir, const char *instance);
 

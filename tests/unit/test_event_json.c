@@ -1,4 +1,4 @@
-/* What `connspread log` prints is a contract with programs (design.md, Events): keys, order, spelling, and that no byte
+/* What `connspread log` prints is a contract with programs (connspread(1), EVENTS): keys, order, spelling, and that no byte
  * in a state file can break a line. */
 #include <errno.h>
 #include <jansson.h>

@@ -49,14 +49,14 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
         return wrong;
     a->program = argv[optind];
     if (argc - optind > 1)
-        complain("doctor: %s: it looks at one program at a time", argv[optind + 1]);
+        complain("doctor: %s: doctor looks at one program; try: once for each", argv[optind + 1]);
     return argc - optind > 1 ? EXIT_USAGE : ARGUMENTS_GOOD;
 }
 
 static bool look_at_program(struct host_facts *f, const char *name) {
     f->has_program = find_program(f->program, name);
     if (!f->has_program) {
-        complain("doctor: %s: there is no such program", name);
+        complain("doctor: %s: there is no such program; try: its path", name);
         return false;
     }
     f->preloadable = preloadable(f->program);
@@ -98,7 +98,7 @@ static void print_text(const struct finding *f) {
     (void)sink_finish(&s);
     printf("%-8s %s: %s\n", severity_name[f->severity], f->name, reason);
     if (f->remedy[0])
-        printf("%-8s remedy: %s\n", "", f->remedy);
+        printf("%-8s try: %s\n", "", f->remedy);
 }
 
 /* What needs something done comes first. */

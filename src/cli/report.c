@@ -113,7 +113,7 @@ static bool find_log(const char *state_file, char log_file[FOLLOW_PATH]) {
 static bool take_time(const char *option, const char *text, uint64_t *out) {
     const char *wrong = time_from_text(text, time_now_us(), out);
     if (wrong)
-        complain("report: %s %s is not a time: %s", option, text, wrong);
+        complain("report: %s %s is not a time; try: %s", option, text, wrong);
     return !wrong;
 }
 
@@ -135,9 +135,11 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
-    const char *conflict = a->since_us > a->until_us ? "--since is later than --until: nothing can be between"
-                           : optind < argc && (a->chosen.instance || a->chosen.config) ? "FILE, or -i and -c: not both"
-                                                                                       : NULL;
+    const char *conflict = a->since_us > a->until_us
+                               ? "--since is later than --until, so no event can be between; try: exchange them"
+                           : optind < argc && (a->chosen.instance || a->chosen.config)
+                               ? "FILE and -i or -c exclude each other; try: one of them"
+                               : NULL;
     if (conflict)
         complain("report: %s", conflict);
     return conflict ? EXIT_USAGE : ARGUMENTS_GOOD;

@@ -13,7 +13,7 @@ static const char help[] =
     "usage: connspread doctor [-o text|json] [PROGRAM]\n"
     "\n"
     "Looks at this host, in this network namespace, for what makes connect() fail with EADDRNOTAVAIL or soon will:\n"
-    "ephemeral ports and who keeps them, TIME-WAIT settings and counters, connection tracking, IPv6, what the kernel\n"
+    "ephemeral ports and what keeps them, TIME-WAIT settings and counters, connection tracking, IPv6, what the kernel\n"
     "can do; and whether PROGRAM can be preloaded. Changes nothing, sends no packet.\n"
     "\n"
     "  -o, --output FORMAT    text (the default) or json: one object a line for each finding\n"

@@ -19,8 +19,9 @@
 static const char help[] =
     "usage: connspread report [-o text|json] [--since T] [--until T] [-i INSTANCE | -c CONF | FILE...]\n"
     "\n"
-    "The post-mortem: what failed with \"Cannot assign requested address\" (EADDRNOTAVAIL), when, why, who closed\n"
-    "first, and what to do about it, the least intrusive first. Reads the instance's state file and its log.file,\n"
+    "The post-mortem: what failed with \"Cannot assign requested address\" (EADDRNOTAVAIL), when, why, which end\n"
+    "closed first, and what to do about it, the least intrusive first. Reads the instance's state file and its "
+    "log.file,\n"
     "or FILEs: state files and JSON Lines as log -o json prints them, of any number of hosts (- is stdin), merged\n"
     "by time.\n"
     "\n"

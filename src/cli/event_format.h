@@ -19,8 +19,8 @@ struct event_context {
 /* No event of either form is longer. */
 enum { EVENT_LINE_MAX = 8192 };
 
-/* One compact JSON object as connspread(1), EVENTS, has it, without a newline; NUL-terminated. Its length, or -1 when size is
- * too small. Every number in r may be out of range. No allocation. */
+/* One compact JSON object as connspread(1), EVENTS, has it, without a newline; NUL-terminated. Its length, or -1 when
+ * size is too small. Every number in r may be out of range. No allocation. */
 int event_json(const struct event_record *r, const struct event_context *context, char *out, size_t size);
 
 /* A line for people, without its newline; what an exhausted event tried follows in indented lines. Likewise. */

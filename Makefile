@@ -1,5 +1,4 @@
-# connspread: see README.md. `make`, `make demo`, `make check`, `make check-full`, `make install`, `make uninstall`, `make dist`,
-# `make deb`.
+# connspread: see README.md, and `make help` for the targets.
 # The one place of the version.
 VERSION = 0.1.0
 PREFIX ?= /usr/local
@@ -55,7 +54,12 @@ else
 say = @:
 endif
 
-all: $(BUILD)/libconnspread.so $(BUILD)/connspread-config.so $(BUILD)/connspread
+all: $(BUILD)/libconnspread.so $(BUILD)/connspread-config.so $(BUILD)/connspread ## builds library, config module and tool
+
+help: ## lists these targets
+	@sed -n 's/^\([a-z_.-]*\)%\{0,1\}:.* ## \(.*\)/\1 \2/p' Makefile | sed 's/^\([a-z_.]*-\) /\1NAME /' | \
+	    while read -r name text; do printf '  %-22s %s\n' "$$name" "$$text"; done
+.PHONY: help
 
 # make install PREFIX=... after make: what was compiled for other paths is compiled again.
 $(BUILD)/settings: FORCE
@@ -100,13 +104,13 @@ $(BUILD)/connspread: $(TOOL_OBJ)
 # --- what is needed, shown, tested ---
 
 # Each prints and runs what is missing (DEPS=no: nothing; not root and no sudo: prints the command and stops).
-deps:
+deps: ## installs what the targets below need
 	contrib/deps.sh full
 deps-%:
 	@contrib/deps.sh $*
 .PHONY: deps
 
-demo: deps-demo
+demo: deps-demo ## shows the problem and the cure in a network namespace of its own
 	@$(MAKE) --no-print-directory -s all
 	@BUILD='$(abspath $(BUILD))' tests/demo.sh
 
@@ -143,29 +147,52 @@ $(BUILD)/tests/%: tests/system/%.c
 	$(say) LINK $@
 	$(Q)$(CC) $(TEST_CFLAGS) $(CFLAGS) $(TEST_EXTRA) $< $(TEST_PARTS) -o $@ -lpthread
 
-units: $(UNIT)
-programs: all $(UNIT) $(SYSTEM)
+units: $(UNIT) ## builds the unit tests
+programs: all $(UNIT) $(SYSTEM) ## builds everything, with the programs that tests need
 
-check: deps-check
+unit-%: $(BUILD)/unit/test_% ## builds tests/unit/test_NAME.c and runs it
+	@$<
+
+check: deps-check ## builds and runs unit and system tests
 	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
 	@BUILD='$(abspath $(BUILD))' tests/run unit system
 
-check-full: deps-full
+check-full: deps-full ## the same, long tests, other compilers, sanitizers, analysers, fuzzers
 	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
 	@FULL=1 BUILD='$(abspath $(BUILD))' tests/run unit system full
 
-# SOAK_MINUTES=60 make soak
-soak: deps-check
+soak: deps-check ## everything at once for SOAK_MINUTES (10)
 	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
 	@SOAK_MINUTES='$(or $(SOAK_MINUTES),10)' BUILD='$(abspath $(BUILD))' tests/system/run -v soak
 
-coverage: deps-full
+coverage: deps-full ## lines that tests ran
 	@BUILD='$(abspath $(BUILD))' tests/coverage.sh
 
-bench: all
+bench: all ## what a call costs, with and without connspread
 	@BUILD='$(abspath $(BUILD))' tests/bench/run
 
-.PHONY: demo units programs check check-full soak coverage bench
+# --- for those who change it ---
+
+# make has a LINT of its own.
+ifeq ($(origin LINT),default)
+LINT = HEAD
+endif
+lint: deps-lint ## format, cppcheck, clang-tidy: files that differ from the commit LINT (HEAD), or LINT=all
+	@tests/lint.sh '$(LINT)'
+
+format: deps-lint ## puts every C file into its format
+	git ls-files -z -co --exclude-standard '*.c' '*.h' | xargs -0r clang-format -i
+
+# One command for each file, taken from what make would run; the library's comes first.
+compile_commands.json: FORCE ## for editors and language servers
+	@$(MAKE) --no-print-directory -nB V=1 programs | awk -v folder='$(CURDIR)' ' \
+	    match($$0, / (src|tests)\/[^ ]*\.c /) && /^[^ ]*(gcc|cc|clang)[^ ]* / { \
+	        file = substr($$0, RSTART + 1, RLENGTH - 2); if (file in seen) next; seen[file]; \
+	        gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); \
+	        printf "%s{\"directory\":\"%s\",\"file\":\"%s\",\"command\":\"%s\"}", n++ ? ",\n" : "[\n", folder, file, $$0 } \
+	    END { print n ? "\n]" : "[]" }' >$@.new && mv -f $@.new $@
+
+.PHONY: demo units programs check check-full soak coverage bench lint format
 
 # --- installing ---
 
@@ -176,8 +203,10 @@ page = f='$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))'; ins
     sed -e 's|^\.Os$$|.Os "connspread $(VERSION)"|' -e 's|/usr/local/lib/connspread/libconnspread\.so|$(SHIM_PRELOAD)|g' \
     -e 's|/etc/connspread\.conf|$(SYSCONFDIR)/connspread.conf|g' $(1) >"$$f.new" && chmod 644 "$$f.new" && mv -f "$$f.new" "$$f"
 EXAMPLES = $(wildcard conf/examples/*)
+# In the folder that README links to.
+PAGES = $(wildcard contrib/doc/*.md)
 
-install: all
+install: all ## under DESTDIR: PREFIX (/usr/local), LIBDIR, SYSCONFDIR
 	$(call put,755,$(BUILD)/connspread,$(PREFIX)/bin/connspread)
 	$(call put,644,$(BUILD)/connspread-config.so,$(SHIM_HOME)/connspread-config.so)
 	$(call put,644,$(BUILD)/libconnspread.so,$(SHIM_HOME)/libconnspread.so)
@@ -185,29 +214,30 @@ install: all
 	$(call put,644,contrib/completion/connspread,$(COMPLETIONDIR)/connspread)
 	$(foreach f,README.md LICENSE contrib/CHANGELOG.md conf/connspread.conf,{ $(call put,644,$(f),$(DOCDIR)/$(notdir $(f))); } &&) :
 	$(foreach f,$(EXAMPLES),{ $(call put,644,$(f),$(DOCDIR)/examples/$(notdir $(f))); } &&) :
+	$(foreach f,$(PAGES),{ $(call put,644,$(f),$(DOCDIR)/$(f)); } &&) :
 	test -e '$(DESTDIR)$(SYSCONFDIR)/connspread.conf' || { $(call put,644,conf/connspread.conf,$(SYSCONFDIR)/connspread.conf); }
 
 # All but the config, which is the administrator's.
-uninstall:
+uninstall: ## removes all but the config
 	rm -f $(foreach f,$(PREFIX)/bin/connspread $(SHIM_HOME)/connspread-config.so $(SHIM_HOME)/libconnspread.so \
 	    $(MANDIR)/man1/connspread.1 $(MANDIR)/man5/connspread.conf.5 $(MANDIR)/man7/libconnspread.7 $(COMPLETIONDIR)/connspread \
-	    $(addprefix $(DOCDIR)/,README.md LICENSE CHANGELOG.md connspread.conf $(addprefix examples/,$(notdir $(EXAMPLES)))),'$(DESTDIR)$(f)')
-	for d in '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)'; do \
+	    $(addprefix $(DOCDIR)/,README.md LICENSE CHANGELOG.md connspread.conf $(addprefix examples/,$(notdir $(EXAMPLES))) $(PAGES)),'$(DESTDIR)$(f)')
+	for d in '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)/contrib/doc' '$(DOCDIR)/contrib' '$(DOCDIR)'; do \
 	    ! test -d "$(DESTDIR)$$d" || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$d"; done
 
 # The same bytes from the same commit, wherever and whenever: git's own archive, and gzip without name and time.
 DIST = connspread-$(VERSION)
-dist:
+dist: ## archive of the source as committed
 	@mkdir -p $(BUILD)
 	git -c tar.umask=022 archive --format=tar --prefix=$(DIST)/ HEAD | gzip -9n >$(BUILD)/$(DIST).tar.gz
 	@echo $(BUILD)/$(DIST).tar.gz
 
-deb: deps-deb
+deb: deps-deb ## Debian packages
 	contrib/debian/build '$(VERSION)' '$(abspath $(BUILD))/deb'
 
 .PHONY: install uninstall dist deb
 
-clean:
+clean: ## removes BUILD
 	rm -rf $(BUILD)
 
 .PHONY: all clean

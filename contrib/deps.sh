@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that a step needs: contrib/deps.sh build|demo|check|full|deb
+# Installs the Debian packages that a step needs: contrib/deps.sh build|demo|check|lint|full|deb
 # Prints what is missing and the command; runs it as root, or through sudo where that asks no password. DEPS=no: does nothing.
 set -eu
 
@@ -10,7 +10,8 @@ check="$demo check strace nftables binutils bash curl wget netcat-openbsd socat 
        nginx haproxy php-cli perl postgresql postgresql-client git openssh-server openssh-client openssl
        memcached libmemcached-tools apache2-utils wrk prometheus logrotate systemd mandoc"
 deb="$build debhelper dpkg-dev fakeroot"
-full="$check debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test clang-format clang-tidy cppcheck valgrind musl-tools llvm python3-twisted jq
+lint="clang-format clang-tidy cppcheck git make"
+full="$check $lint debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test valgrind musl-tools llvm python3-twisted jq
       python3-testsuite"
 [ "$(uname -m)" != x86_64 ] || full="$full gcc-multilib"
 
@@ -18,9 +19,10 @@ case "${1:-}" in
 build) packages=$build ;;
 demo) packages=$demo ;;
 check) packages=$check ;;
+lint) packages=$lint ;;
 full) packages=$full ;;
 deb) packages=$deb ;;
-*) echo "usage: contrib/deps.sh build|demo|check|full|deb" >&2; exit 2 ;;
+*) echo "usage: contrib/deps.sh build|demo|check|lint|full|deb" >&2; exit 2 ;;
 esac
 
 [ "${DEPS:-yes}" != no ] || exit 0

@@ -99,6 +99,12 @@ in_root apt-get purge -qy connspread >"$out/apt.log" 2>&1
 files >"$out/after"
 [ -z "$(comm -13 "$out/before" "$out/after")" ] || fail "left after purge: $(comm -13 "$out/before" "$out/after")"
 say "README, from a fresh clone"
+# What it says that a minimal Debian lacks is lacking, and is there.
+packages=$(sed -n 's/^apt install \([a-z ]*[a-z]\) *#.*/\1/p' README.md)
+[ -n "$packages" ] || fail "README names no packages"
+for package in $packages; do ! in_root sh -c "command -v $package" >/dev/null || fail "a minimal Debian has $package"; done
+# shellcheck disable=SC2086
+in_root apt-get install -qy --no-install-recommends $packages >"$out/apt.log" 2>&1 || fail "$packages: $(tail "$out/apt.log")"
 in_root apt-get install -qy --no-install-recommends python3 iproute2 >"$out/apt.log" 2>&1 || fail "python3, for the server: $(tail "$out/apt.log")"
 mkdir "$root/root/connspread"
 git ls-files -z -co --exclude-standard | tar -c --null -T - | tar -x -C "$root/root/connspread"

@@ -41,25 +41,6 @@ unit_with() {
     done
 }
 
-format() {
-    git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
-}
-
-cppcheck_all() {
-    cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
-        --suppress=missingIncludeSystem --suppress='*:/usr/*' -D_GNU_SOURCE -DVERSION='"0"' -DSHIM_DIR='"/x"' -D__x86_64__ \
-        -D__GLIBC__=2 -Isrc -j2 src
-}
-
-tidy_one() {
-    clang-tidy --quiet --warnings-as-errors='*' "$1" -- -std=gnu11 -Isrc -D_GNU_SOURCE -DVERSION='"0"' -DSHIM_DIR='"/x"'
-}
-
-tidy() {
-    export -f tidy_one
-    git ls-files 'src/*.c' | xargs -P2 -I{} bash -c 'tidy_one {}'
-}
-
 analyzer() {
     local file
     git ls-files 'src/*.c' | while read -r file; do
@@ -107,9 +88,9 @@ shim_tsan() {
 }
 
 step "clang builds it without a warning" quiet_make BUILD="$FULL/clang" CC=clang programs
-step "clang-format" format
-step "cppcheck" cppcheck_all
-step "clang-tidy" tidy
+step "clang-format" tests/lint.sh all format
+step "cppcheck" tests/lint.sh all cppcheck
+step "clang-tidy" tests/lint.sh all tidy
 step "gcc -fanalyzer" analyzer
 step "unit tests under ASan and UBSan" unit_with "$FULL/asan" "-fsanitize=address,undefined -fno-sanitize-recover=undefined" ""
 # gcc warns that TSan does not model fences; the fenced reads are of relaxed atomics, which it does.

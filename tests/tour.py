@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Does what README says, and compares what comes with what README shows.
+"""Does what README says, and compares what comes with what README (or another page) shows.
 
     tests/tour.py sh COMMAND...        runs the ```sh blocks (installing) in COMMAND, a shell; stops at the first error
     tests/tour.py console COMMAND...   runs the ```console blocks (the tour) in COMMAND, one after the other in one shell
@@ -24,7 +24,7 @@ def blocks(kind, path=README):
 
 def plain(line):
     """What differs from run to run is replaced."""
-    line = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", line)
+    line = re.sub(r"(?:\d{4}-\d\d-\d\dT)?\d\d:[\d:.]+Z", "TIME", line)
     line = re.sub(r"\[\d+\]", "[PID]", line)
     line = re.sub(r"\b(\d+\.\d+\.\d+\.\d+):\d{5}\b", r"\1:PORT", line)
     return re.sub(r"\b\d+(\.\d+)?(us|ms|s)\b", "DURATION", line).rstrip()

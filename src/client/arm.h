@@ -8,8 +8,8 @@
 
 struct settings;
 
-/* The n-th value of a sequence in which any hundred neighbours are 0..99, each once, evenly strewn: whoever is below 20
- * is below 40 too, so dialling up moves nobody out. Pure. */
+/* The n-th value of a sequence in which any hundred neighbours are 0..99, each once, evenly strewn: what is below 20 is
+ * below 40 too, so dialling up moves none out. Pure. */
 unsigned arm_place(uint64_t n);
 
 /* Pure. off has no arm of its own: nothing is done and nothing is said. */

@@ -52,7 +52,7 @@ static void give_back(unsigned at) {
 }
 
 /* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the
- * loser gives his back. */
+ * loser gives its own back. */
 __attribute__((noinline)) static struct held_chunk *take_chunk(unsigned n, const struct conn *c) {
     struct held_table *table = client.state.held;
     uint64_t pid = process_pid();

@@ -46,7 +46,7 @@ void process_init(void) {
     wiped_by_kernel = page && sys_call3(SYS_madvise, page, 4096, MADV_WIPEONFORK) == 0;
     if (page)
         page->pid = kernel_pid();
-    /* Somebody before us has a vfork of his own (AddressSanitizer's programs do): we shall not hear of it. */
+    /* A library before us has a vfork of its own (AddressSanitizer's programs do): ours is not called. */
     if (!wiped_by_kernel || vfork != process_our_vfork)
         process_shares_memory();
     (void)pthread_atfork(process_fork_begins, process_fork_ends, process_refresh);

@@ -27,7 +27,7 @@ bool look_unread(int fd);
 bool look_local(int fd, struct endpoint *out);
 bool look_peer(int fd, struct endpoint *out);
 
-/* The peer of a TCP_CLOSE socket, whom getpeername no longer names: SO_PEERNAME does (net/core/sock.c asks the family
+/* The peer of a TCP_CLOSE socket, which getpeername no longer names: SO_PEERNAME does (net/core/sock.c asks the family
  * with peer == 2, which inet_getname answers in any state). family: of the socket. */
 bool look_late_peer(int fd, int family, struct endpoint *out);
 

@@ -1,6 +1,6 @@
 #include "close/deferred.h"
 
-/* AGAIN: busy, and somebody else left his close meanwhile, so the answer that is being waited for may be too old. */
+/* AGAIN: busy, and another thread left its close meanwhile, so the answer that is being waited for may be too old. */
 enum note_state { FREE, WRITING, READY, BUSY, AGAIN };
 
 enum { NOTES = 8, AGAIN_MAX = 64 };

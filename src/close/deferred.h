@@ -1,10 +1,10 @@
-/* deferred.h - ends that nobody could tell yet, because another thread was still on its way through a close.
+/* deferred.h - ends that no thread could tell yet, because another thread was still on its way through a close.
  *
  * The kernel ends a connection with the last reference to its socket, and a thread inside close or one of the shim's
- * own looks has one for as long as that takes, or as it is kept from running. Who closed the connection's last
- * descriptor then still finds the socket held. He leaves a note and asks once more; and whoever was inside a close when
- * the note was left asks on his way out. Either his reference was gone before that second question, or he finds the
- * note: the last one out sees the end, whichever it is.
+ * own looks has one for as long as that takes, or as it is kept from running. The thread that closed the connection's
+ * last descriptor then still finds the socket held. It leaves a note and asks once more. Each thread that was inside a
+ * close when the note was left asks on its way out. Either its reference was gone before that second question, or it
+ * finds the note: the last thread out sees the end, whichever that is.
  *
  * A few slots in the library's own memory, each taken by compare-and-swap: lock-free, async-signal-safe. Costs a close
  * a load before and a load after it. */

@@ -1,6 +1,6 @@
 /* fate.h - what becomes of a connection when it is closed: a pure function of what is known just before.
  *
- * The table it encodes was measured (src/README.md, "What a close does"; RFC 9293 3.6, RFC 2525 2.17). */
+ * The table it encodes was measured (src/DESIGN.md, "What a close does"; RFC 9293 3.6, RFC 2525 2.17). */
 #ifndef CONNSPREAD_CLOSE_FATE_H
 #define CONNSPREAD_CLOSE_FATE_H
 

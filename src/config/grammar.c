@@ -45,7 +45,7 @@ static void report_unknown(enum kind kind, const char *name, int line) {
     char right[SUGGESTION];
     suggest(kind_keys, kind_name, KINDS, (int)kind, name, right);
     if (strchr(name, SOURCE_POISON) == NULL)
-        mistake_add(current->reading->m, line, "%.64s: is not known %s%s: %s", name, kind == ROOT ? "here" : "in ",
+        mistake_add(current->reading->m, line, "%.64s: is not known %s%s; try: %s", name, kind == ROOT ? "here" : "in ",
                     kind == ROOT ? "" : kind_name[kind], right);
 }
 
@@ -79,9 +79,11 @@ static void on_error(cfg_t *cfg, const char *format, va_list arguments) {
     } else if (sscanf(text, "missing equal sign after option '%63[^']", name) == 1 && is_unknown(kind, name)) {
         report_unknown(kind, name, cfg->line);
     } else if (sscanf(text, "found duplicate title '%63[^']", name) == 1) {
-        mistake_add(m, cfg->line, "\"%s\": is a title used before: every pool and every rule has its own", name);
+        mistake_add(m, cfg->line, "\"%s\": is a title used before; try: a title of its own for each pool and each rule",
+                    name);
     } else if (strchr(text, SOURCE_POISON) == NULL) {
-        mistake_add(m, cfg->line, "syntax: %s: KEY = VALUE, KEY = { VALUE, VALUE } or SECTION \"TITLE\" { ... }", text);
+        mistake_add(m, cfg->line, "syntax: %s; try: KEY = VALUE, KEY = { VALUE, VALUE } or SECTION \"TITLE\" { ... }",
+                    text);
     }
 }
 
@@ -95,7 +97,7 @@ static int on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
     *(void **)result = e;
     bool unknown = is_unknown(kind_of(cfg), opt->name);
     if (current->replaced_line && !unknown)
-        mistake_add(current->reading->m, cfg->line, "%s: is given twice: line %d says it already, keep one", opt->name,
+        mistake_add(current->reading->m, cfg->line, "%s: is given twice, first in line %d; try: keep one", opt->name,
                     current->replaced_line);
     current->replaced_line = 0;
     if (unknown && opt->nvalues == 1)
@@ -159,7 +161,7 @@ static void take_all(struct reading *r, cfg_t *cfg) {
     for (unsigned i = 0; i < cfg_size(cfg, "log"); i++) {
         cfg_t *log = cfg_getnsec(cfg, "log", i);
         if (i > 0)
-            mistake_add(r->m, log->line, "log: is given twice: keep one");
+            mistake_add(r->m, log->line, "log: is given twice; try: keep one");
         take_section(r, log, LOG);
     }
     for (unsigned i = 0; i < cfg_size(cfg, "pool"); i++) {
@@ -204,7 +206,8 @@ static cfg_t *parse(struct grammar *g) {
 void config_grammar(struct reading *r) {
     struct grammar *g = calloc(1, sizeof *g);
     if (!g) {
-        mistake_add(r->m, 0, "memory: is exhausted: give this process more");
+        mistake_add(r->m, 0,
+                    "memory: not enough to read this config; try: a higher memory limit for this process (ulimit -v)");
         return;
     }
     g->reading = r;
@@ -216,9 +219,10 @@ void config_grammar(struct reading *r) {
         freelocale(plain);
     }
     if (!cfg)
-        mistake_add(r->m, 0, "memory: is exhausted: give this process more");
+        mistake_add(r->m, 0,
+                    "memory: not enough to read this config; try: a higher memory limit for this process (ulimit -v)");
     else if (r->stopped && r->m->count == 0)
-        mistake_add(r->m, 0, "syntax: libconfuse cannot read it: KEY = VALUE or SECTION \"TITLE\" { ... }");
+        mistake_add(r->m, 0, "syntax: libconfuse cannot read it; try: KEY = VALUE or SECTION \"TITLE\" { ... }");
     else
         take_all(r, cfg);
     current = NULL;

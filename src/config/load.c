@@ -45,7 +45,8 @@ static void set_path(struct policy *out, const char *path) {
 /* Out of memory before anything can be collected. */
 static int no_memory(const char *name, char *errors, size_t size) {
     struct mistakes m = {0};
-    mistake_add(&m, 0, "memory: is exhausted: give this process more");
+    mistake_add(&m, 0,
+                "memory: not enough to read this config; try: a higher memory limit for this process (ulimit -v)");
     return mistakes_write(&m, name, errors, size);
 }
 
@@ -69,7 +70,7 @@ int config_parse(const char *name, const char *text, size_t length, struct polic
     memcpy(l->source.text, text, length);
     memset(l->source.text + length, 0, 2);
     if (length > SOURCE_MAX)
-        mistake_add(&l->mistakes, 0, "more than 1 MiB: a connspread.conf of a few hundred lines");
+        mistake_add(&l->mistakes, 0, "more than 1 MiB; try: a connspread.conf of a few hundred lines");
     else
         compile(l, out);
     return finish(l, name, errors, size);

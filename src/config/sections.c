@@ -12,13 +12,13 @@ static bool title_is_valid(struct reading *r, const char *title, int line) {
         return false;
     for (const char *c = title; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f) {
-            mistake_add(r->m, line, "%s: \"%.80s\" has control characters: a title of 1 to 31 bytes", r->section,
+            mistake_add(r->m, line, "%s: \"%.80s\" has control characters; try: a title of 1 to 31 bytes", r->section,
                         title);
             return false;
         }
     if (length >= 1 && length < POLICY_TITLE)
         return true;
-    mistake_add(r->m, line, "%s: \"%.80s\" is %s: a title of 1 to 31 bytes", r->section, title,
+    mistake_add(r->m, line, "%s: \"%.80s\" is %s; try: a title of 1 to 31 bytes", r->section, title,
                 length ? "too long" : "empty");
     return false;
 }
@@ -31,7 +31,7 @@ static bool begin(struct reading *r, const char *section, const char *title, int
     r->ports_line = 0;
     r->section_mistakes = r->m->count;
     if (count == max)
-        mistake_add(r->m, line, "%s: \"%.80s\" is one too many: at most %u of them", section, title, max);
+        mistake_add(r->m, line, "%s: \"%.80s\" is one too many; try: at most %u of them", section, title, max);
     return count < max;
 }
 
@@ -55,7 +55,8 @@ static void store_sources(struct reading *r, unsigned scope) {
     uint32_t total = 0;
     if (list->count > POLICY_SOURCES - (unsigned)out->n_sources) {
         mistake_add(r->m, r->section_line,
-                    "addresses: the pools together name more than %d ranges: fewer, larger ranges", POLICY_SOURCES);
+                    "addresses: the pools together name more than %d ranges; try: fewer, larger ranges",
+                    POLICY_SOURCES);
         return;
     }
     r->pool->sources[scope] = (struct policy_span){.first = out->n_sources, .count = (uint16_t)list->count};
@@ -76,15 +77,16 @@ static void store_ports(struct reading *r) {
     int line = r->has_ports ? r->ports_line : r->exclusions_line;
     if (count == 0) {
         if (r->has_exclusions && r->m->count == r->section_mistakes)
-            mistake_add(r->m, r->exclusions_line, "exclude-ports: none of the pool's ports is left: exclude fewer");
+            mistake_add(r->m, r->exclusions_line,
+                        "exclude-ports: none of the pool's ports is left; try: exclude fewer");
         return;
     }
     if (count > POOL_PORTS) {
-        mistake_add(r->m, line, "ports: are %u ranges after exclusions: at most %d", count, POOL_PORTS);
+        mistake_add(r->m, line, "ports: %u ranges are left after exclusions; try: at most %d", count, POOL_PORTS);
         return;
     }
     if (count > POLICY_PORTS - (unsigned)out->n_ports) {
-        mistake_add(r->m, line, "ports: the pools together name more than %d ranges: fewer, larger ranges",
+        mistake_add(r->m, line, "ports: the pools together name more than %d ranges; try: fewer, larger ranges",
                     POLICY_PORTS);
         return;
     }
@@ -114,9 +116,9 @@ void config_rule_end(struct reading *r, bool has_to) {
     if (r->stopped)
         return;
     if (!has_to)
-        mistake_add(r->m, r->section_line, "to: is missing in rule \"%s\": to = { \"*\" } takes every destination",
+        mistake_add(r->m, r->section_line, "to: is missing in rule \"%s\"; try: to = { \"*\" } takes every destination",
                     r->rule->title);
     if (!r->has_pool && r->rule->action == ACTION_SPREAD)
-        mistake_add(r->m, r->section_line, "pool: is missing in rule \"%s\": pool = \"TITLE\", or action = \"ignore\"",
-                    r->rule->title);
+        mistake_add(r->m, r->section_line,
+                    "pool: is missing in rule \"%s\"; try: pool = \"TITLE\", or action = \"ignore\"", r->rule->title);
 }

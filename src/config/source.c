@@ -45,7 +45,7 @@ static void push(struct scan *s, enum token_kind kind, const char *text, const c
 /* At "${": libconfuse would put the environment's value here. */
 static void refuse_expansion(struct scan *s) {
     mistake_add(s->m, s->line,
-                "${...}: is not expanded from the environment: write the value itself, or this in single quotes");
+                "${...}: is not expanded from the environment; try: write the value itself, or this in single quotes");
     *s->at = SOURCE_POISON;
 }
 
@@ -61,13 +61,13 @@ static bool quoted(struct scan *s) {
     for (; *s->at != quote; s->at++) {
         char c = *s->at;
         if (c == '\0' || c == '\n') {
-            mistake_add(s->m, s->line, "%c: the string has no end on its line: close it with %c", quote, quote);
+            mistake_add(s->m, s->line, "%c: the string has no end on its line; try: close it with %c", quote, quote);
             return false;
         }
         if (c == '\\' && s->at[1] != '\0' && s->at[1] != '\n') {
             if (quote == '"' && strchr("\\\"$", s->at[1]) == NULL) {
                 mistake_add(s->m, s->line,
-                            "\\%c: is not known in double quotes: only \\\\, \\\" and \\$ are, or use single quotes",
+                            "\\%c: is not known in double quotes, only \\\\, \\\" and \\$ are; try: single quotes",
                             s->at[1]);
                 s->at[0] = s->at[1] = SOURCE_POISON;
             }
@@ -75,7 +75,7 @@ static bool quoted(struct scan *s) {
         } else if (quote == '"' && c == '$' && s->at[1] == '{') {
             refuse_expansion(s);
         } else if (is_control(c) && c != '\t') {
-            mistake_add(s->m, s->line, "byte 0x%02x: is not text: remove it", (unsigned char)c);
+            mistake_add(s->m, s->line, "byte 0x%02x: is not text; try: remove it", (unsigned char)c);
             *s->at = SOURCE_POISON;
         }
     }
@@ -96,7 +96,7 @@ static void word(struct scan *s) {
             poison_expansion(s);
         } else if (c == '*' || c == '|' || c == '+' || is_control(c)) {
             if (!reported)
-                mistake_add(s->m, s->line, "%c: stands outside quotes: write the value in double quotes", c);
+                mistake_add(s->m, s->line, "%c: stands outside quotes; try: write the value in double quotes", c);
             reported = true;
             *s->at = SOURCE_POISON;
         }
@@ -119,7 +119,7 @@ static bool comment(struct scan *s) {
             *s->at = ' ';
     }
     if (block)
-        mistake_add(s->m, begin, "/*: the comment has no end: close it with */");
+        mistake_add(s->m, begin, "/*: the comment has no end; try: close it with */");
     return !block;
 }
 
@@ -137,22 +137,22 @@ static void section(struct scan *s) {
 static bool punctuation(struct scan *s) {
     enum token_kind kind = *s->at == '{' ? OPEN : *s->at == '=' ? EQUALS : OTHER;
     if (kind == EQUALS && s->last[0].kind == STRING) {
-        mistake_add(s->m, s->line, "\"%.*s\": is a key in quotes: write it without", s->last[0].length,
+        mistake_add(s->m, s->line, "\"%.*s\": is a key in quotes; try: write it without", s->last[0].length,
                     s->last[0].text);
         return false;
     }
     if (kind == OPEN && ++s->blocks > SOURCE_BLOCKS) {
-        mistake_add(s->m, s->line, "{: more than %d sections and lists: use prefixes and ranges", SOURCE_BLOCKS);
+        mistake_add(s->m, s->line, "{: more than %d sections and lists; try: prefixes and ranges", SOURCE_BLOCKS);
         return false;
     }
     if (*s->at == ',' && ++s->commas > SOURCE_VALUES) {
-        mistake_add(s->m, s->line, ",: more than %d values: use prefixes and ranges", SOURCE_VALUES);
+        mistake_add(s->m, s->line, ",: more than %d values; try: prefixes and ranges", SOURCE_VALUES);
         return false;
     }
     if (kind == OPEN && s->last[0].kind != EQUALS)
         section(s);
     if (*s->at == '}' && s->last[0].kind == OPEN && s->last[1].kind == EQUALS)
-        mistake_add(s->m, s->last[0].line, "%.*s: {} is empty: list a value, or leave the key out for its default",
+        mistake_add(s->m, s->last[0].line, "%.*s: {} is empty; try: list a value, or leave the key out for its default",
                     s->last[2].length, s->last[2].text);
     if (kind == OPEN && s->depth++ == 0)
         s->open_line = s->line;
@@ -186,7 +186,7 @@ static bool one_token(struct scan *s) {
 }
 
 static bool fail(struct mistakes *m, int fd, const char *text, const char *right) {
-    mistake_add(m, 0, "%s: %s", text, right);
+    mistake_add(m, 0, "%s; try: %s", text, right);
     if (fd >= 0)
         close(fd);
     return false;
@@ -240,7 +240,7 @@ bool source_clean(struct source *source, struct mistakes *m) {
         int line = 1;
         for (const char *c = source->text; c < nul; c++)
             line += *c == '\n';
-        mistake_add(m, line, "byte 0x00: is not text: remove it");
+        mistake_add(m, line, "byte 0x00: is not text; try: remove it");
         return false;
     }
     while (s.at < end)
@@ -248,6 +248,6 @@ bool source_clean(struct source *source, struct mistakes *m) {
             return false;
     /* libconfuse takes the end of the file for the end of a section: a file that was cut off would pass. */
     if (s.depth > 0)
-        mistake_add(m, s.open_line, "{: what begins here has no end: close it with }");
+        mistake_add(m, s.open_line, "{: what begins here has no end; try: close it with }");
     return s.depth == 0;
 }

@@ -58,7 +58,7 @@ void suggest(const struct key *const keys[], const char *const names[], int kind
     for (int i = 1; here == 0 && i < kinds; i++)
         nearest(names[i], name, &best, &distance);
     if (best) {
-        snprintf(out, SUGGESTION, "did you mean %s?", best);
+        snprintf(out, SUGGESTION, "%s", best);
         return;
     }
     for (int i = 0; i < kinds; i++)
@@ -66,7 +66,7 @@ void suggest(const struct key *const keys[], const char *const names[], int kind
             snprintf(out, SUGGESTION, "close %s with } before it", names[here]);
             return;
         } else if (i != here && has(keys[i], name)) {
-            snprintf(out, SUGGESTION, i == 0 ? "it stands outside of sections" : "it stands in %s", names[i]);
+            snprintf(out, SUGGESTION, i == 0 ? "outside of sections" : "in section %s", names[i]);
             return;
         }
     list(keys[here], out);

@@ -10,7 +10,7 @@
 
 void value_wrong(struct reading *r, const struct entry *e, const char *what, const char *right) {
     if (strchr(e->text, SOURCE_POISON) == NULL) /* else it has been reported already */
-        mistake_add(r->m, e->line, "%s: \"%.80s\" %s: %s", r->key, e->text, what, right);
+        mistake_add(r->m, e->line, "%s: \"%.80s\" %s; try: %s", r->key, e->text, what, right);
 }
 
 bool value_choice(struct reading *r, const struct entry *e, const char *const names[], uint8_t *out) {

@@ -16,7 +16,7 @@ struct port_range host_ports(bool refresh);
 /* The same, if it was read before: no connect opens a descriptor for it. False: unknown, or namespaces change. */
 bool host_ports_known(struct port_range *out);
 
-/* Something is full: whoever widened the sysctl meanwhile shall see it used. Reads it again, at most once a second. */
+/* Something is full: if the sysctl was widened meanwhile, that shall be used. Reads it again, at most once a second. */
 void host_ports_may_have_changed(uint64_t now);
 
 /* Binds fd to source and the next port that is free towards destination, or whose TIME-WAIT is at least reuse_after_ms

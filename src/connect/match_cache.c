@@ -21,7 +21,7 @@ enum {
     PORTS_IN_WORD = sizeof(word) / sizeof(struct port_range)
 };
 
-/* version: odd while it is written; whoever makes it odd has the rest to himself. */
+/* version: odd while it is written; the thread that makes it odd has the rest to itself. */
 struct kept {
     uint64_t version, generation, destination[3];
     uint64_t head[HEAD_WORDS], ports[PORTS / PORTS_IN_WORD], source[SOURCES][SOURCE_WORDS];

@@ -2,7 +2,7 @@
  *
  * A process connects to few destinations, and each answer holds until the policy's generation changes. So the answers
  * are kept in private memory: a connect then costs the same under one rule and under sixty. Lock-free and
- * async-signal-safe: an entry is versioned, whoever finds it being written asks the policy itself. */
+ * async-signal-safe: an entry is versioned; a thread that finds it being written asks the policy itself. */
 #ifndef CONNSPREAD_CONNECT_MATCH_CACHE_H
 #define CONNSPREAD_CONNECT_MATCH_CACHE_H
 

@@ -55,7 +55,7 @@ struct addr addr_from_v4(uint32_t host_order);
  * Returns false, and leaves *out alone, for any other family or a shorter length. */
 bool endpoint_from_sockaddr(struct endpoint *out, const void *sockaddr, size_t length);
 
-/* Writes the sockaddr that a socket of this family needs: AF_INET6 takes IPv4 as v4-mapped (kernel-facts: a sockaddr_in
+/* Writes the sockaddr that a socket of this family needs: AF_INET6 takes IPv4 as v4-mapped (a sockaddr_in
  * on an AF_INET6 socket gives EINVAL; the wildcard of either family becomes ::). Returns its length in bytes, or 0 when
  * the family cannot express the address. */
 socklen_t endpoint_to_sockaddr(struct sockaddr_storage *out, const struct endpoint *in, int family);

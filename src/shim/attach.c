@@ -117,7 +117,8 @@ static void read_environment(struct setup *s) {
     const char *instance = secure_getenv("CONNSPREAD_INSTANCE");
     name_instance(s, instance && instance[0] ? instance : NULL);
     if (!state_path(s->path, secure_getenv("CONNSPREAD_DIR"), secure_getenv("XDG_RUNTIME_DIR"), s->instance)) {
-        s->problem = "no state file: its name or path cannot be";
+        s->problem = "no state file: the instance's name or the folder's path is not valid; try: CONNSPREAD_INSTANCE "
+                     "without /, a shorter CONNSPREAD_DIR";
         s->path[0] = 0;
     }
     memcpy(s->folder, s->path, sizeof s->folder);

@@ -105,7 +105,7 @@ static int build(int dir, const char *name, const char *instance, uint64_t log_s
     if (r == 0)
         r = (int)sys_call5(SYS_linkat, dir, temporary, dir, name, 0);
     (void)sys_call3(SYS_unlinkat, dir, temporary, 0);
-    return r == -EEXIST ? 0 : r; /* another builder won: his file is as good */
+    return r == -EEXIST ? 0 : r; /* another builder won: its file is as good */
 }
 
 enum state_error state_create(struct state *out, const char *path, const char *instance, uint64_t log_size,

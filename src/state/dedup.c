@@ -7,7 +7,7 @@ static uint32_t ms_of(uint64_t ns) {
     return (uint32_t)(ns / 1000000);
 }
 
-/* Whoever asks has read the clock before he comes here, and may have been kept waiting in between. */
+/* The caller has read the clock before it comes here, and may have been kept waiting in between. */
 enum { LATE_MS = 2000 };
 
 /* Told at or after since, and not in the future, where only a scribble or another boot can have put it. */

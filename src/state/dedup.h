@@ -5,7 +5,7 @@
  * about to log one, while others may hold the socket, asks here first.
  *
  * A port that was bound explicitly for one destination is taken only once it is connected; till then the kernel would
- * let another share it, and reuse the TIME-WAIT of whoever is faster. So a quadruplet is claimed before it is looked
+ * let another share it, and reuse the TIME-WAIT of the faster one. So a quadruplet is claimed before it is looked
  * at.
  *
  * A table of words: half a hash of (namespace, quadruplet), half the time of telling. Each quadruplet has one home;

@@ -113,7 +113,7 @@ struct exhausted_source {
 /* The rest of EVENT_EXHAUSTED (call, cause, outcome ...) and EVENT_SOURCE_DOWN (cause, error). */
 struct event_exhausted {
     uint64_t elapsed_us;
-    uint32_t repeats; /* events like this one that were not written since the last; see src/DESIGN.md */
+    uint32_t repeats; /* events like this one that were not written since the last: connspread(1) */
     uint16_t attempts, n_sources;
     uint16_t omitted; /* sources tried beyond EXHAUSTED_SOURCES */
     uint16_t error;

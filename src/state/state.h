@@ -15,7 +15,7 @@
 #ifndef SYSCONFDIR
 #define SYSCONFDIR "/etc"
 #endif
-/* The config of whoever names no other; without it there is the built-in default. */
+/* The config where none is named; without it there is the built-in default. */
 #define DEFAULT_CONF SYSCONFDIR "/connspread.conf"
 
 enum { STATE_PATH = 256, STATE_INSTANCE = 64 };
@@ -52,7 +52,7 @@ enum state_error {
     STATE_OTHER_LAYOUT /* of another version of connspread */
 };
 
-/* DIR/INSTANCE.state. dir NULL: CONNSPREAD_DIR's default for this effective uid (src/DESIGN.md, Environment);
+/* DIR/INSTANCE.state. dir NULL: CONNSPREAD_DIR's default for this effective uid (connspread(1), ENVIRONMENT);
  * runtime_dir is $XDG_RUNTIME_DIR or NULL. Returns false when it does not fit or instance has a '/' or a leading '.'.
  */
 bool state_path(char out[STATE_PATH], const char *dir, const char *runtime_dir, const char *instance);

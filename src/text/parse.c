@@ -6,7 +6,7 @@
 
 enum { TEXT_MAX = 128 };
 
-static const char bad_address[] = "an address is written 10.0.0.1 or fd00::1, without a name or a zone";
+static const char bad_address[] = "an address such as 10.0.0.1 or fd00::1, without a name or a zone";
 
 /* Unsigned decimal from [*at, end), nothing else; advances *at. */
 static bool number(const char **at, const char *end, uint64_t max, uint64_t *out) {
@@ -57,9 +57,9 @@ static const char *address(const char *text, const char *end, struct addr *out, 
 static const char *prefix_length(const char *text, const char *end, const struct addr *a, bool v6, uint8_t *out) {
     uint64_t bits;
     if (!number(&text, end, v6 ? 128 : 32, &bits) || text != end)
-        return v6 ? "a prefix length of IPv6 is 0 to 128" : "a prefix length of IPv4 is 0 to 32";
+        return v6 ? "a prefix length from 0 to 128" : "a prefix length from 0 to 32";
     if (v6 && addr_is_v4(a) && bits < 96)
-        return "a prefix of an IPv4-mapped address has at least 96 bits";
+        return "at least 96 bits for a prefix of an IPv4-mapped address";
     *out = (uint8_t)(v6 ? bits : bits + 96);
     return NULL;
 }
@@ -97,13 +97,13 @@ static bool is_group(const struct addr *a) {
 static const char *check_range(const struct addr *first, const struct addr *last) {
     struct addr loopback = addr_from_v4(0x7f000000), multicast = addr_from_v4(0xe0000000);
     if (addr_is_any(first))
-        return "the wildcard address is no source";
+        return "an address of this host, not the wildcard";
     if (is_group(first) || is_group(last) ||
         (addr_compare(first, &multicast) < 0 && addr_compare(last, &multicast) >= 0 && addr_is_v4(first)))
-        return "a multicast or broadcast address is no source";
+        return "an address of this host, not multicast or broadcast";
     if (addr_scope(first) != addr_scope(last) ||
         (addr_compare(first, &loopback) < 0 && addr_compare(last, &loopback) >= 0 && addr_is_v4(first)))
-        return "a range stays within one scope: all loopback, all link-local or all others";
+        return "a range within one scope: all loopback, all link-local or all others";
     return NULL;
 }
 
@@ -136,12 +136,12 @@ const char *parse_source(const char *text, struct policy_source *out) {
         if ((wrong = address(dash + 1, end, &last, &last_v6)))
             return wrong;
         if (addr_is_v4(&first) != addr_is_v4(&last))
-            return "both ends of a range are of one family";
+            return "a range with both ends of one family";
         if (addr_compare(&first, &last) > 0)
-            return "the first address of a range is not after the last";
+            return "a range with the lower address first";
         more = distance(&first, &last);
         if (more > UINT32_MAX - 1u)
-            return "a range holds at most 4294967295 addresses";
+            return "a range of at most 4294967295 addresses";
     }
     if ((wrong = check_range(&first, &last)))
         return wrong;
@@ -150,7 +150,7 @@ const char *parse_source(const char *text, struct policy_source *out) {
 }
 
 static const char *ports(const char *text, const char *end, struct port_range *out) {
-    static const char bad[] = "a port or a range of them lies in 1-65535, the lower first";
+    static const char bad[] = "a port or a range within 1-65535, the lower first";
     uint64_t low, high;
     if (!number(&text, end, 65535, &low))
         return bad;
@@ -203,11 +203,11 @@ const char *parse_target(const char *text, struct policy_target *out) {
         text++;
         host_end--;
         if (memchr(text, ':', (size_t)(host_end - text)) == NULL)
-            return "only IPv6 stands in brackets: [fd00::/64]:443";
+            return "brackets around IPv6 only: [fd00::/64]:443";
     }
     const char *slash = memchr(text, '/', (size_t)(host_end - text));
     if (address(text, slash ? slash : host_end, &target.prefix, &v6))
-        return "a destination is written \"*\" or ADDRESS[/LEN][:PORT[-PORT]], IPv6 in brackets before a port";
+        return "\"*\" or ADDRESS[/LEN][:PORT[-PORT]], IPv6 in brackets before a port";
     if (slash && (wrong = prefix_length(slash + 1, host_end, &target.prefix, v6, &target.length)))
         return wrong;
     mask(&target.prefix, target.length);
@@ -223,7 +223,7 @@ const char *parse_duration(const char *text, uint32_t *out_ms) {
     const char *end = text + strnlen(text, TEXT_MAX);
     uint64_t value;
     if (!number(&text, end, UINT32_MAX, &value))
-        return "a duration is written 250ms, 60s, 2m or 1h";
+        return "a duration such as 250ms, 60s, 2m or 1h";
     if (text == end && value == 0) {
         *out_ms = 0;
         return NULL;
@@ -231,15 +231,15 @@ const char *parse_duration(const char *text, uint32_t *out_ms) {
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (strcmp(text, units[i].unit) == 0) {
             if (value * units[i].ms > UINT32_MAX)
-                return "a duration is at most 1193h";
+                return "a duration of at most 1193h";
             *out_ms = (uint32_t)(value * units[i].ms);
             return NULL;
         }
-    return "a duration is written 250ms, 60s, 2m or 1h";
+    return "a duration such as 250ms, 60s, 2m or 1h";
 }
 
 const char *parse_size(const char *text, uint64_t *out) {
-    static const char suffixes[] = "kKmMgG", bad[] = "a size is written 65536, 512k, 8M or 1G";
+    static const char suffixes[] = "kKmMgG", bad[] = "a size such as 65536, 512k, 8M or 1G";
     const char *end = text + strnlen(text, TEXT_MAX);
     uint64_t value;
     if (!number(&text, end, UINT64_MAX, &value))
@@ -252,7 +252,7 @@ const char *parse_size(const char *text, uint64_t *out) {
         shift = 10 * (unsigned)((suffix - suffixes) / 2 + 1);
     }
     if (value > UINT64_MAX >> shift)
-        return "a size is less than 2^64 bytes";
+        return "a size of less than 2^64 bytes";
     *out = value << shift;
     return NULL;
 }

@@ -27,7 +27,7 @@ static const struct command {
     {"report", "what failed with EADDRNOTAVAIL, why, and what to do about it", report_main},
     {"set", "override mode and canary of running clients, or end that", set_main},
     {"reload", "compile the config anew and hand it to running clients", reload_main},
-    {"prune", "remove state files that nobody uses any more", prune_main},
+    {"prune", "remove state files that no process uses any more", prune_main},
     {"quads", "how full the quadruplets of each source and destination are, now", quads_main},
     {"doctor", "what on this host makes connects fail, and whether a program can be preloaded", doctor_main},
 };
@@ -93,11 +93,11 @@ static int unknown(const char *name) {
         if (distance(name, commands[i].name) < distance(name, nearest->name))
             nearest = &commands[i];
     if (name[0] == '-')
-        complain("%s: there is no such option: see connspread --help", name);
+        complain("%s: there is no such option; try: connspread --help", name);
     else if (distance(name, nearest->name) < strlen(nearest->name))
-        complain("%s: there is no such command: did you mean %s? See connspread --help", name, nearest->name);
+        complain("%s: there is no such command; try: %s, or connspread --help", name, nearest->name);
     else
-        complain("%s: there is no such command: see connspread --help", name);
+        complain("%s: there is no such command; try: connspread --help", name);
     return EXIT_USAGE;
 }
 

@@ -42,15 +42,16 @@ bool shim_path(char out[LOCATE_PATH], char error[LOCATE_ERROR]) {
     } else if (access(installed, R_OK) == 0) {
         memcpy(out, installed, sizeof installed);
     } else {
-        snprintf(error, LOCATE_ERROR, "the shim is missing: it must be %.2000s or %s: run make, or make install",
+        snprintf(error, LOCATE_ERROR, "the shim is missing: it must be %.2000s or %s; try: make, or make install",
                  has_beside ? beside : "beside this program", installed);
         return false;
     }
     if (out[strcspn(out, unusable)] == 0)
         return true;
-    snprintf(error, LOCATE_ERROR,
-             "%.3900s: a path with a space, ':' or '$' cannot stand in LD_PRELOAD: move it to a folder without them",
-             out);
+    snprintf(
+        error, LOCATE_ERROR,
+        "%.3900s: a path with a space, ':' or '$' cannot stand in LD_PRELOAD; try: move it to a folder without them",
+        out);
     return false;
 }
 

@@ -48,7 +48,7 @@ struct arguments {
 static bool mode_is_good(const char *mode) {
     if (dial_mode(mode) >= 0)
         return true;
-    complain("run: -m %s is not a mode: enforce, observe or off", mode);
+    complain("run: -m %s is not a mode; try: enforce, observe or off", mode);
     return false;
 }
 
@@ -66,7 +66,7 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
         return wrong;
     a->command = argv + optind;
     if (optind == argc)
-        complain("run: no command: connspread run -- COMMAND [ARGUMENT...]");
+        complain("run: no command; try: connspread run -- COMMAND [ARGUMENT...]");
     return optind < argc && (!a->mode || mode_is_good(a->mode)) ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
@@ -106,12 +106,13 @@ static bool prepare_state(const struct location *where, struct policy *policy) {
     int error = 0;
     enum state_error result = state_create(&state, where->state_file, where->instance, policy->log_size, &error);
     if (result != STATE_OK) {
-        complain("%s: %s; the program runs all the same, and nothing it does can be read", where->state_file,
+        complain("%s: %s; the program runs, but its events and counters cannot be read", where->state_file,
                  state_error_text(result, error));
         return false;
     }
     if (!publish(&state, policy, where))
-        complain("%s: the policy could not be published: somebody holds the lock on its folder", where->state_file);
+        complain("%s: the policy could not be published: another process holds the lock on its folder; try: again",
+                 where->state_file);
     state_unmap(&state);
     return true;
 }
@@ -138,7 +139,7 @@ static void warn_of_program(const char *name) {
     if (why && !(result == PRELOAD_OTHER_CLASS && shim_for_other_class()))
         complain("%s %s", path, why);
     if (disabled && strcmp(disabled, "1") == 0)
-        complain("CONNSPREAD_DISABLE is set: the shim does nothing");
+        complain("CONNSPREAD_DISABLE is set, so the shim does nothing; try: unset CONNSPREAD_DISABLE");
 }
 
 static int execute(char **command) {

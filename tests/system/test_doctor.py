@@ -310,8 +310,8 @@ def test_run_warns(t):
 
 
 def test_usage(t):
-    for arguments, said in ((["no-such-program"], "there is no such program"), (["sh", "ls"], "one program at a time"), (["-o", "xml"], "text or json"),
-                            (["--nonsense"], "see connspread doctor --help")):
+    for arguments, said in ((["no-such-program"], "there is no such program"), (["sh", "ls"], "try: once for each"), (["-o", "xml"], "text or json"),
+                            (["--nonsense"], "try: connspread doctor --help")):
         done = t.tool("doctor", *arguments, check=2)
         assert said in done.stderr and not done.stdout, (arguments, done)
     assert t.tool("doctor", "--help", check=0).stdout.startswith("usage: connspread doctor ")

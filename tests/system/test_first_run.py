@@ -32,12 +32,12 @@ def test_mistakes_end_with_what_would_help(t):
     kernel.write(damaged, "x" * 100000)
     os.chmod(damaged, 0o600)
     for arguments, status, words in [
-            (["lgo"], 2, "did you mean log? See connspread --help"), (["frobnicate"], 2, "see connspread --help"),
-            (["--frob"], 2, "see connspread --help"), (["run"], 2, "connspread run -- COMMAND"), (["run", "-m", "on", "true"], 2, "enforce, observe or off"),
-            (["check", "-c", t.conf], 2, "man connspread.conf"), (["run", "-c", t.conf, "true"], 2, "man connspread.conf"),
+            (["lgo"], 2, "try: log, or connspread --help"), (["frobnicate"], 2, "try: connspread --help"),
+            (["--frob"], 2, "try: connspread --help"), (["run"], 2, "try: connspread run -- COMMAND"), (["run", "-m", "on", "true"], 2, "try: enforce, observe or off"),
+            (["check", "-c", t.conf], 2, "try: man connspread.conf"), (["run", "-c", t.conf, "true"], 2, "man connspread.conf"),
             (["log", "-i", "nobody"], 1, "connspread run -- PROGRAM"), (["stat", "-i", "nobody"], 1, "connspread stat --all"),
             (["log", "-i", "damaged"], 1, "connspread prune"), (["log", "--since", "noonish"], 2, "10m or 2h (ago)"),
-            (["set", "mode=on", "-i", "x"], 2, "enforce, observe, off or config"), (["stat", "-o", "xml"], 2, "text, json or prometheus")]:
+            (["set", "mode=on", "-i", "x"], 2, "enforce, observe, off or config"), (["stat", "-o", "xml"], 2, "try: text, json or prometheus")]:
         done = t.tool(*arguments)
         equal(done.returncode, status, f"exit status of connspread {arguments}: {done}")
         assert words in done.stderr, f"connspread {arguments} does not say {words!r}: {done.stderr}"

@@ -1,5 +1,6 @@
 """make install, uninstall, dist: what lies where, and that it works from there."""
 
+import glob
 import gzip
 import io
 import os
@@ -35,13 +36,15 @@ def version():
 
 EXAMPLES = sorted(os.listdir(os.path.join(ROOT, "conf/examples"))) if os.path.isdir(os.path.join(ROOT, "conf/examples")) else []
 
+PAGES = sorted(os.path.relpath(path, ROOT) for path in glob.glob(os.path.join(ROOT, "contrib/doc/*.md")))
+
 
 def expected(prefix, libdir, etc):
     doc = f"{prefix}/share/doc/connspread"
     found = [f"{prefix}/bin/connspread", f"{libdir}/connspread/libconnspread.so", f"{libdir}/connspread/connspread-config.so",
              f"{prefix}/share/man/man1/connspread.1", f"{prefix}/share/man/man5/connspread.conf.5", f"{prefix}/share/man/man7/libconnspread.7",
              f"{prefix}/share/bash-completion/completions/connspread", f"{etc}/connspread.conf"]
-    found += [f"{doc}/{name}" for name in ["README.md", "LICENSE", "CHANGELOG.md", "connspread.conf"] + ["examples/" + e for e in EXAMPLES]]
+    found += [f"{doc}/{name}" for name in ["README.md", "LICENSE", "CHANGELOG.md", "connspread.conf"] + ["examples/" + e for e in EXAMPLES] + PAGES]
     return sorted(found)
 
 

@@ -1,21 +1,36 @@
-"""README: its tour and its demo show what one sees; what it claims of other ways is so; what it names exists."""
+"""README and contrib/doc: tour, demo and log line show what one sees; what they claim of other ways is so; what they name exists."""
 
+import glob
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 
 import kernel
-from bench import BUILD, ROOT, equal, needs
+from bench import BUILD, ROOT, TOOL, equal, needs
 
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 import tour  # noqa: E402
 
 
-def readme():
-    with open(tour.README) as f:
+DEMO = os.path.join(ROOT, "contrib/doc/demo.md")
+# What a newcomer reads, and who carries on.
+PAGES = ["README.md", "src/README.md", "src/DESIGN.md", "tests/README.md", "contrib/CONTRIBUTING.md"]
+
+
+def text_of(path):
+    with open(os.path.join(ROOT, path)) as f:
         return f.read()
+
+
+def readme():
+    return text_of("README.md")
+
+
+def pages():
+    return PAGES + [os.path.relpath(path, ROOT) for path in glob.glob(os.path.join(ROOT, "contrib/doc/*.md"))]
 
 
 @needs("curl", "bash")
@@ -39,14 +54,14 @@ def test_tour_can_fail(t):
 
 @needs("unshare", "bash")
 def test_demo(t):
-    """The text block is what `make demo` prints."""
+    """The text block of contrib/doc/demo.md is what `make demo` prints."""
     done = subprocess.run([os.path.join(ROOT, "tests/demo.sh")], env=dict(os.environ, BUILD=BUILD, TMPDIR=t.folder), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     equal(done.returncode, 0, done.stdout)
     got = [tour.plain(line) for line in done.stdout.splitlines()]
-    shown = [tour.plain(line) for block in tour.blocks("text") for line in block.splitlines() if line != tour.ELLIPSIS]
+    shown = [tour.plain(line) for block in tour.blocks("text", DEMO) for line in block.splitlines() if line != tour.ELLIPSIS]
     assert len(shown) >= 5, shown
-    equal([line for line in shown if line not in got], [], f"lines of README that the demo did not print: {done.stdout}")
+    equal([line for line in shown if line not in got], [], f"lines of demo.md that the demo did not print: {done.stdout}")
 
 
 @needs("python3")
@@ -90,19 +105,54 @@ def test_snat_does_not_help_on_the_host_itself(t):
     equal(t.python(code, port, 64).stdout, "0\n", "connections of 64 that failed over a pool of four")
 
 
+def test_config_and_its_log_line(t):
+    """The six lines of config, as they stand there, and the log line that a client of that name leaves under them."""
+    (config,), (log,) = tour.blocks("conf"), tour.blocks("log")
+    equal(len(config.splitlines()), 6, "lines of config")
+    t.sources()
+    kernel.add_addresses("10.2.0.1")
+    t.server("10.2.0.1", port=6379)
+    t.conf = os.path.join(t.folder, "redis.conf")
+    kernel.write(t.conf, config)
+    t.tool("check", "-c", t.conf, check=0)
+    client = shutil.copy(t.program("plain_client"), os.path.join(t.folder, "php-fpm"))
+    t.run([client, "10.2.0.1", "6379", "1"], via="run")
+    (command, shown), = tour.steps(log)
+    env = dict(t.environment(bare=True), PATH=os.path.dirname(TOOL) + ":" + os.environ["PATH"])
+    done = subprocess.run(["sh", "-c", command], cwd=t.folder, env=env, capture_output=True, text=True)
+    equal([tour.plain(line) for line in done.stdout.splitlines()], [tour.plain(line) for line in shown], f"the log: {done.stderr}")
+
+
+def test_readme_is_short(t):
+    """One screen says what it is, with a picture, the commands, a config and a log line; all of it is 130 lines of 120 columns."""
+    lines = readme().splitlines()
+    equal([line for line in lines if len(line) > 120], [], "lines of more than 120 columns")
+    assert len(lines) <= 130, f"README has {len(lines)} lines"
+    screen = "\n".join(lines[:lines.index("## Install")])
+    assert screen.count("\n") < 48, "the first screen has grown"
+    for words in "**For**", "**Not for**", "apt install git make", "make demo", "make check", "```conf", "```log":
+        assert words in screen, f"the first screen lacks {words}"
+    assert screen.index("apt install git make") < screen.index("\nmake demo"), "what a minimal Debian lacks comes after the first command"
+
+
+def commands_of(text):
+    return set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", text, re.M))))
+
+
 def test_what_it_names_exists(t):
-    """Files, commands and make targets."""
+    """Files, commands, make targets; what a page links to, and heads that it links to."""
     text = readme()
-    with open(os.path.join(ROOT, "contrib/CONTRIBUTING.md")) as f:
-        contributing = f.read()
-    for path in set(re.findall(r"`((?:conf|contrib|src|tests)/[\w./-]*)`", text + contributing)):
-        assert os.path.exists(os.path.join(ROOT, path)), f"README names {path}"
+    for page in pages():
+        for path in set(re.findall(r"`((?:conf|contrib|src|tests)/[\w./-]*)`", text_of(page))):
+            assert os.path.exists(os.path.join(ROOT, path)), f"{page} names {path}"
+        for path in set(re.findall(r"\]\(((?!https?:)[^)#]+)", text_of(page))):
+            assert os.path.exists(os.path.join(ROOT, os.path.dirname(page), path)), f"{page} links to {path}"
     with open(os.path.join(ROOT, "Makefile")) as f:
-        targets = set(re.findall(r"^([a-z-]+):", f.read(), re.M))
+        targets = set(re.findall(r"^([a-z_.-]+):", f.read(), re.M))
     named = set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.M))
     assert named >= {"demo", "check", "install", "uninstall", "deb"}, named
-    equal(named - targets, set(), "make targets that README names and there are not")
+    for page in pages():
+        named |= set(re.findall(r"(?:`|^)make ([a-z_.-]*[a-z])(?![\w-]*[A-Z])", text_of(page), re.M))
+    equal(named - targets, set(), "make targets that are named and there are not")
     commands = re.findall(r"^  (\w+) ", t.tool("--help", check=0).stdout.split("commands:\n")[1].split("\n\n")[0], re.M)
-    rows = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", text, re.M))))
-    equal(set(commands) - rows, set(), "commands that README's table has not")
-    assert len(text.splitlines()) <= 250, "README has grown beyond 250 lines"
+    equal(set(commands) - commands_of(text), set(), "commands that README's table has not")

@@ -105,7 +105,7 @@ def test_nothing_wrong(t):
     found = report(t, path, check=0)
     equal((found["failed"], found["first_failure"], found["conclusions"]), (0, None, []), "failures")
     text = t.tool("report", path, check=0).stdout
-    assert "No call failed with EADDRNOTAVAIL" in text and "Who closed first" in text, text
+    assert "No call failed with EADDRNOTAVAIL" in text and "Which programs closed first" in text, text
     assert "There was no event to read" in t.tool("report", write(t, "empty", []), check=0).stdout
 
 
@@ -119,7 +119,7 @@ def test_since_and_until(t):
 
 def test_usage(t):
     for arguments, words in ((["--since", "yesterday"], "--since yesterday is not a time"), (["-o", "xml"], "-o xml is not a format"),
-                             (["--since", "now", "--until", "1h"], "--since is later than --until"), (["-i", "x", "file"], "not both"), (["-x"], "--help")):
+                             (["--since", "now", "--until", "1h"], "--since is later than --until"), (["-i", "x", "file"], "exclude each other; try: one of them"), (["-x"], "--help")):
         done = t.tool("report", *arguments, check=2)
         assert words in done.stderr and not done.stdout, f"{arguments}: {done.stderr}"
     assert "usage: connspread report" in t.tool("report", "--help", check=0).stdout

@@ -16,7 +16,7 @@ from follower import LOST, Follower
 
 WORKERS = 32
 FIRST_PORT = 700
-TORN = re.compile(r"up to (\d+) events lost: half written")
+TORN = re.compile(r"up to (\d+) events lost: incomplete")
 
 
 def batch(t, port, closes, every, seed):

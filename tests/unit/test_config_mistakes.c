@@ -36,7 +36,7 @@ static const struct {
     {"log { closes = some }", "f:1: closes: "},
     {"log { inbound = 1 }", "f:1: inbound: "},
     {"log { verify = once }", "f:1: verify: "},
-    {"log { } log { }", "f:1: log: is given twice"},
+    {"log { } log { }", "f:1: log: is given twice; try: "},
     {"pool p { addresses = \"10.0.0.256\" }", "f:1: addresses: \"10.0.0.256\" "},
     {"pool p { addresses = nosuchinterface }", "f:1: addresses: \"nosuchinterface\" is no address and no interface"},
     {"pool p { addresses = \"\" }", "f:1: addresses: \"\" "},
@@ -56,7 +56,7 @@ static const struct {
     {"pool \"a\001b\" { }", "f:1: byte 0x01"},
     {"pool p { }\npool p { }", "f:2: \"p\": is a title used before"},
     {"pool { }", "f:1: syntax: missing title"},
-    {"rule r { action = ignore }", "f:1: to: is missing in rule \"r\""},
+    {"rule r { action = ignore }", "f:1: to: is missing in rule \"r\"; try: to = "},
     {"\nrule r {\n action = ignore\n}", "f:2: to: is missing"},
     {"rule r { to = { } action = ignore }", "f:1: to: {} is empty"},
     {"rule r { to = host action = ignore }", "f:1: to: \"host\" "},
@@ -67,7 +67,7 @@ static const struct {
     {"rule r { to = \"*\" program = \"\" action = ignore }", "f:1: program: \"\" is empty"},
     {"rule r { to = \"*\" program = \"12345678901234567890123456789012\" action = ignore }", "f:1: program: "},
     {"rule r { to = \"*\" action = maybe pool = p } pool p { }", "f:1: action: \"maybe\" "},
-    {"rule r { to = \"*\" }", "f:1: pool: is missing in rule \"r\""},
+    {"rule r { to = \"*\" }", "f:1: pool: is missing in rule \"r\"; try: pool = "},
     {"rule r { to = \"*\"\n pool = p }", "f:2: pool: \"p\" is no pool of this file"},
     {"rule r { to = \"*\" action = ignore attempts = 0 }", "f:1: attempts: \"0\" "},
     {"rule r { to = \"*\" action = ignore attempts = 65 }", "f:1: attempts: \"65\" "},
@@ -76,14 +76,14 @@ static const struct {
     {"rule r { to = \"*\" action = ignore on-exhausted = die }", "f:1: on-exhausted: "},
     {"rule r { to = \"*\" action = ignore app-bound = drop }", "f:1: app-bound: "},
     /* keys */
-    {"moed = off", "f:1: moed: is not known here: did you mean mode?"},
-    {"log { inbuond = true }", "f:1: inbuond: is not known in log: did you mean inbound?"},
-    {"size = 8M", "f:1: size: is not known here: it stands in log"},
-    {"log { mode = off }", "f:1: mode: is not known in log: it stands outside of sections"},
-    {"pools \"p\" { ports = 1 }", "f:1: pools: is not known here: did you mean pool?"},
+    {"moed = off", "f:1: moed: is not known here; try: mode"},
+    {"log { inbuond = true }", "f:1: inbuond: is not known in log; try: inbound"},
+    {"size = 8M", "f:1: size: is not known here; try: in section log"},
+    {"log { mode = off }", "f:1: mode: is not known in log; try: outside of sections"},
+    {"pools \"p\" { ports = 1 }", "f:1: pools: is not known here; try: pool"},
     {"include(\"/etc/passwd\")", "f:1: include: is not known here"},
-    {"mode = off\nmode = off", "f:2: mode: is given twice: line 1 "},
-    {"pool p { ports = 1 ports = 2 }", "f:1: ports: is given twice: line 1 "},
+    {"mode = off\nmode = off", "f:2: mode: is given twice, first in line 1; try: "},
+    {"pool p { ports = 1 ports = 2 }", "f:1: ports: is given twice, first in line 1; try: "},
     {"\"mode\" = off", "f:1: \"mode\": is a key in quotes"},
     {"log|size = 8M", "f:1: |: stands outside quotes"},
     {"mode += off", "f:1: syntax: attempt to append"},
@@ -169,7 +169,7 @@ START_TEST(capacities_are_enforced) {
     for (int i = 0; i <= POLICY_POOLS; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "pool p%d { }\n", i);
     ck_assert_int_eq(parse(text), 1);
-    ck_assert_ptr_nonnull(strstr(errors, "f:33: pool: \"p32\" is one too many: at most 32"));
+    ck_assert_ptr_nonnull(strstr(errors, "f:33: pool: \"p32\" is one too many; try: at most 32"));
     used = 0;
     for (int i = 0; i <= POLICY_RULES; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "rule r%d { to = \"*\" action = ignore }\n", i);
@@ -186,7 +186,7 @@ START_TEST(capacities_are_enforced) {
         used += (size_t)snprintf(text + used, sizeof text - used, ", %d", 1 + 2 * i);
     snprintf(text + used, sizeof text - used, "} }");
     ck_assert_int_eq(parse(text), 1);
-    ck_assert_ptr_nonnull(strstr(errors, "ports: are 33 ranges"));
+    ck_assert_ptr_nonnull(strstr(errors, "ports: 33 ranges"));
     used = (size_t)snprintf(text, sizeof text, "rule r { action = ignore to = { \"10.0.0.0\"");
     for (int i = 0; i < POLICY_TARGETS; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, ", \"10.0.0.1\"");

@@ -1,5 +1,5 @@
-/* What `connspread log` prints is a contract with programs (design.md, Events): keys, order, spelling, and that no byte
- * in a state file can break a line. */
+/* What `connspread log` prints is a contract with programs (connspread(1), EVENTS): keys, order, spelling, and that no
+ * byte in a state file can break a line. */
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>

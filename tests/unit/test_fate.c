@@ -1,4 +1,4 @@
-/* shim/fate: what a close leaves behind, row by row as the kernel does it (src/README.md, "What a close does"). */
+/* shim/fate: what a close leaves behind, row by row as the kernel does it (src/DESIGN.md, "What a close does"). */
 #include <errno.h>
 #include <string.h>
 

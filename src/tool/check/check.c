@@ -53,7 +53,7 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind < argc)
-        complain("check: %s: it takes no argument; name the config with -c", argv[optind]);
+        complain("check: %s: check takes no argument; try: -c for the config", argv[optind]);
     return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
@@ -84,7 +84,7 @@ static int check(struct findings *f, const struct arguments *a) {
         return EXIT_USAGE;
     look_at_state(f);
     if (!host_look(&f->host, &what))
-        warn(&f->warnings, "%s: %s: the kernel's default is taken for it", what, strerror(errno));
+        warn(&f->warnings, "%s: %s: the kernel's default is assumed", what, strerror(errno));
     find_warnings(&f->policy, &f->host, &f->warnings);
     if (a->json)
         check_print_json(f);

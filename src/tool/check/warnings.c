@@ -47,14 +47,14 @@ static void warn_of_addresses(const struct policy_pool *pool, const struct polic
         return;
     format_address(text, &source->first);
     if (source->count == 1)
-        warn(out, "pool \"%s\": %s is not on this host: add it to an interface, or set freebind = true", pool->title,
-             text);
+        warn(out, "pool \"%s\": %s is not on this host; try: add it to an interface, or set freebind = true",
+             pool->title, text);
     else
-        warn(
-            out,
-            "pool \"%s\": %u of the %u addresses from %s on are not on this host, the first of them %s: add them to an "
-            "interface, or set freebind = true",
-            pool->title, missing, probed, text, first);
+        warn(out,
+             "pool \"%s\": %u of the %u addresses from %s on are not on this host, the first of them %s; try: add them "
+             "to an "
+             "interface, or set freebind = true",
+             pool->title, missing, probed, text, first);
 }
 
 static void warn_of_sources(const struct policy *p, const struct policy_pool *pool, const struct host *h,
@@ -76,8 +76,8 @@ static void warn_of_ports(const struct policy *p, const struct policy_pool *pool
         warn(out, "pool \"%s\": %u of its %u ports lie outside net.ipv4.ip_local_port_range (%u-%u) and %s",
              pool->title, count.outside, count.configured, range.low, range.high,
              pool_has_sources(pool)
-                 ? "are bound one by one: no other program should use them; widening that is better"
-                 : "are not used, since the pool has no addresses to bind: widen that, or narrow ports");
+                 ? "are bound one by one, so no other program should use them; try: widen the range"
+                 : "are not used, since the pool has no addresses to bind; try: widen the range, or narrow ports");
     if (count.reserved)
         warn(out, "pool \"%s\": %u of its %u ports are in net.ipv4.ip_local_reserved_ports: connections skip them",
              pool->title, count.reserved, count.configured);
@@ -110,7 +110,7 @@ static void warn_of_rule(const struct policy *p, unsigned index, struct warnings
     if (pool && pool->policy == POOL_HASH && rule_has_one_destination(p, rule))
         warn(out,
              "rule \"%s\": its pool \"%s\" hashes over the destination, and it has one destination: every connection "
-             "takes the same source first; round-robin spreads them",
+             "takes the same source first; try: round-robin",
              rule->title, pool->title);
     for (unsigned i = 0; i < index; i++) {
         if (rule_shadows(p, &p->rule[i], rule)) {

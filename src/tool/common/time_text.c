@@ -200,7 +200,8 @@ const char *time_from_text(const char *text, uint64_t now_us, uint64_t *out_us) 
     uint64_t us = now_us;
     if (strcmp(text, "now") != 0 && !loose_date(text, &us) && !today(text, now_us, &us) &&
         !relative(text, now_us, &us) && !epoch_seconds(text, &us))
-        return "a time is 2026-11-21T03:27:59Z, 03:27 or 03:27:59 (today, UTC), 10m or 2h (ago), now, or seconds since "
+        return "a time such as 2026-11-21T03:27:59Z, 03:27 or 03:27:59 (today, UTC), 10m or 2h (ago), now, or seconds "
+               "since "
                "1970";
     *out_us = us;
     return NULL;

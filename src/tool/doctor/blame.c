@@ -84,7 +84,7 @@ static void judge_listeners(const struct host_facts *h, struct findings *out) {
     struct finding *f = findings_add(out, severity_of(h, held->listening), "listeners-in-range");
     finding_reason(
         f,
-        "Somebody listens on %u unreserved port%s of the ephemeral range, %s: connect() does not get these, and "
+        "Programs listen on %u unreserved port%s of the ephemeral range, %s: connect() does not get these, and "
         "while the service restarts it may take them, which the service then finds in use.",
         held->listening, held->listening == 1 ? "" : "s", who);
     finding_remedy(f, "Add them to net.ipv4.ip_local_reserved_ports, or move the services out of the range.");

@@ -21,7 +21,7 @@ static const char help[] =
     "usage: connspread doctor [-o text|json] [PROGRAM]\n"
     "\n"
     "Looks at this host, in this network namespace, for what makes connect() fail with EADDRNOTAVAIL or soon will:\n"
-    "ephemeral ports and who keeps them, TIME-WAIT settings and counters, connection tracking, IPv6, what the kernel\n"
+    "ephemeral ports and what keeps them, TIME-WAIT settings and counters, connection tracking, IPv6, what the kernel\n"
     "can do; and whether PROGRAM can be preloaded. Changes nothing, sends no packet.\n"
     "\n"
     "  -o, --output FORMAT    text (the default) or json: one object a line for each finding\n"
@@ -57,14 +57,14 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
         return wrong;
     a->program = argv[optind];
     if (argc - optind > 1)
-        complain("doctor: %s: it looks at one program at a time", argv[optind + 1]);
+        complain("doctor: %s: doctor looks at one program; try: once for each", argv[optind + 1]);
     return argc - optind > 1 ? EXIT_USAGE : ARGUMENTS_GOOD;
 }
 
 static bool look_at_program(struct host_facts *f, const char *name) {
     f->has_program = find_program(f->program, name);
     if (!f->has_program) {
-        complain("doctor: %s: there is no such program", name);
+        complain("doctor: %s: there is no such program; try: its path", name);
         return false;
     }
     f->preloadable = preloadable(f->program);
@@ -106,7 +106,7 @@ static void print_text(const struct finding *f) {
     (void)sink_finish(&s);
     printf("%-8s %s: %s\n", severity_name[f->severity], f->name, reason);
     if (f->remedy[0])
-        printf("%-8s remedy: %s\n", "", f->remedy);
+        printf("%-8s try: %s\n", "", f->remedy);
 }
 
 /* What needs something done comes first. */

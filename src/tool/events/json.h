@@ -8,4 +8,8 @@
  * is too small. Every number in r may be out of range. No allocation. */
 int event_json(const struct event_record *r, const struct event_context *context, char *out, size_t size);
 
+/* One compact JSON object as connspread(1), EVENTS, has it, without a newline; NUL-terminated. Its length, or -1 when
+ * size is too small. Every number in r may be out of range. No allocation. */
+int event_json(const struct event_record *r, const struct event_context *context, char *out, size_t size);
+
 #endif

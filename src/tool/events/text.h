@@ -7,4 +7,7 @@
 /* A line for people, without its newline; what an exhausted event tried follows in indented lines. Likewise. */
 int event_text(const struct event_record *r, const struct event_context *context, char *out, size_t size);
 
+/* A line for people, without its newline; what an exhausted event tried follows in indented lines. Likewise. */
+int event_text(const struct event_record *r, const struct event_context *context, char *out, size_t size);
+
 #endif

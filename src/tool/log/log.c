@@ -63,7 +63,7 @@ static const struct option options[] = {
 static bool take_time(const char *option, const char *text, uint64_t *out) {
     const char *wrong = time_from_text(text, time_now_us(), out);
     if (wrong)
-        complain("log: %s %s is not a time: %s", option, text, wrong);
+        complain("log: %s %s is not a time; try: %s", option, text, wrong);
     return !wrong;
 }
 
@@ -75,10 +75,10 @@ static bool take_events(const char *list, uint32_t *kinds) {
         uint8_t kind;
         int n = snprintf(word, sizeof word, "%.*s", (int)(length < 64 ? length : 64), p);
         if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
-            complain(
-                "log: --event %s: there is no such event: time-wait, close, exhausted, source-down, attach, detach, "
-                "reload, control",
-                list);
+            complain("log: --event %s: there is no such event; try: time-wait, close, exhausted, source-down, attach, "
+                     "detach, "
+                     "reload, control",
+                     list);
             return false;
         }
         *kinds |= UINT32_C(1) << kind;
@@ -93,7 +93,7 @@ static bool take_pid(const char *text, struct log_request *request) {
     errno = 0;
     unsigned long pid = strtoul(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end || errno || pid > UINT32_MAX) {
-        complain("log: --pid %s is not a process number", text);
+        complain("log: --pid %s is not a process number; try: a number above 0", text);
         return false;
     }
     request->has_pid = true;
@@ -139,12 +139,13 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
         a->request.kinds = UINT32_MAX;
     a->request.to_file = a->request.follow && !a->picks;
     const char *conflict = a->request.since_us > a->request.until_us
-                               ? "--since is later than --until: nothing can be between"
+                               ? "--since is later than --until, so no event can be between; try: exchange them"
                            : a->request.keep && !a->request.to_file
-                               ? "--keep goes with -f into log.file, without a choice of format or events"
-                           : optind < argc && a->request.follow ? "-f follows the state file: it takes no FILE"
-                           : optind < argc && (a->chosen.instance || a->chosen.config) ? "FILE, or -i and -c: not both"
-                                                                                       : NULL;
+                               ? "--keep only goes with -f and log.file, without -o, --since, --until, --event, --pid"
+                           : optind < argc && a->request.follow ? "-f follows the state file, not a FILE; try: -i or -c"
+                           : optind < argc && (a->chosen.instance || a->chosen.config)
+                               ? "FILE and -i or -c exclude each other; try: one of them"
+                               : NULL;
     if (conflict)
         complain("log: %s", conflict);
     return conflict ? EXIT_USAGE : ARGUMENTS_GOOD;

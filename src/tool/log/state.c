@@ -59,10 +59,10 @@ static void close_view(struct view *v) {
     uint64_t dropped = state_counter(&v->source.state, COUNT_EVENTS_DROPPED);
     /* Counted in cells; an event takes one to four of them. */
     if (reader->lost)
-        complain("up to %llu events lost: overwritten before they could be read; a larger log.size keeps more",
+        complain("up to %llu events lost: overwritten before they could be read; try: a larger log.size",
                  (unsigned long long)reader->lost);
     if (reader->torn)
-        complain("up to %llu events lost: half written, their writer was killed or is still at it",
+        complain("up to %llu events lost: incomplete, because their writer was killed or is still writing them",
                  (unsigned long long)reader->torn);
     if (dropped)
         complain("%llu events lost since this state file was made: dropped by their writers, which were stopped for "
@@ -94,7 +94,7 @@ static bool wait_for_view(struct view *v, const char *path, int *status) {
             return false;
         }
         if (!said)
-            complain("%s: waiting for it: nothing has run under this instance yet", path);
+            complain("%s: not there yet: no program has run under this instance; waiting for it", path);
         said = true;
         sleep_one_poll();
     }

@@ -66,7 +66,7 @@ struct arguments {
 static bool take_target(struct arguments *a, const char *text) {
     const char *wrong = parse_target(text, &a->to);
     if (wrong)
-        complain("quads: --to %s is not valid: %s", text, wrong);
+        complain("quads: --to %s is not valid; try: %s", text, wrong);
     return a->has_to = !wrong;
 }
 
@@ -77,16 +77,16 @@ static bool take_top(struct arguments *a, const char *text) {
     a->has_top = text[0] >= '0' && text[0] <= '9' && !*end && !errno;
     a->top = n;
     if (!a->has_top)
-        complain("quads: --top %s is not a number", text);
+        complain("quads: --top %s is not a number; try: 20, or 0 for all", text);
     return a->has_top;
 }
 
 static bool take_interval(struct arguments *a, const char *text) {
     const char *wrong = parse_duration(text, &a->every_ms);
     if (!wrong && a->every_ms == 0)
-        wrong = "it must be more than 0";
+        wrong = "more than 0";
     if (wrong)
-        complain("quads: --every %s is not valid: %s", text, wrong);
+        complain("quads: --every %s is not valid; try: %s", text, wrong);
     return !wrong;
 }
 
@@ -115,9 +115,9 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
         return wrong;
     const char *argument = argv[optind];
     if (argument)
-        complain("quads: %s: it takes no argument; name a destination with --to", argument);
+        complain("quads: %s: quads takes no argument; try: --to for a destination", argument);
     else if (a->every_ms && !a->watch)
-        complain("quads: --every goes with -w");
+        complain("quads: --every only goes with -w; try: add -w");
     if (argument || (a->every_ms && !a->watch))
         return EXIT_USAGE;
     if (!a->has_top)

@@ -32,7 +32,7 @@ static void say_targets(struct sink *s, const struct finding *f) {
 
 static void say_restore(struct sink *s, const struct finding *f) {
     words_fill(s,
-               "Put the address back: ip addr add $s/PREFIX dev INTERFACE, and find out who removed it (a failover, a "
+               "Put the address back: ip addr add $s/PREFIX dev INTERFACE, and find out what removed it (a failover, a "
                "DHCP lease, a network manager's reload). connspread and the client take it up again by themselves.",
                f->source);
 }
@@ -59,19 +59,22 @@ static const char *fixed(enum remedy remedy) {
                "close "
                "what is idle.";
     case REMEDY_FIND_OTHERS:
-        return "Find who holds them: connspread quads counts the connections of this host by source and destination, "
+        return "Find the programs that hold them: connspread quads counts the connections of this host by source and "
+               "destination, "
                "and "
-               "connspread doctor names processes. Run those programs under connspread too: it then names who closes "
+               "connspread doctor names processes. Run those programs under connspread too: the log then names which "
+               "of them closes "
                "first, and spreads all of them.";
     case REMEDY_RELEASE_BINDS:
-        return "Find the processes that bind these ports: connspread doctor lists who has bound ephemeral ports "
+        return "Find the processes that bind these ports: connspread doctor lists those that have bound ephemeral "
+               "ports "
                "explicitly. Have them bind no port before they connect, or set IP_BIND_ADDRESS_NO_PORT; those that "
                "must "
                "bind should use ports outside of net.ipv4.ip_local_port_range.";
     case REMEDY_RESERVE_PORTS:
         return "Ports that some program must bind belong into net.ipv4.ip_local_reserved_ports, so that the range is "
                "what "
-               "everybody can really use, and is dimensioned by that.";
+               "all programs can really use, and is dimensioned by that.";
     case REMEDY_TW_REUSE:
         return "sysctl net.ipv4.tcp_tw_reuse=1 lets connect() take a port whose TIME-WAIT is older than a second. It "
                "needs TCP timestamps at both ends, and holds for all programs of the host.";
@@ -80,11 +83,11 @@ static const char *fixed(enum remedy remedy) {
                "what "
                "was not sent yet, and the server sees an error: only for a client that has read its whole answer.";
     case REMEDY_ENABLE_IPV6:
-        return "If this host shall have IPv6, enable it again: sysctl net.ipv6.conf.all.disable_ipv6=0 (and the same "
+        return "If this host should have IPv6, enable it again: sysctl net.ipv6.conf.all.disable_ipv6=0 (and the same "
                "of "
                "the interface), then give its addresses back. Look in /etc/sysctl.d and at the kernel's command line "
                "for "
-               "who disabled it.";
+               "what disabled it.";
     case REMEDY_USE_IPV4:
         return "If not, keep clients from IPv6 destinations: names without AAAA records, AI_ADDRCONFIG, or the "
                "client's "

@@ -58,7 +58,7 @@ struct evidence {
     enum occupied occupied;  /* what the event makes of it */
     uint64_t kernel_open, kernel_waits, kernel_closing, kernel_other; /* of all processes */
     uint32_t bound;                     /* ports of the range that are taken without a connection to there */
-    uint32_t reserved;                  /* ports of the range that nobody gets unless he asks */
+    uint32_t reserved;                  /* ports of the range that a program gets only by asking */
     uint64_t peak_waits, peak_failures; /* most in a minute during the incident */
 };
 

@@ -25,8 +25,9 @@
 static const char help[] =
     "usage: connspread report [-o text|json] [--since T] [--until T] [-i INSTANCE | -c CONF | FILE...]\n"
     "\n"
-    "The post-mortem: what failed with \"Cannot assign requested address\" (EADDRNOTAVAIL), when, why, who closed\n"
-    "first, and what to do about it, the least intrusive first. Reads the instance's state file and its log.file,\n"
+    "The post-mortem: what failed with \"Cannot assign requested address\" (EADDRNOTAVAIL), when, why, which end\n"
+    "closed first, and what to do about it, the least intrusive first. Reads the instance's state file and its "
+    "log.file,\n"
     "or FILEs: state files and JSON Lines as log -o json prints them, of any number of hosts (- is stdin), merged\n"
     "by time.\n"
     "\n"
@@ -119,7 +120,7 @@ static bool find_log(const char *state_file, char log_file[FOLLOW_PATH]) {
 static bool take_time(const char *option, const char *text, uint64_t *out) {
     const char *wrong = time_from_text(text, time_now_us(), out);
     if (wrong)
-        complain("report: %s %s is not a time: %s", option, text, wrong);
+        complain("report: %s %s is not a time; try: %s", option, text, wrong);
     return !wrong;
 }
 
@@ -141,9 +142,11 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
-    const char *conflict = a->since_us > a->until_us ? "--since is later than --until: nothing can be between"
-                           : optind < argc && (a->chosen.instance || a->chosen.config) ? "FILE, or -i and -c: not both"
-                                                                                       : NULL;
+    const char *conflict = a->since_us > a->until_us
+                               ? "--since is later than --until, so no event can be between; try: exchange them"
+                           : optind < argc && (a->chosen.instance || a->chosen.config)
+                               ? "FILE and -i or -c exclude each other; try: one of them"
+                               : NULL;
     if (conflict)
         complain("report: %s", conflict);
     return conflict ? EXIT_USAGE : ARGUMENTS_GOOD;

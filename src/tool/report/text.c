@@ -184,7 +184,8 @@ static void print_flows(const struct report *r) {
     size_t n = report_table_top(&r->facts.flows, top, TOP, compare_flows);
     if (n == 0)
         return;
-    puts("\nWho closed first\n  program              host              destination              closed first   "
+    puts("\nWhich programs closed first\n  program              host              destination              closed "
+         "first   "
          "otherwise "
          " failed");
     for (size_t i = 0; i < n; i++) {

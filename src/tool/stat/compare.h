@@ -2,7 +2,7 @@
  *
  * Three things are compared. The share of connects that failed, and the share that were slow (a lost SYN is sent again
  * after a second): each with a 99 % confidence interval for the difference of two proportions, Newcombe's hybrid score
- * interval (his method 10, from two Wilson intervals). And the time inside connect(): the two-sided Mann-Whitney test
+ * interval (method 10, from two Wilson intervals). And the time inside connect(): the two-sided Mann-Whitney test
  * on the histogram, normal approximation with correction for ties, at 1 %.
  * Not 95 %: an operator asks again and again, three questions each time, and would get a wrong answer in up to one of
  * seven.

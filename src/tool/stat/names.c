@@ -22,7 +22,7 @@ static const struct name stats[STAT_COUNTERS] = {
     [STAT_OTHER_ERROR] = {"connects_other_error", "Connects that failed with another error."},
     [STAT_SYN_TIMEOUT] =
         {"syn_timeouts",
-         "Connects that nobody answered: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT."},
+         "Connects without an answer: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT."},
     [STAT_SPREAD] = {"connects_spread", "Connects that left through a source or port range of the pool."},
     [STAT_CLOSED + FATE_TIME_WAIT] = {"closes_time_wait", "Closes that left a TIME-WAIT socket on this host."},
     [STAT_CLOSED + FATE_PASSIVE] = {"closes_passive", "Closes after the peer had closed."},

@@ -74,25 +74,25 @@ static bool take_format(struct arguments *a, const char *name) {
             return true;
         }
     }
-    complain("stat: -o %s is not a format: text, json or prometheus", name);
+    complain("stat: -o %s is not a format; try: text, json or prometheus", name);
     return false;
 }
 
 static bool take_duration(struct arguments *a, const char *text) {
     const char *wrong = parse_duration(text, &a->for_ms);
     if (wrong)
-        complain("stat: --for %s is not valid: %s", text, wrong);
+        complain("stat: --for %s is not a duration; try: %s", text, wrong);
     return !wrong;
 }
 
 /* What cannot go together. */
 static bool is_sound(const struct arguments *a, const char *rest) {
     if (rest)
-        complain("stat: %s: it takes no argument; name an instance with -i", rest);
+        complain("stat: %s: stat takes no argument; try: -i for an instance", rest);
     else if (a->compare && (a->all || a->format == PROMETHEUS))
-        complain("stat: --compare is about one instance, as text or json");
+        complain("stat: --compare is about one instance, as text or json; try: without --all and -o prometheus");
     else if (a->for_ms && (a->all || a->format == PROMETHEUS))
-        complain("stat: --for is about one instance, as text or json");
+        complain("stat: --for is about one instance, as text or json; try: without --all and -o prometheus");
     else
         return true;
     return false;
@@ -122,7 +122,7 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
 
 static void add_occupancy(struct stat_report *r, const struct state *s) {
     if (!stat_take_occupancy(r, s))
-        complain("the sockets of this network namespace cannot be listed: %s: no occupancy", strerror(errno));
+        complain("the sockets of this network namespace cannot be listed: %s; occupancy is left out", strerror(errno));
 }
 
 static void wait_ms(uint32_t ms) {
@@ -273,7 +273,7 @@ static int stat_all(const struct arguments *a, const struct location *where) {
     if (reports && a->format == PROMETHEUS)
         stat_print_prometheus((const struct stat_report *const *)reports, n);
     if (files.n == 0)
-        complain("%s: no state file: nothing has run yet", where->folder);
+        complain("%s: no state file, because no program has run yet; try: connspread run -- PROGRAM", where->folder);
     for (size_t i = 0; i < n; i++)
         free(reports[i]);
     free(reports);

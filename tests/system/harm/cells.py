@@ -104,10 +104,18 @@ def as_text(row):
 
 
 def compare(runs, todo):
-    """Runs the cells; those that are worse a second time, as a busy machine may have been the reason. All rows, and the worse ones'."""
+    """Runs the cells, and once more those that are worse, as a busy machine may have been the reason. All rows, and the worse ones'."""
     first = runs.run(todo)
     again = [cell for cell, bare, shim in first if worse(cell, bare, shim)]
     if 0 < len(again) <= 60:
+        print(f"run twice: {len(again)}")
         second = {cell: rows for cell, *rows in runs.run(again, 4 * PACE_S)}
         first = [(cell, *second.get(cell, rows)) for cell, *rows in first]
     return first, [(cell, bare, shim) for cell, bare, shim in first if worse(cell, bare, shim)]
+
+
+def totals(done):
+    """What all cells come to, in a line."""
+    late = max(ms - want for _, bare, shim in done for (_, ms), (_, want) in zip(shim.results, bare.results))
+    sums = [sum(row.connects for row in rows) for rows in list(zip(*done))[1:]] + [sum(row.syns for row in rows) for rows in list(zip(*done))[1:]]
+    return "connects {} bare, {} shim; SYNs {} bare, {} shim; longest delay by the shim {:.0f} ms".format(*sums, late)

@@ -27,6 +27,7 @@ def check(t, todo):
         print(f"    bare: {cells.as_text(bare)}\n    shim: {cells.as_text(shim)}")
     for kind, n in by_kind.items():
         print(f"{kind}: cells {n}, worse {bad_by_kind[kind]}")
+    print(cells.totals(done))
     print(f"cells {len(done)}, worse {len(bad)}")
     check_stage(done)
     equal(len(bad), 0, f"worse cells of {len(done)}")

@@ -17,7 +17,7 @@
 #include "state/stats.h"
 #include "base/sys.h"
 #include "state/control.h"
-#include "shim/wait.h"
+#include "connect/wait.h"
 
 /* The client bound an address itself and the rule leaves it that one. */
 static bool keeps_own_address(const struct climb *k) {

@@ -1,4 +1,4 @@
-#include "shim/wait.h"
+#include "connect/wait.h"
 
 #include <errno.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 /* wait.h - climbing again and again while a full pool may get a quadruplet back. */
-#ifndef CONNSPREAD_SHIM_WAIT_H
-#define CONNSPREAD_SHIM_WAIT_H
+#ifndef CONNSPREAD_CONNECT_WAIT_H
+#define CONNSPREAD_CONNECT_WAIT_H
 
 #include "connect/sources.h"
 

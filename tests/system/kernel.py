@@ -15,8 +15,10 @@ import time
 
 libc = ctypes.CDLL(None, use_errno=True)
 
+CLONE_NEWNS = 0x20000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+MS_REC, MS_PRIVATE = 0x4000, 0x40000
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -37,16 +39,22 @@ def _check(result, what):
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
+def own_places():
+    """An empty /run and /dev/shm, which no other test and no program of the host sees: state files lie there by default."""
+    _check(libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mount --make-rprivate /")
+    _check(libc.mount(b"none", b"/run", b"tmpfs", 0, b"mode=755"), "mount /run")
+    _check(libc.mount(b"none", b"/dev/shm", b"tmpfs", 0, b"mode=1777"), "mount /dev/shm")
+
+
 def enter_namespace():
-    """Moves this process into a network namespace of its own: as root directly, otherwise through a user namespace."""
+    """Moves this process into network and mount namespaces of its own: as root directly, otherwise through a user namespace."""
     uid, gid = os.geteuid(), os.getegid()
-    if uid == 0 and libc.unshare(CLONE_NEWNET) == 0:
-        pass
-    else:
-        _check(libc.unshare(CLONE_NEWUSER | CLONE_NEWNET), "unshare")
+    if uid != 0 or libc.unshare(CLONE_NEWNET | CLONE_NEWNS) != 0:
+        _check(libc.unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS), "unshare")
         write("/proc/self/setgroups", "deny")
         write("/proc/self/uid_map", f"0 {uid} 1")
         write("/proc/self/gid_map", f"0 {gid} 1")
+    own_places()
     ip("link set lo up")
     sysctl("net.ipv4.tcp_tw_reuse", 0)  # the default, 2, reuses TIME-WAITs on loopback and would mislead
     # Under load a late ACK of the peer can meet a TIME-WAIT whose peer is gone; the answer is a reset, which ends it

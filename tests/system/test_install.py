@@ -75,7 +75,7 @@ def test_other_paths_work(t):
     paths = [f"PREFIX={root}/usr", f"LIBDIR={root}/usr/lib64", f"SYSCONFDIR={root}/etc"]
     build = os.path.join(t.folder, "build")
     flags = [f"BUILD={build}", "CFLAGS=-O0", "SHIM_LTO="]
-    make(*flags, f"{build}/tool-obj/cli/preload.o", f"{build}/shim-obj/shim/attach.o")
+    make(*flags, f"{build}/tool-obj/tool/preload.o", f"{build}/shim-obj/shim/attach.o")
     make("-j2", "install", *flags, *paths)
     equal(files(root), expected("usr", "usr/lib64", "etc"), "files")
     pool = t.sources()

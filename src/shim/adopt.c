@@ -111,3 +111,19 @@ struct conn *conn_of(int fd) {
     /* Beyond the table's reach the record has been given back. */
     return fd_look(fd, &conn) == FD_TCP ? conn : NULL;
 }
+
+struct conn *conn_hold(int fd) {
+    struct conn *c = conn_share(fd);
+    return c || !conn_of(fd) ? c : conn_share(fd);
+}
+
+void conn_release(struct conn *c) {
+    if (!conn_unref(c))
+        return;
+    bool open = c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING;
+    if (open && !(conn_flags(c) & CONN_QUIET))
+        state_count(&client.state, (enum arm)c->arm, COUNT_UNSEEN_CLOSE);
+    conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
+    held_closed(c);
+    conn_free(c);
+}

@@ -15,6 +15,13 @@ struct conn *adopt(int fd);
 /* What is known of fd, asking the kernel once if nothing is: the connection, or NULL when it is no TCP socket. */
 struct conn *conn_of(int fd);
 
+/* The same, with a reference of the caller's, who gives it back with conn_release. */
+struct conn *conn_hold(int fd);
+
+/* Gives a reference back. Was it the last, then another thread closed the connection meanwhile and left the record to
+ * the caller: it is freed, and a close that ought to have been told is counted as unseen. */
+void conn_release(struct conn *c);
+
 /* c is closed, or was never connected after all: if its pair counts it as open (CONN_COUNTED, which the caller clears
  * if the record lives on), no longer. A fork child's copy is not counted: the parent's is. now: CLOCK_MONOTONIC, ns. */
 void conn_uncount(const struct conn *c, bool time_wait, uint64_t now);

@@ -22,17 +22,21 @@ struct climb {
     const struct attempt *attempt;
     const struct endpoint *destination;
     const struct plan *plan;
-    struct conn *conn;
-    struct pair *pair; /* of the source tried last */
+    struct conn *conn;     /* held, but while the kernel is at work */
+    struct conn *stand_in; /* takes conn's place once that is another connection's */
+    struct pair *pair;     /* of the source tried last */
     struct report *report;
     uint64_t netns, now, began; /* times: CLOCK_MONOTONIC, ns */
+    uint64_t limit;             /* the client's SO_SNDTIMEO, if the wait shortened it; ns */
+    uint64_t cookie;            /* of the socket, once the rule's wait began */
     ssize_t result;
-    int error;             /* errno of result */
-    unsigned attempts;     /* kernel connects made */
-    unsigned full;         /* sources found or known to be full */
-    unsigned not_local;    /* sources found or known not to be on this host */
-    uint32_t segments_out; /* sent by this socket before */
-    bool met;              /* EADDRNOTAVAIL from a connect of this very call */
+    int error;          /* errno of result */
+    unsigned attempts;  /* kernel connects made */
+    unsigned full;      /* sources found or known to be full */
+    unsigned not_local; /* sources found or known not to be on this host */
+    bool met;           /* EADDRNOTAVAIL from a connect of this very call */
+    bool closed;        /* by another thread: the number is not this socket's any more, so no call on it */
+    bool lost;          /* the record, too: nothing is written to it */
     bool newly_full;
     bool refused;     /* bind said so in this very call */
     bool probed;      /* a held-down source was searched all the same */
@@ -45,7 +49,7 @@ struct climb {
     struct aside *aside; /* [ASIDES], not filled beforehand */
 };
 
-/* Makes the client's own call once. True: anything but EADDRNOTAVAIL. */
+/* Makes the client's own call once. True: there is no use in another: anything but EADDRNOTAVAIL, or closed. */
 bool climb_run(struct climb *k);
 
 /* The pool's sources, in its policy's order; or, own, the address that the socket has anyway with the pool's ports. */
@@ -55,8 +59,15 @@ enum step climb_own_address(struct climb *k);
 /* The sources that would have been tried, into the report. */
 void climb_name_sources(struct climb *k, enum cause cause);
 
-/* The same while a full pool may get a quadruplet back: for at most the rule's wait, on blocking sockets only. */
+/* The same while a full pool may get a quadruplet back: for at most the rule's wait, on blocking sockets only. The
+ * client's SO_SNDTIMEO is shortened by what was waited, until climb_wait_over. */
 enum step climb_wait(struct climb *k);
+void climb_wait_over(struct climb *k);
+
+/* The thread may have slept since the record, of this serial, was released: another may have closed the number, or
+ * given it to another socket, and the record may be another connection's. What is still its own is held again. (Every
+ * close that goes through libc takes the number from the record before it begins.) */
+void climb_look_again(struct climb *k, uint32_t serial);
 
 /* Another way worked: sources that had failed on this climb are put aside for this destination, and said to be down. */
 void climb_commit_asides(struct climb *k);

@@ -156,7 +156,7 @@ static struct conn *take_from(uint64_t *list) {
         uint64_t link = __atomic_load_n(&c->next, __ATOMIC_RELAXED);
         uint64_t fresh = ((head >> 32) + 1) << 32 | (uint32_t)link;
         if (__atomic_compare_exchange_n(list, &head, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-            /* All but refs, which conn_new sets, and next, which such a thread may be reading. */
+            /* All but refs and serial, which conn_new sets, and next, which such a thread may be reading. */
             memset(&c->generation, 0, sizeof *c - offsetof(struct conn, generation));
             __atomic_store_n(&c->next, index, __ATOMIC_RELAXED);
             return c;
@@ -188,6 +188,7 @@ struct conn *conn_new(void) {
         c += index % CONN_PAGE;
         c->next = index;
     }
+    __atomic_store_n(&c->serial, c->serial + 1, __ATOMIC_RELAXED);
     __atomic_store_n(&c->refs, 1, __ATOMIC_RELEASE);
     return c;
 }
@@ -196,15 +197,35 @@ void conn_ref(struct conn *c) {
     __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
 }
 
-struct conn *conn_share(int fd) {
-    struct conn *c, *again;
-    if (fd_look(fd, &c) != FD_TCP || !c)
-        return NULL;
+/* By one who holds none: false when there is none to share. */
+static bool ref_in_use(struct conn *c) {
     uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
     do {
         if (refs == 0)
-            return NULL;
+            return false;
     } while (!__atomic_compare_exchange_n(&c->refs, &refs, refs + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    return true;
+}
+
+uint32_t conn_serial(const struct conn *c) {
+    return __atomic_load_n(&c->serial, __ATOMIC_RELAXED);
+}
+
+bool conn_take(struct conn *c, uint32_t serial) {
+    /* Looked at before the count, too: another connection's is not touched. */
+    if (conn_serial(c) != serial || !ref_in_use(c))
+        return false;
+    if (conn_serial(c) == serial)
+        return true;
+    if (conn_unref(c))
+        conn_free(c);
+    return false;
+}
+
+struct conn *conn_share(int fd) {
+    struct conn *c, *again;
+    if (fd_look(fd, &c) != FD_TCP || !c || !ref_in_use(c))
+        return NULL;
     /* Between the look and the count it may have been closed and its record given to another connection. */
     if (fd_look(fd, &again) == FD_TCP && again == c)
         return c;

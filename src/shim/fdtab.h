@@ -58,6 +58,7 @@ struct pair;
 struct conn {
     _Alignas(64) uint32_t refs; /* descriptors of this process */
     uint32_t next;              /* free list */
+    uint32_t serial;            /* counts the connections that this record has been; atomic */
     uint32_t generation;        /* process_generation() when it came to be */
     uint32_t flags;             /* enum conn_flag; atomic */
     struct endpoint peer;
@@ -111,6 +112,13 @@ void conn_ref(struct conn *c);
 /* The connection of fd with one more reference, for a second descriptor; NULL when it is none, or is being closed by
  * another thread at this moment. */
 struct conn *conn_share(int fd);
+
+/* Around a call in which the client's thread may sleep, be cancelled, or fork elsewhere: nothing is held there. What
+ * conn_serial says before tells afterwards whether the record is still that connection's; conn_take then takes a
+ * reference again. False: its last descriptor is closed, and the record free or another's. */
+uint32_t conn_serial(const struct conn *c);
+bool conn_take(struct conn *c, uint32_t serial);
+
 /* True when that was the last one: the caller now owns c and calls conn_free when done with it. */
 bool conn_unref(struct conn *c);
 void conn_free(struct conn *c);

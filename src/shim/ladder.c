@@ -31,6 +31,8 @@ static bool started(const struct climb *k) {
 /* What the connection is from now on. */
 static void settle(struct climb *k) {
     struct conn *c = k->conn;
+    if (k->lost)
+        return;
     bool connecting = k->error != 0 || k->attempt->call != ATTEMPT_CONNECT || conn_flags(c) & CONN_FASTOPEN;
     if (!started(k)) {
         if (k->error != EISCONN)
@@ -72,7 +74,7 @@ static enum outcome fall_back(struct climb *k) {
     return OUTCOME_FALLBACK;
 }
 
-/* EADDRNOTAVAIL was met: to the counters, and if it is worth an event, to the log. */
+/* EADDRNOTAVAIL was met, or is known from a hold-down: to the counters, and if it is worth an event, to the log. */
 static void tell(struct climb *k, enum outcome outcome, enum cause cause, bool event) {
     static const uint8_t counter[OUTCOMES] = {
         [OUTCOME_RECOVERED] = COUNT_RECOVERED,
@@ -109,6 +111,10 @@ static void climb(struct climb *k) {
         step = own ? climb_own_address(k) : climb_sources(k);
     if (step == STEP_NEXT && k->plan->wait_ms)
         step = climb_wait(k);
+    if (k->closed && k->error == EADDRNOTAVAIL) {
+        tell(k, OUTCOME_SURFACED, CAUSE_UNKNOWN, true); /* and the search was cut short */
+        return;
+    }
     if (step == STEP_DONE && k->error == EADDRNOTAVAIL) {
         /* Bound to a port that another process took between the look and the connect; there is no way back. */
         k->report->proof = PROOF_BOUND_PORT;
@@ -116,7 +122,8 @@ static void climb(struct climb *k) {
         return;
     }
     if (step == STEP_DONE) {
-        climb_commit_asides(k);
+        if (started(k))
+            climb_commit_asides(k);
         k->spread = true;
         if (!k->met)
             return;
@@ -127,6 +134,11 @@ static void climb(struct climb *k) {
     }
     enum outcome outcome = fall_back(k);
     k->fell_back = outcome == OUTCOME_FALLBACK;
+    bool unmet = outcome == OUTCOME_FALLBACK && !k->met && !k->full && !k->not_local;
+    if (unmet) { /* the sources had no way to the destination, or this socket takes none */
+        state_count(&client.state, (enum arm)k->conn->arm, COUNT_FALLBACK);
+        return;
+    }
     enum cause cause = cause_of(k);
     if (outcome == OUTCOME_SURFACED && (own || !k->full)) {
         cause = explain_connect(k->report);
@@ -156,22 +168,22 @@ static void watch(struct climb *k) {
 }
 
 /* May this socket be prepared, as far as the client's own doings go? */
-static bool spreadable(struct climb *k) {
+static bool spreadable(const struct climb *k) {
     uint32_t flags = conn_flags(k->conn);
-    enum tcp_phase phase;
     if (!k->plan->matched || addr_is_any(&k->destination->addr) || flags & (CONN_APP_PORT | CONN_OUR_PORT))
         return false;
-    if (flags & CONN_APP_ADDRESS && !addr_is_any(&k->conn->app) && k->plan->app_bound == APP_BOUND_KEEP)
-        return false;
-    return !(flags & CONN_TRIED) || look_state(k->attempt->fd, &phase, &k->segments_out) == 0;
+    return !(flags & CONN_APP_ADDRESS) || addr_is_any(&k->conn->app) || k->plan->app_bound != APP_BOUND_KEEP;
 }
 
 static void spread_or_watch(struct climb *k, const struct settings *settings) {
-    struct conn *c = k->conn;
+    struct conn *c = k->conn, *s = k->stand_in;
     struct standing standing = arm_now(settings);
     c->arm = (uint8_t)standing.arm;
     c->rule_id = k->plan->rule_id;
     c->pool_id = k->plan->pool_id;
+    s->arm = c->arm;
+    s->rule_id = c->rule_id;
+    s->pool_id = c->pool_id;
     conn_clear_flags(c, CONN_QUIET);
     client_attach(k->attempt->fd, standing.arm);
     k->netns = client_netns(k->attempt->fd);
@@ -179,9 +191,11 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
     if (standing.enforce && spreadable(k)) {
         k->report->plan = k->plan;
         climb(k);
+        climb_wait_over(k);
     } else {
         watch(k);
     }
+    c = k->conn;
     /* Who carried it: a source of ours or the client's own; :: is the kernel's choice. */
     uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
     struct stat_entry *e = stats_find(&client.state, standing.arm, c->rule_id, &c->source);
@@ -206,8 +220,12 @@ static void pass(struct climb *k) {
 
 /* A connect on a socket that is connecting or connected asks how it stands; nothing may be bound under it. */
 static ssize_t ask_again(const struct attempt *a, struct conn *c) {
+    uint32_t serial = conn_serial(c);
+    conn_release(c);
     ssize_t r = attempt_run(a);
     int error = r < 0 ? errno : 0;
+    if (!conn_take(c, serial))
+        return r;
     if (c->phase == CONN_CONNECTING && a->call == ATTEMPT_CONNECT) {
         if (r == 0 || error == EISCONN) {
             c->phase = CONN_CONNECTED;
@@ -221,6 +239,7 @@ static ssize_t ask_again(const struct attempt *a, struct conn *c) {
             conn_clear_flags(c, CONN_COUNTED);
         }
     }
+    conn_release(c);
     errno = r < 0 ? error : errno;
     return r;
 }
@@ -228,7 +247,7 @@ static ssize_t ask_again(const struct attempt *a, struct conn *c) {
 ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destination) {
     int saved = errno;
     process_refresh();
-    struct conn *c = conn_of(a->fd);
+    struct conn *c = conn_hold(a->fd);
     errno = saved;
     if (!c)
         return attempt_run(a);
@@ -238,11 +257,13 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
     struct plan plan;
     struct settings settings;
     struct aside asides[ASIDES];
+    struct conn stand_in = {0};
     struct climb k = {
         .attempt = a,
         .destination = destination,
         .plan = &plan,
         .conn = c,
+        .stand_in = &stand_in,
         .report = &report,
         .aside = asides,
         .now = clock_ns(CLOCK_MONOTONIC),
@@ -256,6 +277,8 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
     else
         pass(&k);
     settle(&k);
+    if (!k.lost)
+        conn_release(c);
     errno = k.result < 0 ? k.error : saved;
     return k.result;
 }
@@ -263,13 +286,17 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
 ssize_t ladder_disconnect(const struct attempt *a) {
     int saved = errno;
     process_refresh();
-    struct conn *c = conn_of(a->fd);
+    struct conn *c = conn_hold(a->fd), *now;
     errno = saved;
     if (!c)
         return attempt_run(a);
     closing_disconnect(a->fd, c);
+    uint32_t serial = conn_serial(c);
+    conn_release(c);
     ssize_t r = attempt_run(a);
     saved = errno;
+    if (!conn_take(c, serial))
+        return r;
     if (r == 0) {
         c->phase = CONN_IDLE;
         c->shutdown_phase = PHASE_UNKNOWN;
@@ -277,8 +304,10 @@ ssize_t ladder_disconnect(const struct attempt *a) {
         held_closed(c);
         conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
         conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
-        prepare_undo(a->fd, c);
+        if (fd_look(a->fd, &now) == FD_TCP && now == c)
+            prepare_undo(a->fd, c);
     }
+    conn_release(c);
     errno = saved;
     return r;
 }

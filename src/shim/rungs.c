@@ -1,6 +1,7 @@
 /* rungs.c - the sources of a pool, one after the other, each with its port ranges. */
 #include <errno.h>
 
+#include "shim/adopt.h"
 #include "shim/client.h"
 #include "shim/climb.h"
 #include "shim/explicit.h"
@@ -12,22 +13,48 @@
 #include "state/pair.h"
 #include "state/sys.h"
 
-bool climb_run(struct climb *k) {
-    k->attempts++;
-    held_open(k->conn);
-    k->result = attempt_run(k->attempt);
-    k->error = k->result < 0 ? errno : 0;
-    return k->error != EADDRNOTAVAIL;
+void climb_look_again(struct climb *k, uint32_t serial) {
+    struct conn *now;
+    if (!conn_take(k->conn, serial)) {
+        k->lost = true;
+        k->conn = k->stand_in;
+        k->report->conn = k->stand_in;
+    }
+    k->closed = k->lost || fd_look(k->attempt->fd, &now) != FD_TCP || now != k->conn;
 }
 
-enum { PORT_WINDOWS = 4, LEAST_USED_MAX = 256, WAIT_STEP_NS = 2000000 };
+bool climb_run(struct climb *k) {
+    uint32_t serial = conn_serial(k->conn);
+    k->attempts++;
+    held_open(k->conn);
+    k->stand_in->source = k->conn->source;
+    k->stand_in->flags = conn_flags(k->conn) & (CONN_OUR_BIND | CONN_APP_ADDRESS);
+    conn_release(k->conn);
+    k->result = attempt_run(k->attempt);
+    k->error = k->result < 0 ? errno : 0;
+    climb_look_again(k, serial);
+    return k->closed || k->error != EADDRNOTAVAIL;
+}
 
-/* NEXT: an error of routing or filtering that our source can cause. Anything after a SYN has left is the client's
- * result; where the kernel will not say whether one has (a seccomp filter), the client's own call decides. */
+enum { PORT_WINDOWS = 4, LEAST_USED_MAX = 256, AT_ONCE_NS = 100000000 };
+
+/* Did the call that failed find no way out with our source, without a SYN? The kernel asks for the route first and
+ * takes a port then (tcp_v4_connect, tcp_v6_connect), and the socket goes on showing that port when the connect has
+ * failed: what shows our source and no port has sent nothing, and is the socket that we bound. NEXT: so it is. STOP:
+ * nobody will say (a seccomp filter), but what came back at once may be made once more, as the client made it. */
+static enum step step_without_way(const struct climb *k) {
+    struct endpoint local;
+    if (clock_ns(CLOCK_MONOTONIC) - k->now >= AT_ONCE_NS)
+        return STEP_DONE;
+    if (!look_local(k->attempt->fd, &local))
+        return STEP_STOP;
+    return local.port == 0 && addr_compare(&local.addr, &k->conn->source) == 0 ? STEP_NEXT : STEP_DONE;
+}
+
+/* NEXT: an error of routing or filtering that our source has caused. What the network answered is the client's result:
+ * to ask it again from elsewhere would cost the client its wait again. */
 static enum step step_after(const struct climb *k) {
-    uint32_t segments = 0;
-    enum tcp_phase phase;
-    if (k->own)
+    if (k->own || k->closed)
         return STEP_DONE;
     switch (k->error) {
     case EINVAL:
@@ -35,9 +62,7 @@ static enum step step_after(const struct climb *k) {
     case EHOSTUNREACH:
     case EACCES:
     case EPERM:
-        if (look_state(k->attempt->fd, &phase, &segments) != 0)
-            return STEP_STOP;
-        return phase == PHASE_CLOSED && segments == k->segments_out ? STEP_NEXT : STEP_DONE;
+        return step_without_way(k);
     default:
         return STEP_DONE;
     }
@@ -312,44 +337,4 @@ void climb_name_sources(struct climb *k, enum cause cause) {
         uint64_t key = pair_key(k->netns, &source.addr, k->destination);
         report_source(k->report, &source, first_range(plan), cause, 0, pair_find(&client.state, key, false, k->now));
     }
-}
-
-/* The rule's wait, or less where the client said with SO_SNDTIMEO how long a connect may take. ns. */
-static uint64_t patience(const struct climb *k) {
-    struct timeval limit = {0};
-    socklen_t length = sizeof limit;
-    uint64_t wait = (uint64_t)k->plan->wait_ms * 1000000u;
-    if (wait == 0 || !look_blocking(k->attempt->fd))
-        return 0;
-    if (sys_call5(SYS_getsockopt, k->attempt->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &length) == 0) {
-        uint64_t ns = (uint64_t)limit.tv_sec * 1000000000u + (uint64_t)limit.tv_usec * 1000u;
-        if (ns != 0 && ns < wait)
-            wait = ns;
-    }
-    return wait;
-}
-
-enum step climb_wait(struct climb *k) {
-    uint64_t began = k->now, wait = k->full && !k->own ? patience(k) : 0;
-    unsigned attempts = k->attempts;
-    enum step step = STEP_NEXT;
-    while (step == STEP_NEXT && k->now - began < wait) {
-        struct {
-            long s, ns;
-        } pause = {0, WAIT_STEP_NS};
-        /* A signal ends the wait, and the client gets what it would have got without one: its handler may want it so.
-         */
-        if (sys_call2(SYS_nanosleep, &pause, 0) != 0)
-            break;
-        k->now = clock_ns(CLOCK_MONOTONIC);
-        k->attempts = k->full = 0;
-        k->probed = false;
-        k->report->filled = false;
-        step = climb_sources(k);
-        attempts += k->attempts;
-        if (step == STEP_NEXT && k->full == 0)
-            break;
-    }
-    k->attempts = attempts;
-    return step;
 }

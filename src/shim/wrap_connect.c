@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "shim/adopt.h"
 #include "shim/client.h"
 #include "shim/ladder.h"
 #include "shim/readable.h"
@@ -20,15 +21,20 @@ static bool has_destination(const void *address, socklen_t length, struct endpoi
  * can be read, so the next call with that memory is looked at; this connection is known to its close. */
 __attribute__((noinline)) static int connect_unread(int fd, const struct sockaddr *address, socklen_t length) {
     struct endpoint destination;
-    struct conn *c;
+    struct conn *c = NULL;
+    bool known = fd_look(fd, &c) == FD_TCP;
+    uint32_t serial = known ? conn_serial(c) : 0;
     int r = real_connect(fd, address, length), saved = errno;
     if (r != 0 && saved != EINPROGRESS)
         return r;
     readable_shown(address, length);
-    if (fd_look(fd, &c) == FD_TCP && c->phase == CONN_IDLE && endpoint_from_sockaddr(&destination, address, length)) {
-        c->peer = destination;
-        c->connected_ns = clock_ns(CLOCK_MONOTONIC);
-        c->phase = r == 0 ? CONN_CONNECTED : CONN_CONNECTING;
+    if (known && conn_take(c, serial)) {
+        if (c->phase == CONN_IDLE && endpoint_from_sockaddr(&destination, address, length)) {
+            c->peer = destination;
+            c->connected_ns = clock_ns(CLOCK_MONOTONIC);
+            c->phase = r == 0 ? CONN_CONNECTED : CONN_CONNECTING;
+        }
+        conn_release(c);
     }
     errno = saved;
     return r;

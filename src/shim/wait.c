@@ -1,0 +1,84 @@
+/* wait.c - climbing again and again while a full pool may get a quadruplet back. */
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "shim/adopt.h"
+#include "shim/climb.h"
+#include "shim/look.h"
+#include "state/sys.h"
+
+enum { WAIT_STEP_NS = 2000000, MICROSECOND = 1000 };
+#define SECOND ((uint64_t)1000000000)
+
+static void set_limit(int fd, uint64_t ns) {
+    struct timeval limit = {.tv_sec = (time_t)(ns / SECOND), .tv_usec = (suseconds_t)(ns % SECOND / MICROSECOND)};
+    (void)sys_call5(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+/* The rule's wait, or less where the client said with SO_SNDTIMEO how long a connect may take. ns. */
+static uint64_t patience(struct climb *k) {
+    struct timeval limit = {0};
+    socklen_t length = sizeof limit;
+    uint64_t wait = (uint64_t)k->plan->wait_ms * 1000000u;
+    if (wait == 0 || !look_blocking(k->attempt->fd))
+        return 0;
+    if (sys_call5(SYS_getsockopt, k->attempt->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &length) == 0)
+        k->limit = (uint64_t)limit.tv_sec * SECOND + (uint64_t)limit.tv_usec * MICROSECOND;
+    return k->limit != 0 && k->limit < wait ? k->limit : wait;
+}
+
+/* What the client allowed is for the wait and the connect together. 0 would mean without end. */
+static void shorten_limit(const struct climb *k, uint64_t waited) {
+    if (k->limit)
+        set_limit(k->attempt->fd, waited + MICROSECOND < k->limit ? k->limit - waited : MICROSECOND);
+}
+
+void climb_wait_over(struct climb *k) {
+    if (k->limit && !k->closed && look_cookie(k->attempt->fd) == k->cookie)
+        set_limit(k->attempt->fd, k->limit);
+}
+
+/* False: a signal came. The socket is known again by its cookie, too: a client may close it behind libc's back. */
+static bool rest(struct climb *k) {
+    struct {
+        long s, ns;
+    } pause = {0, WAIT_STEP_NS};
+    uint32_t serial = conn_serial(k->conn);
+    conn_release(k->conn);
+    bool whole = sys_call2(SYS_nanosleep, &pause, 0) == 0;
+    climb_look_again(k, serial);
+    k->closed |= !k->closed && look_cookie(k->attempt->fd) != k->cookie;
+    k->now = clock_ns(CLOCK_MONOTONIC);
+    return whole;
+}
+
+enum step climb_wait(struct climb *k) {
+    uint64_t began = k->now, wait = k->full && !k->own ? patience(k) : 0;
+    unsigned attempts = k->attempts;
+    enum step step = STEP_NEXT;
+    k->cookie = wait ? look_cookie(k->attempt->fd) : 0;
+    while (step == STEP_NEXT && k->now - began < wait) {
+        bool whole = rest(k);
+        if (k->closed) {
+            k->result = -1;
+            k->error = EADDRNOTAVAIL;
+            step = STEP_DONE;
+            break;
+        }
+        /* A signal ends the wait, and the client gets what it would have got without one: its handler may want it so.
+         */
+        if (!whole)
+            break;
+        shorten_limit(k, k->now - began);
+        k->attempts = k->full = 0;
+        k->probed = false;
+        k->report->filled = false;
+        step = climb_sources(k);
+        attempts += k->attempts;
+        if (step == STEP_NEXT && k->full == 0)
+            break;
+    }
+    k->attempts = attempts;
+    return step;
+}

@@ -36,19 +36,25 @@ bool climb_run(struct climb *k) {
     return k->closed || k->error != EADDRNOTAVAIL;
 }
 
-enum { PORT_WINDOWS = 4, LEAST_USED_MAX = 256, AT_ONCE_NS = 100000000 };
+enum { PORT_WINDOWS = 4, LEAST_USED_MAX = 256, AT_ONCE_NS = 50000000 };
 
 /* Did the call that failed find no way out with our source, without a SYN? The kernel asks for the route first and
  * takes a port then (tcp_v4_connect, tcp_v6_connect), and the socket goes on showing that port when the connect has
  * failed: what shows our source and no port has sent nothing, and is the socket that we bound. NEXT: so it is. STOP:
  * nobody will say (a seccomp filter), but what came back at once may be made once more, as the client made it. */
 static enum step step_without_way(const struct climb *k) {
+    struct sockaddr_storage name;
     struct endpoint local;
+    socklen_t length = sizeof name;
     if (clock_ns(CLOCK_MONOTONIC) - k->now >= AT_ONCE_NS)
         return STEP_DONE;
-    if (!look_local(k->attempt->fd, &local))
-        return STEP_STOP;
-    return local.port == 0 && addr_compare(&local.addr, &k->conn->source) == 0 ? STEP_NEXT : STEP_DONE;
+    long r = sys_call3(SYS_getsockname, k->attempt->fd, &name, &length);
+    if (r != 0)
+        return r == -EBADF || r == -ENOTSOCK ? STEP_DONE : STEP_STOP;
+    return endpoint_from_sockaddr(&local, &name, length) && local.port == 0 &&
+                   addr_compare(&local.addr, &k->conn->source) == 0
+               ? STEP_NEXT
+               : STEP_DONE;
 }
 
 /* NEXT: an error of routing or filtering that our source has caused. What the network answered is the client's result:

@@ -198,8 +198,26 @@ START_TEST(a_new_connection_is_blank_also_when_its_record_is_a_used_one) {
         memset(&blank, 0, sizeof blank);
         blank.refs = 1;
         blank.next = again->next;
+        blank.serial = again->serial;
         ck_assert_mem_eq(again, &blank, sizeof blank);
     }
+}
+END_TEST
+
+START_TEST(a_record_is_taken_again_only_while_it_is_the_same_connection) {
+    struct conn *c = conn_new();
+    uint32_t serial = conn_serial(c);
+    ck_assert(conn_take(c, serial));
+    ck_assert_uint_eq(c->refs, 2);
+    ck_assert(!conn_unref(c));
+    ck_assert(conn_unref(c)); /* another thread closes it */
+    ck_assert(!conn_take(c, serial));
+    ck_assert_uint_eq(c->refs, 0);
+    conn_free(c);
+    ck_assert_ptr_eq(conn_new(), c);
+    ck_assert(!conn_take(c, serial));
+    ck_assert_uint_eq(c->refs, 1);
+    ck_assert(conn_take(c, conn_serial(c)));
 }
 END_TEST
 
@@ -379,6 +397,7 @@ int main(void) {
     tcase_add_test(tc, a_number_beyond_the_table_leaves_the_reference_with_the_caller);
     tcase_add_test(tc, the_next_tcp_descriptor_is_found_across_empty_spans);
     tcase_add_test(tc, a_new_connection_is_blank_also_when_its_record_is_a_used_one);
+    tcase_add_test(tc, a_record_is_taken_again_only_while_it_is_the_same_connection);
     tcase_add_test(tc, what_other_threads_gave_back_is_used_again);
     tcase_add_test(tc, there_is_an_end_to_connections_and_they_come_back);
     tcase_add_test(tc, of_threads_that_close_one_descriptor_exactly_one_gets_the_connection);

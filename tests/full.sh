@@ -80,9 +80,11 @@ shim_asan() {
         spread. close. exhaust. bad_sources killed. quadruplets. transparent pitfalls corners. sharers. history. incidents.
 }
 
+# Not a wait that ends in vain: TSan does not see that memory which two threads map in turn, by raw calls, is not shared.
 shim_tsan() {
     sanitized "$FULL/tsan" "-fsanitize=thread -Wno-tsan" \
-        pitfalls_clients.7_descriptors pitfalls_clients.8_ pitfalls_clients.10_fork pitfalls_clients.14_ pitfalls.17_ ring.many_writers harm.descriptors
+        pitfalls_clients.7_descriptors pitfalls_clients.8_ pitfalls_clients.10_fork pitfalls_clients.14_ pitfalls.17_ ring.many_writers \
+        harm.descriptors.changed_under_a_connect harm.descriptors.changed_under_100000
 }
 
 step "clang builds it without a warning" quiet_make BUILD="$FULL/clang" CC=clang programs

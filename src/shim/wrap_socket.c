@@ -37,27 +37,58 @@ EXPORT int socket(int family, int type, int protocol) {
 
 /* --- accepted connections --- */
 
-static void accepted(int listener, int fd, const struct sockaddr *address, const socklen_t *length,
-                     uint32_t generation) {
+/* What the number of the listener stands for, before a call in which the thread may sleep. */
+struct listener {
+    int fd;
+    enum fd_kind kind;
+    struct conn *conn;
+    uint32_t serial, generation, flags;
+    uint8_t family; /* 0: no TCP, as far as is known */
+};
+
+static struct listener look_listener(int fd) {
+    struct listener l = {.fd = fd};
+    if (!client_active())
+        return l;
+    l.generation = process_generation_now();
+    l.kind = fd_look(fd, &l.conn);
+    if (l.kind == FD_TCP) {
+        l.serial = conn_serial(l.conn);
+        l.flags = conn_flags(l.conn);
+        l.family = l.conn->family;
+    }
+    return l;
+}
+
+/* What is known of it now, unless its record has become another's. One never seen is looked at. */
+static void look_listener_again(struct listener *l) {
+    struct conn *c = l->conn;
+    if (l->kind == FD_TCP ? !conn_take(c, l->serial) : !(c = conn_hold(l->fd)))
+        return;
+    l->flags = conn_flags(c);
+    l->family = c->family;
+    conn_release(c);
+}
+
+static void accepted(struct listener *listener, int fd, const struct sockaddr *address, const socklen_t *length) {
     struct settings settings = {.log_inbound = 1};
-    struct conn *l;
-    if (fd_look(listener, &l) == FD_NOT_TCP) {
+    if (listener->kind == FD_NOT_TCP) {
         fd_set_not_tcp(fd);
         return;
     }
-    l = conn_of(listener);
+    look_listener_again(listener);
     int family;
-    bool mptcp = l && conn_flags(l) & CONN_MPTCP;
+    bool mptcp = listener->flags & CONN_MPTCP;
     if (mptcp && !look_is_tcp(fd, &family, &mptcp)) /* a peer without MPTCP comes in as plain TCP */
         mptcp = false;
-    struct conn *c = l ? conn_made(l->family, mptcp, generation) : NULL;
+    struct conn *c = listener->family ? conn_made(listener->family, mptcp, listener->generation) : NULL;
     if (!c) { /* no memory; or the listener is not TCP, or closed by now: its close will look */
         fd_set_unknown(fd);
         return;
     }
     (void)state_settings(&client.state, NULL, &settings);
     /* The listener's SO_LINGER and TCP_LINGER2 come with the connection (inet_csk_clone_lock). */
-    uint32_t inherited = conn_flags(l) & (CONN_LINGER_RESET | CONN_LINGER2_OFF);
+    uint32_t inherited = listener->flags & (CONN_LINGER_RESET | CONN_LINGER2_OFF);
     conn_set_flags(c, CONN_INBOUND | inherited | (settings.log_inbound ? 0 : CONN_QUIET));
     c->phase = CONN_CONNECTED;
     c->connected_ns = clock_ns(CLOCK_MONOTONIC);
@@ -75,12 +106,12 @@ static void accepted(int listener, int fd, const struct sockaddr *address, const
 
 EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length) {
     socklen_t room = address && length ? *length : 0;
-    uint32_t generation = client_active() ? process_generation_now() : 0;
+    struct listener listener = look_listener(fd);
     int r = real_accept(fd, address, length);
     if (r >= 0 && client_active()) {
         int saved = errno;
-        accepted(fd, r, room >= sizeof(struct sockaddr_in) ? address : NULL, length && *length <= room ? length : NULL,
-                 generation);
+        accepted(&listener, r, room >= sizeof(struct sockaddr_in) ? address : NULL,
+                 length && *length <= room ? length : NULL);
         errno = saved;
     }
     return r;
@@ -88,12 +119,12 @@ EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length) {
 
 EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
     socklen_t room = address && length ? *length : 0;
-    uint32_t generation = client_active() ? process_generation_now() : 0;
+    struct listener listener = look_listener(fd);
     int r = real_accept4(fd, address, length, flags);
     if (r >= 0 && client_active()) {
         int saved = errno;
-        accepted(fd, r, room >= sizeof(struct sockaddr_in) ? address : NULL, length && *length <= room ? length : NULL,
-                 generation);
+        accepted(&listener, r, room >= sizeof(struct sockaddr_in) ? address : NULL,
+                 length && *length <= room ? length : NULL);
         errno = saved;
     }
     return r;

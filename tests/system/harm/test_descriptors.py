@@ -1,5 +1,6 @@
 """Descriptors that other threads close, reopen and dup2 under a connect: nothing is done to what the number stands for now."""
 
+import os
 import re
 
 import kernel
@@ -70,3 +71,28 @@ def test_changed_under_a_wait(t):
     equal((done.returncode, done.stderr), (0, ""), f"exit status and stderr ({done.stdout.strip()})")
     discarded = int(re.search(r"(\d+) discarded", done.stdout)[1])
     assert discarded < 200, f"{discarded} of 400 rounds discarded: too few left"
+
+
+def test_changed_under_an_accept(t):
+    """A listener's number becomes a UDP socket while accept sleeps: what comes in is TCP all the same, and its close is told."""
+    t.spread(t.sources())
+    agent, peer = t.agent(), t.agent(bare=True)
+    agent("s = socket.create_server(('10.1.0.1', 9500)); u = socket.socket(AF_INET, SOCK_DGRAM)")
+    agent("threading.Thread(target=lambda: kept.append(socket.socket(fileno=s._accept()[0]))).start()")
+    kernel.wait_until(lambda: asleep_in_accept(agent.pid), what="accept does not sleep")
+    agent("os.dup2(u.fileno(), s.fileno())")
+    peer("s = connect('10.1.0.1', 9500)")
+    kernel.wait_until(lambda: agent("len(kept)") == 1, what="nothing was accepted")
+    agent("kept.pop().close()")
+    peer("s.close()")
+    kernel.wait_until(lambda: [s for s in kernel.sockets("TIME_WAIT") if s.local_port == 9500], what="no TIME-WAIT")
+    equal([(e["direction"], e["local_port"]) for e in t.events("time-wait")], [("inbound", 9500)], "time-wait events")
+
+
+def asleep_in_accept(pid):
+    """Some thread waits in accept or accept4."""
+    calls = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/wchan") as f:
+            calls.append(f.read())
+    return "inet_csk_accept" in calls

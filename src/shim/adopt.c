@@ -113,12 +113,12 @@ struct conn *conn_of(int fd) {
 }
 
 struct conn *conn_hold(int fd) {
-    struct conn *c = conn_share(fd);
-    return c || !conn_of(fd) ? c : conn_share(fd);
+    struct conn *c = conn_hold_of(fd);
+    return c || !conn_of(fd) ? c : conn_hold_of(fd);
 }
 
 void conn_release(struct conn *c) {
-    if (!conn_unref(c))
+    if (!conn_unhold(c))
         return;
     bool open = c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING;
     if (open && !(conn_flags(c) & CONN_QUIET))

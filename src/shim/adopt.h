@@ -15,11 +15,11 @@ struct conn *adopt(int fd);
 /* What is known of fd, asking the kernel once if nothing is: the connection, or NULL when it is no TCP socket. */
 struct conn *conn_of(int fd);
 
-/* The same, with a reference of the caller's, who gives it back with conn_release. */
+/* The same, held until conn_release: another thread's close leaves the record as it is. */
 struct conn *conn_hold(int fd);
 
-/* Gives a reference back. Was it the last, then another thread closed the connection meanwhile and left the record to
- * the caller: it is freed, and a close that ought to have been told is counted as unseen. */
+/* The end of conn_hold or conn_take. Was it the last reference, then another thread closed the connection meanwhile and
+ * left the record to the caller: it is freed, and a close that ought to have been told is counted as unseen. */
 void conn_release(struct conn *c);
 
 /* c is closed, or was never connected after all: if its pair counts it as open (CONN_COUNTED, which the caller clears

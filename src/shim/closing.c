@@ -344,14 +344,14 @@ static bool closes_on_exec(const struct conn *conn) {
             if (flags >= 0 && flags & FD_CLOEXEC)
                 closing++;
         }
-    return closing == __atomic_load_n(&conn->refs, __ATOMIC_RELAXED);
+    return closing == conn_descriptors(conn);
 }
 
 static bool may_close_on_exec(int fd, const struct conn *conn) {
     long flags = sys_call2(SYS_fcntl, fd, F_GETFD);
     if (flags < 0 || !(flags & FD_CLOEXEC) || conn->phase == CONN_IDLE || conn->phase == CONN_LISTENING)
         return false;
-    return __atomic_load_n(&conn->refs, __ATOMIC_RELAXED) == 1 || closes_on_exec(conn);
+    return conn_descriptors(conn) == 1 || closes_on_exec(conn);
 }
 
 void closing_exec(bool pending) {

@@ -22,6 +22,11 @@ static uint32_t conn_fresh; /* connections ever handed out from pages; those bel
 enum { SPARES = 16, LINE = 64 };
 static struct { _Alignas(LINE) uint64_t head; } conn_spare[SPARES];
 
+/* conn.refs: its lower bits count all who keep a record from being used anew, the upper ones those of them that are
+ * threads at work with it. A fork child has the descriptors, but not the threads. */
+enum { HOLD_SHIFT = 24, ALL = (1 << HOLD_SHIFT) - 1, HOLDS_MAX = 255 };
+#define HOLD (UINT32_C(1) << HOLD_SHIFT | 1)
+
 static void *page_at(void **root, size_t length) {
     void *p = __atomic_load_n(root, __ATOMIC_ACQUIRE);
     if (p)
@@ -94,16 +99,6 @@ void fd_closed(int fd) {
     uint32_t *word = word_of(fd, false);
     if (word)
         forget_closing(word);
-}
-
-void fd_forget_closing(void) {
-    for (int fd = 0; fd < FD_MAX; fd++) {
-        uint32_t *word = word_of(fd, false);
-        if (!word)
-            fd |= FD_PAGE - 1;
-        else if (__atomic_load_n(word, __ATOMIC_RELAXED) == WORD_CLOSING)
-            forget_closing(word);
-    }
 }
 
 static void replace(uint32_t *word, uint32_t fresh) {
@@ -197,14 +192,40 @@ void conn_ref(struct conn *c) {
     __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
 }
 
-/* By one who holds none: false when there is none to share. */
-static bool ref_in_use(struct conn *c) {
+/* By one who has none: false when there is none to share. */
+static bool ref_in_use(struct conn *c, uint32_t unit) {
     uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
     do {
-        if (refs == 0)
+        if ((refs & ALL) == 0 || (unit == HOLD && refs >> HOLD_SHIFT == HOLDS_MAX))
             return false;
-    } while (!__atomic_compare_exchange_n(&c->refs, &refs, refs + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&c->refs, &refs, refs + unit, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
     return true;
+}
+
+bool conn_unref(struct conn *c) {
+    return (__atomic_fetch_sub(&c->refs, 1, __ATOMIC_ACQ_REL) & ALL) == 1;
+}
+
+/* In a child that a signal handler forked under a hold there is none any more. */
+bool conn_unhold(struct conn *c) {
+    uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
+    do {
+        if (refs >> HOLD_SHIFT == 0)
+            return false;
+    } while (!__atomic_compare_exchange_n(&c->refs, &refs, refs - HOLD, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    return (refs & ALL) == 1;
+}
+
+static void drop_holds(struct conn *c) {
+    uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
+    while (refs >> HOLD_SHIFT != 0 && !__atomic_compare_exchange_n(&c->refs, &refs, (refs & ALL) - (refs >> HOLD_SHIFT),
+                                                                   false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+    }
+}
+
+uint32_t conn_descriptors(const struct conn *c) {
+    uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
+    return (refs & ALL) - (refs >> HOLD_SHIFT);
 }
 
 uint32_t conn_serial(const struct conn *c) {
@@ -213,29 +234,33 @@ uint32_t conn_serial(const struct conn *c) {
 
 bool conn_take(struct conn *c, uint32_t serial) {
     /* Looked at before the count, too: another connection's is not touched. */
-    if (conn_serial(c) != serial || !ref_in_use(c))
+    if (conn_serial(c) != serial || !ref_in_use(c, HOLD))
         return false;
     if (conn_serial(c) == serial)
         return true;
-    if (conn_unref(c))
+    if (conn_unhold(c))
         conn_free(c);
     return false;
 }
 
-struct conn *conn_share(int fd) {
+static struct conn *ref_of(int fd, uint32_t unit) {
     struct conn *c, *again;
-    if (fd_look(fd, &c) != FD_TCP || !c || !ref_in_use(c))
+    if (fd_look(fd, &c) != FD_TCP || !c || !ref_in_use(c, unit))
         return NULL;
     /* Between the look and the count it may have been closed and its record given to another connection. */
     if (fd_look(fd, &again) == FD_TCP && again == c)
         return c;
-    if (conn_unref(c))
+    if (unit == HOLD ? conn_unhold(c) : conn_unref(c))
         conn_free(c);
     return NULL;
 }
 
-bool conn_unref(struct conn *c) {
-    return __atomic_fetch_sub(&c->refs, 1, __ATOMIC_ACQ_REL) == 1;
+struct conn *conn_share(int fd) {
+    return ref_of(fd, 1);
+}
+
+struct conn *conn_hold_of(int fd) {
+    return ref_of(fd, HOLD);
 }
 
 void conn_free(struct conn *c) {
@@ -245,4 +270,17 @@ void conn_free(struct conn *c) {
         __atomic_store_n(&c->next, (uint32_t)head, __ATOMIC_RELAXED);
         fresh = ((head >> 32) + 1) << 32 | (index + 1);
     } while (!__atomic_compare_exchange_n(list, &head, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+}
+
+void fd_forget_closing(void) {
+    for (int fd = 0; fd < FD_MAX; fd++) {
+        uint32_t *word = word_of(fd, false);
+        struct conn *c;
+        if (!word)
+            fd |= FD_PAGE - 1;
+        else if (decode(__atomic_load_n(word, __ATOMIC_RELAXED), &c) == FD_CLOSING)
+            forget_closing(word);
+        else if (c)
+            drop_holds(c);
+    }
 }

@@ -56,7 +56,7 @@ struct pair;
 
 /* Two cache lines, which no other connection's thread writes to. */
 struct conn {
-    _Alignas(64) uint32_t refs; /* descriptors of this process */
+    _Alignas(64) uint32_t refs; /* descriptors of this process, and threads that hold it; see fdtab.c */
     uint32_t next;              /* free list */
     uint32_t serial;            /* counts the connections that this record has been; atomic */
     uint32_t generation;        /* process_generation() when it came to be */
@@ -98,7 +98,7 @@ struct conn *fd_assign(int fd, struct conn *conn, bool *kept);
 enum fd_kind fd_closing(int fd, struct conn **conn);
 void fd_closed(int fd);
 
-/* A fork child: what threads of the parent were just closing is nobody's business here. */
+/* A fork child: what threads of the parent were just closing is nobody's business here, what they held nobody holds. */
 void fd_forget_closing(void);
 
 /* The first tracked TCP descriptor in [from, to], or -1. Skips unmapped spans. */
@@ -114,16 +114,23 @@ void conn_ref(struct conn *c);
 struct conn *conn_share(int fd);
 
 /* Around a call in which the client's thread may sleep, be cancelled, or fork elsewhere: nothing is held there. What
- * conn_serial says before tells afterwards whether the record is still that connection's; conn_take then takes a
- * reference again. False: its last descriptor is closed, and the record free or another's. */
+ * conn_serial says before tells afterwards whether the record is still that connection's; conn_take then holds it
+ * again. False: its last descriptor is closed, and the record free or another's. */
 uint32_t conn_serial(const struct conn *c);
 bool conn_take(struct conn *c, uint32_t serial);
+
+/* The connection of fd, held; NULL as for conn_share. True in conn_unhold: as conn_unref. */
+struct conn *conn_hold_of(int fd);
+bool conn_unhold(struct conn *c);
 
 /* True when that was the last one: the caller now owns c and calls conn_free when done with it. */
 bool conn_unref(struct conn *c);
 void conn_free(struct conn *c);
 /* A small number that is c's while it is in use: below CONN_MAX, the lowest ones first. */
 uint32_t conn_index(const struct conn *c);
+
+/* Descriptors of this process that stand for c. */
+uint32_t conn_descriptors(const struct conn *c);
 
 _Static_assert(sizeof(struct conn) == 128, "32 to a page");
 

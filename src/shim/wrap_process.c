@@ -171,6 +171,8 @@ EXPORT pid_t _Fork(void) {
     pid_t pid = real__Fork();
     if (active && pid != 0)
         process_fork_ends();
+    else if (active)
+        process_refresh();
     return pid;
 }
 

@@ -208,9 +208,9 @@ START_TEST(a_record_is_taken_again_only_while_it_is_the_same_connection) {
     struct conn *c = conn_new();
     uint32_t serial = conn_serial(c);
     ck_assert(conn_take(c, serial));
-    ck_assert_uint_eq(c->refs, 2);
-    ck_assert(!conn_unref(c));
-    ck_assert(conn_unref(c)); /* another thread closes it */
+    ck_assert_uint_eq(conn_descriptors(c), 1);
+    ck_assert(!conn_unref(c)); /* another thread closes it */
+    ck_assert(conn_unhold(c));
     ck_assert(!conn_take(c, serial));
     ck_assert_uint_eq(c->refs, 0);
     conn_free(c);
@@ -218,6 +218,24 @@ START_TEST(a_record_is_taken_again_only_while_it_is_the_same_connection) {
     ck_assert(!conn_take(c, serial));
     ck_assert_uint_eq(c->refs, 1);
     ck_assert(conn_take(c, conn_serial(c)));
+}
+END_TEST
+
+START_TEST(a_fork_child_has_the_descriptors_but_not_the_threads_that_were_at_work) {
+    struct conn *c = conn_new();
+    bool kept;
+    (void)fd_assign(8, c, &kept);
+    ck_assert_ptr_eq(conn_share(8), c);
+    (void)fd_assign(9, c, &kept);
+    ck_assert_ptr_eq(conn_hold_of(8), c);
+    ck_assert(conn_take(c, conn_serial(c)));
+    ck_assert_uint_eq(conn_descriptors(c), 2);
+    fd_forget_closing();
+    ck_assert_uint_eq(c->refs, 2);
+    ck_assert(!conn_unhold(c)); /* by the thread that forked in a signal handler */
+    ck_assert_uint_eq(c->refs, 2);
+    ck_assert(!conn_unref(c));
+    ck_assert(conn_unref(c));
 }
 END_TEST
 
@@ -398,6 +416,7 @@ int main(void) {
     tcase_add_test(tc, the_next_tcp_descriptor_is_found_across_empty_spans);
     tcase_add_test(tc, a_new_connection_is_blank_also_when_its_record_is_a_used_one);
     tcase_add_test(tc, a_record_is_taken_again_only_while_it_is_the_same_connection);
+    tcase_add_test(tc, a_fork_child_has_the_descriptors_but_not_the_threads_that_were_at_work);
     tcase_add_test(tc, what_other_threads_gave_back_is_used_again);
     tcase_add_test(tc, there_is_an_end_to_connections_and_they_come_back);
     tcase_add_test(tc, of_threads_that_close_one_descriptor_exactly_one_gets_the_connection);

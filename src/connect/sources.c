@@ -13,6 +13,7 @@
 #include "state/pair.h"
 #include "base/sys.h"
 #include "state/control.h"
+#include "client/sockinfo.h"
 
 void climb_look_again(struct climb *k, uint32_t serial) {
     struct conn *now;

@@ -120,13 +120,16 @@ def test_commands_and_options(t):
 
 
 def test_event_fields(t):
-    """Each member that event_json.c writes is in EVENTS: as an item, or, if it lies within another, marked there; and each item is written."""
-    text, events = source("src/tool/events/json.c"), sections("connspread")["EVENTS"]
-    written = set(re.findall(r'\\"(\w+)\\":', text))
-    assert {"time", "seq", "sources", "verified", "time_wait"} <= written, written
-    equal(items(events, "Cm") - written, set(), "described and never written")
+    """Each member of the table of fields is in EVENTS: as an item, or, if it lies within another, marked there; and each item is a member."""
+    table, events = source("src/tool/events/fields.def"), sections("connspread")["EVENTS"]
+    own = set(re.findall(r"^FIELD\((\w+),", table, re.M))
+    inner = set(re.findall(r"^(?:SOURCE|KERNEL|RECENT)\((\w+),", table, re.M))
+    assert {"time", "seq", "sources", "verified"} <= own and {"time_wait", "seconds", "complete"} <= inner, (own, inner)
+    described = items(events, "Cm")
+    equal(described - own - inner, set(), "described and never written")
+    equal(own - described, set(), "written and not an item")
     marked = {w for line in re.findall(r"^\.Cm (.*)$", events, re.M) for w in re.split(r"[ ,]+", line)}
-    equal(written - items(events, "Cm") - marked, set(), "written and not described")
+    equal(inner - described - marked, set(), "written and not described")
 
 
 def test_event_values(t):

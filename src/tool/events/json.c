@@ -1,187 +1,150 @@
 #include "tool/events/json.h"
 
-#include <string.h>
-
-#include "tool/events/format.h"
-#include "tool/events/names.h"
-#include "tool/events/occupied.h"
-#include "tool/common/strbuf.h"
 #include "text/parse.h"
+#include "tool/common/strbuf.h"
+#include "tool/events/fields.h"
+#include "tool/events/occupied.h"
+#include "tool/events/names.h"
 
-/* The key comes with its punctuation, as in ",\"pid\":". */
-static void number(struct sink *s, const char *key, uint64_t n) {
-    sink_text(s, key);
-    sink_number(s, n);
-}
-
-static void string(struct sink *s, const char *key, const char *text, size_t max) {
-    sink_text(s, key);
-    sink_json(s, text, max);
-}
+/* Keys and their order are the contract (connspread(1), EVENTS): programs read this. They stand in fields.def. */
 
 /* A word of ours: nothing in it needs an escape. */
-static void word(struct sink *s, const char *key, const char *text) {
-    sink_text(s, key);
+static void word(struct sink *s, const char *text) {
     sink_bytes(s, "\"", 1);
     sink_text(s, text);
     sink_bytes(s, "\"", 1);
 }
 
-static void name(struct sink *s, const char *key, enum name_table table, unsigned value) {
-    word(s, key, event_name(table, value));
-}
-
-static void address(struct sink *s, const char *key, const struct addr *a) {
+static void address(struct sink *s, const struct addr *a) {
     char text[ADDR_TEXT];
     format_address(text, a);
-    word(s, key, text);
+    word(s, text);
 }
 
-static void time_at(struct sink *s, const char *key, uint64_t us) {
-    sink_text(s, key);
+static void time_at(struct sink *s, uint64_t us) {
     sink_bytes(s, "\"", 1);
     sink_time(s, us);
     sink_bytes(s, "\"", 1);
 }
 
-static void put_head(struct sink *s, const struct event *e, const struct event_context *c) {
-    time_at(s, "{\"time\":", e->time_us);
-    sink_text(s, ",\"epoch\":\"");
-    sink_hex16(s, c->epoch);
-    number(s, "\",\"seq\":", e->seq);
-    name(s, ",\"event\":", NAMES_KIND, e->kind);
-    string(s, ",\"host\":", c->host, sizeof c->host);
-    number(s, ",\"netns\":", e->netns);
-    string(s, ",\"instance\":", c->instance, sizeof c->instance);
-    name(s, ",\"arm\":", NAMES_ARM, e->arm);
-    number(s, ",\"pid\":", e->pid);
-    number(s, ",\"tid\":", e->tid);
-    string(s, ",\"program\":", e->program, sizeof e->program);
+static void hex(struct sink *s, uint64_t n) {
+    sink_bytes(s, "\"", 1);
+    sink_hex16(s, n);
+    sink_bytes(s, "\"", 1);
 }
 
-static void put_connection(struct sink *s, const struct event *e, const struct event_context *c) {
-    name(s, ",\"direction\":", NAMES_DIRECTION, e->direction);
-    address(s, ",\"local_address\":", &e->local);
-    number(s, ",\"local_port\":", e->local_port);
-    address(s, ",\"peer_address\":", &e->peer);
-    number(s, ",\"peer_port\":", e->peer_port);
-    string(s, ",\"rule\":", c->rule, sizeof c->rule);
-    string(s, ",\"pool\":", c->pool, sizeof c->pool);
-    number(s, ",\"age_us\":", e->age_us);
-}
-
-static void put_close(struct sink *s, const struct event *e) {
-    name(s, ",\"via\":", NAMES_VIA, e->via);
-    name(s, ",\"state\":", NAMES_PHASE, e->phase);
-    name(s, ",\"fate\":", NAMES_FATE, e->fate);
-    name(s, ",\"decided_by\":", NAMES_DECIDED_BY, e->decided_by);
-    time_at(s, ",\"decided_at\":", event_decided_us(e));
-    sink_text(s, ",\"verified\":");
-    sink_text(s, e->verified < VERIFIEDS ? event_name(NAMES_VERIFIED, e->verified) : "null");
-}
-
-/* null: not counted. complete false: an estimate, from some of the ports. */
-static void put_kernel(struct sink *s, const struct exhausted_source *x) {
-    if (x->counted == COUNTED_NO) {
-        sink_text(s, ",\"kernel\":null");
+static void ports(struct sink *s, const struct port_range *range) {
+    if (range->low == 0 && range->high == 0) {
+        word(s, "ephemeral");
         return;
     }
-    number(s, ",\"kernel\":{\"established\":", x->kernel[KERNEL_ESTABLISHED]);
-    number(s, ",\"time_wait\":", x->kernel[KERNEL_TIME_WAIT]);
-    number(s, ",\"fin_wait\":", x->kernel[KERNEL_FIN_WAIT]);
-    number(s, ",\"other\":", x->kernel[KERNEL_OTHER]);
-    sink_text(s, x->counted == COUNTED_ALL ? ",\"complete\":true}" : ",\"complete\":false}");
+    sink_bytes(s, "\"", 1);
+    sink_number(s, range->low);
+    sink_bytes(s, "-", 1);
+    sink_number(s, range->high);
+    sink_bytes(s, "\"", 1);
 }
 
-static void put_source(struct sink *s, const struct exhausted_source *x) {
-    address(s, "{\"address\":", &x->address);
-    if (x->ports.low == 0 && x->ports.high == 0) {
-        sink_text(s, ",\"ports\":\"ephemeral\"");
-    } else {
-        number(s, ",\"ports\":\"", x->ports.low);
-        number(s, "-", x->ports.high);
-        sink_bytes(s, "\"", 1);
-    }
-    name(s, ",\"cause\":", NAMES_CAUSE, x->cause);
-    number(s, ",\"open\":", x->open);
-    number(s, ",\"time_wait\":", x->time_wait);
-    put_kernel(s, x);
-    sink_bytes(s, "}", 1);
-}
-
-static void put_evidence(struct sink *s, const struct event_exhausted *x) {
-    name(s, ",\"proof\":", NAMES_PROOF, x->proof);
-    name(s, ",\"occupied_by\":", NAMES_OCCUPIED, occupied_by(x));
-    number(s, ",\"capacity\":", x->capacity);
-    number(s, ",\"reserved_ports\":", x->reserved);
-    sink_text(s, ",\"bound_ports\":");
-    if (x->bound_counted == COUNTED_NO)
-        sink_text(s, "null");
+static void error(struct sink *s, unsigned number) {
+    const char *name = error_name(number);
+    sink_bytes(s, "\"", 1);
+    if (name)
+        sink_text(s, name);
     else
-        sink_number(s, x->bound);
-    number(s, ",\"recent\":{\"seconds\":", x->recent_s);
-    number(s, ",\"connects\":", x->recent_connects);
-    number(s, ",\"time_waits\":", x->recent_time_waits);
-    sink_bytes(s, "}", 1);
+        sink_number(s, number);
+    sink_bytes(s, "\"", 1);
 }
 
-static void put_exhausted(struct sink *s, const struct event_exhausted *x) {
+static void literal(struct sink *s, const struct event_field *f, unsigned value) {
+    const char *name = event_name(f->names, value);
+    sink_text(s, strcmp(name, "unknown") == 0 ? "null" : name);
+}
+
+static void put_fields(struct sink *s, const struct event_fields *table, unsigned kind, const void *whole,
+                       const struct event_context *context);
+
+static void list(struct sink *s, const struct event_field *f, const struct event_exhausted *x) {
     unsigned sources = event_sources(x);
-    name(s, ",\"call\":", NAMES_CALL, x->call);
-    name(s, ",\"cause\":", NAMES_CAUSE, x->cause);
-    name(s, ",\"outcome\":", NAMES_OUTCOME, x->outcome);
-    number(s, ",\"attempts\":", x->attempts);
-    number(s, ",\"elapsed_us\":", x->elapsed_us);
-    if (x->repeats > 0)
-        number(s, ",\"repeats\":", x->repeats);
-    sink_text(s, ",\"sources\":[");
+    sink_bytes(s, "[", 1);
     for (unsigned i = 0; i < sources; i++) {
         if (i)
             sink_bytes(s, ",", 1);
-        put_source(s, &x->source[i]);
+        put_fields(s, f->members, event_kind_bit(EVENT_NONE), &x->source[i], NULL);
     }
     sink_bytes(s, "]", 1);
-    if (x->omitted > 0)
-        number(s, ",\"sources_omitted\":", x->omitted);
-    put_evidence(s, x);
 }
 
-static void put_source_down(struct sink *s, const struct event_exhausted *x) {
-    const char *error = error_name(x->error);
-    name(s, ",\"cause\":", NAMES_CAUSE, x->cause);
-    if (error)
-        word(s, ",\"error\":", error);
-    else
-        number(s, ",\"error\":\"", x->error), sink_bytes(s, "\"", 1);
+static void put_value(struct sink *s, const struct event_field *f, const void *whole, const void *place) {
+    switch ((enum field_type)f->type) {
+    case FIELD_NUMBER:
+        sink_number(s, event_field_load(f, place));
+        break;
+    case FIELD_NAME:
+        word(s, event_name(f->names, (unsigned)event_field_load(f, place)));
+        break;
+    case FIELD_LITERAL:
+        literal(s, f, (unsigned)event_field_load(f, place));
+        break;
+    case FIELD_TITLE:
+    case FIELD_TEXT:
+        sink_json(s, place, f->size);
+        break;
+    case FIELD_TIME:
+        time_at(s, event_field_load(f, place));
+        break;
+    case FIELD_DECIDED:
+        time_at(s, event_decided_us(place));
+        break;
+    case FIELD_HEX:
+        hex(s, event_field_load(f, place));
+        break;
+    case FIELD_ADDRESS:
+        address(s, place);
+        break;
+    case FIELD_PORTS:
+        ports(s, place);
+        break;
+    case FIELD_ERROR:
+        error(s, (unsigned)event_field_load(f, place));
+        break;
+    case FIELD_OCCUPIED_BY:
+        word(s, event_name(NAMES_OCCUPIED, occupied_by(place)));
+        break;
+    case FIELD_COMPLETE: /* false: an estimate, from some of the ports */
+        sink_text(s, event_field_load(f, place) == COUNTED_ALL ? "true" : "false");
+        break;
+    case FIELD_OBJECT:
+        put_fields(s, f->members, event_kind_bit(EVENT_NONE), whole, NULL);
+        break;
+    case FIELD_LIST:
+        list(s, f, place);
+        break;
+    }
+}
+
+/* kind: a bit. A kind of a newer version, or a damaged one, has the fields that all have. */
+static void put_fields(struct sink *s, const struct event_fields *table, unsigned kind, const void *whole,
+                       const struct event_context *context) {
+    bool first = true;
+    for (const struct event_field *f = table->field; f < table->field + table->n; f++) {
+        const char *bytes = f->of_context ? (const char *)context : whole, *place = bytes + f->offset;
+        if (!(f->kinds & kind) || (f->if_any && event_field_load(f, place) == 0))
+            continue;
+        if (first)
+            sink_bytes(s, "{", 1);
+        sink_bytes(s, f->key + first, f->length - (size_t)first);
+        if (f->counted && bytes[f->counted] == COUNTED_NO)
+            sink_text(s, "null");
+        else
+            put_value(s, f, whole, place);
+        first = false;
+    }
+    sink_bytes(s, "}", 1);
 }
 
 int event_json(const struct event_record *r, const struct event_context *context, char *out, size_t size) {
     struct sink s;
     sink_init(&s, out, size);
-    put_head(&s, &r->e, context);
-    switch (r->e.kind) {
-    case EVENT_TIME_WAIT:
-    case EVENT_CLOSE:
-        put_connection(&s, &r->e, context);
-        put_close(&s, &r->e);
-        break;
-    case EVENT_EXHAUSTED:
-        put_connection(&s, &r->e, context);
-        put_exhausted(&s, &r->u.exhausted);
-        break;
-    case EVENT_SOURCE_DOWN:
-        put_connection(&s, &r->e, context);
-        put_source_down(&s, &r->u.exhausted);
-        break;
-    case EVENT_ATTACH:
-    case EVENT_DETACH:
-    case EVENT_RELOAD:
-    case EVENT_CONTROL:
-        string(&s, ",\"text\":", r->u.text, sizeof r->u.text);
-        break;
-    default: /* of a newer version, or damaged: its head is all that can be said */
-        break;
-    }
-    sink_bytes(&s, "}", 1);
+    put_fields(&s, &event_fields, event_kind_bit(r->e.kind), r, context);
     return sink_finish(&s);
 }

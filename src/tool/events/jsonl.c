@@ -9,193 +9,162 @@
 #include "tool/events/names.h"
 #include "text/parse.h"
 #include "tool/events/jsonl_close.h"
+#include "tool/events/fields.h"
 
 enum { LINE_BYTES = 4 * EVENT_LINE_MAX };
 
 /* Reading goes on after the first mistake, but only the first is kept. */
 struct reading {
     const json_t *object;
+    const uint8_t *kind; /* of the event: what it says comes before what depends on it */
     const char *wrong;
 };
 
-static uint64_t number(struct reading *in, const char *key, uint64_t max) {
-    const json_t *value = json_object_get(in->object, key);
-    if (!value)
-        return 0;
+static void wrong(struct reading *in, const char *what) {
+    in->wrong = in->wrong ? in->wrong : what;
+}
+
+static void number(struct reading *in, const struct event_field *f, const json_t *value, void *place) {
     json_int_t n = json_integer_value(value);
-    if (!json_is_integer(value) || n < 0 || (uint64_t)n > max) {
-        in->wrong = in->wrong ? in->wrong : "a number is not one, or out of range";
-        return 0;
-    }
-    return (uint64_t)n;
+    if (!json_is_integer(value) || n < 0 || (uint64_t)n > event_field_max(f))
+        wrong(in, "a number is not one, or out of range");
+    else
+        event_field_store(f, place, (uint64_t)n);
 }
 
-static const char *text(struct reading *in, const char *key) {
-    const json_t *value = json_object_get(in->object, key);
-    if (!value)
-        return NULL;
-    if (!json_is_string(value))
-        in->wrong = in->wrong ? in->wrong : "a text is not one";
-    return json_string_value(value);
+/* Cut to size, NUL-padded. */
+static void copy(const struct event_field *f, const char *text, char *place) {
+    memcpy(place, text, strnlen(text, f->type == FIELD_TITLE ? f->size - 1u : f->size));
 }
 
-/* Cut to size, NUL-padded. A program's name may fill its field to the last byte. */
-static void copy(struct reading *in, const char *key, char *out, size_t size, bool terminated) {
-    const char *value = text(in, key);
-    if (value)
-        memcpy(out, value, strnlen(value, terminated ? size - 1 : size));
-}
-
-static uint8_t name(struct reading *in, const char *key, enum name_table table) {
+static void name(struct reading *in, const struct event_field *f, const char *text, void *place) {
     uint8_t value = 0;
-    const char *word = text(in, key);
-    if (word && strcmp(word, "unknown") != 0 && !event_value(table, word, &value))
-        in->wrong = in->wrong ? in->wrong : "a word is not one that this version knows";
-    return value;
+    if (strcmp(text, "unknown") != 0 && !event_value(f->names, text, &value))
+        wrong(in, "a word is not one that this version knows");
+    event_field_store(f, place, value);
 }
 
-static struct addr address(struct reading *in, const char *key) {
-    struct addr a = {0};
-    const char *value = text(in, key);
-    if (value && parse_address(value, &a) != NULL)
-        in->wrong = in->wrong ? in->wrong : "an address is not one";
-    return a;
+static void address(struct reading *in, const char *text, struct addr *place) {
+    if (parse_address(text, place) != NULL)
+        wrong(in, "an address is not one");
 }
 
-static uint64_t time_at(struct reading *in, const char *key) {
+static uint64_t time_at(struct reading *in, const char *text) {
     uint64_t us = 0;
-    const char *value = text(in, key);
-    if (value && !time_from_rfc3339(value, &us))
-        in->wrong = in->wrong ? in->wrong : "a time is not RFC 3339";
+    if (!time_from_rfc3339(text, &us))
+        wrong(in, "a time is not RFC 3339");
     return us;
 }
 
-static void take_head(struct reading *in, struct event *e, struct event_context *c) {
-    const char *epoch = text(in, "epoch");
-    if (!json_object_get(in->object, "time") || !json_object_get(in->object, "event"))
-        in->wrong = "no time or no event in it";
-    if (epoch)
-        c->epoch = strtoull(epoch, NULL, 16);
-    e->time_us = time_at(in, "time");
-    e->seq = number(in, "seq", UINT64_MAX);
-    e->kind = name(in, "event", NAMES_KIND);
-    e->netns = number(in, "netns", UINT64_MAX);
-    e->arm = name(in, "arm", NAMES_ARM);
-    e->pid = (uint32_t)number(in, "pid", UINT32_MAX);
-    e->tid = (uint32_t)number(in, "tid", UINT32_MAX);
-    copy(in, "host", c->host, sizeof c->host, true);
-    copy(in, "instance", c->instance, sizeof c->instance, true);
-    copy(in, "program", e->program, sizeof e->program, false);
+static void ports(struct reading *in, const char *text, struct port_range *place) {
+    if (strcmp(text, "ephemeral") != 0 && parse_ports(text, place) != NULL)
+        wrong(in, "a port range is not one");
 }
 
-static void take_connection(struct reading *in, struct event *e, struct event_context *c) {
-    e->direction = name(in, "direction", NAMES_DIRECTION);
-    e->local = address(in, "local_address");
-    e->peer = address(in, "peer_address");
-    e->local_port = (uint16_t)number(in, "local_port", UINT16_MAX);
-    e->peer_port = (uint16_t)number(in, "peer_port", UINT16_MAX);
-    e->age_us = number(in, "age_us", UINT64_MAX);
-    copy(in, "rule", c->rule, sizeof c->rule, true);
-    copy(in, "pool", c->pool, sizeof c->pool, true);
+static uint16_t error(const char *text) {
+    return text[0] >= '0' && text[0] <= '9' ? (uint16_t)strtoul(text, NULL, 10) : error_value(text);
 }
 
-static void take_close(struct reading *in, struct event *e) {
-    const json_t *verified = json_object_get(in->object, "verified");
-    e->via = name(in, "via", NAMES_VIA);
-    e->phase = name(in, "state", NAMES_PHASE);
-    e->fate = name(in, "fate", NAMES_FATE);
-    e->decided_by = name(in, "decided_by", NAMES_DECIDED_BY);
-    e->decided_before_ms = jsonl_before_ms(e->time_us, time_at(in, "decided_at"));
-    e->verified = json_is_true(verified) ? VERIFIED_TRUE : json_is_false(verified) ? VERIFIED_FALSE : VERIFIED_NULL;
-}
-
-/* null, or nothing from before it existed: not counted. */
-static void take_kernel(struct reading *in, struct exhausted_source *x) {
-    struct reading kernel = {.object = json_object_get(in->object, "kernel")};
-    if (!json_is_object(kernel.object))
-        return;
-    x->kernel[KERNEL_ESTABLISHED] = (uint16_t)number(&kernel, "established", UINT16_MAX);
-    x->kernel[KERNEL_TIME_WAIT] = (uint16_t)number(&kernel, "time_wait", UINT16_MAX);
-    x->kernel[KERNEL_FIN_WAIT] = (uint16_t)number(&kernel, "fin_wait", UINT16_MAX);
-    x->kernel[KERNEL_OTHER] = (uint16_t)number(&kernel, "other", UINT16_MAX);
-    x->counted = json_is_false(json_object_get(kernel.object, "complete")) ? COUNTED_SAMPLE : COUNTED_ALL;
-    in->wrong = in->wrong ? in->wrong : kernel.wrong;
-}
-
-static void take_source(struct reading *in, struct exhausted_source *x) {
-    const char *ports = text(in, "ports");
-    x->address = address(in, "address");
-    if (ports && strcmp(ports, "ephemeral") != 0 && parse_ports(ports, &x->ports) != NULL)
-        in->wrong = in->wrong ? in->wrong : "a port range is not one";
-    x->cause = name(in, "cause", NAMES_CAUSE);
-    x->open = (uint32_t)number(in, "open", UINT32_MAX);
-    x->time_wait = (uint32_t)number(in, "time_wait", UINT32_MAX);
-    take_kernel(in, x);
-}
-
-static void take_evidence(struct reading *in, struct event_exhausted *x) {
-    struct reading recent = {.object = json_object_get(in->object, "recent")};
-    x->proof = name(in, "proof", NAMES_PROOF);
-    x->capacity = (uint16_t)number(in, "capacity", UINT16_MAX);
-    x->reserved = (uint16_t)number(in, "reserved_ports", UINT16_MAX);
-    if (!json_is_null(json_object_get(in->object, "bound_ports"))) {
-        x->bound = (uint16_t)number(in, "bound_ports", UINT16_MAX);
-        x->bound_counted = json_object_get(in->object, "bound_ports") ? COUNTED_ALL : COUNTED_NO;
+/* What is a text in JSON. */
+static void take_text(struct reading *in, const struct event_field *f, const char *text, void *place) {
+    struct event *e = place;
+    switch ((enum field_type)f->type) {
+    case FIELD_NAME:
+        name(in, f, text, place);
+        break;
+    case FIELD_TITLE:
+    case FIELD_TEXT:
+        copy(f, text, place);
+        break;
+    case FIELD_TIME:
+        event_field_store(f, place, time_at(in, text));
+        break;
+    case FIELD_DECIDED:
+        e->decided_before_ms = jsonl_before_ms(e->time_us, time_at(in, text));
+        break;
+    case FIELD_HEX:
+        event_field_store(f, place, strtoull(text, NULL, 16));
+        break;
+    case FIELD_ADDRESS:
+        address(in, text, place);
+        break;
+    case FIELD_PORTS:
+        ports(in, text, place);
+        break;
+    case FIELD_ERROR:
+        event_field_store(f, place, error(text));
+        break;
+    default:
+        break;
     }
-    x->recent_s = (uint16_t)number(&recent, "seconds", UINT16_MAX);
-    x->recent_connects = (uint32_t)number(&recent, "connects", UINT32_MAX);
-    x->recent_time_waits = (uint32_t)number(&recent, "time_waits", UINT32_MAX);
-    in->wrong = in->wrong ? in->wrong : recent.wrong;
 }
 
-static void take_exhausted(struct reading *in, struct event_exhausted *x) {
-    const json_t *sources = json_object_get(in->object, "sources");
-    size_t n = json_array_size(sources);
-    x->call = name(in, "call", NAMES_CALL);
-    x->cause = name(in, "cause", NAMES_CAUSE);
-    x->outcome = name(in, "outcome", NAMES_OUTCOME);
-    x->attempts = (uint16_t)number(in, "attempts", UINT16_MAX);
-    x->elapsed_us = number(in, "elapsed_us", UINT64_MAX);
-    x->repeats = (uint32_t)number(in, "repeats", UINT32_MAX);
-    x->omitted = (uint16_t)number(in, "sources_omitted", UINT16_MAX);
-    for (size_t i = 0; i < n && i < EXHAUSTED_SOURCES; i++) {
-        struct reading one = {.object = json_array_get(sources, i)};
-        take_source(&one, &x->source[i]);
-        in->wrong = in->wrong ? in->wrong : one.wrong;
+static void take_fields(struct reading *in, const struct event_fields *table, void *whole,
+                        struct event_context *context);
+
+static void take_list(struct reading *in, const struct event_field *f, const json_t *sources,
+                      struct event_exhausted *x) {
+    for (size_t i = 0; i < json_array_size(sources) && i < EXHAUSTED_SOURCES; i++) {
+        struct reading one = {.object = json_array_get(sources, i), .kind = in->kind, .wrong = in->wrong};
+        take_fields(&one, f->members, &x->source[i], NULL);
+        in->wrong = one.wrong;
         x->n_sources++;
     }
-    take_evidence(in, x);
 }
 
-static void take_source_down(struct reading *in, struct event_exhausted *x) {
-    const char *error = text(in, "error");
-    x->cause = name(in, "cause", NAMES_CAUSE);
-    if (error && error[0] >= '0' && error[0] <= '9')
-        x->error = (uint16_t)strtoul(error, NULL, 10);
-    else if (error)
-        x->error = error_value(error);
+static void take_members(struct reading *in, const struct event_field *f, const json_t *value, void *whole) {
+    struct reading of = {.object = value, .kind = in->kind, .wrong = in->wrong};
+    take_fields(&of, f->members, whole, NULL);
+    in->wrong = of.wrong;
+}
+
+static void take_value(struct reading *in, const struct event_field *f, const json_t *value, char *whole, char *place) {
+    switch ((enum field_type)f->type) {
+    case FIELD_NUMBER:
+        number(in, f, value, place);
+        break;
+    case FIELD_LITERAL:
+        *place = json_is_true(value) ? VERIFIED_TRUE : json_is_false(value) ? VERIFIED_FALSE : VERIFIED_NULL;
+        break;
+    case FIELD_COMPLETE:
+        *place = json_is_false(value) ? COUNTED_SAMPLE : COUNTED_ALL;
+        break;
+    case FIELD_OBJECT:
+        take_members(in, f, value, whole);
+        break;
+    case FIELD_LIST:
+        take_list(in, f, value, (struct event_exhausted *)place);
+        break;
+    case FIELD_OCCUPIED_BY:
+        break;
+    default:
+        if (json_is_string(value))
+            take_text(in, f, json_string_value(value), place);
+        else
+            wrong(in, "a text is not one");
+        break;
+    }
+}
+
+/* What is not there keeps zero. null, or an object that is none: not counted. */
+static void take_fields(struct reading *in, const struct event_fields *table, void *whole,
+                        struct event_context *context) {
+    for (const struct event_field *f = table->field; f < table->field + table->n; f++) {
+        char *bytes = f->of_context ? (char *)context : whole;
+        const json_t *value = f->kinds & event_kind_bit(*in->kind) ? json_object_get(in->object, f->name) : NULL;
+        if (!value || (f->counted && json_is_null(value)) || (f->type == FIELD_OBJECT && !json_is_object(value)))
+            continue;
+        if (f->counted)
+            bytes[f->counted] = COUNTED_ALL;
+        take_value(in, f, value, whole, bytes + f->offset);
+    }
 }
 
 static void take_event(struct reading *in, struct event_record *r, struct event_context *context) {
-    take_head(in, &r->e, context);
-    switch (r->e.kind) {
-    case EVENT_TIME_WAIT:
-    case EVENT_CLOSE:
-        take_connection(in, &r->e, context);
-        take_close(in, &r->e);
-        break;
-    case EVENT_EXHAUSTED:
-        take_connection(in, &r->e, context);
-        take_exhausted(in, &r->u.exhausted);
-        break;
-    case EVENT_SOURCE_DOWN:
-        take_connection(in, &r->e, context);
-        take_source_down(in, &r->u.exhausted);
-        break;
-    default:
-        copy(in, "text", r->u.text, sizeof r->u.text, false);
-        break;
-    }
+    if (!json_object_get(in->object, "time") || !json_object_get(in->object, "event"))
+        wrong(in, "no time or no event in it");
+    in->kind = &r->e.kind;
+    take_fields(in, &event_fields, r, context);
 }
 
 const char *jsonl_parse_any(const char *line, size_t length, struct event_record *r, struct event_context *context) {

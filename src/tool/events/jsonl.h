@@ -12,13 +12,8 @@
  * this version does not know are passed over. Numbers and names are checked: what comes out fits the record. */
 const char *jsonl_parse(const char *line, size_t length, struct event_record *r, struct event_context *context);
 
+/* The same by a parser, whatever the form: where jsonl_parse_close says true, this says the same. */
 const char *jsonl_parse_any(const char *line, size_t length, struct event_record *r, struct event_context *context);
-
-/* How long before an event its fate was decided; 0 for nonsense. */
-static inline uint32_t jsonl_before_ms(uint64_t time_us, uint64_t decided_us) {
-    uint64_t before = decided_us && decided_us < time_us ? (time_us - decided_us) / 1000 : 0;
-    return before < UINT32_MAX ? (uint32_t)before : UINT32_MAX;
-}
 
 /* The next line of a file. The caller zeroes it, sets file or calls jsonl_open, and at the end calls jsonl_close. */
 struct jsonl {

@@ -4,8 +4,8 @@
 
 #include "tool/common/time_text.h"
 #include "tool/events/names.h"
-#include "tool/events/jsonl.h"
 #include "text/parse.h"
+#include "tool/events/fields.h"
 
 enum { WORD = 80 };
 
@@ -44,31 +44,17 @@ static bool number(struct cursor *c, uint64_t max, uint64_t *out) {
     return c->at > first && (*first != '0' || c->at - first == 1) && n <= max;
 }
 
-static bool number32(struct cursor *c, uint32_t *out) {
-    uint64_t n;
-    bool good = number(c, UINT32_MAX, &n);
-    *out = (uint32_t)n;
-    return good;
-}
-
-static bool port(struct cursor *c, uint16_t *out) {
-    uint64_t n;
-    bool good = number(c, UINT16_MAX, &n);
-    *out = (uint16_t)n;
-    return good;
-}
-
-static bool text(struct cursor *c, char *out, size_t size, bool terminated) {
+static bool text(struct cursor *c, const struct event_field *f, char *place) {
     char w[WORD];
     if (!word(c, w))
         return false;
-    memcpy(out, w, strnlen(w, terminated ? size - 1 : size));
+    memcpy(place, w, strnlen(w, f->type == FIELD_TITLE ? f->size - 1u : f->size));
     return true;
 }
 
-static bool name(struct cursor *c, enum name_table table, uint8_t *out) {
+static bool name(struct cursor *c, const struct event_field *f, uint8_t *place) {
     char w[WORD];
-    return word(c, w) && event_value(table, w, out);
+    return word(c, w) && event_value(f->names, w, place);
 }
 
 static bool address(struct cursor *c, struct addr *out) {
@@ -79,6 +65,14 @@ static bool address(struct cursor *c, struct addr *out) {
 static bool time_at(struct cursor *c, uint64_t *us) {
     char w[WORD];
     return word(c, w) && time_from_rfc3339(w, us);
+}
+
+static bool decided(struct cursor *c, struct event *e) {
+    uint64_t at;
+    if (!time_at(c, &at))
+        return false;
+    e->decided_before_ms = jsonl_before_ms(e->time_us, at);
+    return true;
 }
 
 static bool hex16(struct cursor *c, uint64_t *out) {
@@ -93,28 +87,6 @@ static bool hex16(struct cursor *c, uint64_t *out) {
     return EXPECT(c, "\"");
 }
 
-static bool head(struct cursor *c, struct event *e, struct event_context *context) {
-    return EXPECT(c, "{\"time\":\"") && time_at(c, &e->time_us) && EXPECT(c, ",\"epoch\":\"") &&
-           hex16(c, &context->epoch) && EXPECT(c, ",\"seq\":") && number(c, UINT64_MAX, &e->seq) &&
-           EXPECT(c, ",\"event\":\"") && name(c, NAMES_KIND, &e->kind) &&
-           (e->kind == EVENT_TIME_WAIT || e->kind == EVENT_CLOSE) && EXPECT(c, ",\"host\":\"") &&
-           text(c, context->host, sizeof context->host, true) && EXPECT(c, ",\"netns\":") &&
-           number(c, UINT64_MAX, &e->netns) && EXPECT(c, ",\"instance\":\"") &&
-           text(c, context->instance, sizeof context->instance, true) && EXPECT(c, ",\"arm\":\"") &&
-           name(c, NAMES_ARM, &e->arm) && EXPECT(c, ",\"pid\":") && number32(c, &e->pid) && EXPECT(c, ",\"tid\":") &&
-           number32(c, &e->tid) && EXPECT(c, ",\"program\":\"") && text(c, e->program, sizeof e->program, false);
-}
-
-static bool connection(struct cursor *c, struct event *e, struct event_context *context) {
-    return EXPECT(c, ",\"direction\":\"") && name(c, NAMES_DIRECTION, &e->direction) &&
-           EXPECT(c, ",\"local_address\":\"") && address(c, &e->local) && EXPECT(c, ",\"local_port\":") &&
-           port(c, &e->local_port) && EXPECT(c, ",\"peer_address\":\"") && address(c, &e->peer) &&
-           EXPECT(c, ",\"peer_port\":") && port(c, &e->peer_port) && EXPECT(c, ",\"rule\":\"") &&
-           text(c, context->rule, sizeof context->rule, true) && EXPECT(c, ",\"pool\":\"") &&
-           text(c, context->pool, sizeof context->pool, true) && EXPECT(c, ",\"age_us\":") &&
-           number(c, UINT64_MAX, &e->age_us);
-}
-
 static bool verified(struct cursor *c, uint8_t *out) {
     *out = VERIFIED_NULL;
     if (EXPECT(c, "null"))
@@ -126,21 +98,52 @@ static bool verified(struct cursor *c, uint8_t *out) {
     return EXPECT(c, "false");
 }
 
-static bool closing(struct cursor *c, struct event *e) {
-    uint64_t decided;
-    if (!EXPECT(c, ",\"via\":\"") || !name(c, NAMES_VIA, &e->via) || !EXPECT(c, ",\"state\":\"") ||
-        !name(c, NAMES_PHASE, &e->phase) || !EXPECT(c, ",\"fate\":\"") || !name(c, NAMES_FATE, &e->fate) ||
-        !EXPECT(c, ",\"decided_by\":\"") || !name(c, NAMES_DECIDED_BY, &e->decided_by) ||
-        !EXPECT(c, ",\"decided_at\":\"") || !time_at(c, &decided) || !EXPECT(c, ",\"verified\":") ||
-        !verified(c, &e->verified))
+/* What is a text in JSON, behind its first quote. False for what no close has. */
+static bool quoted(struct cursor *c, const struct event_field *f, void *place) {
+    switch ((enum field_type)f->type) {
+    case FIELD_NAME:
+        return name(c, f, place);
+    case FIELD_TITLE:
+    case FIELD_TEXT:
+        return text(c, f, place);
+    case FIELD_TIME:
+        return time_at(c, place);
+    case FIELD_DECIDED:
+        return decided(c, place);
+    case FIELD_HEX:
+        return hex16(c, place);
+    case FIELD_ADDRESS:
+        return address(c, place);
+    default:
         return false;
-    e->decided_before_ms = jsonl_before_ms(e->time_us, decided);
-    return EXPECT(c, "}") && c->at == c->end;
+    }
+}
+
+static bool value(struct cursor *c, const struct event_field *f, void *place) {
+    uint64_t n;
+    if (f->type == FIELD_LITERAL)
+        return verified(c, place);
+    if (f->type != FIELD_NUMBER)
+        return EXPECT(c, "\"") && quoted(c, f, place);
+    if (!number(c, event_field_max(f), &n))
+        return false;
+    event_field_store(f, place, n);
+    return true;
 }
 
 bool jsonl_parse_close(const char *line, size_t length, struct event_record *r, struct event_context *context) {
+    static const unsigned closes = 1u << EVENT_TIME_WAIT | 1u << EVENT_CLOSE;
     struct cursor c = {line, line + length};
     memset(r, 0, sizeof *r);
     memset(context, 0, sizeof *context);
-    return head(&c, &r->e, context) && connection(&c, &r->e, context) && closing(&c, &r->e);
+    for (const struct event_field *f = event_fields.field; f < event_fields.field + event_fields.n; f++) {
+        bool first = f == event_fields.field;
+        char *place = (f->of_context ? (char *)context : (char *)r) + f->offset;
+        if (!(f->kinds & closes))
+            continue;
+        if ((first && !EXPECT(&c, "{")) || !expect(&c, f->key + first, f->length - (size_t)first) ||
+            !value(&c, f, place))
+            return false;
+    }
+    return (event_kind_bit(r->e.kind) & closes) && EXPECT(&c, "}") && c.at == c.end;
 }

@@ -1,0 +1,114 @@
+#include "tool/events/fields.h"
+
+#include "tool/events/format.h"
+#include "tool/events/names.h"
+
+#include <stddef.h>
+
+/* Kinds. */
+#define BIT(kind)   (1u << EVENT_##kind)
+#define EXHAUSTED   BIT(EXHAUSTED)
+#define SOURCE_DOWN BIT(SOURCE_DOWN)
+#define CLOSES      (BIT(TIME_WAIT) | BIT(CLOSE))
+#define CONNECTIONS (CLOSES | EXHAUSTED | SOURCE_DOWN)
+#define TEXTS       (BIT(ATTACH) | BIT(DETACH) | BIT(RELOAD) | BIT(CONTROL))
+#define ALL         (BIT(NONE) | CONNECTIONS | TEXTS)
+_Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
+
+/* Types: enum field_type, and what some need beside it. */
+#define NUMBER                  .type = FIELD_NUMBER
+#define NUMBER_IF_ANY           .type = FIELD_NUMBER, .if_any = true
+#define NUMBER_IF(where)        .type = FIELD_NUMBER, .counted = offsetof(struct event_record, where)
+#define NAME(table)             .type = FIELD_NAME, .names = NAMES_##table
+#define LITERAL(table)          .type = FIELD_LITERAL, .names = NAMES_##table
+#define TITLE                   .type = FIELD_TITLE
+#define TEXT                    .type = FIELD_TEXT
+#define TIME                    .type = FIELD_TIME
+#define DECIDED                 .type = FIELD_DECIDED
+#define HEX                     .type = FIELD_HEX
+#define ADDRESS                 .type = FIELD_ADDRESS
+#define PORTS                   .type = FIELD_PORTS
+#define ERROR                   .type = FIELD_ERROR
+#define OCCUPIED_BY             .type = FIELD_OCCUPIED_BY
+#define COMPLETE                .type = FIELD_COMPLETE
+#define OBJECT(table)           .type = FIELD_OBJECT, .members = &table##_fields
+#define OBJECT_IF(table, where) OBJECT(table), .counted = offsetof(struct exhausted_source, where)
+#define LIST(table)             .type = FIELD_LIST, .members = &table##_fields
+
+/* Places. */
+#define PLACE(whole, part) .offset = offsetof(struct whole, part), .size = sizeof((struct whole *)0)->part
+#define RECORD(part)       PLACE(event_record, part)
+#define CONTEXT(part)      PLACE(event_context, part), .of_context = true
+#define OF_SOURCE(part)    PLACE(exhausted_source, part)
+
+#define ROW(title, of, ...)                                                                                            \
+    {.name = #title, .key = ",\"" #title "\":", .length = sizeof(#title) + 3, .kinds = (of), __VA_ARGS__},
+#define TABLE(name) static const struct event_fields name##_fields = {name, sizeof name / sizeof name[0]}
+#define FIELD(name, of, ...)
+#define SOURCE(name, ...)
+#define KERNEL(name, ...)
+#define RECENT(name, ...)
+
+#undef KERNEL
+#define KERNEL(name, ...) ROW(name, ALL, __VA_ARGS__)
+static const struct event_field kernel[] = {
+#include "tool/events/fields.def"
+};
+TABLE(kernel);
+#undef KERNEL
+#define KERNEL(name, ...)
+
+#undef RECENT
+#define RECENT(name, ...) ROW(name, ALL, __VA_ARGS__)
+static const struct event_field recent[] = {
+#include "tool/events/fields.def"
+};
+TABLE(recent);
+#undef RECENT
+#define RECENT(name, ...)
+
+#undef SOURCE
+#define SOURCE(name, ...) ROW(name, ALL, __VA_ARGS__)
+static const struct event_field source[] = {
+#include "tool/events/fields.def"
+};
+TABLE(source);
+#undef SOURCE
+#define SOURCE(name, ...)
+
+#undef FIELD
+#define FIELD(name, of, ...) ROW(name, of, __VA_ARGS__)
+static const struct event_field field[] = {
+#include "tool/events/fields.def"
+};
+const struct event_fields event_fields = {field, sizeof field / sizeof field[0]};
+
+uint64_t event_field_load(const struct event_field *f, const void *place) {
+    switch (f->size) {
+    case 1:
+        return *(const uint8_t *)place;
+    case 2:
+        return *(const uint16_t *)place;
+    case 4:
+        return *(const uint32_t *)place;
+    default:
+        return *(const uint64_t *)place;
+    }
+}
+
+void event_field_store(const struct event_field *f, void *place, uint64_t n) {
+    switch (f->size) {
+    case 1:
+        *(uint8_t *)place = (uint8_t)n;
+        break;
+    case 2:
+        *(uint16_t *)place = (uint16_t)n;
+        break;
+    case 4:
+        *(uint32_t *)place = (uint32_t)n;
+        break;
+    default:
+        *(uint64_t *)place = n;
+        break;
+    }
+}

@@ -1,0 +1,184 @@
+/* The bytes of every event's line: what a table of fields may never change by itself. A large
+ * generated sample of each kind (whole, half-filled and scribbled records) has a digest: JSON, the same read back by
+ * either reader and written again, and text. A new field changes the digests of its kinds, and theirs alone. */
+#include <string.h>
+
+#include "tool/events/jsonl.h"
+#include "sample_events.h"
+#include "suite.h"
+#include "tool/events/json.h"
+#include "tool/events/text.h"
+
+enum { SAMPLES = 4000, SCRIBBLED = 256 };
+
+static uint64_t seed;
+
+/* xorshift64: the same numbers everywhere. */
+static uint64_t any(void) {
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed;
+}
+/* Often 0, often the last one that has a name, now and then one beyond. */
+static uint8_t any_of(unsigned values) {
+    return (uint8_t)(any() % 8 ? any() % values : values);
+}
+static uint64_t any_number(unsigned bits) {
+    uint64_t n = any() >> (64 - bits);
+    return any() % 4 ? n >> any() % bits : 0;
+}
+
+static struct addr any_address(void) {
+    struct addr a = {0};
+    if (any() % 8 == 0)
+        return a;
+    if (any() % 2)
+        return addr_from_v4((uint32_t)any());
+    for (unsigned i = 0; i < sizeof a.b; i++)
+        a.b[i] = (uint8_t)any();
+    return a;
+}
+
+static void any_text(char *out, size_t size) {
+    static const char letters[] = "abcxyz019 -_.\"\\\n\x01\x7f\xc3\xa9\xff";
+    size_t n = any() % (size + 1);
+    memset(out, 0, size);
+    for (size_t i = 0; i < n; i++)
+        out[i] = letters[any() % (any() % 4 ? 9 : sizeof letters - 1)];
+}
+
+static void any_source(struct exhausted_source *x) {
+    *x = (struct exhausted_source){.address = any_address(), .cause = any_of(CAUSES), .counted = any_of(COUNTEDS)};
+    if (any() % 2) {
+        x->ports.low = (uint16_t)(1 + any() % 30000);
+        x->ports.high = (uint16_t)(x->ports.low + any() % 30000);
+    }
+    x->open = (uint32_t)any_number(32);
+    x->time_wait = (uint32_t)any_number(32);
+    for (unsigned i = 0; i < KERNEL_GROUPS; i++)
+        x->kernel[i] = (uint16_t)any_number(16);
+}
+
+static void any_exhausted(struct event_exhausted *x) {
+    static const uint16_t errors[] = {0, 1, 99, 101, 9999};
+    x->elapsed_us = any_number(62);
+    x->repeats = (uint32_t)any_number(32);
+    x->attempts = (uint16_t)any_number(16);
+    x->n_sources = (uint16_t)(any() % (EXHAUSTED_SOURCES + 2));
+    x->omitted = (uint16_t)any_number(16);
+    x->error = errors[any() % 5];
+    x->call = any_of(CALLS);
+    x->cause = any_of(CAUSES);
+    x->outcome = any_of(OUTCOMES);
+    x->proof = any_of(PROOFS);
+    x->recent_s = (uint16_t)any_number(16);
+    x->bound = (uint16_t)any_number(16);
+    x->recent_connects = (uint32_t)any_number(32);
+    x->recent_time_waits = (uint32_t)any_number(32);
+    x->reserved = (uint16_t)any_number(16);
+    x->capacity = (uint16_t)any_number(16);
+    x->bound_counted = any() % 2 ? COUNTED_ALL : COUNTED_NO;
+    for (unsigned i = 0; i < EXHAUSTED_SOURCES; i++)
+        any_source(&x->source[i]);
+}
+
+static struct event_record any_event(uint8_t kind, struct event_context *c) {
+    struct event_record r = {.e.kind = kind};
+    struct event *e = &r.e;
+    e->time_us = 1795231679123456 + any_number(40);
+    e->seq = any_number(60);
+    e->netns = any_number(60);
+    e->age_us = any_number(60);
+    e->local = any_address();
+    e->peer = any_address();
+    e->pid = (uint32_t)any_number(32);
+    e->tid = (uint32_t)any_number(32);
+    e->decided_before_ms = (uint32_t)any_number(32);
+    any_text(e->program, sizeof e->program);
+    e->local_port = (uint16_t)any_number(16);
+    e->peer_port = (uint16_t)any_number(16);
+    e->arm = any_of(ARMS);
+    e->direction = any_of(DIRECTIONS);
+    e->via = any_of(VIAS);
+    e->phase = any_of(PHASES);
+    e->fate = any_of(FATES);
+    e->decided_by = any_of(DECIDED_BYS);
+    e->verified = any_of(VERIFIEDS);
+    if (kind == EVENT_EXHAUSTED || kind == EVENT_SOURCE_DOWN)
+        any_exhausted(&r.u.exhausted);
+    else
+        any_text(r.u.text, sizeof r.u.text);
+    c->epoch = any();
+    any_text(c->host, sizeof c->host - 1);
+    any_text(c->instance, sizeof c->instance - 1);
+    any_text(c->rule, sizeof c->rule - 1);
+    any_text(c->pool, sizeof c->pool - 1);
+    return r;
+}
+
+/* FNV-1a. */
+static uint64_t digest(uint64_t sum, const char *bytes, int n) {
+    ck_assert_int_ge(n, 0);
+    for (int i = 0; i < n; i++)
+        sum = (sum ^ (unsigned char)bytes[i]) * 0x100000001b3;
+    return sum;
+}
+
+/* What both forms and the readers make of it, added to three sums. */
+static void add(const struct event_record *r, const struct event_context *c, uint64_t sum[3]) {
+    char line[EVENT_LINE_MAX], again[EVENT_LINE_MAX];
+    struct event_record back;
+    struct event_context with;
+    int n = event_json(r, c, line, sizeof line);
+    sum[0] = digest(sum[0], line, n);
+    if (jsonl_parse(line, (size_t)n, &back, &with) == NULL)
+        sum[1] = digest(sum[1], again, event_json(&back, &with, again, sizeof again));
+    if (jsonl_parse_any(line, (size_t)n, &back, &with) == NULL)
+        sum[1] = digest(sum[1], again, event_json(&back, &with, again, sizeof again));
+    sum[2] = digest(sum[2], line, event_text(r, c, line, sizeof line));
+}
+
+static const struct {
+    const char *kind;
+    uint64_t json, read, text;
+} expected[EVENT_KINDS + 1] = {
+    {"none", 0xe496ff4a3d8d7d02, 0x7fb7f300bb11c93d, 0x867a258a2ae94a3b},
+    {"time-wait", 0xfcb0cf0d4205dcbb, 0xd7e73d4969ab731d, 0xa9c728f246bccc1d},
+    {"close", 0x56ee45c1ed668768, 0xb8c663e940ab0df3, 0x8050cc928340db1d},
+    {"exhausted", 0x5e44db6d9b5f895c, 0x433454dfdd44e435, 0x99fe6ba2412780d0},
+    {"source-down", 0xeda65be821d51dc0, 0xee660c8e4e211f27, 0x196d52dca31420d0},
+    {"attach", 0x84bcfe97af9c11f7, 0x28e8aff43e54a389, 0x0b6389cdd0b06c97},
+    {"detach", 0xc24bed66247da2c4, 0x9e78ddc6bd1954c7, 0xbec9b949e828151a},
+    {"reload", 0x9b2572439cc70752, 0x0664f7a2d28e1007, 0x0a6a44ca399ff474},
+    {"control", 0xd9abf88ce5792296, 0xefe734ba1b9d954f, 0x81f52209b5b9f40f},
+    {"later", 0xcd343864e9e32cc3, 0x4d3f447962b6f059, 0xcf9aad436e73844c},
+};
+
+START_TEST(generated_events_of_each_kind_are_the_same_bytes) {
+    uint64_t sum[3] = {0xcbf29ce484222325, 0xcbf29ce484222325, 0xcbf29ce484222325};
+    struct event_context c = {0};
+    seed = 0x9e3779b97f4a7c15 + (uint64_t)_i;
+    for (unsigned i = 0; i < SAMPLES; i++) {
+        struct event_record r = any_event((uint8_t)_i, &c);
+        add(&r, &c, sum);
+    }
+    for (unsigned i = 0; i < SCRIBBLED; i++) {
+        struct event_record r;
+        memset(&r, (int)i, sizeof r);
+        r.e.kind = (uint8_t)_i;
+        add(&r, &c, sum);
+    }
+    ck_assert_msg(sum[0] == expected[_i].json && sum[1] == expected[_i].read && sum[2] == expected[_i].text,
+                  "{\"%s\", 0x%016llx, 0x%016llx, 0x%016llx},", expected[_i].kind, (unsigned long long)sum[0],
+                  (unsigned long long)sum[1], (unsigned long long)sum[2]);
+}
+END_TEST
+
+int main(void) {
+    Suite *s = suite_create("event_fields");
+    TCase *tc = tcase_create("fields");
+    tcase_add_loop_test(tc, generated_events_of_each_kind_are_the_same_bytes, 0, EVENT_KINDS + 1);
+    suite_add_tcase(s, tc);
+    return run(s);
+}

@@ -30,6 +30,10 @@ static inline bool client_active(void) {
 
 /* Everything below is async-signal-safe and leaves errno alone. */
 
+/* May the kernel be asked anything at this moment? Not in mode off, and not behind a filter of the client's own
+ * (sys_sealed): then what is known is kept true from memory, and the client's calls go to libc as they came. */
+bool client_asks(void);
+
 /* A fork child: its own attach event, its own place in the canary sequence. */
 void client_new_process(void);
 

@@ -30,6 +30,7 @@ struct closing {
     bool forked;        /* between look and close: c was not prepared for being asked about */
     bool found;         /* by this close: the table did not know it */
     bool raced;         /* another thread closed the same number first */
+    bool silent;        /* nothing may be asked (client_asks): only the record is given back */
     bool claimed;       /* taken out of the table: fd_closed is due */
     uint32_t mark;      /* unsettled_mark before the first look */
     uint32_t interface; /* that it is bound to */
@@ -46,6 +47,9 @@ void closing_abort(struct closing *c);
 /* Before connect(AF_UNSPEC), which resets what is open: but a TIME-WAIT that our shutdown and the peer's FIN have
  * already made stays, and is logged here. */
 void closing_disconnect(int fd, struct conn *conn);
+
+/* Before the client seals itself: what has to be asked of its sockets is asked now, and what we prepared is undone. */
+void closing_seal(void);
 
 /* Where exactly c is, if nobody asked so far: the kernel chose its port. */
 void closing_complete(struct conn *c, int fd);

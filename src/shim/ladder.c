@@ -283,10 +283,22 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
     return k.result;
 }
 
+void ladder_disconnected(int fd, struct conn *c) {
+    c->phase = CONN_IDLE;
+    c->shutdown_phase = PHASE_UNKNOWN;
+    c->local_port = 0;
+    held_closed(c);
+    conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
+    conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
+    struct conn *now;
+    if (fd_look(fd, &now) == FD_TCP && now == c)
+        prepare_undo(fd, c);
+}
+
 ssize_t ladder_disconnect(const struct attempt *a) {
     int saved = errno;
     process_refresh();
-    struct conn *c = conn_hold(a->fd), *now;
+    struct conn *c = conn_hold(a->fd);
     errno = saved;
     if (!c)
         return attempt_run(a);
@@ -297,16 +309,8 @@ ssize_t ladder_disconnect(const struct attempt *a) {
     saved = errno;
     if (!conn_take(c, serial))
         return r;
-    if (r == 0) {
-        c->phase = CONN_IDLE;
-        c->shutdown_phase = PHASE_UNKNOWN;
-        c->local_port = 0;
-        held_closed(c);
-        conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
-        conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
-        if (fd_look(a->fd, &now) == FD_TCP && now == c)
-            prepare_undo(a->fd, c);
-    }
+    if (r == 0)
+        ladder_disconnected(a->fd, c);
     conn_release(c);
     errno = saved;
     return r;

@@ -2,12 +2,14 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "shim/client.h"
 #include "shim/closing.h"
 #include "shim/process.h"
 #include "shim/real.h"
+#include "shim/seal.h"
 
 #ifndef CLONE_NEWNET
 #define CLONE_NEWNET 0x40000000
@@ -46,7 +48,7 @@ static bool before_exec(void) {
     if (!client_active())
         return false;
     int saved = errno;
-    bool marked = process_may_record();
+    bool marked = client_asks() && process_may_record();
     if (marked)
         closing_exec(true);
     else
@@ -203,5 +205,23 @@ EXPORT int unshare(int flags) {
     int r = real_unshare(flags);
     if (r == 0 && flags & CLONE_NEWNET)
         __atomic_store_n(&client.netns_varies, true, __ATOMIC_RELAXED);
+    return r;
+}
+
+/* --- behind a filter --- */
+
+EXPORT int prctl(int option, ...) {
+    unsigned long a[4];
+    va_list list;
+    va_start(list, option);
+    for (int i = 0; i < 4; i++)
+        a[i] = va_arg(list, unsigned long);
+    va_end(list);
+    bool seals = option == PR_SET_SECCOMP;
+    if (seals)
+        seal_begin();
+    int r = real_prctl(option, a[0], a[1], a[2], a[3]);
+    if (seals)
+        seal_end(r == 0);
     return r;
 }

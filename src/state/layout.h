@@ -89,6 +89,7 @@ enum counter {
     COUNT_POLICY_BUSY,    /* a call passed through because the policy changed 8 times under it */
     COUNT_CONFIG_ERROR,   /* attaches with a config that was refused */
     COUNT_ATTACHED,       /* processes */
+    COUNT_SEALED_CLOSE,   /* connections closed under a filter of the client's own: nobody may ask how they ended */
     COUNTERS = 64
 };
 

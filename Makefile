@@ -35,7 +35,7 @@ SHIM_LDFLAGS = -shared $(SHIM_LTO) $(HARDEN) -Wl,-z,nodelete -Wl,--version-scrip
 
 # What runs inside the client. The tool uses state/ and net/ as well.
 SHIM_STATE = $(addprefix src/state/,state.c create.c control.c ring.c policy.c pair.c once.c stats.c history.c)
-SHIM_NET = $(addprefix src/net/,addr.c diag.c ports.c tally.c)
+SHIM_NET = $(addprefix src/net/,addr.c diag.c ports.c route.c tally.c)
 SHIM_SRC = $(wildcard src/shim/*.c) $(SHIM_STATE) $(SHIM_NET)
 CONFIG_SRC = $(wildcard src/config/*.c) $(addprefix src/net/,parse.c addr.c ports.c) src/state/policy.c
 TOOL_SRC = $(sort $(wildcard src/cli/*.c) $(wildcard src/state/*.c) $(wildcard src/net/*.c) $(CONFIG_SRC))

@@ -29,6 +29,9 @@ void warn(struct warnings *w, const char *format, ...) __attribute__((format(pri
 /* What the policy says that this host cannot do, or that cannot be meant. */
 void find_warnings(const struct policy *p, const struct host *h, struct warnings *out);
 
+/* The same of the ways that packets take from the pool's addresses. */
+void warn_of_routes(const struct policy *p, const struct policy_pool *pool, struct warnings *out);
+
 void check_print_text(const struct findings *f);
 void check_print_json(const struct findings *f);
 

@@ -56,14 +56,39 @@ static void warn_of_addresses(const struct policy_pool *pool, const struct polic
              pool->title, missing, probed, text, first);
 }
 
+/* Addresses that bind() accepts all the same: what they send is lost, or its answers are. */
+static void warn_of_mute(const struct policy_pool *pool, const struct policy_source *source, const struct host *h,
+                         struct warnings *out) {
+    char text[ADDR_TEXT];
+    uint32_t missing = 0, probed = source->count < PROBES ? source->count : PROBES;
+    if (addr_scope(&source->first) == SCOPE_V4_LOOPBACK)
+        return;
+    for (uint32_t i = 0; i < probed; i++) {
+        struct addr a = addr_add(&source->first, i);
+        const char *unusable = host_unusable(&a);
+        bool absent = !host_has(h, &a) && (pool->freebind || host_can_bind(h, &a, source->interface));
+        if (!unusable && (!absent || missing++))
+            continue; /* of those that are absent the first */
+        format_address(text, &a);
+        if (unusable)
+            warn(out, "pool \"%s\": %s cannot be used now: %s", pool->title, text, unusable);
+        else
+            warn(out,
+                 "pool \"%s\": %s is not on this host, but bind() accepts it (%s): its answers would not arrive. try: "
+                 "add it to an interface, or ip route add local %s dev lo",
+                 pool->title, text, pool->freebind ? "freebind" : "net.ipv4.ip_nonlocal_bind or its IPv6 twin", text);
+    }
+}
+
 static void warn_of_sources(const struct policy *p, const struct policy_pool *pool, const struct host *h,
                             struct warnings *out) {
-    if (pool->freebind)
-        return;
     for (int scope = 0; scope < SCOPE_COUNT; scope++) {
         struct policy_span span = pool_sources(p, pool, (enum addr_scope)scope);
-        for (unsigned i = 0; i < span.count; i++)
-            warn_of_addresses(pool, &p->source[span.first + i], h, out);
+        for (unsigned i = 0; i < span.count; i++) {
+            if (!pool->freebind)
+                warn_of_addresses(pool, &p->source[span.first + i], h, out);
+            warn_of_mute(pool, &p->source[span.first + i], h, out);
+        }
     }
 }
 
@@ -123,6 +148,7 @@ static void warn_of_rule(const struct policy *p, unsigned index, struct warnings
 void find_warnings(const struct policy *p, const struct host *h, struct warnings *out) {
     for (unsigned i = 0; i < p->n_pools && i < POLICY_POOLS; i++) {
         warn_of_sources(p, &p->pool[i], h, out);
+        warn_of_routes(p, &p->pool[i], out);
         warn_of_ports(p, &p->pool[i], h, out);
         warn_of_scopes(p, &p->pool[i], out);
     }

@@ -157,6 +157,13 @@ static void say_cause(struct sink *s, const struct finding *f) {
         words_fill(s, "The cause: from $s there is no way to $s: routing or a filter refuses it.",
                    f->source[0] ? f->source : "that source", destination_of(f));
         break;
+    case CONCLUDE_UNANSWERED:
+        words_fill(s,
+                   "The cause: what $s sends to $s is not answered, while the pool's other addresses are. Either the "
+                   "address is not on this host, or answers to it go elsewhere, or a filter drops them. connspread has "
+                   "left it out since, and tries it again from time to time.",
+                   f->source[0] ? f->source : "that source", destination_of(f));
+        break;
     default:
         words_fill(s, "The cause is not known.");
         break;

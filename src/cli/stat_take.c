@@ -99,6 +99,7 @@ void stat_take(struct stat_report *out, const struct state *s, const char *path,
             out->n_rows++;
     count_rows(out);
     sort_rows(out);
+    stat_take_downs(out, s);
 }
 
 static uint64_t minus(uint64_t a, uint64_t b) {

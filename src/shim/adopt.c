@@ -46,7 +46,7 @@ struct conn *adopt(int fd) {
     struct conn *c = conn_made(family, mptcp, process_generation());
     if (!c)
         return NULL;
-    conn_set_flags(c, CONN_ADOPTED | options_of(fd));
+    conn_set_flags(c, CONN_ADOPTED | CONN_PINNED | options_of(fd));
     (void)client_netns(fd);
     (void)look_state(fd, &phase, NULL);
     if (look_local(fd, &local) && local.port != 0) {

@@ -14,6 +14,7 @@ struct client {
     bool no_port_range;   /* this kernel has no IP_LOCAL_PORT_RANGE (before 6.3); atomic */
     bool parity_step;     /* before Linux 6.8: connect goes through all ports of one parity first */
     bool mptcp_info;      /* where it is not to be had, a connection is not MPTCP's (any more) */
+    bool bind_denied;     /* this process may not bind (Landlock, seccomp, an LSM); atomic */
     bool netns_varies;    /* setns or unshare was called: ask each socket for its namespace */
     uint8_t env_mode;     /* CONNSPREAD_MODE, or MODE_FROM_POLICY */
     uint32_t attached;    /* an attach event was written for this process; atomic */

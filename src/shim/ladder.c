@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "shim/adopt.h"
+#include "shim/answers.h"
 #include "shim/arm.h"
 #include "shim/client.h"
 #include "shim/closing.h"
@@ -102,6 +103,31 @@ static enum cause cause_of(struct climb *k) {
     return CAUSE_ADDRESS_NOT_LOCAL;
 }
 
+/* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
+ * they run out. */
+static void watch(struct climb *k) {
+    prepare_undo(k->attempt->fd, k->conn);
+    uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
+    k->pair = pair_find(&client.state, k->plan->pool_id ? key : pair_key_unruled(key), true, k->now);
+    (void)climb_run(k);
+    if (k->error != EADDRNOTAVAIL)
+        return;
+    minutes_full(k->conn, k->netns, k->destination, k->pair, k->now);
+    enum cause cause = explain_connect(k->report);
+    report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
+                  EADDRNOTAVAIL, k->pair);
+    if (k->plan->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
+        climb_name_sources(k, CAUSE_UNKNOWN);
+    tell(k, OUTCOME_SURFACED, cause, true);
+}
+
+/* What has only begun is told later; with fast open, success says nothing of the peer. */
+static void note_answer(const struct climb *k) {
+    bool early = k->attempt->call != ATTEMPT_CONNECT || conn_flags(k->conn) & CONN_FASTOPEN;
+    if (!k->closed && (k->result < 0 || !early))
+        answers_note(k->conn, k->pair, k->result < 0 ? k->error : 0, k->now);
+}
+
 static void climb(struct climb *k) {
     bool own = k->plan->total == 0 || keeps_own_address(k);
     enum step step;
@@ -111,6 +137,10 @@ static void climb(struct climb *k) {
         step = own ? climb_own_address(k) : climb_sources(k);
     if (step == STEP_NEXT && k->plan->wait_ms)
         step = climb_wait(k);
+    if (k->left_alone) {
+        watch(k);
+        return;
+    }
     if (k->closed && k->error == EADDRNOTAVAIL) {
         tell(k, OUTCOME_SURFACED, CAUSE_UNKNOWN, true); /* and the search was cut short */
         return;
@@ -125,6 +155,7 @@ static void climb(struct climb *k) {
         if (started(k))
             climb_commit_asides(k);
         k->spread = true;
+        note_answer(k);
         if (!k->met)
             return;
         k->overcome = true;
@@ -147,24 +178,6 @@ static void climb(struct climb *k) {
                           EADDRNOTAVAIL, NULL);
     }
     tell(k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_SURFACED);
-}
-
-/* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
- * they run out. */
-static void watch(struct climb *k) {
-    prepare_undo(k->attempt->fd, k->conn);
-    uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
-    k->pair = pair_find(&client.state, k->plan->pool_id ? key : pair_key_unruled(key), true, k->now);
-    (void)climb_run(k);
-    if (k->error != EADDRNOTAVAIL)
-        return;
-    minutes_full(k->conn, k->netns, k->destination, k->pair, k->now);
-    enum cause cause = explain_connect(k->report);
-    report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
-                  EADDRNOTAVAIL, k->pair);
-    if (k->plan->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
-        climb_name_sources(k, CAUSE_UNKNOWN);
-    tell(k, OUTCOME_SURFACED, cause, true);
 }
 
 /* May this socket be prepared, as far as the client's own doings go? */
@@ -229,10 +242,12 @@ static ssize_t ask_again(const struct attempt *a, struct conn *c) {
     if (c->phase == CONN_CONNECTING && a->call == ATTEMPT_CONNECT) {
         if (r == 0 || error == EISCONN) {
             c->phase = CONN_CONNECTED;
+            answers_note(c, c->pair, 0, c->connected_ns);
         } else if (error != EINPROGRESS && error != EALREADY && error != EINTR && error != EFAULT) {
             c->phase = CONN_IDLE; /* it failed; the socket may connect anew */
             if (!(conn_flags(c) & CONN_QUIET))
                 stats_outcome(stats_find(&client.state, (enum arm)c->arm, c->rule_id, &c->source), error);
+            answers_note(c, c->pair, error, c->connected_ns);
             conn_set_flags(c, CONN_TRIED);
             held_closed(c);
             conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));

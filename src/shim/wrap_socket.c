@@ -261,6 +261,11 @@ static void set_or_clear(struct conn *c, bool on, uint32_t flag) {
         conn_clear_flags(c, flag);
 }
 
+static bool pins(int level, int option) {
+    return (level == SOL_SOCKET && (option == SO_BINDTODEVICE || option == SO_BINDTOIFINDEX || option == SO_MARK)) ||
+           (level == IPPROTO_IP && option == IP_UNICAST_IF) || (level == IPPROTO_IPV6 && option == IPV6_UNICAST_IF);
+}
+
 static void note_option(struct conn *c, int level, int option, const void *value, socklen_t length) {
     int number = 0;
     struct linger linger;
@@ -272,6 +277,8 @@ static void note_option(struct conn *c, int level, int option, const void *value
     if (level == SOL_SOCKET && option == SO_LINGER && length >= sizeof linger) {
         memcpy(&linger, value, sizeof linger);
         set_or_clear(c, linger.l_onoff && linger.l_linger == 0, CONN_LINGER_RESET);
+    } else if (pins(level, option)) {
+        conn_set_flags(c, CONN_PINNED); /* also when it is taken back: the next connect asks */
     } else if (level == IPPROTO_TCP && option == TCP_LINGER2) {
         set_or_clear(c, number < 0, CONN_LINGER2_OFF);
     } else if (level == IPPROTO_TCP && option == TCP_ULP) {

@@ -1,6 +1,5 @@
 /* rungs.c - the sources of a pool, one after the other, each with its port ranges. */
 #include <errno.h>
-#include <sys/ioctl.h>
 
 #include "shim/adopt.h"
 #include "shim/client.h"
@@ -40,31 +39,24 @@ bool climb_run(struct climb *k) {
 /* PINNED_MAX: sources that a pinned socket is compared with, at some 10 us each. */
 enum { PORT_WINDOWS = 4, LEAST_USED_MAX = 256, PINNED_MAX = 64, AT_ONCE_NS = 50000000 };
 
-/* The segments that a connect leaves behind: it moves the sequence numbers (tcp_disconnect), TIOCOUTQ shows how far. */
-static bool left_a_trace(int fd) {
-    int bytes = 0;
-    return sys_call3(SYS_ioctl, fd, TIOCOUTQ, &bytes) != 0 || bytes != 0;
-}
-
 /* Did the call that failed find no way out with our source, without a SYN? The kernel asks for the route first and
  * takes a port then (tcp_v4_connect, tcp_v6_connect), and the socket goes on showing that port when the connect has
- * failed: what shows our source and no port has sent nothing, and is the socket that we bound. A call that took long is
- * asked for another trace, too. NEXT: so it is. STOP: nobody will say (a seccomp filter), but what came back at once
- * may be made once more, as the client made it. */
+ * failed: what shows our source and no port has sent nothing, and is the socket that we bound. NEXT: so it is. STOP:
+ * nobody will say (a seccomp filter), but what came back at once may be made once more, as the client made it. */
 static enum step step_without_way(const struct climb *k) {
     struct sockaddr_storage name;
     struct endpoint local;
     socklen_t length = sizeof name;
     int fd = k->attempt->fd, type;
-    bool at_once = clock_ns(CLOCK_MONOTONIC) - k->now < AT_ONCE_NS;
     if (sys_call3(SYS_getsockname, fd, &name, &length) != 0) {
+        bool at_once = clock_ns(CLOCK_MONOTONIC) - k->now < AT_ONCE_NS;
         int r = get_option(fd, SOL_SOCKET, SO_TYPE, &type);
         return !at_once || r == -EBADF || r == -ENOTSOCK ? STEP_DONE : STEP_STOP;
     }
-    if (!endpoint_from_sockaddr(&local, &name, length) || local.port != 0 ||
-        addr_compare(&local.addr, &k->conn->source) != 0)
-        return STEP_DONE;
-    return at_once || !left_a_trace(fd) ? STEP_NEXT : STEP_DONE;
+    return endpoint_from_sockaddr(&local, &name, length) && local.port == 0 &&
+                   addr_compare(&local.addr, &k->conn->source) == 0
+               ? STEP_NEXT
+               : STEP_DONE;
 }
 
 /* NEXT: an error of routing or filtering that our source has caused. What the network answered is the client's result:

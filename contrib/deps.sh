@@ -12,7 +12,7 @@ check="$demo check strace nftables binutils bash curl wget netcat-openbsd socat 
 deb="$build debhelper dpkg-dev fakeroot"
 lint="clang-format clang-tidy cppcheck git make"
 full="$check $lint debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test valgrind musl-tools llvm python3-twisted jq
-      python3-testsuite"
+      python3-testsuite chromium firefox-esr bubblewrap"
 [ "$(uname -m)" != x86_64 ] || full="$full gcc-multilib"
 
 case "${1:-}" in

@@ -14,7 +14,16 @@
 
 struct client client = {.env_mode = MODE_FROM_POLICY};
 
+bool client_asks(void) {
+    struct settings settings;
+    if (!client_active() || sys_sealed() || client.env_mode == MODE_OFF)
+        return false;
+    return state_settings(&client.state, NULL, &settings) && client_mode(&settings) != MODE_OFF;
+}
+
 void client_new_process(void) {
+    if (!client_active())
+        return;
     __atomic_store_n(&client.attached, 0, __ATOMIC_RELAXED);
     arm_forget();
     fd_forget_closing();

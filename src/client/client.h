@@ -15,6 +15,7 @@ struct client {
     bool no_port_range;   /* this kernel has no IP_LOCAL_PORT_RANGE (before 6.3); atomic */
     bool parity_step;     /* before Linux 6.8: connect goes through all ports of one parity first */
     bool mptcp_info;      /* where it is not to be had, a connection is not MPTCP's (any more) */
+    bool bind_denied;     /* this process may not bind (Landlock, seccomp, an LSM); atomic */
     bool netns_varies;    /* setns or unshare was called: ask each socket for its namespace */
     uint8_t env_mode;     /* CONNSPREAD_MODE, or MODE_FROM_POLICY */
     uint32_t attached;    /* an attach event was written for this process; atomic */
@@ -30,6 +31,10 @@ static inline bool client_active(void) {
 }
 
 /* Everything below is async-signal-safe and leaves errno alone. */
+
+/* May the kernel be asked anything at this moment? Not in mode off, and not behind a filter of the client's own
+ * (sys_sealed): then what is known is kept true from memory, and the client's calls go to libc as they came. */
+bool client_asks(void);
 
 /* A fork child: its own attach event, its own place in the canary sequence. */
 void client_new_process(void);

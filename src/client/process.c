@@ -1,6 +1,7 @@
 #include "client/process.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <unistd.h>
@@ -55,6 +56,10 @@ void process_init(void) {
 /* Several threads of a new child may come here at once. The generation rises first: whoever sees the pid sees that too,
  * and rising twice only makes connections count as shared that are not, which costs a look and no truth. */
 static void begin_again(uint32_t pid) {
+    if (sys_sealed()) { /* a child that may not even ask for its number: its memory is its own, so it alone is inert */
+        __atomic_store_n(&client.active, false, __ATOMIC_RELEASE);
+        return;
+    }
     uint32_t expected = wiped_by_kernel ? 0 : __atomic_load_n(&page->pid, __ATOMIC_RELAXED);
     __atomic_store_n(&forking, 0, __ATOMIC_RELAXED);
     process_shared_now();
@@ -67,7 +72,8 @@ void process_refresh(void) {
     if (!page)
         return;
     uint32_t known = __atomic_load_n(&page->pid, __ATOMIC_ACQUIRE);
-    if (known == 0)
+    /* In mode off a child without records has no use for its number, and asks for nothing. */
+    if (known == 0 && (client_asks() || sys_sealed() || fd_next_tcp(0, INT_MAX) >= 0))
         begin_again(kernel_pid());
 }
 
@@ -90,7 +96,7 @@ bool process_may_record(void) {
     if (known != 0)
         return false;
     begin_again(pid);
-    return true;
+    return client_active();
 }
 
 /* Relaxed: it is the child's own word, written before it was born. */
@@ -117,7 +123,10 @@ uint32_t process_pid(void) {
 uint32_t process_tid(void) {
     uint32_t pid = process_pid();
     if (thread.pid != pid || thread.tid == 0) {
-        thread.tid = (uint32_t)sys_call0(SYS_gettid);
+        long tid = sys_call0(SYS_gettid);
+        if (tid < 0)
+            return pid; /* sealed */
+        thread.tid = (uint32_t)tid;
         thread.pid = pid;
     }
     return thread.tid;

@@ -15,9 +15,6 @@
 #ifndef SOL_MPTCP
 #define SOL_MPTCP 284
 #endif
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62
-#endif
 #ifndef FIONREAD
 #define FIONREAD 0x541b
 #endif

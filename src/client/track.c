@@ -46,7 +46,7 @@ struct conn *adopt(int fd) {
     struct conn *c = conn_made(family, mptcp, process_generation());
     if (!c)
         return NULL;
-    conn_set_flags(c, CONN_ADOPTED | options_of(fd));
+    conn_set_flags(c, CONN_ADOPTED | CONN_PINNED | options_of(fd));
     (void)client_netns(fd);
     (void)look_state(fd, &phase, NULL);
     if (look_local(fd, &local) && local.port != 0) {
@@ -68,6 +68,25 @@ struct conn *adopt(int fd) {
         conn_set_flags(c, CONN_APP_ADDRESS | CONN_APP_NO_PORT);
     }
     return c;
+}
+
+/* SO_PEERNAME names a peer in every state but that of a socket that was never connected, or is so no more; of MPTCP's
+ * it does even then, so there getpeername has to do. */
+static bool find_peer(const struct conn *c, int fd, struct endpoint *peer) {
+    return conn_flags(c) & CONN_MPTCP ? look_peer(fd, peer) : look_late_peer(fd, c->family, peer);
+}
+
+void conn_catch_up(struct conn *c, int fd, bool shared) {
+    struct endpoint peer;
+    enum tcp_phase phase = PHASE_UNKNOWN;
+    if (c->phase != CONN_IDLE || !find_peer(c, fd, &peer))
+        return;
+    (void)look_state(fd, &phase, NULL);
+    (void)client_netns(fd);
+    c->peer = peer;
+    c->phase = phase == PHASE_SYN_SENT || phase == PHASE_SYN_RECV ? CONN_CONNECTING : CONN_CONNECTED;
+    if (shared)
+        conn_set_flags(c, CONN_ADOPTED);
 }
 
 void conn_uncount(const struct conn *c, bool time_wait, uint64_t now) {
@@ -101,7 +120,7 @@ struct conn *conn_of(int fd) {
     default:
         break;
     }
-    if (fd < 0)
+    if (fd < 0 || !client_asks())
         return NULL;
     conn = adopt(fd);
     if (!conn) {

@@ -22,6 +22,10 @@ struct conn *conn_hold(int fd);
  * left the record to the caller: it is freed, and a close that ought to have been told is counted as unseen. */
 void conn_release(struct conn *c);
 
+/* c was not connected by any call that we saw: was it all the same (syscall(SYS_connect), a library that finds libc by
+ * itself), or, where others may hold it (shared), by one of them? Asks the kernel once if it was not. */
+void conn_catch_up(struct conn *c, int fd, bool shared);
+
 /* c is closed, or was never connected after all: if its pair counts it as open (CONN_COUNTED, which the caller clears
  * if the record lives on), no longer. A fork child's copy is not counted: the parent's is. now: CLOCK_MONOTONIC, ns. */
 void conn_uncount(const struct conn *c, bool time_wait, uint64_t now);

@@ -174,7 +174,7 @@ static struct conn *claim(struct closing *c) {
         return NULL;
     case FD_UNKNOWN: {
         enum tcp_phase phase;
-        if (fd < 0 || look_state(fd, &phase, NULL) != 0 || phase == PHASE_LISTEN || !process_may_record())
+        if (c->silent || fd < 0 || look_state(fd, &phase, NULL) != 0 || phase == PHASE_LISTEN || !process_may_record())
             return NULL;
         c->found = true;
         return adopt(fd);
@@ -184,39 +184,30 @@ static struct conn *claim(struct closing *c) {
     }
     if (!process_may_record())
         return NULL;
-    struct located place = look_located(known, fd);
+    struct located place = {0};
+    if (!c->silent)
+        place = look_located(known, fd);
     c->claimed = fd_closing(fd, &conn) == FD_TCP;
     if (!c->claimed || !conn_unref(conn))
         return NULL;
-    if (conn == known)
+    if (conn == known && !c->silent)
         settle_located(conn, &place);
     return conn;
-}
-
-/* A socket that was not connected when it came to be shared: whoever else has it may have connected it since. */
-static void catch_up(struct conn *conn, int fd) {
-    struct endpoint peer;
-    if (conn->phase != CONN_IDLE || !others_may_hold(conn))
-        return;
-    bool tcp = !(conn_flags(conn) & CONN_MPTCP); /* MPTCP remembers the peer even when it was disconnected */
-    if (look_peer(fd, &peer) || (tcp && look_late_peer(fd, conn->family, &peer))) {
-        conn->peer = peer;
-        conn->phase = CONN_CONNECTED;
-        conn_set_flags(conn, CONN_ADOPTED);
-    }
 }
 
 void closing_begin(struct closing *c, int fd, enum via via) {
     *c = (struct closing){.fd = fd, .via = via, .mark = unsettled_mark()};
     if (!client_active())
         return;
+    c->silent = !client_asks();
     int saved = errno;
     struct conn *conn = claim(c);
     if (conn) {
         /* Kept even when there is nothing to log, so that closing_abort can put it back. */
         c->conn = conn;
-        catch_up(conn, fd);
-        if (worth_a_look(conn))
+        if (!c->silent)
+            conn_catch_up(conn, fd, others_may_hold(conn));
+        if (!c->silent && worth_a_look(conn))
             judge(c);
     }
     errno = saved;
@@ -290,8 +281,17 @@ static bool settle(struct closing *c) {
 }
 
 static void settle_noted(const struct closing *c) {
-    if (unsettled_mark() != c->mark && client_active() && process_may_record())
+    if (unsettled_mark() != c->mark && client_asks() && process_may_record())
         unsettled_settle(c->mark, settle);
+}
+
+/* A filter of the client's own keeps us from finding out what becomes of it; mode off, from saying so. */
+static void finish_unasked(const struct conn *conn) {
+    if (!worth_a_look(conn))
+        return;
+    conn_uncount(conn, false, conn->connected_ns);
+    if (sys_sealed())
+        state_count(&client.state, (enum arm)conn->arm, COUNT_SEALED_CLOSE);
 }
 
 void closing_end(struct closing *c, bool closed) {
@@ -300,7 +300,9 @@ void closing_end(struct closing *c, bool closed) {
     if (c->claimed)
         fd_closed(c->fd);
     if (conn) {
-        if (worth_a_look(conn) && (closed || lost_the_race(c)))
+        if (c->silent)
+            finish_unasked(conn);
+        else if (worth_a_look(conn) && (closed || lost_the_race(c)))
             finish(c);
         held_closed(conn);
         conn_free(conn);
@@ -349,9 +351,12 @@ static bool closes_on_exec(const struct conn *conn) {
     return closing == conn_descriptors(conn);
 }
 
-static bool may_close_on_exec(int fd, const struct conn *conn) {
+static bool may_close_on_exec(int fd, struct conn *conn) {
     long flags = sys_call2(SYS_fcntl, fd, F_GETFD);
-    if (flags < 0 || !(flags & FD_CLOEXEC) || conn->phase == CONN_IDLE || conn->phase == CONN_LISTENING)
+    if (flags < 0 || !(flags & FD_CLOEXEC))
+        return false;
+    conn_catch_up(conn, fd, others_may_hold(conn));
+    if (conn->phase == CONN_IDLE || conn->phase == CONN_LISTENING)
         return false;
     return conn_descriptors(conn) == 1 || closes_on_exec(conn);
 }

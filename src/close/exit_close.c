@@ -14,6 +14,7 @@
 #include "client/process.h"
 #include "base/sys.h"
 #include "state/control.h"
+#include "connect/prepare.h"
 
 enum { INHERITED_LOOK = 256 };
 
@@ -34,6 +35,20 @@ void closing_find(int first, int last) {
     }
 }
 
+void closing_seal(void) {
+    struct conn *conn;
+    for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
+        if (fd_look(fd, &conn) != FD_TCP)
+            continue;
+        if (conn->phase == CONN_CONNECTED || conn->phase == CONN_CONNECTING)
+            closing_complete(conn, fd);
+        else if (conn->phase == CONN_IDLE && conn_flags(conn) & CONN_APP_ADDRESS)
+            prepare_settle_port(fd, conn);
+        else if (conn->phase == CONN_IDLE)
+            prepare_undo(fd, conn);
+    }
+}
+
 void closing_range(unsigned first, unsigned last, enum via via) {
     struct closing c;
     int to = last > INT_MAX ? INT_MAX : (int)last;
@@ -41,7 +56,7 @@ void closing_range(unsigned first, unsigned last, enum via via) {
         return;
     for (int fd = (int)first; (fd = fd_next_tcp(fd, to)) >= 0; fd++) {
         closing_begin(&c, fd, via);
-        closing_end(&c, sys_call1(SYS_close, fd) != -EBADF);
+        closing_end(&c, c.silent || sys_call1(SYS_close, fd) != -EBADF); /* silent: left to the client's own call */
     }
 }
 
@@ -81,11 +96,17 @@ static void sweep_one(int fd, enum via via, bool may_close) {
 }
 
 void closing_sweep(enum via via, bool last) {
-    if (!client_active() || !process_may_record())
+    /* Sealed: what is open stays in the held table, and the tool, which may ask, tells of it. */
+    if (!client_active() || sys_sealed())
         return;
-    closing_find(0, INT_MAX);
+    bool asks = client_asks();
+    if ((!asks && fd_next_tcp(0, INT_MAX) < 0 && !__atomic_load_n(&client.attached, __ATOMIC_RELAXED)) ||
+        !process_may_record())
+        return;
+    if (asks)
+        closing_find(0, INT_MAX);
     /* Another thread may still be using them, and would meet an error that it would not have met. */
-    bool may_close = last && fd_next_tcp(0, INT_MAX) >= 0 && process_single_threaded();
+    bool may_close = asks && last && fd_next_tcp(0, INT_MAX) >= 0 && process_single_threaded();
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
         sweep_one(fd, via, may_close);
     held_release();

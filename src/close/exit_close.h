@@ -16,4 +16,7 @@ void closing_find(int first, int last);
 /* Closes the tracked descriptors in [first, last] one by one, each with its event. */
 void closing_range(unsigned first, unsigned last, enum via via);
 
+/* Before the client seals itself: what has to be asked of its sockets is asked now, and what we prepared is undone. */
+void closing_seal(void);
+
 #endif

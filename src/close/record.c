@@ -4,6 +4,7 @@
 
 #include "client/client.h"
 #include "client/history_update.h"
+#include "connect/answers.h"
 #include "state/ring.h"
 #include "state/stats.h"
 
@@ -44,10 +45,24 @@ static void count(const struct closing *c, enum fate fate) {
         stats_add(e, STAT_SYN_TIMEOUT);
 }
 
+/* A connect that went on after its call, and whose end nobody has asked for until now. */
+static void note_answer(const struct closing *c) {
+    const struct conn *conn = c->conn;
+    if (conn->phase != CONN_CONNECTING || c->facts.others)
+        return;
+    if (c->connect_error)
+        answers_note(conn, conn->pair, c->connect_error, conn->connected_ns);
+    else if (c->facts.phase == PHASE_SYN_SENT)
+        answers_note(conn, conn->pair, ETIMEDOUT, conn->connected_ns); /* given up */
+    else if (c->facts.phase != PHASE_CLOSED && c->facts.phase != PHASE_UNKNOWN)
+        answers_note(conn, conn->pair, 0, conn->connected_ns);
+}
+
 void tell_close(const struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
     if (conn_flags(c->conn) & CONN_QUIET || !c->has_settings || client_mode(&c->settings) == MODE_OFF)
         return;
     count(c, fate);
+    note_answer(c);
     minutes_closed(c->conn, fate, now);
     if (fate == FATE_TIME_WAIT || c->settings.log_closes == CLOSES_ALL)
         write_event(c, fate, verified, now);

@@ -13,6 +13,7 @@
 #include "connect/match_cache.h"
 #include "connect/prepare.h"
 #include "client/process.h"
+#include "connect/answers.h"
 #include "state/pair.h"
 #include "state/stats.h"
 #include "base/sys.h"
@@ -103,6 +104,31 @@ static enum cause cause_of(struct climb *k) {
     return CAUSE_ADDRESS_NOT_LOCAL;
 }
 
+/* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
+ * they run out. */
+static void watch(struct climb *k) {
+    prepare_undo(k->attempt->fd, k->conn);
+    uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
+    k->pair = pair_find(&client.state, k->plan->pool_id ? key : pair_key_unruled(key), true, k->now);
+    (void)climb_run(k);
+    if (k->error != EADDRNOTAVAIL)
+        return;
+    minutes_full(k->conn, k->netns, k->destination, k->pair, k->now);
+    enum cause cause = explain_connect(k->report);
+    report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
+                  EADDRNOTAVAIL, k->pair);
+    if (k->plan->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
+        climb_name_sources(k, CAUSE_UNKNOWN);
+    tell(k, OUTCOME_SURFACED, cause, true);
+}
+
+/* What has only begun is told later; with fast open, success says nothing of the peer. */
+static void note_answer(const struct climb *k) {
+    bool early = k->attempt->call != ATTEMPT_CONNECT || conn_flags(k->conn) & CONN_FASTOPEN;
+    if (!k->closed && (k->result < 0 || !early))
+        answers_note(k->conn, k->pair, k->result < 0 ? k->error : 0, k->now);
+}
+
 static void climb(struct climb *k) {
     bool own = k->plan->total == 0 || keeps_own_address(k);
     enum step step;
@@ -112,6 +138,10 @@ static void climb(struct climb *k) {
         step = own ? climb_own_address(k) : climb_sources(k);
     if (step == STEP_NEXT && k->plan->wait_ms)
         step = climb_wait(k);
+    if (k->left_alone) {
+        watch(k);
+        return;
+    }
     if (k->closed && k->error == EADDRNOTAVAIL) {
         tell(k, OUTCOME_SURFACED, CAUSE_UNKNOWN, true); /* and the search was cut short */
         return;
@@ -126,6 +156,7 @@ static void climb(struct climb *k) {
         if (started(k))
             climb_commit_asides(k);
         k->spread = true;
+        note_answer(k);
         if (!k->met)
             return;
         k->overcome = true;
@@ -148,24 +179,6 @@ static void climb(struct climb *k) {
                           EADDRNOTAVAIL, NULL);
     }
     tell(k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_SURFACED);
-}
-
-/* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
- * they run out. */
-static void watch(struct climb *k) {
-    prepare_undo(k->attempt->fd, k->conn);
-    uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
-    k->pair = pair_find(&client.state, k->plan->pool_id ? key : pair_key_unruled(key), true, k->now);
-    (void)climb_run(k);
-    if (k->error != EADDRNOTAVAIL)
-        return;
-    minutes_full(k->conn, k->netns, k->destination, k->pair, k->now);
-    enum cause cause = explain_connect(k->report);
-    report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
-                  EADDRNOTAVAIL, k->pair);
-    if (k->plan->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
-        climb_name_sources(k, CAUSE_UNKNOWN);
-    tell(k, OUTCOME_SURFACED, cause, true);
 }
 
 /* May this socket be prepared, as far as the client's own doings go? */
@@ -230,10 +243,12 @@ static ssize_t ask_again(const struct attempt *a, struct conn *c) {
     if (c->phase == CONN_CONNECTING && a->call == ATTEMPT_CONNECT) {
         if (r == 0 || error == EISCONN) {
             c->phase = CONN_CONNECTED;
+            answers_note(c, c->pair, 0, c->connected_ns);
         } else if (error != EINPROGRESS && error != EALREADY && error != EINTR && error != EFAULT) {
             c->phase = CONN_IDLE; /* it failed; the socket may connect anew */
             if (!(conn_flags(c) & CONN_QUIET))
                 stats_outcome(stats_find(&client.state, (enum arm)c->arm, c->rule_id, &c->source), error);
+            answers_note(c, c->pair, error, c->connected_ns);
             conn_set_flags(c, CONN_TRIED);
             held_closed(c);
             conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
@@ -284,10 +299,22 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
     return k.result;
 }
 
+void ladder_disconnected(int fd, struct conn *c) {
+    c->phase = CONN_IDLE;
+    c->shutdown_phase = PHASE_UNKNOWN;
+    c->local_port = 0;
+    held_closed(c);
+    conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
+    conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
+    struct conn *now;
+    if (fd_look(fd, &now) == FD_TCP && now == c)
+        prepare_undo(fd, c);
+}
+
 ssize_t ladder_disconnect(const struct attempt *a) {
     int saved = errno;
     process_refresh();
-    struct conn *c = conn_hold(a->fd), *now;
+    struct conn *c = conn_hold(a->fd);
     errno = saved;
     if (!c)
         return attempt_run(a);
@@ -298,16 +325,8 @@ ssize_t ladder_disconnect(const struct attempt *a) {
     saved = errno;
     if (!conn_take(c, serial))
         return r;
-    if (r == 0) {
-        c->phase = CONN_IDLE;
-        c->shutdown_phase = PHASE_UNKNOWN;
-        c->local_port = 0;
-        held_closed(c);
-        conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
-        conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
-        if (fd_look(a->fd, &now) == FD_TCP && now == c)
-            prepare_undo(a->fd, c);
-    }
+    if (r == 0)
+        ladder_disconnected(a->fd, c);
     conn_release(c);
     errno = saved;
     return r;

@@ -8,6 +8,9 @@
 
 #include "connect/call.h"
 #include "net/addr.h"
+#include "client/fdtab.h"
+
+struct conn;
 
 struct endpoint;
 
@@ -16,5 +19,8 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
 
 /* connect(AF_UNSPEC): the association is dissolved, and what we prepared with it. */
 ssize_t ladder_disconnect(const struct attempt *a);
+
+/* The record of a connection that connect(AF_UNSPEC) has ended. */
+void ladder_disconnected(int fd, struct conn *c);
 
 #endif

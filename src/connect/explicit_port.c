@@ -92,6 +92,7 @@ int explicit_bind(int fd, struct conn *c, const struct endpoint *source, const s
     if (!pair || split->outside_total == 0)
         return 0;
     uint32_t tries = split->outside_total < PORTS_TRIED ? split->outside_total : PORTS_TRIED;
+    bool denied = false;
     uint64_t key = __atomic_load_n(&pair->key, __ATOMIC_RELAXED), now = clock_ns(CLOCK_MONOTONIC);
     for (uint32_t i = 0; i < tries; i++) {
         uint32_t turn = __atomic_fetch_add(&pair->port_cursor, 1, __ATOMIC_RELAXED);
@@ -102,11 +103,13 @@ int explicit_bind(int fd, struct conn *c, const struct endpoint *source, const s
         if (r == 0)
             return port;
         once_release(&client.state, key, port);
-        /* EACCES: ports under 1024. Anything else but "taken" concerns the socket, not the port. */
+        /* EACCES: ports under 1024, or a security module, which says nothing of the source. Anything else but "taken"
+         * concerns the socket, not the port. */
+        denied |= r == -EACCES && port >= 1024;
         if (r != -EADDRINUSE && r != -EACCES)
             return r;
     }
-    return 0;
+    return denied ? -EACCES : 0;
 }
 
 void explicit_connected(const struct pair *pair, uint16_t port) {

@@ -1,7 +1,6 @@
 #include "connect/sources.h"
 
 #include <errno.h>
-#include <sys/ioctl.h>
 
 #include "client/client.h"
 #include "connect/explicit_port.h"
@@ -38,33 +37,27 @@ bool climb_run(struct climb *k) {
     return k->closed || k->error != EADDRNOTAVAIL;
 }
 
-enum { PORT_WINDOWS = 4, LEAST_USED_MAX = 256, AT_ONCE_NS = 50000000 };
-
-/* The segments that a connect leaves behind: it moves the sequence numbers (tcp_disconnect), TIOCOUTQ shows how far. */
-static bool left_a_trace(int fd) {
-    int bytes = 0;
-    return sys_call3(SYS_ioctl, fd, TIOCOUTQ, &bytes) != 0 || bytes != 0;
-}
+/* PINNED_MAX: sources that a pinned socket is compared with, at some 10 us each. */
+enum { PORT_WINDOWS = 4, LEAST_USED_MAX = 256, PINNED_MAX = 64, AT_ONCE_NS = 50000000 };
 
 /* Did the call that failed find no way out with our source, without a SYN? The kernel asks for the route first and
  * takes a port then (tcp_v4_connect, tcp_v6_connect), and the socket goes on showing that port when the connect has
- * failed: what shows our source and no port has sent nothing, and is the socket that we bound. A call that took long is
- * asked for another trace, too. NEXT: so it is. STOP: nobody will say (a seccomp filter), but what came back at once
- * may be made once more, as the client made it. */
+ * failed: what shows our source and no port has sent nothing, and is the socket that we bound. NEXT: so it is. STOP:
+ * nobody will say (a seccomp filter), but what came back at once may be made once more, as the client made it. */
 static enum step step_without_way(const struct climb *k) {
     struct sockaddr_storage name;
     struct endpoint local;
     socklen_t length = sizeof name;
     int fd = k->attempt->fd, type;
-    bool at_once = clock_ns(CLOCK_MONOTONIC) - k->now < AT_ONCE_NS;
     if (sys_call3(SYS_getsockname, fd, &name, &length) != 0) {
+        bool at_once = clock_ns(CLOCK_MONOTONIC) - k->now < AT_ONCE_NS;
         int r = get_option(fd, SOL_SOCKET, SO_TYPE, &type);
         return !at_once || r == -EBADF || r == -ENOTSOCK ? STEP_DONE : STEP_STOP;
     }
-    if (!endpoint_from_sockaddr(&local, &name, length) || local.port != 0 ||
-        addr_compare(&local.addr, &k->conn->source) != 0)
-        return STEP_DONE;
-    return at_once || !left_a_trace(fd) ? STEP_NEXT : STEP_DONE;
+    return endpoint_from_sockaddr(&local, &name, length) && local.port == 0 &&
+                   addr_compare(&local.addr, &k->conn->source) == 0
+               ? STEP_NEXT
+               : STEP_DONE;
 }
 
 /* NEXT: an error of routing or filtering that our source has caused. What the network answered is the client's result:
@@ -85,7 +78,7 @@ static enum step step_after(const struct climb *k) {
 }
 
 static void note_aside(struct climb *k, const struct endpoint *source, int error) {
-    if (k->n_asides < ASIDES)
+    if (k->n_asides < ASIDES && !k->pinned) /* what its own device refuses says nothing to others */
         k->aside[k->n_asides++] = (struct aside){k->pair, *source, error};
 }
 
@@ -233,7 +226,32 @@ static enum step try_ranges(struct climb *k, const struct endpoint *source) {
     return source_is_full(k, source);
 }
 
+static enum step leave_alone(struct climb *k) {
+    k->left_alone = true;
+    return STEP_STOP;
+}
+
+/* Landlock, seccomp or another security module: it is about this process, and says nothing of the source, so no other
+ * process may hear of it. Such a filter is not taken back; so it is asked once, and children inherit both. */
+static enum step bind_denied(struct climb *k, int error) {
+    if (!__atomic_exchange_n(&client.bind_denied, true, __ATOMIC_RELAXED))
+        event_of_text(EVENT_ATTACH, (enum arm)k->conn->arm,
+                      error == EACCES
+                          ? "this process may not bind (EACCES, as from Landlock): its connects use no source"
+                          : "this process may not bind (EPERM, as from seccomp): its connects use no source");
+    state_count(&client.state, (enum arm)k->conn->arm, COUNT_BIND_DENIED);
+    return leave_alone(k);
+}
+
 static enum step bind_failed(struct climb *k, const struct endpoint *source, struct pair *alone, int error) {
+    if (error == -EACCES || error == -EPERM)
+        return bind_denied(k, -error);
+    if (error == -EADDRNOTAVAIL && k->pinned)
+        return STEP_NEXT; /* its VRF, say, does not have it */
+    if (error == -EADDRNOTAVAIL && look_interface(k->attempt->fd)) {
+        conn_set_flags(k->conn, CONN_PINNED); /* not by a call of its own: ip vrf exec */
+        return leave_alone(k);
+    }
     if (error == -EADDRNOTAVAIL) {
         k->not_local++;
         k->refused = true;
@@ -332,17 +350,36 @@ static uint32_t first_source(const struct climb *k) {
     return plan->policy == POOL_LEAST_USED ? least_used(k, first) : first;
 }
 
+/* Only sockets with the flag pay for it. */
+static void look_at_pin(struct climb *k) {
+    if (!(conn_flags(k->conn) & CONN_PINNED))
+        return;
+    k->pinned = pin_look(k->attempt->fd, k->conn->family, &k->pin);
+    if (!k->pinned)
+        conn_clear_flags(k->conn, CONN_PINNED);
+}
+
 enum step climb_sources(struct climb *k) {
     const struct plan *plan = k->plan;
     uint32_t first = first_source(k);
-    uint32_t n = plan->total < ORDER_MAX ? plan->total : ORDER_MAX;
+    uint32_t n = plan->total < ORDER_MAX ? plan->total : ORDER_MAX, fit = 0;
+    if (__atomic_load_n(&client.bind_denied, __ATOMIC_RELAXED)) {
+        state_count(&client.state, (enum arm)k->conn->arm, COUNT_BIND_DENIED);
+        return leave_alone(k);
+    }
+    look_at_pin(k);
+    if (k->pinned && n > PINNED_MAX)
+        n = PINNED_MAX;
     for (uint32_t i = 0; i < n && k->attempts < plan->attempts; i++) {
         struct endpoint source = plan_source(plan, (uint32_t)(((uint64_t)first + i) % plan->total));
+        if (k->pinned && !pin_allows(&k->pin, &source, k->destination))
+            continue;
+        fit++;
         enum step step = try_source(k, &source);
         if (step != STEP_NEXT)
             return step;
     }
-    return STEP_NEXT;
+    return fit ? STEP_NEXT : leave_alone(k);
 }
 
 void climb_name_sources(struct climb *k, enum cause cause) {

@@ -5,6 +5,7 @@
 #include "connect/call.h"
 #include "connect/diagnosis.h"
 #include "client/fdtab.h"
+#include "connect/pin.h"
 
 enum { ASIDES = 8 };
 
@@ -38,12 +39,15 @@ struct climb {
     bool closed;        /* by another thread: the number is not this socket's any more, so no call on it */
     bool lost;          /* the record, too: nothing is written to it */
     bool newly_full;
-    bool refused;     /* bind said so in this very call */
-    bool probed;      /* a held-down source was searched all the same */
-    bool spread;      /* left through a source or port range of ours */
-    bool overcome;    /* EADDRNOTAVAIL met, and left by another way */
-    bool fell_back;   /* the client's own call was made for want of a better one */
-    bool own;         /* no source of ours is bound: what fails is not our doing */
+    bool refused;    /* bind said so in this very call */
+    bool probed;     /* a held-down source was searched all the same */
+    bool spread;     /* left through a source or port range of ours */
+    bool overcome;   /* EADDRNOTAVAIL met, and left by another way */
+    bool fell_back;  /* the client's own call was made for want of a better one */
+    bool own;        /* no source of ours is bound: what fails is not our doing */
+    bool pinned;     /* to what pin says */
+    bool left_alone; /* no source may be bound to this socket: with STEP_STOP, the client's own call and no failure */
+    struct pin pin;
     bool whole_range; /* the last connect was the client's own in all but the search's step */
     unsigned n_asides;
     struct aside *aside; /* [ASIDES], not filled beforehand */

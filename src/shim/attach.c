@@ -20,6 +20,7 @@
 #include "client/open_table.h"
 #include "client/process.h"
 #include "shim/real.h"
+#include "client/seal.h"
 #include "state/history.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -102,10 +103,15 @@ static bool find_origin(struct setup *s) {
     return true;
 }
 
+static bool verbose(struct setup *s) {
+    const char *value = secure_getenv("CONNSPREAD_VERBOSE");
+    s->verbose = value && strcmp(value, "1") == 0;
+    return s->verbose;
+}
+
 static void read_environment(struct setup *s) {
     const char *mode = secure_getenv("CONNSPREAD_MODE");
-    const char *verbose = secure_getenv("CONNSPREAD_VERBOSE");
-    s->verbose = verbose && strcmp(verbose, "1") == 0;
+    (void)verbose(s);
     s->conf = secure_getenv("CONNSPREAD_CONF");
     if (s->conf && !s->conf[0])
         s->conf = NULL;
@@ -279,35 +285,46 @@ static bool disabled(void) {
     return getauxval(AT_SECURE) != 0 || (value && strcmp(value, "1") == 0);
 }
 
+static void begin(struct setup *s) {
+    bool good = false;
+    name_program();
+    process_init();
+    know_kernel();
+    (void)host_ports(true); /* now: no connect shall open a descriptor for it */
+    if (find_origin(s)) {
+        good = attach(s);
+    } else {
+        /* Named but unreadable: inert, but say so where the instance's events are. */
+        s->origin.inode = 1;
+        if (open_state(s, 8u << 20))
+            refuse(s, "the file named in CONNSPREAD_CONF cannot be read");
+    }
+    if (!leaves_room(s)) {
+        state_unmap(&client.state);
+    } else if (good) {
+        /* Registered from a preloaded library's constructor, this runs after every handler registered later and
+         * after all destructors; with no DSO handle it survives dlclose. */
+#ifdef __GLIBC__
+        (void)__cxa_atexit(at_exit, NULL, NULL);
+#endif
+        __atomic_store_n(&client.active, true, __ATOMIC_RELEASE);
+        held_after_exec();
+    }
+}
+
 __attribute__((constructor)) static void construct(void) {
     struct setup s = {0};
     int saved = errno;
     real_resolve();
     if (!disabled()) {
-        read_environment(&s);
-        name_program();
-        process_init();
-        know_kernel();
-        (void)host_ports(true); /* now: no connect shall open a descriptor for it */
-        bool good = false;
-        if (find_origin(&s)) {
-            good = attach(&s);
-        } else {
-            /* Named but unreadable: inert, but say so where the instance's events are. */
-            s.origin.inode = 1;
-            if (open_state(&s, 8u << 20))
-                refuse(&s, "the file named in CONNSPREAD_CONF cannot be read");
-        }
-        if (!leaves_room(&s)) {
-            state_unmap(&client.state);
-        } else if (good) {
-            /* Registered from a preloaded library's constructor, this runs after every handler registered later and
-             * after all destructors; with no DSO handle it survives dlclose. */
-#ifdef __GLIBC__
-            (void)__cxa_atexit(at_exit, NULL, NULL);
-#endif
-            __atomic_store_n(&client.active, true, __ATOMIC_RELEASE);
-            held_after_exec();
+        bool allowed = seal_allows(secure_getenv("CONNSPREAD_SECCOMP"));
+        if (allowed) {
+            read_environment(&s);
+            begin(&s);
+        } else if (verbose(&s)) {
+            s.conf = secure_getenv("CONNSPREAD_CONF");
+            name_instance(&s, secure_getenv("CONNSPREAD_INSTANCE"));
+            s.problem = "inert: a seccomp filter was inherited that nobody has tried (CONNSPREAD_SECCOMP)";
         }
         say(&s, s.problem ? s.problem : "attached");
     }

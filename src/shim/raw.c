@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define SYS_UNGATED /* these are the client's own calls */
 #include "shim/real.h"
 #include "base/sys.h"
 
@@ -133,6 +134,18 @@ int raw_setns(int fd, int type) {
 }
 int raw_unshare(int flags) {
     return (int)RAW(SYS_unshare, flags);
+}
+int raw_prctl(int option, ...) {
+    unsigned long a[4];
+    va_list list;
+    va_start(list, option);
+    for (int i = 0; i < 4; i++)
+        a[i] = va_arg(list, unsigned long);
+    va_end(list);
+    return (int)RAW(SYS_prctl, option, a[0], a[1], a[2], a[3]);
+}
+int raw_mlockall(int flags) {
+    return (int)RAW(SYS_mlockall, flags);
 }
 pid_t raw__Fork(void) {
 #ifdef SYS_fork

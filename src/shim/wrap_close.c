@@ -14,6 +14,7 @@
 #include "shim/real.h"
 #include "base/sys.h"
 #include "close/exit_close.h"
+#include "client/seal.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE (1U << 1)
@@ -137,10 +138,13 @@ static void close_tracked(unsigned first, unsigned last, int flags, enum via via
     int saved = errno;
     unsigned known = CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC;
     bool closes = first <= last && first <= INT_MAX && !(flags & (int)(CLOSE_RANGE_CLOEXEC | ~known));
-    if (closes && client_active() && process_may_record())
+    bool asks = client_asks();
+    if (closes && asks && process_may_record())
         closing_find((int)first, last > INT_MAX ? INT_MAX : (int)last);
     /* What CLOSE_RANGE_UNSHARE does, done first, so that only this thread's table loses the descriptors. */
-    if (closes && flags & (int)CLOSE_RANGE_UNSHARE && fd_next_tcp((int)first, INT_MAX) >= 0) {
+    if (closes && !asks && flags & (int)CLOSE_RANGE_UNSHARE)
+        closes = false; /* the other threads go on with theirs */
+    else if (closes && flags & (int)CLOSE_RANGE_UNSHARE && fd_next_tcp((int)first, INT_MAX) >= 0) {
         process_shared_now();
         closes = sys_call1(SYS_unshare, 0x400 /* CLONE_FILES */) == 0;
     }
@@ -212,8 +216,15 @@ static void before_shutdown(int fd, int how, struct conn **out, enum tcp_phase *
     struct conn *c = NULL;
     int saved = errno;
     *out = NULL;
+    if (!client_asks()) {
+        if (fd_look(fd, &c) == FD_TCP)
+            conn_set_flags(c, CONN_SHUT);
+        return;
+    }
     if (fd_look(fd, &c) == FD_UNKNOWN && fd >= 0 && look_state(fd, phase, NULL) == 0 && process_may_record())
         c = conn_of(fd);
+    if (c)
+        conn_catch_up(c, fd, false);
     if (c && (c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING)) {
         conn_set_flags(c, CONN_SHUT);
         if (how != SHUT_RD && c->shutdown_phase == PHASE_UNKNOWN && look_state(fd, phase, NULL) == 0) {
@@ -289,5 +300,11 @@ EXPORT long syscall(long number, ...) {
     default:
         break;
     }
-    return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    bool seals = seal_is(number, a);
+    if (seals)
+        seal_begin();
+    long r = real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (seals)
+        seal_end(r >= 0);
+    return r;
 }

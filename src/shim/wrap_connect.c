@@ -5,6 +5,7 @@
 #include "client/client.h"
 #include "connect/connect.h"
 #include "client/track.h"
+#include "connect/prepare.h"
 #include "shim/readable.h"
 #include "shim/real.h"
 #include "base/sys.h"
@@ -13,27 +14,43 @@ enum { MESSAGES_MAX = 1024 }; /* UIO_MAXIOV: sendmmsg looks at no more */
 
 /* A send worth a look: an IPv4 or IPv6 destination of full length. Whether fd is TCP is asked later. */
 static bool has_destination(const void *address, socklen_t length, struct endpoint *out) {
-    return client_active() && length <= sizeof(struct sockaddr_storage) && readable(address, length) &&
+    return client_asks() && length <= sizeof(struct sockaddr_storage) && readable(address, length) &&
            endpoint_from_sockaddr(out, address, length);
 }
 
-/* Nobody could say whether the address can be read: the call goes to the kernel as it came. What the kernel has read
- * can be read, so the next call with that memory is looked at; this connection is known to its close. */
-__attribute__((noinline)) static int connect_unread(int fd, const struct sockaddr *address, socklen_t length) {
+/* The call went to the kernel as it came: nobody could say whether the address can be read, or nothing may be asked.
+ * What the kernel has read can be read, so the next call with that memory is looked at; this connection is known to its
+ * close. */
+static void connected(int fd, struct conn *c, const struct sockaddr *address, socklen_t length, bool at_once) {
     struct endpoint destination;
+    if (length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC) {
+        ladder_disconnected(fd, c);
+    } else if (c->phase == CONN_IDLE && endpoint_from_sockaddr(&destination, address, length)) {
+        c->peer = destination;
+        c->connected_ns = clock_ns(CLOCK_MONOTONIC);
+        c->phase = at_once ? CONN_CONNECTED : CONN_CONNECTING;
+        conn_set_flags(c, client_asks() || sys_sealed() ? 0 : CONN_QUIET);
+    }
+}
+
+__attribute__((noinline)) static int connect_as_it_came(int fd, const struct sockaddr *address, socklen_t length) {
     struct conn *c = NULL;
     bool known = fd_look(fd, &c) == FD_TCP;
     uint32_t serial = known ? conn_serial(c) : 0;
-    int r = real_connect(fd, address, length), saved = errno;
-    if (r != 0 && saved != EINPROGRESS)
-        return r;
-    readable_shown(address, length);
+    int saved = errno;
+    if (known && c->phase == CONN_IDLE)
+        prepare_undo(fd, c); /* what an earlier call left of ours */
+    errno = saved;
+    int r = real_connect(fd, address, length);
+    saved = errno;
+    bool began = r == 0 || saved == EINPROGRESS;
+    if (began)
+        readable_shown(address, length);
     if (known && conn_take(c, serial)) {
-        if (c->phase == CONN_IDLE && endpoint_from_sockaddr(&destination, address, length)) {
-            c->peer = destination;
-            c->connected_ns = clock_ns(CLOCK_MONOTONIC);
-            c->phase = r == 0 ? CONN_CONNECTED : CONN_CONNECTING;
-        }
+        if (began)
+            connected(fd, c, address, length, r == 0);
+        else if (c->phase == CONN_IDLE)
+            conn_set_flags(c, CONN_TRIED);
         conn_release(c);
     }
     errno = saved;
@@ -45,8 +62,8 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
     struct attempt a = {.call = ATTEMPT_CONNECT, .fd = fd, .address = address, .length = length};
     if (!client_active() || length > sizeof(struct sockaddr_storage))
         return real_connect(fd, address, length);
-    if (!readable(address, length))
-        return connect_unread(fd, address, length);
+    if (!client_asks() || !readable(address, length))
+        return connect_as_it_came(fd, address, length);
     if (endpoint_from_sockaddr(&destination, address, length))
         return (int)ladder_connect(&a, &destination);
     if (length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC)
@@ -84,7 +101,7 @@ static void note_passed(const struct msghdr *message) {
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
     struct endpoint destination;
-    if (!client_active() || !readable(message, sizeof *message))
+    if (!client_asks() || !readable(message, sizeof *message))
         return real_sendmsg(fd, message, flags);
     if (flags & MSG_FASTOPEN && has_destination(message->msg_name, message->msg_namelen, &destination)) {
         struct attempt a = {.call = ATTEMPT_SENDMSG, .fd = fd, .flags = flags, .data = message};
@@ -98,7 +115,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, sendmmsg_flags flags) {
     struct endpoint destination;
     /* The kernel sends the ones before the first that it cannot read. */
-    if (!client_active() || count == 0 || count > MESSAGES_MAX || !readable(messages, count * sizeof *messages))
+    if (!client_asks() || count == 0 || count > MESSAGES_MAX || !readable(messages, count * sizeof *messages))
         return real_sendmmsg(fd, messages, count, flags);
     const struct msghdr *first = &messages[0].msg_hdr;
     if (flags & MSG_FASTOPEN && has_destination(first->msg_name, first->msg_namelen, &destination)) {

@@ -2,6 +2,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "client/client.h"
@@ -9,6 +10,7 @@
 #include "client/process.h"
 #include "shim/real.h"
 #include "close/exit_close.h"
+#include "client/seal.h"
 
 /* For vfork.S: returns the vfork to go on with. Refreshed first: in a fork child that nobody has noticed yet, a vfork
  * child of its would take itself for that. */
@@ -56,7 +58,7 @@ static bool before_exec(void) {
     if (!client_active())
         return false;
     int saved = errno;
-    bool marked = process_may_record();
+    bool marked = client_asks() && process_may_record();
     if (marked)
         closing_exec(true);
     else
@@ -213,5 +215,23 @@ EXPORT int unshare(int flags) {
     int r = real_unshare(flags);
     if (r == 0 && flags & CLONE_NEWNET)
         __atomic_store_n(&client.netns_varies, true, __ATOMIC_RELAXED);
+    return r;
+}
+
+/* --- behind a filter --- */
+
+EXPORT int prctl(int option, ...) {
+    unsigned long a[4];
+    va_list list;
+    va_start(list, option);
+    for (int i = 0; i < 4; i++)
+        a[i] = va_arg(list, unsigned long);
+    va_end(list);
+    bool seals = option == PR_SET_SECCOMP;
+    if (seals)
+        seal_begin();
+    int r = real_prctl(option, a[0], a[1], a[2], a[3]);
+    if (seals)
+        seal_end(r == 0);
     return r;
 }

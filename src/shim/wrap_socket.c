@@ -18,11 +18,21 @@
 #include "base/sys.h"
 #include "state/control.h"
 
+/* Mode off keeps no new records: they need memory, and so a system call. A sealed process has what it has had. */
+static bool may_record(void) {
+    return client_asks() || (client_active() && sys_sealed());
+}
+
 EXPORT int socket(int family, int type, int protocol) {
-    uint32_t generation = client_active() ? process_generation_now() : 0;
+    bool records = may_record();
+    uint32_t generation = records ? process_generation_now() : 0;
     int fd = real_socket(family, type, protocol);
     if (fd < 0 || !client_active())
         return fd;
+    if (!records) {
+        fd_set_unknown(fd); /* whatever the number was before */
+        return fd;
+    }
     int saved = errno;
     bool tcp = (family == AF_INET || family == AF_INET6) && (type & 0xf) == SOCK_STREAM &&
                (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
@@ -48,7 +58,7 @@ struct listener {
 
 static struct listener look_listener(int fd) {
     struct listener l = {.fd = fd};
-    if (!client_active())
+    if (!may_record())
         return l;
     l.generation = process_generation_now();
     l.kind = fd_look(fd, &l.conn);
@@ -70,8 +80,29 @@ static void look_listener_again(struct listener *l) {
     conn_release(c);
 }
 
+/* Nothing may be asked: known to its close, if there is memory for it. */
+static void accepted_sealed(const struct listener *l, int fd) {
+    struct conn *c = NULL;
+    if (l->kind == FD_TCP)
+        c = conn_made(l->family, l->flags & CONN_MPTCP, l->generation);
+    if (!c) {
+        fd_set_unknown(fd);
+        return;
+    }
+    conn_set_flags(c, CONN_INBOUND);
+    c->phase = CONN_CONNECTED;
+    conn_install(fd, c);
+}
+
 static void accepted(struct listener *listener, int fd, const struct sockaddr *address, const socklen_t *length) {
     struct settings settings = {.log_inbound = 1};
+    if (!client_asks()) {
+        if (sys_sealed())
+            accepted_sealed(listener, fd);
+        else
+            fd_set_unknown(fd);
+        return;
+    }
     if (listener->kind == FD_NOT_TCP) {
         fd_set_not_tcp(fd);
         return;
@@ -230,6 +261,11 @@ static void set_or_clear(struct conn *c, bool on, uint32_t flag) {
         conn_clear_flags(c, flag);
 }
 
+static bool pins(int level, int option) {
+    return (level == SOL_SOCKET && (option == SO_BINDTODEVICE || option == SO_BINDTOIFINDEX || option == SO_MARK)) ||
+           (level == IPPROTO_IP && option == IP_UNICAST_IF) || (level == IPPROTO_IPV6 && option == IPV6_UNICAST_IF);
+}
+
 static void note_option(struct conn *c, int level, int option, const void *value, socklen_t length) {
     int number = 0;
     struct linger linger;
@@ -241,6 +277,8 @@ static void note_option(struct conn *c, int level, int option, const void *value
     if (level == SOL_SOCKET && option == SO_LINGER && length >= sizeof linger) {
         memcpy(&linger, value, sizeof linger);
         set_or_clear(c, linger.l_onoff && linger.l_linger == 0, CONN_LINGER_RESET);
+    } else if (pins(level, option)) {
+        conn_set_flags(c, CONN_PINNED); /* also when it is taken back: the next connect asks */
     } else if (level == IPPROTO_TCP && option == TCP_LINGER2) {
         set_or_clear(c, number < 0, CONN_LINGER2_OFF);
     } else if (level == IPPROTO_TCP && option == TCP_ULP) {

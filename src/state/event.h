@@ -66,6 +66,7 @@ enum cause {
     CAUSE_ADDRESS_NOT_LOCAL,
     CAUSE_FAMILY_DISABLED,
     CAUSE_UNREACHABLE,
+    CAUSE_UNANSWERED, /* of a source-down alone: never why a call failed, so the history has no counter for it */
     CAUSES
 };
 enum outcome { OUTCOME_RECOVERED, OUTCOME_FALLBACK, OUTCOME_SURFACED, OUTCOMES };

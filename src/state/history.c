@@ -20,7 +20,7 @@ enum {
     ADMIT = 64, /* every such count of the rest may take a place from a flow with fewer than ... */
     LITTLE = 16
 };
-_Static_assert((int)CAUSES == (int)HISTORY_CAUSES, "one counter for each cause");
+_Static_assert((int)CAUSE_UNANSWERED == (int)HISTORY_CAUSES, "one counter for each cause of an EADDRNOTAVAIL");
 _Static_assert((int)EVENT_PROGRAM == (int)HISTORY_PROGRAM, "as much of a name as events have");
 
 uint64_t history_program(const char *program) {

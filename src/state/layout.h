@@ -28,7 +28,7 @@
 #define STATE_MAGIC "connsprd"
 
 enum {
-    STATE_LAYOUT = 1, /* of this file; any change to what is below raises it */
+    STATE_LAYOUT = 2, /* of this file; any change to what is below raises it */
     CELL_BYTES = 128,
     CELL_PAYLOAD = 112,
     EVENT_CELLS_MAX = 5,
@@ -89,6 +89,9 @@ enum counter {
     COUNT_POLICY_BUSY,    /* a call passed through because the policy changed 8 times under it */
     COUNT_CONFIG_ERROR,   /* attaches with a config that was refused */
     COUNT_ATTACHED,       /* processes */
+    COUNT_SEALED_CLOSE,   /* connections closed under a filter of the client's own: nobody may ask how they ended */
+    COUNT_BIND_DENIED,    /* connects made as the client asked, because its process may not bind */
+    COUNT_MARKED_DOWN,    /* times that a source was found unanswered while its siblings were answered */
     COUNTERS = 64
 };
 
@@ -148,6 +151,14 @@ struct pair {
     uint16_t port_turn;     /* of the ports inside the ephemeral range: first in, first out */
     uint32_t port_cursor;   /* of the ports bound explicitly: first in, first out */
     uint64_t inside_until;  /* ports inside the ephemeral range are taken; or events turned away (pair_within_budget) */
+    /* Whose SYNs are answered. A cache line that is written once in 100 ms while they are. */
+    uint64_t answered_ns;   /* when the youngest connect began that was answered */
+    uint64_t counted_ns;    /* when the last one was found unanswered */
+    uint64_t down_until;    /* marked down until then, and for the next period except for one connect; 0: not */
+    uint16_t unanswered;    /* in a row, while siblings were answered */
+    uint16_t suspect;       /* the last one is still to be confirmed: no sibling has been answered since */
+    uint16_t port, rule_id; /* these and the addresses: for people, once it is marked down */
+    struct addr source, destination;
 };
 
 /* What became of the connects of one arm under one rule from one source, as far as the threads of one lane made them:
@@ -273,7 +284,7 @@ struct history_minute {
 };
 
 _Static_assert(sizeof(struct cell) == CELL_BYTES, "cell");
-_Static_assert(sizeof(struct pair) == 128, "pair");
+_Static_assert(sizeof(struct pair) == 192, "pair");
 _Static_assert(sizeof(struct stat_entry) == 512, "stat_entry");
 _Static_assert(sizeof(struct held) == 64, "held");
 _Static_assert(sizeof(struct held_chunk) == 4096, "held_chunk");

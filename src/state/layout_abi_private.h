@@ -97,7 +97,16 @@ AT(pair, search, 113);
 AT(pair, port_turn, 114);
 AT(pair, port_cursor, 116);
 AT(pair, inside_until, 120);
-SIZE(pair, 128);
+AT(pair, answered_ns, 128);
+AT(pair, counted_ns, 136);
+AT(pair, down_until, 144);
+AT(pair, unanswered, 152);
+AT(pair, suspect, 154);
+AT(pair, port, 156);
+AT(pair, rule_id, 158);
+AT(pair, source, 160);
+AT(pair, destination, 176);
+SIZE(pair, 192);
 
 AT(stat_entry, source, 8);
 AT(stat_entry, rule_id, 24);

@@ -58,6 +58,11 @@ static void reset(struct pair *p) {
     __atomic_store_n(&p->range_hint, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&p->search, 0, __ATOMIC_RELAXED);
     store(&p->inside_until, 0);
+    store(&p->answered_ns, 0);
+    store(&p->counted_ns, 0);
+    store(&p->down_until, 0);
+    __atomic_store_n(&p->unanswered, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->suspect, 0, __ATOMIC_RELAXED);
 }
 
 struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_t now) {
@@ -102,6 +107,24 @@ bool pair_held_down(const struct pair *p, uint64_t now) {
     return hold != 0 && now - hold < (uint64_t)SUSPECT_MS * MS;
 }
 
+/* For how long a pair with so many unanswered connects in a row is marked down. ns. */
+static uint64_t down_period(unsigned unanswered) {
+    unsigned doublings = unanswered > UNANSWERED ? unanswered - UNANSWERED : 0;
+    uint64_t ms = (uint64_t)DOWN_MS << (doublings < 8 ? doublings : 8);
+    return (ms < DOWN_MAX_MS ? ms : DOWN_MAX_MS) * MS;
+}
+
+/* Marked down, and not its turn? One caller in a period tries all the same. A time too far ahead is a scribble. */
+static bool is_down(struct pair *p, uint64_t now) {
+    uint64_t down = load(&p->down_until);
+    if (down == 0)
+        return false;
+    if (down > now && down - now <= (uint64_t)DOWN_MAX_MS * MS)
+        return true;
+    uint64_t next = now + down_period(__atomic_load_n(&p->unanswered, __ATOMIC_RELAXED));
+    return !__atomic_compare_exchange_n(&p->down_until, &down, next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 bool pair_may_try(struct pair *p, uint64_t now) {
     if (!p)
         return true;
@@ -109,7 +132,9 @@ bool pair_may_try(struct pair *p, uint64_t now) {
     if (aside > now && aside - now <= (uint64_t)QUARANTINE_MS * MS)
         return false;
     if (!pair_held_down(p, now))
-        return true;
+        return !is_down(p, now);
+    if (load(&p->down_until) != 0)
+        return false;
     uint64_t probe = load(&p->probe_next);
     return probe <= now && __atomic_compare_exchange_n(&p->probe_next, &probe, now + (uint64_t)PROBE_MS * MS, false,
                                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED);
@@ -142,6 +167,59 @@ bool pair_worked(struct pair *p) {
     if (load(&p->aside_until) == 0)
         return false;
     return __atomic_exchange_n(&p->aside_until, 0, __ATOMIC_RELAXED) != 0;
+}
+
+void pair_answered(struct pair *p, uint64_t began) {
+    if (!p)
+        return;
+    if (began > load(&p->answered_ns) + ANSWERED_MS * MS)
+        store(&p->answered_ns, began);
+    /* One that began before the last evidence against it proves nothing. */
+    bool doubted = __atomic_load_n(&p->unanswered, __ATOMIC_RELAXED) || __atomic_load_n(&p->suspect, __ATOMIC_RELAXED);
+    if (doubted && began > load(&p->counted_ns)) {
+        __atomic_store_n(&p->unanswered, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&p->suspect, 0, __ATOMIC_RELAXED);
+        store(&p->down_until, 0);
+    }
+}
+
+uint64_t pair_last_answer(const struct pair *p, uint64_t now) {
+    uint64_t answered = p ? load(&p->answered_ns) : 0;
+    return answered <= now ? answered : 0;
+}
+
+/* How many of the last two are confirmed by what the siblings say: this one, by an answer while it waited, and the one
+ * before, by an answer since it was given up. */
+static unsigned confirmed(struct pair *p, uint64_t before, uint64_t began, uint64_t sibling) {
+    bool this_one = sibling > began;
+    bool suspect = __atomic_exchange_n(&p->suspect, !this_one, __ATOMIC_RELAXED);
+    return (this_one ? 1u : 0u) + (suspect && sibling > before ? 1u : 0u);
+}
+
+bool pair_unanswered(struct pair *p, const struct pair_flow *flow, uint64_t began, uint64_t now, uint64_t sibling) {
+    if (!p || pair_last_answer(p, now) > began)
+        return false;
+    uint64_t before = load(&p->counted_ns);
+    bool at_once = before >= began && before <= now;
+    if (at_once ||
+        !__atomic_compare_exchange_n(&p->counted_ns, &before, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return false;
+    unsigned more = confirmed(p, before, began, sibling);
+    unsigned n = __atomic_load_n(&p->unanswered, __ATOMIC_RELAXED) + more;
+    n = n < UINT16_MAX ? n : UINT16_MAX;
+    __atomic_store_n(&p->unanswered, (uint16_t)n, __ATOMIC_RELAXED);
+    if (more == 0 || n < UNANSWERED)
+        return false;
+    p->source = *flow->source;
+    p->destination = flow->destination->addr;
+    __atomic_store_n(&p->port, flow->destination->port, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->rule_id, flow->rule_id, __ATOMIC_RELAXED);
+    store(&p->down_until, now + down_period(n));
+    return true;
+}
+
+bool pair_is_down(const struct pair *p) {
+    return load(&p->down_until) != 0 && __atomic_load_n(&p->unanswered, __ATOMIC_RELAXED) >= UNANSWERED;
 }
 
 int pair_port(struct pair *p, uint32_t size) {

@@ -16,7 +16,11 @@ enum {
     SUSPECT_MS = 1000,
     SEARCHES = 32,
     QUARANTINE_MS = 10000,
-    ASIDE_MS = 10000
+    ASIDE_MS = 10000,
+    UNANSWERED = 3,
+    DOWN_MS = 30000,
+    DOWN_MAX_MS = 300000,
+    ANSWERED_MS = 100
 };
 
 /* destination NULL: the source alone (is it on this host at all?). */
@@ -25,8 +29,8 @@ uint64_t pair_key(uint64_t netns, const struct addr *source, const struct endpoi
 /* The entry with this key; when there is none and create is set, a new one. NULL: none, or no room (counted). */
 struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_t now);
 
-/* May a connect try this pair now? False while it is put aside or held down, except for one caller per 10 ms who probes
- * through a hold-down. */
+/* May a connect try this pair now? False while it is put aside, held down or marked down, except for one caller per
+ * 10 ms, which probes through a hold-down, and one per period of a mark. */
 bool pair_may_try(struct pair *p, uint64_t now);
 
 /* Is it held down (rather than put aside)? For 100 ms after it was found full, and for a second more only the probing
@@ -42,6 +46,29 @@ bool pair_set_aside(struct pair *p, uint64_t now, unsigned ms);
 
 /* It worked. True when the pair had been put aside before (the source is back). */
 bool pair_worked(struct pair *p);
+
+/* A connect that began at began was answered, by whatever. Ends a mark. */
+void pair_answered(struct pair *p, uint64_t began);
+
+/* When the youngest connect began that is known to be answered, to ANSWERED_MS; 0: none. */
+uint64_t pair_last_answer(const struct pair *p, uint64_t now);
+
+/* Whose pair it is, for people. */
+struct pair_flow {
+    const struct addr *source;
+    const struct endpoint *destination;
+    uint16_t rule_id;
+};
+
+/* A connect that began at began was not answered until now. sibling: the last answer (pair_last_answer) to another
+ * source from the same destination. A failure counts if that came while it lasted, or comes before the next failure: so
+ * what a dead destination does not answer counts nowhere. Of those under way at the same time one counts, so that a
+ * moment of silence is one. The third in a row marks the pair down for 30 s, each further one for twice as long, up to
+ * 5 minutes; then, and once a period, one connect tries it. True when this one marks it. */
+bool pair_unanswered(struct pair *p, const struct pair_flow *flow, uint64_t began, uint64_t now, uint64_t sibling);
+
+/* Is it marked down? For the tool: clients ask pair_may_try. */
+bool pair_is_down(const struct pair *p);
 
 /* Whose turn is it among size ports (1..65535), all of which are used once before the first is again? 0..size - 1, or
  * -1: search among all of them, because it was tried lately and that port was taken. */

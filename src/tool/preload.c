@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tool/host/sanitizer.h"
+
 #define SHIM_NAME "libconnspread.so"
 #ifndef SHIM_DIR
 #define SHIM_DIR "/usr/local/lib/connspread"
@@ -75,32 +77,48 @@ static bool is_a_shim(const char *entry, size_t length) {
     return length == name || entry[length - name - 1] == '/';
 }
 
-char *preload_prepend(const char *shim, const char *current) {
-    if (!current)
-        current = "";
-    char *out = malloc(strlen(shim) + strlen(current) + 2);
-    if (!out)
-        return NULL;
-    size_t at = strlen(shim);
-    memcpy(out, shim, at);
+/* Appends entry, after a colon if it is not the first. at: the length so far. */
+static void append(char *out, size_t *at, const char *entry, size_t length) {
+    if (*at > 0)
+        out[(*at)++] = ':';
+    memcpy(out + *at, entry, length);
+    *at += length;
+}
+
+/* The entries of current that are runtimes of sanitizers, or those that are not; never a shim. */
+static bool append_some(char *out, size_t *at, const char *current, bool sanitizers) {
+    bool any = false;
     while (*current) {
         size_t length = strcspn(current, ": ");
-        if (length > 0 && !is_a_shim(current, length)) {
-            out[at++] = ':';
-            memcpy(out + at, current, length);
-            at += length;
+        if (length > 0 && !is_a_shim(current, length) && sanitizer_is(current, length) == sanitizers) {
+            append(out, at, current, length);
+            any = true;
         }
         current += length + (current[length] != 0);
     }
+    return any;
+}
+
+char *preload_compose(const char *shim, const char *current, const char *sanitizer) {
+    size_t at = 0;
+    if (!current)
+        current = "";
+    char *out = malloc(strlen(shim) + strlen(current) + strlen(sanitizer) + 3);
+    if (!out)
+        return NULL;
+    if (!append_some(out, &at, current, true) && sanitizer[0])
+        append(out, &at, sanitizer, strlen(sanitizer));
+    append(out, &at, shim, strlen(shim));
+    (void)append_some(out, &at, current, false);
     out[at] = 0;
     return out;
 }
 
-char *preload_value(const char *current, char error[LOCATE_ERROR]) {
+char *preload_value(const char *current, const char *sanitizer, char error[LOCATE_ERROR]) {
     char shim[LOCATE_PATH];
     if (!shim_path(shim, error))
         return NULL;
-    char *value = preload_prepend(strcmp(shim, installed) == 0 ? installed_preload : shim, current);
+    char *value = preload_compose(strcmp(shim, installed) == 0 ? installed_preload : shim, current, sanitizer);
     if (!value)
         snprintf(error, LOCATE_ERROR, "no memory for LD_PRELOAD");
     return value;

@@ -16,10 +16,11 @@ bool shim_path(char out[LOCATE_PATH], char error[LOCATE_ERROR]);
 bool shim_for_other_class(void);
 
 /* A new LD_PRELOAD: shim, then what current (may be NULL) names, less any libconnspread.so: one copy in a process is
- * enough, and two would each wrap the other. NULL: no memory. The caller frees it. */
-char *preload_prepend(const char *shim, const char *current);
+ * enough, and two would each wrap the other. Runtimes of sanitizers go first, those in current or else the one that the
+ * program needs ("": none). NULL: no memory. The caller frees it. */
+char *preload_compose(const char *shim, const char *current, const char *sanitizer);
 
-/* Both of the above. NULL: error says why. The caller frees it. */
-char *preload_value(const char *current, char error[LOCATE_ERROR]);
+/* The same for this shim. NULL: error says why. The caller frees it. */
+char *preload_value(const char *current, const char *sanitizer, char error[LOCATE_ERROR]);
 
 #endif

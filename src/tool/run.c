@@ -16,6 +16,8 @@
 #include "state/create.h"
 #include "state/control.h"
 #include "tool/record/start.h"
+#include "tool/host/filters.h"
+#include "tool/host/sanitizer.h"
 
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
@@ -117,9 +119,25 @@ static bool prepare_state(const struct location *where, struct policy *policy) {
     return true;
 }
 
+/* Behind filters that were here before it, the client does nothing unless it is told that they do no harm. */
+static bool prepare_for_filters(void) {
+    char number[16], call[FILTERS_CALL];
+    unsigned filters = filters_inherited();
+    if (filters == 0 || getenv("CONNSPREAD_SECCOMP"))
+        return true;
+    if (!filters_spare(call)) {
+        complain("a seccomp filter that was here before does not let %s through alive: connspread does nothing in the "
+                 "command; try: a filter that answers with an error (systemd: SystemCallErrorNumber=EPERM)",
+                 call);
+        return true;
+    }
+    snprintf(number, sizeof number, "%u", filters);
+    return setenv("CONNSPREAD_SECCOMP", number, 1) == 0;
+}
+
 /* The client must find the same files from wherever it goes. */
 static bool prepare_environment(const struct arguments *a, const struct location *where, const char *preload) {
-    bool good = setenv("LD_PRELOAD", preload, 1) == 0;
+    bool good = setenv("LD_PRELOAD", preload, 1) == 0 && prepare_for_filters();
     if (where->config[0])
         good = good && setenv("CONNSPREAD_CONF", where->config, 1) == 0;
     if (a->chosen.instance)
@@ -151,9 +169,11 @@ static int execute(char **command) {
 
 static int run(const struct arguments *a, struct policy *policy) {
     struct location where;
-    char error[LOCATE_ERROR], *preload;
+    char error[LOCATE_ERROR], sanitizer[SANITIZER_NAME] = "", path[PRELOADABLE_PATH], *preload;
+    if (find_program(path, a->command[0]))
+        (void)sanitizer_needed(path, sanitizer);
     if (!locate(&where, a->chosen.config, a->chosen.instance, error) ||
-        !(preload = preload_value(getenv("LD_PRELOAD"), error))) {
+        !(preload = preload_value(getenv("LD_PRELOAD"), sanitizer, error))) {
         complain("%s", error);
         return EXIT_USAGE;
     }

@@ -129,6 +129,14 @@ LATER = [
 HELPERS = """
 def linger(s, on, seconds):
     s.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack('ii', on, seconds))
+def unseen(address, port, family, protocol):
+    "A connection whose connect no wrapper sees."
+    s = socket.socket(family, SOCK_STREAM, protocol)
+    name = struct.pack('=H', family) + struct.pack('!H', port) + (bytes(4) if family == AF_INET6 else b'') + inet_pton(family, address) + bytes(4 if family == AF_INET6 else 8)
+    name = ctypes.create_string_buffer(name, 28 if family == AF_INET6 else 16)
+    if libc.syscall({'x86_64': 42, 'aarch64': 203}[os.uname().machine], s.fileno(), ctypes.addressof(name), len(name), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), 'connect')
+    return s
 def keep():
     "What the row left open stays open, whatever names the next one uses again."
     kept.extend(v for v in list(globals().values()) if isinstance(v, socket.socket))
@@ -167,7 +175,8 @@ class Peer:
 class Stage:
     """A client, a listening socket, and what came of the rows so far."""
 
-    def __init__(self, t, family, protocol=0):
+    def __init__(self, t, family, protocol=0, connect="connect"):
+        self.connect = connect
         sources, address = (t.sources6(), "fd00:2::1") if family == "6" else (t.sources(), "10.1.0.1")
         t.spread(sources)
         self.t, self.wrong, self.expected, self.peers, self.agents = t, [], {}, [], []
@@ -188,7 +197,7 @@ class Stage:
 
     def play(self, agent, row):
         """Runs one row and notes what the kernel has then."""
-        agent(f"s = connect({self.address!r}, {self.port}, {self.family}, {self.protocol})")
+        agent(f"s = {self.connect}({self.address!r}, {self.port}, {self.family}, {self.protocol})")
         p, (local, local_port, *_) = self.listener.accept()
         quad = kernel.Quadruplet(local, local_port, self.peer_address, self.port)
         peer = Peer(p)
@@ -227,9 +236,9 @@ class Stage:
         assert not self.wrong, f"{len(self.wrong)} of {len(self.expected)} rows:\n    " + "\n    ".join(self.wrong)
 
 
-def in_one_client(t, family, rows, protocol=0):
+def in_one_client(t, family, rows, protocol=0, connect="connect"):
     """The rows one after the other in one process, which is still there when the log is read."""
-    stage = Stage(t, family, protocol)
+    stage = Stage(t, family, protocol, connect)
     agent = stage.client()
     for row in rows:
         stage.play(agent, row)
@@ -237,8 +246,8 @@ def in_one_client(t, family, rows, protocol=0):
     equal(agent.errors(), "", "the client's stderr")
 
 
-def in_own_clients(t, family, rows):
-    stage = Stage(t, family)
+def in_own_clients(t, family, rows, connect="connect"):
+    stage = Stage(t, family, connect=connect)
     for row in rows:
         stage.play(stage.client(), row)
     stage.verdict()
@@ -255,6 +264,24 @@ def test_rows_ipv6(t):
 
 def test_rows_v4_mapped(t):
     in_one_client(t, "mapped", ORDINARY)
+
+
+def test_rows_of_unseen_connects_ipv4(t):
+    """syscall(SYS_connect), as a library does that finds libc without us: what is closed through libc is told all the same."""
+    in_one_client(t, "4", ORDINARY, connect="unseen")
+
+
+def test_rows_of_unseen_connects_ipv6(t):
+    in_one_client(t, "6", ORDINARY, connect="unseen")
+
+
+def test_copies_of_unseen_connects(t):
+    in_one_client(t, "4", COPIES, connect="unseen")
+
+
+@limit(120)
+def test_ends_of_unseen_connects(t):
+    in_own_clients(t, "4", ENDS + LATER[:3], connect="unseen")
 
 
 def test_copies_ipv4(t):

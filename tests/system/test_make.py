@@ -53,7 +53,7 @@ def test_compile_commands(t):
     sources = {os.path.relpath(os.path.join(folder, name), ROOT) for folder, _, names in os.walk(os.path.join(ROOT, "src"))
                for name in names if name.endswith(".c")}
     equal(sources - set(commands), set(), "sources without a command")
-    for name in "src/shim/raw.c", "src/cli/main.c", "tests/unit/test_ports.c":
+    for name in "src/shim/raw.c", "src/tool/main.c", "tests/unit/test_ports.c":
         command = re.sub(r" -MM?[DP]| -l\w+| \S+\.a\b", "", commands[name]["command"]) + " -fsyntax-only"
         equal(subprocess.run(["sh", "-c", command], cwd=tree, env=ENV, capture_output=True, text=True).stderr, "", f"compiling {name}")
 

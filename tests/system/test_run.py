@@ -1,6 +1,8 @@
 """connspread run: what the command gets, and how it ends."""
 
 import os
+import re
+import subprocess
 
 import kernel
 from bench import PYTHON, SHIM, TOOL, equal
@@ -44,6 +46,21 @@ def test_preload_is_prepended(t):
     os.chdir(os.path.dirname(TOOL))
     done = t.run(["sh", "-c", f"./connspread run -c {t.conf} -- sh -c 'echo $LD_PRELOAD'"], bare=True)
     equal(done.stdout.strip(), SHIM, "LD_PRELOAD of ./connspread")
+
+
+def test_sanitizers_come_first(t):
+    """A program built with AddressSanitizer runs, spread, with its runtime before the shim, as does one under a user's own LD_PRELOAD of it."""
+    sources = t.sources()
+    port = t.server()
+    t.spread(sources)
+    client = [t.program("asan_client"), "10.1.0.1", str(port), "20"]
+    runtime = re.search(r"(/\S*libasan\.so\S*)", subprocess.run(["ldd", client[0]], stdout=subprocess.PIPE, text=True, check=True).stdout)[1]
+    for extra in {}, {"LD_PRELOAD": runtime}:
+        done = run(t, *client, **extra)
+        equal((done.returncode, done.stderr), (0, ""), f"a client with ASan, {extra}")
+    t.same_time_waits(port, 40)
+    done = run(t, "sh", "-c", "echo $LD_PRELOAD", LD_PRELOAD=f"{runtime}:{t.program('chain.so')}", ASAN_OPTIONS="detect_leaks=0")
+    equal(done.stdout.strip().replace(" ", ":"), f"{runtime}:{SHIM}:{t.program('chain.so')}", "LD_PRELOAD")
 
 
 def test_environment(t):

@@ -8,12 +8,13 @@
 #include "tool/common/locate.h"
 #include "tool/preload.h"
 #include "tool/host/preloadable.h"
+#include "tool/host/sanitizer.h"
 #include "suite.h"
 
 #define SHIM "/usr/local/lib/connspread/libconnspread.so"
 
 static void expect_preload(const char *current, const char *expected) {
-    char *value = preload_prepend(SHIM, current);
+    char *value = preload_compose(SHIM, current, "");
     ck_assert_str_eq(value, expected);
     free(value);
 }
@@ -28,6 +29,29 @@ START_TEST(the_shim_comes_first_and_once) {
     expect_preload("/other/libconnspread.so /a.so libconnspread.so", SHIM ":/a.so");
     expect_preload("/a/notlibconnspread.so", SHIM ":/a/notlibconnspread.so");
     expect_preload(": :  ", SHIM);
+}
+END_TEST
+
+START_TEST(a_sanitizer_comes_before_the_shim) {
+    char *value = preload_compose(SHIM, "/a.so", "libasan.so.8");
+    ck_assert_str_eq(value, "libasan.so.8:" SHIM ":/a.so");
+    free(value);
+    value = preload_compose(SHIM, "/a.so:/lib/libasan.so.6", "libasan.so.8");
+    ck_assert_str_eq(value, "/lib/libasan.so.6:" SHIM ":/a.so");
+    free(value);
+    expect_preload("libtsan.so.2 " SHIM, "libtsan.so.2:" SHIM);
+    expect_preload("/llvm/libclang_rt.asan-x86_64.so", "/llvm/libclang_rt.asan-x86_64.so:" SHIM);
+    expect_preload("/libasan.so/other.so", SHIM ":/libasan.so/other.so");
+    expect_preload("notlibasan.so", SHIM ":notlibasan.so");
+}
+END_TEST
+
+START_TEST(only_a_program_that_needs_one_gets_one) {
+    char name[SANITIZER_NAME] = "";
+    ck_assert(!sanitizer_needed("/bin/sh", name));
+    ck_assert(!sanitizer_needed("/nonexistent", name));
+    ck_assert(!sanitizer_needed("/etc/passwd", name));
+    ck_assert_str_eq(name, "");
 }
 END_TEST
 
@@ -161,6 +185,8 @@ int main(void) {
     Suite *s = suite_create("cli_preload");
     TCase *t = tcase_create("preload");
     tcase_add_test(t, the_shim_comes_first_and_once);
+    tcase_add_test(t, a_sanitizer_comes_before_the_shim);
+    tcase_add_test(t, only_a_program_that_needs_one_gets_one);
     tcase_add_test(t, an_instance_is_named_after_its_config);
     tcase_add_test(t, options_come_before_the_environment);
     tcase_add_test(t, a_relative_config_becomes_absolute);

@@ -30,7 +30,7 @@ static void *write_many(void *unused) {
         if (connect_in(minute, which(i)))
             history_peak(&state, &flow(which(i))->f, minute, i);
         count_in(minute, which(i), HISTORY_TIME_WAITS);
-        count_in(minute, which(i), HISTORY_CAUSE + i % CAUSES);
+        count_in(minute, which(i), HISTORY_CAUSE + i % HISTORY_CAUSES);
     }
     return NULL;
 }
@@ -52,7 +52,7 @@ static void all_is_counted(uint64_t writers) {
     struct history_counts sum;
     uint64_t causes = 0;
     read_day(&sum);
-    for (unsigned c = 0; c < CAUSES; c++)
+    for (unsigned c = 0; c < HISTORY_CAUSES; c++)
         causes += sum.count[HISTORY_CAUSE + c];
     ck_assert_uint_eq(sum.connects, writers * ROUNDS);
     ck_assert_uint_eq(sum.connect_us, 7 * writers * ROUNDS);

@@ -23,6 +23,103 @@ static struct pair *pair_at(uint64_t key) {
     return p;
 }
 
+static const struct addr nowhere;
+static const struct endpoint somewhere = {.port = 80};
+static const struct pair_flow flow = {&nowhere, &somewhere, 7};
+
+/* A connect from began to end that got no answer; a sibling's that began at sibling got one. */
+static bool lost(struct pair *p, uint64_t began, uint64_t end, uint64_t sibling) {
+    return pair_unanswered(p, &flow, start + began * ms, start + end * ms, start + sibling * ms);
+}
+
+START_TEST(the_third_unanswered_connect_marks_a_pair_down_while_siblings_are_answered) {
+    struct pair *p = pair_at(1);
+    ck_assert(!lost(p, 0, 2000, 100));
+    ck_assert(!lost(p, 2100, 4000, 2200));
+    ck_assert(pair_may_try(p, start + 4001 * ms));
+    ck_assert(lost(p, 4100, 6000, 4200));
+    ck_assert(pair_is_down(p));
+    ck_assert_uint_eq(p->rule_id, 7);
+    ck_assert_uint_eq(p->port, 80);
+    ck_assert(!pair_may_try(p, start + 35999 * ms));
+    ck_assert(pair_may_try(p, start + 36000 * ms)); /* one tries */
+    ck_assert(!pair_may_try(p, start + 36001 * ms));
+    ck_assert(!pair_may_try(p, start + 65999 * ms));
+    ck_assert(pair_may_try(p, start + 66000 * ms));
+}
+END_TEST
+
+START_TEST(a_client_that_makes_one_connect_at_a_time_confirms_each_by_its_next) {
+    struct pair *p = pair_at(1);
+    for (uint64_t round = 0; round < 3; round++)
+        ck_assert(!lost(p, 2000 * round, 2000 * round + 1500, round ? 2000 * round - 100 : 0));
+    ck_assert(lost(p, 6000, 7500, 5900));
+}
+END_TEST
+
+START_TEST(a_dead_destination_marks_nothing) {
+    struct pair *p = pair_at(1);
+    for (uint64_t i = 1; i < 50; i++)
+        ck_assert(!lost(p, 2000 * i, 2000 * i + 1500, 1000));
+    ck_assert(!pair_is_down(p));
+    ck_assert_uint_eq(p->unanswered, 0);
+    /* It is back: the last failure alone counts. */
+    ck_assert(!lost(p, 200000, 201500, 200100));
+    ck_assert_uint_eq(p->unanswered, 2);
+    pair_answered(p, start + 202000 * ms);
+    ck_assert_uint_eq(p->unanswered, 0);
+}
+END_TEST
+
+START_TEST(of_connects_at_the_same_time_one_counts) {
+    struct pair *p = pair_at(1);
+    for (uint64_t i = 0; i < 100; i++)
+        ck_assert(!lost(p, i, 2000 + i, 1000));
+    ck_assert_uint_eq(p->unanswered, 1);
+}
+END_TEST
+
+START_TEST(an_answer_ends_it_unless_it_is_older_than_the_evidence) {
+    struct pair *p = pair_at(1);
+    for (uint64_t i = 0; i < 3; i++)
+        (void)lost(p, 2100 * i, 2100 * i + 2000, 2100 * i + 50);
+    ck_assert(pair_is_down(p));
+    pair_answered(p, start + 4500 * ms);
+    ck_assert(pair_is_down(p));
+    pair_answered(p, start + 6300 * ms);
+    ck_assert(!pair_is_down(p));
+    ck_assert(pair_may_try(p, start + 6301 * ms));
+    ck_assert(!lost(p, 6200, 8200, 7000)); /* began before that answer */
+    ck_assert_uint_eq(p->unanswered, 0);
+    ck_assert_uint_eq(pair_last_answer(p, start + 9000 * ms), start + 6300 * ms);
+    ck_assert_uint_eq(pair_last_answer(p, start), 0); /* of the future: a scribble */
+}
+END_TEST
+
+START_TEST(a_source_that_stays_silent_is_tried_less_and_less_often_down_to_once_in_five_minutes) {
+    struct pair *p = pair_at(1);
+    uint64_t want[] = {30, 60, 120, 240, 300, 300}, at = 0;
+    for (uint64_t i = 0; i < 2; i++, at += 2)
+        ck_assert(!lost(p, at * 1000, at * 1000 + 1500, at * 1000 + 1));
+    for (unsigned i = 0; i < sizeof want / sizeof *want; i++) {
+        ck_assert(lost(p, at * 1000, at * 1000 + 1000, at * 1000 + 1));
+        ck_assert(!pair_may_try(p, start + (at + want[i] + 1) * second - 1));
+        at += want[i] + 1;
+        ck_assert(pair_may_try(p, start + at * second));
+    }
+}
+END_TEST
+
+START_TEST(a_scribbled_mark_lasts_no_longer_than_a_real_one) {
+    struct pair *p = pair_at(1);
+    p->down_until = UINT64_MAX;
+    p->unanswered = UINT16_MAX;
+    ck_assert(pair_may_try(p, start));
+    ck_assert(!pair_may_try(p, start + 1));
+    ck_assert(pair_may_try(p, start + DOWN_MAX_MS * ms));
+}
+END_TEST
+
 START_TEST(a_key_depends_on_namespace_source_destination_and_port) {
     struct addr a = addr_from_v4(0x0a000001), b = addr_from_v4(0x0a000002);
     struct endpoint x = {.addr = b, .port = 80}, y = {.addr = b, .port = 81}, z = {.addr = a, .port = 80};
@@ -330,6 +427,13 @@ int main(void) {
     Suite *suite = suite_create("pair");
     TCase *tc = tcase_create("pair");
     tcase_add_checked_fixture(tc, fresh, gone);
+    tcase_add_test(tc, the_third_unanswered_connect_marks_a_pair_down_while_siblings_are_answered);
+    tcase_add_test(tc, a_client_that_makes_one_connect_at_a_time_confirms_each_by_its_next);
+    tcase_add_test(tc, a_dead_destination_marks_nothing);
+    tcase_add_test(tc, of_connects_at_the_same_time_one_counts);
+    tcase_add_test(tc, an_answer_ends_it_unless_it_is_older_than_the_evidence);
+    tcase_add_test(tc, a_source_that_stays_silent_is_tried_less_and_less_often_down_to_once_in_five_minutes);
+    tcase_add_test(tc, a_scribbled_mark_lasts_no_longer_than_a_real_one);
     tcase_add_test(tc, a_key_depends_on_namespace_source_destination_and_port);
     tcase_add_test(tc, nothing_is_found_that_was_not_made);
     tcase_add_test(tc, without_a_pair_everything_may_be_tried);

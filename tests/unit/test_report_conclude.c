@@ -94,11 +94,13 @@ START_TEST(other_causes_are_what_the_event_proved) {
     const struct evidence family = {.cause = CAUSE_FAMILY_DISABLED, .ports = 28232, .sources = 1};
     const struct evidence busy = {.cause = CAUSE_PORT_BUSY, .ports = 28232, .sources = 1};
     const struct evidence route = {.cause = CAUSE_UNREACHABLE, .source_down = true, .ports = 28232, .sources = 1};
+    const struct evidence mute = {.cause = CAUSE_UNANSWERED, .source_down = true, .ports = 28232, .sources = 1};
     const struct evidence unknown = {.cause = CAUSE_UNKNOWN, .ports = 28232, .sources = 1};
     expect(&gone, CONCLUDE_ADDRESS, REMEDY_RESTORE_ADDRESS);
     expect(&family, CONCLUDE_IPV6, REMEDY_ENABLE_IPV6);
     expect(&busy, CONCLUDE_PORT_BUSY, REMEDY_LET_KERNEL_CHOOSE);
     expect(&route, CONCLUDE_UNREACHABLE, REMEDY_ROUTE_SOURCE);
+    expect(&mute, CONCLUDE_UNANSWERED, REMEDY_FOLLOW_PACKETS);
     expect(&unknown, CONCLUDE_UNKNOWN, REMEDY_ASK_DOCTOR);
 }
 END_TEST

@@ -7,7 +7,6 @@
 #include "tool/common/override.h"
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
-#include "tool/check/warnings.h"
 
 enum { NAMED_ADDRESSES = 4, NUMBER_TEXT = 32, PORTS_MOST = 65535 - 1024 + 1 };
 

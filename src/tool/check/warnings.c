@@ -1,28 +1,14 @@
 #include "tool/check/warnings.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tool/check/model.h"
 #include "text/parse.h"
+#include "tool/check/routes.h"
 
 /* Addresses of one range that are tried one by one; a /8 would take minutes. */
 enum { PROBES = 1024 };
-
-void warn(struct warnings *w, const char *format, ...) {
-    va_list arguments;
-    unsigned at = w->count++;
-    if (at >= WARNINGS_KEPT)
-        return;
-    va_start(arguments, format);
-    vsnprintf(w->text[at], WARNING_TEXT, format, arguments);
-    va_end(arguments);
-}
-
-const struct policy_pool *check_pool(const struct policy *p, const struct policy_rule *rule) {
-    return rule->action == ACTION_SPREAD && rule->pool < p->n_pools ? &p->pool[rule->pool] : NULL;
-}
 
 static bool uses(const struct policy *p, const struct policy_rule *rule, const struct policy_pool *pool) {
     return check_pool(p, rule) == pool;
@@ -57,14 +43,39 @@ static void warn_of_addresses(const struct policy_pool *pool, const struct polic
              pool->title, missing, probed, text, first);
 }
 
+/* Addresses that bind() accepts all the same: what they send is lost, or its answers are. */
+static void warn_of_mute(const struct policy_pool *pool, const struct policy_source *source, const struct host *h,
+                         struct warnings *out) {
+    char text[ADDR_TEXT];
+    uint32_t missing = 0, probed = source->count < PROBES ? source->count : PROBES;
+    if (addr_scope(&source->first) == SCOPE_V4_LOOPBACK)
+        return;
+    for (uint32_t i = 0; i < probed; i++) {
+        struct addr a = addr_add(&source->first, i);
+        const char *unusable = host_unusable(&a);
+        bool absent = !host_has(h, &a) && (pool->freebind || host_can_bind(h, &a, source->interface));
+        if (!unusable && (!absent || missing++))
+            continue; /* of those that are absent the first */
+        format_address(text, &a);
+        if (unusable)
+            warn(out, "pool \"%s\": %s cannot be used now: %s", pool->title, text, unusable);
+        else
+            warn(out,
+                 "pool \"%s\": %s is not on this host, but bind() accepts it (%s): its answers would not arrive. try: "
+                 "add it to an interface, or ip route add local %s dev lo",
+                 pool->title, text, pool->freebind ? "freebind" : "net.ipv4.ip_nonlocal_bind or its IPv6 twin", text);
+    }
+}
+
 static void warn_of_sources(const struct policy *p, const struct policy_pool *pool, const struct host *h,
                             struct warnings *out) {
-    if (pool->freebind)
-        return;
     for (int scope = 0; scope < SCOPE_COUNT; scope++) {
         struct policy_span span = pool_sources(p, pool, (enum addr_scope)scope);
-        for (unsigned i = 0; i < span.count; i++)
-            warn_of_addresses(pool, &p->source[span.first + i], h, out);
+        for (unsigned i = 0; i < span.count; i++) {
+            if (!pool->freebind)
+                warn_of_addresses(pool, &p->source[span.first + i], h, out);
+            warn_of_mute(pool, &p->source[span.first + i], h, out);
+        }
     }
 }
 
@@ -124,6 +135,7 @@ static void warn_of_rule(const struct policy *p, unsigned index, struct warnings
 void find_warnings(const struct policy *p, const struct host *h, struct warnings *out) {
     for (unsigned i = 0; i < p->n_pools && i < POLICY_POOLS; i++) {
         warn_of_sources(p, &p->pool[i], h, out);
+        warn_of_routes(p, &p->pool[i], out);
         warn_of_ports(p, &p->pool[i], h, out);
         warn_of_scopes(p, &p->pool[i], out);
     }

@@ -5,12 +5,7 @@
 
 #include "tool/check/model.h"
 
-void warn(struct warnings *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
 /* What the policy says that this host cannot do, or that cannot be meant. */
 void find_warnings(const struct policy *p, const struct host *h, struct warnings *out);
-
-/* The pool of a rule; NULL when it ignores. */
-const struct policy_pool *check_pool(const struct policy *p, const struct policy_rule *rule);
 
 #endif

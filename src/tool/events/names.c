@@ -54,6 +54,7 @@ static const char *const causes[CAUSES] = {
     [CAUSE_ADDRESS_NOT_LOCAL] = "address-not-local",
     [CAUSE_FAMILY_DISABLED] = "family-disabled",
     [CAUSE_UNREACHABLE] = "unreachable",
+    [CAUSE_UNANSWERED] = "unanswered",
 };
 static const char *const outcomes[OUTCOMES] = {
     [OUTCOME_RECOVERED] = "recovered",

@@ -2,6 +2,7 @@
 #ifndef CONNSPREAD_TOOL_HOST_HOST_H
 #define CONNSPREAD_TOOL_HOST_HOST_H
 
+#include <net/if.h>
 #include <stdbool.h>
 
 #include "tool/host/capacity.h"
@@ -19,6 +20,17 @@ bool host_look(struct host *out, const char **what);
 
 /* The ports alone, likewise. */
 bool host_look_at_ports(struct host_ports *out, const char **what);
+
+/* Do answers to this address come here: is it on an interface, or has a local route (AnyIP)? */
+bool host_has(const struct host *h, const struct addr *a);
+
+/* IPv6: why nothing can be sent from an address though an interface has it, for as long as that lasts; NULL: it can. */
+const char *host_unusable(const struct addr *a);
+
+/* The interface that the address lives on, and the one by which a connection from it to the destination would leave.
+ * False: they are the same, or it lives on one that only keeps addresses (lo, a dummy), or the kernel cannot say. */
+bool host_leaves_elsewhere(const struct addr *a, const struct endpoint *destination, char home[IF_NAMESIZE],
+                           char way[IF_NAMESIZE]);
 
 /* Would a client's bind() to this address succeed? Asks the kernel with a UDP socket, which sees what no list of
  * interfaces shows: local routes, ip_nonlocal_bind. */

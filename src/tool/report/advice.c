@@ -96,6 +96,9 @@ static const char *fixed(enum remedy remedy) {
         return "Let the client bind no port, or port 0: the kernel then finds a free one for each connection.";
     case REMEDY_ROUTE_SOURCE:
         return "Look at ip route get DESTINATION from SOURCE and at the firewall: give that source a route (ip rule).";
+    case REMEDY_FOLLOW_PACKETS:
+        return "Run connspread check: it says when an address is on no interface, or leaves by another interface than "
+               "its own. Then see with tcpdump whether its SYNs leave, and whether anything comes back.";
     case REMEDY_ASK_DOCTOR:
         return "Run connspread doctor on that host: it looks for what makes the kernel say EADDRNOTAVAIL.";
     default:

@@ -52,6 +52,8 @@ static enum conclusion_kind kind_of(const struct evidence *e, uint64_t capacity)
         return CONCLUDE_PORT_BUSY;
     case CAUSE_UNREACHABLE:
         return CONCLUDE_UNREACHABLE;
+    case CAUSE_UNANSWERED:
+        return CONCLUDE_UNANSWERED;
     default:
         return CONCLUDE_UNKNOWN;
     }
@@ -132,6 +134,11 @@ static void choose_remedies(const struct evidence *e, struct conclusion *out) {
         add(out, REMEDY_ROUTE_SOURCE);
         add(out, REMEDY_CHANGE_SOURCE);
         break;
+    case CONCLUDE_UNANSWERED:
+        add(out, REMEDY_FOLLOW_PACKETS);
+        add(out, REMEDY_ROUTE_SOURCE);
+        add(out, REMEDY_CHANGE_SOURCE);
+        break;
     default:
         add(out, REMEDY_ASK_DOCTOR);
         break;
@@ -156,6 +163,7 @@ const char *conclusion_name(enum conclusion_kind kind) {
         [CONCLUDE_IPV6] = "ipv6-disabled",
         [CONCLUDE_PORT_BUSY] = "port-busy",
         [CONCLUDE_UNREACHABLE] = "source-unreachable",
+        [CONCLUDE_UNANSWERED] = "source-unanswered",
         [CONCLUDE_UNKNOWN] = "unknown",
     };
     return kind < CONCLUSIONS ? names[kind] : "unknown";
@@ -179,6 +187,7 @@ const char *remedy_name(enum remedy remedy) {
         [REMEDY_USE_IPV4] = "use-ipv4",
         [REMEDY_LET_KERNEL_CHOOSE] = "let-kernel-choose-port",
         [REMEDY_ROUTE_SOURCE] = "route-source",
+        [REMEDY_FOLLOW_PACKETS] = "follow-packets",
         [REMEDY_ASK_DOCTOR] = "ask-doctor",
     };
     return remedy < REMEDIES ? names[remedy] : "unknown";

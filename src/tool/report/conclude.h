@@ -17,6 +17,7 @@ enum conclusion_kind {
     CONCLUDE_IPV6,        /* IPv6 is disabled */
     CONCLUDE_PORT_BUSY,   /* the client's own fixed local port is taken */
     CONCLUDE_UNREACHABLE, /* a source from which the destination cannot be reached */
+    CONCLUDE_UNANSWERED,  /* a source from which nothing comes back from the destination */
     CONCLUDE_UNKNOWN,
     CONCLUSIONS
 };
@@ -39,6 +40,7 @@ enum remedy {
     REMEDY_USE_IPV4,
     REMEDY_LET_KERNEL_CHOOSE,
     REMEDY_ROUTE_SOURCE,
+    REMEDY_FOLLOW_PACKETS,
     REMEDY_ASK_DOCTOR,
     REMEDIES
 };

@@ -220,7 +220,7 @@ struct incident *facts_incident(struct facts *f, const struct destination_key *t
     struct incident_key key = {.to = *to, .kind = (uint32_t)kind, .cause = cause};
     if (cause == CAUSE_FAMILY_DISABLED || cause == CAUSE_ADDRESS_NOT_LOCAL)
         key.to = (struct destination_key){.netns = to->netns, .host = to->host};
-    if (cause == CAUSE_ADDRESS_NOT_LOCAL || cause == CAUSE_UNREACHABLE)
+    if (cause == CAUSE_ADDRESS_NOT_LOCAL || cause == CAUSE_UNREACHABLE || cause == CAUSE_UNANSWERED)
         key.local = *local;
     return report_table_get(&f->incidents, &key);
 }

@@ -68,7 +68,7 @@ static void begin_incident(struct incident *i, const struct history_record *reco
 static void add_failures(struct facts *f, const struct destination_key *to, const struct history_record *record,
                          uint64_t time_us) {
     uint64_t left = record->n.count[HISTORY_SURFACED];
-    for (unsigned cause = 0; cause < CAUSES && left; cause++) {
+    for (unsigned cause = 0; cause < HISTORY_CAUSES && left; cause++) {
         uint64_t n = record->n.count[HISTORY_CAUSE + cause];
         n = n < left ? n : left;
         if (n == 0)
@@ -93,7 +93,7 @@ static void note_first_failure(struct facts *f, const struct destination_key *to
     memcpy(f->first_failure.program, record->program, EVENT_PROGRAM);
     f->first_failure.peer = record->destination.addr;
     f->first_failure.peer_port = record->destination.port;
-    for (unsigned cause = 0; cause < CAUSES; cause++)
+    for (unsigned cause = 0; cause < HISTORY_CAUSES; cause++)
         if (record->n.count[HISTORY_CAUSE + cause] > record->n.count[HISTORY_CAUSE + f->first_failure.cause])
             f->first_failure.cause = (uint8_t)cause;
 }

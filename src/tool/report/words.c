@@ -105,8 +105,15 @@ static void say_time_wait(struct sink *s, const struct finding *f) {
                destination_of(f));
 }
 
+static void say_address(struct sink *s, const struct finding *f) {
+    words_fill(s, "The cause: $s is not an address of this host. $s", f->source,
+               f->evidence.source_down ? "The pool names it, and binding to it fails."
+                                       : "The client binds its connections to it, and that bind fails.");
+    if (f->carried)
+        words_fill(s, " It was one until $t at least, and has been removed since.", f->carried_last_us);
+}
+
 static void say_cause(struct sink *s, const struct finding *f) {
-    const struct evidence *e = &f->evidence;
     switch (f->conclusion.kind) {
     case CONCLUDE_TIME_WAIT:
         say_time_wait(s, f);
@@ -135,11 +142,7 @@ static void say_cause(struct sink *s, const struct finding *f) {
                    f->program);
         break;
     case CONCLUDE_ADDRESS:
-        words_fill(s, "The cause: $s is not an address of this host. $s", f->source,
-                   e->source_down ? "The pool names it, and binding to it fails."
-                                  : "The client binds its connections to it, and that bind fails.");
-        if (f->carried)
-            words_fill(s, " It was one until $t at least, and has been removed since.", f->carried_last_us);
+        say_address(s, f);
         break;
     case CONCLUDE_IPV6:
         words_fill(s,
@@ -155,6 +158,13 @@ static void say_cause(struct sink *s, const struct finding *f) {
         break;
     case CONCLUDE_UNREACHABLE:
         words_fill(s, "The cause: from $s there is no way to $s: routing or a filter refuses it.",
+                   f->source[0] ? f->source : "that source", destination_of(f));
+        break;
+    case CONCLUDE_UNANSWERED:
+        words_fill(s,
+                   "The cause: what $s sends to $s is not answered, while the pool's other addresses are. Either the "
+                   "address is not on this host, or answers to it go elsewhere, or a filter drops them. connspread has "
+                   "left it out since, and tries it again from time to time.",
                    f->source[0] ? f->source : "that source", destination_of(f));
         break;
     default:

@@ -81,6 +81,19 @@ static void print_counters(const struct stat_report *r) {
     putchar('}');
 }
 
+static void print_downs(const struct stat_report *r) {
+    printf("],\"down\":[");
+    for (unsigned i = 0; i < r->n_downs && i < STAT_DOWNS; i++) {
+        const struct stat_down *d = &r->down[i];
+        print_string(i ? ",{\"rule\":" : "{\"rule\":", d->rule, sizeof d->rule);
+        print_string(",\"source\":", d->source, sizeof d->source);
+        print_string(",\"destination\":", d->destination, sizeof d->destination);
+        print_number("unanswered", d->unanswered);
+        print_number("retry_s", d->retry_s);
+        putchar('}');
+    }
+}
+
 void stat_print_json(const struct stat_report *r) {
     print_head(r);
     printf(",\"stats\":[");
@@ -100,5 +113,6 @@ void stat_print_json(const struct stat_report *r) {
         print_number("capacity", o->capacity);
         putchar('}');
     }
+    print_downs(r);
     printf("]}\n");
 }

@@ -6,7 +6,7 @@
 #include "state/layout.h"
 #include "state/state.h"
 
-enum { STAT_OCCUPANCIES = 256 };
+enum { STAT_OCCUPANCIES = 256, STAT_DOWNS = 256 };
 
 /* One arm's connects under one rule from one source. The state file is untrusted: what does not fit its own key is left
  * out, and what has the same name is added up, so that each triple is there once. */
@@ -27,6 +27,15 @@ struct stat_occupancy {
     uint64_t taken, capacity;
 };
 
+/* A source that is marked down for a destination, because its SYNs are not answered while its siblings' are. */
+struct stat_down {
+    char rule[POLICY_TITLE];
+    char source[ADDR_TEXT];
+    char destination[ENDPOINT_TEXT];
+    unsigned unanswered; /* connects in a row */
+    unsigned retry_s;    /* until it is tried again; 0: by the next connect */
+};
+
 /* Copied out of one state file. */
 struct stat_report {
     char path[STATE_PATH];
@@ -45,6 +54,8 @@ struct stat_report {
     unsigned n_rows;
     struct stat_occupancy occupancy[STAT_OCCUPANCIES];
     unsigned n_occupancies;
+    struct stat_down down[STAT_DOWNS];
+    unsigned n_downs; /* all of them, also those beyond down[] */
 };
 
 /* enum stat_counter */

@@ -54,6 +54,10 @@ static const struct name counters[COUNTERS] = {
     [COUNT_POLICY_BUSY] = {"policy_busy", "Calls passed through because the policy kept changing under them."},
     [COUNT_CONFIG_ERROR] = {"config_errors", "Attaches with a config that was refused."},
     [COUNT_ATTACHED] = {"attached", "Processes that made or accepted a TCP connection."},
+    [COUNT_SEALED_CLOSE] = {"sealed_closes", "Connections closed by clients behind a seccomp filter of their own."},
+    [COUNT_BIND_DENIED] = {"bind_denied", "Connects made as the client asked, because its process may not bind."},
+    [COUNT_MARKED_DOWN] = {"marked_down",
+                           "Times that a source was marked down: not answered by a destination that answered others."},
 };
 
 const char *stat_counter_name(unsigned counter) {

@@ -167,6 +167,35 @@ static void print_occupancies(const struct reports *all) {
     }
 }
 
+static bool same_series(const struct stat_down *a, const struct stat_down *b) {
+    return strcmp(a->rule, b->rule) == 0 && strcmp(a->source, b->source) == 0;
+}
+
+/* For how many destinations each source is down: a label for the destination would have no bound. */
+static void print_downs(const struct reports *all) {
+    static const char metric[] = "source_down_destinations";
+    print_family(metric, "", "gauge",
+                 "Destinations for which this source is marked down, because they do not answer it while they answer "
+                 "others. Absent: none.");
+    for (size_t i = 0; i < all->n; i++) {
+        const struct stat_report *r = all->report[i];
+        unsigned n = r->n_downs < STAT_DOWNS ? r->n_downs : (unsigned)STAT_DOWNS;
+        for (unsigned j = 0; j < n; j++) {
+            unsigned count = 0, before = 0;
+            for (unsigned k = 0; k < n; k++) {
+                count += same_series(&r->down[j], &r->down[k]);
+                before += k < j && same_series(&r->down[j], &r->down[k]);
+            }
+            if (before)
+                continue;
+            print_instance(metric, "", r);
+            print_label(",", "rule", r->down[j].rule, sizeof r->down[j].rule);
+            print_label(",", "source", r->down[j].source, sizeof r->down[j].source);
+            printf("} %u\n", count);
+        }
+    }
+}
+
 void stat_print_prometheus(const struct stat_report *const *reports, size_t n) {
     const struct reports all = {reports, n};
     for (unsigned i = 0; i < STAT_COUNTERS; i++)
@@ -185,4 +214,5 @@ void stat_print_prometheus(const struct stat_report *const *reports, size_t n) {
                 created_value);
     print_verdicts(&all);
     print_occupancies(&all);
+    print_downs(&all);
 }

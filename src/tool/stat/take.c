@@ -8,6 +8,7 @@
 #include "state/control.h"
 #include "tool/reader/state_files.h"
 #include "tool/stat/compare.h"
+#include "tool/stat/down.h"
 
 static uint64_t load(const uint64_t *word) {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -102,6 +103,7 @@ void stat_take(struct stat_report *out, const struct state *s, const char *path,
             out->n_rows++;
     count_rows(out);
     sort_rows(out);
+    stat_take_downs(out, s);
 }
 
 static uint64_t minus(uint64_t a, uint64_t b) {

@@ -145,10 +145,28 @@ static void print_occupancy(const struct stat_report *r) {
     }
 }
 
+static void print_downs(const struct stat_report *r) {
+    if (r->n_downs)
+        printf("\nmarked down: not answered by a destination that answers other sources (try: connspread check, "
+               "tcpdump)\n");
+    for (unsigned i = 0; i < r->n_downs && i < STAT_DOWNS; i++) {
+        const struct stat_down *d = &r->down[i];
+        print_plain(d->rule[0] ? d->rule : "(none)", sizeof d->rule, 12);
+        printf(" %-16s to %s: %u connects in a row, ", d->source, d->destination, d->unanswered);
+        if (d->retry_s)
+            printf("tried again in %u s\n", d->retry_s);
+        else
+            printf("tried again by the next connect\n");
+    }
+    if (r->n_downs > STAT_DOWNS)
+        printf("and %u more\n", r->n_downs - STAT_DOWNS);
+}
+
 void stat_print_text(const struct stat_report *r) {
     print_head(r);
     print_connects(r);
     print_closes(r);
     print_counters(r);
     print_occupancy(r);
+    print_downs(r);
 }

@@ -1,0 +1,87 @@
+#include "client/seal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "client/client.h"
+#include "client/process.h"
+#include "base/sys.h"
+#include "close/exit_close.h"
+
+static bool trusted; /* whatever the client installs */
+
+#define FILTERS_UNKNOWN UINT32_MAX
+
+/* What follows key at the beginning of a line. */
+static uint32_t number_after(const char *text, const char *key) {
+    size_t length = strlen(key);
+    uint32_t n = 0;
+    while (text && strncmp(text, key, length) != 0) {
+        text = strchr(text, '\n');
+        text += text != NULL;
+    }
+    if (!text)
+        return FILTERS_UNKNOWN;
+    for (const char *p = text + length; *p >= '0' && *p <= '9'; p++)
+        n = n * 10 + (uint32_t)(*p - '0');
+    return n;
+}
+
+/* open, read and close have just been made, behind the same filters, to load this library: by the number that is used
+ * here (musl's loader opens where glibc's opens at a folder). */
+static long open_status(void) {
+    static const char path[] = "/proc/self/status";
+#if !defined(__GLIBC__) && defined(SYS_open)
+    return sys_call3(SYS_open, path, O_RDONLY | O_CLOEXEC, 0);
+#else
+    return sys_call4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+#endif
+}
+
+static uint32_t inherited_filters(void) {
+    char text[8192];
+    int fd = (int)open_status();
+    long n = fd < 0 ? -1 : sys_call3(SYS_read, fd, text, sizeof text - 1);
+    if (fd >= 0)
+        (void)sys_call1(SYS_close, fd);
+    text[n > 0 ? n : 0] = 0;
+    if (number_after(text, "Seccomp:\t") == 0)
+        return 0;
+    return number_after(text, "Seccomp_filters:\t"); /* Linux 5.9 */
+}
+
+bool seal_allows(const char *environment) {
+    uint32_t known = 0;
+    trusted = environment && strcmp(environment, "trust") == 0;
+    if (trusted) {
+        __atomic_store_n(&sys_filters, 0, __ATOMIC_RELAXED); /* installed before this constructor */
+        return true;
+    }
+    for (const char *p = environment ? environment : ""; *p >= '0' && *p <= '9' && known < 1000; p++)
+        known = known * 10 + (uint32_t)(*p - '0');
+    return !sys_sealed() && inherited_filters() <= known;
+}
+
+void seal_begin(void) {
+    int saved = errno;
+    if (client_asks() && !trusted && process_may_record())
+        closing_seal();
+    if (!trusted)
+        __atomic_fetch_add(&sys_filters, 1, __ATOMIC_SEQ_CST);
+    errno = saved;
+}
+
+/* A failed attempt takes its own one back, whatever other threads have done meanwhile. */
+void seal_end(bool installed) {
+    if (!installed && !trusted)
+        __atomic_fetch_sub(&sys_filters, 1, __ATOMIC_SEQ_CST);
+}
+
+bool seal_is(long number, const long argument[2]) {
+    if (number == SYS_prctl)
+        return argument[0] == PR_SET_SECCOMP;
+    return number == SYS_seccomp && (argument[0] == SECCOMP_SET_MODE_STRICT || argument[0] == SECCOMP_SET_MODE_FILTER);
+}

@@ -34,7 +34,7 @@ SHIM_OPT = $(patsubst -O2,-O3 $(SHIM_TUNE),$(filter -O2,$(CFLAGS)))
 SHIM_LDFLAGS = -shared $(SHIM_LTO) $(HARDEN) -Wl,-z,nodelete -Wl,--version-script=$(BUILD)/shim.map -Wl,-soname,libconnspread.so -Wl,--as-needed
 
 # What runs inside the client. The tool uses state/ and net/ as well.
-SHIM_STATE = $(addprefix src/state/,state.c create.c control.c ring.c policy.c pair.c once.c stats.c history.c)
+SHIM_STATE = $(addprefix src/state/,state.c folder.c create.c control.c ring.c policy.c pair.c once.c stats.c history.c)
 SHIM_NET = $(addprefix src/net/,addr.c diag.c ports.c route.c tally.c)
 SHIM_SRC = $(wildcard src/shim/*.c) $(SHIM_STATE) $(SHIM_NET)
 CONFIG_SRC = $(wildcard src/config/*.c) $(addprefix src/net/,parse.c addr.c ports.c) src/state/policy.c
@@ -133,7 +133,7 @@ SYSTEM = $(SYSTEM_SRC:tests/system/%.c=$(BUILD)/tests/%)
 $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
 $(BUILD)/tests/own_cfg_client $(BUILD)/tests/own_vfork: TEST_EXTRA = -rdynamic
 # Linked with parts of the tool.
-WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events later_traffic)
+WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events later_traffic trust/fill)
 $(WITH_PARTS): TEST_PARTS = $(UNIT_LIB) -lconfuse -lmnl -ljansson
 $(WITH_PARTS): $(UNIT_LIB)
 $(BUILD)/tests/%.so: tests/system/%.so.c

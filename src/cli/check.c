@@ -2,6 +2,7 @@
 #include "cli/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/settings.h"
+#include "state/copy.h"
 #include "state/sections.h"
 
 static const char help[] =
@@ -57,12 +59,12 @@ static void look_at_state(struct findings *f) {
     struct state state;
     struct state_header plan = {0};
     int error;
-    enum state_error result = state_map(&state, f->where.state_file, false, true, &error);
+    enum state_error result = state_copy(&state, AT_FDCWD, f->where.state_file, 0, &error);
     if (result == STATE_OK) {
         f->has_state_file = true;
         f->close_cells = state.cells[RING_CLOSES];
         f->control = control_unpack(__atomic_load_n(&state.header->control, __ATOMIC_RELAXED));
-        state_unmap(&state);
+        state_release(&state);
         return;
     }
     if (result != STATE_ABSENT)

@@ -17,7 +17,12 @@ int prune_main(int argc, char **argv);
 int quads_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 
-/* One line on stderr: "connspread: " and the message. */
+/* One line on stderr: "connspread: " and the message. And one on stdout. Of both, what could move a terminal's cursor
+ * or begin another line is '?' (foreign_text.h). */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Lines of text as they are, but for the same characters. */
+void complain_lines(const char *text);
 
 #endif

@@ -50,7 +50,7 @@ bool follow_start(const char *state_file, const char *instance, const char *conf
     /* The follower has no stderr: what it would say is said here. */
     int fd = logfile_open(log_file);
     if (fd < 0) {
-        complain("%s: %s: events stay in the state file until it can be written", log_file, strerror(errno));
+        complain("%s: %s: events stay in the state file until it can be written", log_file, logfile_error_text(errno));
         return false;
     }
     (void)close(fd);

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/cli_time.h"
 #include "cli/event_names.h"
+#include "cli/foreign_text.h"
 #include "cli/instances.h"
 #include "cli/locate.h"
 
@@ -86,7 +87,7 @@ void log_print(const struct log_request *request, const struct event_record *r, 
     char line[EVENT_LINE_MAX];
     int length;
     if (request->json && original) {
-        (void)fwrite_unlocked(original, 1, original_length, stdout);
+        foreign_print_json(stdout, original, original_length);
     } else {
         length = request->json ? event_json(r, context, line, sizeof line) : event_text(r, context, line, sizeof line);
         if (length > 0)
@@ -200,7 +201,7 @@ static int read_events(const struct arguments *a, char *const *files, int n_file
     if (!arguments_locate(&a->chosen, &where))
         return EXIT_USAGE;
     instances_note_files(&where, "log");
-    return log_from_state(&a->request, where.state_file);
+    return log_from_state(&a->request, &where);
 }
 
 int log_main(int argc, char **argv) {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "cli/event_format.h"
+#include "cli/locate.h"
 
 struct log_request {
     bool follow, json;
@@ -30,7 +31,7 @@ void log_print(const struct log_request *request, const struct event_record *r, 
 void log_flush(void);
 
 /* Each prints all that the request wants, says on stderr what could not be read, and returns the exit status. */
-int log_from_state(const struct log_request *request, const char *state_file);
+int log_from_state(const struct log_request *request, const struct location *where);
 int log_from_files(const struct log_request *request, char *const *files, int n_files);
 
 #endif

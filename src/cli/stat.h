@@ -9,6 +9,8 @@
 #include "state/event.h"
 
 enum { STAT_OCCUPANCIES = 256, STAT_DOWNS = 256 };
+#define STAT_COMPARES ((uint64_t)1 << 32) /* of rules with quadruplets: no bound */
+enum stat_format { STAT_AS_TEXT, STAT_AS_JSON, STAT_AS_PROMETHEUS };
 
 /* One arm's connects under one rule from one source. The state file is untrusted: what does not fit its own key is left
  * out, and what has the same name is added up, so that each triple is there once. */
@@ -43,6 +45,7 @@ struct stat_report {
     char path[STATE_PATH];
     char instance[STATE_INSTANCE];
     char label[STATE_PATH]; /* for Prometheus: the instance, unless another one has that name */
+    size_t order;           /* among all that are printed */
     uint32_t uid;
     uint64_t created_us;
     unsigned users;
@@ -52,13 +55,19 @@ struct stat_report {
     struct control control;
     struct settings settings;
     uint64_t counter[ARMS][COUNTERS];
-    struct stat_row row[STATS];
+    struct stat_row *row; /* [STATS], or n_rows of a report that is kept */
     unsigned n_rows;
-    struct stat_occupancy occupancy[STAT_OCCUPANCIES];
+    struct stat_occupancy *occupancy; /* [STAT_OCCUPANCIES]; the same */
     unsigned n_occupancies;
-    struct stat_down down[STAT_DOWNS];
-    unsigned n_downs; /* all of them, also those beyond down[] */
+    struct stat_down *down; /* [STAT_DOWNS]; the same */
+    unsigned n_downs;       /* all of them, also those beyond down[] */
 };
+
+/* Room for one report, with free(). NULL: no memory. */
+struct stat_report *stat_report_new(void);
+
+/* The same report in no more memory than it needs, with free(). NULL: no memory. */
+struct stat_report *stat_report_keep(const struct stat_report *r);
 
 /* Reads all but the occupancy. f may be NULL: who uses it is not known. */
 void stat_take(struct stat_report *out, const struct state *s, const char *path, const struct state_file *f);
@@ -66,8 +75,10 @@ void stat_take(struct stat_report *out, const struct state *s, const char *path,
 /* Adds the sources that are marked down now. Called by stat_take. */
 void stat_take_downs(struct stat_report *out, const struct state *s);
 
-/* Adds the occupancy, from the sockets of this network namespace. False: errno says why they cannot be listed. */
-bool stat_take_occupancy(struct stat_report *out, const struct state *s);
+/* Adds the occupancy, from the sockets of this network namespace as they were at the first call. budget: how often a
+ * rule may still be compared with a quadruplet; what a hostile policy asks for beyond that is left out. False: errno
+ * says why they cannot be listed. */
+bool stat_take_occupancy(struct stat_report *out, const struct state *s, uint64_t *budget);
 
 /* What happened between two readings of the same file. */
 void stat_subtract(struct stat_report *now, const struct stat_report *before);
@@ -96,6 +107,7 @@ void stat_print_text(const struct stat_report *r);
 void stat_print_json(const struct stat_report *r);
 /* All reports at once: every metric once, with the samples of all. */
 void stat_print_prometheus(const struct stat_report *const *reports, size_t n);
+int stat_all(const struct location *where, enum stat_format format); /* of every instance; returns the exit status */
 void stat_print_comparison(const struct stat_report *r, bool json);
 
 #endif

@@ -43,11 +43,13 @@ bool state_publish(struct state *s, struct policy *p, const char *dir_path) {
     dir = folder_open(dir_path, false, &error);
     if (dir < 0)
         return false;
-    bool locked = folder_lock(dir);
-    if (locked)
+    int lock = folder_lock(dir);
+    if (lock >= 0) {
         publish_locked(s, p);
-    folder_unlock(dir);
-    return locked;
+        folder_unlock(lock);
+    }
+    (void)sys_call1(SYS_close, dir);
+    return lock >= 0;
 }
 
 /* One reading of the generation under which a slot may be read: 0 when none is published. */

@@ -39,6 +39,7 @@ struct state {
     size_t size;
     bool private_memory; /* no file behind it: counts and spreads, but nobody can read it */
     bool writable;
+    struct ring_window *window; /* a copy's (copy.h): its rings are read from the file, piece by piece; NULL: mapped */
 };
 
 /* Why a state file was not taken. STATE_OK is 0. */
@@ -56,9 +57,12 @@ enum state_error {
  */
 bool state_path(char out[STATE_PATH], const char *dir, const char *runtime_dir, const char *instance);
 
-/* Maps an existing file. as_root_read_any: the tool as root reads every user's file; a client never sets it.
- * Never creates, never follows a symbolic link; the descriptor is closed before it returns. */
-enum state_error state_map(struct state *out, const char *path, bool writable, bool as_root_read_any, int *error);
+/* Maps an existing file, to read and to write, if it and its folder belong to the effective uid or root and nobody else
+ * may write to them. Never creates, never follows a symbolic link; no descriptor is left when it returns. */
+enum state_error state_map(struct state *out, const char *path, int *error);
+
+/* The same for name in a folder that folder_open has opened. */
+enum state_error state_map_at(struct state *out, int dir, const char *name, int *error);
 
 /* Maps path, or creates it (mode 0600; its folder 0700 if that is missing too) with rings of log_size bytes. Built
  * under a temporary name with its space allocated, published by link(2). */

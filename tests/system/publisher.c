@@ -9,6 +9,7 @@
 #include "net/addr.c"
 #include "state/control.c"
 #include "state/create.c"
+#include "state/folder.c"
 #include "state/policy.c"
 #include "state/state.c"
 
@@ -33,7 +34,7 @@ int main(int argc, char **argv) {
     static struct policy policy;
     struct state s;
     int error;
-    if (argc != 4 || state_map(&s, argv[1], true, false, &error) != STATE_OK)
+    if (argc != 4 || state_map(&s, argv[1], &error) != STATE_OK)
         return 2;
     for (unsigned i = 0; i < (unsigned)atoi(argv[3]); i++) {
         mark(&policy, i);

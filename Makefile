@@ -135,7 +135,7 @@ SYSTEM = $(SYSTEM_SRC:tests/system/%.c=$(BUILD)/tests/%)
 $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
 $(BUILD)/tests/own_cfg_client $(BUILD)/tests/own_vfork: TEST_EXTRA = -rdynamic
 # Linked with parts of the tool.
-WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events later_traffic)
+WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events later_traffic trust/fill)
 $(WITH_PARTS): TEST_PARTS = $(UNIT_LIB) -lconfuse -lmnl -ljansson
 $(WITH_PARTS): $(UNIT_LIB)
 $(BUILD)/tests/%.so: tests/system/%.so.c

@@ -96,6 +96,9 @@ step "unit tests under ASan and UBSan" unit_with "$FULL/asan" "-fsanitize=addres
 # gcc warns that TSan does not model fences; the fenced reads are of relaxed atomics, which it does.
 step "rings, pairs, history, fd table, plans, once and notes under TSan" unit_with "$FULL/tsan" "-fsanitize=thread -Wno-tsan" ring fdtab pair plans history once unsettled
 step "shim and clients under ASan and UBSan" shim_asan
+# A scribbled file, section table included, and a hostile owner: the tool of the build above.
+step "tool under ASan and UBSan against hostile state files" env MUTATIONS_TOOL="$FULL/asan/connspread" MUTATIONS_SEED=2 MUTATIONS=4000 \
+    ASAN_OPTIONS=detect_leaks=0 tests/system/run mutations
 step "shim in threaded clients under TSan" shim_tsan
 step "musl: builds, is preloaded, spreads, logs" tests/musl.sh "$FULL/musl"
 if [ "$(id -u)" = 0 ]; then

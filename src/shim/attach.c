@@ -224,7 +224,7 @@ static bool open_state(struct setup *s, uint64_t log_size) {
 /* Maps the state file; if its policy is this config, that is all. */
 static bool attach(struct setup *s) {
     int error;
-    if (s->path[0] && state_map(&client.state, s->path, true, false, &error) == STATE_OK &&
+    if (s->path[0] && state_map(&client.state, s->path, &error) == STATE_OK &&
         state_policy_is(&client.state, &s->origin))
         return true;
     struct policy *policy = scratch(sizeof *policy);

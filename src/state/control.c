@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "state/state.h"
-#include "state/create.h"
+#include "base/sys.h"
+#include "state/folder.h"
 
 enum { PLAN_TRIES = 8, CONTROL_MODE = 1 << 0, CONTROL_CANARY = 1 << 1 };
 
@@ -43,11 +44,13 @@ bool state_publish(struct state *s, struct policy *p, const char *dir_path) {
     dir = folder_open(dir_path, false, &error);
     if (dir < 0)
         return false;
-    bool locked = folder_lock(dir);
-    if (locked)
+    int lock = folder_lock(dir);
+    if (lock >= 0) {
         publish_locked(s, p);
-    folder_unlock(dir);
-    return locked;
+        folder_unlock(lock);
+    }
+    (void)sys_call1(SYS_close, dir);
+    return lock >= 0;
 }
 
 /* One reading of the generation under which a slot may be read: 0 when none is published. */

@@ -3,58 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 
 #include "state/state.h"
 #include "base/sys.h"
-
-/* The folder of path; false when it has none. */
-static bool parent_of(char out[STATE_PATH], const char *path) {
-    size_t slash = 0;
-    for (size_t i = 0; path[i]; i++) {
-        if (i >= STATE_PATH - 1)
-            return false;
-        out[i] = path[i];
-        if (path[i] == '/')
-            slash = i;
-    }
-    out[slash] = 0;
-    return slash > 0;
-}
-
-int folder_open(const char *dir, bool create, int *error) {
-    sys_stat st;
-    if (create)
-        (void)sys_call3(SYS_mkdirat, AT_FDCWD, dir, 0700);
-    int fd = (int)sys_call4(SYS_openat, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
-    if (fd < 0) {
-        *error = -fd;
-        return -1;
-    }
-    int r = sys_fstat(fd, &st);
-    bool ours = r == 0 && (st.st_uid == sys_geteuid() || st.st_uid == 0) && !(st.st_mode & (S_IWGRP | S_IWOTH));
-    if (ours)
-        return fd;
-    *error = r ? -r : EPERM;
-    (void)sys_call1(SYS_close, fd);
-    return -1;
-}
-
-bool folder_lock(int fd) {
-    for (int tries = 0; tries < 100; tries++) {
-        if (sys_call2(SYS_flock, fd, LOCK_EX | LOCK_NB) == 0)
-            return true;
-        sys_sleep_ms(1);
-    }
-    return false;
-}
-
-void folder_unlock(int fd) {
-    /* Not by close alone: a child that another thread forked meanwhile has the descriptor too, and with it the lock. */
-    (void)sys_call2(SYS_flock, fd, LOCK_UN);
-    (void)sys_call1(SYS_close, fd);
-}
+#include "state/folder.h"
 
 /* Space for every byte, so that no later store can fault. File systems without fallocate get zeros written. */
 static int allocate(int fd, uint64_t size) {
@@ -92,7 +45,9 @@ static int build(int dir, const char *name, const char *instance, uint64_t log_s
     int fd = (int)sys_call4(SYS_openat, dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return fd;
-    int r = allocate(fd, plan.size);
+    int r = (int)sys_call2(SYS_fchmod, fd, 0600); /* whatever the umask is */
+    if (r == 0)
+        r = allocate(fd, plan.size);
     if (r == 0) {
         void *header = sys_mmap(4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
         r = header ? 0 : -ENOMEM;
@@ -111,24 +66,27 @@ static int build(int dir, const char *name, const char *instance, uint64_t log_s
 enum state_error state_create(struct state *out, const char *path, const char *instance, uint64_t log_size,
                               int *error) {
     char dir_path[STATE_PATH];
-    enum state_error result = state_map(out, path, true, false, error);
+    enum state_error result = state_map(out, path, error);
+    const char *name = folder_of(dir_path, path);
     if (result != STATE_ABSENT)
         return result;
-    if (!parent_of(dir_path, path)) {
+    if (!name) {
         *error = ENAMETOOLONG;
         return STATE_IO;
     }
     int dir = folder_open(dir_path, true, error);
     if (dir < 0)
         return *error == EPERM ? STATE_NOT_OURS : STATE_IO;
-    int r = folder_lock(dir) ? 0 : -EWOULDBLOCK;
-    result = state_map(out, path, true, false, error); /* another builder may have been faster */
+    int lock = folder_lock(dir), r = lock < 0 ? -EWOULDBLOCK : 0;
+    result = state_map_at(out, dir, name, error); /* another builder may have been faster */
     if (result == STATE_ABSENT) {
         if (r == 0)
-            r = build(dir, path + strlen(dir_path) + 1, instance, log_size);
+            r = build(dir, name, instance, log_size);
         *error = -r;
-        result = r == 0 ? state_map(out, path, true, false, error) : STATE_IO;
+        result = r == 0 ? state_map_at(out, dir, name, error) : STATE_IO;
     }
-    folder_unlock(dir);
+    if (lock >= 0)
+        folder_unlock(lock);
+    (void)sys_call1(SYS_close, dir);
     return result;
 }

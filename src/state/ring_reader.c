@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "state/copy.h"
 #include "state/ring.h"
 #include "base/sys.h"
 
@@ -13,7 +14,9 @@ struct copy {
 };
 
 static enum cell_state cell_read(const struct state *s, enum ring_id ring, uint64_t n, struct copy *out) {
-    const struct cell *cell = &s->ring[ring][n % s->cells[ring]];
+    const struct cell *cell = s->window ? window_cell(s, ring, n) : &s->ring[ring][n % s->cells[ring]];
+    if (!cell)
+        return CELL_TORN;
     uint64_t number = __atomic_load_n(&cell->number, __ATOMIC_ACQUIRE);
     if (number != n + 1)
         return number > n + 1 ? CELL_OVERRUN : CELL_PENDING;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "state/layout_abi_private.h"
+#include "state/folder.h"
 #include "state/sections.h"
 #include "base/sys.h"
 #include "base/text.h"
@@ -60,35 +61,42 @@ void header_fill(struct state_header *header, const char *instance, uint64_t log
     sections_plan(header, log_size);
 }
 
+bool sections_take(struct state_section out[SECTIONS], const struct state_header *header, uint64_t size) {
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        uint64_t offset = __atomic_load_n(&header->section[i].offset, __ATOMIC_RELAXED);
+        uint64_t length = __atomic_load_n(&header->section[i].size, __ATOMIC_RELAXED);
+        bool ring = i == SECTION_INCIDENTS || i == SECTION_CLOSES;
+        if (offset % 64 != 0 || offset < sizeof *header || offset > size || length > size - offset)
+            return false;
+        if (ring ? length < 16 * CELL_BYTES || length % CELL_BYTES != 0 : length < fixed_size[i])
+            return false;
+        out[i] = (struct state_section){offset, ring ? length : fixed_size[i]};
+    }
+    return true;
+}
+
 bool sections_bind(struct state *out, void *mapping, size_t size) {
     unsigned char *base = mapping;
     struct state_header *header = mapping;
-    uint64_t offset[SECTIONS], length[SECTIONS];
-    for (unsigned i = 0; i < SECTIONS; i++) {
-        offset[i] = __atomic_load_n(&header->section[i].offset, __ATOMIC_RELAXED);
-        length[i] = __atomic_load_n(&header->section[i].size, __ATOMIC_RELAXED);
-        bool ring = i == SECTION_INCIDENTS || i == SECTION_CLOSES;
-        if (offset[i] % 64 != 0 || offset[i] < sizeof *header || offset[i] > size || length[i] > size - offset[i])
-            return false;
-        if (ring ? length[i] < 16 * CELL_BYTES || length[i] % CELL_BYTES != 0 : length[i] < fixed_size[i])
-            return false;
-    }
+    struct state_section section[SECTIONS];
+    if (!sections_take(section, header, size))
+        return false;
     *out = (struct state){
         .header = header,
-        .policy = (void *)(base + offset[SECTION_POLICY]),
-        .name = (void *)(base + offset[SECTION_NAMES]),
-        .counter = (void *)(base + offset[SECTION_COUNTERS]),
-        .rotor = (void *)(base + offset[SECTION_ROTORS]),
-        .pair = (void *)(base + offset[SECTION_PAIRS]),
-        .stat = (void *)(base + offset[SECTION_STATS]),
-        .place = (void *)(base + offset[SECTION_PLACES]),
-        .held = (void *)(base + offset[SECTION_HELD]),
-        .told = (void *)(base + offset[SECTION_TOLD]),
-        .history = (void *)(base + offset[SECTION_HISTORY]),
-        .ring = {[RING_INCIDENTS] = (void *)(base + offset[SECTION_INCIDENTS]),
-                 [RING_CLOSES] = (void *)(base + offset[SECTION_CLOSES])},
-        .cells = {[RING_INCIDENTS] = length[SECTION_INCIDENTS] / CELL_BYTES,
-                  [RING_CLOSES] = length[SECTION_CLOSES] / CELL_BYTES},
+        .policy = (void *)(base + section[SECTION_POLICY].offset),
+        .name = (void *)(base + section[SECTION_NAMES].offset),
+        .counter = (void *)(base + section[SECTION_COUNTERS].offset),
+        .rotor = (void *)(base + section[SECTION_ROTORS].offset),
+        .pair = (void *)(base + section[SECTION_PAIRS].offset),
+        .stat = (void *)(base + section[SECTION_STATS].offset),
+        .place = (void *)(base + section[SECTION_PLACES].offset),
+        .held = (void *)(base + section[SECTION_HELD].offset),
+        .told = (void *)(base + section[SECTION_TOLD].offset),
+        .history = (void *)(base + section[SECTION_HISTORY].offset),
+        .ring = {[RING_INCIDENTS] = (void *)(base + section[SECTION_INCIDENTS].offset),
+                 [RING_CLOSES] = (void *)(base + section[SECTION_CLOSES].offset)},
+        .cells = {[RING_INCIDENTS] = section[SECTION_INCIDENTS].size / CELL_BYTES,
+                  [RING_CLOSES] = section[SECTION_CLOSES].size / CELL_BYTES},
         .epoch = header->epoch,
         .size = size,
     };
@@ -120,7 +128,7 @@ bool state_path(char out[STATE_PATH], const char *dir, const char *runtime_dir, 
     return at < STATE_PATH;
 }
 
-static enum state_error check_file(int fd, bool any_owner, uint64_t *size) {
+enum state_error state_check_file(int fd, bool any_owner, uint64_t *size) {
     sys_stat st;
     if (sys_fstat(fd, &st) != 0)
         return STATE_IO;
@@ -136,7 +144,7 @@ static enum state_error check_file(int fd, bool any_owner, uint64_t *size) {
     return STATE_OK;
 }
 
-static enum state_error check_header(const struct state_header *header, uint64_t size) {
+enum state_error state_check_header(const struct state_header *header, uint64_t size) {
     if (memcmp(header->magic, STATE_MAGIC, sizeof header->magic) != 0)
         return STATE_NOT_A_STATE;
     if (header->layout != STATE_LAYOUT)
@@ -144,17 +152,16 @@ static enum state_error check_header(const struct state_header *header, uint64_t
     return header->size <= size ? STATE_OK : STATE_NOT_A_STATE;
 }
 
-enum state_error state_map(struct state *out, const char *path, bool writable, bool as_root_read_any, int *error) {
+enum state_error state_map_at(struct state *out, int dir, const char *name, int *error) {
     uint64_t size = 0;
-    int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-    int fd = (int)sys_call4(SYS_openat, AT_FDCWD, path, flags, 0);
+    int fd = (int)sys_call4(SYS_openat, dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
     *error = fd < 0 ? -fd : 0;
     if (fd < 0)
         return fd == -ENOENT || fd == -ENOTDIR ? STATE_ABSENT : STATE_IO;
-    enum state_error result = check_file(fd, as_root_read_any && sys_geteuid() == 0, &size);
+    enum state_error result = state_check_file(fd, false, &size);
     void *mapping = NULL;
     if (result == STATE_OK) {
-        mapping = sys_mmap((size_t)size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd);
+        mapping = sys_mmap((size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
         if (!mapping) {
             *error = ENOMEM;
             result = STATE_IO;
@@ -162,13 +169,25 @@ enum state_error state_map(struct state *out, const char *path, bool writable, b
     }
     (void)sys_call1(SYS_close, fd);
     if (result == STATE_OK)
-        result = check_header(mapping, size);
+        result = state_check_header(mapping, size);
     if (result == STATE_OK && !sections_bind(out, mapping, (size_t)size))
         result = STATE_NOT_A_STATE;
     if (result == STATE_OK)
-        out->writable = writable;
+        out->writable = true;
     else if (mapping)
         (void)sys_call2(SYS_munmap, mapping, size);
+    return result;
+}
+
+enum state_error state_map(struct state *out, const char *path, int *error) {
+    char folder[STATE_PATH];
+    const char *name = folder_of(folder, path);
+    *error = ENAMETOOLONG;
+    int dir = name ? folder_open(folder, false, error) : -1;
+    if (dir < 0)
+        return *error == ENOENT || *error == ENOTDIR ? STATE_ABSENT : *error == EPERM ? STATE_NOT_OURS : STATE_IO;
+    enum state_error result = state_map_at(out, dir, name, error);
+    (void)sys_call1(SYS_close, dir);
     return result;
 }
 

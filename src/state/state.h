@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "state/folder.h"
 #include "state/layout.h"
 #include "policy/policy.h"
 
@@ -18,7 +19,7 @@
 /* The config where none is named; without it there is the built-in default. */
 #define DEFAULT_CONF SYSCONFDIR "/connspread.conf"
 
-enum { STATE_PATH = 256, STATE_INSTANCE = 64 };
+enum { STATE_INSTANCE = 64 };
 
 /* A mapped state file. The pointers and counts were checked against the mapping's size when it was mapped and are never
  * read from the file again. */
@@ -40,6 +41,7 @@ struct state {
     size_t size;
     bool private_memory; /* no file behind it: counts and spreads, but nobody can read it */
     bool writable;
+    struct ring_window *window; /* a copy's (copy.h): its rings are read from the file, piece by piece; NULL: mapped */
 };
 
 /* Why a state file was not taken. STATE_OK is 0. */
@@ -57,9 +59,12 @@ enum state_error {
  */
 bool state_path(char out[STATE_PATH], const char *dir, const char *runtime_dir, const char *instance);
 
-/* Maps an existing file. as_root_read_any: the tool as root reads every user's file; a client never sets it.
- * Never creates, never follows a symbolic link; the descriptor is closed before it returns. */
-enum state_error state_map(struct state *out, const char *path, bool writable, bool as_root_read_any, int *error);
+/* Maps an existing file, to read and to write, if it and its folder belong to the effective uid or root and nobody else
+ * may write to them. Never creates, never follows a symbolic link; no descriptor is left when it returns. */
+enum state_error state_map(struct state *out, const char *path, int *error);
+
+/* The same for name in a folder that folder_open has opened. */
+enum state_error state_map_at(struct state *out, int dir, const char *name, int *error);
 
 /* The same on anonymous memory, when there can be no file. Small rings. False when there is no memory either. */
 bool state_private(struct state *out, const char *instance);
@@ -85,6 +90,24 @@ void sections_plan(struct state_header *header, uint64_t log_size);
 
 /* Points *out into a mapping of size bytes after checking every section against it. False: impossible sizes. */
 bool sections_bind(struct state *out, void *mapping, size_t size);
+
+/* Fills a fresh, zeroed header. */
+void header_fill(struct state_header *header, const char *instance, uint64_t log_size);
+
+/* Fills header->section[] and header->size for rings of log_size bytes (clamped): 1/8 incidents, 7/8 closes. */
+void sections_plan(struct state_header *header, uint64_t log_size);
+
+/* Where each section lies in a file of size bytes, read once; the fixed ones with the size that is used of them. False:
+ * impossible sizes. */
+bool sections_take(struct state_section out[SECTIONS], const struct state_header *header, uint64_t size);
+
+/* Points *out into a mapping of size bytes after checking every section against it. False: impossible sizes. */
+bool sections_bind(struct state *out, void *mapping, size_t size);
+
+/* May this file be a state file? any_owner: whoever owns it. *size: of the file. STATE_IO: fstat failed. */
+enum state_error state_check_file(int fd, bool any_owner, uint64_t *size);
+
+enum state_error state_check_header(const struct state_header *header, uint64_t size);
 
 /* Fills a fresh, zeroed header. */
 void header_fill(struct state_header *header, const char *instance, uint64_t log_size);

@@ -1,8 +1,10 @@
 /* connspread: one table of commands. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tool/common/message.h"
 #include "tool/run.h"
@@ -123,7 +125,16 @@ static int finish(int status) {
     return status ? status : EXIT_FOUND;
 }
 
+/* A descriptor that the caller has closed must not become a file of ours, into which messages would go. The place is
+ * kept by one that fails as a closed one does, and is closed for what `run` executes. */
+static void keep_standard_descriptors(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC); /* the lowest: fd itself */
+}
+
 int main(int argc, char **argv) {
+    keep_standard_descriptors();
     const char *name = argc > 1 ? argv[1] : NULL;
     const struct command *c = name ? find(name) : NULL;
     int status = EXIT_DONE;

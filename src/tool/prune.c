@@ -15,6 +15,7 @@
 #include "tool/record/journal_path.h"
 #include "tool/reader/state_files.h"
 #include "state/control.h"
+#include "state/copy.h"
 
 static const char help[] =
     "usage: connspread prune [-n] [-f] [-c CONF] [-i INSTANCE]\n"
@@ -44,6 +45,7 @@ static const struct option options[] = {
 struct arguments {
     struct chosen chosen;
     bool dry, force;
+    int folder; /* opened */
 };
 
 static bool take_option(int option, void *context) {
@@ -65,31 +67,36 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
 static bool is_overridden(const struct state_file *f, char text[DIAL_TEXT]) {
     struct state s;
     int error;
-    if (f->usable != STATE_OK || !f->instance[0] || state_map(&s, f->path, false, true, &error) != STATE_OK)
+    if (f->usable != STATE_OK || !f->instance[0] || state_file_copy(f, &s, 0, &error) != STATE_OK)
         return false;
     struct control c = control_unpack(__atomic_load_n(&s.header->control, __ATOMIC_RELAXED));
     dial_text(text, c, NULL);
-    state_unmap(&s);
+    state_release(&s);
     return c.has_mode || c.has_canary;
 }
 
 static void leave(const struct state_file *f) {
     if (f->hidden && !f->users)
-        printf("%s: left: %u process%s may use it that cannot be looked into\n", f->path, f->hidden,
-               f->hidden == 1 ? "" : "es");
+        say("%s: left: %u process%s may use it that cannot be looked into", f->path, f->hidden,
+            f->hidden == 1 ? "" : "es");
 }
 
+/* From within the folder as it was opened: whatever is put in the way of its path meanwhile, nothing else is removed.
+ */
 static bool removed(const char *path, const struct arguments *a, const char *reason) {
-    printf("%s: %s: %s\n", path, a->dry ? "would be removed" : "removed", reason);
-    if (a->dry || unlink(path) == 0 || errno == ENOENT)
-        return true;
-    complain("%s: cannot be removed after all: %s", path, strerror(errno));
-    return false;
+    const char *slash = strrchr(path, '/');
+    if (!a->dry && unlinkat(a->folder, slash ? slash + 1 : path, 0) != 0 && errno != ENOENT) {
+        complain("%s: cannot be removed: %s", path, strerror(errno));
+        return false;
+    }
+    say("%s: %s: %s", path, a->dry ? "would be removed" : "removed", reason);
+    return true;
 }
 
 /* Its lock is what a follower has as long as it lives. */
 static bool prune_journal(const char *path, const struct arguments *a) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    const char *slash = strrchr(path, '/');
+    int fd = openat(a->folder, slash ? slash + 1 : path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     bool good = true;
     if (fd < 0)
         return true;
@@ -132,7 +139,7 @@ static bool prune(const struct state_file *f, const struct arguments *a, bool *p
         return true;
     }
     if (is_overridden(f, dial) && !a->force) {
-        printf("%s: left: %s, but it holds what connspread set has overridden: %s\n", f->path, reason, dial);
+        say("%s: left: %s, but it holds what connspread set has overridden: %s", f->path, reason, dial);
         return true;
     }
     *pruned = removed(f->path, a, reason);
@@ -153,6 +160,11 @@ int prune_main(int argc, char **argv) {
         return wrong;
     if (!arguments_locate(&a.chosen, &where))
         return EXIT_USAGE;
+    a.folder = state_folder_open(where.folder);
+    if (a.folder < 0 && errno != ENOENT) {
+        complain("%s: %s", where.folder, errno == ENOTDIR ? "is no folder, or a symbolic link" : strerror(errno));
+        return EXIT_FOUND;
+    }
     if (!state_files_find(&files, where.folder, false)) {
         complain("no memory");
         return EXIT_FOUND;
@@ -164,6 +176,9 @@ int prune_main(int argc, char **argv) {
     if (!pruned || !prune_journals(where.folder, &files, pruned, &a))
         status = EXIT_FOUND;
     free(pruned);
+    state_files_complain(&files);
     state_files_free(&files);
+    if (a.folder >= 0)
+        (void)close(a.folder);
     return status;
 }

@@ -16,6 +16,8 @@
 #include "state/control.h"
 #include "tool/reader/instances.h"
 #include "tool/reader/instances_say.h"
+#include "tool/common/rights.h"
+#include "tool/common/state_write.h"
 
 enum { ERRORS_BYTES = 64 << 10 };
 
@@ -65,7 +67,7 @@ static int load(const struct location *where, struct policy *out, char *errors) 
 /* s NULL: there is no state file to say it in. */
 static void refuse(const struct state *s, const struct location *where, int mistakes, const char *errors) {
     char actor[ACTOR_TEXT], text[EVENT_TEXT];
-    fputs(errors, stderr);
+    complain_lines(errors);
     complain("%s: refused: %d mistake%s: the clients keep the policy that they have", where->config, mistakes,
              mistakes == 1 ? "" : "s");
     if (!s)
@@ -89,7 +91,10 @@ static void compare_log_size(const struct state *s, const struct policy *p) {
 static int publish(struct state *s, const struct location *where, struct policy *p, unsigned followers) {
     char actor[ACTOR_TEXT], text[EVENT_TEXT], dial[DIAL_TEXT];
     struct settings settings;
-    if (!state_publish(s, p, where->folder)) {
+    rights_again();
+    bool published = state_publish(s, p, where->folder);
+    rights_back();
+    if (!published) {
         complain("%s: not reloaded: the folder's lock could not be had: %s", where->folder,
                  "somebody else holds it, or the folder is not yours");
         return EXIT_FOUND;
@@ -101,8 +106,9 @@ static int publish(struct state *s, const struct location *where, struct policy 
     compare_log_size(s, p);
     bool known = state_settings(s, NULL, &settings);
     dial_text(dial, control_unpack(__atomic_load_n(&s->header->control, __ATOMIC_RELAXED)), known ? &settings : NULL);
-    printf("instance %s: %s\npolicy generation %llu from %s: %u rule%s, %u pool%s\n", where->instance, dial, generation,
-           name_of(where), p->n_rules, p->n_rules == 1 ? "" : "s", p->n_pools, p->n_pools == 1 ? "" : "s");
+    say("instance %s: %s", where->instance, dial);
+    say("policy generation %llu from %s: %u rule%s, %u pool%s", generation, name_of(where), p->n_rules,
+        p->n_rules == 1 ? "" : "s", p->n_pools, p->n_pools == 1 ? "" : "s");
     dial_followers(followers);
     return EXIT_DONE;
 }
@@ -137,7 +143,7 @@ static int reload(struct state *s, const struct location *where, struct policy *
 static int map_and_reload(const struct location *where, struct policy *policy, char *errors) {
     struct state s = {0};
     int number = 0;
-    enum state_error result = state_map(&s, where->state_file, true, true, &number);
+    enum state_error result = state_write_for_owner(&s, where->state_file, &number);
     if (result != STATE_OK)
         complain("%s: %s", where->state_file, state_error_text(result, number));
     int status = reload(result == STATE_OK ? &s : NULL, where, policy, errors);

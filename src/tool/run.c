@@ -140,6 +140,9 @@ static bool prepare_environment(const struct arguments *a, const struct location
     bool good = setenv("LD_PRELOAD", preload, 1) == 0 && prepare_for_filters();
     if (where->config[0])
         good = good && setenv("CONNSPREAD_CONF", where->config, 1) == 0;
+    const char *dir = secure_getenv("CONNSPREAD_DIR");
+    if (dir && dir[0])
+        good = good && setenv("CONNSPREAD_DIR", where->folder, 1) == 0;
     if (a->chosen.instance)
         good = good && setenv("CONNSPREAD_INSTANCE", a->chosen.instance, 1) == 0;
     if (a->mode)

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tool/common/actor.h"
 #include "tool/common/arguments.h"
@@ -12,6 +14,7 @@
 #include "state/control.h"
 #include "tool/reader/instances.h"
 #include "tool/reader/instances_say.h"
+#include "tool/common/state_write.h"
 
 static const char help[] =
     "usage: connspread set [--for-later] [-c CONF] [-i INSTANCE | --all] [mode=MODE] [canary=PERCENT]\n"
@@ -137,7 +140,8 @@ static void set(struct state *s, const struct arguments *a, const char *instance
     snprintf(text, sizeof text, "%s; before: %s; by %s", is, was, actor);
     if (!tool_event(s, EVENT_CONTROL, text))
         complain("the event that says so was dropped");
-    printf("instance %s: %s\nbefore: %s\n", instance, is, was);
+    say("instance %s: %s", instance, is);
+    say("before: %s", was);
     dial_followers(followers);
 }
 
@@ -173,7 +177,7 @@ static int set_one(const struct arguments *a, const struct instances *running) {
     int number = 0, status = EXIT_DONE;
     if (!arguments_locate(&a->chosen, &where))
         return EXIT_USAGE;
-    enum state_error result = state_map(&s, where.state_file, true, true, &number);
+    enum state_error result = state_write_for_owner(&s, where.state_file, &number);
     if (result != STATE_OK) {
         complain("%s: %s", where.state_file, state_error_text(result, number));
         complain("nothing was changed");
@@ -195,25 +199,41 @@ static int set_one(const struct arguments *a, const struct instances *running) {
     return status;
 }
 
+static int set_running(const struct arguments *a, const struct instance *i) {
+    struct state s;
+    char path[INSTANCES_WORD], name[INSTANCES_WORD];
+    int number = 0;
+    if (!i->path[0] || state_write_for_owner(&s, i->path, &number) != STATE_OK) {
+        instance_say(i, "set", a->text);
+        return EXIT_FOUND;
+    }
+    printf("%s: ", instances_word(path, i->path));
+    int status = set_followed(&s, a, instances_word(name, i->name), i);
+    state_unmap(&s);
+    return status;
+}
+
+/* In a process of its own: what the owner of one file does to it meanwhile, or takes away, is nothing to the others. */
+static int set_apart(const struct arguments *a, const struct instance *i) {
+    int status = 0;
+    (void)fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        status = set_running(a, i);
+        _exit(fflush(stdout) == 0 ? status : EXIT_FOUND);
+    }
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return child > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FOUND;
+}
+
 static int set_all(const struct arguments *a, const struct instances *running) {
     int status = running->n ? EXIT_DONE : EXIT_FOUND;
     if (running->n == 0)
         complain("no instance is running, as far as can be seen from here: nothing was changed");
-    for (size_t n = 0; n < running->n; n++) {
-        const struct instance *i = &running->instance[n];
-        struct state s;
-        char path[INSTANCES_WORD], name[INSTANCES_WORD];
-        int number = 0;
-        if (!i->path[0] || state_map(&s, i->path, true, true, &number) != STATE_OK) {
-            instance_say(i, "set", a->text);
+    for (size_t n = 0; n < running->n; n++)
+        if (set_apart(a, &running->instance[n]) != EXIT_DONE)
             status = EXIT_FOUND;
-            continue;
-        }
-        printf("%s: ", instances_word(path, i->path));
-        if (set_followed(&s, a, instances_word(name, i->name), i) != EXIT_DONE)
-            status = EXIT_FOUND;
-        state_unmap(&s);
-    }
     return status;
 }
 

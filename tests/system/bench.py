@@ -223,6 +223,10 @@ class Bench:
         assert os.path.exists(path), f"{path} is not built"
         return path
 
+    def files(self):
+        """The names in the folder of the state files, but for its lock, which stays for ever."""
+        return sorted(set(os.listdir(self.state)) - {".lock"})
+
     def tool(self, *arguments, check=None, **extra):
         done = subprocess.run([TOOL] + list(arguments), env=self.environment(bare=True, **extra), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "state/ring.c"
+#include "state/folder.c"
 #include "state/state.c"
 #include "base/sys.h"
 #include "state/control.h"
@@ -40,7 +41,7 @@ static bool write_one(const struct state *s, uint64_t i, uint64_t incident_every
 int main(int argc, char **argv) {
     struct state s;
     int error = 0;
-    if (argc < 3 || state_map(&s, argv[1], true, true, &error) != STATE_OK) {
+    if (argc < 3 || state_map(&s, argv[1], &error) != STATE_OK) {
         fprintf(stderr, "event_storm: no state file, error %d\n", error);
         return 1;
     }

@@ -120,8 +120,9 @@ def end_children():
             return
         for pid in left:
             os.kill(pid, signal.SIGKILL)
-        for pid in left:
-            os.waitpid(pid, 0)
+        for pid in left:  # the init of a pid namespace ends only after those that we must wait for
+            os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.002)
 
 
 class Job:

@@ -23,7 +23,7 @@ static void write_close(const struct state *s, const struct endpoint *destinatio
 int main(int argc, char **argv) {
     struct state s;
     int error = 0;
-    if (argc != 4 || state_map(&s, argv[1], true, true, &error) != STATE_OK) {
+    if (argc != 4 || state_map(&s, argv[1], &error) != STATE_OK) {
         fprintf(stderr, "later_traffic: no state file, error %d\n", error);
         return 1;
     }

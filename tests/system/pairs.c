@@ -2,6 +2,7 @@
  * pair should have, are told too. */
 #include <stdio.h>
 
+#include "state/folder.c"
 #include "state/state.c"
 #include "state/control.h"
 
@@ -14,7 +15,7 @@ int main(int argc, char **argv) {
     struct state s;
     int error = 0;
     long open = 0, negative = 0;
-    if (argc != 2 || state_map(&s, argv[1], false, true, &error) != STATE_OK) {
+    if (argc != 2 || state_map(&s, argv[1], &error) != STATE_OK) {
         fprintf(stderr, "pairs: no state file, error %d\n", error);
         return 1;
     }

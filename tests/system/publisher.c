@@ -10,6 +10,7 @@
 #include "state/control.c"
 #include "state/create.c"
 #include "policy/policy.c"
+#include "state/folder.c"
 #include "state/state.c"
 #include "state/control.h"
 
@@ -34,7 +35,7 @@ int main(int argc, char **argv) {
     static struct policy policy;
     struct state s;
     int error;
-    if (argc != 4 || state_map(&s, argv[1], true, false, &error) != STATE_OK)
+    if (argc != 4 || state_map(&s, argv[1], &error) != STATE_OK)
         return 2;
     for (unsigned i = 0; i < (unsigned)atoi(argv[3]); i++) {
         mark(&policy, i);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "state/folder.c"
 #include "state/state.c"
 #include "state/control.h"
 
@@ -77,7 +78,7 @@ int main(int argc, char **argv) {
     struct state s;
     struct state_section section[SECTIONS];
     int error = 0;
-    if (argc != 6 || state_map(&s, argv[1], true, true, &error) != STATE_OK) {
+    if (argc != 6 || state_map(&s, argv[1], &error) != STATE_OK) {
         fprintf(stderr, "scribble: no state file, error %d\n", error);
         return 1;
     }

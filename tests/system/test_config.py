@@ -49,7 +49,7 @@ def all_mistakes(t, *command):
         assert any(word in message for message in found.get(line, [])), f"line {line}: no message with {word!r}: {done.stderr}"
     assert sum(map(len, found.values())) >= 10, f"fewer than ten messages: {done.stderr}"
     equal(done.stdout, "", "stdout")
-    equal(os.listdir(t.state), [], "state files")
+    equal(t.files(), [], "state files")
 
 
 def test_check_finds_ten_mistakes(t):

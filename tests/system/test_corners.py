@@ -148,7 +148,7 @@ def test_disabled_and_its_children(t):
     agent("libc.freopen(b'/dev/null', b'r', ctypes.c_void_p(f)); libc.fclose(ctypes.c_void_p(f)); subprocess.run(['true'], check=True)")
     agent.send("os.execv('/bin/true', ['true'])")
     equal(agent.process.wait(timeout=10), 0, "exit status")
-    equal(os.listdir(t.state), [], "state files")
+    equal(t.files(), [], "state files")
 
 
 # --- loading ---

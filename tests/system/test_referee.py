@@ -59,7 +59,7 @@ def conduct(t, nth, count):
                                    "--to", "10.1.0.1", "--to6", "fd00:2::1", "--port", str(700 + 3 * place)]))
         paths.append(os.path.join(t.folder, f"out{t.count}"))
     # Names what killed processes had open while there is room for the next ones.
-    kernel.wait_until(lambda: os.listdir(t.state), what="no state file")
+    kernel.wait_until(lambda: t.files(), what="no state file")
     follower = t.start([TOOL, "log", "-f", "-o", "json", "-c", t.conf], bare=True)
     statuses = [c.wait() for c in conductors]
     follower.terminate()

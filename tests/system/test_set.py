@@ -169,7 +169,7 @@ def test_bad_settings_are_refused(t):
                 ["--all", "--for-later", "mode=off"], ["--all", "-i", "x", "mode=off"]):
         done = t.tool("set", "-c", t.conf, *bad, check=2)
         assert done.stderr.startswith("connspread: set: "), done.stderr
-    assert not os.listdir(t.state), "a refused set made a state file"
+    assert not t.files(), "a refused set made a state file"
 
 
 def test_reload_is_followed_by_running_clients(t):

@@ -49,7 +49,7 @@ def test_places_for_the_state_file(t):
     for options in ("ro", "size=64k,mode=0700", "size=1M,mode=0700", "nr_inodes=1,mode=0700", "mode=0000", "mode=0777"):
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", t.state], check=True)
         transcripts(t, address, port, f"state files on a tmpfs with {options}")
-        assert options == "mode=0000" or os.listdir(t.state) == [], f"left behind with {options}: {os.listdir(t.state)}"
+        assert options == "mode=0000" or t.files() == [], f"left behind with {options}: {t.files()}"
         subprocess.run(["umount", t.state], check=True)
     kernel.write(os.path.join(t.folder, "file"), "")
     os.symlink("loop", os.path.join(t.folder, "loop"))

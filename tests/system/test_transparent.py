@@ -183,7 +183,7 @@ def test_disabled(t):
     t.python(f"import socket; socket.create_connection(('{address}', {port})).close()", CONNSPREAD_DISABLE="1")
     kernel.settle(port)
     equal(dict(kernel.by_source(port)), {address: 1}, "sources")
-    equal(os.listdir(t.state), [], "state files")
+    equal(t.files(), [], "state files")
 
 
 def test_unusable_state_file(t):

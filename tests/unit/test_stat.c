@@ -19,8 +19,8 @@ static const struct addr any;
 
 static void fresh(void) {
     ck_assert(state_private(&state, "test"));
-    report = malloc(sizeof *report);
-    before = malloc(sizeof *before);
+    report = stat_report_new();
+    before = stat_report_new();
     ck_assert(report && before);
 }
 
@@ -193,7 +193,7 @@ START_TEST(a_difference_is_what_came_since) {
     title(1, "r");
     connected(entry(ARM_ENFORCE, 1, 0x0a000001), 0, 3000000);
     take();
-    memcpy(before, report, sizeof *before);
+    before = stat_report_keep(report);
     connected(entry(ARM_ENFORCE, 1, 0x0a000001), ECONNREFUSED, 1000);
     connected(entry(ARM_ENFORCE, 1, 0x0a000002), 0, 1000);
     state_count(&state, ARM_CONTROL, COUNT_ATTACHED);

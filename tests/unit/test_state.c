@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "state/copy.h"
 #include "state/folder.h"
 #include "state/sections.h"
 #include "base/sys.h"
@@ -39,7 +40,7 @@ static int sweep(void) {
     for (struct dirent *e; d && (e = readdir(d));) {
         if (e->d_name[0] == '.' && (e->d_name[1] == 0 || e->d_name[1] == '.'))
             continue;
-        strangers += strcmp(e->d_name, "test.state") != 0;
+        strangers += strcmp(e->d_name, "test.state") != 0 && strcmp(e->d_name, FOLDER_LOCK) != 0;
         unlinkat(dirfd(d), e->d_name, 0);
     }
     if (d)
@@ -58,7 +59,7 @@ static enum state_error create(void) {
 }
 
 static enum state_error map(void) {
-    return state_map(&state, path, true, false, &error);
+    return state_map(&state, path, &error);
 }
 
 static int raw(void) {
@@ -131,13 +132,21 @@ END_TEST
 START_TEST(what_is_not_there_is_absent) {
     ck_assert_int_eq(map(), STATE_ABSENT);
     ck_assert_int_eq(error, ENOENT);
-    ck_assert_int_eq(state_map(&state, "/dev/null/x", true, false, &error), STATE_ABSENT);
+    ck_assert_int_eq(state_map(&state, "/dev/null/x", &error), STATE_ABSENT);
 }
 END_TEST
 
-START_TEST(a_folder_locked_by_somebody_else_is_given_up_after_100_ms) {
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+/* The lock of the folder, as another builder of the same user has it. */
+static int lock_of_another(void) {
+    char name[STATE_PATH];
+    (void)snprintf(name, sizeof name, "%s/.lock", dir);
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+    return fd;
+}
+
+START_TEST(a_folder_locked_by_somebody_else_is_given_up_after_100_ms) {
+    int fd = lock_of_another();
     uint64_t before = clock_ns(CLOCK_MONOTONIC);
     ck_assert_int_eq(create(), STATE_IO);
     uint64_t elapsed = (clock_ns(CLOCK_MONOTONIC) - before) / 1000000;
@@ -150,15 +159,51 @@ START_TEST(a_folder_locked_by_somebody_else_is_given_up_after_100_ms) {
 }
 END_TEST
 
+START_TEST(whoever_can_read_the_folder_cannot_lock_it) {
+    struct stat s;
+    char name[STATE_PATH];
+    ck_assert_int_eq(chmod(dir, 0755), 0);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+    ck_assert_int_eq(create(), STATE_OK);
+    close(fd);
+    (void)snprintf(name, sizeof name, "%s/.lock", dir);
+    ck_assert_int_eq(stat(name, &s), 0);
+    ck_assert_uint_eq(s.st_mode, S_IFREG | 0600);
+}
+END_TEST
+
+START_TEST(a_umask_that_takes_everything_leaves_folder_and_files_usable) {
+    struct stat s;
+    char sub[STATE_PATH / 2], file[STATE_PATH];
+    mode_t before = umask(0777);
+    (void)snprintf(sub, sizeof sub, "%s/sub", dir);
+    (void)snprintf(file, sizeof file, "%s/test.state", sub);
+    ck_assert_int_eq(state_create(&state, file, "test", LOG_SIZE, &error), STATE_OK);
+    (void)umask(before);
+    state_unmap(&state);
+    ck_assert_int_eq(state_map(&state, file, &error), STATE_OK);
+    ck_assert_int_eq(stat(sub, &s), 0);
+    ck_assert_uint_eq(s.st_mode, S_IFDIR | 0700);
+    ck_assert_int_eq(stat(file, &s), 0);
+    ck_assert_uint_eq(s.st_mode, S_IFREG | 0600);
+    unlink(file);
+    (void)snprintf(file, sizeof file, "%s/.lock", sub);
+    ck_assert_int_eq(stat(file, &s), 0);
+    ck_assert_uint_eq(s.st_mode, S_IFREG | 0600);
+    unlink(file);
+    rmdir(sub);
+}
+END_TEST
+
 START_TEST(a_file_published_by_the_holder_of_the_lock_is_taken) {
-    int fd = open(dir, O_RDONLY | O_DIRECTORY);
     char other[STATE_PATH];
     ck_assert_int_eq(create(), STATE_OK);
+    int fd = lock_of_another();
     uint64_t epoch = state.epoch;
     state_unmap(&state);
     (void)snprintf(other, sizeof other, "%s/other", dir);
     ck_assert_int_eq(rename(path, other), 0);
-    ck_assert_int_eq(flock(fd, LOCK_EX), 0);
     pid_t pid = fork();
     if (pid == 0) {
         usleep(30000);
@@ -172,14 +217,14 @@ START_TEST(a_file_published_by_the_holder_of_the_lock_is_taken) {
 END_TEST
 
 START_TEST(a_lock_is_let_go_though_a_child_was_forked_under_it) {
-    int fd = folder_open(dir, false, &error);
-    ck_assert(folder_lock(fd));
+    int fd = folder_open(dir, false, &error), lock = folder_lock(fd);
+    ck_assert_int_ge(lock, 0);
     pid_t pid = fork();
     if (pid == 0) {
         (void)pause();
         _exit(0);
     }
-    folder_unlock(fd);
+    folder_unlock(lock);
     ck_assert_int_eq(create(), STATE_OK);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
@@ -217,6 +262,11 @@ START_TEST(a_file_or_folder_that_others_may_write_to_is_refused) {
         ck_assert_int_eq(chmod(path, mode[i]), 0);
         ck_assert_int_eq(map(), STATE_NOT_OURS);
     }
+    ck_assert_int_eq(chmod(path, 0600), 0);
+    ck_assert_int_eq(chmod(dir, 01777), 0);
+    ck_assert_int_eq(map(), STATE_NOT_OURS); /* one that is there, too */
+    ck_assert_int_eq(chmod(dir, 0700), 0);
+    ck_assert_int_eq(map(), STATE_OK);
     unlink(path);
     ck_assert_int_eq(chmod(dir, 01777), 0);
     ck_assert_int_eq(create(), STATE_NOT_OURS);
@@ -231,15 +281,27 @@ START_TEST(a_file_of_another_user_is_for_the_tool_of_root_alone) {
     ck_assert_int_eq(chown(path, 1, 1), 0);
     ck_assert_int_eq(map(), STATE_NOT_OURS);
     ck_assert_int_eq(create(), STATE_NOT_OURS);
-    ck_assert_int_eq(state_map(&state, path, false, true, &error), STATE_OK);
+    ck_assert_int_eq(state_copy(&state, AT_FDCWD, path, COPY_STATS, &error), STATE_OK);
     ck_assert(!state.writable);
-    state_unmap(&state);
+    state_release(&state);
     ck_assert_int_eq(chmod(path, 0644), 0);
     ck_assert_int_eq(chmod(dir, 0755), 0);
     ck_assert_int_eq(seteuid(2), 0);
-    ck_assert_int_eq(state_map(&state, path, false, false, &error), STATE_NOT_OURS);
-    ck_assert_int_eq(state_map(&state, path, false, true, &error), STATE_NOT_OURS);
+    ck_assert_int_ne(map(), STATE_OK);
+    ck_assert_int_eq(state_copy(&state, AT_FDCWD, path, COPY_STATS, &error), STATE_NOT_OURS);
     ck_assert_int_eq(seteuid(0), 0);
+}
+END_TEST
+
+START_TEST(a_folder_that_is_a_symbolic_link_is_refused) {
+    char link[STATE_PATH / 2], through[STATE_PATH];
+    ck_assert_int_eq(create(), STATE_OK);
+    (void)snprintf(link, sizeof link, "%s/link", dir);
+    (void)snprintf(through, sizeof through, "%s/test.state", link);
+    ck_assert_int_eq(symlink(dir, link), 0);
+    ck_assert_int_ne(state_map(&state, through, &error), STATE_OK);
+    ck_assert_int_ne(state_create(&state, through, "test", LOG_SIZE, &error), STATE_OK);
+    unlink(link);
 }
 END_TEST
 
@@ -358,6 +420,9 @@ int main(void) {
     tcase_add_test(tc, a_file_published_by_the_holder_of_the_lock_is_taken);
     tcase_add_test(tc, a_lock_is_let_go_though_a_child_was_forked_under_it);
     tcase_add_test(tc, a_file_size_limit_is_an_error_and_no_signal);
+    tcase_add_test(tc, whoever_can_read_the_folder_cannot_lock_it);
+    tcase_add_test(tc, a_umask_that_takes_everything_leaves_folder_and_files_usable);
+    tcase_add_test(tc, a_folder_that_is_a_symbolic_link_is_refused);
     tcase_add_test(tc, a_symbolic_link_is_not_followed);
     tcase_add_test(tc, a_file_or_folder_that_others_may_write_to_is_refused);
     tcase_add_test(tc, a_file_of_another_user_is_for_the_tool_of_root_alone);

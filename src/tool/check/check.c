@@ -3,6 +3,7 @@
 #include "tool/check/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "tool/check/warnings.h"
 #include "tool/check/print.h"
 #include "tool/check/model.h"
+#include "state/copy.h"
 
 static const char help[] =
     "usage: connspread check [-c CONF] [-i INSTANCE] [-o text|json]\n"
@@ -62,12 +64,12 @@ static void look_at_state(struct findings *f) {
     struct state state;
     struct state_header plan = {0};
     int error;
-    enum state_error result = state_map(&state, f->where.state_file, false, true, &error);
+    enum state_error result = state_copy(&state, AT_FDCWD, f->where.state_file, 0, &error);
     if (result == STATE_OK) {
         f->has_state_file = true;
         f->close_cells = state.cells[RING_CLOSES];
         f->control = control_unpack(__atomic_load_n(&state.header->control, __ATOMIC_RELAXED));
-        state_unmap(&state);
+        state_release(&state);
         return;
     }
     if (result != STATE_ABSENT)

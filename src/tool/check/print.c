@@ -7,6 +7,7 @@
 #include "tool/common/override.h"
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
+#include "tool/common/message.h"
 
 enum { NAMED_ADDRESSES = 4, NUMBER_TEXT = 32, PORTS_MOST = 65535 - 1024 + 1 };
 
@@ -78,10 +79,10 @@ static void print_head(const struct findings *f) {
         dial_text(dial, f->control, &settings);
         printf("override    %s: by connspread set, until set mode=config canary=config\n", dial);
     }
-    printf("config      %s\n", f->where.config[0] ? f->where.config : "(built-in default)");
-    printf("instance    %s\n", f->where.instance);
-    printf("state file  %s (%s, close ring of %s cells)\n", f->where.state_file,
-           f->has_state_file ? "in use" : "not there yet", grouped(cells, f->close_cells));
+    say("config      %s", f->where.config[0] ? f->where.config : "(built-in default)");
+    say("instance    %s", f->where.instance);
+    say("state file  %s (%s, close ring of %s cells)", f->where.state_file,
+        f->has_state_file ? "in use" : "not there yet", grouped(cells, f->close_cells));
     printf("mode        %s, canary %u %%\n", mode_name(f, false), canary(f, false));
 }
 
@@ -154,11 +155,13 @@ static void print_rule(const struct findings *f, const struct policy_rule *rule)
     const struct policy_pool *pool = check_pool(&f->policy, rule);
     bool any = false;
     if (!pool) {
-        printf("\nrule \"%s\": its connections are left alone\n", rule->title);
+        putchar('\n');
+        say("rule \"%s\": its connections are left alone", rule->title);
         return;
     }
-    printf("\nrule \"%s\", pool \"%s\", %s\n", rule->title, pool->title,
-           pool->policy < POOL_POLICY_COUNT ? policies[pool->policy] : "unknown");
+    putchar('\n');
+    say("rule \"%s\", pool \"%s\", %s", rule->title, pool->title,
+        pool->policy < POOL_POLICY_COUNT ? policies[pool->policy] : "unknown");
     for (int scope = 0; scope < SCOPE_COUNT; scope++) {
         if (!applies(&f->policy, rule, (enum addr_scope)scope))
             continue;
@@ -174,8 +177,10 @@ void check_print_text(const struct findings *f) {
     print_head(f);
     for (unsigned i = 0; i < f->policy.n_rules && i < POLICY_RULES; i++)
         print_rule(f, &f->policy.rule[i]);
+    if (w->count)
+        putchar('\n');
     for (unsigned i = 0; i < w->count && i < WARNINGS_KEPT; i++)
-        printf("%swarning: %s\n", i ? "" : "\n", w->text[i]);
+        say("warning: %s", w->text[i]);
     if (w->count > WARNINGS_KEPT)
         printf("warning: and %u more\n", w->count - WARNINGS_KEPT);
 }

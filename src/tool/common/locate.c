@@ -78,9 +78,13 @@ static bool choose_instance(struct location *out, const char *instance, char err
 
 bool locate(struct location *out, const char *config, const char *instance, char error[LOCATE_ERROR]) {
     const char *dir = environment("CONNSPREAD_DIR");
+    char folder[LOCATE_PATH];
     *out = (struct location){0};
     if (!choose_config(out, config, error) || !choose_instance(out, instance, error))
         return false;
+    if (dir && !absolute(folder, dir, error))
+        return false;
+    dir = dir ? folder : NULL;
     if (!state_path(out->state_file, dir, environment("XDG_RUNTIME_DIR"), out->instance)) {
         snprintf(error, LOCATE_ERROR,
                  "instance %s, folder %.3900s: no state file can be named so: its path has at most %d bytes",
@@ -107,7 +111,8 @@ const char *state_error_text(enum state_error why, int error) {
         return "file or folder belongs to somebody else, or others may write to it: it must be yours or root's "
                "(CONNSPREAD_DIR names another folder)";
     case STATE_NOT_A_STATE:
-        return "is not a state file of connspread, or it is damaged: connspread prune removes it";
+        return "is not a state file of connspread, or it is damaged: connspread prune removes it, if it is a regular "
+               "file that no process uses";
     case STATE_OTHER_LAYOUT:
         return "was made by another version of connspread: use that one, or connspread prune once nobody uses it";
     }

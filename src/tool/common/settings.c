@@ -20,7 +20,7 @@ bool settings_load(const struct location *where, struct policy *out) {
     }
     int mistakes = config_load(where->config, out, errors, ERRORS_BYTES);
     if (mistakes > 0) {
-        fputs(errors, stderr);
+        complain_lines(errors);
         complain("%s: refused: %d mistake%s; try: man connspread.conf, which has every key", where->config, mistakes,
                  mistakes == 1 ? "" : "s");
     }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "tool/common/foreign_text.h"
+
 void sink_init(struct sink *s, char *buffer, size_t size) {
     *s = (struct sink){.start = buffer, .at = buffer, .end = buffer + (size ? size - 1 : 0)};
 }
@@ -84,26 +86,11 @@ void sink_time(struct sink *s, uint64_t us) {
     sink_bytes(s, out, sizeof out);
 }
 
-/* Bytes of the UTF-8 character that begins at p (n > 0 left), or 0 when there is no valid one: overlong forms,
- * surrogates and what lies beyond U+10FFFF are not. */
-static size_t utf8_length(const unsigned char *p, size_t n) {
-    if (p[0] < 0x80)
-        return 1;
-    if (n < 2 || p[0] < 0xc2 || p[0] > 0xf4 || (p[1] & 0xc0) != 0x80)
-        return 0;
-    if (p[0] < 0xe0)
-        return 2;
-    if (n < 3 || (p[2] & 0xc0) != 0x80)
-        return 0;
-    if (p[0] < 0xf0)
-        return (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ? 0 : 3;
-    if (n < 4 || (p[3] & 0xc0) != 0x80)
-        return 0;
-    return (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f) ? 0 : 4;
-}
-
-static void json_escape(struct sink *s, unsigned char c) {
-    char escape[6] = {'\\', 'u', '0', '0', "0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]};
+/* \u009b; what is escaped lies in the first plane. */
+static void json_escape(struct sink *s, uint32_t c) {
+    char escape[6] = {'\\', 'u'};
+    for (unsigned i = 0; i < 4; i++)
+        escape[2 + i] = "0123456789abcdef"[c >> (12 - 4 * i) & 15];
     if (c == '"' || c == '\\')
         sink_bytes(s, (char[]){'\\', (char)c}, 2);
     else
@@ -111,32 +98,24 @@ static void json_escape(struct sink *s, unsigned char c) {
 }
 
 void sink_json(struct sink *s, const char *text, size_t max) {
-    const unsigned char *p = (const unsigned char *)text;
     size_t length = strnlen(text, max);
     sink_bytes(s, "\"", 1);
     for (size_t i = 0; i < length;) {
-        size_t n = utf8_length(p + i, length - i);
-        if (n == 0)
-            sink_bytes(s, "\\ufffd", 6);
-        else if (n == 1 && (p[i] < 0x20 || p[i] == '"' || p[i] == '\\'))
-            json_escape(s, p[i]);
+        struct foreign_char c = foreign_char(text + i, length - i);
+        if (c.plain && c.code_point != '"' && c.code_point != '\\')
+            sink_bytes(s, text + i, c.bytes);
         else
-            sink_bytes(s, text + i, n);
-        i += n ? n : 1;
+            json_escape(s, c.code_point);
+        i += c.bytes;
     }
     sink_bytes(s, "\"", 1);
 }
 
 void sink_plain(struct sink *s, const char *text, size_t max) {
-    const unsigned char *p = (const unsigned char *)text;
     size_t length = strnlen(text, max);
     for (size_t i = 0; i < length;) {
-        size_t n = utf8_length(p + i, length - i);
-        bool control = (n == 1 && (p[i] < 0x20 || p[i] == 0x7f)) || (n == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);
-        if (n == 0 || control)
-            sink_bytes(s, "?", 1);
-        else
-            sink_bytes(s, text + i, n);
-        i += n ? n : 1;
+        struct foreign_char c = foreign_char(text + i, length - i);
+        sink_bytes(s, c.plain ? text + i : "?", c.plain ? c.bytes : 1);
+        i += c.bytes;
     }
 }

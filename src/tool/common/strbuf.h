@@ -28,7 +28,8 @@ void sink_hex16(struct sink *s, uint64_t n);
 /* RFC 3339, UTC, microseconds. Whatever lies beyond the year 9999 becomes its last microsecond. */
 void sink_time(struct sink *s, uint64_t us);
 
-/* At most max bytes of possibly unterminated, possibly hostile text. JSON: quoted, escaped, invalid UTF-8 as \ufffd.
+/* At most max bytes of possibly unterminated, possibly hostile text (foreign_text.h). JSON: quoted, what is not plain
+ * escaped, invalid UTF-8 as \ufffd.
  * Plain: for a terminal, control characters and invalid UTF-8 as '?'. */
 void sink_json(struct sink *s, const char *text, size_t max);
 void sink_plain(struct sink *s, const char *text, size_t max);

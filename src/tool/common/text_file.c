@@ -1,8 +1,11 @@
 #include "tool/common/text_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 char *text_file(const char *path) {
     char *text = NULL;
@@ -22,4 +25,17 @@ char *text_file(const char *path) {
     (void)fclose(file);
     errno = error;
     return text;
+}
+
+int file_regular(const char *path) {
+    struct stat s;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return -1;
+    int error = fstat(fd, &s) != 0 ? errno : S_ISREG(s.st_mode) ? 0 : EINVAL;
+    if (error == 0)
+        return fd;
+    (void)close(fd);
+    errno = error;
+    return -1;
 }

@@ -4,14 +4,17 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tool/common/time_text.h"
 #include "tool/events/names.h"
 #include "text/parse.h"
 #include "tool/events/jsonl_close.h"
 #include "tool/events/fields.h"
+#include "tool/common/text_file.h"
 
-enum { LINE_BYTES = 4 * EVENT_LINE_MAX };
+/* So many zeros in a row may be a hole. */
+enum { LINE_BYTES = 4 * EVENT_LINE_MAX, HOLE_BYTES = 1 << 16 };
 
 /* Reading goes on after the first mistake, but only the first is kept. */
 struct reading {
@@ -189,11 +192,36 @@ bool jsonl_open(struct jsonl *j, const char *name) {
     return j->file != NULL;
 }
 
+bool jsonl_open_regular(struct jsonl *j, const char *name) {
+    int fd = file_regular(name);
+    *j = (struct jsonl){.file = fd < 0 ? NULL : fdopen(fd, "r")};
+    if (!j->file && fd >= 0)
+        (void)close(fd);
+    return j->file != NULL;
+}
+
+/* A hole of a file is read as zeros, and may be as long as the file system allows. */
+static void skip_hole(FILE *file) {
+    off_t at = ftello(file), data = at < 0 ? -1 : lseek(fileno(file), at, SEEK_DATA);
+    if (at < 0)
+        return;
+    if (data < 0 && errno == ENXIO)
+        (void)fseeko(file, 0, SEEK_END);
+    else if (data > at)
+        (void)fseeko(file, data, SEEK_SET);
+    else
+        (void)fseeko(file, at, SEEK_SET); /* lseek has moved what the stream does not know of */
+}
+
 /* The rest of a line that is too long. */
 static void skip_line(FILE *file) {
     int c;
+    uint64_t zeros = 0;
     do {
         c = getc_unlocked(file);
+        zeros = c == 0 ? zeros + 1 : 0;
+        if (zeros > 0 && zeros % HOLE_BYTES == 0)
+            skip_hole(file);
     } while (c != EOF && c != '\n');
 }
 

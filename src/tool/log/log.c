@@ -158,7 +158,7 @@ static int read_events(const struct arguments *a, char *const *files, int n_file
     if (!arguments_locate(&a->chosen, &where))
         return EXIT_USAGE;
     instances_note_files(&where, "log");
-    return log_from_state(&a->request, where.state_file);
+    return log_from_state(&a->request, &where);
 }
 
 int log_main(int argc, char **argv) {

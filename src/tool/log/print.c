@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "tool/common/foreign_text.h"
 #include "tool/common/stop.h"
 #include "tool/events/json.h"
 #include "tool/events/text.h"
@@ -25,7 +26,7 @@ void log_print(const struct log_request *request, const struct event_record *r, 
     char line[EVENT_LINE_MAX];
     int length;
     if (request->json && original) {
-        (void)fwrite_unlocked(original, 1, original_length, stdout);
+        foreign_print_json(stdout, original, original_length);
     } else {
         length = request->json ? event_json(r, context, line, sizeof line) : event_text(r, context, line, sizeof line);
         if (length > 0)

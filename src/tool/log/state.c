@@ -1,7 +1,9 @@
 #include "tool/log/state.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "tool/common/message.h"
@@ -14,6 +16,7 @@
 #include "state/control.h"
 #include "tool/common/stop.h"
 #include "tool/log/print.h"
+#include "tool/common/rights.h"
 
 enum { POLL_MS = 50, POLLS_PER_LOOK = 20, POLLS_PER_HARVEST = 4, HARVEST_PATIENCE_MS = 2000 };
 
@@ -24,11 +27,13 @@ struct view {
 };
 
 static enum state_error open_view(struct view *v, const char *path, bool follow, int *error) {
-    enum state_error result = source_open(&v->source, path, error);
+    if (!follow)
+        harvest_once(path, HARVEST_PATIENCE_MS);
+    enum state_error result = follow ? source_follow(&v->source, path, error) : source_open(&v->source, path, error);
     if (result != STATE_OK)
         return result;
     harvest_init(&v->harvest, path);
-    (void)harvest(&v->harvest, &v->source.state, HARVEST_PATIENCE_MS);
+    (void)harvest(&v->harvest, &v->source.state, HARVEST_PATIENCE_MS); /* does nothing to a copy */
     merge_init(&v->merge, &v->source.state, follow);
     return STATE_OK;
 }
@@ -70,7 +75,7 @@ static void close_view(struct view *v) {
                  (unsigned long long)dropped);
     report_verified(&v->source.state);
     harvest_end(&v->harvest);
-    state_unmap(&v->source.state);
+    source_close(&v->source);
 }
 
 /* Between two looks. A reader that went away is noticed even when there is nothing to write to it. */
@@ -115,6 +120,10 @@ static bool follow_one(const struct log_request *request, struct view *v, const 
         bool last = over || (polls % POLLS_PER_LOOK == 0 && source_was_replaced(&v->source, path));
         if (last || polls % POLLS_PER_HARVEST == 0)
             (void)harvest(&v->harvest, &v->source.state, 0);
+        if (!source_refresh(&v->source)) {
+            complain("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
+            return false;
+        }
         print_batch(request, v);
         if (over)
             stop_signal = 1;
@@ -126,15 +135,37 @@ static bool follow_one(const struct log_request *request, struct view *v, const 
     return false;
 }
 
-/* To stdout, or to log.file if nobody asked for anything that a file does not have. */
-static int follow(const struct log_request *request, struct view *v, const char *path) {
+/* As root, of another user's file: into log.file of the config that root named, and all else with that user's rights.
+ */
+static int record_for_owner(const struct log_request *request, struct view *v, const struct location *where) {
     char log_file[FOLLOW_PATH];
+    int error = 0;
+    source_close(&v->source);
+    if (!follow_named(where, log_file))
+        return EXIT_USAGE;
+    if (!rights_of_folder(where->folder))
+        return EXIT_FOUND;
+    enum state_error result = source_follow(&v->source, where->state_file, &error);
+    if (result == STATE_OK && !v->source.state.window)
+        return follow_to_file(&v->source, where->state_file, log_file, request->keep);
+    if (result == STATE_OK)
+        source_close(&v->source);
+    complain("%s: %s", where->state_file, state_error_text(result == STATE_OK ? STATE_NOT_OURS : result, error));
+    return EXIT_FOUND;
+}
+
+/* To stdout, or to log.file if nobody asked for anything that a file does not have. */
+static int follow(const struct log_request *request, struct view *v, const struct location *where) {
+    char log_file[FOLLOW_PATH];
+    const char *path = where->state_file;
     int status = EXIT_DONE;
     while (wait_for_view(v, path, &status)) {
         do {
-            if (request->to_file && follow_wanted(&v->source.state, log_file)) {
+            bool foreign = v->source.state.window != NULL;
+            if (request->to_file && (foreign ? geteuid() == 0 : follow_wanted(&v->source.state, log_file))) {
                 harvest_end(&v->harvest);
-                return follow_to_file(&v->source, path, request->keep);
+                return foreign ? record_for_owner(request, v, where)
+                               : follow_to_file(&v->source, path, NULL, request->keep);
             }
         } while (follow_one(request, v, path));
         close_view(v);
@@ -154,13 +185,13 @@ static int read_once(const struct log_request *request, struct view *v, const ch
     return EXIT_DONE;
 }
 
-int log_from_state(const struct log_request *request, const char *state_file) {
+int log_from_state(const struct log_request *request, const struct location *where) {
     struct view *v = calloc(1, sizeof *v);
     if (!v) {
         complain("no memory: %zu bytes are needed", sizeof *v);
         return EXIT_FOUND;
     }
-    int status = request->follow ? follow(request, v, state_file) : read_once(request, v, state_file);
+    int status = request->follow ? follow(request, v, where) : read_once(request, v, where->state_file);
     free(v);
     return status;
 }

@@ -3,8 +3,11 @@
 #define CONNSPREAD_TOOL_LOG_STATE_H
 
 #include "tool/log/model.h"
+#include "tool/common/locate.h"
+
+struct location;
 
 /* Each prints all that the request wants, says on stderr what could not be read, and returns the exit status. */
-int log_from_state(const struct log_request *request, const char *state_file);
+int log_from_state(const struct log_request *request, const struct location *where);
 
 #endif

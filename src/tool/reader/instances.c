@@ -3,17 +3,21 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "tool/host/clients.h"
 #include "tool/common/override.h"
 #include "tool/host/owner.h"
+#include "state/copy.h"
 #include "state/sections.h"
 #include "tool/common/locate.h"
+#include "state/state.h"
 
 enum { LINE = 4608, ENVIRON = 256 << 10 };
 static const char suffix[] = ".state", deleted[] = " (deleted)";
@@ -115,13 +119,16 @@ static bool opens(const char *path, const char *key, bool *ours) {
     char mapped[INSTANCE_KEY];
     struct state s;
     int error = 0;
-    enum state_error result = state_map(&s, path, false, true, &error);
+    enum state_error result = state_copy(&s, AT_FDCWD, path, 0, &error);
     if (result == STATE_NOT_A_STATE)
         *ours = false;
     if (result != STATE_OK)
         return false;
-    bool same = maps_key(s.header, mapped) && strcmp(mapped, key) == 0;
-    state_unmap(&s);
+    void *mapping = state_copy_mapping(&s);
+    bool same = mapping && maps_key(mapping, mapped) && strcmp(mapped, key) == 0;
+    if (mapping)
+        (void)munmap(mapping, 1);
+    state_release(&s);
     return same;
 }
 
@@ -145,8 +152,21 @@ static struct instance *known(const struct instances *all, const char *key) {
     return NULL;
 }
 
+/* A user can map any number of files. Users beyond the last place share it. */
+static struct instances_user *user_of(struct instances *all, uid_t uid) {
+    unsigned i = 0;
+    while (i < all->users && i < INSTANCES_USERS - 1 && all->user[i].uid != uid)
+        i++;
+    if (i == all->users) {
+        all->user[i].uid = uid;
+        all->users++;
+    }
+    return &all->user[i];
+}
+
 /* Takes note of what this line maps; false: no memory. *last: the index of what the same process mapped before. */
-static bool take_line(struct instances *all, const char *pid, char *line, const struct instance **last) {
+static bool take_line(struct instances *all, struct instances_user *user, const char *pid, char *line,
+                      const struct instance **last) {
     struct instance found = {.has_file = true}, *i;
     unsigned long long start;
     bool gone;
@@ -158,6 +178,8 @@ static bool take_line(struct instances *all, const char *pid, char *line, const 
     else if (!name_of(found.name, path))
         return true;
     i = known(all, found.key);
+    if (!i && user->instances++ >= INSTANCES_OF_USER)
+        return true;
     if (!i) {
         look_at_environment(&found, pid);
         found.processes = 1;
@@ -181,6 +203,7 @@ static bool take_line(struct instances *all, const char *pid, char *line, const 
 static bool look_at_process(struct instances *all, const char *pid) {
     char path[64], line[LINE];
     const struct instance *last = NULL;
+    struct stat s = {0};
     bool good = true, whole = true;
     snprintf(path, sizeof path, "/proc/%.20s/maps", pid);
     FILE *maps = fopen(path, "re");
@@ -188,12 +211,14 @@ static bool look_at_process(struct instances *all, const char *pid) {
         all->hidden += errno == EACCES || errno == EPERM;
         return true;
     }
-    if (!is_tool(pid)) {
+    if (!is_tool(pid) && fstat(fileno(maps), &s) == 0) {
+        struct instances_user *user = user_of(all, s.st_uid);
         while (good && fgets(line, sizeof line, maps)) {
             bool start = whole;
             whole = strchr(line, '\n') != NULL;
-            if (start && whole && (strstr(line, suffix) || strstr(line, "/dev/zero")))
-                good = take_line(all, pid, line, &last);
+            if (start && whole && (strstr(line, suffix) || strstr(line, "/dev/zero")) &&
+                user->lines++ < INSTANCES_LINES)
+                good = take_line(all, user, pid, line, &last);
         }
     }
     (void)fclose(maps);

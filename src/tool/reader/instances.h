@@ -6,6 +6,7 @@
 #include "state/state.h"
 
 enum { INSTANCE_KEY = 64, INSTANCE_PROGRAM = 16, INSTANCES_WORD = 4 * STATE_PATH + 4 };
+enum { INSTANCES_USERS = 256, INSTANCES_OF_USER = 1024, INSTANCES_LINES = 1 << 17 };
 
 /* One file that clients map, or the memory of a client that could have no file. */
 struct instance {
@@ -20,9 +21,16 @@ struct instance {
     bool has_file;  /* false: private memory */
 };
 
+/* What one user's processes have made us look at: lines of maps, and different files. Both have a bound. */
+struct instances_user {
+    unsigned uid, lines, instances;
+};
+
 struct instances {
     struct instance *instance;
     size_t n;
+    unsigned users;
+    struct instances_user user[INSTANCES_USERS];
     unsigned hidden; /* processes into which we may not look */
 };
 

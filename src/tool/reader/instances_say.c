@@ -31,7 +31,7 @@ const char *instances_word(char out[INSTANCES_WORD], const char *text) {
     return out;
 }
 
-static void folder_of(char out[STATE_PATH], const char *path) {
+static void folder_part(char out[STATE_PATH], const char *path) {
     snprintf(out, STATE_PATH, "%s", path);
     char *slash = strrchr(out, '/');
     if (slash)
@@ -42,7 +42,7 @@ static void folder_of(char out[STATE_PATH], const char *path) {
 static void command_for(char out[COMMAND], const struct instance *i, const char *command, const char *rest) {
     char folder[STATE_PATH], a[INSTANCES_WORD], b[INSTANCES_WORD], c[INSTANCES_WORD];
     bool config = strcmp(command, "reload") == 0 && i->config[0];
-    folder_of(folder, i->path);
+    folder_part(folder, i->path);
     snprintf(out, COMMAND, "CONNSPREAD_DIR=%s connspread %s%s%s -i %s%s%s", instances_word(a, folder), command,
              config ? " -c " : "", config ? instances_word(b, i->config) : "", instances_word(c, i->name),
              rest[0] ? " " : "", rest);

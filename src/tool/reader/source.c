@@ -1,7 +1,11 @@
 #include "tool/reader/source.h"
 #include "state/control.h"
 
+#include <fcntl.h>
 #include <string.h>
+
+#include "tool/common/state_write.h"
+#include "state/copy.h"
 
 /* State files are untrusted: their strings need not end. */
 static void take_string(char *out, size_t size, const char *from, size_t from_size) {
@@ -10,20 +14,40 @@ static void take_string(char *out, size_t size, const char *from, size_t from_si
     out[n] = 0;
 }
 
-enum state_error source_open(struct source *s, const char *path, int *error) {
-    struct stat before = {0};
-    (void)stat(path, &before);
-    enum state_error result = state_map(&s->state, path, true, true, error);
-    if (result == STATE_IO)
-        result = state_map(&s->state, path, false, true, error);
-    if (result != STATE_OK)
-        return result;
+static void know(struct source *s, const struct stat *identity) {
     const struct state_header *header = s->state.header;
-    s->identity = before;
+    s->identity = *identity;
     s->context = (struct event_context){.epoch = s->state.epoch};
     take_string(s->context.host, sizeof s->context.host, header->host, sizeof header->host);
     take_string(s->context.instance, sizeof s->context.instance, header->instance, sizeof header->instance);
-    return STATE_OK;
+}
+
+enum state_error source_open(struct source *s, const char *path, int *error) {
+    struct stat before = {0};
+    (void)stat(path, &before);
+    enum state_error result = state_copy(&s->state, AT_FDCWD, path, COPY_EVENTS, error);
+    if (result == STATE_OK)
+        know(s, &before);
+    return result;
+}
+
+enum state_error source_follow(struct source *s, const char *path, int *error) {
+    struct stat before = {0};
+    (void)stat(path, &before);
+    enum state_error result = state_write(&s->state, path, error);
+    if (result == STATE_NOT_OURS || result == STATE_IO)
+        return source_open(s, path, error);
+    if (result == STATE_OK)
+        know(s, &before);
+    return result;
+}
+
+bool source_refresh(struct source *s) {
+    return !s->state.window || state_copy_again(&s->state, 0);
+}
+
+void source_close(struct source *s) {
+    state_release(&s->state);
 }
 
 void source_name(struct source *s, const struct event *e) {

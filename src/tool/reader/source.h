@@ -14,8 +14,16 @@ struct source {
     struct event_context context;
 };
 
-/* Maps it writable if that is possible, else for reading; as root whoever owns it. error: as state_map. */
+/* To be read as it is now: a copy (copy.h), for root of whoever's file it is. error: as state_map. */
 enum state_error source_open(struct source *s, const char *path, int *error);
+
+/* To be read as it grows: mapped, and written to by whoever tells of the dead, if it is ours; else as source_open. */
+enum state_error source_follow(struct source *s, const char *path, int *error);
+
+/* Of a copy: as it is by now. False: the file was cut. */
+bool source_refresh(struct source *s);
+
+void source_close(struct source *s);
 
 /* The names that an event has by number. */
 void source_name(struct source *s, const struct event *e);

@@ -9,6 +9,7 @@
 #include "tool/reaper/leftover.h"
 #include "tool/host/netns.h"
 #include "tool/host/owner.h"
+#include "tool/common/state_write.h"
 #include "state/history.h"
 #include "state/dedup.h"
 #include "state/pair.h"
@@ -298,6 +299,18 @@ unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms)
     unsigned n = harvest_locked(h, s);
     (void)flock(h->lock, LOCK_UN);
     return n;
+}
+
+void harvest_once(const char *path, unsigned patience_ms) {
+    struct harvest h;
+    struct state s;
+    int error;
+    if (state_write(&s, path, &error) != STATE_OK)
+        return;
+    harvest_init(&h, path);
+    (void)harvest(&h, &s, patience_ms);
+    harvest_end(&h);
+    state_unmap(&s);
 }
 
 bool harvest_sees_life(const struct harvest *h) {

@@ -26,6 +26,9 @@ void harvest_end(struct harvest *h);
  * at; s must be writable, else nothing is done. */
 unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms);
 
+/* One round over a file that is about to be read, if it is ours. */
+void harvest_once(const char *path, unsigned patience_ms);
+
 /* Did a round of the last second meet a process that lives? */
 bool harvest_sees_life(const struct harvest *h);
 

@@ -32,7 +32,9 @@ static bool read_ring(struct told *t, size_t *room, const struct state *s, uint6
     struct event_record r;
     reader_init(&reader, s);
     bool lapped = reader.next[RING_CLOSES] > 0;
-    while (reader_next(&reader, RING_CLOSES, 0, &r) == READ_EVENT) {
+    /* Up to the head as it is now: a writer that goes on does not keep us here. */
+    uint64_t end = __atomic_load_n(&s->header->ring[RING_CLOSES].head, __ATOMIC_ACQUIRE);
+    while (reader.next[RING_CLOSES] < end && reader_next(&reader, RING_CLOSES, 0, &r) == READ_EVENT) {
         const struct event *e = &r.e;
         const struct told_event told = {
             .local = e->local,

@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tool/common/state_write.h"
+#include "state/folder.h"
+
 static const char magic[8] = "connfoll";
 enum { LAYOUT = 1, WAIT_MS = 5000, POLL_US = 10000 };
 #define LEAP ((uint64_t)JOURNAL_BITS * 4096)
@@ -38,28 +41,34 @@ static void clear_bits(struct journal *j, uint64_t from, uint64_t to) {
     }
 }
 
-/* Whoever may write there decides what is left out of the log: ours, root's, or, for root, the owner's of the folder.
- */
-static bool trusted(const char *path, const struct stat *s) {
-    struct stat folder = {.st_uid = 0};
-    char name[4096];
-    const char *slash = strrchr(path, '/');
-    int n = snprintf(name, sizeof name, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
-    if (!S_ISREG(s->st_mode) || s->st_mode & (S_IWGRP | S_IWOTH))
-        return false;
-    if (s->st_uid == geteuid() || s->st_uid == 0)
-        return true;
-    return geteuid() == 0 && n < (int)sizeof name && stat(name, &folder) == 0 && s->st_uid == folder.st_uid;
+/* Whoever may write there decides what is left out of the log: ours or root's, and under no other name. */
+static bool trusted(const struct stat *s) {
+    return S_ISREG(s->st_mode) && s->st_nlink == 1 && !(s->st_mode & (S_IWGRP | S_IWOTH)) &&
+           (s->st_uid == geteuid() || s->st_uid == 0);
+}
+
+/* In its folder, which is checked as that of the state file. Mode 0600 whatever the umask is. */
+static int open_in_folder(const char *path) {
+    char folder[STATE_PATH];
+    const char *name = folder_of(folder, path);
+    int dir = name ? folder_open(folder, false, &errno) : -1;
+    if (dir < 0)
+        return -1;
+    int fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+    int saved = errno;
+    (void)close(dir);
+    errno = saved;
+    return fd;
 }
 
 static int open_file(const char *path) {
     struct stat s;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open_in_folder(path);
     if (fd < 0)
         return -1;
-    if (fstat(fd, &s) == 0 && !trusted(path, &s)) {
+    if (fstat(fd, &s) != 0 || !trusted(&s)) {
         errno = EPERM;
-    } else {
+    } else if ((s.st_mode & 07777) == 0600 || fchmod(fd, 0600) == 0) {
         /* Space first: a store into a hole of a full disk would be SIGBUS. */
         int error = posix_fallocate(fd, 0, sizeof(struct journal_file));
         if (error == 0)
@@ -84,6 +93,7 @@ static bool map(struct journal *j, const char *path) {
         return false;
     }
     j->file = mapping;
+    mapped_file("the state file or the follower's journal");
     return true;
 }
 

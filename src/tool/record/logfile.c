@@ -8,6 +8,7 @@
 
 #include "tool/common/message.h"
 #include "base/sys.h"
+#include "tool/common/rights.h"
 
 static const uint64_t retry_after_ns = 200000000;
 
@@ -17,11 +18,32 @@ int logfile_open(const char *path) {
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640);
     if (fd < 0)
         return -1;
-    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode))
+    int error = fstat(fd, &s) != 0                       ? errno
+                : !S_ISREG(s.st_mode)                    ? EINVAL
+                : s.st_nlink != 1                        ? EMLINK
+                : s.st_uid != geteuid() && s.st_uid != 0 ? EPERM
+                                                         : 0;
+    if (error == 0 && (s.st_mode & 0600) != 0600 && s.st_uid == geteuid())
+        (void)fchmod(fd, (s.st_mode & 07777) | 0600); /* a umask that takes our own rights away */
+    if (error == 0)
         return fd;
     (void)close(fd);
-    errno = EINVAL;
+    errno = error;
     return -1;
+}
+
+const char *logfile_error_text(int error) {
+    switch (error) {
+    case EINVAL:
+    case ENXIO: /* a FIFO that nobody reads */
+        return "is no regular file";
+    case EMLINK:
+        return "has a second name (a hard link), and what is written here would be written there";
+    case EPERM:
+        return "belongs to another user, or may not be written to";
+    default:
+        return strerror(error);
+    }
 }
 
 void logfile_init(struct logfile *l, const char *path, struct journal *journal) {
@@ -57,7 +79,7 @@ void logfile_add(struct logfile *l, uint64_t seq, const char *text, size_t lengt
 /* Said once, until it works again. */
 static bool fail(struct logfile *l, int error) {
     if (l->error == 0)
-        complain("%s: %s; trying again until it works", l->path, strerror(error));
+        complain("%s: %s; trying again until it works", l->path, logfile_error_text(error));
     l->error = error;
     l->retry_ns = clock_ns(CLOCK_MONOTONIC) + retry_after_ns;
     return false;
@@ -119,12 +141,22 @@ static void drop_lines(struct logfile *l, unsigned lines) {
         l->line[i].end -= gone;
 }
 
+/* The name is the caller's own choice, and reached with the caller's own rights. */
+static bool ready_as_caller(struct logfile *l) {
+    rights_back();
+    bool good = ready(l);
+    int error = errno;
+    rights_again();
+    errno = error;
+    return good;
+}
+
 bool logfile_flush(struct logfile *l) {
     if (l->used == 0)
         return true;
     if (l->retry_ns && clock_ns(CLOCK_MONOTONIC) < l->retry_ns)
         return false;
-    if (!ready(l))
+    if (!ready_as_caller(l))
         return fail(l, errno);
     while (l->used > 0) {
         ssize_t n = write(l->fd, l->buffer, l->used);

@@ -30,8 +30,12 @@ struct logfile {
     char buffer[LOGFILE_BYTES];
 };
 
-/* Opens the file for appending, creates it with mode 0640, follows no symbolic link. A descriptor, or -1 with errno. */
+/* Opens the file for appending, creates it with mode 0640, follows no symbolic link. It must be a regular file with one
+ * name that is ours or root's. A descriptor, or -1 with errno. */
 int logfile_open(const char *path);
+
+/* What that errno means here. */
+const char *logfile_error_text(int error);
 
 /* Large: not for the stack. The file itself is opened with the first line. */
 void logfile_init(struct logfile *l, const char *path, struct journal *journal);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tool/record/logfile.h"
+#include "tool/common/rights.h"
 
 /* {"time":"2026-11-21T03:27:59.000000Z","epoch":"0123456789abcdef","seq":12, */
 static const char before_time[] = "{\"time\":\"", before_epoch[] = "Z\",\"epoch\":\"", before_seq[] = "\",\"seq\":";
@@ -143,7 +144,7 @@ static off_t known_part(const struct journal_file *known, const struct stat *s) 
     return known->size <= (uint64_t)s->st_size ? (off_t)known->size : 0;
 }
 
-void logfile_resume(struct logfile *l, uint64_t epoch) {
+static void resume(struct logfile *l, uint64_t epoch) {
     struct stat s;
     const struct journal_file *known = l->journal->file;
     struct scan scan = {.journal = l->journal, .epoch = epoch, .fresh = known->inode == 0};
@@ -166,4 +167,10 @@ void logfile_resume(struct logfile *l, uint64_t epoch) {
     off_t whole = scan_lines(&scan, fd, from);
     mend(l->path, fd, whole, s.st_size);
     (void)close(fd);
+}
+
+void logfile_resume(struct logfile *l, uint64_t epoch) {
+    rights_back();
+    resume(l, epoch);
+    rights_again();
 }

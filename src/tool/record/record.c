@@ -19,6 +19,7 @@
 #include "tool/events/json.h"
 #include "tool/record/logfile_resume.h"
 #include "tool/common/stop.h"
+#include "tool/common/settings.h"
 
 enum { BATCH = 2048, BUSY_US = 1000, IDLE_US = 50000, FINAL_PATIENCE_MS = 2000 };
 
@@ -27,6 +28,7 @@ static const uint64_t harvest_every = 200 * MS, settle_every = 1000 * MS, look_e
 
 /* Without a client for so long, and seen twice to be so: the next one may be about to start. */
 static const uint64_t quiet_before_end = 2000 * MS, grace = 5000 * MS;
+static const uint64_t unwritten_patience = 10000 * MS;
 
 /* A service manager that ends everything at once shall not cut off what its clients still have to say. */
 static const uint64_t wait_for_clients = 5000 * MS;
@@ -34,13 +36,14 @@ static const uint64_t wait_for_clients = 5000 * MS;
 struct follower {
     struct source *source;
     const char *state_file;
-    bool keep;
+    bool keep, named;    /* named: log.file is the caller's own choice, and stays */
     uint64_t generation; /* of the policy that log.file was read from */
     uint64_t now;        /* CLOCK_MONOTONIC */
     uint64_t harvested, settled, looked, busy, began, deadline;
     uint64_t wanted;
     uint32_t client;
     unsigned without_clients;
+    uint64_t unwritten_since; /* the last client has gone, and the file does not take what is left; 0: it does */
     bool marked;
     struct tail_mark mark;
     uint64_t settle_to;   /* a line that says what was lost up to there is on its way; 0: none */
@@ -60,6 +63,19 @@ bool follow_wanted(const struct state *s, char log_file[FOLLOW_PATH]) {
                   memchr(policy->log_file, 0, sizeof policy->log_file);
     if (wanted)
         snprintf(log_file, FOLLOW_PATH, "%s", policy->log_file);
+    free(policy);
+    return wanted;
+}
+
+bool follow_named(const struct location *where, char log_file[FOLLOW_PATH]) {
+    struct policy *policy = calloc(1, sizeof *policy);
+    bool loaded = policy && settings_load(where, policy);
+    bool wanted = loaded && policy->log_file[0] == '/';
+    if (wanted)
+        snprintf(log_file, FOLLOW_PATH, "%s", policy->log_file);
+    else if (loaded)
+        complain("%s belongs to another user, whose log.file is not taken: name one in %s", where->state_file,
+                 where->config[0] ? where->config : "a config (-c)");
     free(policy);
     return wanted;
 }
@@ -206,6 +222,8 @@ static void begin_epoch(struct follower *f) {
 /* False: the live policy wants no file any more. */
 static bool take_policy(struct follower *f) {
     char path[FOLLOW_PATH];
+    if (f->named)
+        return true;
     uint64_t generation = __atomic_load_n(&f->source->state.header->generation, __ATOMIC_ACQUIRE);
     if (generation == f->generation)
         return true;
@@ -236,28 +254,47 @@ static bool follow_replacement(struct follower *f) {
         return true;
     if (!finish(f))
         return true; /* later: a line of this epoch must not be noted under another */
-    enum state_error result = source_open(&fresh, f->state_file, &error);
+    enum state_error result = source_follow(&fresh, f->state_file, &error);
     if (result == STATE_ABSENT)
         return true;
+    if (result == STATE_OK && fresh.state.window) {
+        source_close(&fresh); /* another user's by now */
+        result = STATE_NOT_OURS;
+    }
     if (result != STATE_OK) {
         complain("%s: %s", f->state_file, state_error_text(result, error));
         return false;
     }
     harvest_end(&f->harvest);
-    state_unmap(&f->source->state);
+    source_close(f->source);
     *f->source = fresh;
     f->client = 0;
     begin_epoch(f);
     return true;
 }
 
+static bool client_left(struct follower *f) {
+    return harvest_sees_life(&f->harvest) || clients_exist(f->source->state.header, &f->client);
+}
+
 static bool nobody_left(struct follower *f) {
     bool quiet = f->now - f->busy >= quiet_before_end && f->now - f->began >= grace;
     if (!quiet && f->deadline == 0)
         return false;
-    bool client = harvest_sees_life(&f->harvest) || clients_exist(f->source->state.header, &f->client);
+    bool client = client_left(f);
     f->without_clients = client ? 0 : f->without_clients + 1;
     return f->without_clients >= 2;
+}
+
+/* The last client has gone. What the file does not take for so long stays in the state file: a follower that waited for
+ * ever would keep it in use. */
+static bool may_leave(struct follower *f) {
+    if (finish(f)) {
+        f->unwritten_since = 0;
+        return journal_may_end(&f->journal, &f->wanted);
+    }
+    f->unwritten_since = f->unwritten_since ? f->unwritten_since : f->now;
+    return f->now - f->unwritten_since >= unwritten_patience;
 }
 
 /* Once a second. True: it is over. */
@@ -269,10 +306,18 @@ static bool look_around(struct follower *f) {
     f->looked = f->now;
     if (!follow_replacement(f) || !take_policy(f))
         return true;
-    if (f->keep || !nobody_left(f) || !finish(f))
+    if (f->keep)
         return false;
-    if (journal_may_end(&f->journal, &f->wanted))
+    if (f->unwritten_since == 0 && !nobody_left(f))
+        return false;
+    if (f->unwritten_since && client_left(f)) {
+        f->unwritten_since = 0;
+        return false;
+    }
+    if (may_leave(f))
         return true;
+    if (f->unwritten_since)
+        return false;
     f->began = f->now; /* a client is about to start */
     f->without_clients = 0;
     return false;
@@ -303,7 +348,7 @@ static void follow(struct follower *f) {
         }
         unsigned n = round_of(f, false);
         bool written = f->next == f->n && f->out.used == 0;
-        if (n > 0 || !written)
+        if (n > 0)
             f->busy = f->now;
         if (written)
             settle(f);
@@ -332,26 +377,28 @@ static int follow_as(struct follower *f, const char *log_file) {
     follow(f);
     bool written = f->out.used == 0 && f->next == f->n;
     if (!written)
-        complain("%s: %s; the events that are not in it stay in the state file", f->out.path, strerror(f->out.error));
+        complain("%s: %s; the events that are not in it stay in the state file", f->out.path,
+                 logfile_error_text(f->out.error));
     logfile_end(&f->out);
     harvest_end(&f->harvest);
     journal_close(&f->journal);
     return written ? EXIT_DONE : EXIT_FOUND;
 }
 
-int follow_to_file(struct source *s, const char *state_file, bool keep) {
+int follow_to_file(struct source *s, const char *state_file, const char *named, bool keep) {
     struct follower *f = calloc(1, sizeof *f);
     char log_file[FOLLOW_PATH] = "";
     int status = EXIT_FOUND;
     if (!f)
         complain("no memory: %zu bytes are needed", sizeof *f);
-    else if (follow_wanted(&s->state, log_file)) {
+    else if (named || follow_wanted(&s->state, log_file)) {
         f->source = s;
+        f->named = named != NULL;
         f->state_file = state_file;
         f->keep = keep;
-        status = follow_as(f, log_file);
+        status = follow_as(f, named ? named : log_file);
     }
     free(f);
-    state_unmap(&s->state);
+    source_close(s);
     return status;
 }

@@ -1,5 +1,7 @@
 #include "tool/record/start.h"
 
+#include "state/folder.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,7 +13,6 @@
 #include "tool/record/journal_path.h"
 #include "tool/record/journal.h"
 #include "tool/record/logfile.h"
-#include "state/state.h"
 
 static void become(const char *state_file, const char *instance, const char *config) {
     const char *argv[] = {"connspread", "log", "-f", "-i", instance, config[0] ? "-c" : NULL, config, NULL};
@@ -50,7 +51,7 @@ bool follow_start(const char *state_file, const char *instance, const char *conf
     /* The follower has no stderr: what it would say is said here. */
     int fd = logfile_open(log_file);
     if (fd < 0) {
-        complain("%s: %s: events stay in the state file until it can be written", log_file, strerror(errno));
+        complain("%s: %s: events stay in the state file until it can be written", log_file, logfile_error_text(errno));
         return false;
     }
     (void)close(fd);

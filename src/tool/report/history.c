@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "state/copy.h"
 #include "state/history.h"
 #include "state/history_reader.h"
 #include "tool/report/find.h"
@@ -161,10 +162,12 @@ static void add_before_incidents(struct facts *f, uint32_t host, const struct hi
     }
 }
 
-static void read_history(struct report *r, const struct source *source, uint32_t now, bool before_incidents) {
+static void read_history(struct report *r, struct source *source, uint32_t now, bool before_incidents) {
     struct history_reader reader;
     static struct history_view view;
     uint32_t host = facts_host(&r->facts, source->context.host);
+    if (!state_copy_again(&source->state, COPY(SECTION_HISTORY)))
+        return; /* it was cut: what can be said was said of its events */
     history_reader_init(&reader, &source->state, now);
     while (history_next(&reader, &view)) {
         uint64_t time_us = view.minute * minute_us;
@@ -173,6 +176,7 @@ static void read_history(struct report *r, const struct source *source, uint32_t
         else if (time_us >= r->since_us && time_us <= r->until_us)
             add_view(r, host, &view);
     }
+    state_copy_drop(&source->state, SECTION_HISTORY);
 }
 
 /* Twice: the minutes before an incident can be told only once its first failure is known. */

@@ -4,28 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tool/common/message.h"
 #include "tool/reaper/reaper.h"
 #include "tool/common/locate.h"
+#include "tool/common/text_file.h"
 
 enum { HARVEST_PATIENCE_MS = 2000, READ_AHEAD = 1 << 16 };
 
 /* --- one input --- */
 
-/* What a dead process had open belongs to the story. */
-static void tell_of_the_dead(const struct report_input *in) {
-    struct harvest *h = malloc(sizeof *h);
-    if (!h)
-        return;
-    harvest_init(h, in->name);
-    (void)harvest(h, &in->source.state, HARVEST_PATIENCE_MS);
-    harvest_end(h);
-    free(h);
-}
-
 static bool open_state(struct report_input *in) {
     int error = 0;
+    harvest_once(in->name, HARVEST_PATIENCE_MS); /* what a dead process had open belongs to the story */
     enum state_error result = source_open(&in->source, in->name, &error);
     if (result != STATE_OK) {
         complain("%s: %s", in->name, state_error_text(result, error));
@@ -34,23 +26,22 @@ static bool open_state(struct report_input *in) {
     in->is_state = true;
     in->merge = malloc(sizeof *in->merge);
     if (!in->merge) {
-        state_unmap(&in->source.state);
+        source_close(&in->source);
         return false;
     }
-    tell_of_the_dead(in);
     merge_init(in->merge, &in->source.state, false);
     return true;
 }
 
-static bool open_lines(struct report_input *in) {
-    bool standard = strcmp(in->name, "-") == 0;
+static bool open_lines(struct report_input *in, bool found) {
     struct stat s;
-    if (!standard && stat(in->name, &s) == 0 && S_ISREG(s.st_mode))
+    if (!(found ? jsonl_open_regular(&in->jsonl, in->name) : jsonl_open(&in->jsonl, in->name))) {
+        complain("%s: %s", in->name, errno == EINVAL ? "is no regular file: not read" : strerror(errno));
+        return false;
+    }
+    if (strcmp(in->name, "-") != 0 && fstat(fileno(in->jsonl.file), &s) == 0 && S_ISREG(s.st_mode))
         in->size = (uint64_t)s.st_size;
-    if (jsonl_open(&in->jsonl, in->name))
-        return true;
-    complain("%s: %s", in->name, strerror(errno));
-    return false;
+    return true;
 }
 
 /* Looks into regular files only: what is read from a pipe is gone. */
@@ -58,10 +49,11 @@ static bool is_state_file(const char *name) {
     char magic[sizeof STATE_MAGIC - 1] = "";
     struct stat s;
     bool regular = strcmp(name, "-") != 0 && stat(name, &s) == 0 && S_ISREG(s.st_mode);
-    FILE *file = regular ? fopen(name, "re") : NULL;
-    bool is = file && fread(magic, sizeof magic, 1, file) == 1 && memcmp(magic, STATE_MAGIC, sizeof magic) == 0;
-    if (file)
-        (void)fclose(file);
+    int fd = regular ? file_regular(name) : -1;
+    bool is =
+        fd >= 0 && pread(fd, magic, sizeof magic, 0) == sizeof magic && memcmp(magic, STATE_MAGIC, sizeof magic) == 0;
+    if (fd >= 0)
+        (void)close(fd);
     return is;
 }
 
@@ -70,10 +62,11 @@ static bool ends_in_state(const char *name) {
     return length > 6 && strcmp(name + length - 6, ".state") == 0;
 }
 
-static void open_one(struct report_input *in, const char *name) {
+static void open_one(struct report_input *in, const char *name, bool found) {
     in->name = name;
-    in->failed = !(is_state_file(name) || ends_in_state(name) ? open_state(in) : open_lines(in));
-    in->ended = in->failed;
+    bool state = !found && (is_state_file(name) || ends_in_state(name));
+    in->ended = !(state ? open_state(in) : open_lines(in, found));
+    in->failed = in->ended && !found;
 }
 
 static bool next_record(struct report_input *in) {
@@ -132,7 +125,7 @@ static void sift_down(struct report_inputs *in, unsigned at) {
     }
 }
 
-bool inputs_open(struct report_inputs *in, char *const *names, unsigned n) {
+bool inputs_open(struct report_inputs *in, char *const *names, unsigned n, bool found) {
     memset(in, 0, sizeof *in);
     in->input = calloc(n + 1, sizeof *in->input);
     in->heap = calloc(n + 1, sizeof *in->heap);
@@ -140,9 +133,9 @@ bool inputs_open(struct report_inputs *in, char *const *names, unsigned n) {
         return false;
     for (in->n = 0; in->n < n; in->n++) {
         struct report_input *one = &in->input[in->n];
-        open_one(one, names[in->n]);
+        open_one(one, names[in->n], found && in->n + 1 == n);
         in->size += one->size;
-        if (!one->failed && advance(one))
+        if (!one->ended && advance(one))
             in->heap[in->n_heap++] = in->n;
     }
     for (unsigned i = in->n_heap / 2; i-- > 0;)
@@ -208,7 +201,7 @@ void inputs_close(struct report_inputs *in) {
     for (unsigned i = 0; i < in->n && in->input; i++) {
         struct report_input *one = &in->input[i];
         if (one->is_state && !one->failed)
-            state_unmap(&one->source.state);
+            source_close(&one->source);
         jsonl_close(&one->jsonl);
         free(one->merge);
     }

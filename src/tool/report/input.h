@@ -35,8 +35,9 @@ struct report_inputs {
     } recent[INPUT_RECENT];
 };
 
-/* Opens them all; "-" is stdin. What cannot be opened is said on stderr and marked failed. False: no memory. */
-bool inputs_open(struct report_inputs *in, char *const *names, unsigned n);
+/* Opens them all; "-" is stdin. found: the last one is named by a policy: only if it is a regular file, and passed over
+ * without a failure if it is none. What cannot be opened is said on stderr and marked failed. False: no memory. */
+bool inputs_open(struct report_inputs *in, char *const *names, unsigned n, bool found);
 
 /* The next event, valid until the next call; false: no more. */
 bool inputs_next(struct report_inputs *in, const struct event_record **r, const struct event_context **context);

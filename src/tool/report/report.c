@@ -86,8 +86,9 @@ static void read_events(struct report *r) {
     progress_end(&progress);
 }
 
-static int make_report(struct report *r, char *const *files, unsigned n, bool json) {
-    if (!facts_init(&r->facts, REPORT_SETS) || !inputs_open(&r->inputs, files, n)) {
+/* found: see inputs_open. */
+static int make_report(struct report *r, char *const *files, unsigned n, bool found, bool json) {
+    if (!facts_init(&r->facts, REPORT_SETS) || !inputs_open(&r->inputs, files, n, found)) {
         complain("report: no memory");
         return EXIT_USAGE;
     }
@@ -104,15 +105,17 @@ static int make_report(struct report *r, char *const *files, unsigned n, bool js
     return !good ? EXIT_USAGE : report_failed(r) ? EXIT_FOUND : EXIT_DONE;
 }
 
-/* What a follower wrote goes further back than the rings; what is in both counts once. */
-static bool find_log(const char *state_file, char log_file[FOLLOW_PATH]) {
+/* What a follower wrote goes further back than the rings; what is in both counts once. The policy of another user's
+ * file names nothing that we would read: only the config that the caller named does. */
+static bool find_log(const struct location *where, char log_file[FOLLOW_PATH]) {
     struct source source;
     int error;
-    if (source_open(&source, state_file, &error) != STATE_OK)
+    if (source_open(&source, where->state_file, &error) != STATE_OK)
         return false;
-    bool found = follow_wanted(&source.state, log_file) && access(log_file, R_OK) == 0;
-    state_unmap(&source.state);
-    return found;
+    bool ours = source.identity.st_uid == geteuid();
+    bool found = ours ? follow_wanted(&source.state, log_file) : where->config[0] && follow_named(where, log_file);
+    source_close(&source);
+    return found && access(log_file, R_OK) == 0;
 }
 
 /* --- the command line --- */
@@ -161,12 +164,14 @@ int report_main(int argc, char **argv) {
         return wrong;
     char **files = argv + optind;
     unsigned n_files = (unsigned)(argc - optind);
+    bool found = false;
     if (n_files == 0) {
         if (!arguments_locate(&a.chosen, &where))
             return EXIT_USAGE;
         instances_note_files(&where, "report");
         files = instance_files;
-        n_files = find_log(where.state_file, log_file) ? 2 : 1;
+        found = find_log(&where, log_file);
+        n_files = found ? 2 : 1;
     }
     struct report *r = calloc(1, sizeof *r);
     if (!r) {
@@ -175,7 +180,7 @@ int report_main(int argc, char **argv) {
     }
     r->since_us = a.since_us;
     r->until_us = a.until_us;
-    int status = make_report(r, files, n_files, a.json), write_error = r->write_error;
+    int status = make_report(r, files, n_files, found, a.json), write_error = r->write_error;
     inputs_close(&r->inputs);
     facts_free(&r->facts);
     free(r);

@@ -7,6 +7,8 @@
 #include "state/state.h"
 
 enum { STAT_OCCUPANCIES = 256, STAT_DOWNS = 256 };
+#define STAT_COMPARES ((uint64_t)1 << 32) /* of rules with quadruplets: no bound */
+enum stat_format { STAT_AS_TEXT, STAT_AS_JSON, STAT_AS_PROMETHEUS };
 
 /* One arm's connects under one rule from one source. The state file is untrusted: what does not fit its own key is left
  * out, and what has the same name is added up, so that each triple is there once. */
@@ -41,6 +43,7 @@ struct stat_report {
     char path[STATE_PATH];
     char instance[STATE_INSTANCE];
     char label[STATE_PATH]; /* for Prometheus: the instance, unless another one has that name */
+    size_t order;           /* among all that are printed */
     uint32_t uid;
     uint64_t created_us;
     unsigned users;
@@ -50,12 +53,12 @@ struct stat_report {
     struct control control;
     struct settings settings;
     uint64_t counter[ARMS][COUNTERS];
-    struct stat_row row[STATS];
+    struct stat_row *row; /* [STATS], or n_rows of a report that is kept */
     unsigned n_rows;
-    struct stat_occupancy occupancy[STAT_OCCUPANCIES];
+    struct stat_occupancy *occupancy; /* [STAT_OCCUPANCIES]; the same */
     unsigned n_occupancies;
-    struct stat_down down[STAT_DOWNS];
-    unsigned n_downs; /* all of them, also those beyond down[] */
+    struct stat_down *down; /* [STAT_DOWNS]; the same */
+    unsigned n_downs;       /* all of them, also those beyond down[] */
 };
 
 /* enum stat_counter */

@@ -77,7 +77,7 @@ static void note(struct stat_report *r, const char *rule, const char *source, ui
 
 /* alone: a policy that consists of this rule, for any program. */
 static void measure_rule(struct stat_report *r, const struct policy *alone, const struct quadruplets *all,
-                         const struct host_ports *ports) {
+                         const struct host_ports *ports, uint64_t *budget) {
     static struct plan plan;
     char rule[POLICY_TITLE] = "", source[ADDR_TEXT];
     size_t next;
@@ -85,7 +85,7 @@ static void measure_rule(struct stat_report *r, const struct policy *alone, cons
     struct port_count count = pool_ports(alone, pool, ports);
     uint64_t capacity = count.usable;
     memcpy(rule, alone->rule[0].title, sizeof rule - 1);
-    for (size_t i = 0; i < all->n && capacity; i = next) {
+    for (size_t i = 0; i < all->n && capacity && *budget; i = next, --*budget) {
         const struct quadruplet *q = &all->q[i];
         const struct endpoint destination = {.addr = q->peer, .port = q->peer_port};
         for (next = i + 1; next < all->n && compare(q, &all->q[next]) == 0; next++)
@@ -103,7 +103,7 @@ static void measure_rule(struct stat_report *r, const struct policy *alone, cons
 
 /* Rules are looked at one by one: which program a socket belongs to is not known, so an earlier rule proves nothing. */
 static void measure(struct stat_report *r, struct policy *p, const struct quadruplets *all,
-                    const struct host_ports *ports) {
+                    const struct host_ports *ports, uint64_t *budget) {
     static struct policy_rule rule[POLICY_RULES];
     unsigned n = p->n_rules < POLICY_RULES ? p->n_rules : (unsigned)POLICY_RULES;
     memcpy(rule, p->rule, sizeof rule);
@@ -113,29 +113,39 @@ static void measure(struct stat_report *r, struct policy *p, const struct quadru
             continue;
         p->rule[0] = rule[i];
         p->rule[0].programs.count = 0;
-        measure_rule(r, p, all, ports);
+        measure_rule(r, p, all, ports, budget);
     }
 }
 
-bool stat_take_occupancy(struct stat_report *out, const struct state *s) {
-    struct quadruplets all = {0};
-    struct policy *p = malloc(sizeof *p);
-    struct host *host = malloc(sizeof *host);
+static struct {
+    bool taken;
+    int result;
+    struct quadruplets all;
+    struct host host;
+} now;
+
+static int look(void) {
     const char *what;
-    int result = p && host ? 0 : -ENOMEM;
-    bool has_policy = result == 0 && state_policy(s, p);
+    if (now.taken)
+        return now.result;
+    now.taken = true;
+    now.result = dump_sockets(states, collect, &now.all);
+    if (now.all.no_memory)
+        now.result = -ENOMEM;
+    (void)host_look(&now.host, &what); /* it holds the kernel's defaults for what cannot be read */
+    if (now.all.n)
+        qsort(now.all.q, now.all.n, sizeof *now.all.q, compare);
+    return now.result;
+}
+
+bool stat_take_occupancy(struct stat_report *out, const struct state *s, uint64_t *budget) {
+    struct policy *p = malloc(sizeof *p);
+    int result = p ? 0 : -ENOMEM;
+    bool has_policy = p && state_policy(s, p);
     if (has_policy)
-        result = dump_sockets(states, collect, &all);
-    if (all.no_memory)
-        result = -ENOMEM;
-    if (has_policy && result == 0) {
-        (void)host_look(host, &what); /* it holds the kernel's defaults for what cannot be read */
-        if (all.n)
-            qsort(all.q, all.n, sizeof *all.q, compare);
-        measure(out, p, &all, &host->ports);
-    }
-    free(all.q);
-    free(host);
+        result = look();
+    if (has_policy && result == 0)
+        measure(out, p, &now.all, &now.host.ports, budget);
     free(p);
     errno = -result;
     return result == 0;

@@ -5,7 +5,9 @@
 
 #include "tool/stat/model.h"
 
-/* Adds the occupancy, from the sockets of this network namespace. False: errno says why they cannot be listed. */
-bool stat_take_occupancy(struct stat_report *out, const struct state *s);
+/* Adds the occupancy, from the sockets of this network namespace as they were at the first call. budget: how often a
+ * rule may still be compared with a quadruplet; what a hostile policy asks for beyond that is left out. False: errno
+ * says why they cannot be listed. */
+bool stat_take_occupancy(struct stat_report *out, const struct state *s, uint64_t *budget);
 
 #endif

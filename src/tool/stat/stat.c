@@ -3,17 +3,15 @@
 #include "tool/stat/stat.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "tool/common/arguments.h"
 #include "tool/common/message.h"
-#include "tool/common/override.h"
 #include "tool/common/progress.h"
-#include "tool/common/strbuf.h"
 #include "base/sys.h"
 #include "tool/stat/take.h"
 #include "tool/stat/occupancy.h"
@@ -24,8 +22,9 @@
 #include "tool/reader/state_files.h"
 #include "tool/stat/compare.h"
 #include "tool/stat/model.h"
-#include "tool/reader/instances.h"
 #include "tool/reader/instances_say.h"
+#include "state/copy.h"
+#include "tool/stat/all.h"
 
 static const char help[] =
     "usage: connspread stat [-c CONF] [-i INSTANCE] [-o text|json|prometheus] [--for TIME] [--compare | --all]\n"
@@ -58,20 +57,19 @@ static const struct option options[] = {
     {"help", no_argument, NULL, 'h'},         {0},
 };
 
-enum format { TEXT, JSON, PROMETHEUS };
-
 struct arguments {
     struct chosen chosen;
-    enum format format;
+    enum stat_format format;
     uint32_t for_ms;
     bool all, compare;
 };
 
 static bool take_format(struct arguments *a, const char *name) {
-    static const char *const names[] = {[TEXT] = "text", [JSON] = "json", [PROMETHEUS] = "prometheus"};
+    static const char *const names[] = {
+        [STAT_AS_TEXT] = "text", [STAT_AS_JSON] = "json", [STAT_AS_PROMETHEUS] = "prometheus"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(names[i], name) == 0) {
-            a->format = (enum format)i;
+            a->format = (enum stat_format)i;
             return true;
         }
     }
@@ -90,9 +88,9 @@ static bool take_duration(struct arguments *a, const char *text) {
 static bool is_sound(const struct arguments *a, const char *rest) {
     if (rest)
         complain("stat: %s: stat takes no argument; try: -i for an instance", rest);
-    else if (a->compare && (a->all || a->format == PROMETHEUS))
+    else if (a->compare && (a->all || a->format == STAT_AS_PROMETHEUS))
         complain("stat: --compare is about one instance, as text or json; try: without --all and -o prometheus");
-    else if (a->for_ms && (a->all || a->format == PROMETHEUS))
+    else if (a->for_ms && (a->all || a->format == STAT_AS_PROMETHEUS))
         complain("stat: --for is about one instance, as text or json; try: without --all and -o prometheus");
     else
         return true;
@@ -122,7 +120,8 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
 }
 
 static void add_occupancy(struct stat_report *r, const struct state *s) {
-    if (!stat_take_occupancy(r, s))
+    uint64_t budget = STAT_COMPARES;
+    if (!stat_take_occupancy(r, s, &budget))
         complain("the sockets of this network namespace cannot be listed: %s; occupancy is left out", strerror(errno));
 }
 
@@ -139,11 +138,17 @@ static void wait_ms(uint32_t ms) {
     progress_end(&progress);
 }
 
-static void take(struct stat_report *r, const struct state *s, const char *path, const struct arguments *a) {
-    struct stat_report *before = a->for_ms ? malloc(sizeof *before) : NULL;
+/* False: the file was cut meanwhile. */
+static bool take(struct stat_report *r, struct state *s, const char *path, const struct arguments *a) {
+    struct stat_report *before = a->for_ms ? stat_report_new() : NULL;
     if (before) {
         stat_take(before, s, path, NULL);
         wait_ms(a->for_ms);
+        if (!state_copy_again(s, 0)) {
+            complain("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
+            free(before);
+            return false;
+        }
     }
     stat_take(r, s, path, NULL);
     if (before)
@@ -151,18 +156,19 @@ static void take(struct stat_report *r, const struct state *s, const char *path,
     free(before);
     if (!a->compare)
         add_occupancy(r, s);
+    return true;
 }
 
 static int print_one(const struct arguments *a, const struct stat_report *r) {
     struct comparison c;
     if (a->compare) {
-        stat_print_comparison(r, a->format == JSON);
+        stat_print_comparison(r, a->format == STAT_AS_JSON);
         stat_compare(r, &c);
         return c.verdict == COMPARE_WORSE ? EXIT_FOUND : EXIT_DONE;
     }
-    if (a->format == TEXT)
+    if (a->format == STAT_AS_TEXT)
         stat_print_text(r);
-    else if (a->format == JSON)
+    else if (a->format == STAT_AS_JSON)
         stat_print_json(r);
     else
         stat_print_prometheus(&r, 1);
@@ -172,114 +178,19 @@ static int print_one(const struct arguments *a, const struct stat_report *r) {
 static int stat_one(const struct arguments *a, const struct location *where) {
     struct state s;
     int error = 0, status = EXIT_FOUND;
-    enum state_error result = state_map(&s, where->state_file, false, true, &error);
+    enum state_error result = state_copy(&s, AT_FDCWD, where->state_file, COPY_STATS, &error);
     if (result != STATE_OK) {
         complain("%s: %s", where->state_file, state_error_text(result, error));
         return EXIT_FOUND;
     }
-    struct stat_report *r = malloc(sizeof *r);
-    if (r) {
-        take(r, &s, where->state_file, a);
-        status = print_one(a, r);
-    } else {
-        complain("no memory: %zu bytes are needed", sizeof *r);
-    }
-    free(r);
-    state_unmap(&s);
-    return status;
-}
-
-/* --- all instances --- */
-
-static void json_stale(const struct state_file *f, const char *why) {
-    char path[6 * STATE_PATH + 3];
-    struct sink s;
-    sink_init(&s, path, sizeof path);
-    sink_json(&s, f->path, sizeof f->path);
-    (void)sink_finish(&s);
-    printf("{\"state_file\":%s,\"stale\":\"%s\"}\n", path, why);
-}
-
-static void text_line(const struct stat_report *r, const struct state_file *f) {
-    char dial[DIAL_TEXT];
-    uint64_t connects = 0;
-    dial_text(dial, r->control, r->has_policy ? &r->settings : NULL);
-    for (unsigned arm = 0; arm < ARMS; arm++)
-        connects += r->counter[arm][COUNT_CONNECTS];
-    printf("%s: uid %u, %s, %llu connects, ", f->path, r->uid, dial, (unsigned long long)connects);
-    if (r->stale[0])
-        printf("stale: %s\n", r->stale);
-    else
-        printf("%u process%s%s\n", f->users, f->users == 1 ? "" : "es", f->hidden ? " and perhaps more" : "");
-}
-
-static void say_unusable(const struct state_file *f, const char *dead, enum format format) {
-    const char *why = dead ? dead : state_error_text(f->usable, f->error);
-    if (!f->instance[0] && !dead)
-        return; /* being built at this moment */
-    if (format == TEXT)
-        printf("%s: stale: %s\n", f->path, why);
-    else if (format == JSON)
-        json_stale(f, why);
-    else
-        complain("%s: stale: %s", f->path, why);
-}
-
-/* The report is the caller's to free; NULL: the file cannot be read, which has been said. */
-static struct stat_report *report_of(const struct state_file *f, enum format format) {
-    char text[STATE_PATH];
-    struct state s;
-    int error = 0;
-    const char *dead = state_file_dead(f, false, text);
-    struct stat_report *r = NULL;
-    if (f->usable != STATE_OK || !f->instance[0] || state_map(&s, f->path, false, true, &error) != STATE_OK) {
-        say_unusable(f, dead, format);
-        return NULL;
-    }
-    r = malloc(sizeof *r);
-    if (r) {
-        stat_take(r, &s, f->path, f);
-        add_occupancy(r, &s);
-        if (format == TEXT)
-            text_line(r, f);
-        if (format == JSON)
-            stat_print_json(r);
-    }
-    state_unmap(&s);
-    return r;
-}
-
-/* Instances of one name, of several users: the first, which is our own if there is one, keeps it. */
-static void make_labels_unique(struct stat_report **reports, size_t n) {
-    for (size_t i = 1; i < n; i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(reports[i]->instance, reports[j]->instance) == 0)
-                memcpy(reports[i]->label, reports[i]->path, sizeof reports[i]->label);
-}
-
-static int stat_all(const struct arguments *a, const struct location *where) {
-    struct state_files files;
-    size_t n = 0;
-    if (!state_files_find(&files, where->folder, geteuid() == 0)) {
+    struct stat_report *r = stat_report_new();
+    if (!r)
         complain("no memory");
-        return EXIT_FOUND;
-    }
-    struct stat_report **reports = calloc(files.n + 1, sizeof(struct stat_report *));
-    for (size_t i = 0; reports && i < files.n; i++) {
-        reports[n] = report_of(&files.file[i], a->format);
-        n += reports[n] != NULL;
-    }
-    if (reports)
-        make_labels_unique(reports, n);
-    if (reports && a->format == PROMETHEUS)
-        stat_print_prometheus((const struct stat_report *const *)reports, n);
-    if (files.n == 0)
-        complain("%s: no state file, because no program has run yet; try: connspread run -- PROGRAM", where->folder);
-    for (size_t i = 0; i < n; i++)
-        free(reports[i]);
-    free(reports);
-    state_files_free(&files);
-    return EXIT_DONE;
+    else if (take(r, &s, where->state_file, a))
+        status = print_one(a, r);
+    free(r);
+    state_release(&s);
+    return status;
 }
 
 int stat_main(int argc, char **argv) {
@@ -291,7 +202,7 @@ int stat_main(int argc, char **argv) {
     if (!arguments_locate(&a.chosen, &where))
         return EXIT_USAGE;
     if (a.all)
-        return stat_all(&a, &where);
+        return stat_all(&where, a.format);
     instances_note_files(&where, "stat");
     return stat_one(&a, &where);
 }

@@ -81,8 +81,40 @@ static void count_rows(struct stat_report *r) {
     }
 }
 
+/* In one piece of memory: the report, its rows, its occupancies, its sources that are down. */
+static struct stat_report *report_with(unsigned rows, unsigned occupancies, unsigned downs) {
+    struct stat_report *r =
+        calloc(1, sizeof *r + rows * sizeof *r->row + occupancies * sizeof *r->occupancy + downs * sizeof *r->down);
+    if (!r)
+        return NULL;
+    r->row = (struct stat_row *)(void *)(r + 1);
+    r->occupancy = (struct stat_occupancy *)(void *)(r->row + rows);
+    r->down = (struct stat_down *)(void *)(r->occupancy + occupancies);
+    return r;
+}
+
+struct stat_report *stat_report_new(void) {
+    return report_with(STATS, STAT_OCCUPANCIES, STAT_DOWNS);
+}
+
+struct stat_report *stat_report_keep(const struct stat_report *r) {
+    unsigned downs = r->n_downs < STAT_DOWNS ? r->n_downs : (unsigned)STAT_DOWNS;
+    struct stat_report *kept = report_with(r->n_rows, r->n_occupancies, downs);
+    if (!kept)
+        return NULL;
+    struct stat_report own = *kept;
+    memcpy(own.row, r->row, r->n_rows * sizeof *own.row);
+    memcpy(own.occupancy, r->occupancy, r->n_occupancies * sizeof *own.occupancy);
+    memcpy(own.down, r->down, downs * sizeof *own.down);
+    *kept = *r;
+    kept->row = own.row;
+    kept->occupancy = own.occupancy;
+    kept->down = own.down;
+    return kept;
+}
+
 void stat_take(struct stat_report *out, const struct state *s, const char *path, const struct state_file *f) {
-    memset(out, 0, sizeof *out);
+    *out = (struct stat_report){.row = out->row, .occupancy = out->occupancy, .down = out->down};
     memcpy(out->path, path, strnlen(path, sizeof out->path - 1));
     memcpy(out->instance, s->header->instance, sizeof out->instance - 1);
     memcpy(out->label, out->instance, sizeof out->instance);

@@ -32,4 +32,10 @@ void stat_arm(const struct stat_report *r, enum arm arm, struct compare_arm *out
 /* Is there anything to compare: has the canary arm carried connections, and the control arm? */
 void stat_compare(const struct stat_report *r, struct comparison *out);
 
+/* Room for one report, with free(). NULL: no memory. */
+struct stat_report *stat_report_new(void);
+
+/* The same report in no more memory than it needs, with free(). NULL: no memory. */
+struct stat_report *stat_report_keep(const struct stat_report *r);
+
 #endif

@@ -50,7 +50,8 @@ static void print_head(const struct stat_report *r) {
     }
     printf("instance    ");
     print_plain(r->instance, sizeof r->instance, 0);
-    printf("\nstate file  %s", r->path);
+    printf("\nstate file  ");
+    print_plain(r->path, sizeof r->path, 0);
     if (r->users_known)
         printf(", in use by %u process%s", r->users, r->users == 1 ? "" : "es");
     sink_init(&s, created, sizeof created);

@@ -1,0 +1,189 @@
+#include "state/copy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "state/sections.h"
+#include "state/state.h"
+
+enum { WINDOW_CELLS = 256 };
+
+/* Behind the copied sections, in the same memory. */
+struct ring_window {
+    int fd;
+    unsigned sections;
+    struct state_section file[SECTIONS]; /* where each lies in the file */
+    struct {
+        uint64_t first, n; /* cells first..first+n-1 are in cell[] */
+        bool gone;         /* the file was cut: it is not asked again */
+        struct cell cell[WINDOW_CELLS];
+    } ring[RINGS];
+};
+
+static bool read_all(int fd, void *out, uint64_t size, uint64_t from) {
+    for (uint64_t done = 0; done < size;) {
+        ssize_t n = pread(fd, (char *)out + done, (size_t)(size - done), (off_t)(from + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            errno = n < 0 ? errno : ENODATA;
+            return false;
+        }
+        done += (uint64_t)n;
+    }
+    return true;
+}
+
+/* out is zero where the file has a hole. Where holes cannot be asked for, all is read. */
+static bool read_data(int fd, char *out, struct state_section part) {
+    uint64_t at = part.offset, end = part.offset + part.size;
+    while (at < end) {
+        off_t data = lseek(fd, (off_t)at, SEEK_DATA);
+        if (data < 0 && errno == ENXIO) /* only a hole follows, or the file was cut: then its size says so */
+            return true;
+        uint64_t from = data < 0 ? at : (uint64_t)data;
+        off_t hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
+        uint64_t to = hole < 0 || (uint64_t)hole > end ? end : (uint64_t)hole;
+        if (from >= end)
+            return true;
+        memset(out + (at - part.offset), 0, (size_t)(from - at));
+        if (to <= from || !read_all(fd, out + (from - part.offset), to - from, from))
+            return false;
+        at = to;
+    }
+    return true;
+}
+
+static bool whole(int fd, const struct state_section file[SECTIONS]) {
+    off_t size = lseek(fd, 0, SEEK_END);
+    uint64_t need = 0;
+    for (unsigned i = 0; i < SECTIONS; i++)
+        need = file[i].offset + file[i].size > need ? file[i].offset + file[i].size : need;
+    errno = ENODATA;
+    return size >= 0 && (uint64_t)size >= need;
+}
+
+static bool copy_sections(const struct ring_window *w, const struct state_header *plan) {
+    for (unsigned i = 0; i < SECTIONS; i++)
+        if (w->sections & COPY(i) && !read_data(w->fd, (char *)plan + plan->section[i].offset, w->file[i]))
+            return false;
+    return whole(w->fd, w->file);
+}
+
+/* The copy's own layout: that of a small file, with the header of the one that was read. */
+static size_t lay_out(struct state_header *header) {
+    struct state_header plan = {0};
+    sections_plan(&plan, LOG_SIZE_MIN);
+    memcpy(header->section, plan.section, sizeof header->section);
+    header->size = plan.size;
+    return (size_t)plan.size;
+}
+
+static enum state_error make(struct state *out, int fd, unsigned sections, struct state_header *header, int *error) {
+    struct state_section file[SECTIONS];
+    if (!sections_take(file, header, header->size))
+        return STATE_NOT_A_STATE;
+    size_t planned = lay_out(header), size = planned + sizeof(struct ring_window);
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        *error = errno;
+        return STATE_IO;
+    }
+    memcpy(memory, header, sizeof *header);
+    if (!sections_bind(out, memory, planned)) {
+        (void)munmap(memory, size);
+        return STATE_NOT_A_STATE;
+    }
+    out->size = size;
+    out->window = (struct ring_window *)(void *)((char *)memory + planned);
+    out->window->fd = fd;
+    out->window->sections = sections;
+    memcpy(out->window->file, file, sizeof file);
+    for (unsigned i = 0; i < RINGS; i++) {
+        out->ring[i] = NULL;
+        out->cells[i] = file[i == RING_INCIDENTS ? SECTION_INCIDENTS : SECTION_CLOSES].size / CELL_BYTES;
+    }
+    if (copy_sections(out->window, out->header))
+        return STATE_OK;
+    *error = errno;
+    (void)munmap(memory, size);
+    return STATE_IO;
+}
+
+static enum state_error read_header(int fd, struct state_header *header, int *error) {
+    uint64_t size = 0;
+    enum state_error result = state_check_file(fd, geteuid() == 0, &size);
+    if (result == STATE_OK && !read_all(fd, header, sizeof *header, 0)) {
+        *error = errno;
+        return STATE_IO;
+    }
+    return result == STATE_OK ? state_check_header(header, size) : result;
+}
+
+enum state_error state_copy(struct state *out, int dir, const char *path, unsigned sections, int *error) {
+    struct state_header header;
+    int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    *out = (struct state){0};
+    *error = fd < 0 ? errno : 0;
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? STATE_ABSENT : STATE_IO;
+    enum state_error result = read_header(fd, &header, error);
+    if (result == STATE_OK)
+        result = make(out, fd, sections, &header, error);
+    if (result != STATE_OK) {
+        (void)close(fd);
+        *out = (struct state){0};
+    }
+    return result;
+}
+
+bool state_copy_again(struct state *s, unsigned more) {
+    struct ring_window *w = s->window;
+    struct state_header header;
+    if (!read_all(w->fd, &header, sizeof header, 0))
+        return false;
+    (void)lay_out(&header);
+    memcpy(s->header, &header, sizeof header);
+    w->sections |= more;
+    for (unsigned i = 0; i < RINGS; i++)
+        w->ring[i].n = 0, w->ring[i].gone = false;
+    return copy_sections(w, s->header);
+}
+
+void *state_copy_mapping(const struct state *s) {
+    void *mapping = mmap(NULL, 1, PROT_NONE, MAP_SHARED, s->window->fd, 0);
+    return mapping == MAP_FAILED ? NULL : mapping;
+}
+
+void state_copy_drop(struct state *s, enum section section) {
+    const struct state_section *part = &s->header->section[section]; /* ours: lay_out made it */
+    s->window->sections &= ~COPY(section);
+    (void)madvise((char *)s->header + part->offset, (size_t)part->size, MADV_DONTNEED);
+}
+
+void state_release(struct state *s) {
+    if (s->window)
+        (void)close(s->window->fd);
+    state_unmap(s);
+}
+
+static bool fill(struct ring_window *w, enum ring_id ring, uint64_t first, uint64_t n) {
+    const struct state_section *part = &w->file[ring == RING_INCIDENTS ? SECTION_INCIDENTS : SECTION_CLOSES];
+    w->ring[ring].gone =
+        w->ring[ring].gone || !read_all(w->fd, w->ring[ring].cell, n * CELL_BYTES, part->offset + first * CELL_BYTES);
+    w->ring[ring].first = first;
+    w->ring[ring].n = w->ring[ring].gone ? 0 : n;
+    return !w->ring[ring].gone;
+}
+
+const struct cell *window_cell(const struct state *s, enum ring_id ring, uint64_t n) {
+    struct ring_window *w = s->window;
+    uint64_t at = n % s->cells[ring], first = at - at % WINDOW_CELLS, more = s->cells[ring] - first;
+    bool there = at - w->ring[ring].first < w->ring[ring].n;
+    if (!there && !fill(w, ring, first, more < WINDOW_CELLS ? more : WINDOW_CELLS))
+        return NULL;
+    return &w->ring[ring].cell[at - w->ring[ring].first];
+}

@@ -1,0 +1,65 @@
+#include "tool/common/state_write.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tool/common/message.h"
+#include "tool/common/rights.h"
+#include "state/folder.h"
+
+static const char *volatile mapped;
+
+/* Nothing was left half done that others would wait for: no lock lives in the file. */
+static void page_lost(int number) {
+    static const char before[] = "connspread: ", after[] =
+                                                     ": was cut by another process while it was in use, or its disk "
+                                                     "is broken: start again\n";
+    const char *path = mapped ? mapped : "a mapped file";
+    (void)number;
+    if (write(STDERR_FILENO, before, sizeof before - 1) < 0 || write(STDERR_FILENO, path, strlen(path)) < 0 ||
+        write(STDERR_FILENO, after, sizeof after - 1) < 0)
+        _exit(EXIT_FOUND);
+    _exit(EXIT_FOUND);
+}
+
+void mapped_file(const char *path) {
+    struct sigaction action = {.sa_handler = page_lost};
+    mapped = path;
+    (void)sigaction(SIGBUS, &action, NULL);
+}
+
+/* File systems that cannot do it have no holes, or their own way with a full disk. */
+static int have_pages(const char *path) {
+    struct stat s;
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY), error = 0;
+    if (fd < 0)
+        return 0; /* state_map says why */
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_uid == geteuid() && s.st_size > 0 &&
+        fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, s.st_size) != 0)
+        error = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR ? 0 : errno;
+    (void)close(fd);
+    return error;
+}
+
+enum state_error state_write(struct state *out, const char *path, int *error) {
+    *error = have_pages(path);
+    if (*error)
+        return STATE_IO;
+    mapped_file(path);
+    return state_map(out, path, error);
+}
+
+enum state_error state_write_for_owner(struct state *out, const char *path, int *error) {
+    char folder[STATE_PATH];
+    *error = ENAMETOOLONG;
+    if (!folder_of(folder, path) || !rights_of_folder(folder))
+        return STATE_IO;
+    rights_again();
+    enum state_error result = state_write(out, path, error);
+    rights_back();
+    return result;
+}

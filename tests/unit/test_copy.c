@@ -1,0 +1,96 @@
+/* A state file read without mapping it: what it has, and what becomes of one that is cut. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "state/copy.h"
+#include "state/ring.h"
+#include "suite.h"
+#include "state/create.h"
+#include "state/ring_reader.h"
+
+enum { LOG_SIZE = 1 << 20 };
+
+static char dir[STATE_PATH / 2], path[STATE_PATH];
+static struct state state;
+static int error;
+
+static void own_folder(void) {
+    (void)snprintf(dir, sizeof dir, "/tmp/connspread-copy-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/test.state", dir);
+    state = (struct state){0};
+}
+
+static void no_folder(void) {
+    char lock[STATE_PATH];
+    (void)snprintf(lock, sizeof lock, "%s/.lock", dir);
+    state_release(&state);
+    unlink(path);
+    unlink(lock);
+    rmdir(dir);
+}
+
+static enum state_error create(void) {
+    return state_create(&state, path, "test", LOG_SIZE, &error);
+}
+
+START_TEST(a_copy_of_a_file_that_was_cut_is_an_error_and_no_signal) {
+    static const off_t size[] = {4096, 100000, 3000000};
+    for (int i = 0; i < 3; i++) {
+        unlink(path);
+        ck_assert_int_eq(create(), STATE_OK);
+        state_unmap(&state);
+        ck_assert_int_eq(state_copy(&state, AT_FDCWD, path, COPY_STATS, &error), STATE_OK);
+        ck_assert_int_eq(truncate(path, size[i]), 0);
+        ck_assert(!state_copy_again(&state, COPY(SECTION_HISTORY)));
+        state_release(&state);
+        ck_assert_int_ne(state_copy(&state, AT_FDCWD, path, COPY_STATS, &error), STATE_OK);
+    }
+}
+END_TEST
+
+START_TEST(a_copy_has_what_the_file_has) {
+    struct state copy;
+    struct event_record r = {.e = {.kind = EVENT_CONTROL}}, read;
+    struct ring_reader reader;
+    ck_assert_int_eq(create(), STATE_OK);
+    state.stat[STATS - 1].key = 77;
+    state.history[HISTORY_MINUTES - 1].zero = 78;
+    for (int i = 0; i < 1000; i++)
+        ck_assert(ring_write(&state, &r));
+    ck_assert_int_eq(state_copy(&copy, AT_FDCWD, path, COPY_STATS, &error), STATE_OK);
+    ck_assert_uint_eq(copy.stat[STATS - 1].key, 77);
+    ck_assert_uint_eq(copy.history[HISTORY_MINUTES - 1].zero, 0);
+    ck_assert(state_copy_again(&copy, COPY(SECTION_HISTORY)));
+    ck_assert_uint_eq(copy.history[HISTORY_MINUTES - 1].zero, 78);
+    state_copy_drop(&copy, SECTION_HISTORY);
+    ck_assert_uint_eq(copy.history[HISTORY_MINUTES - 1].zero, 0);
+    state.stat[STATS - 1].key = 0;
+    ck_assert(state_copy_again(&copy, 0));
+    ck_assert_uint_eq(copy.stat[STATS - 1].key, 0);
+    unsigned n = 0, of_mapped = 0;
+    reader_init(&reader, &copy);
+    ck_assert(ring_write(&state, &r)); /* after the copy: not read */
+    while (reader_next(&reader, RING_INCIDENTS, 0, &read) == READ_EVENT)
+        n++;
+    reader_init(&reader, &state);
+    while (reader_next(&reader, RING_INCIDENTS, 0, &read) == READ_EVENT)
+        of_mapped++;
+    ck_assert_uint_gt(n, 10);
+    ck_assert_uint_eq(n + 1, of_mapped); /* the oldest cell has become that of the event after the copy */
+    ck_assert_uint_eq(copy.header->next_seq + 1, state.header->next_seq);
+    state_release(&copy);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("copy");
+    TCase *tc = tcase_create("copy");
+    tcase_add_checked_fixture(tc, own_folder, no_folder);
+    tcase_add_test(tc, a_copy_of_a_file_that_was_cut_is_an_error_and_no_signal);
+    tcase_add_test(tc, a_copy_has_what_the_file_has);
+    suite_add_tcase(suite, tc);
+    return run(suite);
+}

@@ -185,9 +185,8 @@ def test_wrapped_calls(t):
 def test_system_calls(t):
     """What the shim calls on its own account is in SYSTEM CALLS, and the reverse. raw.c makes the client's calls, not ours."""
     described = {w for line in re.findall(r"^\.Cm (.*)$", sections("libconnspread")["SYSTEM CALLS"], re.M) for w in re.split(r"[ ,;.]+", line) if w}
-    shim = re.search(r"^SHIM_STATE = .*?,(.*)\).*\nSHIM_NET = .*?,(.*)\)", source("Makefile"), re.M)
-    paths = ["state/" + name for name in shim[1].split()] + ["net/" + name for name in shim[2].split()] + ["base/sys.h"]
-    paths += ["shim/" + name for name in os.listdir(os.path.join(ROOT, "src/shim")) if name != "raw.c"]
+    folders = re.search(r"^SHIM_FOLDERS = (.*)$", source("Makefile"), re.M)[1].split()
+    paths = [f"{folder}/{name}" for folder in folders for name in os.listdir(os.path.join(ROOT, "src", folder)) if name != "raw.c"]
     called = set()
     for path in paths:
         # wrap_close.c compares with SYS_ numbers of the client's; look.c hands one on.

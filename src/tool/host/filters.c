@@ -98,6 +98,8 @@ static void try_files(char *at) {
     TRY(flock, -1, 0);
     TRY(fallocate, -1, 0, 0L, 0L);
     TRY(mkdirat, AT_FDCWD, "", 0700);
+    TRY(fchmod, -1, 0600);
+    TRY(fchmodat, AT_FDCWD, "", 0600);
     TRY(linkat, -1, "", -1, "", 0);
     TRY(unlinkat, -1, "", 0);
 #ifdef SYS_newfstatat

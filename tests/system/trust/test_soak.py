@@ -81,7 +81,9 @@ def soak(t, rounds):
     strangers = {name for name, what in fingerprint(place).items() if what[1] != ALICE and what[-1] not in {w[-1] for w in before.values()}}
     equal(strangers, set(), "files of root's in the user's folder")
     equal(set(os.listdir("/run/log")) - {"web.jsonl"}, set(), "files in root's folder of logs")
-    assert ends["log", 0] > 0 and ends["set", 0] > 0 and ends["stat", 0] > 0 and sum(n for (_, r), n in ends.items() if r == 1) > rounds / 50, ends
+    # What a set needs, a file that is there and whole, is there in one round of eight: in few rounds perhaps never.
+    assert ends["set", 0] > 0 or rounds < 1000, ends
+    assert ends["log", 0] > 0 and ends["stat", 0] > 0 and sum(n for (_, r), n in ends.items() if r == 1) > rounds / 50, ends
     return peak
 
 

@@ -241,18 +241,18 @@ def test_system_service_filter_allows_them(t):
 
 
 def test_map_of_the_source(t):
-    """src/README.md names every file of src, and none that is not there. `x`, `x.[ch]` and `x*.c` stand for the files of that name."""
-    words = re.findall(r"`([\w/*.\[\]-]+)`", source("src/README.md"))
+    """src/README.md has a part about each folder of src, which names each of its files, and none that is not there. `x` stands for x.c and x.h."""
     folder = os.path.join(ROOT, "src")
-    files = {os.path.relpath(p, folder) for p in glob.glob(folder + "/*/*") if os.path.isfile(p)}
-    named = set()
-    for word in words:
-        pattern = word if re.search(r"\.(?:[chS]|def|\[ch\])$", word) else word + ".[ch]"
-        matching = set(fnmatch.filter(files, pattern if "/" in pattern else "*/" + pattern))
-        is_source = word.endswith((".c", ".h", ".[ch]", ".def")) and not word.startswith("tests/")
-        assert matching or not is_source, f"src/README.md names {word}, which is not there"
-        named |= matching | {name for name in files if name[:-2] + ".c" in matching}  # a .c stands for its header, too
-    equal(files - named, set(), "files that src/README.md does not name")
+    there = {}
+    for where, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith((".c", ".h", ".def", ".S")):
+                there.setdefault(os.path.relpath(where, folder) + "/", set()).add(re.sub(r"\.[ch]$", "", name))
+    parts = re.split(r"^## ", source("src/README.md"), flags=re.M)[1:]
+    parts = {part.split("\n", 1)[0]: re.split(r"\n\n(?=The manual pages)", part.split("\n", 1)[1])[0] for part in parts}
+    same(set(parts), set(there), "folders that src/README.md has a part about and folders of src")
+    for name, files in there.items():
+        same(set(re.findall(r"`([\w.]+)`", parts[name])), files, f"files that src/README.md names of {name} and files there")
 
 
 def complete(t, line, *commands):

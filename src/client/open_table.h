@@ -35,7 +35,11 @@ void held_inherit(void);
 /* The process ends in an orderly way: its chunks are free. */
 void held_release(void);
 
-/* Constructor: what an earlier image of this pid had open when it called exec becomes events, via exec. */
-void held_after_exec(void);
+/* Constructor: the chunks that an earlier image of this process left are given back. marked is called for each
+ * connection that its exec closed. Returns whether others survived: those sockets are still there, in no pair. */
+bool held_take_over(void (*marked)(const struct held *copy, const struct held_chunk *chunk));
+
+/* Every connection in the table of descriptors, but a fork child's or next image's first 64, is written down. */
+void held_all_open(void);
 
 #endif

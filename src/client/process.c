@@ -9,6 +9,7 @@
 #include "base/kernel_constants.h"
 #include "client/client.h"
 #include "base/sys.h"
+#include "client/fdtab.h"
 
 struct page {
     uint32_t pid; /* 0: this process has not looked at its page yet */
@@ -65,7 +66,7 @@ static void begin_again(uint32_t pid) {
     process_shared_now();
     __atomic_store_n(&first_generation, process_generation(), __ATOMIC_RELAXED);
     if (__atomic_compare_exchange_n(&page->pid, &expected, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        client_new_process();
+        client.renewed();
 }
 
 void process_refresh(void) {

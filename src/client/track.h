@@ -33,4 +33,8 @@ void conn_uncount(const struct conn *c, bool time_wait, uint64_t now);
 /* Puts a record into the table, counting a predecessor whose close nobody saw. Consumes the caller's reference. */
 void conn_install(int fd, struct conn *conn);
 
+/* Sockets in [first, last] that were inherited or received and never named in a call: into the table. One poll tells
+ * which descriptors are open, so it goes no further than the lowest 256. */
+void track_find(int first, int last);
+
 #endif

@@ -17,7 +17,6 @@
 #include "state/pair.h"
 #include "state/ring.h"
 #include "base/sys.h"
-#include "close/exit_close.h"
 #include "state/control.h"
 
 /* A child of a server with thousands of connections shall not look at each before it execs a helper: the parent holds
@@ -364,7 +363,7 @@ static bool may_close_on_exec(int fd, struct conn *conn) {
 void closing_exec(bool pending) {
     unsigned inherited = 0;
     if (pending)
-        closing_find(0, INT_MAX);
+        track_find(0, INT_MAX);
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
         struct closing c = {.fd = fd, .via = VIA_EXEC};
         if (fd_look(fd, &c.conn) != FD_TCP)

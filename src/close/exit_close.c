@@ -2,52 +2,17 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
-#include <time.h>
+#include <sys/socket.h>
 
 #include "client/track.h"
 #include "client/arm.h"
 #include "client/client.h"
 #include "close/closing.h"
 #include "client/open_table.h"
-#include "client/sockinfo.h"
 #include "client/process.h"
 #include "base/sys.h"
 #include "state/control.h"
-#include "connect/prepare.h"
-
-enum { INHERITED_LOOK = 256 };
-
-void closing_find(int first, int last) {
-    struct pollfd fds[INHERITED_LOOK];
-    struct timespec now = {0};
-    struct conn *conn;
-    int n = last - first < INHERITED_LOOK - 1 ? last - first + 1 : INHERITED_LOOK;
-    for (int i = 0; i < n; i++)
-        fds[i] = (struct pollfd){.fd = first + i};
-    if (sys_call5(SYS_ppoll, fds, n, &now, 0, 0) < 0)
-        return;
-    for (int i = 0; i < n; i++) {
-        enum tcp_phase phase;
-        int fd = first + i;
-        if (!(fds[i].revents & POLLNVAL) && fd_look(fd, &conn) == FD_UNKNOWN && look_state(fd, &phase, NULL) == 0)
-            (void)conn_of(fd);
-    }
-}
-
-void closing_seal(void) {
-    struct conn *conn;
-    for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
-        if (fd_look(fd, &conn) != FD_TCP)
-            continue;
-        if (conn->phase == CONN_CONNECTED || conn->phase == CONN_CONNECTING)
-            closing_complete(conn, fd);
-        else if (conn->phase == CONN_IDLE && conn_flags(conn) & CONN_APP_ADDRESS)
-            prepare_settle_port(fd, conn);
-        else if (conn->phase == CONN_IDLE)
-            prepare_undo(fd, conn);
-    }
-}
+#include "client/events.h"
 
 void closing_range(unsigned first, unsigned last, enum via via) {
     struct closing c;
@@ -104,7 +69,7 @@ void closing_sweep(enum via via, bool last) {
         !process_may_record())
         return;
     if (asks)
-        closing_find(0, INT_MAX);
+        track_find(0, INT_MAX);
     /* Another thread may still be using them, and would meet an error that it would not have met. */
     bool may_close = asks && last && fd_next_tcp(0, INT_MAX) >= 0 && process_single_threaded();
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)

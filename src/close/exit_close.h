@@ -9,14 +9,7 @@
  * look and close, and the kernel can be asked what became of it. */
 void closing_sweep(enum via via, bool last);
 
-/* Sockets in [first, last] that were inherited or received and never named in a call: into the table. One poll tells
- * which descriptors are open, so it goes no further than the lowest 256. */
-void closing_find(int first, int last);
-
 /* Closes the tracked descriptors in [first, last] one by one, each with its event. */
 void closing_range(unsigned first, unsigned last, enum via via);
-
-/* Before the client seals itself: what has to be asked of its sockets is asked now, and what we prepared is undone. */
-void closing_seal(void);
 
 #endif

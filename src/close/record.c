@@ -4,9 +4,10 @@
 
 #include "client/client.h"
 #include "client/history_update.h"
-#include "connect/answers.h"
+#include "client/answers.h"
 #include "state/ring.h"
 #include "state/stats.h"
+#include "client/events.h"
 
 static void write_event(const struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
     struct event_record r;

@@ -6,19 +6,20 @@
 #include "client/track.h"
 #include "client/arm.h"
 #include "client/client.h"
-#include "close/closing.h"
 #include "connect/sources.h"
 #include "client/open_table.h"
 #include "client/history_update.h"
-#include "connect/match_cache.h"
+#include "client/match_cache.h"
 #include "connect/prepare.h"
 #include "client/process.h"
-#include "connect/answers.h"
+#include "client/answers.h"
 #include "state/pair.h"
 #include "state/stats.h"
 #include "base/sys.h"
 #include "state/control.h"
 #include "connect/wait.h"
+#include "client/events.h"
+#include "connect/diagnosis.h"
 
 /* The client bound an address itself and the rule leaves it that one. */
 static bool keeps_own_address(const struct climb *k) {
@@ -35,7 +36,7 @@ static void settle(struct climb *k) {
     struct conn *c = k->conn;
     if (k->lost)
         return;
-    bool connecting = k->error != 0 || k->attempt->call != ATTEMPT_CONNECT || conn_flags(c) & CONN_FASTOPEN;
+    bool connecting = k->error != 0 || k->call->sends || conn_flags(c) & CONN_FASTOPEN;
     if (!started(k)) {
         if (k->error != EISCONN)
             conn_set_flags(c, CONN_TRIED);
@@ -61,7 +62,7 @@ static enum outcome fall_back(struct climb *k) {
     bool refuse = k->plan->on_exhausted == EXHAUSTED_ERROR && k->full > 0;
     bool same = k->whole_range && k->met; /* its own call has just been made */
     int error = k->error;
-    prepare_undo(k->attempt->fd, k->conn);
+    prepare_undo(k->call->fd, k->conn);
     k->pair = NULL;
     if (refuse || same) {
         k->result = -1;
@@ -107,7 +108,7 @@ static enum cause cause_of(struct climb *k) {
 /* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
  * they run out. */
 static void watch(struct climb *k) {
-    prepare_undo(k->attempt->fd, k->conn);
+    prepare_undo(k->call->fd, k->conn);
     uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
     k->pair = pair_find(&client.state, k->plan->pool_id ? key : pair_key_unruled(key), true, k->now);
     (void)climb_run(k);
@@ -124,7 +125,7 @@ static void watch(struct climb *k) {
 
 /* What has only begun is told later; with fast open, success says nothing of the peer. */
 static void note_answer(const struct climb *k) {
-    bool early = k->attempt->call != ATTEMPT_CONNECT || conn_flags(k->conn) & CONN_FASTOPEN;
+    bool early = k->call->sends || conn_flags(k->conn) & CONN_FASTOPEN;
     if (!k->closed && (k->result < 0 || !early))
         answers_note(k->conn, k->pair, k->result < 0 ? k->error : 0, k->now);
 }
@@ -199,9 +200,9 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
     s->rule_id = c->rule_id;
     s->pool_id = c->pool_id;
     conn_clear_flags(c, CONN_QUIET);
-    client_attach(k->attempt->fd, standing.arm);
-    k->netns = client_netns(k->attempt->fd);
-    report_begin(k->report, k->attempt->fd, c, k->destination, k->now);
+    client_attach(k->call->fd, standing.arm);
+    k->netns = client_netns(k->call->fd);
+    report_begin(k->report, k->call->fd, c, k->destination, k->now);
     if (standing.enforce && spreadable(k)) {
         k->report->plan = k->plan;
         climb(k);
@@ -225,7 +226,7 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
 
 /* Mode off, or no policy: as if we were not there, but for the record that a later mode will want. */
 static void pass(struct climb *k) {
-    prepare_undo(k->attempt->fd, k->conn);
+    prepare_undo(k->call->fd, k->conn);
     k->conn->arm = ARM_CONTROL;
     k->conn->rule_id = k->conn->pool_id = 0;
     conn_set_flags(k->conn, CONN_QUIET);
@@ -233,14 +234,14 @@ static void pass(struct climb *k) {
 }
 
 /* A connect on a socket that is connecting or connected asks how it stands; nothing may be bound under it. */
-static ssize_t ask_again(const struct attempt *a, struct conn *c) {
+static ssize_t ask_again(const struct call *call, struct conn *c) {
     uint32_t serial = conn_serial(c);
     conn_release(c);
-    ssize_t r = attempt_run(a);
+    ssize_t r = call->make(call);
     int error = r < 0 ? errno : 0;
     if (!conn_take(c, serial))
         return r;
-    if (c->phase == CONN_CONNECTING && a->call == ATTEMPT_CONNECT) {
+    if (c->phase == CONN_CONNECTING && !call->sends) {
         if (r == 0 || error == EISCONN) {
             c->phase = CONN_CONNECTED;
             answers_note(c, c->pair, 0, c->connected_ns);
@@ -260,22 +261,22 @@ static ssize_t ask_again(const struct attempt *a, struct conn *c) {
     return r;
 }
 
-ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destination) {
+ssize_t ladder_connect(const struct call *call, const struct endpoint *destination) {
     int saved = errno;
     process_refresh();
-    struct conn *c = conn_hold(a->fd);
+    struct conn *c = conn_hold(call->fd);
     errno = saved;
     if (!c)
-        return attempt_run(a);
+        return call->make(call);
     if (c->phase != CONN_IDLE)
-        return ask_again(a, c);
+        return ask_again(call, c);
     struct report report;
     struct plan plan;
     struct settings settings;
     struct aside asides[ASIDES];
     struct conn stand_in = {0};
     struct climb k = {
-        .attempt = a,
+        .call = call,
         .destination = destination,
         .plan = &plan,
         .conn = c,
@@ -297,37 +298,4 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
         conn_release(c);
     errno = k.result < 0 ? k.error : saved;
     return k.result;
-}
-
-void ladder_disconnected(int fd, struct conn *c) {
-    c->phase = CONN_IDLE;
-    c->shutdown_phase = PHASE_UNKNOWN;
-    c->local_port = 0;
-    held_closed(c);
-    conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
-    conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
-    struct conn *now;
-    if (fd_look(fd, &now) == FD_TCP && now == c)
-        prepare_undo(fd, c);
-}
-
-ssize_t ladder_disconnect(const struct attempt *a) {
-    int saved = errno;
-    process_refresh();
-    struct conn *c = conn_hold(a->fd);
-    errno = saved;
-    if (!c)
-        return attempt_run(a);
-    closing_disconnect(a->fd, c);
-    uint32_t serial = conn_serial(c);
-    conn_release(c);
-    ssize_t r = attempt_run(a);
-    saved = errno;
-    if (!conn_take(c, serial))
-        return r;
-    if (r == 0)
-        ladder_disconnected(a->fd, c);
-    conn_release(c);
-    errno = saved;
-    return r;
 }

@@ -8,6 +8,7 @@
 #include "state/pair.h"
 #include "state/ring.h"
 #include "base/sys.h"
+#include "client/events.h"
 
 enum { EVENTS_A_SECOND = 10 };
 
@@ -76,19 +77,6 @@ void report_exhausted(struct report *r, const struct conn *c, enum exhausted_cal
     x->proof = (uint8_t)r->proof;
     evidence_gather(r, now);
     (void)ring_write(&client.state, &r->record);
-}
-
-void report_source_down(const struct conn *c, const struct endpoint *source, const struct endpoint *destination,
-                        enum cause cause, int error) {
-    struct event_record r;
-    event_of_conn(&r, EVENT_SOURCE_DOWN, c, 0);
-    r.e.local = source->addr;
-    r.e.local_port = 0;
-    r.e.peer = destination ? destination->addr : (struct addr){{0}};
-    r.e.peer_port = destination ? destination->port : 0;
-    r.u.exhausted.cause = (uint8_t)cause;
-    r.u.exhausted.error = (uint16_t)error;
-    (void)ring_write(&client.state, &r);
 }
 
 enum cause explain_connect(struct report *r) {

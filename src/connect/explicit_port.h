@@ -19,10 +19,17 @@ bool host_ports_known(struct port_range *out);
 /* Something is full: if the sysctl was widened meanwhile, that shall be used. Reads it again, at most once a second. */
 void host_ports_may_have_changed(uint64_t now);
 
+struct explicit_bind {
+    int fd;
+    const struct conn *conn; /* of fd */
+    const struct endpoint *source, *destination;
+    struct pair *pair; /* of both; NULL: no port is bound */
+    uint32_t reuse_after_ms;
+};
+
 /* Binds fd to source and the next port that is free towards destination, or whose TIME-WAIT is at least reuse_after_ms
  * old. Returns the port, 0 when none was found among those tried, -errno when fd cannot be bound at all. */
-int explicit_bind(int fd, struct conn *c, const struct endpoint *source, const struct endpoint *destination,
-                  const struct port_split *split, uint32_t reuse_after_ms, struct pair *pair);
+int explicit_bind(const struct explicit_bind *b, const struct port_split *split);
 
 /* The connect that explicit_bind's port was for has been made: others may ask the kernel about it. */
 void explicit_connected(const struct pair *pair, uint16_t port);

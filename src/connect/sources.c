@@ -13,6 +13,8 @@
 #include "base/sys.h"
 #include "state/control.h"
 #include "client/sockinfo.h"
+#include "client/events.h"
+#include "connect/diagnosis.h"
 
 void climb_look_again(struct climb *k, uint32_t serial) {
     struct conn *now;
@@ -21,7 +23,7 @@ void climb_look_again(struct climb *k, uint32_t serial) {
         k->conn = k->stand_in;
         k->report->conn = k->stand_in;
     }
-    k->closed = k->lost || fd_look(k->attempt->fd, &now) != FD_TCP || now != k->conn;
+    k->closed = k->lost || fd_look(k->call->fd, &now) != FD_TCP || now != k->conn;
 }
 
 bool climb_run(struct climb *k) {
@@ -31,7 +33,7 @@ bool climb_run(struct climb *k) {
     k->stand_in->source = k->conn->source;
     k->stand_in->flags = conn_flags(k->conn) & (CONN_OUR_BIND | CONN_APP_ADDRESS);
     conn_release(k->conn);
-    k->result = attempt_run(k->attempt);
+    k->result = k->call->make(k->call);
     k->error = k->result < 0 ? errno : 0;
     climb_look_again(k, serial);
     return k->closed || k->error != EADDRNOTAVAIL;
@@ -48,7 +50,7 @@ static enum step step_without_way(const struct climb *k) {
     struct sockaddr_storage name;
     struct endpoint local;
     socklen_t length = sizeof name;
-    int fd = k->attempt->fd, type;
+    int fd = k->call->fd, type;
     if (sys_call3(SYS_getsockname, fd, &name, &length) != 0) {
         bool at_once = clock_ns(CLOCK_MONOTONIC) - k->now < AT_ONCE_NS;
         int r = get_option(fd, SOL_SOCKET, SO_TYPE, &type);
@@ -86,7 +88,7 @@ static void note_aside(struct climb *k, const struct endpoint *source, int error
 void climb_commit_asides(struct climb *k) {
     for (unsigned i = 0; i < k->n_asides; i++)
         if (pair_set_aside(k->aside[i].pair, k->now, ASIDE_MS))
-            report_source_down(k->conn, &k->aside[i].source, k->destination, CAUSE_UNREACHABLE, k->aside[i].error);
+            event_source_down(k->conn, &k->aside[i].source, k->destination, CAUSE_UNREACHABLE, k->aside[i].error);
     k->n_asides = 0;
 }
 
@@ -110,8 +112,15 @@ static enum step source_is_full(struct climb *k, const struct endpoint *source) 
 /* Ports outside the ephemeral range, once all inside it are taken. What is bound so stays bound: whatever this connect
  * says is the client's. */
 static enum step try_explicit(struct climb *k, const struct endpoint *source, const struct port_split *split) {
-    int fd = k->attempt->fd;
-    int port = explicit_bind(fd, k->conn, source, k->destination, split, k->plan->reuse_after_ms, k->pair);
+    const struct explicit_bind b = {
+        .fd = k->call->fd,
+        .conn = k->conn,
+        .source = source,
+        .destination = k->destination,
+        .pair = k->pair,
+        .reuse_after_ms = k->plan->reuse_after_ms,
+    };
+    int port = explicit_bind(&b, split);
     if (port <= 0)
         return port == 0 ? source_is_full(k, source) : STEP_STOP;
     conn_set_flags(k->conn, CONN_OUR_PORT);
@@ -127,7 +136,7 @@ static bool connect_in_window(struct climb *k, struct port_range range) {
     struct port_range window, whole = range.high ? range : host_ports(false);
     for (unsigned i = 0; i < PORT_WINDOWS; i++) {
         if (!ports_window(whole, order_scatter(k->now + i), &window) ||
-            prepare_range(k->attempt->fd, k->conn, window) != 0)
+            prepare_range(k->call->fd, k->conn, window) != 0)
             return false;
         if (climb_run(k))
             return true;
@@ -151,7 +160,7 @@ static bool connect_in_turn(struct climb *k, struct port_range range) {
         return false;
     uint64_t start = order_scatter(client.state.epoch ^ pair_key(0, &k->destination->addr, k->destination));
     uint16_t port = (uint16_t)(range.low + (start + (unsigned)turn) % size);
-    if (prepare_range(k->attempt->fd, k->conn, (struct port_range){port, port}) != 0 ||
+    if (prepare_range(k->call->fd, k->conn, (struct port_range){port, port}) != 0 ||
         __atomic_load_n(&client.no_port_range, __ATOMIC_RELAXED))
         return false;
     if (climb_run(k))
@@ -170,7 +179,7 @@ static enum found connect_in(struct climb *k, struct port_range range) {
         return FOUND;
     if (client.parity_step && has_option && connect_in_window(k, range))
         return FOUND;
-    if (prepare_range(k->attempt->fd, k->conn, range) != 0)
+    if (prepare_range(k->call->fd, k->conn, range) != 0)
         return BROKEN;
     return climb_run(k) ? FOUND : FULL;
 }
@@ -248,7 +257,7 @@ static enum step bind_failed(struct climb *k, const struct endpoint *source, str
         return bind_denied(k, -error);
     if (error == -EADDRNOTAVAIL && k->pinned)
         return STEP_NEXT; /* its VRF, say, does not have it */
-    if (error == -EADDRNOTAVAIL && look_interface(k->attempt->fd)) {
+    if (error == -EADDRNOTAVAIL && look_interface(k->call->fd)) {
         conn_set_flags(k->conn, CONN_PINNED); /* not by a call of its own: ip vrf exec */
         return leave_alone(k);
     }
@@ -260,7 +269,7 @@ static enum step bind_failed(struct climb *k, const struct endpoint *source, str
             alone = pair_find(&client.state, pair_key(k->netns, &source->addr, NULL), true, k->now);
         (void)__atomic_fetch_add(&client.state.header->quarantines, 1, __ATOMIC_RELAXED);
         if (pair_set_aside(alone, k->now, QUARANTINE_MS))
-            report_source_down(k->conn, source, NULL, CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL);
+            event_source_down(k->conn, source, NULL, CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL);
         return STEP_NEXT;
     }
     if (error == -EINVAL || error == -EBADF || error == -ENOTSOCK)
@@ -278,7 +287,7 @@ static struct pair *find_alone(const struct climb *k, const struct endpoint *sou
 }
 
 static enum step try_source(struct climb *k, const struct endpoint *source) {
-    int fd = k->attempt->fd;
+    int fd = k->call->fd;
     struct pair *alone = find_alone(k, source);
     if (!pair_may_try(alone, k->now)) {
         k->not_local++;
@@ -354,7 +363,7 @@ static uint32_t first_source(const struct climb *k) {
 static void look_at_pin(struct climb *k) {
     if (!(conn_flags(k->conn) & CONN_PINNED))
         return;
-    k->pinned = pin_look(k->attempt->fd, k->conn->family, &k->pin);
+    k->pinned = pin_look(k->call->fd, k->conn->family, &k->pin);
     if (!k->pinned)
         conn_clear_flags(k->conn, CONN_PINNED);
 }

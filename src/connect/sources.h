@@ -3,9 +3,11 @@
 #define CONNSPREAD_CONNECT_SOURCES_H
 
 #include "connect/call.h"
-#include "connect/diagnosis.h"
+#include "connect/report.h"
+#include "policy/policy.h"
 #include "client/fdtab.h"
 #include "connect/pin.h"
+#include "state/event.h"
 
 enum { ASIDES = 8 };
 
@@ -20,7 +22,7 @@ struct aside {
 };
 
 struct climb {
-    const struct attempt *attempt;
+    const struct call *call;
     const struct endpoint *destination;
     const struct plan *plan;
     struct conn *conn;     /* held, but while the kernel is at work */

@@ -17,16 +17,18 @@
 #include "client/arm.h"
 #include "client/client.h"
 #include "connect/explicit_port.h"
-#include "client/open_table.h"
 #include "client/process.h"
 #include "shim/real.h"
-#include "client/seal.h"
+#include "shim/seal.h"
 #include "state/history.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "close/exit_close.h"
 #include "state/create.h"
 #include "state/control.h"
+#include "client/events.h"
+#include "close/after_exec.h"
+#include "shim/new_process.h"
 
 enum { ADDRESS_SPACE_SHARE = 16 };
 
@@ -288,6 +290,7 @@ static bool disabled(void) {
 static void begin(struct setup *s) {
     bool good = false;
     name_program();
+    client.renewed = new_process;
     process_init();
     know_kernel();
     (void)host_ports(true); /* now: no connect shall open a descriptor for it */
@@ -308,7 +311,7 @@ static void begin(struct setup *s) {
         (void)__cxa_atexit(at_exit, NULL, NULL);
 #endif
         __atomic_store_n(&client.active, true, __ATOMIC_RELEASE);
-        held_after_exec();
+        after_exec_tell();
     }
 }
 

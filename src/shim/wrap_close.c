@@ -14,7 +14,7 @@
 #include "shim/real.h"
 #include "base/sys.h"
 #include "close/exit_close.h"
-#include "client/seal.h"
+#include "shim/seal.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE (1U << 1)
@@ -140,7 +140,7 @@ static void close_tracked(unsigned first, unsigned last, int flags, enum via via
     bool closes = first <= last && first <= INT_MAX && !(flags & (int)(CLOSE_RANGE_CLOEXEC | ~known));
     bool asks = client_asks();
     if (closes && asks && process_may_record())
-        closing_find((int)first, last > INT_MAX ? INT_MAX : (int)last);
+        track_find((int)first, last > INT_MAX ? INT_MAX : (int)last);
     /* What CLOSE_RANGE_UNSHARE does, done first, so that only this thread's table loses the descriptors. */
     if (closes && !asks && flags & (int)CLOSE_RANGE_UNSHARE)
         closes = false; /* the other threads go on with theirs */

@@ -7,6 +7,7 @@
 #include "client/process.h"
 #include "shim/real.h"
 #include "base/sys.h"
+#include "client/events.h"
 
 /* Goes without the state file, and so without everything, for good. Only where nobody else can be in the midst of using
  * it: no other thread, and no parent of a vfork child. (A handler that interrupted a wrapper of ours cannot be seen;

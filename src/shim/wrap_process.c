@@ -10,7 +10,7 @@
 #include "client/process.h"
 #include "shim/real.h"
 #include "close/exit_close.h"
-#include "client/seal.h"
+#include "shim/seal.h"
 
 /* For vfork.S: returns the vfork to go on with. Refreshed first: in a fork child that nobody has noticed yet, a vfork
  * child of its would take itself for that. */

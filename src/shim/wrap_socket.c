@@ -17,6 +17,7 @@
 #include "shim/real.h"
 #include "base/sys.h"
 #include "state/control.h"
+#include "client/events.h"
 
 /* Mode off keeps no new records: they need memory, and so a system call. A sealed process has what it has had. */
 static bool may_record(void) {

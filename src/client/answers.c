@@ -1,13 +1,13 @@
-#include "connect/answers.h"
+#include "client/answers.h"
 
 #include <errno.h>
 
 #include "client/client.h"
-#include "connect/diagnosis.h"
-#include "connect/match_cache.h"
+#include "client/match_cache.h"
 #include "state/pair.h"
 #include "base/sys.h"
 #include "state/control.h"
+#include "client/events.h"
 
 enum { SIBLINGS = 256 };
 #define PATIENCE_NS 1000000000u /* the first SYN is sent again after a second: less says nothing */
@@ -38,7 +38,7 @@ static void unanswered(const struct conn *c, struct pair *pair, uint64_t began) 
     if (!pair_unanswered(pair, &flow, began, now, last_of_siblings(c, now)))
         return;
     state_count(&client.state, (enum arm)c->arm, COUNT_MARKED_DOWN);
-    report_source_down(c, &source, &c->peer, CAUSE_UNANSWERED, ETIMEDOUT);
+    event_source_down(c, &source, &c->peer, CAUSE_UNANSWERED, ETIMEDOUT);
 }
 
 void answers_note(const struct conn *c, struct pair *pair, int error, uint64_t began) {

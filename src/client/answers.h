@@ -10,8 +10,10 @@
 
 #include "client/fdtab.h"
 
+struct client;
+
 /* The connect of c (source, peer and rule are filled) that began at began, CLOCK_MONOTONIC ns, has come to error: 0,
  * or its errno. pair: of c's source and peer. */
-void answers_note(const struct conn *c, struct pair *pair, int error, uint64_t began);
+void answers_note(struct client *client, const struct conn *c, struct pair *pair, int error, uint64_t began);
 
 #endif

@@ -4,31 +4,29 @@
 #include "base/sys.h"
 #include "state/control.h"
 
-struct client client = {.env_mode = MODE_FROM_POLICY};
-
-bool client_asks(void) {
+bool client_asks(const struct client *client) {
     struct settings settings;
-    if (!client_active() || sys_sealed() || client.env_mode == MODE_OFF)
+    if (!client_active(client) || sys_sealed() || client->env_mode == MODE_OFF)
         return false;
-    return state_settings(&client.state, NULL, &settings) && client_mode(&settings) != MODE_OFF;
+    return state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF;
 }
 
-enum policy_mode client_mode(const struct settings *settings) {
-    if (client.env_mode < MODE_COUNT)
-        return (enum policy_mode)client.env_mode;
-    struct control c = control_unpack(__atomic_load_n(&client.state.header->control, __ATOMIC_RELAXED));
+enum policy_mode client_mode(const struct client *client, const struct settings *settings) {
+    if (client->env_mode < MODE_COUNT)
+        return (enum policy_mode)client->env_mode;
+    struct control c = control_unpack(__atomic_load_n(&client->state.header->control, __ATOMIC_RELAXED));
     uint8_t mode = c.has_mode ? c.mode : settings->mode;
     return mode < MODE_COUNT ? (enum policy_mode)mode : MODE_OFF;
 }
 
-uint64_t client_netns(int fd) {
-    uint64_t cookie = __atomic_load_n(&client.netns, __ATOMIC_RELAXED);
-    bool varies = __atomic_load_n(&client.netns_varies, __ATOMIC_RELAXED);
+uint64_t client_netns(struct client *client, int fd) {
+    uint64_t cookie = __atomic_load_n(&client->netns, __ATOMIC_RELAXED);
+    bool varies = __atomic_load_n(&client->netns_varies, __ATOMIC_RELAXED);
     if (cookie != 0 && !varies)
         return cookie;
     socklen_t length = sizeof cookie;
     if (sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0)
         return 0;
-    __atomic_store_n(&client.netns, cookie, __ATOMIC_RELAXED);
+    __atomic_store_n(&client->netns, cookie, __ATOMIC_RELAXED);
     return cookie;
 }

@@ -1,4 +1,8 @@
-/* client.h - this process as a client of an instance: what the constructor found out, and what events say of it. */
+/* client.h - this process as a client of an instance: what the constructor found out, and what events say of it.
+ *
+ * There is one a process (shim/self.h), but nothing below the shim knows that: whoever acts for a client is given it,
+ * as the first argument or in what it works on (struct climb, struct closing, struct report). What is asked of "this
+ * process" (process.h, fdtab.h) is the process that runs the code. */
 #ifndef CONNSPREAD_CLIENT_CLIENT_H
 #define CONNSPREAD_CLIENT_CLIENT_H
 
@@ -20,26 +24,24 @@ struct client {
     uint64_t netns;       /* cookie; 0: not asked yet; atomic */
     uint64_t program_key; /* history_program */
     char program[POLICY_PROGRAM];
-    void (*renewed)(void); /* called in a fork child, once it is noticed; set before active */
+    void (*renewed)(struct client *client); /* called in a fork child, once it is noticed; set before active */
 };
 
-extern struct client client;
-
-static inline bool client_active(void) {
-    return __atomic_load_n(&client.active, __ATOMIC_ACQUIRE);
+static inline bool client_active(const struct client *client) {
+    return __atomic_load_n(&client->active, __ATOMIC_ACQUIRE);
 }
 
 /* Everything below is async-signal-safe and leaves errno alone. */
 
 /* May the kernel be asked anything at this moment? Not in mode off, and not behind a filter of the client's own
  * (sys_sealed): then what is known is kept true from memory, and the client's calls go to libc as they came. */
-bool client_asks(void);
+bool client_asks(const struct client *client);
 
 /* The mode in force now: environment, else `connspread set`, else config. */
-enum policy_mode client_mode(const struct settings *settings);
+enum policy_mode client_mode(const struct client *client, const struct settings *settings);
 
 /* Cookie of fd's network namespace (SO_NETNS_COOKIE, Linux 5.14; 0 before that). Asked once, unless namespaces change.
  */
-uint64_t client_netns(int fd);
+uint64_t client_netns(struct client *client, int fd);
 
 #endif

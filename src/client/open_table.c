@@ -26,28 +26,29 @@ static uint64_t ask_pid_namespace(void) {
     return (uint64_t)st.st_ino;
 }
 
-static void label(struct held_chunk *chunk, const struct conn *c) {
+static void label(struct client *client, struct held_chunk *chunk, const struct conn *c) {
     if (pid_namespace == 0)
         pid_namespace = ask_pid_namespace();
     memset(chunk->held, 0, sizeof chunk->held);
     chunk->born_ns = clock_ns(CLOCK_BOOTTIME);
     chunk->seen_ns = clock_ns(CLOCK_REALTIME);
     chunk->pid_namespace = pid_namespace;
-    chunk->netns = __atomic_load_n(&client.netns, __ATOMIC_RELAXED);
-    memcpy(chunk->program, client.program, sizeof chunk->program);
+    chunk->netns = __atomic_load_n(&client->netns, __ATOMIC_RELAXED);
+    memcpy(chunk->program, client->program, sizeof chunk->program);
     chunk->arm = c->arm;
 }
 
 /* The birth goes first: with the old one, the next owner would look like a process that took over a pid. */
-static void give_back(unsigned at) {
-    __atomic_store_n(&client.state.held->chunk[at].born_ns, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&client.state.held->owner[at], 0, __ATOMIC_RELEASE);
+static void give_back(struct client *client, unsigned at) {
+    __atomic_store_n(&client->state.held->chunk[at].born_ns, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&client->state.held->owner[at], 0, __ATOMIC_RELEASE);
 }
 
 /* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the
  * loser gives its own back. */
-__attribute__((noinline)) static struct held_chunk *take_chunk(unsigned n, const struct conn *c) {
-    struct held_table *table = client.state.held;
+__attribute__((noinline)) static struct held_chunk *take_chunk(struct client *client, unsigned n,
+                                                               const struct conn *c) {
+    struct held_table *table = client->state.held;
     uint64_t pid = process_pid();
     for (unsigned i = 0; i < HELD_CHUNKS; i++) {
         unsigned at = (unsigned)(pid * 7 + n + i) % HELD_CHUNKS;
@@ -56,11 +57,11 @@ __attribute__((noinline)) static struct held_chunk *take_chunk(unsigned n, const
             continue;
         if (!__atomic_compare_exchange_n(&table->owner[at], &free, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             continue;
-        label(&table->chunk[at], c);
+        label(client, &table->chunk[at], c);
         uint16_t none = 0;
         if (__atomic_compare_exchange_n(&own[n], &none, (uint16_t)(at + 1), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             return &table->chunk[at];
-        give_back(at);
+        give_back(client, at);
         return none == NONE ? NULL : &table->chunk[none - 1];
     }
     uint16_t none = 0;
@@ -68,28 +69,29 @@ __attribute__((noinline)) static struct held_chunk *take_chunk(unsigned n, const
     return NULL;
 }
 
-static struct held *slot_of(const struct conn *c, struct held_chunk **chunk) {
+static struct held *slot_of(struct client *client, const struct conn *c, struct held_chunk **chunk) {
     uint32_t index = conn_index(c);
     unsigned n = index / HELD_PER_CHUNK, place = index - n * HELD_PER_CHUNK;
     uint16_t number = n < HELD_CHUNKS ? __atomic_load_n(&own[n], __ATOMIC_ACQUIRE) : NONE;
     if (number == NONE || number == 0)
         return NULL;
-    *chunk = &client.state.held->chunk[number - 1];
+    *chunk = &client->state.held->chunk[number - 1];
     return &(*chunk)->held[place];
 }
 
 /* Apart: hardly one connection in 63 comes here. */
-__attribute__((noinline)) static struct held *slot_taken(const struct conn *c, struct held_chunk **chunk) {
+__attribute__((noinline)) static struct held *slot_taken(struct client *client, const struct conn *c,
+                                                         struct held_chunk **chunk) {
     unsigned n = conn_index(c) / HELD_PER_CHUNK;
     if (n >= HELD_CHUNKS || __atomic_load_n(&own[n], __ATOMIC_RELAXED) == NONE)
         return NULL;
-    *chunk = take_chunk(n, c);
+    *chunk = take_chunk(client, n, c);
     return *chunk ? &(*chunk)->held[conn_index(c) % HELD_PER_CHUNK] : NULL;
 }
 
-static struct held *slot_for(const struct conn *c, struct held_chunk **chunk) {
-    struct held *h = slot_of(c, chunk);
-    return h ? h : slot_taken(c, chunk);
+static struct held *slot_for(struct client *client, const struct conn *c, struct held_chunk **chunk) {
+    struct held *h = slot_of(client, c, chunk);
+    return h ? h : slot_taken(client, c, chunk);
 }
 
 static void put(struct held *h, const struct conn *c, enum held_word word) {
@@ -112,11 +114,11 @@ static void note_seen(struct held_chunk *chunk, uint64_t now) {
         __atomic_store_n(&chunk->seen_ns, now, __ATOMIC_RELAXED);
 }
 
-void held_open(const struct conn *c) {
+void held_open(struct client *client, const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_for(c, &chunk);
+    struct held *h = slot_for(client, c, &chunk);
     if (!h) {
-        state_count(&client.state, (enum arm)c->arm, COUNT_HELD_FULL);
+        state_count(&client->state, (enum arm)c->arm, COUNT_HELD_FULL);
         return;
     }
     uint64_t now = clock_ns(CLOCK_REALTIME_COARSE); /* some ms late at most, a third of the price */
@@ -128,9 +130,9 @@ void held_open(const struct conn *c) {
     put(h, c, HELD_OPEN);
 }
 
-void held_located(const struct conn *c) {
+void held_located(struct client *client, const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, &chunk);
+    struct held *h = slot_of(client, c, &chunk);
     if (!h)
         return;
     h->local = c->source;
@@ -145,34 +147,35 @@ void held_located(const struct conn *c) {
 /* Somewhere to write for those without a slot. */
 static uint8_t nowhere;
 
-static uint8_t *note_of(const struct conn *c) {
+static uint8_t *note_of(struct client *client, const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, &chunk);
+    struct held *h = slot_of(client, c, &chunk);
     return h ? &h->counted : &nowhere;
 }
 
-void held_count(const struct conn *c, uint64_t now) {
-    uint8_t *note = note_of(c), how = addr_is_any(&c->source) ? HELD_COUNTED_ANY : HELD_COUNTED;
+void held_count(struct client *client, const struct conn *c, uint64_t now) {
+    uint8_t *note = note_of(client, c), how = addr_is_any(&c->source) ? HELD_COUNTED_ANY : HELD_COUNTED;
     pair_opened(c->pair, now);
     __atomic_store_n(note, how, __ATOMIC_RELAXED);
 }
 
-void held_uncount(const struct conn *c, bool time_wait, uint64_t now) {
-    uint8_t *note = note_of(c);
+void held_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now) {
+    uint8_t *note = note_of(client, c);
     pair_closed(c->pair, time_wait, now);
     __atomic_store_n(note, HELD_UNCOUNTED, __ATOMIC_RELAXED);
 }
 
-void held_closed(const struct conn *c) {
+void held_closed(struct client *client, const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, &chunk);
+    struct held *h = slot_of(client, c, &chunk);
     if (h)
         __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELEASE);
 }
 
-void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phase, enum fate fate) {
+void held_pending(struct client *client, const struct conn *c, enum held_word word, enum tcp_phase phase,
+                  enum fate fate) {
     struct held_chunk *chunk;
-    struct held *h = slot_for(c, &chunk);
+    struct held *h = slot_for(client, c, &chunk);
     if (!h)
         return;
     h->verdict = held_verdict(phase, fate);
@@ -181,17 +184,17 @@ void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phas
     left_pending |= word == HELD_EXIT;
 }
 
-void held_exec_failed(const struct conn *c) {
+void held_exec_failed(struct client *client, const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, &chunk);
+    struct held *h = slot_of(client, c, &chunk);
     if (h)
         put(h, c, HELD_OPEN);
 }
 
 /* Not made by this image of this process. connected_ns 0: nobody knows since when. */
-static void hold_again(const struct conn *c) {
+static void hold_again(struct client *client, const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_for(c, &chunk);
+    struct held *h = slot_for(client, c, &chunk);
     if (!h)
         return;
     uint64_t age = clock_ns(CLOCK_MONOTONIC) - c->connected_ns, now = clock_ns(CLOCK_REALTIME);
@@ -203,35 +206,35 @@ static void hold_again(const struct conn *c) {
     put(h, c, HELD_OPEN);
 }
 
-void held_all_open(void) {
+void held_all_open(struct client *client) {
     struct conn *c;
     int n = 0;
     for (int fd = 0; n < INHERITED_MAX && (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
         if (fd_look(fd, &c) == FD_TCP && (c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING)) {
-            hold_again(c);
+            hold_again(client, c);
             n++;
         }
 }
 
-void held_inherit(void) {
+void held_inherit(struct client *client) {
     left_pending = false;
     for (unsigned i = 0; i < HELD_CHUNKS; i++)
         __atomic_store_n(&own[i], 0, __ATOMIC_RELAXED);
-    held_all_open();
+    held_all_open(client);
 }
 
-void held_release(void) {
+void held_release(struct client *client) {
     if (left_pending)
         return;
     for (unsigned i = 0; i < HELD_CHUNKS; i++) {
         uint16_t number = __atomic_exchange_n(&own[i], 0, __ATOMIC_ACQ_REL);
         if (number != 0 && number != NONE)
-            give_back(number - 1u);
+            give_back(client, number - 1u);
     }
 }
 
-bool held_take_over(void (*marked)(const struct held *copy, const struct held_chunk *chunk)) {
-    struct held_table *table = client.state.held;
+bool held_take_over(struct client *client, held_marked *marked) {
+    struct held_table *table = client->state.held;
     uint64_t pid = process_pid();
     bool survived = false;
     for (unsigned i = 0; i < HELD_CHUNKS; i++) {
@@ -246,12 +249,12 @@ bool held_take_over(void (*marked)(const struct held *copy, const struct held_ch
             struct held copy = chunk->held[j];
             uint8_t word = __atomic_exchange_n(&chunk->held[j].word, HELD_FREE, __ATOMIC_ACQ_REL);
             if (word == HELD_EXEC)
-                marked(&copy, chunk);
+                marked(client, &copy, chunk);
             else if (word != HELD_FREE)
-                pair_left(&client.state, chunk->netns, &copy, false, clock_ns(CLOCK_MONOTONIC));
+                pair_left(&client->state, chunk->netns, &copy, false, clock_ns(CLOCK_MONOTONIC));
             survived |= word == HELD_OPEN;
         }
-        give_back(i);
+        give_back(client, i);
     }
     return survived;
 }

@@ -37,15 +37,15 @@ static uint64_t monotonic_ns(uint64_t stamp, uint64_t now) {
     return now - (clock_ns(CLOCK_REALTIME) - stamp);
 }
 
-static bool told_before(const struct held *h, uint64_t netns) {
+static bool told_before(struct client *client, const struct held *h, uint64_t netns) {
     struct tuple tuple = held_tuple(h);
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     uint64_t began = h->connected_ns ? h->connected_ns : h->marked_ns - ONCE_NS;
     uint64_t since = monotonic_ns(held_phase(h) == PHASE_CLOSED ? began : h->marked_ns, now);
-    return h->local_port != 0 && !once_first(&client.state, netns, &tuple, since, now);
+    return h->local_port != 0 && !once_first(&client->state, netns, &tuple, since, now);
 }
 
-static void tell(const struct held *copy, const struct held_chunk *chunk) {
+static void tell(struct client *client, const struct held *copy, const struct held_chunk *chunk) {
     struct event_record r;
     struct diag_answer answer = {0};
     int found = ask(copy, &answer);
@@ -53,19 +53,19 @@ static void tell(const struct held *copy, const struct held_chunk *chunk) {
     enum fate fate = fate_from_lookup(found, &answer, first, false);
     if (found == 0 && phase_from_kernel(answer.state) == PHASE_FIN_WAIT_1 && held_without_fin_wait_2(copy))
         fate = FATE_NONE;
-    if (fate == FATE_TIME_WAIT && told_before(copy, chunk->netns))
+    if (fate == FATE_TIME_WAIT && told_before(client, copy, chunk->netns))
         fate = FATE_SHARED;
     enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
     struct settings settings = {0};
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    pair_left(&client.state, chunk->netns, copy, fate == FATE_TIME_WAIT, now);
+    pair_left(&client->state, chunk->netns, copy, fate == FATE_TIME_WAIT, now);
     if (fate != FATE_SHARED)
-        history_left(&client.state, chunk, copy, fate == FATE_TIME_WAIT, history_minute(now));
-    (void)state_settings(&client.state, NULL, &settings);
-    state_count(&client.state, arm, counter_of_fate(fate));
+        history_left(&client->state, chunk, copy, fate == FATE_TIME_WAIT, history_minute(now));
+    (void)state_settings(&client->state, NULL, &settings);
+    state_count(&client->state, arm, counter_of_fate(fate));
     if (fate != FATE_TIME_WAIT && settings.log_closes != CLOSES_ALL)
         return;
-    event_begin(&r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, arm);
+    event_begin(client, &r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, arm);
     r.e.direction = copy->direction < DIRECTIONS ? copy->direction : OUTBOUND;
     r.e.local = copy->local;
     r.e.local_port = copy->local_port;
@@ -81,12 +81,12 @@ static void tell(const struct held *copy, const struct held_chunk *chunk) {
     if (copy->connected_ns && copy->marked_ns > copy->connected_ns)
         r.e.age_us = (copy->marked_ns - copy->connected_ns) / 1000;
     memcpy(r.e.program, chunk->program, EVENT_PROGRAM); /* the image that made the connection */
-    (void)ring_write(&client.state, &r);
+    (void)ring_write(&client->state, &r);
 }
 
-void after_exec_tell(void) {
-    if (held_take_over(tell)) {
-        track_find(0, INT_MAX);
-        held_all_open();
+void after_exec_tell(struct client *client) {
+    if (held_take_over(client, tell)) {
+        track_find(client, 0, INT_MAX);
+        held_all_open(client);
     }
 }

@@ -2,7 +2,9 @@
 #ifndef CONNSPREAD_CLOSE_AFTER_EXEC_H
 #define CONNSPREAD_CLOSE_AFTER_EXEC_H
 
+struct client;
+
 /* Constructor: connections that the exec closed become events, via exec; those that survived it are found again. */
-void after_exec_tell(void);
+void after_exec_tell(struct client *client);
 
 #endif

@@ -1,7 +1,7 @@
 /* closing.h - around a real close: what is looked at before it, what is written after it.
  *
  *     struct closing c;
- *     closing_begin(&c, fd, VIA_CLOSE);
+ *     closing_begin(&c, client, fd, VIA_CLOSE);
  *     int r = real_close(fd);
  *     closing_end(&c, r == 0 || errno != EBADF);
  *
@@ -14,7 +14,9 @@
 
 #include "close/closing_state.h"
 
-void closing_begin(struct closing *c, int fd, enum via via);
+struct client;
+
+void closing_begin(struct closing *c, struct client *client, int fd, enum via via);
 
 /* closed: the descriptor is gone (any result of close but EBADF: Linux frees the number on EINTR too). */
 void closing_end(struct closing *c, bool closed);
@@ -24,17 +26,17 @@ void closing_abort(struct closing *c);
 
 /* Before connect(AF_UNSPEC), which resets what is open: but a TIME-WAIT that our shutdown and the peer's FIN have
  * already made stays, and is logged here. */
-void closing_disconnect(int fd, struct conn *conn);
+void closing_disconnect(struct client *client, int fd, struct conn *conn);
 
 /* Where exactly c is, if nobody asked so far: the kernel chose its port. */
-void closing_complete(struct conn *c, int fd);
+void closing_complete(struct client *client, struct conn *c, int fd);
 
 /* c's MPTCP token, asked once it is needed; 0: plain TCP, MPTCP_UNKNOWN: perhaps. */
-uint32_t closing_token(struct conn *c, int fd);
+uint32_t closing_token(struct client *client, struct conn *c, int fd);
 
 /* Around exec: connections that it will close, also those that were never named in a call, are marked as such in the
  * state file, where the next image of this pid or the tool finds them; pending false takes the marks back after an exec
  * that failed. */
-void closing_exec(bool pending);
+void closing_exec(struct client *client, bool pending);
 
 #endif

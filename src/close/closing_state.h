@@ -6,7 +6,10 @@
 #include "close/fate.h"
 #include "state/state.h"
 
+struct client;
+
 struct closing {
+    struct client *client;
     struct conn *conn; /* NULL: nothing to write */
     int fd;
     enum via via;

@@ -10,11 +10,13 @@
 #include "net/addr.h"
 #include "client/fdtab.h"
 
+struct client;
+
 struct conn;
 
 struct endpoint;
 
 /* call: the client's call, to destination (its copy). Result and errno as of libc. */
-ssize_t ladder_connect(const struct call *call, const struct endpoint *destination);
+ssize_t ladder_connect(struct client *client, const struct call *call, const struct endpoint *destination);
 
 #endif

@@ -4,7 +4,10 @@
 
 #include "connect/report.h"
 
-void report_begin(struct report *r, int fd, const struct conn *c, const struct endpoint *destination, uint64_t began);
+struct client;
+
+void report_begin(struct report *r, struct client *client, int fd, const struct conn *c,
+                  const struct endpoint *destination, uint64_t began);
 
 /* The record, filled with what every event has. */
 struct event_record *report_record(struct report *r);

@@ -15,15 +15,15 @@ enum { PORTS_TRIED = 128, TIME_WAIT_MS = 60000 };
 
 static uint32_t known; /* high << 16 | low; written whole, so a race is two equal writes */
 
-bool host_ports_known(struct port_range *out) {
+bool host_ports_known(struct client *client, struct port_range *out) {
     uint32_t word = __atomic_load_n(&known, __ATOMIC_RELAXED);
     *out = (struct port_range){(uint16_t)word, (uint16_t)(word >> 16)};
-    return word != 0 && out->low <= out->high && !__atomic_load_n(&client.netns_varies, __ATOMIC_RELAXED);
+    return word != 0 && out->low <= out->high && !__atomic_load_n(&client->netns_varies, __ATOMIC_RELAXED);
 }
 
-struct port_range host_ports(bool refresh) {
+struct port_range host_ports(struct client *client, bool refresh) {
     uint32_t word = __atomic_load_n(&known, __ATOMIC_RELAXED);
-    if (word == 0 || refresh || __atomic_load_n(&client.netns_varies, __ATOMIC_RELAXED)) {
+    if (word == 0 || refresh || __atomic_load_n(&client->netns_varies, __ATOMIC_RELAXED)) {
         char text[32];
         struct port_range range = {32768, 60999};
         int fd =
@@ -40,12 +40,12 @@ struct port_range host_ports(bool refresh) {
     return (struct port_range){(uint16_t)word, (uint16_t)(word >> 16)};
 }
 
-void host_ports_may_have_changed(uint64_t now) {
+void host_ports_may_have_changed(struct client *client, uint64_t now) {
     static uint64_t next;
     uint64_t due = __atomic_load_n(&next, __ATOMIC_RELAXED);
     if (now >= due &&
         __atomic_compare_exchange_n(&next, &due, now + 1000000000u, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        (void)host_ports(true);
+        (void)host_ports(client, true);
 }
 
 static int bind_port(const struct explicit_bind *b, uint16_t port) {
@@ -96,12 +96,12 @@ int explicit_bind(const struct explicit_bind *b, const struct port_split *split)
     for (uint32_t i = 0; i < tries; i++) {
         uint32_t turn = __atomic_fetch_add(&pair->port_cursor, 1, __ATOMIC_RELAXED);
         uint16_t port = ports_outside(split, turn % split->outside_total);
-        if (!once_claim(&client.state, key, port, now))
+        if (!once_claim(&b->client->state, key, port, now))
             continue;
         int r = bind_free(b, port);
         if (r == 0)
             return port;
-        once_release(&client.state, key, port);
+        once_release(&b->client->state, key, port);
         /* EACCES: ports under 1024, or a security module, which says nothing of the source. Anything else but "taken"
          * concerns the socket, not the port. */
         denied |= r == -EACCES && port >= 1024;
@@ -111,6 +111,6 @@ int explicit_bind(const struct explicit_bind *b, const struct port_split *split)
     return denied ? -EACCES : 0;
 }
 
-void explicit_connected(const struct pair *pair, uint16_t port) {
-    once_release(&client.state, __atomic_load_n(&pair->key, __ATOMIC_RELAXED), port);
+void explicit_connected(struct client *client, const struct pair *pair, uint16_t port) {
+    once_release(&client->state, __atomic_load_n(&pair->key, __ATOMIC_RELAXED), port);
 }

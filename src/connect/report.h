@@ -6,8 +6,11 @@
 #include "policy/policy.h"
 #include "state/event.h"
 
+struct client;
+
 /* An exhausted event about to be told. */
 struct report {
+    struct client *client;
     const struct conn *conn;
     const struct endpoint *destination; /* all zero: not known */
     const struct plan *plan;            /* NULL: no rule's */

@@ -46,7 +46,7 @@ static bool rest(struct climb *k) {
         long s, ns;
     } pause = {0, WAIT_STEP_NS};
     uint32_t serial = conn_serial(k->conn);
-    conn_release(k->conn);
+    conn_release(k->client, k->conn);
     bool whole = sys_call2(SYS_nanosleep, &pause, 0) == 0;
     climb_look_again(k, serial);
     k->closed |= !k->closed && look_cookie(k->call->fd) != k->cookie;

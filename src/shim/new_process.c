@@ -6,12 +6,12 @@
 #include "client/open_table.h"
 #include "close/deferred.h"
 
-void new_process(void) {
-    if (!client_active())
+void new_process(struct client *client) {
+    if (!client_active(client))
         return;
-    __atomic_store_n(&client.attached, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&client->attached, 0, __ATOMIC_RELAXED);
     arm_forget();
     fd_forget_closing();
     unsettled_forget();
-    held_inherit();
+    held_inherit(client);
 }

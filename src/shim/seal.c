@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#include "client/client.h"
+#include "shim/self.h"
 #include "client/process.h"
 #include "base/sys.h"
 #include "close/closing.h"
@@ -75,7 +75,7 @@ static void ask_and_undo(void) {
         if (fd_look(fd, &conn) != FD_TCP)
             continue;
         if (conn->phase == CONN_CONNECTED || conn->phase == CONN_CONNECTING)
-            closing_complete(conn, fd);
+            closing_complete(&client, conn, fd);
         else if (conn->phase == CONN_IDLE && conn_flags(conn) & CONN_APP_ADDRESS)
             prepare_settle_port(fd, conn);
         else if (conn->phase == CONN_IDLE)
@@ -85,7 +85,7 @@ static void ask_and_undo(void) {
 
 void seal_begin(void) {
     int saved = errno;
-    if (client_asks() && !trusted && process_may_record())
+    if (client_asks(&client) && !trusted && process_may_record(&client))
         ask_and_undo();
     if (!trusted)
         __atomic_fetch_add(&sys_filters, 1, __ATOMIC_SEQ_CST);

@@ -24,8 +24,8 @@ void arm_forget(void) {
 }
 
 /* What an earlier image of this process drew, or a new number, written down for the next image. */
-static uint64_t draw(void) {
-    const struct state *s = &client.state;
+static uint64_t draw(struct client *client) {
+    const struct state *s = &client->state;
     uint64_t pid = process_pid(), spare = 0;
     struct place *mine = NULL;
     for (unsigned i = 0; i < PLACE_PROBES; i++) {
@@ -55,10 +55,10 @@ static uint64_t draw(void) {
     return number;
 }
 
-static unsigned own_place(void) {
+static unsigned own_place(struct client *client) {
     uint32_t place = __atomic_load_n(&own, __ATOMIC_ACQUIRE);
     if (place == PLACE_UNKNOWN) {
-        uint32_t drawn = arm_place(draw()) + 1;
+        uint32_t drawn = arm_place(draw(client)) + 1;
         if (__atomic_compare_exchange_n(&own, &place, drawn, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             place = drawn;
     }
@@ -66,39 +66,39 @@ static unsigned own_place(void) {
 }
 
 /* Nobody draws while the dial stands at one of its ends. */
-static unsigned place_of(const struct settings *settings, unsigned canary) {
+static unsigned place_of(struct client *client, const struct settings *settings, unsigned canary) {
     if (canary == 0 || canary >= 100)
         return 0;
     if (settings->canary_by == BY_CONNECTION)
-        return arm_place(__atomic_fetch_add(&client.state.header->next_connection, 1, __ATOMIC_RELAXED));
-    return own_place();
+        return arm_place(__atomic_fetch_add(&client->state.header->next_connection, 1, __ATOMIC_RELAXED));
+    return own_place(client);
 }
 
-static unsigned canary_now(const struct settings *settings) {
-    struct control c = control_unpack(__atomic_load_n(&client.state.header->control, __ATOMIC_RELAXED));
+static unsigned canary_now(struct client *client, const struct settings *settings) {
+    struct control c = control_unpack(__atomic_load_n(&client->state.header->control, __ATOMIC_RELAXED));
     unsigned canary = c.has_canary ? c.canary : settings->canary;
     return canary < 100 ? canary : 100;
 }
 
-struct standing arm_now(const struct settings *settings) {
-    enum policy_mode mode = client_mode(settings);
-    unsigned canary = canary_now(settings);
-    unsigned place = mode == MODE_OFF ? 0 : place_of(settings, canary);
+struct standing arm_now(struct client *client, const struct settings *settings) {
+    enum policy_mode mode = client_mode(client, settings);
+    unsigned canary = canary_now(client, settings);
+    unsigned place = mode == MODE_OFF ? 0 : place_of(client, settings, canary);
     enum arm arm = arm_of(mode, canary, place);
     return (struct standing){.mode = mode, .arm = arm, .enforce = arm == ARM_ENFORCE};
 }
 
-bool arm_may_enforce(const struct settings *settings) {
-    unsigned canary = canary_now(settings);
-    if (client_mode(settings) != MODE_ENFORCE || canary == 0)
+bool arm_may_enforce(struct client *client, const struct settings *settings) {
+    unsigned canary = canary_now(client, settings);
+    if (client_mode(client, settings) != MODE_ENFORCE || canary == 0)
         return false;
-    return canary >= 100 || settings->canary_by == BY_CONNECTION || own_place() < canary;
+    return canary >= 100 || settings->canary_by == BY_CONNECTION || own_place(client) < canary;
 }
 
-enum arm arm_of_process(void) {
+enum arm arm_of_process(struct client *client) {
     struct settings settings = {.mode = MODE_OFF};
-    (void)state_settings(&client.state, NULL, &settings);
-    unsigned canary = canary_now(&settings);
+    (void)state_settings(&client->state, NULL, &settings);
+    unsigned canary = canary_now(client, &settings);
     bool drawn = settings.canary_by == BY_PROCESS && canary > 0 && canary < 100;
-    return arm_of(client_mode(&settings), canary, drawn ? own_place() : 0);
+    return arm_of(client_mode(client, &settings), canary, drawn ? own_place(client) : 0);
 }

@@ -6,6 +6,8 @@
 #include "state/layout.h"
 #include "state/state.h"
 
+struct client;
+
 struct settings;
 
 /* The n-th value of a sequence in which any hundred neighbours are 0..99, each once, evenly strewn: what is below 20 is
@@ -21,13 +23,13 @@ struct standing {
     enum arm arm;
     bool enforce; /* spread it */
 };
-struct standing arm_now(const struct settings *settings);
+struct standing arm_now(struct client *client, const struct settings *settings);
 
 /* May a connection that is not made yet come to be spread? For bind, which draws no place by connection. */
-bool arm_may_enforce(const struct settings *settings);
+bool arm_may_enforce(struct client *client, const struct settings *settings);
 
 /* The process's arm, for events that belong to no connection of their own. */
-enum arm arm_of_process(void);
+enum arm arm_of_process(struct client *client);
 
 /* A fork child draws a place of its own. */
 void arm_forget(void);

@@ -1,9 +1,11 @@
-/* client.h - this process as a client of an instance: what the constructor found out, and what events say of it. */
+/* client.h - this process as a client of an instance: what the constructor found out, and what events say of it.
+ *
+ * There is one a process (shim/self.h), but nothing below the shim knows that: whoever acts for a client is given it,
+ * as the first argument or in what it works on (struct climb, struct closing, struct report). What is asked of "this
+ * process" (process.h, fdtab.h) is the process that runs the code. */
 #ifndef CONNSPREAD_CLIENT_CLIENT_H
 #define CONNSPREAD_CLIENT_CLIENT_H
 
-#include "client/fdtab.h"
-#include "state/event.h"
 #include "state/state.h"
 #include "policy/policy.h"
 
@@ -22,40 +24,24 @@ struct client {
     uint64_t netns;       /* cookie; 0: not asked yet; atomic */
     uint64_t program_key; /* history_program */
     char program[POLICY_PROGRAM];
+    void (*renewed)(struct client *client); /* called in a fork child, once it is noticed; set before active */
 };
 
-extern struct client client;
-
-static inline bool client_active(void) {
-    return __atomic_load_n(&client.active, __ATOMIC_ACQUIRE);
+static inline bool client_active(const struct client *client) {
+    return __atomic_load_n(&client->active, __ATOMIC_ACQUIRE);
 }
 
 /* Everything below is async-signal-safe and leaves errno alone. */
 
 /* May the kernel be asked anything at this moment? Not in mode off, and not behind a filter of the client's own
  * (sys_sealed): then what is known is kept true from memory, and the client's calls go to libc as they came. */
-bool client_asks(void);
-
-/* A fork child: its own attach event, its own place in the canary sequence. */
-void client_new_process(void);
+bool client_asks(const struct client *client);
 
 /* The mode in force now: environment, else `connspread set`, else config. */
-enum policy_mode client_mode(const struct settings *settings);
+enum policy_mode client_mode(const struct client *client, const struct settings *settings);
 
 /* Cookie of fd's network namespace (SO_NETNS_COOKIE, Linux 5.14; 0 before that). Asked once, unless namespaces change.
  */
-uint64_t client_netns(int fd);
-
-/* A TCP connect or accept happens: the process's attach event, once. */
-void client_attach(int fd, enum arm arm);
-
-/* Fills what every event has. */
-void event_begin(struct event_record *r, enum event_kind kind, enum arm arm);
-
-/* The same, with what is known of a connection. now: CLOCK_MONOTONIC, ns. */
-void event_of_conn(struct event_record *r, enum event_kind kind, const struct conn *c, uint64_t now);
-
-/* An event that is only words. */
-void event_of_text(enum event_kind kind, enum arm arm, const char *text);
+uint64_t client_netns(struct client *client, int fd);
 
 #endif

@@ -12,16 +12,17 @@ static const struct addr *source_of(const struct conn *c) {
     return conn_flags(c) & (CONN_OUR_BIND | CONN_APP_ADDRESS) ? &c->source : &kernels_choice;
 }
 
-static uint32_t key_of(const struct history_flow *f) {
-    return history_key(pair_key(f->netns, f->source, f->destination), client.program_key);
+static uint32_t key_of(const struct client *client, const struct history_flow *f) {
+    return history_key(pair_key(f->netns, f->source, f->destination), client->program_key);
 }
 
-static struct history_flow flow_of(const struct conn *c, uint64_t netns, const struct endpoint *destination) {
+static struct history_flow flow_of(const struct client *client, const struct conn *c, uint64_t netns,
+                                   const struct endpoint *destination) {
     return (struct history_flow){
         .netns = netns,
         .source = source_of(c),
         .destination = destination,
-        .program = client.program,
+        .program = client->program,
     };
 }
 
@@ -29,56 +30,55 @@ static uint32_t taken(const struct pair *pair, uint64_t now) {
     return pair_open(pair) + pair_time_waits(pair, now);
 }
 
-void minutes_connect(struct conn *c, uint64_t netns, const struct endpoint *destination, const struct pair *pair,
-                     uint64_t now, uint64_t elapsed_ns) {
-    struct history_flow f = flow_of(c, netns, destination);
-    uint32_t minute = history_minute(now);
+void minutes_connect(const struct history_update *u, struct conn *c, const struct pair *pair, uint64_t elapsed_ns) {
+    struct history_flow f = flow_of(u->client, c, u->netns, u->destination);
+    uint32_t minute = history_minute(u->now);
     /* A pair that no rule is about has another key (pair_key_unruled). */
     bool same = pair && c->pool_id;
-    f.key = same ? history_key(__atomic_load_n(&pair->key, __ATOMIC_RELAXED), client.program_key) : key_of(&f);
+    f.key = same ? history_key(__atomic_load_n(&pair->key, __ATOMIC_RELAXED), u->client->program_key)
+                 : key_of(u->client, &f);
     c->flow = f.key;
-    if (history_connect(&client.state, &f, minute, elapsed_ns) && pair)
-        history_peak(&client.state, &f, minute, taken(pair, now));
+    if (history_connect(&u->client->state, &f, minute, elapsed_ns) && pair)
+        history_peak(&u->client->state, &f, minute, taken(pair, u->now));
 }
 
-static void exhausted(const struct history_flow *f, enum outcome outcome, enum cause cause, uint32_t minute) {
+static void exhausted(struct client *client, const struct history_flow *f, enum outcome outcome, enum cause cause,
+                      uint32_t minute) {
     static const uint8_t counter[OUTCOMES] = {
         [OUTCOME_RECOVERED] = HISTORY_RECOVERED,
         [OUTCOME_FALLBACK] = HISTORY_FALLBACK,
         [OUTCOME_SURFACED] = HISTORY_SURFACED,
     };
-    history_count(&client.state, f, minute, (enum history_counter)counter[outcome]);
-    history_count(&client.state, f, minute, (enum history_counter)(HISTORY_CAUSE + cause));
+    history_count(&client->state, f, minute, (enum history_counter)counter[outcome]);
+    history_count(&client->state, f, minute, (enum history_counter)(HISTORY_CAUSE + cause));
 }
 
-void minutes_exhausted(const struct conn *c, uint64_t netns, const struct endpoint *destination, enum outcome outcome,
-                       enum cause cause, uint64_t now) {
-    struct history_flow f = flow_of(c, netns, destination);
-    f.key = key_of(&f);
-    exhausted(&f, outcome, cause, history_minute(now));
+void minutes_exhausted(const struct history_update *u, const struct conn *c, enum outcome outcome, enum cause cause) {
+    struct history_flow f = flow_of(u->client, c, u->netns, u->destination);
+    f.key = key_of(u->client, &f);
+    exhausted(u->client, &f, outcome, cause, history_minute(u->now));
 }
 
-void minutes_full(const struct conn *c, uint64_t netns, const struct endpoint *destination, const struct pair *pair,
-                  uint64_t now) {
-    struct history_flow f = flow_of(c, netns, destination);
-    f.key = key_of(&f);
+void minutes_full(const struct history_update *u, const struct conn *c, const struct pair *pair) {
+    struct history_flow f = flow_of(u->client, c, u->netns, u->destination);
+    f.key = key_of(u->client, &f);
     if (pair)
-        history_peak(&client.state, &f, history_minute(now), taken(pair, now));
+        history_peak(&u->client->state, &f, history_minute(u->now), taken(pair, u->now));
 }
 
-void minutes_bind_failed(uint64_t netns, const struct addr *source, enum outcome outcome, enum cause cause,
-                         uint64_t now) {
+void minutes_bind_failed(struct client *client, uint64_t netns, const struct addr *source, enum outcome outcome,
+                         enum cause cause, uint64_t now) {
     static const struct endpoint nowhere;
-    struct history_flow f = {.netns = netns, .source = source, .destination = &nowhere, .program = client.program};
-    f.key = key_of(&f);
-    exhausted(&f, outcome, cause, history_minute(now));
+    struct history_flow f = {.netns = netns, .source = source, .destination = &nowhere, .program = client->program};
+    f.key = key_of(client, &f);
+    exhausted(client, &f, outcome, cause, history_minute(now));
 }
 
-void minutes_closed(const struct conn *c, enum fate fate, uint64_t now) {
+void minutes_closed(struct client *client, const struct conn *c, enum fate fate, uint64_t now) {
     if (c->flow == 0 || fate == FATE_SHARED)
         return;
-    struct history_flow f = flow_of(c, __atomic_load_n(&client.netns, __ATOMIC_RELAXED), &c->peer);
-    f.key = conn_flags(c) & CONN_PEER_ASK ? key_of(&f) : c->flow;
+    struct history_flow f = flow_of(client, c, __atomic_load_n(&client->netns, __ATOMIC_RELAXED), &c->peer);
+    f.key = conn_flags(c) & CONN_PEER_ASK ? key_of(client, &f) : c->flow;
     enum history_counter counter = fate == FATE_TIME_WAIT ? HISTORY_TIME_WAITS : HISTORY_CLOSES;
-    history_count(&client.state, &f, history_minute(now), counter);
+    history_count(&client->state, &f, history_minute(now), counter);
 }

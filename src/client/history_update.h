@@ -5,27 +5,32 @@
 #ifndef CONNSPREAD_CLIENT_HISTORY_UPDATE_H
 #define CONNSPREAD_CLIENT_HISTORY_UPDATE_H
 
+#include "client/client.h"
 #include "client/fdtab.h"
 #include "state/event.h"
 
+/* Of whom, where and when. */
+struct history_update {
+    struct client *client;
+    const struct endpoint *destination;
+    uint64_t netns, now; /* CLOCK_MONOTONIC, ns */
+};
+
 /* A connect, whatever came of it, before c becomes a connection. pair: of c's source and destination, or NULL: the
  * occupancy is then not known. */
-void minutes_connect(struct conn *c, uint64_t netns, const struct endpoint *destination, const struct pair *pair,
-                     uint64_t now, uint64_t elapsed_ns);
+void minutes_connect(const struct history_update *u, struct conn *c, const struct pair *pair, uint64_t elapsed_ns);
 
 /* An EADDRNOTAVAIL: what it came to and why. */
-void minutes_exhausted(const struct conn *c, uint64_t netns, const struct endpoint *destination, enum outcome outcome,
-                       enum cause cause, uint64_t now);
+void minutes_exhausted(const struct history_update *u, const struct conn *c, enum outcome outcome, enum cause cause);
 
 /* The source that c is bound to was found full: as many quadruplets of the pair are taken as can be. */
-void minutes_full(const struct conn *c, uint64_t netns, const struct endpoint *destination, const struct pair *pair,
-                  uint64_t now);
+void minutes_full(const struct history_update *u, const struct conn *c, const struct pair *pair);
 
 /* The client's own bind failed, so the destination is not known: the flow is from the address to nowhere. */
-void minutes_bind_failed(uint64_t netns, const struct addr *source, enum outcome outcome, enum cause cause,
-                         uint64_t now);
+void minutes_bind_failed(struct client *client, uint64_t netns, const struct addr *source, enum outcome outcome,
+                         enum cause cause, uint64_t now);
 
 /* The last close of c in this process; a shared one is still open elsewhere. */
-void minutes_closed(const struct conn *c, enum fate fate, uint64_t now);
+void minutes_closed(struct client *client, const struct conn *c, enum fate fate, uint64_t now);
 
 #endif

@@ -4,17 +4,10 @@
 #include <limits.h>
 #include <string.h>
 
-#include "net/diag.h"
 #include "client/client.h"
-#include "close/fate.h"
 #include "client/process.h"
-#include "state/history.h"
-#include "state/dedup.h"
 #include "state/pair.h"
-#include "state/ring.h"
-#include "state/stats.h"
 #include "base/sys.h"
-#include "close/exit_close.h"
 #include "state/control.h"
 
 /* Number of this process's n-th chunk, plus 1; 0: not taken yet; NONE: there was no room. Private. */
@@ -33,28 +26,29 @@ static uint64_t ask_pid_namespace(void) {
     return (uint64_t)st.st_ino;
 }
 
-static void label(struct held_chunk *chunk, const struct conn *c) {
+static void label(struct client *client, struct held_chunk *chunk, const struct conn *c) {
     if (pid_namespace == 0)
         pid_namespace = ask_pid_namespace();
     memset(chunk->held, 0, sizeof chunk->held);
     chunk->born_ns = clock_ns(CLOCK_BOOTTIME);
     chunk->seen_ns = clock_ns(CLOCK_REALTIME);
     chunk->pid_namespace = pid_namespace;
-    chunk->netns = __atomic_load_n(&client.netns, __ATOMIC_RELAXED);
-    memcpy(chunk->program, client.program, sizeof chunk->program);
+    chunk->netns = __atomic_load_n(&client->netns, __ATOMIC_RELAXED);
+    memcpy(chunk->program, client->program, sizeof chunk->program);
     chunk->arm = c->arm;
 }
 
 /* The birth goes first: with the old one, the next owner would look like a process that took over a pid. */
-static void give_back(unsigned at) {
-    __atomic_store_n(&client.state.held->chunk[at].born_ns, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&client.state.held->owner[at], 0, __ATOMIC_RELEASE);
+static void give_back(struct client *client, unsigned at) {
+    __atomic_store_n(&client->state.held->chunk[at].born_ns, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&client->state.held->owner[at], 0, __ATOMIC_RELEASE);
 }
 
 /* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the
  * loser gives its own back. */
-__attribute__((noinline)) static struct held_chunk *take_chunk(unsigned n, const struct conn *c) {
-    struct held_table *table = client.state.held;
+__attribute__((noinline)) static struct held_chunk *take_chunk(struct client *client, unsigned n,
+                                                               const struct conn *c) {
+    struct held_table *table = client->state.held;
     uint64_t pid = process_pid();
     for (unsigned i = 0; i < HELD_CHUNKS; i++) {
         unsigned at = (unsigned)(pid * 7 + n + i) % HELD_CHUNKS;
@@ -63,11 +57,11 @@ __attribute__((noinline)) static struct held_chunk *take_chunk(unsigned n, const
             continue;
         if (!__atomic_compare_exchange_n(&table->owner[at], &free, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             continue;
-        label(&table->chunk[at], c);
+        label(client, &table->chunk[at], c);
         uint16_t none = 0;
         if (__atomic_compare_exchange_n(&own[n], &none, (uint16_t)(at + 1), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             return &table->chunk[at];
-        give_back(at);
+        give_back(client, at);
         return none == NONE ? NULL : &table->chunk[none - 1];
     }
     uint16_t none = 0;
@@ -75,28 +69,29 @@ __attribute__((noinline)) static struct held_chunk *take_chunk(unsigned n, const
     return NULL;
 }
 
-static struct held *slot_of(const struct conn *c, struct held_chunk **chunk) {
+static struct held *slot_of(struct client *client, const struct conn *c, struct held_chunk **chunk) {
     uint32_t index = conn_index(c);
     unsigned n = index / HELD_PER_CHUNK, place = index - n * HELD_PER_CHUNK;
     uint16_t number = n < HELD_CHUNKS ? __atomic_load_n(&own[n], __ATOMIC_ACQUIRE) : NONE;
     if (number == NONE || number == 0)
         return NULL;
-    *chunk = &client.state.held->chunk[number - 1];
+    *chunk = &client->state.held->chunk[number - 1];
     return &(*chunk)->held[place];
 }
 
 /* Apart: hardly one connection in 63 comes here. */
-__attribute__((noinline)) static struct held *slot_taken(const struct conn *c, struct held_chunk **chunk) {
+__attribute__((noinline)) static struct held *slot_taken(struct client *client, const struct conn *c,
+                                                         struct held_chunk **chunk) {
     unsigned n = conn_index(c) / HELD_PER_CHUNK;
     if (n >= HELD_CHUNKS || __atomic_load_n(&own[n], __ATOMIC_RELAXED) == NONE)
         return NULL;
-    *chunk = take_chunk(n, c);
+    *chunk = take_chunk(client, n, c);
     return *chunk ? &(*chunk)->held[conn_index(c) % HELD_PER_CHUNK] : NULL;
 }
 
-static struct held *slot_for(const struct conn *c, struct held_chunk **chunk) {
-    struct held *h = slot_of(c, chunk);
-    return h ? h : slot_taken(c, chunk);
+static struct held *slot_for(struct client *client, const struct conn *c, struct held_chunk **chunk) {
+    struct held *h = slot_of(client, c, chunk);
+    return h ? h : slot_taken(client, c, chunk);
 }
 
 static void put(struct held *h, const struct conn *c, enum held_word word) {
@@ -119,11 +114,11 @@ static void note_seen(struct held_chunk *chunk, uint64_t now) {
         __atomic_store_n(&chunk->seen_ns, now, __ATOMIC_RELAXED);
 }
 
-void held_open(const struct conn *c) {
+void held_open(struct client *client, const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_for(c, &chunk);
+    struct held *h = slot_for(client, c, &chunk);
     if (!h) {
-        state_count(&client.state, (enum arm)c->arm, COUNT_HELD_FULL);
+        state_count(&client->state, (enum arm)c->arm, COUNT_HELD_FULL);
         return;
     }
     uint64_t now = clock_ns(CLOCK_REALTIME_COARSE); /* some ms late at most, a third of the price */
@@ -135,9 +130,9 @@ void held_open(const struct conn *c) {
     put(h, c, HELD_OPEN);
 }
 
-void held_located(const struct conn *c) {
+void held_located(struct client *client, const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, &chunk);
+    struct held *h = slot_of(client, c, &chunk);
     if (!h)
         return;
     h->local = c->source;
@@ -152,34 +147,35 @@ void held_located(const struct conn *c) {
 /* Somewhere to write for those without a slot. */
 static uint8_t nowhere;
 
-static uint8_t *note_of(const struct conn *c) {
+static uint8_t *note_of(struct client *client, const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, &chunk);
+    struct held *h = slot_of(client, c, &chunk);
     return h ? &h->counted : &nowhere;
 }
 
-void held_count(const struct conn *c, uint64_t now) {
-    uint8_t *note = note_of(c), how = addr_is_any(&c->source) ? HELD_COUNTED_ANY : HELD_COUNTED;
+void held_count(struct client *client, const struct conn *c, uint64_t now) {
+    uint8_t *note = note_of(client, c), how = addr_is_any(&c->source) ? HELD_COUNTED_ANY : HELD_COUNTED;
     pair_opened(c->pair, now);
     __atomic_store_n(note, how, __ATOMIC_RELAXED);
 }
 
-void held_uncount(const struct conn *c, bool time_wait, uint64_t now) {
-    uint8_t *note = note_of(c);
+void held_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now) {
+    uint8_t *note = note_of(client, c);
     pair_closed(c->pair, time_wait, now);
     __atomic_store_n(note, HELD_UNCOUNTED, __ATOMIC_RELAXED);
 }
 
-void held_closed(const struct conn *c) {
+void held_closed(struct client *client, const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, &chunk);
+    struct held *h = slot_of(client, c, &chunk);
     if (h)
         __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELEASE);
 }
 
-void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phase, enum fate fate) {
+void held_pending(struct client *client, const struct conn *c, enum held_word word, enum tcp_phase phase,
+                  enum fate fate) {
     struct held_chunk *chunk;
-    struct held *h = slot_for(c, &chunk);
+    struct held *h = slot_for(client, c, &chunk);
     if (!h)
         return;
     h->verdict = held_verdict(phase, fate);
@@ -188,17 +184,17 @@ void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phas
     left_pending |= word == HELD_EXIT;
 }
 
-void held_exec_failed(const struct conn *c) {
+void held_exec_failed(struct client *client, const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_of(c, &chunk);
+    struct held *h = slot_of(client, c, &chunk);
     if (h)
         put(h, c, HELD_OPEN);
 }
 
 /* Not made by this image of this process. connected_ns 0: nobody knows since when. */
-static void hold_again(const struct conn *c) {
+static void hold_again(struct client *client, const struct conn *c) {
     struct held_chunk *chunk;
-    struct held *h = slot_for(c, &chunk);
+    struct held *h = slot_for(client, c, &chunk);
     if (!h)
         return;
     uint64_t age = clock_ns(CLOCK_MONOTONIC) - c->connected_ns, now = clock_ns(CLOCK_REALTIME);
@@ -210,102 +206,35 @@ static void hold_again(const struct conn *c) {
     put(h, c, HELD_OPEN);
 }
 
-static void hold_all(void) {
+void held_all_open(struct client *client) {
     struct conn *c;
     int n = 0;
     for (int fd = 0; n < INHERITED_MAX && (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
         if (fd_look(fd, &c) == FD_TCP && (c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING)) {
-            hold_again(c);
+            hold_again(client, c);
             n++;
         }
 }
 
-void held_inherit(void) {
+void held_inherit(struct client *client) {
     left_pending = false;
     for (unsigned i = 0; i < HELD_CHUNKS; i++)
         __atomic_store_n(&own[i], 0, __ATOMIC_RELAXED);
-    hold_all();
+    held_all_open(client);
 }
 
-void held_release(void) {
+void held_release(struct client *client) {
     if (left_pending)
         return;
     for (unsigned i = 0; i < HELD_CHUNKS; i++) {
         uint16_t number = __atomic_exchange_n(&own[i], 0, __ATOMIC_ACQ_REL);
         if (number != 0 && number != NONE)
-            give_back(number - 1u);
+            give_back(client, number - 1u);
     }
 }
 
-/* What has become of it the kernel says: another process may have held it too. */
-static int ask(const struct held *h, struct diag_answer *answer) {
-    if (h->token != 0 && h->token != MPTCP_UNKNOWN && diag_lookup_mptcp(h->token, answer) == 0 &&
-        phase_from_kernel(answer->state) != PHASE_CLOSED)
-        return 0;
-    if (h->local_port == 0)
-        return -EINVAL;
-    bool expected = held_fate(h) == FATE_TIME_WAIT;
-    struct tuple tuple = held_tuple(h);
-    int found = diag_lookup_ending(&tuple, expected, answer);
-    if (h->token != 0)
-        answer->inode = 0; /* a subflow's says nothing */
-    return found;
-}
-
-/* CLOCK_MONOTONIC; a stamp of CLOCK_REALTIME. */
-static uint64_t monotonic_ns(uint64_t stamp, uint64_t now) {
-    return now - (clock_ns(CLOCK_REALTIME) - stamp);
-}
-
-static bool told_before(const struct held *h, uint64_t netns) {
-    struct tuple tuple = held_tuple(h);
-    uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    uint64_t began = h->connected_ns ? h->connected_ns : h->marked_ns - ONCE_NS;
-    uint64_t since = monotonic_ns(held_phase(h) == PHASE_CLOSED ? began : h->marked_ns, now);
-    return h->local_port != 0 && !once_first(&client.state, netns, &tuple, since, now);
-}
-
-static void after_exec(const struct held *copy, const struct held_chunk *chunk) {
-    struct event_record r;
-    struct diag_answer answer = {0};
-    int found = ask(copy, &answer);
-    enum fate first = held_fate(copy) < FATES ? (enum fate)held_fate(copy) : FATE_NONE;
-    enum fate fate = fate_from_lookup(found, &answer, first, false);
-    if (found == 0 && phase_from_kernel(answer.state) == PHASE_FIN_WAIT_1 && held_without_fin_wait_2(copy))
-        fate = FATE_NONE;
-    if (fate == FATE_TIME_WAIT && told_before(copy, chunk->netns))
-        fate = FATE_SHARED;
-    enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
-    struct settings settings = {0};
-    uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    pair_left(&client.state, chunk->netns, copy, fate == FATE_TIME_WAIT, now);
-    if (fate != FATE_SHARED)
-        history_left(&client.state, chunk, copy, fate == FATE_TIME_WAIT, history_minute(now));
-    (void)state_settings(&client.state, NULL, &settings);
-    state_count(&client.state, arm, counter_of_fate(fate));
-    if (fate != FATE_TIME_WAIT && settings.log_closes != CLOSES_ALL)
-        return;
-    event_begin(&r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, arm);
-    r.e.direction = copy->direction < DIRECTIONS ? copy->direction : OUTBOUND;
-    r.e.local = copy->local;
-    r.e.local_port = copy->local_port;
-    r.e.peer = copy->peer;
-    r.e.peer_port = copy->peer_port;
-    r.e.rule_id = copy->rule_id;
-    r.e.pool_id = copy->pool_id;
-    r.e.netns = chunk->netns;
-    r.e.via = VIA_EXEC;
-    r.e.phase = held_phase(copy);
-    r.e.fate = (uint8_t)fate;
-    r.e.verified = found == 0 || found == -ENOENT ? VERIFIED_TRUE : VERIFIED_FALSE;
-    if (copy->connected_ns && copy->marked_ns > copy->connected_ns)
-        r.e.age_us = (copy->marked_ns - copy->connected_ns) / 1000;
-    memcpy(r.e.program, chunk->program, EVENT_PROGRAM); /* the image that made the connection */
-    (void)ring_write(&client.state, &r);
-}
-
-void held_after_exec(void) {
-    struct held_table *table = client.state.held;
+bool held_take_over(struct client *client, held_marked *marked) {
+    struct held_table *table = client->state.held;
     uint64_t pid = process_pid();
     bool survived = false;
     for (unsigned i = 0; i < HELD_CHUNKS; i++) {
@@ -316,20 +245,16 @@ void held_after_exec(void) {
         struct held_chunk *chunk = &table->chunk[i];
         if (chunk->pid_namespace != pid_namespace || process_born_ns() > chunk->born_ns + 20000000u)
             continue; /* another process that had this pid: the tool's to tell */
-        /* Entries that are merely open survived the exec: those sockets are still there, and belong to no pair. */
         for (unsigned j = 0; j < HELD_PER_CHUNK; j++) {
             struct held copy = chunk->held[j];
             uint8_t word = __atomic_exchange_n(&chunk->held[j].word, HELD_FREE, __ATOMIC_ACQ_REL);
             if (word == HELD_EXEC)
-                after_exec(&copy, chunk);
+                marked(client, &copy, chunk);
             else if (word != HELD_FREE)
-                pair_left(&client.state, chunk->netns, &copy, false, clock_ns(CLOCK_MONOTONIC));
+                pair_left(&client->state, chunk->netns, &copy, false, clock_ns(CLOCK_MONOTONIC));
             survived |= word == HELD_OPEN;
         }
-        give_back(i);
+        give_back(client, i);
     }
-    if (survived) {
-        closing_find(0, INT_MAX);
-        hold_all();
-    }
+    return survived;
 }

@@ -9,33 +9,42 @@
 #include "client/fdtab.h"
 #include "state/event.h"
 
+struct client;
+
 /* c is connected, or about to connect: a process can be killed inside connect(), and what the kernel had made by then
  * is named all the same. No room: counted, and the connection goes unnamed. */
-void held_open(const struct conn *c);
+void held_open(struct client *client, const struct conn *c);
 
 /* c's addresses and ports are known now: before its close, so that the tool never takes the TIME-WAIT of a process that
  * is just about to tell of it for a dead one's. */
-void held_located(const struct conn *c);
+void held_located(struct client *client, const struct conn *c);
 
 /* c is one more that is open in its pair, or one less. Both words are at hand before either is written, so that hardly
  * anybody is killed between the two, and counted for ever. */
-void held_count(const struct conn *c, uint64_t now);
-void held_uncount(const struct conn *c, bool time_wait, uint64_t now);
+void held_count(struct client *client, const struct conn *c, uint64_t now);
+void held_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now);
 
 /* c is closed. */
-void held_closed(const struct conn *c);
+void held_closed(struct client *client, const struct conn *c);
 
 /* An exec or exit (word) is about to close c (phase before, fate expected); and the exec came back. */
-void held_pending(const struct conn *c, enum held_word word, enum tcp_phase phase, enum fate fate);
-void held_exec_failed(const struct conn *c);
+void held_pending(struct client *client, const struct conn *c, enum held_word word, enum tcp_phase phase,
+                  enum fate fate);
+void held_exec_failed(struct client *client, const struct conn *c);
 
 /* A fork child: the chunks are the parent's, and it has connections of its own from the start. */
-void held_inherit(void);
+void held_inherit(struct client *client);
 
 /* The process ends in an orderly way: its chunks are free. */
-void held_release(void);
+void held_release(struct client *client);
 
-/* Constructor: what an earlier image of this pid had open when it called exec becomes events, via exec. */
-void held_after_exec(void);
+typedef void held_marked(struct client *client, const struct held *copy, const struct held_chunk *chunk);
+
+/* Constructor: the chunks that an earlier image of this process left are given back. marked is called for each
+ * connection that its exec closed. Returns whether others survived: those sockets are still there, in no pair. */
+bool held_take_over(struct client *client, held_marked *marked);
+
+/* Every connection in the table of descriptors, but a fork child's or next image's first 64, is written down. */
+void held_all_open(struct client *client);
 
 #endif

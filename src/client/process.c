@@ -2,13 +2,13 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <unistd.h>
 
 #include "base/kernel_constants.h"
 #include "client/client.h"
 #include "base/sys.h"
+#include "client/fdtab.h"
 
 struct page {
     uint32_t pid; /* 0: this process has not looked at its page yet */
@@ -50,14 +50,13 @@ void process_init(void) {
     /* A library before us has a vfork of its own (AddressSanitizer's programs do): ours is not called. */
     if (!wiped_by_kernel || vfork != process_our_vfork)
         process_shares_memory();
-    (void)pthread_atfork(process_fork_begins, process_fork_ends, process_refresh);
 }
 
 /* Several threads of a new child may come here at once. The generation rises first: whoever sees the pid sees that too,
  * and rising twice only makes connections count as shared that are not, which costs a look and no truth. */
-static void begin_again(uint32_t pid) {
+static void begin_again(struct client *client, uint32_t pid) {
     if (sys_sealed()) { /* a child that may not even ask for its number: its memory is its own, so it alone is inert */
-        __atomic_store_n(&client.active, false, __ATOMIC_RELEASE);
+        __atomic_store_n(&client->active, false, __ATOMIC_RELEASE);
         return;
     }
     uint32_t expected = wiped_by_kernel ? 0 : __atomic_load_n(&page->pid, __ATOMIC_RELAXED);
@@ -65,24 +64,24 @@ static void begin_again(uint32_t pid) {
     process_shared_now();
     __atomic_store_n(&first_generation, process_generation(), __ATOMIC_RELAXED);
     if (__atomic_compare_exchange_n(&page->pid, &expected, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        client_new_process();
+        client->renewed(client);
 }
 
-void process_refresh(void) {
+void process_refresh(struct client *client) {
     if (!page)
         return;
     uint32_t known = __atomic_load_n(&page->pid, __ATOMIC_ACQUIRE);
     /* In mode off a child without records has no use for its number, and asks for nothing. */
-    if (known == 0 && (client_asks() || sys_sealed() || fd_next_tcp(0, INT_MAX) >= 0))
-        begin_again(kernel_pid());
+    if (known == 0 && (client_asks(client) || sys_sealed() || fd_next_tcp(0, INT_MAX) >= 0))
+        begin_again(client, kernel_pid());
 }
 
-uint32_t process_generation_now(void) {
-    process_refresh();
+uint32_t process_generation_now(struct client *client) {
+    process_refresh(client);
     return process_generation();
 }
 
-bool process_may_record(void) {
+bool process_may_record(struct client *client) {
     if (!page)
         return true;
     uint32_t known = __atomic_load_n(&page->pid, __ATOMIC_ACQUIRE);
@@ -95,8 +94,8 @@ bool process_may_record(void) {
      * one: better to log nothing for a fork child than to spoil a parent's records. */
     if (known != 0)
         return false;
-    begin_again(pid);
-    return client_active();
+    begin_again(client, pid);
+    return client_active(client);
 }
 
 /* Relaxed: it is the child's own word, written before it was born. */

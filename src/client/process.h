@@ -11,19 +11,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct client;
+
 /* Constructor: maps the page. */
 void process_init(void);
 
 /* Notices that this is a new process since the last call: starts a new generation. No system call unless it is. A vfork
  * child goes unnoticed: for calls that such a child has no business making (connect, accept). */
-void process_refresh(void);
+void process_refresh(struct client *client);
 
 /* The same, and the generation. */
-uint32_t process_generation_now(void);
+uint32_t process_generation_now(struct client *client);
 
 /* The same, and false in a vfork child, whose closes must not change its parent's records. One getpid where there may
  * be such children. For close, dup and exec of a TCP descriptor. */
-bool process_may_record(void);
+bool process_may_record(struct client *client);
 
 /* A child that shares this memory may come to be: from now on process_may_record asks. */
 void process_shares_memory(void);

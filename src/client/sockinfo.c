@@ -9,7 +9,6 @@
 
 #include "net/diag.h"
 #include "base/kernel_constants.h"
-#include "close/fate.h"
 #include "base/sys.h"
 
 #ifndef SOL_MPTCP

@@ -2,7 +2,9 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "client/client.h"
 #include "client/open_table.h"
@@ -11,10 +13,10 @@
 #include "base/sys.h"
 #include "state/control.h"
 
-struct conn *conn_made(int family, bool mptcp, uint32_t generation) {
+struct conn *conn_made(struct client *client, int family, bool mptcp, uint32_t generation) {
     struct conn *c = conn_new();
     if (!c) {
-        state_count(&client.state, ARM_CONTROL, COUNT_UNTRACKED);
+        state_count(&client->state, ARM_CONTROL, COUNT_UNTRACKED);
         return NULL;
     }
     c->family = (uint8_t)family;
@@ -36,18 +38,18 @@ static uint32_t options_of(int fd) {
            (look_linger2_off(fd) ? CONN_LINGER2_OFF : 0);
 }
 
-struct conn *adopt(int fd) {
+struct conn *adopt(struct client *client, int fd) {
     struct endpoint local = {0}, peer = {0};
     enum tcp_phase phase = PHASE_UNKNOWN;
     int family;
     bool mptcp;
     if (!look_is_tcp(fd, &family, &mptcp))
         return NULL;
-    struct conn *c = conn_made(family, mptcp, process_generation());
+    struct conn *c = conn_made(client, family, mptcp, process_generation());
     if (!c)
         return NULL;
     conn_set_flags(c, CONN_ADOPTED | CONN_PINNED | options_of(fd));
-    (void)client_netns(fd);
+    (void)client_netns(client, fd);
     (void)look_state(fd, &phase, NULL);
     if (look_local(fd, &local) && local.port != 0) {
         c->source = local.addr;
@@ -76,40 +78,40 @@ static bool find_peer(const struct conn *c, int fd, struct endpoint *peer) {
     return conn_flags(c) & CONN_MPTCP ? look_peer(fd, peer) : look_late_peer(fd, c->family, peer);
 }
 
-void conn_catch_up(struct conn *c, int fd, bool shared) {
+void conn_catch_up(struct client *client, struct conn *c, int fd, bool shared) {
     struct endpoint peer;
     enum tcp_phase phase = PHASE_UNKNOWN;
     if (c->phase != CONN_IDLE || !find_peer(c, fd, &peer))
         return;
     (void)look_state(fd, &phase, NULL);
-    (void)client_netns(fd);
+    (void)client_netns(client, fd);
     c->peer = peer;
     c->phase = phase == PHASE_SYN_SENT || phase == PHASE_SYN_RECV ? CONN_CONNECTING : CONN_CONNECTED;
     if (shared)
         conn_set_flags(c, CONN_ADOPTED);
 }
 
-void conn_uncount(const struct conn *c, bool time_wait, uint64_t now) {
+void conn_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now) {
     if (conn_flags(c) & CONN_COUNTED && c->generation >= process_first_generation())
-        held_uncount(c, time_wait, now);
+        held_uncount(client, c, time_wait, now);
 }
 
-void conn_install(int fd, struct conn *conn) {
+void conn_install(struct client *client, int fd, struct conn *conn) {
     bool kept;
     struct conn *stale = fd_assign(fd, conn, &kept);
     if (!kept) {
-        state_count(&client.state, ARM_CONTROL, COUNT_UNTRACKED);
+        state_count(&client->state, ARM_CONTROL, COUNT_UNTRACKED);
         stale = conn;
     } else if (stale) {
-        state_count(&client.state, ARM_CONTROL, COUNT_UNSEEN_CLOSE);
+        state_count(&client->state, ARM_CONTROL, COUNT_UNSEEN_CLOSE);
     }
     if (stale && conn_unref(stale)) {
-        conn_uncount(stale, false, clock_ns(CLOCK_MONOTONIC));
+        conn_uncount(client, stale, false, clock_ns(CLOCK_MONOTONIC));
         conn_free(stale);
     }
 }
 
-struct conn *conn_of(int fd) {
+struct conn *conn_of(struct client *client, int fd) {
     struct conn *conn;
     switch (fd_look(fd, &conn)) {
     case FD_TCP:
@@ -120,29 +122,48 @@ struct conn *conn_of(int fd) {
     default:
         break;
     }
-    if (fd < 0 || !client_asks())
+    if (fd < 0 || !client_asks(client))
         return NULL;
-    conn = adopt(fd);
+    conn = adopt(client, fd);
     if (!conn) {
         return NULL;
     }
-    conn_install(fd, conn);
+    conn_install(client, fd, conn);
     /* Beyond the table's reach the record has been given back. */
     return fd_look(fd, &conn) == FD_TCP ? conn : NULL;
 }
 
-struct conn *conn_hold(int fd) {
+struct conn *conn_hold(struct client *client, int fd) {
     struct conn *c = conn_hold_of(fd);
-    return c || !conn_of(fd) ? c : conn_hold_of(fd);
+    return c || !conn_of(client, fd) ? c : conn_hold_of(fd);
 }
 
-void conn_release(struct conn *c) {
+void conn_release(struct client *client, struct conn *c) {
     if (!conn_unhold(c))
         return;
     bool open = c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING;
     if (open && !(conn_flags(c) & CONN_QUIET))
-        state_count(&client.state, (enum arm)c->arm, COUNT_UNSEEN_CLOSE);
-    conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
-    held_closed(c);
+        state_count(&client->state, (enum arm)c->arm, COUNT_UNSEEN_CLOSE);
+    conn_uncount(client, c, false, clock_ns(CLOCK_MONOTONIC));
+    held_closed(client, c);
     conn_free(c);
+}
+
+enum { INHERITED_LOOK = 256 };
+
+void track_find(struct client *client, int first, int last) {
+    struct pollfd fds[INHERITED_LOOK];
+    struct timespec now = {0};
+    struct conn *conn;
+    int n = last - first < INHERITED_LOOK - 1 ? last - first + 1 : INHERITED_LOOK;
+    for (int i = 0; i < n; i++)
+        fds[i] = (struct pollfd){.fd = first + i};
+    if (sys_call5(SYS_ppoll, fds, n, &now, 0, 0) < 0)
+        return;
+    for (int i = 0; i < n; i++) {
+        enum tcp_phase phase;
+        int fd = first + i;
+        if (!(fds[i].revents & POLLNVAL) && fd_look(fd, &conn) == FD_UNKNOWN && look_state(fd, &phase, NULL) == 0)
+            (void)conn_of(client, fd);
+    }
 }

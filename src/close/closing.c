@@ -17,7 +17,6 @@
 #include "state/pair.h"
 #include "state/ring.h"
 #include "base/sys.h"
-#include "close/exit_close.h"
 #include "state/control.h"
 
 /* A child of a server with thousands of connections shall not look at each before it execs a helper: the parent holds
@@ -67,7 +66,7 @@ static void look_at(const struct conn *c, int fd, struct fate_facts *f, bool ide
         f->unread = look_unread(fd);
 }
 
-void closing_complete(struct conn *c, int fd) {
+void closing_complete(struct client *client, struct conn *c, int fd) {
     struct endpoint local, peer;
     if (c->local_port == 0 && look_local(fd, &local)) {
         c->source = local.addr;
@@ -75,18 +74,18 @@ void closing_complete(struct conn *c, int fd) {
     }
     if (conn_flags(c) & CONN_PEER_ASK && look_peer(fd, &peer))
         c->peer = peer;
-    held_located(c);
+    held_located(client, c);
 }
 
 /* MPTCP_UNKNOWN: no answer. */
-static uint32_t ask_token(int fd) {
+static uint32_t ask_token(struct client *client, int fd) {
     uint32_t token;
-    return look_mptcp_token(fd, &token) && (token || client.mptcp_info) ? token : MPTCP_UNKNOWN;
+    return look_mptcp_token(fd, &token) && (token || client->mptcp_info) ? token : MPTCP_UNKNOWN;
 }
 
-uint32_t closing_token(struct conn *c, int fd) {
+uint32_t closing_token(struct client *client, struct conn *c, int fd) {
     if (c->token == MPTCP_UNKNOWN)
-        c->token = ask_token(fd);
+        c->token = ask_token(client, fd);
     return c->token;
 }
 
@@ -98,14 +97,14 @@ static void judge(struct closing *c) {
         .connected = conn->phase == CONN_CONNECTED || flags & CONN_ADOPTED,
         .linger_reset = flags & CONN_LINGER_RESET,
         .linger2_off = flags & CONN_LINGER2_OFF,
-        .mptcp = closing_token(conn, c->fd) != 0,
+        .mptcp = closing_token(c->client, conn, c->fd) != 0,
         .fallback = flags & CONN_MPTCP && conn->token == 0,
         .others = others_may_hold(conn),
     };
-    ring_prepare(&client.state);
+    ring_prepare(&c->client->state);
     __builtin_prefetch(conn->pair, 1);
     c->settings.log_verify = VERIFY_AUTO;
-    c->has_settings = state_settings(&client.state, NULL, &c->settings);
+    c->has_settings = state_settings(&c->client->state, NULL, &c->settings);
     uint8_t asking = c->settings.log_verify;
     if (c->facts.others) {
         c->looked_ns = clock_ns(CLOCK_MONOTONIC);
@@ -113,7 +112,7 @@ static void judge(struct closing *c) {
     }
     if (asking == VERIFY_ALWAYS || (asking == VERIFY_AUTO && c->facts.others))
         verify_identify(c);
-    closing_complete(conn, c->fd);
+    closing_complete(c->client, conn, c->fd);
     /* As late as can be: a FIN of the peer between this look and the close makes the verdict wrong. */
     look_at(conn, c->fd, &c->facts, c->cookie != 0);
     if (conn->phase == CONN_CONNECTING && c->facts.phase == PHASE_CLOSED && !(flags & CONN_ADOPTED))
@@ -139,14 +138,14 @@ struct located {
 
 /* Asked before the claim: until then, no other thread that closes fd too can have come to its real close; afterwards it
  * may be the first there, and the number be gone. conn may be another's by the time it is read: see settle_located. */
-static struct located look_located(const struct conn *conn, int fd) {
+static struct located look_located(struct client *client, const struct conn *conn, int fd) {
     struct located p = {.token = conn->token, .connected_ns = conn->connected_ns};
     if (!worth_a_look(conn))
         return p;
     if (conn->local_port == 0)
         (void)look_local(fd, &p.local);
     if (p.token == MPTCP_UNKNOWN)
-        p.token = ask_token(fd);
+        p.token = ask_token(client, fd);
     return p;
 }
 
@@ -174,19 +173,20 @@ static struct conn *claim(struct closing *c) {
         return NULL;
     case FD_UNKNOWN: {
         enum tcp_phase phase;
-        if (c->silent || fd < 0 || look_state(fd, &phase, NULL) != 0 || phase == PHASE_LISTEN || !process_may_record())
+        if (c->silent || fd < 0 || look_state(fd, &phase, NULL) != 0 || phase == PHASE_LISTEN ||
+            !process_may_record(c->client))
             return NULL;
         c->found = true;
-        return adopt(fd);
+        return adopt(c->client, fd);
     }
     default:
         break;
     }
-    if (!process_may_record())
+    if (!process_may_record(c->client))
         return NULL;
     struct located place = {0};
     if (!c->silent)
-        place = look_located(known, fd);
+        place = look_located(c->client, known, fd);
     c->claimed = fd_closing(fd, &conn) == FD_TCP;
     if (!c->claimed || !conn_unref(conn))
         return NULL;
@@ -195,18 +195,18 @@ static struct conn *claim(struct closing *c) {
     return conn;
 }
 
-void closing_begin(struct closing *c, int fd, enum via via) {
-    *c = (struct closing){.fd = fd, .via = via, .mark = unsettled_mark()};
-    if (!client_active())
+void closing_begin(struct closing *c, struct client *client, int fd, enum via via) {
+    *c = (struct closing){.client = client, .fd = fd, .via = via, .mark = unsettled_mark()};
+    if (!client_active(client))
         return;
-    c->silent = !client_asks();
+    c->silent = !client_asks(client);
     int saved = errno;
     struct conn *conn = claim(c);
     if (conn) {
         /* Kept even when there is nothing to log, so that closing_abort can put it back. */
         c->conn = conn;
         if (!c->silent)
-            conn_catch_up(conn, fd, others_may_hold(conn));
+            conn_catch_up(client, conn, fd, others_may_hold(conn));
         if (!c->silent && worth_a_look(conn))
             judge(c);
     }
@@ -227,7 +227,7 @@ static bool told_before(const struct closing *c, uint64_t now) {
     if (c->facts.phase == PHASE_CLOSED || c->facts.phase == PHASE_UNKNOWN || c->facts.fallback)
         since = conn->connected_ns ? conn->connected_ns + (alone ? 1000000 : 0) : now - ONCE_NS;
     struct tuple tuple = tuple_of(&conn->source, conn->local_port, &conn->peer.addr, conn->peer.port);
-    return !once_first(&client.state, __atomic_load_n(&client.netns, __ATOMIC_RELAXED), &tuple, since,
+    return !once_first(&c->client->state, __atomic_load_n(&c->client->netns, __ATOMIC_RELAXED), &tuple, since,
                        clock_ns(CLOCK_MONOTONIC));
 }
 
@@ -261,7 +261,7 @@ static void finish(struct closing *c) {
         fate = verify_fate(c, &verified);
     if (fate == FATE_TIME_WAIT && told_before(c, now))
         fate = FATE_SHARED;
-    conn_uncount(conn, fate == FATE_TIME_WAIT, now);
+    conn_uncount(c->client, conn, fate == FATE_TIME_WAIT, now);
     tell_close(c, fate, verified, now);
 }
 
@@ -281,17 +281,17 @@ static bool settle(struct closing *c) {
 }
 
 static void settle_noted(const struct closing *c) {
-    if (unsettled_mark() != c->mark && client_asks() && process_may_record())
+    if (unsettled_mark() != c->mark && client_asks(c->client) && process_may_record(c->client))
         unsettled_settle(c->mark, settle);
 }
 
 /* A filter of the client's own keeps us from finding out what becomes of it; mode off, from saying so. */
-static void finish_unasked(const struct conn *conn) {
+static void finish_unasked(struct client *client, const struct conn *conn) {
     if (!worth_a_look(conn))
         return;
-    conn_uncount(conn, false, conn->connected_ns);
+    conn_uncount(client, conn, false, conn->connected_ns);
     if (sys_sealed())
-        state_count(&client.state, (enum arm)conn->arm, COUNT_SEALED_CLOSE);
+        state_count(&client->state, (enum arm)conn->arm, COUNT_SEALED_CLOSE);
 }
 
 void closing_end(struct closing *c, bool closed) {
@@ -301,10 +301,10 @@ void closing_end(struct closing *c, bool closed) {
         fd_closed(c->fd);
     if (conn) {
         if (c->silent)
-            finish_unasked(conn);
+            finish_unasked(c->client, conn);
         else if (worth_a_look(conn) && (closed || lost_the_race(c)))
             finish(c);
-        held_closed(conn);
+        held_closed(c->client, conn);
         conn_free(conn);
     }
     settle_noted(c);
@@ -321,11 +321,11 @@ void closing_abort(struct closing *c) {
         conn_free(c->conn);
 }
 
-void closing_disconnect(int fd, struct conn *conn) {
-    struct closing c = {.conn = conn, .fd = fd, .via = VIA_CLOSE};
+void closing_disconnect(struct client *client, int fd, struct conn *conn) {
+    struct closing c = {.client = client, .conn = conn, .fd = fd, .via = VIA_CLOSE};
     int saved = errno;
     bool shut = conn->shutdown_phase != PHASE_UNKNOWN || others_may_hold(conn);
-    if (shut && conn->phase != CONN_IDLE && process_may_record()) {
+    if (shut && conn->phase != CONN_IDLE && process_may_record(client)) {
         enum verified verified;
         judge(&c);
         if (c.verdict.ask && c.facts.phase == PHASE_CLOSED)
@@ -351,34 +351,34 @@ static bool closes_on_exec(const struct conn *conn) {
     return closing == conn_descriptors(conn);
 }
 
-static bool may_close_on_exec(int fd, struct conn *conn) {
+static bool may_close_on_exec(struct client *client, int fd, struct conn *conn) {
     long flags = sys_call2(SYS_fcntl, fd, F_GETFD);
     if (flags < 0 || !(flags & FD_CLOEXEC))
         return false;
-    conn_catch_up(conn, fd, others_may_hold(conn));
+    conn_catch_up(client, conn, fd, others_may_hold(conn));
     if (conn->phase == CONN_IDLE || conn->phase == CONN_LISTENING)
         return false;
     return conn_descriptors(conn) == 1 || closes_on_exec(conn);
 }
 
-void closing_exec(bool pending) {
+void closing_exec(struct client *client, bool pending) {
     unsigned inherited = 0;
     if (pending)
-        closing_find(0, INT_MAX);
+        track_find(client, 0, INT_MAX);
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
-        struct closing c = {.fd = fd, .via = VIA_EXEC};
+        struct closing c = {.client = client, .fd = fd, .via = VIA_EXEC};
         if (fd_look(fd, &c.conn) != FD_TCP)
             continue;
         if (c.conn->generation < process_first_generation() && ++inherited > EXEC_INHERITED_MAX)
             continue;
-        if (!may_close_on_exec(fd, c.conn))
+        if (!may_close_on_exec(client, fd, c.conn))
             continue;
         if (!pending) {
-            held_exec_failed(c.conn);
+            held_exec_failed(client, c.conn);
             continue;
         }
         judge(&c);
-        closing_complete(c.conn, fd);
-        held_pending(c.conn, HELD_EXEC, c.facts.phase, c.verdict.fate);
+        closing_complete(client, c.conn, fd);
+        held_pending(client, c.conn, HELD_EXEC, c.facts.phase, c.verdict.fate);
     }
 }

@@ -1,7 +1,7 @@
 /* closing.h - around a real close: what is looked at before it, what is written after it.
  *
  *     struct closing c;
- *     closing_begin(&c, fd, VIA_CLOSE);
+ *     closing_begin(&c, client, fd, VIA_CLOSE);
  *     int r = real_close(fd);
  *     closing_end(&c, r == 0 || errno != EBADF);
  *
@@ -12,31 +12,11 @@
 #ifndef CONNSPREAD_CLOSE_CLOSING_H
 #define CONNSPREAD_CLOSE_CLOSING_H
 
-#include "close/fate.h"
-#include "client/fdtab.h"
-#include "state/state.h"
+#include "close/closing_state.h"
 
-struct closing {
-    struct conn *conn; /* NULL: nothing to write */
-    int fd;
-    enum via via;
-    int connect_error; /* of a connect that went on after the call and failed; 0: none */
-    struct fate_facts facts;
-    struct fate_verdict verdict;
-    struct settings settings; /* as they were at the look */
-    bool has_settings;
-    uint64_t cookie;    /* of the socket; 0: not known */
-    uint64_t looked_ns; /* CLOCK_MONOTONIC; with facts.others */
-    bool forked;        /* between look and close: c was not prepared for being asked about */
-    bool found;         /* by this close: the table did not know it */
-    bool raced;         /* another thread closed the same number first */
-    bool silent;        /* nothing may be asked (client_asks): only the record is given back */
-    bool claimed;       /* taken out of the table: fd_closed is due */
-    uint32_t mark;      /* unsettled_mark before the first look */
-    uint32_t interface; /* that it is bound to */
-};
+struct client;
 
-void closing_begin(struct closing *c, int fd, enum via via);
+void closing_begin(struct closing *c, struct client *client, int fd, enum via via);
 
 /* closed: the descriptor is gone (any result of close but EBADF: Linux frees the number on EINTR too). */
 void closing_end(struct closing *c, bool closed);
@@ -46,17 +26,17 @@ void closing_abort(struct closing *c);
 
 /* Before connect(AF_UNSPEC), which resets what is open: but a TIME-WAIT that our shutdown and the peer's FIN have
  * already made stays, and is logged here. */
-void closing_disconnect(int fd, struct conn *conn);
+void closing_disconnect(struct client *client, int fd, struct conn *conn);
 
 /* Where exactly c is, if nobody asked so far: the kernel chose its port. */
-void closing_complete(struct conn *c, int fd);
+void closing_complete(struct client *client, struct conn *c, int fd);
 
 /* c's MPTCP token, asked once it is needed; 0: plain TCP, MPTCP_UNKNOWN: perhaps. */
-uint32_t closing_token(struct conn *c, int fd);
+uint32_t closing_token(struct client *client, struct conn *c, int fd);
 
 /* Around exec: connections that it will close, also those that were never named in a call, are marked as such in the
  * state file, where the next image of this pid or the tool finds them; pending false takes the marks back after an exec
  * that failed. */
-void closing_exec(bool pending);
+void closing_exec(struct client *client, bool pending);
 
 #endif

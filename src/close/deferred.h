@@ -11,7 +11,7 @@
 #ifndef CONNSPREAD_CLOSE_DEFERRED_H
 #define CONNSPREAD_CLOSE_DEFERRED_H
 
-#include "close/closing.h"
+#include "close/closing_state.h"
 
 /* How many notes there have been: taken before a close looks at its descriptor. */
 uint32_t unsettled_mark(void);

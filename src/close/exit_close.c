@@ -2,60 +2,25 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
-#include <time.h>
+#include <sys/socket.h>
 
 #include "client/track.h"
 #include "client/arm.h"
 #include "client/client.h"
 #include "close/closing.h"
 #include "client/open_table.h"
-#include "client/sockinfo.h"
 #include "client/process.h"
 #include "base/sys.h"
 #include "state/control.h"
-#include "connect/prepare.h"
+#include "client/events.h"
 
-enum { INHERITED_LOOK = 256 };
-
-void closing_find(int first, int last) {
-    struct pollfd fds[INHERITED_LOOK];
-    struct timespec now = {0};
-    struct conn *conn;
-    int n = last - first < INHERITED_LOOK - 1 ? last - first + 1 : INHERITED_LOOK;
-    for (int i = 0; i < n; i++)
-        fds[i] = (struct pollfd){.fd = first + i};
-    if (sys_call5(SYS_ppoll, fds, n, &now, 0, 0) < 0)
-        return;
-    for (int i = 0; i < n; i++) {
-        enum tcp_phase phase;
-        int fd = first + i;
-        if (!(fds[i].revents & POLLNVAL) && fd_look(fd, &conn) == FD_UNKNOWN && look_state(fd, &phase, NULL) == 0)
-            (void)conn_of(fd);
-    }
-}
-
-void closing_seal(void) {
-    struct conn *conn;
-    for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
-        if (fd_look(fd, &conn) != FD_TCP)
-            continue;
-        if (conn->phase == CONN_CONNECTED || conn->phase == CONN_CONNECTING)
-            closing_complete(conn, fd);
-        else if (conn->phase == CONN_IDLE && conn_flags(conn) & CONN_APP_ADDRESS)
-            prepare_settle_port(fd, conn);
-        else if (conn->phase == CONN_IDLE)
-            prepare_undo(fd, conn);
-    }
-}
-
-void closing_range(unsigned first, unsigned last, enum via via) {
+void closing_range(struct client *client, unsigned first, unsigned last, enum via via) {
     struct closing c;
     int to = last > INT_MAX ? INT_MAX : (int)last;
     if (first > INT_MAX)
         return;
     for (int fd = (int)first; (fd = fd_next_tcp(fd, to)) >= 0; fd++) {
-        closing_begin(&c, fd, via);
+        closing_begin(&c, client, fd, via);
         closing_end(&c, c.silent || sys_call1(SYS_close, fd) != -EBADF); /* silent: left to the client's own call */
     }
 }
@@ -80,14 +45,14 @@ static bool is_buffered(int fd) {
 
 /* Where another process may hold the connection, only the kernel can tell what becomes of it, and only once it is
  * closed. A socket that has to stay open is left for the tool to tell. */
-static void sweep_one(int fd, enum via via, bool may_close) {
+static void sweep_one(struct client *client, int fd, enum via via, bool may_close) {
     struct closing c;
     bool closes = may_close && !is_buffered(fd) && !would_wait(fd);
-    closing_begin(&c, fd, via);
+    closing_begin(&c, client, fd, via);
     if (closes) {
         (void)sys_call1(SYS_close, fd);
     } else if (c.conn && c.verdict.ask) {
-        held_pending(c.conn, HELD_EXIT, c.facts.phase, c.verdict.fate);
+        held_pending(client, c.conn, HELD_EXIT, c.facts.phase, c.verdict.fate);
         conn_free(c.conn);
         fd_closed(fd);
         return;
@@ -95,26 +60,26 @@ static void sweep_one(int fd, enum via via, bool may_close) {
     closing_end(&c, true);
 }
 
-void closing_sweep(enum via via, bool last) {
+void closing_sweep(struct client *client, enum via via, bool last) {
     /* Sealed: what is open stays in the held table, and the tool, which may ask, tells of it. */
-    if (!client_active() || sys_sealed())
+    if (!client_active(client) || sys_sealed())
         return;
-    bool asks = client_asks();
-    if ((!asks && fd_next_tcp(0, INT_MAX) < 0 && !__atomic_load_n(&client.attached, __ATOMIC_RELAXED)) ||
-        !process_may_record())
+    bool asks = client_asks(client);
+    if ((!asks && fd_next_tcp(0, INT_MAX) < 0 && !__atomic_load_n(&client->attached, __ATOMIC_RELAXED)) ||
+        !process_may_record(client))
         return;
     if (asks)
-        closing_find(0, INT_MAX);
+        track_find(client, 0, INT_MAX);
     /* Another thread may still be using them, and would meet an error that it would not have met. */
     bool may_close = asks && last && fd_next_tcp(0, INT_MAX) >= 0 && process_single_threaded();
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
-        sweep_one(fd, via, may_close);
-    held_release();
+        sweep_one(client, fd, via, may_close);
+    held_release(client);
     /* After the first sweep (exit handlers run, then _exit) there is nothing left to say. */
-    if (__atomic_exchange_n(&client.attached, 0, __ATOMIC_RELAXED)) {
+    if (__atomic_exchange_n(&client->attached, 0, __ATOMIC_RELAXED)) {
         struct settings settings = {0};
-        (void)state_settings(&client.state, NULL, &settings);
-        if (client_mode(&settings) != MODE_OFF)
-            event_of_text(EVENT_DETACH, arm_of_process(), "");
+        (void)state_settings(&client->state, NULL, &settings);
+        if (client_mode(client, &settings) != MODE_OFF)
+            event_of_text(client, EVENT_DETACH, arm_of_process(client), "");
     }
 }

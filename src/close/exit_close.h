@@ -4,19 +4,14 @@
 
 #include "state/event.h"
 
+struct client;
+
 /* Every TCP descriptor still open, when the process ends: an event each, then `detach`. last: no code of the client
  * runs any more, but for other threads. If there are none, what can be is closed here, so that nothing happens between
  * look and close, and the kernel can be asked what became of it. */
-void closing_sweep(enum via via, bool last);
-
-/* Sockets in [first, last] that were inherited or received and never named in a call: into the table. One poll tells
- * which descriptors are open, so it goes no further than the lowest 256. */
-void closing_find(int first, int last);
+void closing_sweep(struct client *client, enum via via, bool last);
 
 /* Closes the tracked descriptors in [first, last] one by one, each with its event. */
-void closing_range(unsigned first, unsigned last, enum via via);
-
-/* Before the client seals itself: what has to be asked of its sockets is asked now, and what we prepared is undone. */
-void closing_seal(void);
+void closing_range(struct client *client, unsigned first, unsigned last, enum via via);
 
 #endif

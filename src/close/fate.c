@@ -2,14 +2,6 @@
 
 #include <errno.h>
 
-_Static_assert(PHASE_ESTABLISHED == 1 && PHASE_SYN_SENT == 2 && PHASE_FIN_WAIT_1 == 4 && PHASE_TIME_WAIT == 6 &&
-                   PHASE_CLOSED == 7 && PHASE_LAST_ACK == 9 && PHASE_CLOSING == 11,
-               "enum tcp_phase follows the kernel's numbers (include/net/tcp_states.h)");
-
-enum tcp_phase phase_from_kernel(unsigned state) {
-    return state < PHASES ? (enum tcp_phase)state : PHASE_UNKNOWN;
-}
-
 /* The socket still has a sending half, or had one until our shutdown. */
 static enum fate fate_of_open(const struct fate_facts *f) {
     if (f->linger_reset || f->unread)

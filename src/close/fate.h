@@ -34,7 +34,4 @@ struct fate_verdict fate_decide(const struct fate_facts *facts);
  * so says nothing. */
 enum fate fate_from_lookup(int found, const struct diag_answer *answer, enum fate first, bool lingers);
 
-/* TCP_INFO's state in our numbering, which is the kernel's; anything else is PHASE_UNKNOWN. */
-enum tcp_phase phase_from_kernel(unsigned state);
-
 #endif

@@ -4,14 +4,15 @@
 
 #include "client/client.h"
 #include "client/history_update.h"
-#include "connect/answers.h"
+#include "client/answers.h"
 #include "state/ring.h"
 #include "state/stats.h"
+#include "client/events.h"
 
 static void write_event(const struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
     struct event_record r;
     bool by_shutdown = c->verdict.decided_by == DECIDED_BY_SHUTDOWN && fate != FATE_RESET;
-    event_of_conn(&r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, c->conn, now);
+    event_of_conn(c->client, &r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, c->conn, now);
     r.e.via = (uint8_t)c->via;
     r.e.phase = (uint8_t)c->facts.phase;
     r.e.fate = (uint8_t)fate;
@@ -21,24 +22,24 @@ static void write_event(const struct closing *c, enum fate fate, enum verified v
         r.e.decided_by = DECIDED_BY_SHUTDOWN;
         r.e.decided_before_ms = (uint32_t)(ago / 1000000);
     }
-    (void)ring_write(&client.state, &r);
+    (void)ring_write(&c->client->state, &r);
 }
 
 /* Where its connect was counted; without one, by what is known of it. */
-static struct stat_entry *entry_of(const struct conn *conn) {
+static struct stat_entry *entry_of(struct client *client, const struct conn *conn) {
     struct addr source = conn->source;
     if (conn->stat)
-        return stats_of_number(&client.state, conn->stat);
+        return stats_of_number(&client->state, conn->stat);
     /* By now the kernel's choice of address is known too, but it was the kernel's. */
     if (!(conn_flags(conn) & (CONN_OUR_BIND | CONN_APP_ADDRESS)))
         source = (struct addr){{0}};
-    return stats_find(&client.state, (enum arm)conn->arm, conn->rule_id, &source);
+    return stats_find(&client->state, (enum arm)conn->arm, conn->rule_id, &source);
 }
 
 static void count(const struct closing *c, enum fate fate) {
     const struct conn *conn = c->conn;
-    struct stat_entry *e = entry_of(conn);
-    stats_close(&client.state, e, (enum arm)conn->arm, fate);
+    struct stat_entry *e = entry_of(c->client, conn);
+    stats_close(&c->client->state, e, (enum arm)conn->arm, fate);
     if (c->connect_error == ECONNREFUSED)
         stats_add(e, STAT_REFUSED);
     else if (c->connect_error == ETIMEDOUT || c->facts.phase == PHASE_SYN_SENT)
@@ -51,19 +52,19 @@ static void note_answer(const struct closing *c) {
     if (conn->phase != CONN_CONNECTING || c->facts.others)
         return;
     if (c->connect_error)
-        answers_note(conn, conn->pair, c->connect_error, conn->connected_ns);
+        answers_note(c->client, conn, conn->pair, c->connect_error, conn->connected_ns);
     else if (c->facts.phase == PHASE_SYN_SENT)
-        answers_note(conn, conn->pair, ETIMEDOUT, conn->connected_ns); /* given up */
+        answers_note(c->client, conn, conn->pair, ETIMEDOUT, conn->connected_ns); /* given up */
     else if (c->facts.phase != PHASE_CLOSED && c->facts.phase != PHASE_UNKNOWN)
-        answers_note(conn, conn->pair, 0, conn->connected_ns);
+        answers_note(c->client, conn, conn->pair, 0, conn->connected_ns);
 }
 
 void tell_close(const struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
-    if (conn_flags(c->conn) & CONN_QUIET || !c->has_settings || client_mode(&c->settings) == MODE_OFF)
+    if (conn_flags(c->conn) & CONN_QUIET || !c->has_settings || client_mode(c->client, &c->settings) == MODE_OFF)
         return;
     count(c, fate);
     note_answer(c);
-    minutes_closed(c->conn, fate, now);
+    minutes_closed(c->client, c->conn, fate, now);
     if (fate == FATE_TIME_WAIT || c->settings.log_closes == CLOSES_ALL)
         write_event(c, fate, verified, now);
 }

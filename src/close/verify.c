@@ -110,9 +110,9 @@ static enum fate ask_those_who_close(struct closing *c, enum verified *verified)
 
 static enum fate counted(const struct closing *c, enum fate fate) {
     enum arm arm = (enum arm)c->conn->arm;
-    state_count(&client.state, arm, COUNT_VERIFIED);
+    state_count(&c->client->state, arm, COUNT_VERIFIED);
     if (fate != c->verdict.fate && fate != FATE_SHARED)
-        state_count(&client.state, arm, COUNT_MISMATCH);
+        state_count(&c->client->state, arm, COUNT_MISMATCH);
     return fate;
 }
 

@@ -2,7 +2,7 @@
 #ifndef CONNSPREAD_CLOSE_VERIFY_H
 #define CONNSPREAD_CLOSE_VERIFY_H
 
-#include "close/closing.h"
+#include "close/closing_state.h"
 
 /* Before the state is looked at, when it is already clear that the kernel will be asked: which socket is it? A socket
  * whose cookie was never asked for leaves a TIME-WAIT with another one, so the order matters. */

@@ -6,19 +6,20 @@
 #include "client/track.h"
 #include "client/arm.h"
 #include "client/client.h"
-#include "close/closing.h"
 #include "connect/sources.h"
 #include "client/open_table.h"
 #include "client/history_update.h"
-#include "connect/match_cache.h"
+#include "client/match_cache.h"
 #include "connect/prepare.h"
 #include "client/process.h"
-#include "connect/answers.h"
+#include "client/answers.h"
 #include "state/pair.h"
 #include "state/stats.h"
 #include "base/sys.h"
 #include "state/control.h"
 #include "connect/wait.h"
+#include "client/events.h"
+#include "connect/diagnosis.h"
 
 /* The client bound an address itself and the rule leaves it that one. */
 static bool keeps_own_address(const struct climb *k) {
@@ -35,11 +36,11 @@ static void settle(struct climb *k) {
     struct conn *c = k->conn;
     if (k->lost)
         return;
-    bool connecting = k->error != 0 || k->attempt->call != ATTEMPT_CONNECT || conn_flags(c) & CONN_FASTOPEN;
+    bool connecting = k->error != 0 || k->call->sends || conn_flags(c) & CONN_FASTOPEN;
     if (!started(k)) {
         if (k->error != EISCONN)
             conn_set_flags(c, CONN_TRIED);
-        held_closed(c);
+        held_closed(k->client, c);
         return;
     }
     c->phase = connecting ? CONN_CONNECTING : CONN_CONNECTED;
@@ -52,7 +53,7 @@ static void settle(struct climb *k) {
     conn_clear_flags(c, CONN_TRIED | CONN_SHUT);
     if (k->pair) {
         conn_set_flags(c, CONN_COUNTED);
-        held_count(c, k->now);
+        held_count(k->client, c, k->now);
     }
 }
 
@@ -61,7 +62,7 @@ static enum outcome fall_back(struct climb *k) {
     bool refuse = k->plan->on_exhausted == EXHAUSTED_ERROR && k->full > 0;
     bool same = k->whole_range && k->met; /* its own call has just been made */
     int error = k->error;
-    prepare_undo(k->attempt->fd, k->conn);
+    prepare_undo(k->call->fd, k->conn);
     k->pair = NULL;
     if (refuse || same) {
         k->result = -1;
@@ -83,8 +84,9 @@ static void tell(struct climb *k, enum outcome outcome, enum cause cause, bool e
         [OUTCOME_FALLBACK] = COUNT_FALLBACK,
         [OUTCOME_SURFACED] = COUNT_SURFACED,
     };
-    state_count(&client.state, (enum arm)k->conn->arm, (enum counter)counter[outcome]);
-    minutes_exhausted(k->conn, k->netns, k->destination, outcome, cause, k->now);
+    state_count(&k->client->state, (enum arm)k->conn->arm, (enum counter)counter[outcome]);
+    const struct history_update u = climb_moment(k);
+    minutes_exhausted(&u, k->conn, outcome, cause);
     if (event)
         report_exhausted(k->report, k->conn, CALL_CONNECT, outcome, cause, k->attempts);
 }
@@ -107,13 +109,14 @@ static enum cause cause_of(struct climb *k) {
 /* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
  * they run out. */
 static void watch(struct climb *k) {
-    prepare_undo(k->attempt->fd, k->conn);
+    prepare_undo(k->call->fd, k->conn);
     uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
-    k->pair = pair_find(&client.state, k->plan->pool_id ? key : pair_key_unruled(key), true, k->now);
+    k->pair = pair_find(&k->client->state, k->plan->pool_id ? key : pair_key_unruled(key), true, k->now);
     (void)climb_run(k);
     if (k->error != EADDRNOTAVAIL)
         return;
-    minutes_full(k->conn, k->netns, k->destination, k->pair, k->now);
+    const struct history_update u = climb_moment(k);
+    minutes_full(&u, k->conn, k->pair);
     enum cause cause = explain_connect(k->report);
     report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
                   EADDRNOTAVAIL, k->pair);
@@ -124,9 +127,9 @@ static void watch(struct climb *k) {
 
 /* What has only begun is told later; with fast open, success says nothing of the peer. */
 static void note_answer(const struct climb *k) {
-    bool early = k->attempt->call != ATTEMPT_CONNECT || conn_flags(k->conn) & CONN_FASTOPEN;
+    bool early = k->call->sends || conn_flags(k->conn) & CONN_FASTOPEN;
     if (!k->closed && (k->result < 0 || !early))
-        answers_note(k->conn, k->pair, k->result < 0 ? k->error : 0, k->now);
+        answers_note(k->client, k->conn, k->pair, k->result < 0 ? k->error : 0, k->now);
 }
 
 static void climb(struct climb *k) {
@@ -168,7 +171,7 @@ static void climb(struct climb *k) {
     k->fell_back = outcome == OUTCOME_FALLBACK;
     bool unmet = outcome == OUTCOME_FALLBACK && !k->met && !k->full && !k->not_local;
     if (unmet) { /* the sources had no way to the destination, or this socket takes none */
-        state_count(&client.state, (enum arm)k->conn->arm, COUNT_FALLBACK);
+        state_count(&k->client->state, (enum arm)k->conn->arm, COUNT_FALLBACK);
         return;
     }
     enum cause cause = cause_of(k);
@@ -191,7 +194,7 @@ static bool spreadable(const struct climb *k) {
 
 static void spread_or_watch(struct climb *k, const struct settings *settings) {
     struct conn *c = k->conn, *s = k->stand_in;
-    struct standing standing = arm_now(settings);
+    struct standing standing = arm_now(k->client, settings);
     c->arm = (uint8_t)standing.arm;
     c->rule_id = k->plan->rule_id;
     c->pool_id = k->plan->pool_id;
@@ -199,9 +202,9 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
     s->rule_id = c->rule_id;
     s->pool_id = c->pool_id;
     conn_clear_flags(c, CONN_QUIET);
-    client_attach(k->attempt->fd, standing.arm);
-    k->netns = client_netns(k->attempt->fd);
-    report_begin(k->report, k->attempt->fd, c, k->destination, k->now);
+    client_attach(k->client, k->call->fd, standing.arm);
+    k->netns = client_netns(k->client, k->call->fd);
+    report_begin(k->report, k->client, k->call->fd, c, k->destination, k->now);
     if (standing.enforce && spreadable(k)) {
         k->report->plan = k->plan;
         climb(k);
@@ -212,20 +215,21 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
     c = k->conn;
     /* Who carried it: a source of ours or the client's own; :: is the kernel's choice. */
     uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
-    struct stat_entry *e = stats_find(&client.state, standing.arm, c->rule_id, &c->source);
-    c->stat = (uint16_t)stats_number(&client.state, e);
+    struct stat_entry *e = stats_find(&k->client->state, standing.arm, c->rule_id, &c->source);
+    c->stat = (uint16_t)stats_number(&k->client->state, e);
     const struct stat_connect how = {.error = k->error,
                                      .spread = k->spread,
                                      .recovered = k->overcome && !k->fell_back,
                                      .fallback = k->fell_back,
                                      .elapsed_ns = elapsed};
-    stats_connect(&client.state, e, standing.arm, &how);
-    minutes_connect(c, k->netns, k->destination, k->pair, k->now, elapsed);
+    stats_connect(&k->client->state, e, standing.arm, &how);
+    const struct history_update u = climb_moment(k);
+    minutes_connect(&u, c, k->pair, elapsed);
 }
 
 /* Mode off, or no policy: as if we were not there, but for the record that a later mode will want. */
 static void pass(struct climb *k) {
-    prepare_undo(k->attempt->fd, k->conn);
+    prepare_undo(k->call->fd, k->conn);
     k->conn->arm = ARM_CONTROL;
     k->conn->rule_id = k->conn->pool_id = 0;
     conn_set_flags(k->conn, CONN_QUIET);
@@ -233,49 +237,50 @@ static void pass(struct climb *k) {
 }
 
 /* A connect on a socket that is connecting or connected asks how it stands; nothing may be bound under it. */
-static ssize_t ask_again(const struct attempt *a, struct conn *c) {
+static ssize_t ask_again(struct client *client, const struct call *call, struct conn *c) {
     uint32_t serial = conn_serial(c);
-    conn_release(c);
-    ssize_t r = attempt_run(a);
+    conn_release(client, c);
+    ssize_t r = call->make(call);
     int error = r < 0 ? errno : 0;
     if (!conn_take(c, serial))
         return r;
-    if (c->phase == CONN_CONNECTING && a->call == ATTEMPT_CONNECT) {
+    if (c->phase == CONN_CONNECTING && !call->sends) {
         if (r == 0 || error == EISCONN) {
             c->phase = CONN_CONNECTED;
-            answers_note(c, c->pair, 0, c->connected_ns);
+            answers_note(client, c, c->pair, 0, c->connected_ns);
         } else if (error != EINPROGRESS && error != EALREADY && error != EINTR && error != EFAULT) {
             c->phase = CONN_IDLE; /* it failed; the socket may connect anew */
             if (!(conn_flags(c) & CONN_QUIET))
-                stats_outcome(stats_find(&client.state, (enum arm)c->arm, c->rule_id, &c->source), error);
-            answers_note(c, c->pair, error, c->connected_ns);
+                stats_outcome(stats_find(&client->state, (enum arm)c->arm, c->rule_id, &c->source), error);
+            answers_note(client, c, c->pair, error, c->connected_ns);
             conn_set_flags(c, CONN_TRIED);
-            held_closed(c);
-            conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
+            held_closed(client, c);
+            conn_uncount(client, c, false, clock_ns(CLOCK_MONOTONIC));
             conn_clear_flags(c, CONN_COUNTED);
         }
     }
-    conn_release(c);
+    conn_release(client, c);
     errno = r < 0 ? error : errno;
     return r;
 }
 
-ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destination) {
+ssize_t ladder_connect(struct client *client, const struct call *call, const struct endpoint *destination) {
     int saved = errno;
-    process_refresh();
-    struct conn *c = conn_hold(a->fd);
+    process_refresh(client);
+    struct conn *c = conn_hold(client, call->fd);
     errno = saved;
     if (!c)
-        return attempt_run(a);
+        return call->make(call);
     if (c->phase != CONN_IDLE)
-        return ask_again(a, c);
+        return ask_again(client, call, c);
     struct report report;
     struct plan plan;
     struct settings settings;
     struct aside asides[ASIDES];
     struct conn stand_in = {0};
     struct climb k = {
-        .attempt = a,
+        .client = client,
+        .call = call,
         .destination = destination,
         .plan = &plan,
         .conn = c,
@@ -287,47 +292,14 @@ ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destinati
     k.began = k.now;
     c->peer = *destination;
     c->local_port = 0;
-    if (state_settings(&client.state, NULL, &settings) && client_mode(&settings) != MODE_OFF &&
-        plans_find(&client.state, destination, client.program, &plan))
+    if (state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF &&
+        plans_find(&client->state, destination, client->program, &plan))
         spread_or_watch(&k, &settings);
     else
         pass(&k);
     settle(&k);
     if (!k.lost)
-        conn_release(c);
+        conn_release(client, c);
     errno = k.result < 0 ? k.error : saved;
     return k.result;
-}
-
-void ladder_disconnected(int fd, struct conn *c) {
-    c->phase = CONN_IDLE;
-    c->shutdown_phase = PHASE_UNKNOWN;
-    c->local_port = 0;
-    held_closed(c);
-    conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
-    conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
-    struct conn *now;
-    if (fd_look(fd, &now) == FD_TCP && now == c)
-        prepare_undo(fd, c);
-}
-
-ssize_t ladder_disconnect(const struct attempt *a) {
-    int saved = errno;
-    process_refresh();
-    struct conn *c = conn_hold(a->fd);
-    errno = saved;
-    if (!c)
-        return attempt_run(a);
-    closing_disconnect(a->fd, c);
-    uint32_t serial = conn_serial(c);
-    conn_release(c);
-    ssize_t r = attempt_run(a);
-    saved = errno;
-    if (!conn_take(c, serial))
-        return r;
-    if (r == 0)
-        ladder_disconnected(a->fd, c);
-    conn_release(c);
-    errno = saved;
-    return r;
 }

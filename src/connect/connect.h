@@ -10,17 +10,13 @@
 #include "net/addr.h"
 #include "client/fdtab.h"
 
+struct client;
+
 struct conn;
 
 struct endpoint;
 
-/* a: the client's call, to destination (its copy). Result and errno as of libc. */
-ssize_t ladder_connect(const struct attempt *a, const struct endpoint *destination);
-
-/* connect(AF_UNSPEC): the association is dissolved, and what we prepared with it. */
-ssize_t ladder_disconnect(const struct attempt *a);
-
-/* The record of a connection that connect(AF_UNSPEC) has ended. */
-void ladder_disconnected(int fd, struct conn *c);
+/* call: the client's call, to destination (its copy). Result and errno as of libc. */
+ssize_t ladder_connect(struct client *client, const struct call *call, const struct endpoint *destination);
 
 #endif

@@ -8,10 +8,13 @@
 #include "state/pair.h"
 #include "state/ring.h"
 #include "base/sys.h"
+#include "client/events.h"
 
 enum { EVENTS_A_SECOND = 10 };
 
-void report_begin(struct report *r, int fd, const struct conn *c, const struct endpoint *destination, uint64_t began) {
+void report_begin(struct report *r, struct client *client, int fd, const struct conn *c,
+                  const struct endpoint *destination, uint64_t began) {
+    r->client = client;
     r->conn = c;
     r->destination = destination;
     r->plan = NULL;
@@ -23,7 +26,7 @@ void report_begin(struct report *r, int fd, const struct conn *c, const struct e
 
 struct event_record *report_record(struct report *r) {
     if (!r->filled) {
-        event_of_conn(&r->record, EVENT_EXHAUSTED, r->conn, 0);
+        event_of_conn(r->client, &r->record, EVENT_EXHAUSTED, r->conn, 0);
         r->record.e.peer = r->destination->addr;
         r->record.e.peer_port = r->destination->port;
         r->filled = true;
@@ -53,7 +56,7 @@ static struct pair *budget_of(const struct report *r, uint64_t now) {
     struct addr program;
     struct endpoint destination = {.addr = r->record.e.peer, .port = r->record.e.peer_port};
     memcpy(program.b, r->record.e.program, sizeof program.b);
-    return pair_find(&client.state, ~pair_key(r->record.e.netns, &program, &destination), true, now);
+    return pair_find(&r->client->state, ~pair_key(r->record.e.netns, &program, &destination), true, now);
 }
 
 void report_exhausted(struct report *r, const struct conn *c, enum exhausted_call call, enum outcome outcome,
@@ -75,20 +78,7 @@ void report_exhausted(struct report *r, const struct conn *c, enum exhausted_cal
     x->error = EADDRNOTAVAIL;
     x->proof = (uint8_t)r->proof;
     evidence_gather(r, now);
-    (void)ring_write(&client.state, &r->record);
-}
-
-void report_source_down(const struct conn *c, const struct endpoint *source, const struct endpoint *destination,
-                        enum cause cause, int error) {
-    struct event_record r;
-    event_of_conn(&r, EVENT_SOURCE_DOWN, c, 0);
-    r.e.local = source->addr;
-    r.e.local_port = 0;
-    r.e.peer = destination ? destination->addr : (struct addr){{0}};
-    r.e.peer_port = destination ? destination->port : 0;
-    r.u.exhausted.cause = (uint8_t)cause;
-    r.u.exhausted.error = (uint16_t)error;
-    (void)ring_write(&client.state, &r);
+    (void)ring_write(&r->client->state, &r->record);
 }
 
 enum cause explain_connect(struct report *r) {

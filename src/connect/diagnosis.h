@@ -2,23 +2,12 @@
 #ifndef CONNSPREAD_CONNECT_DIAGNOSIS_H
 #define CONNSPREAD_CONNECT_DIAGNOSIS_H
 
-#include "client/fdtab.h"
-#include "state/event.h"
-#include "policy/policy.h"
+#include "connect/report.h"
 
-/* An exhausted event about to be told. */
-struct report {
-    const struct conn *conn;
-    const struct endpoint *destination; /* all zero: not known */
-    const struct plan *plan;            /* NULL: no rule's */
-    uint64_t began;                     /* CLOCK_MONOTONIC, ns */
-    int fd;                             /* the client's socket */
-    enum proof proof;
-    bool filled; /* record is: only once there is something to tell */
-    struct event_record record;
-};
+struct client;
 
-void report_begin(struct report *r, int fd, const struct conn *c, const struct endpoint *destination, uint64_t began);
+void report_begin(struct report *r, struct client *client, int fd, const struct conn *c,
+                  const struct endpoint *destination, uint64_t began);
 
 /* The record, filled with what every event has. */
 struct event_record *report_record(struct report *r);
@@ -31,11 +20,6 @@ void report_source(struct report *r, const struct endpoint *source, struct port_
  * destination in this second. */
 void report_exhausted(struct report *r, const struct conn *c, enum exhausted_call call, enum outcome outcome,
                       enum cause cause, unsigned attempts);
-
-/* A source that cannot be used: it is not on this host, or what it sends to this destination goes nowhere. destination
- * may be NULL. */
-void report_source_down(const struct conn *c, const struct endpoint *source, const struct endpoint *destination,
-                        enum cause cause, int error);
 
 /* The cause of an EADDRNOTAVAIL that the client's own connect met, with its proof in r, as far as it can be proven
  * without the client's socket. */

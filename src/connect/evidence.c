@@ -127,15 +127,15 @@ static void count_sockets(struct report *r, const struct port_split *split) {
 static bool may_count(const struct report *r, uint64_t now) {
     static const struct addr nobody = {.b = {0xff}};
     uint64_t key = ~pair_key(r->record.e.netns, &nobody, r->destination);
-    return !__atomic_load_n(&client.netns_varies, __ATOMIC_RELAXED) &&
-           pair_turn(pair_find(&client.state, key, true, now), now, COUNT_EVERY_MS);
+    return !__atomic_load_n(&r->client->netns_varies, __ATOMIC_RELAXED) &&
+           pair_turn(pair_find(&r->client->state, key, true, now), now, COUNT_EVERY_MS);
 }
 
 static void remember(struct report *r, uint64_t now) {
     struct event_exhausted *x = &r->record.u.exhausted;
     struct history_counts recent;
-    struct history_flow f = {.netns = r->record.e.netns, .destination = r->destination, .program = client.program};
-    history_recent(&client.state, &f, history_minute(now), &recent);
+    struct history_flow f = {.netns = r->record.e.netns, .destination = r->destination, .program = r->client->program};
+    history_recent(&r->client->state, &f, history_minute(now), &recent);
     x->recent_s = (uint16_t)(60 + clock_ns(CLOCK_REALTIME) / 1000000000u % 60);
     x->recent_connects = (uint32_t)recent.connects;
     x->recent_time_waits = (uint32_t)recent.count[HISTORY_TIME_WAITS];

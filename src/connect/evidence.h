@@ -9,7 +9,7 @@
 #ifndef CONNSPREAD_CONNECT_EVIDENCE_H
 #define CONNSPREAD_CONNECT_EVIDENCE_H
 
-#include "connect/diagnosis.h"
+#include "connect/report.h"
 
 /* Completes r->record: capacity, reserved, bound, recent_*, and each source's kernel counts. now: CLOCK_MONOTONIC, ns.
  */

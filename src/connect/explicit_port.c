@@ -15,15 +15,15 @@ enum { PORTS_TRIED = 128, TIME_WAIT_MS = 60000 };
 
 static uint32_t known; /* high << 16 | low; written whole, so a race is two equal writes */
 
-bool host_ports_known(struct port_range *out) {
+bool host_ports_known(struct client *client, struct port_range *out) {
     uint32_t word = __atomic_load_n(&known, __ATOMIC_RELAXED);
     *out = (struct port_range){(uint16_t)word, (uint16_t)(word >> 16)};
-    return word != 0 && out->low <= out->high && !__atomic_load_n(&client.netns_varies, __ATOMIC_RELAXED);
+    return word != 0 && out->low <= out->high && !__atomic_load_n(&client->netns_varies, __ATOMIC_RELAXED);
 }
 
-struct port_range host_ports(bool refresh) {
+struct port_range host_ports(struct client *client, bool refresh) {
     uint32_t word = __atomic_load_n(&known, __ATOMIC_RELAXED);
-    if (word == 0 || refresh || __atomic_load_n(&client.netns_varies, __ATOMIC_RELAXED)) {
+    if (word == 0 || refresh || __atomic_load_n(&client->netns_varies, __ATOMIC_RELAXED)) {
         char text[32];
         struct port_range range = {32768, 60999};
         int fd =
@@ -40,55 +40,54 @@ struct port_range host_ports(bool refresh) {
     return (struct port_range){(uint16_t)word, (uint16_t)(word >> 16)};
 }
 
-void host_ports_may_have_changed(uint64_t now) {
+void host_ports_may_have_changed(struct client *client, uint64_t now) {
     static uint64_t next;
     uint64_t due = __atomic_load_n(&next, __ATOMIC_RELAXED);
     if (now >= due &&
         __atomic_compare_exchange_n(&next, &due, now + 1000000000u, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        (void)host_ports(true);
+        (void)host_ports(client, true);
 }
 
-static int bind_port(int fd, const struct conn *c, const struct endpoint *source, uint16_t port) {
+static int bind_port(const struct explicit_bind *b, uint16_t port) {
     struct sockaddr_storage name;
-    struct endpoint at = {.addr = source->addr, .port = port, .scope = source->scope};
-    socklen_t length = endpoint_to_sockaddr(&name, &at, c->family);
-    return length ? (int)sys_call3(SYS_bind, fd, &name, length) : -EAFNOSUPPORT;
+    struct endpoint at = {.addr = b->source->addr, .port = port, .scope = b->source->scope};
+    socklen_t length = endpoint_to_sockaddr(&name, &at, b->conn->family);
+    return length ? (int)sys_call3(SYS_bind, b->fd, &name, length) : -EAFNOSUPPORT;
 }
 
 /* May the port be shared, by the kernel's own word: nothing on this quadruplet, or only an old TIME-WAIT? */
-static bool quadruplet_free(const struct endpoint *source, uint16_t port, const struct endpoint *destination,
-                            uint32_t reuse_after_ms) {
+static bool quadruplet_free(const struct explicit_bind *b, uint16_t port) {
     struct diag_answer answer;
-    struct tuple tuple = tuple_of(&source->addr, port, &destination->addr, destination->port);
+    struct tuple tuple = tuple_of(&b->source->addr, port, &b->destination->addr, b->destination->port);
     int found = diag_lookup(&tuple, &answer);
     if (found == -ENOENT)
         return true;
     return found == 0 && answer.state == TCP_TIME_WAIT && answer.expires_ms <= TIME_WAIT_MS &&
-           TIME_WAIT_MS - answer.expires_ms >= reuse_after_ms;
+           TIME_WAIT_MS - answer.expires_ms >= b->reuse_after_ms;
 }
 
 /* Without SO_REUSEADDR first: what that bind gets, nobody has. With it afterwards on, so that connections to other
  * destinations can have the same port; the kernel asks for it on both sides. */
-static int bind_free(int fd, struct conn *c, const struct endpoint *source, uint16_t port,
-                     const struct endpoint *destination, uint32_t reuse_after_ms) {
+static int bind_free(const struct explicit_bind *b, uint16_t port) {
+    int fd = b->fd;
     int reuse = 0;
     (void)get_option(fd, SOL_SOCKET, SO_REUSEADDR, &reuse);
     if (reuse)
         (void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, 0);
-    int r = bind_port(fd, c, source, port);
-    bool shareable = r == -EADDRINUSE && quadruplet_free(source, port, destination, reuse_after_ms);
+    int r = bind_port(b, port);
+    bool shareable = r == -EADDRINUSE && quadruplet_free(b, port);
     if (r == 0 || shareable || reuse)
         (void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (!shareable)
         return r;
-    r = bind_port(fd, c, source, port);
+    r = bind_port(b, port);
     if (r != 0 && !reuse)
         (void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, 0);
     return r;
 }
 
-int explicit_bind(int fd, struct conn *c, const struct endpoint *source, const struct endpoint *destination,
-                  const struct port_split *split, uint32_t reuse_after_ms, struct pair *pair) {
+int explicit_bind(const struct explicit_bind *b, const struct port_split *split) {
+    struct pair *pair = b->pair;
     if (!pair || split->outside_total == 0)
         return 0;
     uint32_t tries = split->outside_total < PORTS_TRIED ? split->outside_total : PORTS_TRIED;
@@ -97,12 +96,12 @@ int explicit_bind(int fd, struct conn *c, const struct endpoint *source, const s
     for (uint32_t i = 0; i < tries; i++) {
         uint32_t turn = __atomic_fetch_add(&pair->port_cursor, 1, __ATOMIC_RELAXED);
         uint16_t port = ports_outside(split, turn % split->outside_total);
-        if (!once_claim(&client.state, key, port, now))
+        if (!once_claim(&b->client->state, key, port, now))
             continue;
-        int r = bind_free(fd, c, source, port, destination, reuse_after_ms);
+        int r = bind_free(b, port);
         if (r == 0)
             return port;
-        once_release(&client.state, key, port);
+        once_release(&b->client->state, key, port);
         /* EACCES: ports under 1024, or a security module, which says nothing of the source. Anything else but "taken"
          * concerns the socket, not the port. */
         denied |= r == -EACCES && port >= 1024;
@@ -112,6 +111,6 @@ int explicit_bind(int fd, struct conn *c, const struct endpoint *source, const s
     return denied ? -EACCES : 0;
 }
 
-void explicit_connected(const struct pair *pair, uint16_t port) {
-    once_release(&client.state, __atomic_load_n(&pair->key, __ATOMIC_RELAXED), port);
+void explicit_connected(struct client *client, const struct pair *pair, uint16_t port) {
+    once_release(&client->state, __atomic_load_n(&pair->key, __ATOMIC_RELAXED), port);
 }

@@ -9,22 +9,32 @@
 #include "net/ports.h"
 #include "client/fdtab.h"
 
+struct client;
+
 /* The host's ephemeral range, for the namespace of fd; read once, and again when refresh is set or namespaces change.
  * {32768, 60999}, the kernel's default, when it cannot be read. */
-struct port_range host_ports(bool refresh);
+struct port_range host_ports(struct client *client, bool refresh);
 
 /* The same, if it was read before: no connect opens a descriptor for it. False: unknown, or namespaces change. */
-bool host_ports_known(struct port_range *out);
+bool host_ports_known(struct client *client, struct port_range *out);
 
 /* Something is full: if the sysctl was widened meanwhile, that shall be used. Reads it again, at most once a second. */
-void host_ports_may_have_changed(uint64_t now);
+void host_ports_may_have_changed(struct client *client, uint64_t now);
+
+struct explicit_bind {
+    struct client *client;
+    int fd;
+    const struct conn *conn; /* of fd */
+    const struct endpoint *source, *destination;
+    struct pair *pair; /* of both; NULL: no port is bound */
+    uint32_t reuse_after_ms;
+};
 
 /* Binds fd to source and the next port that is free towards destination, or whose TIME-WAIT is at least reuse_after_ms
  * old. Returns the port, 0 when none was found among those tried, -errno when fd cannot be bound at all. */
-int explicit_bind(int fd, struct conn *c, const struct endpoint *source, const struct endpoint *destination,
-                  const struct port_split *split, uint32_t reuse_after_ms, struct pair *pair);
+int explicit_bind(const struct explicit_bind *b, const struct port_split *split);
 
 /* The connect that explicit_bind's port was for has been made: others may ask the kernel about it. */
-void explicit_connected(const struct pair *pair, uint16_t port);
+void explicit_connected(struct client *client, const struct pair *pair, uint16_t port);
 
 #endif

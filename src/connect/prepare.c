@@ -33,8 +33,8 @@ int prepare_bind(int fd, struct conn *c, const struct endpoint *source) {
     return r;
 }
 
-int prepare_range(int fd, struct conn *c, struct port_range range) {
-    if (conn_flags(c) & CONN_APP_RANGE || __atomic_load_n(&client.no_port_range, __ATOMIC_RELAXED))
+int prepare_range(struct client *client, int fd, struct conn *c, struct port_range range) {
+    if (conn_flags(c) & CONN_APP_RANGE || __atomic_load_n(&client->no_port_range, __ATOMIC_RELAXED))
         return 0;
     uint32_t low = range.low, high = range.high;
     if (high == 0) {
@@ -43,7 +43,7 @@ int prepare_range(int fd, struct conn *c, struct port_range range) {
     }
     int r = set_option(fd, SOL_IP, IP_LOCAL_PORT_RANGE, (int)(high << 16 | low));
     if (r == -ENOPROTOOPT) {
-        __atomic_store_n(&client.no_port_range, true, __ATOMIC_RELAXED);
+        __atomic_store_n(&client->no_port_range, true, __ATOMIC_RELAXED);
         return 0;
     }
     if (r == 0)

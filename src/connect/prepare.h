@@ -9,6 +9,8 @@
 #include "client/fdtab.h"
 #include "net/ports.h"
 
+struct client;
+
 /* IP_BIND_ADDRESS_NO_PORT, so that bind takes an address and leaves the port to connect (Linux 4.2). */
 int prepare_no_port(int fd, struct conn *c);
 
@@ -17,7 +19,7 @@ int prepare_bind(int fd, struct conn *c, const struct endpoint *source);
 
 /* IP_LOCAL_PORT_RANGE; 0-0 stands for the whole ephemeral range: 1-65535 is set, which the kernel narrows to the sysctl
  * of the moment and searches without the parity step (Linux 6.8). 0 also where the kernel has no such option. */
-int prepare_range(int fd, struct conn *c, struct port_range range);
+int prepare_range(struct client *client, int fd, struct conn *c, struct port_range range);
 
 /* IP_FREEBIND or IPV6_FREEBIND. */
 int prepare_freebind(int fd, struct conn *c, bool v6);

@@ -13,6 +13,8 @@
 #include "base/sys.h"
 #include "state/control.h"
 #include "client/sockinfo.h"
+#include "client/events.h"
+#include "connect/diagnosis.h"
 
 void climb_look_again(struct climb *k, uint32_t serial) {
     struct conn *now;
@@ -21,17 +23,17 @@ void climb_look_again(struct climb *k, uint32_t serial) {
         k->conn = k->stand_in;
         k->report->conn = k->stand_in;
     }
-    k->closed = k->lost || fd_look(k->attempt->fd, &now) != FD_TCP || now != k->conn;
+    k->closed = k->lost || fd_look(k->call->fd, &now) != FD_TCP || now != k->conn;
 }
 
 bool climb_run(struct climb *k) {
     uint32_t serial = conn_serial(k->conn);
     k->attempts++;
-    held_open(k->conn);
+    held_open(k->client, k->conn);
     k->stand_in->source = k->conn->source;
     k->stand_in->flags = conn_flags(k->conn) & (CONN_OUR_BIND | CONN_APP_ADDRESS);
-    conn_release(k->conn);
-    k->result = attempt_run(k->attempt);
+    conn_release(k->client, k->conn);
+    k->result = k->call->make(k->call);
     k->error = k->result < 0 ? errno : 0;
     climb_look_again(k, serial);
     return k->closed || k->error != EADDRNOTAVAIL;
@@ -48,7 +50,7 @@ static enum step step_without_way(const struct climb *k) {
     struct sockaddr_storage name;
     struct endpoint local;
     socklen_t length = sizeof name;
-    int fd = k->attempt->fd, type;
+    int fd = k->call->fd, type;
     if (sys_call3(SYS_getsockname, fd, &name, &length) != 0) {
         bool at_once = clock_ns(CLOCK_MONOTONIC) - k->now < AT_ONCE_NS;
         int r = get_option(fd, SOL_SOCKET, SO_TYPE, &type);
@@ -86,7 +88,8 @@ static void note_aside(struct climb *k, const struct endpoint *source, int error
 void climb_commit_asides(struct climb *k) {
     for (unsigned i = 0; i < k->n_asides; i++)
         if (pair_set_aside(k->aside[i].pair, k->now, ASIDE_MS))
-            report_source_down(k->conn, &k->aside[i].source, k->destination, CAUSE_UNREACHABLE, k->aside[i].error);
+            event_source_down(k->client, k->conn, &k->aside[i].source, k->destination, CAUSE_UNREACHABLE,
+                              k->aside[i].error);
     k->n_asides = 0;
 }
 
@@ -100,9 +103,10 @@ static enum step source_is_full(struct climb *k, const struct endpoint *source) 
     k->now = clock_ns(CLOCK_MONOTONIC); /* a search may have taken long */
     k->full++;
     k->newly_full |= pair_full(k->pair, k->now, k->now - began);
-    minutes_full(k->conn, k->netns, k->destination, k->pair, k->now);
+    const struct history_update u = climb_moment(k);
+    minutes_full(&u, k->conn, k->pair);
     if (k->plan->n_ports)
-        host_ports_may_have_changed(k->now);
+        host_ports_may_have_changed(k->client, k->now);
     report_source(k->report, source, first_range(k->plan), CAUSE_RANGE_FULL, EADDRNOTAVAIL, k->pair);
     return STEP_NEXT;
 }
@@ -110,13 +114,21 @@ static enum step source_is_full(struct climb *k, const struct endpoint *source) 
 /* Ports outside the ephemeral range, once all inside it are taken. What is bound so stays bound: whatever this connect
  * says is the client's. */
 static enum step try_explicit(struct climb *k, const struct endpoint *source, const struct port_split *split) {
-    int fd = k->attempt->fd;
-    int port = explicit_bind(fd, k->conn, source, k->destination, split, k->plan->reuse_after_ms, k->pair);
+    const struct explicit_bind b = {
+        .client = k->client,
+        .fd = k->call->fd,
+        .conn = k->conn,
+        .source = source,
+        .destination = k->destination,
+        .pair = k->pair,
+        .reuse_after_ms = k->plan->reuse_after_ms,
+    };
+    int port = explicit_bind(&b, split);
     if (port <= 0)
         return port == 0 ? source_is_full(k, source) : STEP_STOP;
     conn_set_flags(k->conn, CONN_OUR_PORT);
     (void)climb_run(k);
-    explicit_connected(k->pair, (uint16_t)port);
+    explicit_connected(k->client, k->pair, (uint16_t)port);
     return STEP_DONE;
 }
 
@@ -124,10 +136,10 @@ static enum step try_explicit(struct climb *k, const struct endpoint *source, co
  * are taken. Small windows at random keep the search short while there is room; then the whole range, which finds what
  * is left. */
 static bool connect_in_window(struct climb *k, struct port_range range) {
-    struct port_range window, whole = range.high ? range : host_ports(false);
+    struct port_range window, whole = range.high ? range : host_ports(k->client, false);
     for (unsigned i = 0; i < PORT_WINDOWS; i++) {
         if (!ports_window(whole, order_scatter(k->now + i), &window) ||
-            prepare_range(k->attempt->fd, k->conn, window) != 0)
+            prepare_range(k->client, k->call->fd, k->conn, window) != 0)
             return false;
         if (climb_run(k))
             return true;
@@ -143,16 +155,16 @@ static bool connect_in_window(struct climb *k, struct port_range range) {
  * costs. Where the turns of a destination begin cannot be guessed from outside (RFC 6056, 3.3.3). If the port is taken,
  * the range is searched. */
 static bool connect_in_turn(struct climb *k, struct port_range range) {
-    if (conn_flags(k->conn) & CONN_APP_RANGE || (range.high == 0 && !host_ports_known(&range)))
+    if (conn_flags(k->conn) & CONN_APP_RANGE || (range.high == 0 && !host_ports_known(k->client, &range)))
         return false;
     uint32_t size = (uint32_t)range.high - range.low + 1;
     int turn = pair_port(k->pair, size);
     if (turn < 0)
         return false;
-    uint64_t start = order_scatter(client.state.epoch ^ pair_key(0, &k->destination->addr, k->destination));
+    uint64_t start = order_scatter(k->client->state.epoch ^ pair_key(0, &k->destination->addr, k->destination));
     uint16_t port = (uint16_t)(range.low + (start + (unsigned)turn) % size);
-    if (prepare_range(k->attempt->fd, k->conn, (struct port_range){port, port}) != 0 ||
-        __atomic_load_n(&client.no_port_range, __ATOMIC_RELAXED))
+    if (prepare_range(k->client, k->call->fd, k->conn, (struct port_range){port, port}) != 0 ||
+        __atomic_load_n(&k->client->no_port_range, __ATOMIC_RELAXED))
         return false;
     if (climb_run(k))
         return true;
@@ -165,12 +177,12 @@ enum found { FOUND, FULL, BROKEN };
 
 /* FOUND: anything but EADDRNOTAVAIL. BROKEN: this socket takes no range. */
 static enum found connect_in(struct climb *k, struct port_range range) {
-    bool has_option = !__atomic_load_n(&client.no_port_range, __ATOMIC_RELAXED);
+    bool has_option = !__atomic_load_n(&k->client->no_port_range, __ATOMIC_RELAXED);
     if (has_option && connect_in_turn(k, range))
         return FOUND;
-    if (client.parity_step && has_option && connect_in_window(k, range))
+    if (k->client->parity_step && has_option && connect_in_window(k, range))
         return FOUND;
-    if (prepare_range(k->attempt->fd, k->conn, range) != 0)
+    if (prepare_range(k->client, k->call->fd, k->conn, range) != 0)
         return BROKEN;
     return climb_run(k) ? FOUND : FULL;
 }
@@ -182,9 +194,9 @@ static bool inside_is_full(const struct climb *k) {
 }
 
 /* No ports configured: 0-0, the whole ephemeral range. */
-static void split_ports(const struct plan *plan, struct port_split *out) {
+static void split_ports(struct client *client, const struct plan *plan, struct port_split *out) {
     if (plan->n_ports) {
-        ports_split(out, plan->ports, plan->n_ports, host_ports(false));
+        ports_split(out, plan->ports, plan->n_ports, host_ports(client, false));
         return;
     }
     out->n_inside = 1;
@@ -195,7 +207,7 @@ static void split_ports(const struct plan *plan, struct port_split *out) {
 /* The port ranges of one source, from the one that had room last. */
 static enum step try_ranges(struct climb *k, const struct endpoint *source) {
     struct port_split split;
-    split_ports(k->plan, &split);
+    split_ports(k->client, k->plan, &split);
     bool skip = split.outside_total && !k->own && inside_is_full(k);
     unsigned n = skip ? 0 : split.n_inside, tried = 0;
     unsigned hint = k->pair && n ? __atomic_load_n(&k->pair->range_hint, __ATOMIC_RELAXED) % n : 0;
@@ -234,12 +246,12 @@ static enum step leave_alone(struct climb *k) {
 /* Landlock, seccomp or another security module: it is about this process, and says nothing of the source, so no other
  * process may hear of it. Such a filter is not taken back; so it is asked once, and children inherit both. */
 static enum step bind_denied(struct climb *k, int error) {
-    if (!__atomic_exchange_n(&client.bind_denied, true, __ATOMIC_RELAXED))
-        event_of_text(EVENT_ATTACH, (enum arm)k->conn->arm,
+    if (!__atomic_exchange_n(&k->client->bind_denied, true, __ATOMIC_RELAXED))
+        event_of_text(k->client, EVENT_ATTACH, (enum arm)k->conn->arm,
                       error == EACCES
                           ? "this process may not bind (EACCES, as from Landlock): its connects use no source"
                           : "this process may not bind (EPERM, as from seccomp): its connects use no source");
-    state_count(&client.state, (enum arm)k->conn->arm, COUNT_BIND_DENIED);
+    state_count(&k->client->state, (enum arm)k->conn->arm, COUNT_BIND_DENIED);
     return leave_alone(k);
 }
 
@@ -248,7 +260,7 @@ static enum step bind_failed(struct climb *k, const struct endpoint *source, str
         return bind_denied(k, -error);
     if (error == -EADDRNOTAVAIL && k->pinned)
         return STEP_NEXT; /* its VRF, say, does not have it */
-    if (error == -EADDRNOTAVAIL && look_interface(k->attempt->fd)) {
+    if (error == -EADDRNOTAVAIL && look_interface(k->call->fd)) {
         conn_set_flags(k->conn, CONN_PINNED); /* not by a call of its own: ip vrf exec */
         return leave_alone(k);
     }
@@ -257,10 +269,10 @@ static enum step bind_failed(struct climb *k, const struct endpoint *source, str
         k->refused = true;
         report_source(k->report, source, first_range(k->plan), CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL, NULL);
         if (!alone)
-            alone = pair_find(&client.state, pair_key(k->netns, &source->addr, NULL), true, k->now);
-        (void)__atomic_fetch_add(&client.state.header->quarantines, 1, __ATOMIC_RELAXED);
+            alone = pair_find(&k->client->state, pair_key(k->netns, &source->addr, NULL), true, k->now);
+        (void)__atomic_fetch_add(&k->client->state.header->quarantines, 1, __ATOMIC_RELAXED);
         if (pair_set_aside(alone, k->now, QUARANTINE_MS))
-            report_source_down(k->conn, source, NULL, CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL);
+            event_source_down(k->client, k->conn, source, NULL, CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL);
         return STEP_NEXT;
     }
     if (error == -EINVAL || error == -EBADF || error == -ENOTSOCK)
@@ -272,26 +284,26 @@ static enum step bind_failed(struct climb *k, const struct endpoint *source, str
 
 /* What is known of the source alone: only whether it is on this host. */
 static struct pair *find_alone(const struct climb *k, const struct endpoint *source) {
-    if (__atomic_load_n(&client.state.header->quarantines, __ATOMIC_RELAXED) == 0)
+    if (__atomic_load_n(&k->client->state.header->quarantines, __ATOMIC_RELAXED) == 0)
         return NULL;
-    return pair_find(&client.state, pair_key(k->netns, &source->addr, NULL), false, k->now);
+    return pair_find(&k->client->state, pair_key(k->netns, &source->addr, NULL), false, k->now);
 }
 
 static enum step try_source(struct climb *k, const struct endpoint *source) {
-    int fd = k->attempt->fd;
+    int fd = k->call->fd;
     struct pair *alone = find_alone(k, source);
     if (!pair_may_try(alone, k->now)) {
         k->not_local++;
         return STEP_NEXT;
     }
-    k->pair = pair_find(&client.state, pair_key(k->netns, &source->addr, k->destination), true, k->now);
+    k->pair = pair_find(&k->client->state, pair_key(k->netns, &source->addr, k->destination), true, k->now);
     bool held = pair_held_down(k->pair, k->now);
     /* One search through a hold-down is enough for one connect. */
     if ((held && k->probed) || !pair_may_try(k->pair, k->now)) {
         /* Known to be full (unreachable ones are not worth a word). Costs no attempt. */
         if (held) {
             k->full++;
-            state_count(&client.state, (enum arm)k->conn->arm, COUNT_HELD_DOWN);
+            state_count(&k->client->state, (enum arm)k->conn->arm, COUNT_HELD_DOWN);
             report_source(k->report, source, first_range(k->plan), CAUSE_RANGE_FULL, 0, k->pair);
         }
         return STEP_NEXT;
@@ -315,7 +327,7 @@ static enum step try_source(struct climb *k, const struct endpoint *source) {
 /* No source of ours: the client's own address, or the kernel's choice, with our port ranges. */
 enum step climb_own_address(struct climb *k) {
     struct endpoint source = {.addr = k->conn->source};
-    k->pair = pair_find(&client.state, pair_key(k->netns, &source.addr, k->destination), true, k->now);
+    k->pair = pair_find(&k->client->state, pair_key(k->netns, &source.addr, k->destination), true, k->now);
     k->own = true;
     k->whole_range = k->plan->n_ports == 0;
     return try_ranges(k, &source);
@@ -330,7 +342,7 @@ static uint32_t least_used(const struct climb *k, uint32_t first) {
         uint32_t at = (uint32_t)(((uint64_t)first + i) % plan->total);
         struct endpoint source = plan_source(plan, at);
         uint64_t key = pair_key(k->netns, &source.addr, k->destination);
-        const struct pair *pair = pair_find(&client.state, key, false, k->now);
+        const struct pair *pair = pair_find(&k->client->state, key, false, k->now);
         uint32_t used = pair_open(pair) + pair_time_waits(pair, k->now);
         if (used < fewest) {
             fewest = used;
@@ -342,10 +354,11 @@ static uint32_t least_used(const struct climb *k, uint32_t first) {
 
 static uint32_t first_source(const struct climb *k) {
     const struct plan *plan = k->plan;
-    uint32_t *rotor = &client.state.rotor[plan->pool % POLICY_POOLS][plan->scope % SCOPE_COUNT];
+    uint32_t *rotor = &k->client->state.rotor[plan->pool % POLICY_POOLS][plan->scope % SCOPE_COUNT];
     uint32_t turn = plan->policy == POOL_HASH ? 0 : __atomic_fetch_add(rotor, 1, __ATOMIC_RELAXED);
     uint64_t destination = plan->policy == POOL_HASH ? pair_key(0, &k->destination->addr, k->destination) : 0;
-    uint32_t first = order_first((enum pool_policy)plan->policy, plan->total, turn, client.state.epoch, destination);
+    uint32_t first =
+        order_first((enum pool_policy)plan->policy, plan->total, turn, k->client->state.epoch, destination);
     /* The turn breaks ties, so that equally used sources still take turns. */
     return plan->policy == POOL_LEAST_USED ? least_used(k, first) : first;
 }
@@ -354,7 +367,7 @@ static uint32_t first_source(const struct climb *k) {
 static void look_at_pin(struct climb *k) {
     if (!(conn_flags(k->conn) & CONN_PINNED))
         return;
-    k->pinned = pin_look(k->attempt->fd, k->conn->family, &k->pin);
+    k->pinned = pin_look(k->call->fd, k->conn->family, &k->pin);
     if (!k->pinned)
         conn_clear_flags(k->conn, CONN_PINNED);
 }
@@ -363,8 +376,8 @@ enum step climb_sources(struct climb *k) {
     const struct plan *plan = k->plan;
     uint32_t first = first_source(k);
     uint32_t n = plan->total < ORDER_MAX ? plan->total : ORDER_MAX, fit = 0;
-    if (__atomic_load_n(&client.bind_denied, __ATOMIC_RELAXED)) {
-        state_count(&client.state, (enum arm)k->conn->arm, COUNT_BIND_DENIED);
+    if (__atomic_load_n(&k->client->bind_denied, __ATOMIC_RELAXED)) {
+        state_count(&k->client->state, (enum arm)k->conn->arm, COUNT_BIND_DENIED);
         return leave_alone(k);
     }
     look_at_pin(k);
@@ -388,6 +401,7 @@ void climb_name_sources(struct climb *k, enum cause cause) {
     for (uint32_t i = 0; i < plan->total && i < EXHAUSTED_SOURCES; i++) {
         struct endpoint source = plan_source(plan, (uint32_t)(((uint64_t)first + i) % plan->total));
         uint64_t key = pair_key(k->netns, &source.addr, k->destination);
-        report_source(k->report, &source, first_range(plan), cause, 0, pair_find(&client.state, key, false, k->now));
+        report_source(k->report, &source, first_range(plan), cause, 0,
+                      pair_find(&k->client->state, key, false, k->now));
     }
 }

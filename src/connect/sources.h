@@ -2,10 +2,15 @@
 #ifndef CONNSPREAD_CONNECT_SOURCES_H
 #define CONNSPREAD_CONNECT_SOURCES_H
 
+#include "client/history_update.h"
 #include "connect/call.h"
-#include "connect/diagnosis.h"
+#include "connect/report.h"
+#include "policy/policy.h"
 #include "client/fdtab.h"
 #include "connect/pin.h"
+#include "state/event.h"
+
+struct client;
 
 enum { ASIDES = 8 };
 
@@ -20,7 +25,8 @@ struct aside {
 };
 
 struct climb {
-    const struct attempt *attempt;
+    struct client *client;
+    const struct call *call;
     const struct endpoint *destination;
     const struct plan *plan;
     struct conn *conn;     /* held, but while the kernel is at work */
@@ -52,6 +58,12 @@ struct climb {
     unsigned n_asides;
     struct aside *aside; /* [ASIDES], not filled beforehand */
 };
+
+/* For the history. */
+static inline struct history_update climb_moment(const struct climb *k) {
+    return (struct history_update){
+        .client = k->client, .destination = k->destination, .netns = k->netns, .now = k->now};
+}
 
 /* Makes the client's own call once. True: there is no use in another: anything but EADDRNOTAVAIL, or closed. */
 bool climb_run(struct climb *k);

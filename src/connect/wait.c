@@ -22,9 +22,9 @@ static uint64_t patience(struct climb *k) {
     struct timeval limit = {0};
     socklen_t length = sizeof limit;
     uint64_t wait = (uint64_t)k->plan->wait_ms * 1000000u;
-    if (wait == 0 || !look_blocking(k->attempt->fd))
+    if (wait == 0 || !look_blocking(k->call->fd))
         return 0;
-    if (sys_call5(SYS_getsockopt, k->attempt->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &length) == 0)
+    if (sys_call5(SYS_getsockopt, k->call->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &length) == 0)
         k->limit = (uint64_t)limit.tv_sec * SECOND + (uint64_t)limit.tv_usec * MICROSECOND;
     return k->limit != 0 && k->limit < wait ? k->limit : wait;
 }
@@ -32,12 +32,12 @@ static uint64_t patience(struct climb *k) {
 /* What the client allowed is for the wait and the connect together. 0 would mean without end. */
 static void shorten_limit(const struct climb *k, uint64_t waited) {
     if (k->limit)
-        set_limit(k->attempt->fd, waited + MICROSECOND < k->limit ? k->limit - waited : MICROSECOND);
+        set_limit(k->call->fd, waited + MICROSECOND < k->limit ? k->limit - waited : MICROSECOND);
 }
 
 void climb_wait_over(struct climb *k) {
-    if (k->limit && !k->closed && look_cookie(k->attempt->fd) == k->cookie)
-        set_limit(k->attempt->fd, k->limit);
+    if (k->limit && !k->closed && look_cookie(k->call->fd) == k->cookie)
+        set_limit(k->call->fd, k->limit);
 }
 
 /* False: a signal came. The socket is known again by its cookie, too: a client may close it behind libc's back. */
@@ -46,10 +46,10 @@ static bool rest(struct climb *k) {
         long s, ns;
     } pause = {0, WAIT_STEP_NS};
     uint32_t serial = conn_serial(k->conn);
-    conn_release(k->conn);
+    conn_release(k->client, k->conn);
     bool whole = sys_call2(SYS_nanosleep, &pause, 0) == 0;
     climb_look_again(k, serial);
-    k->closed |= !k->closed && look_cookie(k->attempt->fd) != k->cookie;
+    k->closed |= !k->closed && look_cookie(k->call->fd) != k->cookie;
     k->now = clock_ns(CLOCK_MONOTONIC);
     return whole;
 }
@@ -58,7 +58,7 @@ enum step climb_wait(struct climb *k) {
     uint64_t began = k->now, wait = k->full && !k->own ? patience(k) : 0;
     unsigned attempts = k->attempts;
     enum step step = STEP_NEXT;
-    k->cookie = wait ? look_cookie(k->attempt->fd) : 0;
+    k->cookie = wait ? look_cookie(k->call->fd) : 0;
     while (step == STEP_NEXT && k->now - began < wait) {
         bool whole = rest(k);
         if (k->closed) {

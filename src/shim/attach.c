@@ -7,6 +7,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -15,18 +16,20 @@
 #include <unistd.h>
 
 #include "client/arm.h"
-#include "client/client.h"
+#include "shim/self.h"
 #include "connect/explicit_port.h"
-#include "client/open_table.h"
 #include "client/process.h"
 #include "shim/real.h"
-#include "client/seal.h"
+#include "shim/seal.h"
 #include "state/history.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "close/exit_close.h"
 #include "state/create.h"
 #include "state/control.h"
+#include "client/events.h"
+#include "close/after_exec.h"
+#include "shim/new_process.h"
 
 enum { ADDRESS_SPACE_SHARE = 16 };
 
@@ -54,8 +57,8 @@ static void say(const struct setup *s, const char *what) {
     struct settings settings = {.mode = MODE_OFF};
     if (!s->verbose)
         return;
-    bool known = client_active() && state_settings(&client.state, NULL, &settings);
-    enum policy_mode mode = known ? client_mode(&settings) : MODE_OFF;
+    bool known = client_active(&client) && state_settings(&client.state, NULL, &settings);
+    enum policy_mode mode = known ? client_mode(&client, &settings) : MODE_OFF;
     text_add(line, sizeof line - 1, &at, "connspread " VERSION ": ");
     text_add(line, sizeof line - 1, &at, what);
     text_add(line, sizeof line - 1, &at, "; config ");
@@ -65,7 +68,7 @@ static void say(const struct setup *s, const char *what) {
     text_add(line, sizeof line - 1, &at, ", mode ");
     text_add(line, sizeof line - 1, &at, mode_name[mode]);
     text_add(line, sizeof line - 1, &at, ", arm ");
-    text_add(line, sizeof line - 1, &at, arm_name[known ? arm_of_process() : ARM_CONTROL]);
+    text_add(line, sizeof line - 1, &at, arm_name[known ? arm_of_process(&client) : ARM_CONTROL]);
     size_t n = strnlen(line, sizeof line - 2);
     line[n] = '\n';
     (void)sys_call3(SYS_write, 2, line, n + 1);
@@ -209,7 +212,7 @@ static void refuse(struct setup *s, const char *reason) {
         *line = line[1] ? ';' : 0;
     state_count(&client.state, ARM_CONTROL, COUNT_CONFIG_ERROR);
     if (!refused_before(s))
-        event_of_text(EVENT_RELOAD, ARM_CONTROL, text);
+        event_of_text(&client, EVENT_RELOAD, ARM_CONTROL, text);
     s->problem = "inert: the config was refused";
 }
 
@@ -255,7 +258,7 @@ static bool leaves_room(struct setup *s) {
 
 static void at_exit(void *unused) {
     (void)unused;
-    closing_sweep(VIA_EXIT, true);
+    closing_sweep(&client, VIA_EXIT, true);
 }
 
 static void name_program(void) {
@@ -285,12 +288,18 @@ static bool disabled(void) {
     return getauxval(AT_SECURE) != 0 || (value && strcmp(value, "1") == 0);
 }
 
+static void in_child(void) {
+    process_refresh(&client);
+}
+
 static void begin(struct setup *s) {
     bool good = false;
     name_program();
+    client.renewed = new_process;
     process_init();
+    (void)pthread_atfork(process_fork_begins, process_fork_ends, in_child);
     know_kernel();
-    (void)host_ports(true); /* now: no connect shall open a descriptor for it */
+    (void)host_ports(&client, true); /* now: no connect shall open a descriptor for it */
     if (find_origin(s)) {
         good = attach(s);
     } else {
@@ -308,7 +317,7 @@ static void begin(struct setup *s) {
         (void)__cxa_atexit(at_exit, NULL, NULL);
 #endif
         __atomic_store_n(&client.active, true, __ATOMIC_RELEASE);
-        held_after_exec();
+        after_exec_tell(&client);
     }
 }
 

@@ -7,14 +7,14 @@
 #include <unistd.h>
 
 #include "client/track.h"
-#include "client/client.h"
+#include "shim/self.h"
 #include "close/closing.h"
 #include "client/sockinfo.h"
 #include "client/process.h"
 #include "shim/real.h"
 #include "base/sys.h"
 #include "close/exit_close.h"
-#include "client/seal.h"
+#include "shim/seal.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE (1U << 1)
@@ -26,7 +26,7 @@
 /* A close that failed with EBADF closed nothing; any other result has freed the number (Linux, close(2)). */
 static int close_via(int fd, enum via via, int (*next)(int)) {
     struct closing c;
-    closing_begin(&c, fd, via);
+    closing_begin(&c, &client, fd, via);
     int r = next(fd);
     closing_end(&c, r == 0 || errno != EBADF);
     return r;
@@ -44,11 +44,11 @@ static void copied(int from, int to) {
     int saved = errno;
     switch (fd_look(from, &c)) {
     case FD_TCP:
-        if (!process_may_record())
+        if (!process_may_record(&client))
             break;
         c = conn_share(from);
         if (c)
-            conn_install(to, c);
+            conn_install(&client, to, c);
         else
             fd_set_unknown(to);
         break;
@@ -64,7 +64,7 @@ static void copied(int from, int to) {
 
 EXPORT int dup(int fd) {
     int r = real_dup(fd);
-    if (r >= 0 && client_active())
+    if (r >= 0 && client_active(&client))
         copied(fd, r);
     return r;
 }
@@ -75,7 +75,7 @@ static void dup_done(struct closing *c, int from, int to, int r) {
         return;
     }
     closing_end(c, true);
-    if (client_active())
+    if (client_active(&client))
         copied(from, to);
 }
 
@@ -83,7 +83,7 @@ static int dup2_via(int from, int to, enum via via) {
     struct closing c;
     if (from == to)
         return real_dup2(from, to);
-    closing_begin(&c, to, via);
+    closing_begin(&c, &client, to, via);
     int r = real_dup2(from, to);
     dup_done(&c, from, to, r);
     return r;
@@ -93,7 +93,7 @@ static int dup3_via(int from, int to, int flags, enum via via) {
     struct closing c;
     if (from == to)
         return real_dup3(from, to, flags); /* EINVAL */
-    closing_begin(&c, to, via);
+    closing_begin(&c, &client, to, via);
     int r = real_dup3(from, to, flags);
     dup_done(&c, from, to, r);
     return r;
@@ -110,7 +110,7 @@ EXPORT int dup3(int from, int to, int flags) {
 /* fcntl is variadic, and every argument that the kernel knows fits a pointer: passed on as libc itself does. */
 static int fcntl_via(int (*next)(int, int, ...), int fd, int command, void *argument) {
     int r = next(fd, command, argument);
-    if (r >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC) && client_active())
+    if (r >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC) && client_active(&client))
         copied(fd, r);
     return r;
 }
@@ -138,9 +138,9 @@ static void close_tracked(unsigned first, unsigned last, int flags, enum via via
     int saved = errno;
     unsigned known = CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC;
     bool closes = first <= last && first <= INT_MAX && !(flags & (int)(CLOSE_RANGE_CLOEXEC | ~known));
-    bool asks = client_asks();
-    if (closes && asks && process_may_record())
-        closing_find((int)first, last > INT_MAX ? INT_MAX : (int)last);
+    bool asks = client_asks(&client);
+    if (closes && asks && process_may_record(&client))
+        track_find(&client, (int)first, last > INT_MAX ? INT_MAX : (int)last);
     /* What CLOSE_RANGE_UNSHARE does, done first, so that only this thread's table loses the descriptors. */
     if (closes && !asks && flags & (int)CLOSE_RANGE_UNSHARE)
         closes = false; /* the other threads go on with theirs */
@@ -148,8 +148,8 @@ static void close_tracked(unsigned first, unsigned last, int flags, enum via via
         process_shared_now();
         closes = sys_call1(SYS_unshare, 0x400 /* CLONE_FILES */) == 0;
     }
-    if (closes && client_active())
-        closing_range(first, last, via);
+    if (closes && client_active(&client))
+        closing_range(&client, first, last, via);
     errno = saved;
 }
 
@@ -168,9 +168,9 @@ EXPORT void closefrom(int first) {
 /* What is buffered in a stream goes out after the last exit handler: its socket must not be closed in the sweep. */
 EXPORT FILE *fdopen(int fd, const char *mode) {
     FILE *stream = real_fdopen(fd, mode);
-    if (stream && client_active()) {
+    if (stream && client_active(&client)) {
         int saved = errno;
-        struct conn *c = conn_of(fd);
+        struct conn *c = conn_of(&client, fd);
         if (c)
             conn_set_flags(c, CONN_STDIO);
         errno = saved;
@@ -179,10 +179,10 @@ EXPORT FILE *fdopen(int fd, const char *mode) {
 }
 
 EXPORT int fclose(FILE *stream) {
-    struct closing c = {0};
+    struct closing c = {.client = &client};
     int saved = errno;
-    if (client_active())
-        closing_begin(&c, fileno(stream), VIA_FCLOSE);
+    if (client_active(&client))
+        closing_begin(&c, &client, fileno(stream), VIA_FCLOSE);
     errno = saved;
     int r = real_fclose(stream);
     closing_end(&c, true);
@@ -191,10 +191,10 @@ EXPORT int fclose(FILE *stream) {
 
 static FILE *freopen_via(FILE *(*next)(const char *, const char *, FILE *), const char *path, const char *mode,
                          FILE *stream) {
-    struct closing c = {0};
+    struct closing c = {.client = &client};
     int saved = errno;
-    if (client_active())
-        closing_begin(&c, fileno(stream), VIA_FREOPEN);
+    if (client_active(&client))
+        closing_begin(&c, &client, fileno(stream), VIA_FREOPEN);
     errno = saved;
     FILE *r = next(path, mode, stream);
     closing_end(&c, true);
@@ -216,23 +216,23 @@ static void before_shutdown(int fd, int how, struct conn **out, enum tcp_phase *
     struct conn *c = NULL;
     int saved = errno;
     *out = NULL;
-    if (!client_asks()) {
+    if (!client_asks(&client)) {
         if (fd_look(fd, &c) == FD_TCP)
             conn_set_flags(c, CONN_SHUT);
         return;
     }
-    if (fd_look(fd, &c) == FD_UNKNOWN && fd >= 0 && look_state(fd, phase, NULL) == 0 && process_may_record())
-        c = conn_of(fd);
+    if (fd_look(fd, &c) == FD_UNKNOWN && fd >= 0 && look_state(fd, phase, NULL) == 0 && process_may_record(&client))
+        c = conn_of(&client, fd);
     if (c)
-        conn_catch_up(c, fd, false);
+        conn_catch_up(&client, c, fd, false);
     if (c && (c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING)) {
         conn_set_flags(c, CONN_SHUT);
         if (how != SHUT_RD && c->shutdown_phase == PHASE_UNKNOWN && look_state(fd, phase, NULL) == 0) {
-            uint32_t token = closing_token(c, fd);
+            uint32_t token = closing_token(&client, c, fd);
             if (token != 0 && token != MPTCP_UNKNOWN)
                 (void)look_mptcp_phase(token, phase);
             /* From now on its TIME-WAIT may exist before its close: it must be known whose it is. */
-            closing_complete(c, fd);
+            closing_complete(&client, c, fd);
             *out = c;
         }
     }
@@ -242,7 +242,7 @@ static void before_shutdown(int fd, int how, struct conn **out, enum tcp_phase *
 EXPORT int shutdown(int fd, int how) {
     struct conn *c = NULL;
     enum tcp_phase phase = PHASE_UNKNOWN;
-    if (client_active())
+    if (client_active(&client))
         before_shutdown(fd, how, &c, &phase);
     int r = real_shutdown(fd, how);
     if (r == 0 && c) {
@@ -284,18 +284,18 @@ EXPORT long syscall(long number, ...) {
     case SYS_clone3:
 #endif
     case SYS_clone:
-        process_refresh();
+        process_refresh(&client);
         process_shared_now();
         process_shares_memory();
         break;
 #ifdef SYS_fork
     case SYS_fork:
-        process_refresh();
+        process_refresh(&client);
         process_shared_now();
         break;
 #endif
     case SYS_exit_group:
-        closing_sweep(VIA__EXIT, true);
+        closing_sweep(&client, VIA__EXIT, true);
         break;
     default:
         break;

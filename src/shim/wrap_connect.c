@@ -2,19 +2,37 @@
 #include <errno.h>
 #include <time.h>
 
-#include "client/client.h"
+#include "shim/self.h"
 #include "connect/connect.h"
 #include "client/track.h"
 #include "connect/prepare.h"
 #include "shim/readable.h"
 #include "shim/real.h"
 #include "base/sys.h"
+#include "shim/disconnect.h"
 
 enum { MESSAGES_MAX = 1024 }; /* UIO_MAXIOV: sendmmsg looks at no more */
 
+static ssize_t make_connect(const struct call *c) {
+    return real_connect(c->fd, c->address, c->length);
+}
+
+static ssize_t make_sendto(const struct call *c) {
+    return real_sendto(c->fd, c->data, c->size, c->flags, c->address, c->length);
+}
+
+static ssize_t make_sendmsg(const struct call *c) {
+    return real_sendmsg(c->fd, c->data, c->flags);
+}
+
+/* The kernel writes msg_len of messages that it sent; none is written when the first one fails. */
+static ssize_t make_sendmmsg(const struct call *c) {
+    return real_sendmmsg(c->fd, (struct mmsghdr *)(unsigned long)c->data, (unsigned)c->size, (sendmmsg_flags)c->flags);
+}
+
 /* A send worth a look: an IPv4 or IPv6 destination of full length. Whether fd is TCP is asked later. */
 static bool has_destination(const void *address, socklen_t length, struct endpoint *out) {
-    return client_asks() && length <= sizeof(struct sockaddr_storage) && readable(address, length) &&
+    return client_asks(&client) && length <= sizeof(struct sockaddr_storage) && readable(address, length) &&
            endpoint_from_sockaddr(out, address, length);
 }
 
@@ -24,12 +42,12 @@ static bool has_destination(const void *address, socklen_t length, struct endpoi
 static void connected(int fd, struct conn *c, const struct sockaddr *address, socklen_t length, bool at_once) {
     struct endpoint destination;
     if (length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC) {
-        ladder_disconnected(fd, c);
+        disconnected(fd, c);
     } else if (c->phase == CONN_IDLE && endpoint_from_sockaddr(&destination, address, length)) {
         c->peer = destination;
         c->connected_ns = clock_ns(CLOCK_MONOTONIC);
         c->phase = at_once ? CONN_CONNECTED : CONN_CONNECTING;
-        conn_set_flags(c, client_asks() || sys_sealed() ? 0 : CONN_QUIET);
+        conn_set_flags(c, client_asks(&client) || sys_sealed() ? 0 : CONN_QUIET);
     }
 }
 
@@ -51,7 +69,7 @@ __attribute__((noinline)) static int connect_as_it_came(int fd, const struct soc
             connected(fd, c, address, length, r == 0);
         else if (c->phase == CONN_IDLE)
             conn_set_flags(c, CONN_TRIED);
-        conn_release(c);
+        conn_release(&client, c);
     }
     errno = saved;
     return r;
@@ -59,24 +77,24 @@ __attribute__((noinline)) static int connect_as_it_came(int fd, const struct soc
 
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
     struct endpoint destination;
-    struct attempt a = {.call = ATTEMPT_CONNECT, .fd = fd, .address = address, .length = length};
-    if (!client_active() || length > sizeof(struct sockaddr_storage))
+    struct call call = {.make = make_connect, .fd = fd, .address = address, .length = length};
+    if (!client_active(&client) || length > sizeof(struct sockaddr_storage))
         return real_connect(fd, address, length);
-    if (!client_asks() || !readable(address, length))
+    if (!client_asks(&client) || !readable(address, length))
         return connect_as_it_came(fd, address, length);
     if (endpoint_from_sockaddr(&destination, address, length))
-        return (int)ladder_connect(&a, &destination);
+        return (int)ladder_connect(&client, &call, &destination);
     if (length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC)
-        return (int)ladder_disconnect(&a);
+        return (int)disconnect(&call);
     return real_connect(fd, address, length);
 }
 
 EXPORT ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *address,
                       socklen_t length) {
     struct endpoint destination;
-    struct attempt a = {ATTEMPT_SENDTO, fd, flags, address, length, data, size};
+    struct call call = {make_sendto, true, fd, flags, address, length, data, size};
     if (flags & MSG_FASTOPEN && has_destination(address, length, &destination))
-        return ladder_connect(&a, &destination);
+        return ladder_connect(&client, &call, &destination);
     return real_sendto(fd, data, size, flags, address, length);
 }
 
@@ -101,11 +119,11 @@ static void note_passed(const struct msghdr *message) {
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
     struct endpoint destination;
-    if (!client_asks() || !readable(message, sizeof *message))
+    if (!client_asks(&client) || !readable(message, sizeof *message))
         return real_sendmsg(fd, message, flags);
     if (flags & MSG_FASTOPEN && has_destination(message->msg_name, message->msg_namelen, &destination)) {
-        struct attempt a = {.call = ATTEMPT_SENDMSG, .fd = fd, .flags = flags, .data = message};
-        return ladder_connect(&a, &destination);
+        struct call call = {.make = make_sendmsg, .sends = true, .fd = fd, .flags = flags, .data = message};
+        return ladder_connect(&client, &call, &destination);
     }
     if (message->msg_controllen != 0)
         note_passed(message);
@@ -115,12 +133,13 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, sendmmsg_flags flags) {
     struct endpoint destination;
     /* The kernel sends the ones before the first that it cannot read. */
-    if (!client_asks() || count == 0 || count > MESSAGES_MAX || !readable(messages, count * sizeof *messages))
+    if (!client_asks(&client) || count == 0 || count > MESSAGES_MAX || !readable(messages, count * sizeof *messages))
         return real_sendmmsg(fd, messages, count, flags);
     const struct msghdr *first = &messages[0].msg_hdr;
     if (flags & MSG_FASTOPEN && has_destination(first->msg_name, first->msg_namelen, &destination)) {
-        struct attempt a = {.call = ATTEMPT_SENDMMSG, .fd = fd, .flags = (int)flags, .data = messages, .size = count};
-        return (int)ladder_connect(&a, &destination);
+        struct call call = {
+            .make = make_sendmmsg, .sends = true, .fd = fd, .flags = (int)flags, .data = messages, .size = count};
+        return (int)ladder_connect(&client, &call, &destination);
     }
     for (unsigned i = 0; i < count; i++)
         if (messages[i].msg_hdr.msg_controllen != 0)

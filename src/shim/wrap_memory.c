@@ -3,19 +3,21 @@
 #include <sys/mman.h>
 
 #include "client/arm.h"
-#include "client/client.h"
+#include "shim/self.h"
 #include "client/process.h"
 #include "shim/real.h"
 #include "base/sys.h"
+#include "client/events.h"
 
 /* Goes without the state file, and so without everything, for good. Only where nobody else can be in the midst of using
  * it: no other thread, and no parent of a vfork child. (A handler that interrupted a wrapper of ours cannot be seen;
  * mlockall is not on POSIX's list of what a handler may call.) */
 static bool leave(void) {
-    if (!process_may_record() || !process_single_threaded())
+    if (!process_may_record(&client) || !process_single_threaded())
         return false;
     if (__atomic_exchange_n(&client.attached, 0, __ATOMIC_RELAXED))
-        event_of_text(EVENT_DETACH, arm_of_process(), "mlockall: the state file exceeds RLIMIT_MEMLOCK");
+        event_of_text(&client, EVENT_DETACH, arm_of_process(&client),
+                      "mlockall: the state file exceeds RLIMIT_MEMLOCK");
     __atomic_store_n(&client.active, false, __ATOMIC_RELEASE);
     state_unmap(&client.state);
     return true;
@@ -23,7 +25,7 @@ static bool leave(void) {
 
 EXPORT int mlockall(int flags) {
     int r = real_mlockall(flags);
-    if (!client_active())
+    if (!client_active(&client))
         return r;
     int saved = errno;
     if (r == 0 && flags & MCL_CURRENT) {

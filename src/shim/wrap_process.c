@@ -5,18 +5,18 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "shim/self.h"
 #include "close/closing.h"
 #include "client/process.h"
 #include "shim/real.h"
 #include "close/exit_close.h"
-#include "client/seal.h"
+#include "shim/seal.h"
 
 /* For vfork.S: returns the vfork to go on with. Refreshed first: in a fork child that nobody has noticed yet, a vfork
  * child of its would take itself for that. */
 void *process_before_vfork(void);
 __attribute__((used)) void *process_before_vfork(void) {
-    process_refresh();
+    process_refresh(&client);
     process_shares_memory();
     return (void *)real_vfork;
 }
@@ -28,14 +28,14 @@ __attribute__((used)) void *process_before_vfork(void) {
 /* --- the end --- */
 
 EXPORT void _exit(int status) {
-    closing_sweep(VIA__EXIT, true);
+    closing_sweep(&client, VIA__EXIT, true);
     real__exit(status);
     for (;;) /* the declaration in unistd.h says that this does not return */
         raw__exit(status);
 }
 
 EXPORT void _Exit(int status) {
-    closing_sweep(VIA__EXIT, true);
+    closing_sweep(&client, VIA__EXIT, true);
     real__Exit(status);
     for (;;)
         raw__exit(status);
@@ -44,7 +44,7 @@ EXPORT void _Exit(int status) {
 /* libc runs the at_quick_exit handlers and ends in an _exit of its own that is no call of ours: so sweep before them.
  */
 EXPORT void quick_exit(int status) {
-    closing_sweep(VIA__EXIT, false);
+    closing_sweep(&client, VIA__EXIT, false);
     real_quick_exit(status);
     for (;;)
         raw__exit(status);
@@ -55,12 +55,12 @@ EXPORT void quick_exit(int status) {
 /* A vfork child runs in its parent's memory: from its exec on, descriptors without close-on-exec live on in the new
  * program, so the parent's connections may be shared from now on. Anybody else's close-on-exec connections end here. */
 static bool before_exec(void) {
-    if (!client_active())
+    if (!client_active(&client))
         return false;
     int saved = errno;
-    bool marked = client_asks() && process_may_record();
+    bool marked = client_asks(&client) && process_may_record(&client);
     if (marked)
-        closing_exec(true);
+        closing_exec(&client, true);
     else
         process_shared_now();
     errno = saved;
@@ -71,7 +71,7 @@ static bool before_exec(void) {
 static int after_exec(bool marked, int r) {
     int saved = errno;
     if (marked)
-        closing_exec(false);
+        closing_exec(&client, false);
     errno = saved;
     return r;
 }
@@ -150,7 +150,7 @@ EXPORT int execle(const char *path, const char *first, ...) {
 
 /* posix_spawn and what is built on it make children without fork's handlers. */
 static void before_spawn(void) {
-    if (client_active())
+    if (client_active(&client))
         process_shared_now();
 }
 
@@ -177,14 +177,14 @@ EXPORT FILE *popen(const char *command, const char *mode) {
 }
 
 EXPORT pid_t _Fork(void) {
-    bool active = client_active();
+    bool active = client_active(&client);
     if (active)
         process_fork_begins();
     pid_t pid = real__Fork();
     if (active && pid != 0)
         process_fork_ends();
     else if (active)
-        process_refresh();
+        process_refresh(&client);
     return pid;
 }
 
@@ -195,7 +195,7 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
     void *parent = va_arg(list, void *), *tls = va_arg(list, void *), *child = va_arg(list, void *);
     va_end(list);
     if ((flags & (CLONE_VM | CLONE_THREAD)) == CLONE_VM) {
-        process_refresh();
+        process_refresh(&client);
         process_shares_memory();
     }
     process_shared_now();

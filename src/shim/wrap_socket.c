@@ -6,7 +6,7 @@
 #include "base/kernel_constants.h"
 #include "client/track.h"
 #include "client/arm.h"
-#include "client/client.h"
+#include "shim/self.h"
 #include "connect/diagnosis.h"
 #include "client/open_table.h"
 #include "client/sockinfo.h"
@@ -17,17 +17,18 @@
 #include "shim/real.h"
 #include "base/sys.h"
 #include "state/control.h"
+#include "client/events.h"
 
 /* Mode off keeps no new records: they need memory, and so a system call. A sealed process has what it has had. */
 static bool may_record(void) {
-    return client_asks() || (client_active() && sys_sealed());
+    return client_asks(&client) || (client_active(&client) && sys_sealed());
 }
 
 EXPORT int socket(int family, int type, int protocol) {
     bool records = may_record();
-    uint32_t generation = records ? process_generation_now() : 0;
+    uint32_t generation = records ? process_generation_now(&client) : 0;
     int fd = real_socket(family, type, protocol);
-    if (fd < 0 || !client_active())
+    if (fd < 0 || !client_active(&client))
         return fd;
     if (!records) {
         fd_set_unknown(fd); /* whatever the number was before */
@@ -36,9 +37,9 @@ EXPORT int socket(int family, int type, int protocol) {
     int saved = errno;
     bool tcp = (family == AF_INET || family == AF_INET6) && (type & 0xf) == SOCK_STREAM &&
                (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
-    struct conn *c = tcp ? conn_made(family, protocol == IPPROTO_MPTCP, generation) : NULL;
+    struct conn *c = tcp ? conn_made(&client, family, protocol == IPPROTO_MPTCP, generation) : NULL;
     if (c)
-        conn_install(fd, c);
+        conn_install(&client, fd, c);
     else if (!tcp)
         fd_set_not_tcp(fd);
     errno = saved;
@@ -60,7 +61,7 @@ static struct listener look_listener(int fd) {
     struct listener l = {.fd = fd};
     if (!may_record())
         return l;
-    l.generation = process_generation_now();
+    l.generation = process_generation_now(&client);
     l.kind = fd_look(fd, &l.conn);
     if (l.kind == FD_TCP) {
         l.serial = conn_serial(l.conn);
@@ -73,30 +74,30 @@ static struct listener look_listener(int fd) {
 /* What is known of it now, unless its record has become another's. One never seen is looked at. */
 static void look_listener_again(struct listener *l) {
     struct conn *c = l->conn;
-    if (l->kind == FD_TCP ? !conn_take(c, l->serial) : !(c = conn_hold(l->fd)))
+    if (l->kind == FD_TCP ? !conn_take(c, l->serial) : !(c = conn_hold(&client, l->fd)))
         return;
     l->flags = conn_flags(c);
     l->family = c->family;
-    conn_release(c);
+    conn_release(&client, c);
 }
 
 /* Nothing may be asked: known to its close, if there is memory for it. */
 static void accepted_sealed(const struct listener *l, int fd) {
     struct conn *c = NULL;
     if (l->kind == FD_TCP)
-        c = conn_made(l->family, l->flags & CONN_MPTCP, l->generation);
+        c = conn_made(&client, l->family, l->flags & CONN_MPTCP, l->generation);
     if (!c) {
         fd_set_unknown(fd);
         return;
     }
     conn_set_flags(c, CONN_INBOUND);
     c->phase = CONN_CONNECTED;
-    conn_install(fd, c);
+    conn_install(&client, fd, c);
 }
 
 static void accepted(struct listener *listener, int fd, const struct sockaddr *address, const socklen_t *length) {
     struct settings settings = {.log_inbound = 1};
-    if (!client_asks()) {
+    if (!client_asks(&client)) {
         if (sys_sealed())
             accepted_sealed(listener, fd);
         else
@@ -112,7 +113,7 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr *a
     bool mptcp = listener->flags & CONN_MPTCP;
     if (mptcp && !look_is_tcp(fd, &family, &mptcp)) /* a peer without MPTCP comes in as plain TCP */
         mptcp = false;
-    struct conn *c = listener->family ? conn_made(listener->family, mptcp, listener->generation) : NULL;
+    struct conn *c = listener->family ? conn_made(&client, listener->family, mptcp, listener->generation) : NULL;
     if (!c) { /* no memory; or the listener is not TCP, or closed by now: its close will look */
         fd_set_unknown(fd);
         return;
@@ -123,23 +124,23 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr *a
     conn_set_flags(c, CONN_INBOUND | inherited | (settings.log_inbound ? 0 : CONN_QUIET));
     c->phase = CONN_CONNECTED;
     c->connected_ns = clock_ns(CLOCK_MONOTONIC);
-    struct standing standing = arm_now(&settings);
+    struct standing standing = arm_now(&client, &settings);
     c->arm = (uint8_t)standing.arm;
     if (standing.mode == MODE_OFF)
         conn_set_flags(c, CONN_QUIET);
     if (!address || !length || !endpoint_from_sockaddr(&c->peer, address, *length))
         conn_set_flags(c, look_peer(fd, &c->peer) ? 0 : CONN_PEER_ASK);
     if (standing.mode != MODE_OFF)
-        client_attach(fd, standing.arm);
-    held_open(c);
-    conn_install(fd, c);
+        client_attach(&client, fd, standing.arm);
+    held_open(&client, c);
+    conn_install(&client, fd, c);
 }
 
 EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length) {
     socklen_t room = address && length ? *length : 0;
     struct listener listener = look_listener(fd);
     int r = real_accept(fd, address, length);
-    if (r >= 0 && client_active()) {
+    if (r >= 0 && client_active(&client)) {
         int saved = errno;
         accepted(&listener, r, room >= sizeof(struct sockaddr_in) ? address : NULL,
                  length && *length <= room ? length : NULL);
@@ -152,7 +153,7 @@ EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
     socklen_t room = address && length ? *length : 0;
     struct listener listener = look_listener(fd);
     int r = real_accept4(fd, address, length, flags);
-    if (r >= 0 && client_active()) {
+    if (r >= 0 && client_active(&client)) {
         int saved = errno;
         accepted(&listener, r, room >= sizeof(struct sockaddr_in) ? address : NULL,
                  length && *length <= room ? length : NULL);
@@ -164,10 +165,10 @@ EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 EXPORT int listen(int fd, int backlog) {
     struct conn *c;
     /* What an earlier connect, which failed, left prepared is not for a listener. */
-    if (client_active() && fd_look(fd, &c) == FD_TCP && c->phase == CONN_IDLE && conn_flags(c) & CONN_TRIED)
+    if (client_active(&client) && fd_look(fd, &c) == FD_TCP && c->phase == CONN_IDLE && conn_flags(c) & CONN_TRIED)
         prepare_undo(fd, c);
     int r = real_listen(fd, backlog);
-    if (r == 0 && client_active() && fd_look(fd, &c) == FD_TCP)
+    if (r == 0 && client_active(&client) && fd_look(fd, &c) == FD_TCP)
         c->phase = CONN_LISTENING;
     return r;
 }
@@ -177,7 +178,7 @@ EXPORT int listen(int fd, int backlog) {
 /* A rule of this program wants bind(address, 0) to leave the port to connect, and may have it so. */
 static bool wants_late_port(const struct conn *c, enum rule_app_bound *app_bound) {
     struct settings settings = {.app_bound = APP_BOUND_KEEP};
-    if (!state_settings(&client.state, client.program, &settings) || !arm_may_enforce(&settings))
+    if (!state_settings(&client.state, client.program, &settings) || !arm_may_enforce(&client, &settings))
         settings.app_bound = APP_BOUND_KEEP;
     *app_bound = (enum rule_app_bound)settings.app_bound;
     return *app_bound != APP_BOUND_KEEP && !(conn_flags(c) & (CONN_APP_NO_PORT | CONN_APP_PORT | CONN_APP_ADDRESS));
@@ -189,16 +190,16 @@ static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum 
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     struct settings settings = {.mode = MODE_OFF};
     (void)state_settings(&client.state, NULL, &settings);
-    if (client_mode(&settings) == MODE_OFF)
+    if (client_mode(&client, &settings) == MODE_OFF)
         return;
-    c->arm = (uint8_t)arm_of_process();
-    client_attach(fd, (enum arm)c->arm);
-    report_begin(&report, fd, c, &nowhere, now);
+    c->arm = (uint8_t)arm_of_process(&client);
+    client_attach(&client, fd, (enum arm)c->arm);
+    report_begin(&report, &client, fd, c, &nowhere, now);
     report_record(&report)->e.local = at->addr;
     report_record(&report)->e.local_port = at->port;
     state_count(&client.state, (enum arm)c->arm, outcome == OUTCOME_SURFACED ? COUNT_SURFACED : COUNT_RECOVERED);
     enum cause cause = explain_bind(&report, at);
-    minutes_bind_failed(client_netns(fd), &at->addr, outcome, cause, now);
+    minutes_bind_failed(&client, client_netns(&client, fd), &at->addr, outcome, cause, now);
     report_exhausted(&report, c, CALL_BIND, outcome, cause, 1);
 }
 
@@ -236,7 +237,7 @@ static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const str
 EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length) {
     struct endpoint at;
     struct conn *c;
-    if (!client_active() || length > sizeof(struct sockaddr_storage) || fd_look(fd, &c) != FD_TCP ||
+    if (!client_active(&client) || length > sizeof(struct sockaddr_storage) || fd_look(fd, &c) != FD_TCP ||
         c->phase != CONN_IDLE || !readable(address, length) || !endpoint_from_sockaddr(&at, address, length))
         return real_bind(fd, address, length);
     return bind_tcp(fd, c, &at, address, length);
@@ -244,7 +245,8 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length) {
 
 EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length) {
     struct conn *c;
-    if (client_active() && fd_look(fd, &c) == FD_TCP && c->phase == CONN_IDLE && conn_flags(c) & CONN_APP_ADDRESS) {
+    if (client_active(&client) && fd_look(fd, &c) == FD_TCP && c->phase == CONN_IDLE &&
+        conn_flags(c) & CONN_APP_ADDRESS) {
         int saved = errno;
         prepare_settle_port(fd, c);
         errno = saved;
@@ -302,7 +304,7 @@ static void note_option(struct conn *c, int level, int option, const void *value
 EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t length) {
     struct conn *c;
     int r = real_setsockopt(fd, level, option, value, length);
-    if (r == 0 && value && client_active() && fd_look(fd, &c) == FD_TCP)
+    if (r == 0 && value && client_active(&client) && fd_look(fd, &c) == FD_TCP)
         note_option(c, level, option, value, length);
     return r;
 }

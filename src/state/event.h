@@ -55,6 +55,15 @@ enum tcp_phase { /* the state before the close; numbers are ours, names are the 
                  PHASE_CLOSING,
                  PHASES
 };
+_Static_assert(PHASE_ESTABLISHED == 1 && PHASE_SYN_SENT == 2 && PHASE_FIN_WAIT_1 == 4 && PHASE_TIME_WAIT == 6 &&
+                   PHASE_CLOSED == 7 && PHASE_LAST_ACK == 9 && PHASE_CLOSING == 11,
+               "enum tcp_phase follows the kernel's numbers (include/net/tcp_states.h)");
+
+/* The kernel's state (TCP_INFO, sock_diag) in our numbering, which is the same; anything else is PHASE_UNKNOWN. */
+static inline enum tcp_phase phase_from_kernel(unsigned state) {
+    return state < PHASES ? (enum tcp_phase)state : PHASE_UNKNOWN;
+}
+
 enum fate { FATE_TIME_WAIT, FATE_PASSIVE, FATE_RESET, FATE_SHARED, FATE_NONE, FATES };
 enum decided_by { DECIDED_BY_CLOSE, DECIDED_BY_SHUTDOWN, DECIDED_BYS };
 enum verified { VERIFIED_NULL, VERIFIED_TRUE, VERIFIED_FALSE, VERIFIEDS };

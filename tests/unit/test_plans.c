@@ -16,7 +16,7 @@ static void step(void) {
         (void)sched_yield();
 }
 #define PLANS_STEP() step()
-#include "connect/match_cache.c" /* NOLINT: with its steps visible */
+#include "client/match_cache.c" /* NOLINT: with its steps visible */
 
 #include "marked_policy.h"
 #include "suite.h"

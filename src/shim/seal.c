@@ -1,15 +1,18 @@
-#include "client/seal.h"
+#include "shim/seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/prctl.h>
 
-#include "client/client.h"
+#include "shim/self.h"
 #include "client/process.h"
 #include "base/sys.h"
-#include "close/exit_close.h"
+#include "close/closing.h"
+#include "connect/prepare.h"
+#include "client/fdtab.h"
 
 static bool trusted; /* whatever the client installs */
 
@@ -65,10 +68,25 @@ bool seal_allows(const char *environment) {
     return !sys_sealed() && inherited_filters() <= known;
 }
 
+/* What has to be asked of the sockets is asked now, and what we prepared is undone. */
+static void ask_and_undo(void) {
+    struct conn *conn;
+    for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
+        if (fd_look(fd, &conn) != FD_TCP)
+            continue;
+        if (conn->phase == CONN_CONNECTED || conn->phase == CONN_CONNECTING)
+            closing_complete(&client, conn, fd);
+        else if (conn->phase == CONN_IDLE && conn_flags(conn) & CONN_APP_ADDRESS)
+            prepare_settle_port(fd, conn);
+        else if (conn->phase == CONN_IDLE)
+            prepare_undo(fd, conn);
+    }
+}
+
 void seal_begin(void) {
     int saved = errno;
-    if (client_asks() && !trusted && process_may_record())
-        closing_seal();
+    if (client_asks(&client) && !trusted && process_may_record(&client))
+        ask_and_undo();
     if (!trusted)
         __atomic_fetch_add(&sys_filters, 1, __ATOMIC_SEQ_CST);
     errno = saved;

@@ -3,8 +3,8 @@
  * A process connects to few destinations, and each answer holds until the policy's generation changes. So the answers
  * are kept in private memory: a connect then costs the same under one rule and under sixty. Lock-free and
  * async-signal-safe: an entry is versioned; a thread that finds it being written asks the policy itself. */
-#ifndef CONNSPREAD_CONNECT_MATCH_CACHE_H
-#define CONNSPREAD_CONNECT_MATCH_CACHE_H
+#ifndef CONNSPREAD_CLIENT_MATCH_CACHE_H
+#define CONNSPREAD_CLIENT_MATCH_CACHE_H
 
 #include "state/state.h"
 

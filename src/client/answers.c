@@ -1,47 +1,47 @@
-#include "connect/answers.h"
+#include "client/answers.h"
 
 #include <errno.h>
 
 #include "client/client.h"
-#include "connect/diagnosis.h"
-#include "connect/match_cache.h"
+#include "client/match_cache.h"
 #include "state/pair.h"
 #include "base/sys.h"
 #include "state/control.h"
+#include "client/events.h"
 
 enum { SIBLINGS = 256 };
 #define PATIENCE_NS 1000000000u /* the first SYN is sent again after a second: less says nothing */
 
 /* The last answer of the same destination to another source of the pool. Apart: it needs room for a plan. */
-__attribute__((noinline)) static uint64_t last_of_siblings(const struct conn *c, uint64_t now) {
+__attribute__((noinline)) static uint64_t last_of_siblings(struct client *client, const struct conn *c, uint64_t now) {
     struct plan plan;
-    uint64_t netns = __atomic_load_n(&client.netns, __ATOMIC_RELAXED), last = 0;
-    if (!plans_find(&client.state, &c->peer, client.program, &plan) || !plan.matched)
+    uint64_t netns = __atomic_load_n(&client->netns, __ATOMIC_RELAXED), last = 0;
+    if (!plans_find(&client->state, &c->peer, client->program, &plan) || !plan.matched)
         return 0;
     for (uint32_t i = 0; i < plan.total && i < SIBLINGS; i++) {
         struct endpoint source = plan_source(&plan, i);
         if (addr_compare(&source.addr, &c->source) == 0)
             continue;
-        const struct pair *pair = pair_find(&client.state, pair_key(netns, &source.addr, &c->peer), false, now);
+        const struct pair *pair = pair_find(&client->state, pair_key(netns, &source.addr, &c->peer), false, now);
         uint64_t answer = pair_last_answer(pair, now);
         last = answer > last ? answer : last;
     }
     return last;
 }
 
-static void unanswered(const struct conn *c, struct pair *pair, uint64_t began) {
+static void unanswered(struct client *client, const struct conn *c, struct pair *pair, uint64_t began) {
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     if (now < began + PATIENCE_NS)
         return;
     const struct endpoint source = {.addr = c->source};
     const struct pair_flow flow = {&c->source, &c->peer, c->rule_id};
-    if (!pair_unanswered(pair, &flow, began, now, last_of_siblings(c, now)))
+    if (!pair_unanswered(pair, &flow, began, now, last_of_siblings(client, c, now)))
         return;
-    state_count(&client.state, (enum arm)c->arm, COUNT_MARKED_DOWN);
-    report_source_down(c, &source, &c->peer, CAUSE_UNANSWERED, ETIMEDOUT);
+    state_count(&client->state, (enum arm)c->arm, COUNT_MARKED_DOWN);
+    event_source_down(client, c, &source, &c->peer, CAUSE_UNANSWERED, ETIMEDOUT);
 }
 
-void answers_note(const struct conn *c, struct pair *pair, int error, uint64_t began) {
+void answers_note(struct client *client, const struct conn *c, struct pair *pair, int error, uint64_t began) {
     if (!pair || !(conn_flags(c) & CONN_OUR_BIND) || conn_flags(c) & CONN_PINNED)
         return;
     switch (error) {
@@ -52,7 +52,7 @@ void answers_note(const struct conn *c, struct pair *pair, int error, uint64_t b
         break;
     case ETIMEDOUT:
     case EHOSTUNREACH:
-        unanswered(c, pair, began);
+        unanswered(client, c, pair, began);
         break;
     default:
         break;

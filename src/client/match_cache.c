@@ -1,4 +1,4 @@
-#include "connect/match_cache.h"
+#include "client/match_cache.h"
 #include "state/control.h"
 
 #include <stddef.h>

@@ -7,8 +7,8 @@
  * installs one closes its parent's gate too: it costs the parent its spreading, and nobody the life.
  *
  * Not seen: a filter installed by an instruction of the program's own. Async-signal-safe; errno untouched. */
-#ifndef CONNSPREAD_CLIENT_SEAL_H
-#define CONNSPREAD_CLIENT_SEAL_H
+#ifndef CONNSPREAD_SHIM_SEAL_H
+#define CONNSPREAD_SHIM_SEAL_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,0 +1,70 @@
+#include "client/events.h"
+
+#include <string.h>
+
+#include "base/sys.h"
+#include "base/text.h"
+#include "client/process.h"
+#include "state/control.h"
+#include "state/ring.h"
+#include "client/client.h"
+
+void client_attach(struct client *client, int fd, enum arm arm) {
+    if (__atomic_load_n(&client->attached, __ATOMIC_RELAXED))
+        return;
+    if (__atomic_exchange_n(&client->attached, 1, __ATOMIC_RELAXED))
+        return;
+    char text[128];
+    size_t at = 0;
+    (void)client_netns(client, fd);
+    state_count(&client->state, arm, COUNT_ATTACHED);
+    text_add(text, sizeof text, &at, "connspread " VERSION ", policy generation ");
+    text_add_number(text, sizeof text, &at, __atomic_load_n(&client->state.header->generation, __ATOMIC_RELAXED));
+    event_of_text(client, EVENT_ATTACH, arm, text);
+}
+
+void event_begin(struct client *client, struct event_record *r, enum event_kind kind, enum arm arm) {
+    bool one_cell = kind == EVENT_TIME_WAIT || kind == EVENT_CLOSE;
+    memset(r, 0, one_cell ? sizeof r->e : sizeof *r);
+    r->e.kind = (uint8_t)kind;
+    r->e.arm = (uint8_t)arm;
+    r->e.time_us = clock_ns(CLOCK_REALTIME) / 1000;
+    r->e.pid = process_pid();
+    r->e.tid = process_tid();
+    r->e.netns = __atomic_load_n(&client->netns, __ATOMIC_RELAXED);
+    memcpy(r->e.program, client->program, EVENT_PROGRAM);
+}
+
+void event_of_conn(struct client *client, struct event_record *r, enum event_kind kind, const struct conn *c,
+                   uint64_t now) {
+    event_begin(client, r, kind, c->arm < ARMS ? (enum arm)c->arm : ARM_CONTROL);
+    r->e.direction = conn_flags(c) & CONN_INBOUND ? INBOUND : OUTBOUND;
+    r->e.local = c->source;
+    r->e.local_port = c->local_port;
+    r->e.peer = c->peer.addr;
+    r->e.peer_port = c->peer.port;
+    r->e.rule_id = c->rule_id;
+    r->e.pool_id = c->pool_id;
+    r->e.age_us = c->connected_ns && now > c->connected_ns ? (now - c->connected_ns) / 1000 : 0;
+}
+
+void event_of_text(struct client *client, enum event_kind kind, enum arm arm, const char *text) {
+    struct event_record r;
+    size_t at = 0;
+    event_begin(client, &r, kind, arm);
+    text_add(r.u.text, sizeof r.u.text, &at, text);
+    (void)ring_write(&client->state, &r);
+}
+
+void event_source_down(struct client *client, const struct conn *c, const struct endpoint *source,
+                       const struct endpoint *destination, enum cause cause, int error) {
+    struct event_record r;
+    event_of_conn(client, &r, EVENT_SOURCE_DOWN, c, 0);
+    r.e.local = source->addr;
+    r.e.local_port = 0;
+    r.e.peer = destination ? destination->addr : (struct addr){{0}};
+    r.e.peer_port = destination ? destination->port : 0;
+    r.u.exhausted.cause = (uint8_t)cause;
+    r.u.exhausted.error = (uint16_t)error;
+    (void)ring_write(&client->state, &r);
+}

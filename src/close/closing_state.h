@@ -1,0 +1,32 @@
+/* closing_state.h - one close on its way: shared by the files of close/. */
+#ifndef CONNSPREAD_CLOSE_CLOSING_STATE_H
+#define CONNSPREAD_CLOSE_CLOSING_STATE_H
+
+#include "client/fdtab.h"
+#include "close/fate.h"
+#include "state/state.h"
+
+struct client;
+
+struct closing {
+    struct client *client;
+    struct conn *conn; /* NULL: nothing to write */
+    int fd;
+    enum via via;
+    int connect_error; /* of a connect that went on after the call and failed; 0: none */
+    struct fate_facts facts;
+    struct fate_verdict verdict;
+    struct settings settings; /* as they were at the look */
+    bool has_settings;
+    uint64_t cookie;    /* of the socket; 0: not known */
+    uint64_t looked_ns; /* CLOCK_MONOTONIC; with facts.others */
+    bool forked;        /* between look and close: c was not prepared for being asked about */
+    bool found;         /* by this close: the table did not know it */
+    bool raced;         /* another thread closed the same number first */
+    bool silent;        /* nothing may be asked (client_asks): only the record is given back */
+    bool claimed;       /* taken out of the table: fd_closed is due */
+    uint32_t mark;      /* unsettled_mark before the first look */
+    uint32_t interface; /* that it is bound to */
+};
+
+#endif

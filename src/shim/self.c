@@ -1,0 +1,3 @@
+#include "shim/self.h"
+
+struct client client = {.env_mode = MODE_FROM_POLICY};

@@ -66,20 +66,20 @@ static bool whole(int fd, const struct state_section file[SECTIONS]) {
     return size >= 0 && (uint64_t)size >= need;
 }
 
-static bool copy_sections(const struct ring_window *w, const struct state_header *plan) {
+static bool copy_sections(const struct ring_window *w, const struct state_header *match) {
     for (unsigned i = 0; i < SECTIONS; i++)
-        if (w->sections & COPY(i) && !read_data(w->fd, (char *)plan + plan->section[i].offset, w->file[i]))
+        if (w->sections & COPY(i) && !read_data(w->fd, (char *)match + match->section[i].offset, w->file[i]))
             return false;
     return whole(w->fd, w->file);
 }
 
 /* The copy's own layout: that of a small file, with the header of the one that was read. */
 static size_t lay_out(struct state_header *header) {
-    struct state_header plan = {0};
-    sections_plan(&plan, LOG_SIZE_MIN);
-    memcpy(header->section, plan.section, sizeof header->section);
-    header->size = plan.size;
-    return (size_t)plan.size;
+    struct state_header match = {0};
+    sections_plan(&match, LOG_SIZE_MIN);
+    memcpy(header->section, match.section, sizeof header->section);
+    header->size = match.size;
+    return (size_t)match.size;
 }
 
 static enum state_error make(struct state *out, int fd, unsigned sections, struct state_header *header, int *error) {

@@ -143,16 +143,16 @@ static const struct {
     const char *kind;
     uint64_t json, read, text;
 } expected[EVENT_KINDS + 1] = {
-    {"none", 0xe496ff4a3d8d7d02, 0x7fb7f300bb11c93d, 0x867a258a2ae94a3b},
-    {"time-wait", 0xfcb0cf0d4205dcbb, 0xd7e73d4969ab731d, 0xa9c728f246bccc1d},
-    {"close", 0x56ee45c1ed668768, 0xb8c663e940ab0df3, 0x8050cc928340db1d},
-    {"exhausted", 0x6de5b8e614e79a5a, 0x3436d0c4466d93bb, 0x69131e04df2a2c52},
-    {"source-down", 0x119181570d3a0b2f, 0xfdb1dc6199d8a885, 0x521c833b0ef0a9ff},
-    {"attach", 0x84bcfe97af9c11f7, 0x28e8aff43e54a389, 0x0b6389cdd0b06c97},
-    {"detach", 0xc24bed66247da2c4, 0x9e78ddc6bd1954c7, 0xbec9b949e828151a},
-    {"reload", 0x9b2572439cc70752, 0x0664f7a2d28e1007, 0x0a6a44ca399ff474},
-    {"control", 0xd9abf88ce5792296, 0xefe734ba1b9d954f, 0x81f52209b5b9f40f},
-    {"later", 0xcd343864e9e32cc3, 0x4d3f447962b6f059, 0xcf9aad436e73844c},
+    {"none", 0xa2b1b627b2aa9eec, 0x7416d0a676146af9, 0x867a258a2ae94a3b},
+    {"time-wait", 0x2a2795b80d00d376, 0xa4fe648d0861b67b, 0xa9c728f246bccc1d},
+    {"close", 0x260cda67c5459daa, 0x62fd50a3b10a12a9, 0x8050cc928340db1d},
+    {"exhausted", 0x0c2ef9b8d9809454, 0x7b2ac4e920e65e33, 0x69131e04df2a2c52},
+    {"source-down", 0x1e24933e764d27da, 0x4e30f3736221c313, 0x521c833b0ef0a9ff},
+    {"attach", 0x5fba68d6733e76f3, 0x55bc80bc2168fd55, 0x0b6389cdd0b06c97},
+    {"detach", 0x5549c6d2965aaf44, 0x446f256bcabb4ab3, 0xbec9b949e828151a},
+    {"reload", 0x6003f46afcccf12e, 0x0467698b1697feb9, 0x0a6a44ca399ff474},
+    {"control", 0x2ce6e00a32fe7415, 0xc8214fbe798b6327, 0x81f52209b5b9f40f},
+    {"later", 0x2f2a287b12558cf2, 0x80bfca71e27b6db9, 0xcf9aad436e73844c},
 };
 
 START_TEST(generated_events_of_each_kind_are_the_same_bytes) {

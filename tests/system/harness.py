@@ -1,6 +1,6 @@
-"""Runs the tests in test_*.py.
+"""Runs the tests in FOLDER/test_*.py.
 
-A test is a function test_NAME(t); t is a Bench. It runs in a process, a network namespace and a folder of its own, with
+A test is a function test_NAME(t); t is a Fixture. It runs in a process, a network namespace and a folder of its own, with
 a time limit; whatever it started is ended when it returns. It fails by raising.
 """
 
@@ -18,24 +18,23 @@ import time
 import traceback
 
 import kernel
-from bench import HERE, PACKAGES, SHIM, TOOL, Bench, Skip, missing
+from fixture import HERE, PACKAGES, SHIM, TOOL, Fixture, Skip, missing
 
 OK, FAILED, SKIPPED, TODO = 0, 1, 2, 3
 
 
 def matches(name, patterns):
-    return any(p in name or fnmatch.fnmatch(name, p) for p in patterns)
+    """A pattern is a part of FOLDER.TOPIC.NAME, or a glob for it, or for TOPIC.NAME."""
+    names = (name, name.partition(".")[2])
+    return any(p in name or any(fnmatch.fnmatch(n, p) for n in names) for p in patterns)
 
 
 def topics():
-    """(topic, module) of each test_TOPIC.py, here and one folder down, where the topic is FOLDER.TOPIC."""
-    paths = glob.glob(os.path.join(HERE, "test_*.py")) + glob.glob(os.path.join(HERE, "*", "test_*.py"))
-    for path in sorted(paths):
-        folder = os.path.relpath(os.path.dirname(path), HERE)
-        topic = os.path.basename(path)[len("test_"):-len(".py")]
-        if folder != ".":
-            topic = f"{folder}.{topic}"
-            sys.path.append(os.path.dirname(path))  # for what the tests of a folder share
+    """(FOLDER.TOPIC, module) of each FOLDER/test_TOPIC.py."""
+    paths = sorted(glob.glob(os.path.join(HERE, "*", "test_*.py")))
+    sys.path += sorted({os.path.dirname(path) for path in paths})  # tests share modules, over folders too
+    for path in paths:
+        topic = f"{os.path.basename(os.path.dirname(path))}.{os.path.basename(path)[len('test_'):-len('.py')]}"
         spec = importlib.util.spec_from_file_location("test_" + topic.replace(".", "_"), path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -65,7 +64,7 @@ def perform(function, folder, why_path, seconds):
             assert os.path.exists(path), f"{path} is not built"
         kernel.enter_namespace()
         faulthandler.dump_traceback_later(seconds - 0.5)  # a thread: a user namespace can only be entered without
-        function(Bench(folder))
+        function(Fixture(folder))
     except Skip as e:
         why, status = str(e), SKIPPED
     except AssertionError as e:

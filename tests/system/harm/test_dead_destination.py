@@ -4,7 +4,7 @@ import errno
 
 import history
 import kernel
-from bench import equal, limit, needs
+from fixture import equal, limit, needs
 
 SILENT, SILENT6 = "10.5.0.99", "fd00:5::99"  # on a link where nobody has them
 LIMIT = "s.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack('ll', {0} // 1000, {0} % 1000 * 1000))"

@@ -9,7 +9,7 @@ import subprocess
 
 import kernel
 import test_syscalls
-from bench import ROOT, SHIM, TOOL, equal, full, limit, needs
+from fixture import ROOT, SHIM, TOOL, equal, full, limit, needs
 
 SOURCE = os.path.join(ROOT, "src")
 

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import kernel
-from bench import equal, limit
+from fixture import equal, limit
 
 PEER, PEER6, PORT = "203.0.113.1", "2001:db8::1", 9001
 

@@ -4,6 +4,7 @@ the log, and compares it with the kernel."""
 import glob
 import json
 import os
+import shutil
 import subprocess
 
 import kernel
@@ -29,6 +30,10 @@ PACKAGES = {
     "chromium": "chromium", "firefox-esr": "firefox-esr", "bwrap": "bubblewrap", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
 }
 
+# What `make check` installs, and what every Debian has: a test that needs more is for check-full.
+CHECK_PACKAGES = {"bash", "mawk", "util-linux", *subprocess.run([os.path.join(ROOT, "contrib/deps.sh"), "check"], env={**os.environ, "DEPS": "list"},
+                                                                stdout=subprocess.PIPE, text=True, check=True).stdout.split()}
+
 
 class Skip(Exception):
     pass
@@ -43,7 +48,8 @@ def limit(seconds):
 
 
 def needs(*commands):
-    """Decorator: commands that must be installed. Missing: the test fails, or with ALLOW_SKIP=1 is skipped."""
+    """Decorator: commands, or libraries, that must be installed. Missing: the test fails, or with ALLOW_SKIP=1 is skipped. If `make check` does
+    not install the package of one, the test is for check-full."""
     def mark(function):
         function.needs = commands
         return function
@@ -64,17 +70,25 @@ def full(function):
     return function
 
 
+def is_full(function):
+    return hasattr(function, "full") or any(PACKAGES[command] not in CHECK_PACKAGES for command in getattr(function, "needs", ()))
+
+
+def found(command):
+    return library(command) if ".so" in command else shutil.which(command)
+
+
 def equal(got, want, what):
     assert got == want, f"{what}: got {got!r}, want {want!r}"
 
 
 def library(name):
-    """The path of a shared library of the distribution."""
+    """The path of a shared library of the distribution, or None."""
     for folder in ("/usr/lib/*-linux-gnu", "/usr/lib", "/lib"):
-        found = glob.glob(os.path.join(folder, name))
-        if found:
-            return found[0]
-    return missing(PACKAGES[name])
+        paths = glob.glob(os.path.join(folder, name))
+        if paths:
+            return paths[0]
+    return None
 
 
 def missing(package):

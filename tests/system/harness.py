@@ -18,7 +18,7 @@ import time
 import traceback
 
 import kernel
-from fixture import HERE, PACKAGES, SHIM, TOOL, Fixture, Skip, missing
+from fixture import HERE, PACKAGES, SHIM, TOOL, Fixture, Skip, found, is_full, missing
 
 OK, FAILED, SKIPPED, TODO = 0, 1, 2, 3
 
@@ -47,7 +47,7 @@ def discover(patterns, left_out):
         for name, function in vars(module).items():
             if name.startswith("test_") and callable(function):
                 full = f"{topic}.{name[len('test_'):]}"
-                skipped = hasattr(function, "full") and not patterns and os.environ.get("FULL") != "1"
+                skipped = not patterns and os.environ.get("FULL") != "1" and is_full(function)
                 if not skipped and (not patterns or matches(full, patterns)) and not matches(full, left_out):
                     tests.append((full, function))
     return tests
@@ -58,7 +58,7 @@ def perform(function, folder, why_path, seconds):
     why, status = "", OK
     try:
         for command in getattr(function, "needs", ()):
-            if not shutil.which(command):
+            if not found(command):
                 missing(PACKAGES[command])
         for path in (SHIM, TOOL):
             assert os.path.exists(path), f"{path} is not built"
@@ -177,7 +177,8 @@ def main():
     if options.l:
         print("\n".join(name for name, _ in waiting))
         return 0
-    running, results, again = {}, [], set()
+    running, results, again, alone = {}, [], set(), []
+    second_run = os.environ.get("FULL") == "1"
     waiting.sort(key=lambda test: -getattr(test[1], "limit", 60))  # long ones first
     try:
         while waiting or running:
@@ -187,11 +188,13 @@ def main():
             pid, result = os.wait()
             job = running.pop(pid)
             status = job.report(os.waitstatus_to_exitcode(result), options.v)
-            if status == FAILED and job.name not in again:
-                # Once more, alone at the end: on a busy host a test may run out of time. Both runs are shown.
+            if status == FAILED and second_run and job.name not in again:
+                # Once more at the end, in the hours of check-full: on a busy host a test may run out of time. The last line tells of it.
                 again.add(job.name)
                 waiting.append((job.name, job.function))
                 continue
+            if status == OK and job.name in again:
+                alone.append(job.name)
             results.append(status)
     finally:
         for pid in running:
@@ -201,7 +204,7 @@ def main():
         line += f", {results.count(SKIPPED)} skipped"
     if TODO in results:
         line += f", {results.count(TODO)} of later issues"
-    if again:
-        print(f"run twice: {', '.join(sorted(again))}")
+    if alone:
+        line += f", {len(alone)} passed only alone: {' '.join(sorted(alone))}"
     print(line)
     return 0 if OK in results and all(r in (OK, SKIPPED, TODO) for r in results) else 1

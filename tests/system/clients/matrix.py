@@ -54,7 +54,8 @@ def told(t, quads, peers):
 
 def same(t, what, out=(), into=(), other=(), least=1, sources=()):
     """TIME-WAITs of the program = its time-wait events, one to one by quadruplet, with the right direction; at least so many;
-    over all these sources. out, into: ports that it connects to, that it accepts on; other: ports that its peers connect to."""
+    over all these sources. out, into: ports that it connects to, that it accepts on; other: ports that its peers connect to.
+    Returns the quadruplets of both."""
     for port in (*out, *into, *other):
         kernel.settle(port)
     waits = ss_time_waits()
@@ -75,6 +76,7 @@ def same(t, what, out=(), into=(), other=(), least=1, sources=()):
         equal(e["direction"], "outbound" if e["peer_port"] in out else "inbound", f"direction of {quadruplet_of(e)}")
     assert len(ours) >= least, f"{what}: {len(ours)} TIME-WAITs, want at least {least}"
     assert set(sources) <= {q.local for q in ours}, f"{what}: sources used: {collections.Counter(q.local for q in ours)}"
+    return ours, peers
 
 
 def listens(port):

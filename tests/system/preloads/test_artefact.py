@@ -97,18 +97,22 @@ def allocator(t, name, first):
     spread_and_told(t, sources, port, 120)
 
 
+@needs("libjemalloc.so.2")
 def test_jemalloc_behind(t):
     allocator(t, "libjemalloc.so.2", True)
 
 
+@needs("libjemalloc.so.2")
 def test_jemalloc_before(t):
     allocator(t, "libjemalloc.so.2", False)
 
 
+@needs("libtcmalloc_minimal.so.4")
 def test_tcmalloc_behind(t):
     allocator(t, "libtcmalloc_minimal.so.4", True)
 
 
+@needs("libtcmalloc_minimal.so.4")
 def test_tcmalloc_before(t):
     allocator(t, "libtcmalloc_minimal.so.4", False)
 

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import kernel
-from fixture import equal, limit
+from fixture import equal, full, limit
 from follower import Follower, accounted, end, whole_storm
 
 
@@ -41,6 +41,7 @@ def test_a_hundred_thousand_a_second(t):
     whole_storm(events, writers, 75000)
 
 
+@full
 @limit(120)
 def test_killed_and_started_again(t):
     """SIGKILL of the follower again and again while events come: no number twice, none missing."""
@@ -192,6 +193,7 @@ def test_a_disk_that_stays_full_until_the_end(t):
     equal(accounted(f.lines(), 3000), 0, "lost")
 
 
+@full
 def test_more_than_the_ring_holds(t):
     """While nobody follows the ring goes round: the follower begins with what is there and says how much is not."""
     f = Follower(t, size="64k")
@@ -212,6 +214,7 @@ def test_more_than_the_ring_holds(t):
     equal((done.stderr, len(done.stdout.splitlines())), ("", len(events)), "stderr, lines")
 
 
+@full
 def test_a_writer_killed_in_the_middle(t):
     """Writers that are killed anywhere leave gaps that are said, and hold nobody up."""
     f = Follower(t)

@@ -6,7 +6,7 @@ import signal
 import time
 
 import kernel
-from fixture import equal, quadruplet_of
+from fixture import equal, full, quadruplet_of
 from follower import Follower, end, ring_events
 
 
@@ -69,6 +69,7 @@ def test_started_by_run(t):
     equal(sum(waits.values()), 150, "TIME-WAITs")
 
 
+@full
 def test_a_client_that_is_idle_is_a_client(t):
     """No event for longer than the follower waits: it stays while the client lives, and names what is killed."""
     f = Follower(t)
@@ -87,6 +88,7 @@ def test_a_client_that_is_idle_is_a_client(t):
     equal({e["via"] for e in events}, {"killed"}, "via")
 
 
+@full
 def test_clients_one_after_the_other(t):
     """Short runs, one after the other, with the follower on its way out in between: every event is in the file."""
     f = Follower(t)

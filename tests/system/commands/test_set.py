@@ -8,7 +8,7 @@ import threading
 import time
 
 import kernel
-from fixture import PYTHON, equal, limit, needs
+from fixture import PYTHON, equal, full, limit, needs
 
 KERNEL = "10.1.0.1"  # the source that the kernel chooses towards 10.1.0.1
 
@@ -227,6 +227,7 @@ def test_reload_without_a_state_file(t):
     equal(os.listdir(t.state), [], "files that a reload made")
 
 
+@full
 @limit(150)
 def test_10000_reloads_beside_8_spreading_processes(t):
     """No connection fails, and none is made of two policies: a source goes with its own ports only."""

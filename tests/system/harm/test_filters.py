@@ -67,6 +67,7 @@ def compare(t, action):
     t.attached(program="seal")
 
 
+@full
 @limit(180)
 def test_errno(t):
     compare(t, "errno")

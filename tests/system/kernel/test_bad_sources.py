@@ -4,7 +4,7 @@ import errno
 import time
 
 import kernel
-from fixture import equal, limit
+from fixture import equal, full, limit
 
 
 def downs(t, address):
@@ -25,6 +25,7 @@ def policy_routing():
         kernel.ip(family + "rule del pref 0")
 
 
+@full
 @limit(90)
 def test_address_that_comes_later(t):
     """An address that is not on the host: no connection lost; when it appears it is used within 10 s and a bit."""

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import kernel
-from fixture import equal, limit, quadruplet_of
+from fixture import equal, full, limit, quadruplet_of
 from follower import LOST, Follower
 
 WORKERS = 32
@@ -96,6 +96,7 @@ def storm(t, batches, closes, every, addresses=None):
     assert len(off) == 2 and sum(off) <= kills / 500, f"connections that pairs count as open, and as closed too often: {off}, {kills} kills"
 
 
+@full
 @limit(300)
 def test_four_sources(t):
     storm(t, 4, 52000, 100)

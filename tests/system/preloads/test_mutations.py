@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import kernel
-from fixture import TOOL, equal, limit
+from fixture import TOOL, equal, full, limit
 
 SEED = int(os.environ.get("MUTATIONS_SEED", "1"))
 COUNT = int(os.environ.get("MUTATIONS", "10000"))
@@ -94,6 +94,7 @@ def mutate(t, seed, count):
     equal(len(bad), 0, f"things that broke (MUTATIONS_SEED={seed})")
 
 
+@full
 @limit(150)
 def test_random(t):
     mutate(t, SEED, COUNT)

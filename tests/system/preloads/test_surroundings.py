@@ -9,7 +9,7 @@ import threading
 import time
 
 import kernel
-from fixture import SHIM, Skip, equal, limit, needs
+from fixture import SHIM, Skip, equal, full, limit, needs
 from test_transparent import STALE_PORT, same, scene
 
 PROGRAMS = ("compare_calls", "compare_ends")
@@ -66,6 +66,7 @@ def works_bare(t, address, port, mebibytes):
             for program in PROGRAMS]
 
 
+@full
 @limit(120)
 def test_limits(t):
     """Descriptors, address space, file size, stack: whatever the limit, what works bare works with us."""

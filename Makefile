@@ -153,13 +153,11 @@ programs: all $(UNIT) $(SYSTEM) ## builds everything, with the programs that tes
 unit-%: $(BUILD)/unit/test_% ## builds tests/unit/test_NAME.c and runs it
 	@$<
 
-check: deps-check ## builds and runs unit and system tests
-	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
-	@BUILD='$(abspath $(BUILD))' tests/run unit system
+check: deps-check ## tests/layers, then builds and runs unit and system tests
+	@AS_GIVEN='$(BUILD)' BUILD='$(abspath $(BUILD))' tests/run layers build unit system
 
-check-full: deps-full ## the same, long tests, other compilers, sanitizers, analysers, fuzzers
-	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
-	@FULL=1 BUILD='$(abspath $(BUILD))' tests/run unit system full
+check-full: deps-full ## the same, more clients, long tests, other compilers, sanitizers, analysers, fuzzers
+	@AS_GIVEN='$(BUILD)' FULL=1 BUILD='$(abspath $(BUILD))' tests/run layers build unit system full
 
 soak: deps-check ## everything at once for SOAK_MINUTES (10)
 	@$(MAKE) --no-print-directory -s WERROR=-Werror programs

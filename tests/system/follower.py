@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 
-from bench import TOOL, equal
+from fixture import TOOL, equal
 
 LOST = re.compile(r"^(\d+) events lost, numbers (\d+) to (\d+): ")
 

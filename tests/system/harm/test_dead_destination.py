@@ -4,7 +4,7 @@ import errno
 
 import history
 import kernel
-from bench import equal, limit, needs
+from fixture import equal, full, limit, needs
 
 SILENT, SILENT6 = "10.5.0.99", "fd00:5::99"  # on a link where nobody has them
 LIMIT = "s.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack('ll', {0} // 1000, {0} % 1000 * 1000))"
@@ -89,6 +89,7 @@ def test_silent_neighbour_and_so_sndtimeo(t):
     nothing_told(t)
 
 
+@full
 @limit(90)
 @needs("nft")
 def test_icmp_errors(t):

@@ -9,7 +9,7 @@ import subprocess
 
 import kernel
 import test_syscalls
-from bench import ROOT, SHIM, TOOL, equal, full, limit, needs
+from fixture import ROOT, SHIM, TOOL, equal, full, limit, needs
 
 SOURCE = os.path.join(ROOT, "src")
 
@@ -67,6 +67,7 @@ def compare(t, action):
     t.attached(program="seal")
 
 
+@full
 @limit(180)
 def test_errno(t):
     compare(t, "errno")

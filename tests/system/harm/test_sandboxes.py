@@ -10,7 +10,7 @@ import subprocess
 import traceback
 
 import kernel
-from bench import BUILD, Skip, equal, full, limit
+from fixture import BUILD, Skip, equal, full, limit
 from test_transparent import STALE_PORT, scene
 
 NOBODY = 65534

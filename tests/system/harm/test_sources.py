@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import kernel
-from bench import equal, limit
+from fixture import equal, full, limit
 
 PEER, PEER6, PORT = "203.0.113.1", "2001:db8::1", 9001
 
@@ -348,6 +348,7 @@ def impatient(n, seconds, address='203.0.113.1', port=9001):
 """
 
 
+@full
 @limit(120)
 def test_unanswered_source(t):
     """One of four sources is a black hole: few time-outs, then none; said by the log, stat and report; tried again once
@@ -382,6 +383,7 @@ def test_unanswered_source(t):
     equal(agent(some), 0, "time-outs")
 
 
+@full
 @limit(120)
 def test_unanswered_source_is_probed_seldom(t):
     """While it stays silent, one connect in a period pays for it, and the periods get longer."""

@@ -8,7 +8,7 @@ import sys
 import time
 
 import kernel
-from bench import equal, limit
+from fixture import equal, limit
 from users import ALICE, Users
 
 MEMORY_KB, SECONDS = 64 << 10, 2

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import kernel
-from bench import equal, limit
+from fixture import equal, limit
 from users import ALICE, BOB, Users, fingerprint, owners
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 
 import kernel
-from bench import equal, limit
+from fixture import equal, limit
 from users import ALICE, Users, fingerprint
 
 SEED = int(os.environ.get("TRUST_SEED", "1"))

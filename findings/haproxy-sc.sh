@@ -1,7 +1,7 @@
 #!/bin/sh
-# HAProxy 2.6.12. Its manual gives the termination state RC to a connect that fails because the proxy's host lacks something, source
-# ports among it, so one would guess RC in the log when they run out. The log says SC, which stands for a refusal by the server, and
-# the answer is 503; only a separate alert, "no free ports", tells the truth.
+# HAProxy 2.6.12. Its manual gives the termination state RC to a connect that fails because the proxy's host lacks
+# something, source ports among it, so one would guess RC in the log when they run out. The log says SC, which stands
+# for a refusal by the server, and the answer is 503; only a separate alert, "no free ports", tells the truth.
 # Why it matters: a filter on RC finds nothing, and the server is blamed.
 . "$(dirname "$0")/lib.sh"
 packages haproxy=2.6.12-1+deb12u4 liblua5.3-0=5.3.6-2 libopentracing-c-wrapper0=1.1.3-3+b1
@@ -27,7 +27,9 @@ expect '^ +RC +A local resource has been exhausted \(memory, sockets, source por
 LD_LIBRARY_PATH=$root/usr/lib/x86_64-linux-gnu "$root/usr/sbin/haproxy" -f "$root/cfg" >"$root/log" 2>&1 &
 proxy=$!
 for _ in $(seq 50); do
-    (bash -c 'exec 3<>/dev/tcp/127.0.0.1/9001; printf "GET / HTTP/1.0\r\n\r\n" >&3; timeout 5 cat <&3') >"$root/answer" 2>/dev/null && break
+    bash -c 'exec 3<>/dev/tcp/127.0.0.1/9001; printf "GET / HTTP/1.0\r\n\r\n" >&3;
+        timeout 5 cat <&3' >"$root/answer" 2>/dev/null &&
+        break
     sleep 0.1
 done
 sleep 0.5

@@ -1,7 +1,7 @@
 #!/bin/sh
-# httperf 0.9.0. Its manual has a class of errors for connects without a source port (EADDRNOTAVAIL), addrunavail, and says to throw
-# away results in which it is not 0, so one would guess that they are counted there. They are counted as "other", addrunavail stays 0,
-# and httperf exits 0.
+# httperf 0.9.0. Its manual has a class of errors for connects without a source port (EADDRNOTAVAIL), addrunavail, and
+# says to throw away results in which it is not 0, so one would guess that they are counted there. They are counted as
+# "other", addrunavail stays 0, and httperf exits 0.
 # Why it matters: whoever checks addrunavail, as told, keeps results that are no good.
 . "$(dirname "$0")/lib.sh"
 packages httperf=0.9.0-9+b2

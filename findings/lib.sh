@@ -1,7 +1,8 @@
 # Sourced by each finding: fetches pinned packages into a temp folder, and makes a namespace whose source ports have run out.
 #   packages NAME=VERSION...   Debian packages, unpacked into $root; their libraries come first
 #   npm_packages NAME@VERSION  npm packages, in $root/node_modules
-#   namespace                  runs the rest of the script in a network namespace of its own: four source ports, no reuse of TIME-WAIT
+#   namespace                  runs the rest of the script in a network namespace of its own, with four source ports and
+#                              no reuse of TIME-WAIT
 #   hold PORT                  then serves a small HTTP on 0.0.0.0:PORT and takes all four ports towards 127.0.0.1:PORT
 #                              one.test is 127.0.0.1 (full); both.test is 127.0.0.1 (full) and 127.0.0.2 (free)
 #   expect TEXT FILE, absent TEXT FILE, status WANT GOT NAME, found   checks; a difference ends the script with 1
@@ -28,6 +29,7 @@ else
     root=$(mktemp -d)
     chmod 755 "$root"
     trap 'rm -rf "$root"' EXIT
+    trap 'exit 1' INT TERM
 fi
 export HOME="$root"
 

@@ -1,6 +1,7 @@
 #!/bin/sh
-# libmnl 1.0.4, mnl_cb_run(). One would guess that a dump which the kernel ends early, with an error in its NLMSG_DONE message, comes
-# back as -1 with errno, as NLMSG_ERROR does. libmnl looks at the message's type only and returns 0 (MNL_CB_STOP), as for a dump that is whole.
+# libmnl 1.0.4, mnl_cb_run(). One would guess that a dump which the kernel ends early, with an error in its NLMSG_DONE
+# message, comes back as -1 with errno, as NLMSG_ERROR does. libmnl looks at the message's type only and returns 0
+# (MNL_CB_STOP), as for a dump that is whole.
 # Why it matters: who counts TIME-WAITs or conntrack entries with libmnl may take a part for the whole.
 . "$(dirname "$0")/lib.sh"
 packages libmnl0=1.0.4-3

@@ -1,7 +1,8 @@
 #!/bin/sh
-# loadtest 8.2.1 (npm). One would guess that a load test whose requests all fail reports no throughput, and fails. Each request that could
-# not even get a source port counts as completed and goes into "Effective rps" and "Mean latency"; the exit status is 0.
-# Why it matters: EADDRNOTAVAIL comes back in microseconds, so the figures get better as ports run out.
+# loadtest 8.2.1 (npm). One would guess that a load test whose requests all fail reports no throughput, and fails.
+# Each request that could not even get a source port counts as completed and goes into "Effective rps" and "Mean
+# latency"; the exit status is 0.
+# Why it matters: a connect without a port fails before a packet is sent, so the figures say nothing about the server.
 . "$(dirname "$0")/lib.sh"
 npm_packages loadtest@8.2.1
 namespace

@@ -1,9 +1,9 @@
 #!/bin/sh
-# siege 4.0.7. One would guess that "socket: NUMBER address is unavailable" shows a socket or a port, and that a run without one
-# answer fails. The number is neither (ten digits or so, often negative, another one in each run), and siege exits 0 with
-# "Availability: 0.00 %".
-# Why it matters: this is what a load test says when source ports run out. The number leads nowhere, and a script that looks at the
-# exit status sees a good run.
+# siege 4.0.7. One would guess that "socket: NUMBER address is unavailable" shows a socket or a port, and that a run
+# without one answer fails. The number is neither (ten digits or so, often negative, another one in each run), and
+# siege exits 0 with "Availability: 0.00 %".
+# Why it matters: this is what a load test says when source ports run out. The number leads nowhere, and a script that
+# looks at the exit status sees a good run.
 . "$(dirname "$0")/lib.sh"
 packages siege=4.0.7-1+b1
 namespace

@@ -1,8 +1,9 @@
 #!/bin/sh
-# ss (iproute2 6.1.0) with a kernel that has INET_DIAG_DESTROY. One would guess that `ss -K` only kills sockets that are open: a
-# TIME-WAIT has no owner and no descriptor left. It ends TIME-WAITs too, at once, and their source ports can be used again.
-# Why it matters: of all ways out of an outage by TIME-WAIT this is the one that needs neither a restart nor a setting (but
-# CAP_NET_ADMIN; and late packets of the old connection may meet the new one).
+# ss (iproute2 6.1.0) with a kernel that has INET_DIAG_DESTROY. One would guess that `ss -K` only kills sockets that
+# are open: a TIME-WAIT has no owner and no descriptor left. It ends TIME-WAITs too, at once, and their source ports
+# can be used again.
+# Why it matters: it frees source ports in an outage without a restart or a setting. It takes CAP_NET_ADMIN, and late
+# packets of the old connection may meet the new one.
 . "$(dirname "$0")/lib.sh"
 packages iproute2=6.1.0-3 libbpf1=1:1.1.2-0+deb12u1 libelf1=0.188-2.1
 namespace

@@ -169,6 +169,9 @@ coverage: deps-full ## lines that tests ran
 bench: all ## what a call costs, with and without connspread
 	@BUILD='$(abspath $(BUILD))' tests/bench/run
 
+findings: ## by hand: whether what surprised us about other programs (findings/) is still so
+	@for f in $(filter-out %/lib.sh,$(wildcard findings/*.sh)); do $$f || failed=1; done; test -z "$$failed"
+
 # --- for those who change it ---
 
 # make has a LINT of its own.
@@ -190,7 +193,7 @@ compile_commands.json: FORCE ## for editors and language servers
 	        printf "%s{\"directory\":\"%s\",\"file\":\"%s\",\"command\":\"%s\"}", n++ ? ",\n" : "[\n", folder, file, $$0 } \
 	    END { print n ? "\n]" : "[]" }' >$@.new && mv -f $@.new $@
 
-.PHONY: demo units programs check check-full soak coverage bench lint format
+.PHONY: demo units programs check check-full soak coverage bench findings lint format
 
 # --- installing ---
 

@@ -200,10 +200,18 @@ static bool take_line(struct instances *all, struct instances_user *user, const 
     return true;
 }
 
+/* Its real uid, by its own status: /proc/PID belongs to root where a process may not be dumped, as after setuid(2), and
+ * what a user maps must not be counted as root's. */
+static uid_t uid_of(const char *pid) {
+    char status[1024];
+    (void)read_all(pid, "status", status, sizeof status);
+    const char *line = strstr(status, "\nUid:");
+    return line ? (uid_t)strtoul(line + strlen("\nUid:"), NULL, 10) : 0;
+}
+
 static bool look_at_process(struct instances *all, const char *pid) {
     char path[64], line[LINE];
     const struct instance *last = NULL;
-    struct stat s = {0};
     bool good = true, whole = true;
     snprintf(path, sizeof path, "/proc/%.20s/maps", pid);
     FILE *maps = fopen(path, "re");
@@ -211,8 +219,8 @@ static bool look_at_process(struct instances *all, const char *pid) {
         all->hidden += errno == EACCES || errno == EPERM;
         return true;
     }
-    if (!is_tool(pid) && fstat(fileno(maps), &s) == 0) {
-        struct instances_user *user = user_of(all, s.st_uid);
+    if (!is_tool(pid)) {
+        struct instances_user *user = user_of(all, uid_of(pid));
         while (good && fgets(line, sizeof line, maps)) {
             bool start = whole;
             whole = strchr(line, '\n') != NULL;

@@ -97,6 +97,32 @@ def test_more_files_than_the_bound(t):
     assert seconds < 5 and peak < MEMORY_KB, f"{seconds:.2f} s, {peak >> 10} MB"
 
 
+# Not dumpable after setuid, so that /proc/PID belongs to root.
+MAPPER = """import mmap, os, sys, time
+os.setgid(int(sys.argv[2])), os.setuid(int(sys.argv[2]))
+kept = []
+for name in os.listdir(sys.argv[1]):
+    if name.endswith(".state"):
+        with open(os.path.join(sys.argv[1], name), "rb") as f:
+            kept.append(mmap.mmap(f.fileno(), 4096, access=mmap.ACCESS_READ))
+print("ready", flush=True)
+time.sleep(50)"""
+
+
+def test_a_user_who_maps_much_hides_no_client_of_root(t):
+    """The bound on what one user has mapped is that user's, also where the kernel calls the process root's: the brake reaches root's client."""
+    u = Users(t, kernel)
+    many(u, 1100)
+    mapper = u.start(0, sys.executable, "-c", MAPPER, u.folder(ALICE), str(ALICE))
+    equal(mapper.stdout.readline(), "ready\n", "the mapper")
+    client = u.client(0, "own")
+    done = u.run(0, "connspread", "set", "-i", "own", "mode=off")
+    equal((done.returncode, done.stderr), (0, ""), "set")
+    for process in client, mapper:
+        process.kill()
+        process.communicate()
+
+
 @limit(90)
 def test_a_writer_that_goes_on(t):
     """log and report end with what was there when they began, however fast a writer is; memory stays."""

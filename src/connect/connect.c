@@ -32,7 +32,7 @@ static bool started(const struct climb *k) {
 }
 
 /* What the connection is from now on. */
-static void settle(struct climb *k) {
+static void settle(struct client *client, struct climb *k) {
     struct conn *c = k->conn;
     if (k->lost)
         return;
@@ -40,7 +40,7 @@ static void settle(struct climb *k) {
     if (!started(k)) {
         if (k->error != EISCONN)
             conn_set_flags(c, CONN_TRIED);
-        held_closed(k->client, c);
+        held_closed(client, c);
         return;
     }
     c->phase = connecting ? CONN_CONNECTING : CONN_CONNECTED;
@@ -53,12 +53,12 @@ static void settle(struct climb *k) {
     conn_clear_flags(c, CONN_TRIED | CONN_SHUT);
     if (k->pair) {
         conn_set_flags(c, CONN_COUNTED);
-        held_count(k->client, c, k->now);
+        held_count(client, c, k->now);
     }
 }
 
 /* The client's own call, for want of a better one. */
-static enum outcome fall_back(struct climb *k) {
+static enum outcome fall_back(struct client *client, struct climb *k) {
     bool refuse = k->plan->on_exhausted == EXHAUSTED_ERROR && k->full > 0;
     bool same = k->whole_range && k->met; /* its own call has just been made */
     int error = k->error;
@@ -68,31 +68,31 @@ static enum outcome fall_back(struct climb *k) {
         k->result = -1;
         k->error = same ? error : EADDRNOTAVAIL;
     } else {
-        (void)climb_run(k);
+        (void)climb_run(client, k);
     }
     if (k->error == EADDRNOTAVAIL)
         return OUTCOME_SURFACED;
     if (started(k))
-        climb_commit_asides(k);
+        climb_commit_asides(client, k);
     return OUTCOME_FALLBACK;
 }
 
 /* EADDRNOTAVAIL was met, or is known from a hold-down: to the counters, and if it is worth an event, to the log. */
-static void tell(struct climb *k, enum outcome outcome, enum cause cause, bool event) {
+static void tell(struct client *client, struct climb *k, enum outcome outcome, enum cause cause, bool event) {
     static const uint8_t counter[OUTCOMES] = {
         [OUTCOME_RECOVERED] = COUNT_RECOVERED,
         [OUTCOME_FALLBACK] = COUNT_FALLBACK,
         [OUTCOME_SURFACED] = COUNT_SURFACED,
     };
-    state_count(&k->client->state, (enum arm)k->conn->arm, (enum counter)counter[outcome]);
-    const struct history_update u = climb_moment(k);
+    state_count(&client->state, (enum arm)k->conn->arm, (enum counter)counter[outcome]);
+    const struct history_update u = climb_moment(client, k);
     minutes_exhausted(&u, k->conn, outcome, cause);
     if (event)
         report_exhausted(k->report, k->conn, CALL_CONNECT, outcome, cause, k->attempts);
 }
 
 /* Why the sources of the pool did not do, and how it is known. */
-static enum cause cause_of(struct climb *k) {
+static enum cause cause_of(struct client *client, struct climb *k) {
     k->report->proof = k->met ? PROOF_SEARCH : PROOF_HOLD_DOWN;
     if (k->full)
         return CAUSE_RANGE_FULL;
@@ -102,86 +102,86 @@ static enum cause cause_of(struct climb *k) {
     }
     k->report->proof = k->refused ? PROOF_BIND : PROOF_HOLD_DOWN;
     if (!k->report->filled)
-        climb_name_sources(k, CAUSE_ADDRESS_NOT_LOCAL);
+        climb_name_sources(client, k, CAUSE_ADDRESS_NOT_LOCAL);
     return CAUSE_ADDRESS_NOT_LOCAL;
 }
 
 /* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
  * they run out. */
-static void watch(struct climb *k) {
+static void watch(struct client *client, struct climb *k) {
     prepare_undo(k->call->fd, k->conn);
     uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
-    k->pair = pair_find(&k->client->state, k->plan->pool_id ? key : pair_key_unruled(key), true, k->now);
-    (void)climb_run(k);
+    k->pair = pair_find(&client->state, k->plan->pool_id ? key : pair_key_unruled(key), true, k->now);
+    (void)climb_run(client, k);
     if (k->error != EADDRNOTAVAIL)
         return;
-    const struct history_update u = climb_moment(k);
+    const struct history_update u = climb_moment(client, k);
     minutes_full(&u, k->conn, k->pair);
     enum cause cause = explain_connect(k->report);
     report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
                   EADDRNOTAVAIL, k->pair);
     if (k->plan->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
-        climb_name_sources(k, CAUSE_UNKNOWN);
-    tell(k, OUTCOME_SURFACED, cause, true);
+        climb_name_sources(client, k, CAUSE_UNKNOWN);
+    tell(client, k, OUTCOME_SURFACED, cause, true);
 }
 
 /* What has only begun is told later; with fast open, success says nothing of the peer. */
-static void note_answer(const struct climb *k) {
+static void note_answer(struct client *client, const struct climb *k) {
     bool early = k->call->sends || conn_flags(k->conn) & CONN_FASTOPEN;
     if (!k->closed && (k->result < 0 || !early))
-        answers_note(k->client, k->conn, k->pair, k->result < 0 ? k->error : 0, k->now);
+        answers_note(client, k->conn, k->pair, k->result < 0 ? k->error : 0, k->now);
 }
 
-static void climb(struct climb *k) {
+static void climb(struct client *client, struct climb *k) {
     bool own = k->plan->total == 0 || keeps_own_address(k);
     enum step step;
     if (own && k->plan->has_sources && !keeps_own_address(k))
         step = STEP_STOP; /* the pool's addresses are all of another scope or family */
     else
-        step = own ? climb_own_address(k) : climb_sources(k);
+        step = own ? climb_own_address(client, k) : climb_sources(client, k);
     if (step == STEP_NEXT && k->plan->wait_ms)
-        step = climb_wait(k);
+        step = climb_wait(client, k);
     if (k->left_alone) {
-        watch(k);
+        watch(client, k);
         return;
     }
     if (k->closed && k->error == EADDRNOTAVAIL) {
-        tell(k, OUTCOME_SURFACED, CAUSE_UNKNOWN, true); /* and the search was cut short */
+        tell(client, k, OUTCOME_SURFACED, CAUSE_UNKNOWN, true); /* and the search was cut short */
         return;
     }
     if (step == STEP_DONE && k->error == EADDRNOTAVAIL) {
         /* Bound to a port that another process took between the look and the connect; there is no way back. */
         k->report->proof = PROOF_BOUND_PORT;
-        tell(k, OUTCOME_SURFACED, CAUSE_PORT_BUSY, true);
+        tell(client, k, OUTCOME_SURFACED, CAUSE_PORT_BUSY, true);
         return;
     }
     if (step == STEP_DONE) {
         if (started(k))
-            climb_commit_asides(k);
+            climb_commit_asides(client, k);
         k->spread = true;
-        note_answer(k);
+        note_answer(client, k);
         if (!k->met)
             return;
         k->overcome = true;
         k->report->proof = PROOF_SEARCH;
-        tell(k, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, k->newly_full);
+        tell(client, k, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, k->newly_full);
         return;
     }
-    enum outcome outcome = fall_back(k);
+    enum outcome outcome = fall_back(client, k);
     k->fell_back = outcome == OUTCOME_FALLBACK;
     bool unmet = outcome == OUTCOME_FALLBACK && !k->met && !k->full && !k->not_local;
     if (unmet) { /* the sources had no way to the destination, or this socket takes none */
-        state_count(&k->client->state, (enum arm)k->conn->arm, COUNT_FALLBACK);
+        state_count(&client->state, (enum arm)k->conn->arm, COUNT_FALLBACK);
         return;
     }
-    enum cause cause = cause_of(k);
+    enum cause cause = cause_of(client, k);
     if (outcome == OUTCOME_SURFACED && (own || !k->full)) {
         cause = explain_connect(k->report);
         if (!k->full) /* what the client's own call would have had */
             report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
                           EADDRNOTAVAIL, NULL);
     }
-    tell(k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_SURFACED);
+    tell(client, k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_SURFACED);
 }
 
 /* May this socket be prepared, as far as the client's own doings go? */
@@ -192,9 +192,9 @@ static bool spreadable(const struct climb *k) {
     return !(flags & CONN_APP_ADDRESS) || addr_is_any(&k->conn->app) || k->plan->app_bound != APP_BOUND_KEEP;
 }
 
-static void spread_or_watch(struct climb *k, const struct settings *settings) {
+static void spread_or_watch(struct client *client, struct climb *k, const struct settings *settings) {
     struct conn *c = k->conn, *s = k->stand_in;
-    struct standing standing = arm_now(k->client, settings);
+    struct standing standing = arm_now(client, settings);
     c->arm = (uint8_t)standing.arm;
     c->rule_id = k->plan->rule_id;
     c->pool_id = k->plan->pool_id;
@@ -202,38 +202,38 @@ static void spread_or_watch(struct climb *k, const struct settings *settings) {
     s->rule_id = c->rule_id;
     s->pool_id = c->pool_id;
     conn_clear_flags(c, CONN_QUIET);
-    client_attach(k->client, k->call->fd, standing.arm);
-    k->netns = client_netns(k->client, k->call->fd);
-    report_begin(k->report, k->client, k->call->fd, c, k->destination, k->now);
+    client_attach(client, k->call->fd, standing.arm);
+    k->netns = client_netns(client, k->call->fd);
+    report_begin(k->report, client, k->call->fd, c, k->destination, k->now);
     if (standing.enforce && spreadable(k)) {
         k->report->plan = k->plan;
-        climb(k);
+        climb(client, k);
         climb_wait_over(k);
     } else {
-        watch(k);
+        watch(client, k);
     }
     c = k->conn;
     /* Who carried it: a source of ours or the client's own; :: is the kernel's choice. */
     uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
-    struct stat_entry *e = stats_find(&k->client->state, standing.arm, c->rule_id, &c->source);
-    c->stat = (uint16_t)stats_number(&k->client->state, e);
+    struct stat_entry *e = stats_find(&client->state, standing.arm, c->rule_id, &c->source);
+    c->stat = (uint16_t)stats_number(&client->state, e);
     const struct stat_connect how = {.error = k->error,
                                      .spread = k->spread,
                                      .recovered = k->overcome && !k->fell_back,
                                      .fallback = k->fell_back,
                                      .elapsed_ns = elapsed};
-    stats_connect(&k->client->state, e, standing.arm, &how);
-    const struct history_update u = climb_moment(k);
+    stats_connect(&client->state, e, standing.arm, &how);
+    const struct history_update u = climb_moment(client, k);
     minutes_connect(&u, c, k->pair, elapsed);
 }
 
 /* Mode off, or no policy: as if we were not there, but for the record that a later mode will want. */
-static void pass(struct climb *k) {
+static void pass(struct client *client, struct climb *k) {
     prepare_undo(k->call->fd, k->conn);
     k->conn->arm = ARM_CONTROL;
     k->conn->rule_id = k->conn->pool_id = 0;
     conn_set_flags(k->conn, CONN_QUIET);
-    (void)climb_run(k);
+    (void)climb_run(client, k);
 }
 
 /* A connect on a socket that is connecting or connected asks how it stands; nothing may be bound under it. */
@@ -279,7 +279,6 @@ ssize_t ladder_connect(struct client *client, const struct call *call, const str
     struct aside asides[ASIDES];
     struct conn stand_in = {0};
     struct climb k = {
-        .client = client,
         .call = call,
         .destination = destination,
         .plan = &plan,
@@ -294,10 +293,10 @@ ssize_t ladder_connect(struct client *client, const struct call *call, const str
     c->local_port = 0;
     if (state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF &&
         plans_find(&client->state, destination, client->program, &plan))
-        spread_or_watch(&k, &settings);
+        spread_or_watch(client, &k, &settings);
     else
-        pass(&k);
-    settle(&k);
+        pass(client, &k);
+    settle(client, &k);
     if (!k.lost)
         conn_release(client, c);
     errno = k.result < 0 ? k.error : saved;

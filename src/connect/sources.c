@@ -26,13 +26,13 @@ void climb_look_again(struct climb *k, uint32_t serial) {
     k->closed = k->lost || fd_look(k->call->fd, &now) != FD_TCP || now != k->conn;
 }
 
-bool climb_run(struct climb *k) {
+bool climb_run(struct client *client, struct climb *k) {
     uint32_t serial = conn_serial(k->conn);
     k->attempts++;
-    held_open(k->client, k->conn);
+    held_open(client, k->conn);
     k->stand_in->source = k->conn->source;
     k->stand_in->flags = conn_flags(k->conn) & (CONN_OUR_BIND | CONN_APP_ADDRESS);
-    conn_release(k->client, k->conn);
+    conn_release(client, k->conn);
     k->result = k->call->make(k->call);
     k->error = k->result < 0 ? errno : 0;
     climb_look_again(k, serial);
@@ -85,10 +85,10 @@ static void note_aside(struct climb *k, const struct endpoint *source, int error
 }
 
 /* Another way worked: so it was the sources. */
-void climb_commit_asides(struct climb *k) {
+void climb_commit_asides(struct client *client, struct climb *k) {
     for (unsigned i = 0; i < k->n_asides; i++)
         if (pair_set_aside(k->aside[i].pair, k->now, ASIDE_MS))
-            event_source_down(k->client, k->conn, &k->aside[i].source, k->destination, CAUSE_UNREACHABLE,
+            event_source_down(client, k->conn, &k->aside[i].source, k->destination, CAUSE_UNREACHABLE,
                               k->aside[i].error);
     k->n_asides = 0;
 }
@@ -98,24 +98,25 @@ static struct port_range first_range(const struct plan *plan) {
     return plan->n_ports ? plan->ports[0] : (struct port_range){0, 0};
 }
 
-static enum step source_is_full(struct climb *k, const struct endpoint *source) {
+static enum step source_is_full(struct client *client, struct climb *k, const struct endpoint *source) {
     uint64_t began = k->now;
     k->now = clock_ns(CLOCK_MONOTONIC); /* a search may have taken long */
     k->full++;
     k->newly_full |= pair_full(k->pair, k->now, k->now - began);
-    const struct history_update u = climb_moment(k);
+    const struct history_update u = climb_moment(client, k);
     minutes_full(&u, k->conn, k->pair);
     if (k->plan->n_ports)
-        host_ports_may_have_changed(k->client, k->now);
+        host_ports_may_have_changed(client, k->now);
     report_source(k->report, source, first_range(k->plan), CAUSE_RANGE_FULL, EADDRNOTAVAIL, k->pair);
     return STEP_NEXT;
 }
 
 /* Ports outside the ephemeral range, once all inside it are taken. What is bound so stays bound: whatever this connect
  * says is the client's. */
-static enum step try_explicit(struct climb *k, const struct endpoint *source, const struct port_split *split) {
+static enum step try_explicit(struct client *client, struct climb *k, const struct endpoint *source,
+                              const struct port_split *split) {
     const struct explicit_bind b = {
-        .client = k->client,
+        .client = client,
         .fd = k->call->fd,
         .conn = k->conn,
         .source = source,
@@ -125,23 +126,23 @@ static enum step try_explicit(struct climb *k, const struct endpoint *source, co
     };
     int port = explicit_bind(&b, split);
     if (port <= 0)
-        return port == 0 ? source_is_full(k, source) : STEP_STOP;
+        return port == 0 ? source_is_full(client, k, source) : STEP_STOP;
     conn_set_flags(k->conn, CONN_OUR_PORT);
-    (void)climb_run(k);
-    explicit_connected(k->client, k->pair, (uint16_t)port);
+    (void)climb_run(client, k);
+    explicit_connected(client, k->pair, (uint16_t)port);
     return STEP_DONE;
 }
 
 /* Before Linux 6.8 a connect searches all ports of one parity before the first of the other: costly once half of them
  * are taken. Small windows at random keep the search short while there is room; then the whole range, which finds what
  * is left. */
-static bool connect_in_window(struct climb *k, struct port_range range) {
-    struct port_range window, whole = range.high ? range : host_ports(k->client, false);
+static bool connect_in_window(struct client *client, struct climb *k, struct port_range range) {
+    struct port_range window, whole = range.high ? range : host_ports(client, false);
     for (unsigned i = 0; i < PORT_WINDOWS; i++) {
         if (!ports_window(whole, order_scatter(k->now + i), &window) ||
-            prepare_range(k->client, k->call->fd, k->conn, window) != 0)
+            prepare_range(client, k->call->fd, k->conn, window) != 0)
             return false;
-        if (climb_run(k))
+        if (climb_run(client, k))
             return true;
         k->attempts--; /* part of one attempt */
     }
@@ -154,19 +155,19 @@ static bool connect_in_window(struct climb *k, struct port_range range) {
  * are neighbours in its tables, where sources in turn share an entry: its connect gets cheaper by more than the option
  * costs. Where the turns of a destination begin cannot be guessed from outside (RFC 6056, 3.3.3). If the port is taken,
  * the range is searched. */
-static bool connect_in_turn(struct climb *k, struct port_range range) {
-    if (conn_flags(k->conn) & CONN_APP_RANGE || (range.high == 0 && !host_ports_known(k->client, &range)))
+static bool connect_in_turn(struct client *client, struct climb *k, struct port_range range) {
+    if (conn_flags(k->conn) & CONN_APP_RANGE || (range.high == 0 && !host_ports_known(client, &range)))
         return false;
     uint32_t size = (uint32_t)range.high - range.low + 1;
     int turn = pair_port(k->pair, size);
     if (turn < 0)
         return false;
-    uint64_t start = order_scatter(k->client->state.epoch ^ pair_key(0, &k->destination->addr, k->destination));
+    uint64_t start = order_scatter(client->state.epoch ^ pair_key(0, &k->destination->addr, k->destination));
     uint16_t port = (uint16_t)(range.low + (start + (unsigned)turn) % size);
-    if (prepare_range(k->client, k->call->fd, k->conn, (struct port_range){port, port}) != 0 ||
-        __atomic_load_n(&k->client->no_port_range, __ATOMIC_RELAXED))
+    if (prepare_range(client, k->call->fd, k->conn, (struct port_range){port, port}) != 0 ||
+        __atomic_load_n(&client->no_port_range, __ATOMIC_RELAXED))
         return false;
-    if (climb_run(k))
+    if (climb_run(client, k))
         return true;
     k->attempts--; /* part of one attempt */
     pair_port_taken(k->pair);
@@ -176,15 +177,15 @@ static bool connect_in_turn(struct climb *k, struct port_range range) {
 enum found { FOUND, FULL, BROKEN };
 
 /* FOUND: anything but EADDRNOTAVAIL. BROKEN: this socket takes no range. */
-static enum found connect_in(struct climb *k, struct port_range range) {
-    bool has_option = !__atomic_load_n(&k->client->no_port_range, __ATOMIC_RELAXED);
-    if (has_option && connect_in_turn(k, range))
+static enum found connect_in(struct client *client, struct climb *k, struct port_range range) {
+    bool has_option = !__atomic_load_n(&client->no_port_range, __ATOMIC_RELAXED);
+    if (has_option && connect_in_turn(client, k, range))
         return FOUND;
-    if (k->client->parity_step && has_option && connect_in_window(k, range))
+    if (client->parity_step && has_option && connect_in_window(client, k, range))
         return FOUND;
-    if (prepare_range(k->client, k->call->fd, k->conn, range) != 0)
+    if (prepare_range(client, k->call->fd, k->conn, range) != 0)
         return BROKEN;
-    return climb_run(k) ? FOUND : FULL;
+    return climb_run(client, k) ? FOUND : FULL;
 }
 
 /* The ports inside the ephemeral range were all taken a moment ago; those outside need not wait for another search. */
@@ -205,15 +206,15 @@ static void split_ports(struct client *client, const struct plan *plan, struct p
 }
 
 /* The port ranges of one source, from the one that had room last. */
-static enum step try_ranges(struct climb *k, const struct endpoint *source) {
+static enum step try_ranges(struct client *client, struct climb *k, const struct endpoint *source) {
     struct port_split split;
-    split_ports(k->client, k->plan, &split);
+    split_ports(client, k->plan, &split);
     bool skip = split.outside_total && !k->own && inside_is_full(k);
     unsigned n = skip ? 0 : split.n_inside, tried = 0;
     unsigned hint = k->pair && n ? __atomic_load_n(&k->pair->range_hint, __ATOMIC_RELAXED) % n : 0;
     for (; tried < n && k->attempts < k->plan->attempts; tried++) {
         struct port_range range = split.inside[(hint + tried) % n];
-        enum found found = connect_in(k, range);
+        enum found found = connect_in(client, k, range);
         if (found == BROKEN)
             return STEP_STOP;
         if (found == FOUND) {
@@ -233,9 +234,9 @@ static enum step try_ranges(struct climb *k, const struct endpoint *source) {
     if (split.outside_total && !k->own) {
         if (k->pair && n)
             __atomic_store_n(&k->pair->inside_until, k->now + INSIDE_NS, __ATOMIC_RELAXED);
-        return try_explicit(k, source, &split);
+        return try_explicit(client, k, source, &split);
     }
-    return source_is_full(k, source);
+    return source_is_full(client, k, source);
 }
 
 static enum step leave_alone(struct climb *k) {
@@ -245,19 +246,20 @@ static enum step leave_alone(struct climb *k) {
 
 /* Landlock, seccomp or another security module: it is about this process, and says nothing of the source, so no other
  * process may hear of it. Such a filter is not taken back; so it is asked once, and children inherit both. */
-static enum step bind_denied(struct climb *k, int error) {
-    if (!__atomic_exchange_n(&k->client->bind_denied, true, __ATOMIC_RELAXED))
-        event_of_text(k->client, EVENT_ATTACH, (enum arm)k->conn->arm,
+static enum step bind_denied(struct client *client, struct climb *k, int error) {
+    if (!__atomic_exchange_n(&client->bind_denied, true, __ATOMIC_RELAXED))
+        event_of_text(client, EVENT_ATTACH, (enum arm)k->conn->arm,
                       error == EACCES
                           ? "this process may not bind (EACCES, as from Landlock): its connects use no source"
                           : "this process may not bind (EPERM, as from seccomp): its connects use no source");
-    state_count(&k->client->state, (enum arm)k->conn->arm, COUNT_BIND_DENIED);
+    state_count(&client->state, (enum arm)k->conn->arm, COUNT_BIND_DENIED);
     return leave_alone(k);
 }
 
-static enum step bind_failed(struct climb *k, const struct endpoint *source, struct pair *alone, int error) {
+static enum step bind_failed(struct client *client, struct climb *k, const struct endpoint *source, struct pair *alone,
+                             int error) {
     if (error == -EACCES || error == -EPERM)
-        return bind_denied(k, -error);
+        return bind_denied(client, k, -error);
     if (error == -EADDRNOTAVAIL && k->pinned)
         return STEP_NEXT; /* its VRF, say, does not have it */
     if (error == -EADDRNOTAVAIL && look_interface(k->call->fd)) {
@@ -269,10 +271,10 @@ static enum step bind_failed(struct climb *k, const struct endpoint *source, str
         k->refused = true;
         report_source(k->report, source, first_range(k->plan), CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL, NULL);
         if (!alone)
-            alone = pair_find(&k->client->state, pair_key(k->netns, &source->addr, NULL), true, k->now);
-        (void)__atomic_fetch_add(&k->client->state.header->quarantines, 1, __ATOMIC_RELAXED);
+            alone = pair_find(&client->state, pair_key(k->netns, &source->addr, NULL), true, k->now);
+        (void)__atomic_fetch_add(&client->state.header->quarantines, 1, __ATOMIC_RELAXED);
         if (pair_set_aside(alone, k->now, QUARANTINE_MS))
-            event_source_down(k->client, k->conn, source, NULL, CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL);
+            event_source_down(client, k->conn, source, NULL, CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL);
         return STEP_NEXT;
     }
     if (error == -EINVAL || error == -EBADF || error == -ENOTSOCK)
@@ -283,27 +285,27 @@ static enum step bind_failed(struct climb *k, const struct endpoint *source, str
 }
 
 /* What is known of the source alone: only whether it is on this host. */
-static struct pair *find_alone(const struct climb *k, const struct endpoint *source) {
-    if (__atomic_load_n(&k->client->state.header->quarantines, __ATOMIC_RELAXED) == 0)
+static struct pair *find_alone(struct client *client, const struct climb *k, const struct endpoint *source) {
+    if (__atomic_load_n(&client->state.header->quarantines, __ATOMIC_RELAXED) == 0)
         return NULL;
-    return pair_find(&k->client->state, pair_key(k->netns, &source->addr, NULL), false, k->now);
+    return pair_find(&client->state, pair_key(k->netns, &source->addr, NULL), false, k->now);
 }
 
-static enum step try_source(struct climb *k, const struct endpoint *source) {
+static enum step try_source(struct client *client, struct climb *k, const struct endpoint *source) {
     int fd = k->call->fd;
-    struct pair *alone = find_alone(k, source);
+    struct pair *alone = find_alone(client, k, source);
     if (!pair_may_try(alone, k->now)) {
         k->not_local++;
         return STEP_NEXT;
     }
-    k->pair = pair_find(&k->client->state, pair_key(k->netns, &source->addr, k->destination), true, k->now);
+    k->pair = pair_find(&client->state, pair_key(k->netns, &source->addr, k->destination), true, k->now);
     bool held = pair_held_down(k->pair, k->now);
     /* One search through a hold-down is enough for one connect. */
     if ((held && k->probed) || !pair_may_try(k->pair, k->now)) {
         /* Known to be full (unreachable ones are not worth a word). Costs no attempt. */
         if (held) {
             k->full++;
-            state_count(&k->client->state, (enum arm)k->conn->arm, COUNT_HELD_DOWN);
+            state_count(&client->state, (enum arm)k->conn->arm, COUNT_HELD_DOWN);
             report_source(k->report, source, first_range(k->plan), CAUSE_RANGE_FULL, 0, k->pair);
         }
         return STEP_NEXT;
@@ -315,8 +317,8 @@ static enum step try_source(struct climb *k, const struct endpoint *source) {
         return STEP_STOP;
     int r = prepare_bind(fd, k->conn, source);
     if (r != 0)
-        return bind_failed(k, source, alone, r);
-    enum step step = try_ranges(k, source);
+        return bind_failed(client, k, source, alone, r);
+    enum step step = try_ranges(client, k, source);
     if (step == STEP_DONE) {
         (void)pair_worked(alone);
         (void)pair_worked(k->pair);
@@ -325,16 +327,16 @@ static enum step try_source(struct climb *k, const struct endpoint *source) {
 }
 
 /* No source of ours: the client's own address, or the kernel's choice, with our port ranges. */
-enum step climb_own_address(struct climb *k) {
+enum step climb_own_address(struct client *client, struct climb *k) {
     struct endpoint source = {.addr = k->conn->source};
-    k->pair = pair_find(&k->client->state, pair_key(k->netns, &source.addr, k->destination), true, k->now);
+    k->pair = pair_find(&client->state, pair_key(k->netns, &source.addr, k->destination), true, k->now);
     k->own = true;
     k->whole_range = k->plan->n_ports == 0;
-    return try_ranges(k, &source);
+    return try_ranges(client, k, &source);
 }
 
 /* The source with the fewest quadruplets to this destination, open or in TIME-WAIT, among those from first on. */
-static uint32_t least_used(const struct climb *k, uint32_t first) {
+static uint32_t least_used(struct client *client, const struct climb *k, uint32_t first) {
     const struct plan *plan = k->plan;
     uint32_t n = plan->total < LEAST_USED_MAX ? plan->total : LEAST_USED_MAX;
     uint32_t best = first, fewest = UINT32_MAX;
@@ -342,7 +344,7 @@ static uint32_t least_used(const struct climb *k, uint32_t first) {
         uint32_t at = (uint32_t)(((uint64_t)first + i) % plan->total);
         struct endpoint source = plan_source(plan, at);
         uint64_t key = pair_key(k->netns, &source.addr, k->destination);
-        const struct pair *pair = pair_find(&k->client->state, key, false, k->now);
+        const struct pair *pair = pair_find(&client->state, key, false, k->now);
         uint32_t used = pair_open(pair) + pair_time_waits(pair, k->now);
         if (used < fewest) {
             fewest = used;
@@ -352,15 +354,14 @@ static uint32_t least_used(const struct climb *k, uint32_t first) {
     return best;
 }
 
-static uint32_t first_source(const struct climb *k) {
+static uint32_t first_source(struct client *client, const struct climb *k) {
     const struct plan *plan = k->plan;
-    uint32_t *rotor = &k->client->state.rotor[plan->pool % POLICY_POOLS][plan->scope % SCOPE_COUNT];
+    uint32_t *rotor = &client->state.rotor[plan->pool % POLICY_POOLS][plan->scope % SCOPE_COUNT];
     uint32_t turn = plan->policy == POOL_HASH ? 0 : __atomic_fetch_add(rotor, 1, __ATOMIC_RELAXED);
     uint64_t destination = plan->policy == POOL_HASH ? pair_key(0, &k->destination->addr, k->destination) : 0;
-    uint32_t first =
-        order_first((enum pool_policy)plan->policy, plan->total, turn, k->client->state.epoch, destination);
+    uint32_t first = order_first((enum pool_policy)plan->policy, plan->total, turn, client->state.epoch, destination);
     /* The turn breaks ties, so that equally used sources still take turns. */
-    return plan->policy == POOL_LEAST_USED ? least_used(k, first) : first;
+    return plan->policy == POOL_LEAST_USED ? least_used(client, k, first) : first;
 }
 
 /* Only sockets with the flag pay for it. */
@@ -372,12 +373,12 @@ static void look_at_pin(struct climb *k) {
         conn_clear_flags(k->conn, CONN_PINNED);
 }
 
-enum step climb_sources(struct climb *k) {
+enum step climb_sources(struct client *client, struct climb *k) {
     const struct plan *plan = k->plan;
-    uint32_t first = first_source(k);
+    uint32_t first = first_source(client, k);
     uint32_t n = plan->total < ORDER_MAX ? plan->total : ORDER_MAX, fit = 0;
-    if (__atomic_load_n(&k->client->bind_denied, __ATOMIC_RELAXED)) {
-        state_count(&k->client->state, (enum arm)k->conn->arm, COUNT_BIND_DENIED);
+    if (__atomic_load_n(&client->bind_denied, __ATOMIC_RELAXED)) {
+        state_count(&client->state, (enum arm)k->conn->arm, COUNT_BIND_DENIED);
         return leave_alone(k);
     }
     look_at_pin(k);
@@ -388,20 +389,19 @@ enum step climb_sources(struct climb *k) {
         if (k->pinned && !pin_allows(&k->pin, &source, k->destination))
             continue;
         fit++;
-        enum step step = try_source(k, &source);
+        enum step step = try_source(client, k, &source);
         if (step != STEP_NEXT)
             return step;
     }
     return fit ? STEP_NEXT : leave_alone(k);
 }
 
-void climb_name_sources(struct climb *k, enum cause cause) {
+void climb_name_sources(struct client *client, struct climb *k, enum cause cause) {
     const struct plan *plan = k->plan;
-    uint32_t first = plan->total ? first_source(k) : 0;
+    uint32_t first = plan->total ? first_source(client, k) : 0;
     for (uint32_t i = 0; i < plan->total && i < EXHAUSTED_SOURCES; i++) {
         struct endpoint source = plan_source(plan, (uint32_t)(((uint64_t)first + i) % plan->total));
         uint64_t key = pair_key(k->netns, &source.addr, k->destination);
-        report_source(k->report, &source, first_range(plan), cause, 0,
-                      pair_find(&k->client->state, key, false, k->now));
+        report_source(k->report, &source, first_range(plan), cause, 0, pair_find(&client->state, key, false, k->now));
     }
 }

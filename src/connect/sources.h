@@ -25,7 +25,6 @@ struct aside {
 };
 
 struct climb {
-    struct client *client;
     const struct call *call;
     const struct endpoint *destination;
     const struct plan *plan;
@@ -60,20 +59,19 @@ struct climb {
 };
 
 /* For the history. */
-static inline struct history_update climb_moment(const struct climb *k) {
-    return (struct history_update){
-        .client = k->client, .destination = k->destination, .netns = k->netns, .now = k->now};
+static inline struct history_update climb_moment(struct client *client, const struct climb *k) {
+    return (struct history_update){.client = client, .destination = k->destination, .netns = k->netns, .now = k->now};
 }
 
 /* Makes the client's own call once. True: there is no use in another: anything but EADDRNOTAVAIL, or closed. */
-bool climb_run(struct climb *k);
+bool climb_run(struct client *client, struct climb *k);
 
 /* The pool's sources, in its policy's order; or, own, the address that the socket has anyway with the pool's ports. */
-enum step climb_sources(struct climb *k);
-enum step climb_own_address(struct climb *k);
+enum step climb_sources(struct client *client, struct climb *k);
+enum step climb_own_address(struct client *client, struct climb *k);
 
 /* The sources that would have been tried, into the report. */
-void climb_name_sources(struct climb *k, enum cause cause);
+void climb_name_sources(struct client *client, struct climb *k, enum cause cause);
 
 /* The thread may have slept since the record, of this serial, was released: another may have closed the number, or
  * given it to another socket, and the record may be another connection's. What is still its own is held again. (Every
@@ -81,6 +79,6 @@ void climb_name_sources(struct climb *k, enum cause cause);
 void climb_look_again(struct climb *k, uint32_t serial);
 
 /* Another way worked: sources that had failed on this climb are put aside for this destination, and said to be down. */
-void climb_commit_asides(struct climb *k);
+void climb_commit_asides(struct client *client, struct climb *k);
 
 #endif

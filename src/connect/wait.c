@@ -41,12 +41,12 @@ void climb_wait_over(struct climb *k) {
 }
 
 /* False: a signal came. The socket is known again by its cookie, too: a client may close it behind libc's back. */
-static bool rest(struct climb *k) {
+static bool rest(struct client *client, struct climb *k) {
     struct {
         long s, ns;
     } pause = {0, WAIT_STEP_NS};
     uint32_t serial = conn_serial(k->conn);
-    conn_release(k->client, k->conn);
+    conn_release(client, k->conn);
     bool whole = sys_call2(SYS_nanosleep, &pause, 0) == 0;
     climb_look_again(k, serial);
     k->closed |= !k->closed && look_cookie(k->call->fd) != k->cookie;
@@ -54,13 +54,13 @@ static bool rest(struct climb *k) {
     return whole;
 }
 
-enum step climb_wait(struct climb *k) {
+enum step climb_wait(struct client *client, struct climb *k) {
     uint64_t began = k->now, wait = k->full && !k->own ? patience(k) : 0;
     unsigned attempts = k->attempts;
     enum step step = STEP_NEXT;
     k->cookie = wait ? look_cookie(k->call->fd) : 0;
     while (step == STEP_NEXT && k->now - began < wait) {
-        bool whole = rest(k);
+        bool whole = rest(client, k);
         if (k->closed) {
             k->result = -1;
             k->error = EADDRNOTAVAIL;
@@ -75,7 +75,7 @@ enum step climb_wait(struct climb *k) {
         k->attempts = k->full = 0;
         k->probed = false;
         k->report->filled = false;
-        step = climb_sources(k);
+        step = climb_sources(client, k);
         attempts += k->attempts;
         if (step == STEP_NEXT && k->full == 0)
             break;

@@ -6,7 +6,7 @@
 
 /* The same while a full pool may get a quadruplet back: for at most the rule's wait, on blocking sockets only. The
  * client's SO_SNDTIMEO is shortened by what was waited, until climb_wait_over. */
-enum step climb_wait(struct climb *k);
+enum step climb_wait(struct client *client, struct climb *k);
 
 void climb_wait_over(struct climb *k);
 

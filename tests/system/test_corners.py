@@ -119,7 +119,7 @@ def test_observe_names_who_would_have_been_asked(t):
     agent = t.agent(CONNSPREAD_MODE="observe")
     equal(agent(f"hold(5, '10.1.0.1', {port})"), [errno.EADDRNOTAVAIL, 4], "errno and connections")
     (event,) = t.events("exhausted")
-    equal((event["arm"], event["outcome"], sorted(s["address"] for s in event["sources"])), ("observe", "surfaced", sources + ["10.1.0.1"]), "arm, outcome, sources")
+    equal((event["arm"], event["outcome"], sorted(s["address"] for s in event["sources"])), ("observe", "failed", sources + ["10.1.0.1"]), "arm, outcome, sources")
 
 
 def test_off_tells_nothing(t):

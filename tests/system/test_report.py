@@ -214,7 +214,7 @@ def test_a_fixed_local_port(t):
     equal(worst["destinations"][0]["destination"], f"10.1.0.1:{port}", "destination")
 
 
-def test_what_was_overcome_is_no_failure(t):
+def test_what_recovered_is_no_failure(t):
     """A source of the pool is full, another one is gone, and no client notices: exit 0, and both are told."""
     sources = t.sources(11, 13)
     port = t.server()
@@ -229,7 +229,7 @@ def test_what_was_overcome_is_no_failure(t):
     assert told["open-connections"]["recovered"] > 0, told
     equal((told["address-gone"]["source"], told["address-gone"]["remedies"][0]["id"]), (sources[2], "restore-address"), "the missing source")
     text = t.tool("report", *instance(t), check=0).stdout
-    assert "No call failed" in text and "met, and overcome" in text and 'out of pool "p"' in text, text
+    assert "No call failed" in text and "met, and recovered" in text and 'out of pool "p"' in text, text
 
 
 # --- an hour later ---

@@ -100,7 +100,7 @@ def test_control_events_say_who_when_and_what(t):
     assert "followed by 0 processes\nclients to come will follow\n" in done.stdout, done.stdout
     assert "mode observe (set), canary 25 % (set)" in done.stdout, done.stdout
     assert "before: mode enforce (config), canary 100 % (config)" in done.stdout, done.stdout
-    events = t.events("control")
+    events = t.events("override")
     equal(len(events), 1, "control events")
     text = json.dumps(events[0])
     for part in ("mode observe (set), canary 25 % (set)", "before: mode enforce (config), canary 100 % (config)", f"uid {os.getuid()}", "from "):

@@ -127,7 +127,7 @@ def test_surfaced_and_fallback(t):
     agent(f"hold(12, '10.1.0.1', {port})")
     found = rows(t, rule="r")
     got = tuple(total(found, name) for name in ("connects_immediate", "connects_fallback", "connects_surfaced"))
-    equal(got, (8, 4, 1), "done, by fallback, surfaced")
+    equal(got, (8, 4, 1), "done, by fallback, failed")
 
 
 def test_arms_are_apart(t):

@@ -146,12 +146,12 @@ static const struct {
     {"none", 0xe496ff4a3d8d7d02, 0x7fb7f300bb11c93d, 0x867a258a2ae94a3b},
     {"time-wait", 0xfcb0cf0d4205dcbb, 0xd7e73d4969ab731d, 0xa9c728f246bccc1d},
     {"close", 0x56ee45c1ed668768, 0xb8c663e940ab0df3, 0x8050cc928340db1d},
-    {"exhausted", 0x6de5b8e614e79a5a, 0x3436d0c4466d93bb, 0x69131e04df2a2c52},
+    {"exhausted", 0xb948913e0b845f52, 0x0cd03f6b8bf8cbfb, 0x78ede131b6820b52},
     {"source-down", 0x119181570d3a0b2f, 0xfdb1dc6199d8a885, 0x521c833b0ef0a9ff},
     {"attach", 0x84bcfe97af9c11f7, 0x28e8aff43e54a389, 0x0b6389cdd0b06c97},
     {"detach", 0xc24bed66247da2c4, 0x9e78ddc6bd1954c7, 0xbec9b949e828151a},
     {"reload", 0x9b2572439cc70752, 0x0664f7a2d28e1007, 0x0a6a44ca399ff474},
-    {"control", 0xd9abf88ce5792296, 0xefe734ba1b9d954f, 0x81f52209b5b9f40f},
+    {"override", 0x204ca698c87fa680, 0x620b4c9febffd89f, 0xb595fa7dd3831369},
     {"later", 0xcd343864e9e32cc3, 0x4d3f447962b6f059, 0xcf9aad436e73844c},
 };
 

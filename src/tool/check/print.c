@@ -72,11 +72,11 @@ static void print_duration(double seconds) {
 }
 
 static void print_head(const struct findings *f) {
-    char cells[NUMBER_TEXT], dial[DIAL_TEXT];
+    char cells[NUMBER_TEXT], override[OVERRIDE_TEXT];
     if (f->control.has_mode || f->control.has_canary) {
         const struct settings settings = {.mode = f->policy.mode, .canary = f->policy.canary};
-        dial_text(dial, f->control, &settings);
-        printf("override    %s: by connspread set, until set mode=config canary=config\n", dial);
+        override_text(override, f->control, &settings);
+        printf("override    %s: by connspread set, until set mode=config canary=config\n", override);
     }
     printf("config      %s\n", f->where.config[0] ? f->where.config : "(built-in default)");
     printf("instance    %s\n", f->where.instance);

@@ -201,12 +201,12 @@ static void json_stale(const struct state_file *f, const char *why) {
 }
 
 static void text_line(const struct stat_report *r, const struct state_file *f) {
-    char dial[DIAL_TEXT];
+    char override[OVERRIDE_TEXT];
     uint64_t connects = 0;
-    dial_text(dial, r->control, r->has_policy ? &r->settings : NULL);
+    override_text(override, r->control, r->has_policy ? &r->settings : NULL);
     for (unsigned arm = 0; arm < ARMS; arm++)
         connects += r->counter[arm][COUNT_CONNECTS];
-    printf("%s: uid %u, %s, %llu connects, ", f->path, r->uid, dial, (unsigned long long)connects);
+    printf("%s: uid %u, %s, %llu connects, ", f->path, r->uid, override, (unsigned long long)connects);
     if (r->stale[0])
         printf("stale: %s\n", r->stale);
     else

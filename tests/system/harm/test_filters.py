@@ -49,7 +49,7 @@ def compare(t, action):
     """The client behind each filter, bare and with the shim: how many of the latter end as the former."""
     t.sources()
     port = t.server(kind="close")
-    t.spread(["10.0.0.11-10.0.0.14"], rule='    app-bound = "late-port"\n')
+    t.spread(["10.0.0.11-10.0.0.14"], rule='    client-bind = "late-port"\n')
     worse, cells, survived = [], 0, 0
     for name, number in shim_calls().items():
         for when in "now", "exec":

@@ -95,7 +95,7 @@ def test_more_processes_than_the_table_holds(t):
     t.run([t.program("hard_places"), "crowd", "10.1.0.1", str(port), "600"], timeout=50)
     kernel.settle(port)
     t.same_time_waits(port, 600)
-    assert 1 <= counted(t, "held_full") <= 600, f"held_full: {counted(t, 'held_full')}"
+    assert 1 <= counted(t, "open_table_full") <= 600, f"open_table_full: {counted(t, 'open_table_full')}"
 
 
 def test_a_half_closed_connection_is_dissolved(t):

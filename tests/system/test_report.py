@@ -241,7 +241,7 @@ def an_hour_later(t):
     """Gives the tool a clock that is an hour ahead, in which others went on: returns the environment for it."""
     state = f"{t.state}/test.state"
     cells = int(subprocess.run([t.program("later_traffic"), state, str(MINUTES), "1000"], check=True, stdout=subprocess.PIPE).stdout)
-    assert MINUTES * 1000 > 50 * cells, f"the close ring has {cells} cells: it did not turn over many times"
+    assert MINUTES * 1000 > 50 * cells, f"the event buffer holds {cells} events: it did not turn over many times"
     ahead = os.path.join(t.folder, "ahead")
     with open(ahead, "wb") as f:
         f.write(struct.pack("=q", 60 * (MINUTES + 1)))

@@ -256,8 +256,8 @@ def test_10000_reloads_beside_8_spreading_processes(t):
             torn.append(sock)
     equal(torn, [], "connections of a source with another policy's ports")
     report = json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)
-    busy = sum(arm["policy_busy"] for arm in report["counters"].values())
-    fallback = sum(arm["fallback"] for arm in report["counters"].values())
+    busy = sum(arm["calls_policy_busy"] for arm in report["counters"].values())
+    fallback = sum(arm["connects_seen_fallback"] for arm in report["counters"].values())
     assert seen >= {0, 1, 2, 3}, f"markers seen: {seen}"
     assert None not in seen or busy + fallback > 0, "connections of neither policy, and nothing counted"
     failed = [row for row in report["stats"] if row["failed"]]

@@ -80,7 +80,7 @@ static void print_head(const struct findings *f) {
     }
     printf("config      %s\n", f->where.config[0] ? f->where.config : "(built-in default)");
     printf("instance    %s\n", f->where.instance);
-    printf("state file  %s (%s, close ring of %s cells)\n", f->where.state_file,
+    printf("state file  %s (%s, event buffer of %s events)\n", f->where.state_file,
            f->has_state_file ? "in use" : "not there yet", grouped(cells, f->close_cells));
     printf("mode        %s, canary %u %%\n", mode_name(f, false), canary(f, false));
 }
@@ -144,7 +144,7 @@ static void print_capacity(const struct findings *f, const struct policy_pool *p
         return;
     printf("    %s new connections a second, sustained (a TIME-WAIT lasts %d s)\n",
            grouped(rate, (uint64_t)c.per_second), TIME_WAIT_SECONDS);
-    printf("    at that rate the close ring lasts ");
+    printf("    at that rate the event buffer lasts ");
     print_duration(c.ring_seconds);
     putchar('\n');
     print_raises(f, pool, scope, &c);

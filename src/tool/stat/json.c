@@ -56,7 +56,7 @@ static void print_row(const struct stat_row *row) {
     for (unsigned i = 0; i < STAT_COUNTERS; i++)
         if (stat_counter_name(i))
             print_number(stat_counter_name(i), row->counter[i]);
-    print_number("failed", stat_failed(row->counter));
+    print_number("connects_unsuccessful", stat_failed(row->counter));
     printf(",\"connect_seconds\":%.6f", row->connect_seconds);
     for (unsigned i = 0; i < sizeof quantile / sizeof *quantile; i++)
         printf(",\"%s\":%.1f", quantile[i].name, histogram_quantile_us(row->bucket, quantile[i].p));

@@ -73,7 +73,7 @@ static void print_connects(const struct stat_report *r) {
         enum stat_counter counter;
     } column[] = {
         {"connects", STAT_CONNECTS},   {"done", STAT_IMMEDIATE},      {"pending", STAT_IN_PROGRESS},
-        {"recovered", STAT_RECOVERED}, {"fallback", STAT_FALLBACK},   {"surfaced", STAT_FAILED},
+        {"recovered", STAT_RECOVERED}, {"fallback", STAT_FALLBACK},   {"failed", STAT_FAILED},
         {"refused", STAT_REFUSED},     {"timed-out", STAT_TIMED_OUT}, {"unreachable", STAT_UNREACHABLE},
         {"denied", STAT_DENIED},       {"other", STAT_OTHER_ERROR},   {"syn-timeouts", STAT_SYN_TIMEOUT},
     };

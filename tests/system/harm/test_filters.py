@@ -240,7 +240,7 @@ def test_sealed_closes_are_counted(t):
     number = numbers()["flock"]
     t.run([t.program("harm/seal"), "kill", str(number), "now", "10.1.0.1", str(port)])
     text = t.tool("stat", "-o", "prometheus", "-c", t.conf, check=0).stdout
-    count = sum(int(n) for n in re.findall(r"^connspread_sealed_closes_total\{.*\} (\d+)$", text, re.M))
+    count = sum(int(n) for n in re.findall(r"^connspread_closes_sealed_total\{.*\} (\d+)$", text, re.M))
     assert count >= 7, f"{count} closes counted: {text}"
     assert t.events("close", via="killed") + t.events("time-wait", via="killed"), "what was open at the end is not told"
 

@@ -65,7 +65,7 @@ check_installed() {
         r() { "$@" || { echo "FAILED ($?): $*"; exit 1; }; }
         r in_root connspread --version
         r in_root connspread check -c /root/mine.conf
-        in_root connspread doctor /usr/bin/curl || [ $? = 1 ] # 1: something of this host needs action
+        in_root connspread doctor /usr/bin/curl || [ $? = 1 ] # 1: something of this host is an error
         for _ in 1 2 3 4; do r in_root connspread run -c /root/mine.conf -- curl -sS http://127.0.0.1:8000/ 2>&1; done
         r in_root connspread log -c /root/mine.conf --event time-wait
         ss -Htan state time-wait "dport = 8000" | awk "{print \$3}" | cut -d: -f1 | sort -u >"$out/sources"'

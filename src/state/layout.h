@@ -72,7 +72,7 @@ enum counter {
     COUNT_SPREAD,    /* left through a source or port range of ours; the same */
     COUNT_RECOVERED, /* met EADDRNOTAVAIL and left through another source or range */
     COUNT_FALLBACK,  /* every source failed, the client's own call was made */
-    COUNT_SURFACED,  /* EADDRNOTAVAIL that the client saw */
+    COUNT_FAILED,    /* EADDRNOTAVAIL that the client saw */
     COUNT_HELD_DOWN, /* sources skipped because they were known to be full */
     COUNT_TIME_WAIT, /* closes by fate; the same */
     COUNT_PASSIVE,
@@ -121,7 +121,7 @@ struct state_header {
     struct {
         uint64_t head; /* number of the next cell */
     } ring[RINGS];
-    /* Drawn by each process, or connection, while the dial stands between its ends. */
+    /* Drawn by each process, or connection, while the override stands between its ends. */
     _Alignas(64) uint64_t next_process; /* processes that drew a place in the canary sequence */
     uint64_t next_connection;           /* connections that did */
 };
@@ -167,7 +167,7 @@ enum stat_counter {
     STAT_CONNECTS,    /* left at 0: the sum of the buckets below, one of which each connect adds to */
     STAT_RECOVERED,   /* one of the two that succeeded, after an EADDRNOTAVAIL that the client did not see */
     STAT_FALLBACK,    /* the client's own call was made in the end */
-    STAT_SURFACED,    /* the client saw EADDRNOTAVAIL */
+    STAT_FAILED,      /* the client saw EADDRNOTAVAIL */
     STAT_REFUSED,     /* ECONNREFUSED */
     STAT_TIMED_OUT,   /* ETIMEDOUT */
     STAT_UNREACHABLE, /* ENETUNREACH, EHOSTUNREACH, ENETDOWN */
@@ -259,7 +259,7 @@ enum history_counter {
     HISTORY_CLOSES,     /* all others */
     HISTORY_RECOVERED,  /* EADDRNOTAVAIL met, and left through another source or range */
     HISTORY_FALLBACK,
-    HISTORY_SURFACED,
+    HISTORY_FAILED,
     HISTORY_CAUSE, /* + enum cause, of each of those three */
     HISTORY_COUNTERS = HISTORY_CAUSE + HISTORY_CAUSES
 };

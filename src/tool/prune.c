@@ -64,13 +64,13 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
 }
 
 /* What an operator has set must not end because nothing happens to run at the moment. */
-static bool is_overridden(const struct state_file *f, char text[DIAL_TEXT]) {
+static bool is_overridden(const struct state_file *f, char text[OVERRIDE_TEXT]) {
     struct state s;
     int error;
     if (f->usable != STATE_OK || !f->instance[0] || state_file_copy(f, &s, 0, &error) != STATE_OK)
         return false;
     struct control c = control_unpack(__atomic_load_n(&s.header->control, __ATOMIC_RELAXED));
-    dial_text(text, c, NULL);
+    override_text(text, c, NULL);
     state_release(&s);
     return c.has_mode || c.has_canary;
 }
@@ -132,14 +132,14 @@ static bool prune_journals(const char *folder, const struct state_files *files, 
 
 /* False in *pruned: the file stays. Returns false when it should have gone. */
 static bool prune(const struct state_file *f, const struct arguments *a, bool *pruned) {
-    char text[STATE_PATH], dial[DIAL_TEXT];
+    char text[STATE_PATH], override[OVERRIDE_TEXT];
     const char *reason = state_file_dead(f, a->force, text);
     if (!reason) {
         leave(f);
         return true;
     }
-    if (is_overridden(f, dial) && !a->force) {
-        say("%s: left: %s, but it holds what connspread set has overridden: %s", f->path, reason, dial);
+    if (is_overridden(f, override) && !a->force) {
+        say("%s: left: %s, but it holds what connspread set has overridden: %s", f->path, reason, override);
         return true;
     }
     *pruned = removed(f->path, a, reason);

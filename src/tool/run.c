@@ -48,7 +48,7 @@ struct arguments {
 };
 
 static bool mode_is_good(const char *mode) {
-    if (dial_mode(mode) >= 0)
+    if (override_mode(mode) >= 0)
         return true;
     complain("run: -m %s is not a mode; try: enforce, observe or off", mode);
     return false;

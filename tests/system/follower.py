@@ -77,7 +77,7 @@ def end(processes, may_drop=False):
 
 def lost(events):
     """How many events the file says were lost."""
-    said = [LOST.match(e["text"]) for e in events if e["event"] == "control" and LOST.match(e.get("text", ""))]
+    said = [LOST.match(e["text"]) for e in events if e["event"] == "override" and LOST.match(e.get("text", ""))]
     return sum(int(m.group(1)) for m in said), len(said)
 
 
@@ -94,6 +94,6 @@ def accounted(events, issued):
 def whole_storm(events, processes, count):
     """Everything that the writers wrote is there."""
     got = collections.Counter((e["pid"], e["age_us"]) for e in events if e["program"] == "storm" and e["event"] == "time-wait")
-    texts = collections.Counter((e["pid"], e["text"]) for e in events if e["program"] == "storm" and e["event"] == "control")
+    texts = collections.Counter((e["pid"], e["text"]) for e in events if e["program"] == "storm" and e["event"] == "override")
     equal(len(got) + len(texts), len(processes) * count, "distinct events of the writers")
     equal(sum(got.values()) + sum(texts.values()), len(processes) * count, "events of the writers")

@@ -146,12 +146,12 @@ static const struct {
     {"none", 0xa2b1b627b2aa9eec, 0x7416d0a676146af9, 0x867a258a2ae94a3b},
     {"time-wait", 0x2a2795b80d00d376, 0xa4fe648d0861b67b, 0xa9c728f246bccc1d},
     {"close", 0x260cda67c5459daa, 0x62fd50a3b10a12a9, 0x8050cc928340db1d},
-    {"exhausted", 0x0c2ef9b8d9809454, 0x7b2ac4e920e65e33, 0x69131e04df2a2c52},
+    {"exhausted", 0xc2f37facf7cd334c, 0x48fa4f6908d0b43b, 0x78ede131b6820b52},
     {"source-down", 0x1e24933e764d27da, 0x4e30f3736221c313, 0x521c833b0ef0a9ff},
     {"attach", 0x5fba68d6733e76f3, 0x55bc80bc2168fd55, 0x0b6389cdd0b06c97},
     {"detach", 0x5549c6d2965aaf44, 0x446f256bcabb4ab3, 0xbec9b949e828151a},
     {"reload", 0x6003f46afcccf12e, 0x0467698b1697feb9, 0x0a6a44ca399ff474},
-    {"control", 0x2ce6e00a32fe7415, 0xc8214fbe798b6327, 0x81f52209b5b9f40f},
+    {"override", 0xf1787d380823d56b, 0xad9bf3b96d8af147, 0xb595fa7dd3831369},
     {"later", 0x2f2a287b12558cf2, 0x80bfca71e27b6db9, 0xcf9aad436e73844c},
 };
 

@@ -64,7 +64,7 @@ static void assert_plan(const struct plan *plan, const struct endpoint *destinat
     ck_assert(plan->attempts >= 1 && plan->attempts <= RULE_ATTEMPTS_MAX);
     ck_assert_uint_lt(plan->pool, POLICY_POOLS);
     ck_assert_uint_lt(plan->policy, POOL_POLICY_COUNT);
-    ck_assert_uint_le(plan->app_bound, APP_BOUND_OVERRIDE);
+    ck_assert_uint_le(plan->client_bind, CLIENT_BIND_OVERRIDE);
     ck_assert_uint_le(plan->on_exhausted, EXHAUSTED_ERROR);
 }
 
@@ -75,7 +75,7 @@ static void match(const struct policy *p) {
     assert_plan(&plan, &destination);
     plan_source(&plan, plan.total ? plan.total - 1 : 0);
     plan_source(&plan, UINT32_MAX);
-    ck_assert_int_le(policy_app_bound(p, "php-fpm8.2"), APP_BOUND_OVERRIDE);
+    ck_assert_int_le(policy_client_bind(p, "php-fpm8.2"), CLIENT_BIND_OVERRIDE);
 }
 
 START_TEST(random_bytes_are_survived) {

@@ -37,7 +37,7 @@ static const char help[] =
     "                         now, or seconds since 1970\n"
     "      --until T          up to then\n"
     "      --event E          only these: time-wait, close, exhausted, source-down, attach, detach, reload,\n"
-    "                         control; several with commas, or by giving it again\n"
+    "                         override; several with commas, or by giving it again\n"
     "      --pid N            only those of this process\n"
     "  -i, --instance NAME    the instance; default: CONNSPREAD_INSTANCE, else the config file's name\n"
     "  -c, --config CONF      the instance that belongs to this config file\n"
@@ -77,7 +77,7 @@ static bool take_events(const char *list, uint32_t *kinds) {
         if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
             complain("log: --event %s: there is no such event; try: time-wait, close, exhausted, source-down, attach, "
                      "detach, "
-                     "reload, control",
+                     "reload, override",
                      list);
             return false;
         }

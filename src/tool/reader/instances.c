@@ -100,7 +100,7 @@ static void look_at_environment(struct instance *i, const char *pid) {
     if (i->processes == 0)
         take_environment(i, environ, n);
     environment_of(environ, n, "CONNSPREAD_MODE", mode);
-    i->fixed += dial_mode(mode) >= 0;
+    i->fixed += override_mode(mode) >= 0;
     free(environ);
 }
 

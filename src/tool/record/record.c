@@ -95,7 +95,7 @@ static bool flush(struct follower *f) {
 /* Everything below limit that is not in the file by now never will be: a control event says so, under the first of the
  * numbers that are missing. So every number of the file is still unique, and its gaps are explained. */
 static bool say_lost(struct follower *f, uint64_t limit) {
-    struct event_record r = {.e = {.kind = EVENT_CONTROL, .program = "connspread"}};
+    struct event_record r = {.e = {.kind = EVENT_OVERRIDE, .program = "connspread"}};
     char line[EVENT_LINE_MAX];
     uint64_t first, last;
     uint64_t missing = journal_missing(&f->journal, limit, &first, &last);

@@ -164,7 +164,7 @@ def test_one_arm_is_not_enough(t):
 
 @needs("nft")
 def test_only_what_happens_from_now_on(t):
-    """stat --for: an old difference no longer counts."""
+    """stat --interval: an old difference no longer counts."""
     sources = t.sources(11, 12)
     t.spread(sources, top='canary = 50\ncanary-by = "connection"')
     kernel.nft("add table inet t\nadd chain inet t i { type filter hook input priority 0; }\n"
@@ -173,7 +173,7 @@ def test_only_what_happens_from_now_on(t):
     equal(compare(t, port, 300, 1)[0], "verdict: worse", "last line")
     kernel.nft("delete table inet t\n")
     client = t.start([PYTHON, "-S", "-c", CLIENT, "10.1.0.1", str(port), "1", "100000", "2"])
-    done = t.tool("stat", "--compare", "--for", "3s", "-c", t.conf, check=0)
+    done = t.tool("stat", "--compare", "--interval", "3s", "-c", t.conf, check=0)
     client.kill()
     client.wait()
     equal(done.stdout.splitlines()[-1], "verdict: same", done.stdout)

@@ -21,18 +21,18 @@ def is_root():
 
 
 def doctor(t, *arguments, check=None, prefix=(), **extra):
-    """The findings by name; those that need action decide the exit status."""
+    """The findings by name; errors decide the exit status."""
     env = t.environment(bare=True, **extra)
     done = subprocess.run([*prefix, TOOL, "doctor", "-o", "json", *arguments], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, timeout=30)
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    actions = [f["finding"] for f in found if f["severity"] == "action"]
-    equal((done.returncode, done.stderr), (1 if actions else 0, ""), f"exit status with actions {actions}, and stderr")
+    errors = [f["finding"] for f in found if f["severity"] == "error"]
+    equal((done.returncode, done.stderr), (1 if errors else 0, ""), f"exit status with errors {errors}, and stderr")
     for f in found:
         equal(list(f), ["severity", "finding", "reason", "remedy"], "keys")
         equal((f["remedy"] is None, f["reason"].endswith(".")), (f["severity"] == "ok", True), f"{f['finding']}: sentence and remedy")
         assert "tcp_tw_recycle=1" not in (f["remedy"] or ""), f
-    equal([f["severity"] for f in found], sorted((f["severity"] for f in found), key=("action", "advice", "unknown", "ok").index), "order")
+    equal([f["severity"] for f in found], sorted((f["severity"] for f in found), key=("error", "warning", "unknown", "ok").index), "order")
     return {f["finding"]: f for f in found}
 
 
@@ -52,9 +52,9 @@ def explicit(address, port, listen=False):
 
 
 def test_healthy(t):
-    """A default namespace needs no action, and nothing is unknown."""
+    """A default namespace has no error, and nothing is unknown."""
     found = doctor(t)
-    wrong = {n: f for n, f in found.items() if f["severity"] in ("action", "unknown")}
+    wrong = {n: f for n, f in found.items() if f["severity"] in ("error", "unknown")}
     equal(wrong, {}, "findings")
     expect(found, "port-range", "ok", "28232 connections")
     expect(found, "tcp-fin-timeout", "ok", "does not shorten TIME-WAIT")
@@ -85,16 +85,16 @@ def test_sysctls(t):
     kernel.sysctl("net.ipv4.tcp_rfc1337", 0)
     kernel.sysctl("net.ipv4.tcp_tw_reuse", 1)
     found = doctor(t)
-    expect(found, "port-range", "action", "can have 101 connections", "Reserve fewer")
-    expect(found, "port-range-parity", "advice", "40000 and 41000, are even", "40000 40999")
-    expect(found, "reserved-ports", "action", "900 of the 1001")
-    expect(found, "tcp-timestamps", "action", "is 0", "tcp_timestamps=1")
-    expect(found, "tcp-fin-timeout", "advice", "120 s", "tcp_fin_timeout=60")
+    expect(found, "port-range", "error", "can have 101 connections", "Reserve fewer")
+    expect(found, "port-range-parity", "warning", "40000 and 41000, are even", "40000 40999")
+    expect(found, "reserved-ports", "error", "900 of the 1001")
+    expect(found, "tcp-timestamps", "error", "is 0", "tcp_timestamps=1")
+    expect(found, "tcp-fin-timeout", "warning", "120 s", "tcp_fin_timeout=60")
     expect(found, "tcp-rfc1337", "ok", "may end")
     expect(found, "tcp-tw-reuse", "ok", "takes over TIME-WAITs that are older than")
     if os.path.exists("/proc/sys/net/ipv4/tcp_tw_reuse_delay"):
         kernel.sysctl("net.ipv4.tcp_tw_reuse_delay", 60000)
-        expect(doctor(t), "tcp-tw-reuse", "advice", "which none ever is", "tcp_tw_reuse_delay=1000")
+        expect(doctor(t), "tcp-tw-reuse", "warning", "which none ever is", "tcp_tw_reuse_delay=1000")
 
 
 def closed(t, source, n, port=80):
@@ -114,18 +114,18 @@ def test_occupancy_and_counters(t):
     port = t.server()
     kernel.port_range(40000, 40099)
     closed(t, "10.0.0.11", 60, port)
-    expect(doctor(t), "occupancy", "advice", f"from 10.0.0.11 to 10.1.0.1:{port}: 60.0 % of 100, 60 of them in TIME-WAIT", "server close first")
-    expect(doctor(t), "tcp-tw-reuse", "advice", "never", "After reuse of connections and more source addresses")
+    expect(doctor(t), "occupancy", "warning", f"from 10.0.0.11 to 10.1.0.1:{port}: 60.0 % of 100, 60 of them in TIME-WAIT", "server close first")
+    expect(doctor(t), "tcp-tw-reuse", "warning", "never", "After reuse of connections and more source addresses")
     kernel.sysctl("net.ipv4.tcp_max_tw_buckets", 60)
     closed(t, "10.0.0.12", 5, port)
     equal(kernel.counter("TcpExtTCPTimeWaitOverflow") >= 5, True, "TCPTimeWaitOverflow of the kernel")
-    expect(doctor(t), "tw-buckets", "action", f"60 TIME-WAITs of at most 60 (net.ipv4.tcp_max_tw_buckets), and "
+    expect(doctor(t), "tw-buckets", "error", f"60 TIME-WAITs of at most 60 (net.ipv4.tcp_max_tw_buckets), and "
            f"{kernel.counter('TcpExtTCPTimeWaitOverflow')} times", "tcp_max_tw_buckets=262144")
     kernel.sysctl("net.ipv4.tcp_max_tw_buckets", 10000)
     closed(t, "10.0.0.11", 35, port)
     found = doctor(t)
-    expect(found, "occupancy", "action", "95.0 %", "more source addresses")
-    expect(found, "tw-buckets", "advice", "95 TIME-WAITs of at most 10000")
+    expect(found, "occupancy", "error", "95.0 %", "more source addresses")
+    expect(found, "tw-buckets", "warning", "95 TIME-WAITs of at most 10000")
     expect(found, "tcp-counters", "ok", f"TWRecycled {kernel.counter('TcpExtTWRecycled')} ")
 
 
@@ -143,12 +143,12 @@ def test_hoarder(t):
     agent(f"[globals().setdefault('kept', []).append(socket.socket()) or kept[-1].bind(('10.0.0.11', p)) for p in {ports}] and None")
     agent(f"[s.connect(('10.1.0.1', {port})) for s in kept[:4]] and None")
     found = doctor(t)
-    expect(found, "explicit-binds", "action", f"(pid {agent.pid}): 8 ports, {ports[0]}", "IP_BIND_ADDRESS_NO_PORT")
+    expect(found, "explicit-binds", "error", f"(pid {agent.pid}): 8 ports, {ports[0]}", "IP_BIND_ADDRESS_NO_PORT")
     assert found["explicit-binds"]["reason"].startswith("8 ephemeral ports of 100 are"), found["explicit-binds"]
     assert str(os.getpid()) not in found["explicit-binds"]["reason"], found["explicit-binds"]
     if is_root():
         found = doctor(t, prefix=[PYTHON, "-S", "-c", AS_NOBODY])
-        expect(found, "explicit-binds", "action", "a process of user 0: 8 ports")
+        expect(found, "explicit-binds", "error", "a process of user 0: 8 ports")
 
 
 def test_bind_to_port_zero(t):
@@ -156,7 +156,7 @@ def test_bind_to_port_zero(t):
     t.sources()
     kernel.port_range(40000, 40099)
     port = t.server()
-    for no_port, severity in ((1, "ok"), (0, "advice")):
+    for no_port, severity in ((1, "ok"), (0, "warning")):
         s = socket.socket()
         s.setsockopt(socket.IPPROTO_IP, 24, no_port)
         s.bind(("10.0.0.11", 0))
@@ -177,7 +177,7 @@ def test_time_waits_of_explicit_binds(t):
         s.close()
     kernel.settle(port)
     found = doctor(t)
-    expect(found, "explicit-time-waits", "advice", "5 ephemeral ports of 1000 are", "connspread log")
+    expect(found, "explicit-time-waits", "warning", "5 ephemeral ports of 1000 are", "connspread log")
     expect(found, "explicit-binds", "ok")
 
 
@@ -185,7 +185,7 @@ def test_listener_in_the_range(t):
     """Named, unless its port is reserved."""
     listener = explicit("127.0.0.1", 45000, listen=True)
     connected = socket.create_connection(("127.0.0.1", 45000))
-    expect(doctor(t), "listeners-in-range", "advice", f"(pid {os.getpid()}): 1 port, 45000", "ip_local_reserved_ports")
+    expect(doctor(t), "listeners-in-range", "warning", f"(pid {os.getpid()}): 1 port, 45000", "ip_local_reserved_ports")
     kernel.sysctl("net.ipv4.ip_local_reserved_ports", "45000")
     expect(doctor(t), "listeners-in-range", "ok")
     listener.close()
@@ -194,7 +194,7 @@ def test_listener_in_the_range(t):
 
 def test_ipv6_disabled(t):
     kernel.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
-    expect(doctor(t), "ipv6", "advice", "EADDRNOTAVAIL", "disable_ipv6=0")
+    expect(doctor(t), "ipv6", "warning", "EADDRNOTAVAIL", "disable_ipv6=0")
 
 
 @needs("nft", "unshare")
@@ -209,7 +209,7 @@ def test_conntrack(t):
     equal((count >= 20, len(held)), (True, 20), "entries and connections")
     expect(doctor(t), "conntrack", "ok", f"has {count} entries of at most ")
     expect(doctor(t), "conntrack", "ok", "120 s")
-    for limit, severity in ((count, "action"), (int(count / 0.8), "advice")):
+    for limit, severity in ((count, "error"), (int(count / 0.8), "warning")):
         kernel.write(os.path.join(t.folder, "limit"), f"{limit}\n")
         mount = f'mount --bind {t.folder}/limit /proc/sys/net/netfilter/nf_conntrack_max && exec "$0" "$@"'
         found = doctor(t, prefix=["unshare", "-m", "sh", "-c", mount])
@@ -228,7 +228,7 @@ def test_conntrack_losses(t):
     for s in kept:
         s.settimeout(0.05)
     equal([s.connect_ex(("10.1.0.1", port)) == 0 for s in kept], [True, True, False, False, False], "connects")
-    expect(doctor(t), "conntrack-losses", "advice", "insert_failed ", "fully-random")
+    expect(doctor(t), "conntrack-losses", "warning", "insert_failed ", "fully-random")
     assert "insert_failed 0 " not in doctor(t)["conntrack-losses"]["reason"]
 
 
@@ -236,10 +236,10 @@ def test_kernel_without_features(t):
     """Tried, not assumed: options that the kernel refuses are found missing, with what that costs."""
     library = t.program("no_range.so")
     found = doctor(t, LD_PRELOAD=library)
-    expect(found, "kernel-port-range", "advice", "does not work here", "6.3")
+    expect(found, "kernel-port-range", "warning", "does not work here", "6.3")
     expect(found, "kernel-no-port", "ok")
     expect(found, "explicit-binds", "unknown", "IP_LOCAL_PORT_RANGE")
-    expect(doctor(t, LD_PRELOAD=library, CHAIN_NO_PORT="1"), "kernel-no-port", "action", "does not work here", "4.2")
+    expect(doctor(t, LD_PRELOAD=library, CHAIN_NO_PORT="1"), "kernel-no-port", "error", "does not work here", "4.2")
 
 
 def test_no_fast_open(t):
@@ -260,25 +260,25 @@ def test_programs(t):
     plain = t.program("plain_client")
     expect(doctor(t, plain), "program", "ok", "can be preloaded")
     expect(doctor(t, "sh"), "program", "ok", "/sh can be preloaded")
-    expect(doctor(t, build(t, "static", "int main(void) { return 0; }", "-static")), "program", "action", "statically linked", "source addresses")
-    expect(doctor(t, t.program("go_like")), "program", "action", "is a Go program", "LocalAddr")
-    expect(doctor(t, t.program("go_section")), "program", "action", "is a Go program")
+    expect(doctor(t, build(t, "static", "int main(void) { return 0; }", "-static")), "program", "error", "statically linked", "source addresses")
+    expect(doctor(t, t.program("go_like")), "program", "error", "is a Go program", "LocalAddr")
+    expect(doctor(t, t.program("go_section")), "program", "error", "is a Go program")
     script = os.path.join(t.folder, "script")
     with open(script, "w") as f:
         f.write(f"#!{t.program('go_like')}\n")
     os.chmod(script, 0o755)
-    expect(doctor(t, script), "program", "action", "is a Go program")
+    expect(doctor(t, script), "program", "error", "is a Go program")
     other = os.path.join(t.folder, "other_class")
     shutil.copy(plain, other)
     with open(other, "r+b") as f:
         f.seek(4)
         f.write(b"\1")
-    expect(doctor(t, other), "program", "action", "word size", "Build connspread")
+    expect(doctor(t, other), "program", "error", "word size", "Build connspread")
     php = os.path.join(t.folder, "php-fpm9.9")
     shutil.copy(plain, php)
     found = doctor(t, php)
     expect(found, "program", "ok")
-    expect(found, "program-php", "advice", "RTLD_DEEPBIND", "8.5")
+    expect(found, "program-php", "warning", "RTLD_DEEPBIND", "8.5")
 
 
 def test_privileged_programs(t):
@@ -293,11 +293,11 @@ def test_privileged_programs(t):
         shutil.copy(t.program("plain_client"), path)
         os.chmod(path, 0o4755)
         nobody = [PYTHON, "-S", "-c", AS_NOBODY]
-        expect(doctor(t, path, prefix=nobody), "program", "action", "setuid", "User=")
+        expect(doctor(t, path, prefix=nobody), "program", "error", "setuid", "User=")
         expect(doctor(t, path), "program", "ok")
         os.chmod(path, 0o755)
         os.setxattr(path, "security.capability", struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0))  # cap_net_raw+ep
-        expect(doctor(t, path, prefix=nobody), "program", "action", "file capabilities", "AmbientCapabilities")
+        expect(doctor(t, path, prefix=nobody), "program", "error", "file capabilities", "AmbientCapabilities")
     finally:
         shutil.rmtree(folder)
 

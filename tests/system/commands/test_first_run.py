@@ -111,11 +111,11 @@ def test_waiting_shows_progress_on_a_terminal_only(t):
     t.run(["true"], via="run")
     env = t.environment(bare=True, TERM="xterm-256color")
     with open(os.devnull, "w") as null:
-        status, text = on_terminal([TOOL, "stat", "--for", "2s", "-c", t.conf], env, stdout=null)
+        status, text = on_terminal([TOOL, "stat", "--interval", "2s", "-c", t.conf], env, stdout=null)
     equal(status, 0, "exit status")
     assert re.search(r"connspread: stat: counting, \d s to go", text), repr(text)
     assert text.endswith("\r") and text.rsplit("\r", 2)[1].strip() == "", f"it is not taken away: {text!r}"
-    done = t.tool("stat", "--for", "2s", "-c", t.conf, check=0)
+    done = t.tool("stat", "--interval", "2s", "-c", t.conf, check=0)
     equal(done.stderr, "", "stderr that is no terminal")
 
 

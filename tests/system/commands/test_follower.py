@@ -207,7 +207,7 @@ def test_more_than_the_ring_holds(t):
     events = f.lines()
     n_lost = accounted(events, 20200)
     assert 19000 < n_lost < 20000, f"{n_lost} lost"
-    said = [e for e in events if e["event"] == "control"]
+    said = [e for e in events if e["event"] == "override"]
     assert "larger log.size" in said[0]["text"], said[0]
     done = t.tool("log", f.path, check=0)
     assert "events lost, numbers" in done.stdout, "the line is one that log reads"

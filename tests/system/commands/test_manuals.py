@@ -255,6 +255,25 @@ def test_map_of_the_source(t):
         same(set(re.findall(r"`([\w.]+)`", parts[name])), files, f"files that src/README.md names of {name} and files there")
 
 
+def test_old_names_are_gone(t):
+    """What was renamed before 0.1.0 stands in the list of contrib/CHANGELOG.md and where an old config key is answered, nowhere else."""
+    old = re.compile("|".join(("surfa" "ced", "SURFA" "CED", "over" "come", "app[-_]bo" "und", "APP_BO" "UND", "EVENT_CON" "TROL", r"(?<!-)--fo" r"r\b(?!-)",
+                               "close ri" "ng", "dial_te" "xt", "SEVERITY_(?:ACT" "ION|ADV" "ICE)",
+                               r"connspread_(?:spread|attached|held_down|seen_\w+|sealed_closes)_to" "tal", "exported_inst" "ance")))
+    allowed = {"contrib/CHANGELOG.md", "src/config/suggest.c", "tests/unit/test_config_mistakes.c"}
+    looked, found = 0, []
+    for top in ("README.md", "Makefile", "conf", "contrib", "src", "tests"):
+        for folder, _, names in os.walk(os.path.join(ROOT, top)) if os.path.isdir(os.path.join(ROOT, top)) else [(ROOT, [], [top])]:
+            for path in (os.path.relpath(os.path.join(folder, name), ROOT) for name in names):
+                if path in allowed or "__pycache__" in path:
+                    continue
+                looked += 1
+                with open(os.path.join(ROOT, path), errors="replace") as f:
+                    found += [f"{path}:{n}: {line.strip()[:80]}" for n, line in enumerate(f, 1) if old.search(line)]
+    assert looked > 400, f"{looked} files looked at"
+    equal(found, [], "old names")
+
+
 def complete(t, line, *commands):
     """What bash offers at the end of a line."""
     words = line.split(" ")

@@ -214,7 +214,7 @@ def test_a_fixed_local_port(t):
     equal(worst["destinations"][0]["destination"], f"10.1.0.1:{port}", "destination")
 
 
-def test_what_was_overcome_is_no_failure(t):
+def test_what_recovered_is_no_failure(t):
     """A source of the pool is full, another one is gone, and no client notices: exit 0, and both are told."""
     sources = t.sources(11, 13)
     port = t.server()
@@ -229,7 +229,7 @@ def test_what_was_overcome_is_no_failure(t):
     assert told["open-connections"]["recovered"] > 0, told
     equal((told["address-gone"]["source"], told["address-gone"]["remedies"][0]["id"]), (sources[2], "restore-address"), "the missing source")
     text = t.tool("report", *instance(t), check=0).stdout
-    assert "No call failed" in text and "met, and overcome" in text and 'out of pool "p"' in text, text
+    assert "No call failed" in text and "met, and recovered" in text and 'out of pool "p"' in text, text
 
 
 # --- an hour later ---
@@ -241,7 +241,7 @@ def an_hour_later(t):
     """Gives the tool a clock that is an hour ahead, in which others went on: returns the environment for it."""
     state = f"{t.state}/test.state"
     cells = int(subprocess.run([t.program("later_traffic"), state, str(MINUTES), "1000"], check=True, stdout=subprocess.PIPE).stdout)
-    assert MINUTES * 1000 > 50 * cells, f"the close ring has {cells} cells: it did not turn over many times"
+    assert MINUTES * 1000 > 50 * cells, f"the event buffer holds {cells} events: it did not turn over many times"
     ahead = os.path.join(t.folder, "ahead")
     with open(ahead, "wb") as f:
         f.write(struct.pack("=q", 60 * (MINUTES + 1)))

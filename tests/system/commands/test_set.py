@@ -100,7 +100,7 @@ def test_control_events_say_who_when_and_what(t):
     assert "followed by 0 processes\nclients to come will follow\n" in done.stdout, done.stdout
     assert "mode observe (set), canary 25 % (set)" in done.stdout, done.stdout
     assert "before: mode enforce (config), canary 100 % (config)" in done.stdout, done.stdout
-    events = t.events("control")
+    events = t.events("override")
     equal(len(events), 1, "control events")
     text = json.dumps(events[0])
     for part in ("mode observe (set), canary 25 % (set)", "before: mode enforce (config), canary 100 % (config)", f"uid {os.getuid()}", "from "):
@@ -257,8 +257,8 @@ def test_10000_reloads_beside_8_spreading_processes(t):
             torn.append(sock)
     equal(torn, [], "connections of a source with another policy's ports")
     report = json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)
-    busy = sum(arm["policy_busy"] for arm in report["counters"].values())
-    fallback = sum(arm["fallback"] for arm in report["counters"].values())
+    busy = sum(arm["calls_policy_busy"] for arm in report["counters"].values())
+    fallback = sum(arm["connects_seen_fallback"] for arm in report["counters"].values())
     assert seen >= {0, 1, 2, 3}, f"markers seen: {seen}"
     assert None not in seen or busy + fallback > 0, "connections of neither policy, and nothing counted"
     failed = [row for row in report["stats"] if row["failed"]]

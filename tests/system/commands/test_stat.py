@@ -59,7 +59,7 @@ def test_connects_and_closes_by_source(t):
     equal({row["source"]: row["connects"] for row in found}, {s: 10 for s in pool}, "connects by source")
     equal({row["source"]: row["closes_time_wait"] for row in found}, {s: sum(w.local == s for w in waits) for s in pool}, "TIME-WAITs by source")
     for row in found:
-        equal((row["connects_immediate"], row["failed"], sum(row["buckets"])), (10, 0, 10), f"outcomes of {row['source']}")
+        equal((row["connects_immediate"], row["connects_unsuccessful"], sum(row["buckets"])), (10, 0, 10), f"outcomes of {row['source']}")
         assert 0 < row["p50_us"] <= row["p90_us"] <= row["p99_us"] < 1e6, f"times of {row['source']}: {row}"
         assert 0 < row["connect_seconds"] < 1, row["connect_seconds"]
 
@@ -85,7 +85,7 @@ def test_outcomes(t):
         "    s.close()")))
     found = rows(t, rule="r")
     want = {"connects": 14, "connects_immediate": 3, "connects_refused": 5, "connects_unreachable": 2, "connects_in_progress": 4,
-            "syn_timeouts": 4, "failed": 11, "connects_timed_out": 0, "connects_surfaced": 0}
+            "syn_timeouts": 4, "connects_unsuccessful": 11, "connects_timed_out": 0, "connects_failed": 0}
     equal({name: total(found, name) for name in want}, want, "outcomes")
 
 
@@ -114,11 +114,11 @@ def test_outcomes_of_non_blocking_connects(t):
     agent("kept.pop().close()")
     found = rows(t, rule="r")
     want = {"connects": 6, "connects_in_progress": 6, "connects_refused": 3, "connects_timed_out": 0, "syn_timeouts": 2,
-            "connects_unreachable": 0, "failed": 5, "connects_other_error": 0}
+            "connects_unreachable": 0, "connects_unsuccessful": 5, "connects_other_error": 0}
     equal({name: total(found, name) for name in want}, want, "outcomes")
 
 
-def test_surfaced_and_fallback(t):
+def test_failed_and_fallback(t):
     pool = t.sources(11, 11)
     port = t.server()
     kernel.port_range(40000, 40003)  # an odd number of them the kernel does not search to the last
@@ -126,8 +126,8 @@ def test_surfaced_and_fallback(t):
     agent = t.agent()
     agent(f"hold(12, '10.1.0.1', {port})")
     found = rows(t, rule="r")
-    got = tuple(total(found, name) for name in ("connects_immediate", "connects_fallback", "connects_surfaced"))
-    equal(got, (8, 4, 1), "done, by fallback, surfaced")
+    got = tuple(total(found, name) for name in ("connects_immediate", "connects_fallback", "connects_failed"))
+    equal(got, (8, 4, 1), "done, by fallback, failed")
 
 
 def test_arms_are_apart(t):
@@ -147,7 +147,7 @@ def test_text(t):
     t.spread(t.sources())
     t.run([t.program("burst"), "10.1.0.1", str(t.server()), "8"])
     text = t.tool("stat", "-c", t.conf, check=0).stdout
-    for part in (r"^enforce +r +10\.0\.0\.11 +2 +2 ", r"^enforce +r +10\.0\.0\.14 .* us ", r"^events_dropped +0 +0 +0$", r"^held_full ", r"^pairs_full ",
+    for part in (r"^enforce +r +10\.0\.0\.11 +2 +2 ", r"^enforce +r +10\.0\.0\.14 .* us ", r"^events_dropped +0 +0 +0$", r"^open_table_full ", r"^pairs_full ",
                  r"^config_errors ", r"^closes_mismatched ", r"^in config +mode enforce \(config\), canary 100 % \(config\)$"):
         assert re.search(part, text, re.M), f"{part} is missing:\n{text}"
 
@@ -161,19 +161,19 @@ def test_prometheus(t):
     t.run([t.program("burst"), "10.1.0.1", str(port), "40"])
     samples, text = metrics(t)
     promtool(text)
-    labels = 'instance="test",arm="enforce",rule="r",source="10.0.0.11"'
+    labels = 'connspread_instance="test",arm="enforce",rule="r",source="10.0.0.11"'
     equal(samples["connspread_connects_total", labels], 10, "connects")
     equal(samples["connspread_closes_time_wait_total", labels], 10, "TIME-WAITs")
-    equal(samples["connspread_mode", 'instance="test"'], 2, "mode")
-    equal(samples["connspread_canary_ratio", 'instance="test"'], 1, "canary")
+    equal(samples["connspread_mode", 'connspread_instance="test"'], 2, "mode")
+    equal(samples["connspread_canary_ratio", 'connspread_instance="test"'], 1, "canary")
     buckets = [(k[1].rsplit('le="', 1)[1].rstrip('"'), v) for k, v in samples.items() if k[0] == "connspread_connect_seconds_bucket" and k[1].startswith(labels)]
     bounds = [float(le) for le, _ in buckets]
     equal(bounds, [4 ** i / 1e6 for i in range(12)] + [float("inf")], "le")
     counts = [v for _, v in buckets]
     equal((counts, counts[-1]), (sorted(counts), 10), "cumulative buckets")
     equal(samples["connspread_connect_seconds_count", labels], 10, "count")
-    names = {name for key in samples if key[1] for name in re.findall(r'([a-z]+)="', key[1])}
-    equal(names, {"instance", "arm", "rule", "source", "le"}, "labels")
+    names = {name for key in samples if key[1] for name in re.findall(r'([a-z_]+)="', key[1])}
+    equal(names, {"connspread_instance", "arm", "rule", "source", "le", "version"}, "labels")
     assert not re.search(rf'"{port}"', text), "a port is a label"
 
 
@@ -200,7 +200,7 @@ def test_occupancy(t):
     found = {o["source"]: (o["taken"], o["capacity"]) for o in report(t)["occupancy"] if o["rule"] == "r"}
     equal(found, {"10.0.0.11": (3, 5), "10.0.0.12": (3, 5)}, "taken and capacity")
     samples, _ = metrics(t)
-    equal(samples["connspread_occupancy_ratio", 'instance="test",rule="r",source="10.0.0.11"'], 0.6, "ratio")
+    equal(samples["connspread_occupancy_ratio", 'connspread_instance="test",rule="r",source="10.0.0.11"'], 0.6, "ratio")
 
 
 @needs("promtool")
@@ -228,5 +228,5 @@ def test_without_a_state_file(t):
     t.spread(["10.0.0.11"])
     done = t.tool("stat", "-c", t.conf, check=1)
     assert "nothing has run" in done.stderr, done.stderr
-    for bad in (["-o", "xml"], ["--compare", "--all"], ["--compare", "-o", "prometheus"], ["--for", "x"], ["rest"]):
+    for bad in (["-o", "xml"], ["--compare", "--all"], ["--compare", "-o", "prometheus"], ["--interval", "x"], ["rest"]):
         t.tool("stat", "-c", t.conf, *bad, check=2)

@@ -45,7 +45,7 @@ def nothing_told(t):
     """No EADDRNOTAVAIL was met and no source is to blame: no event, counter or history says so."""
     equal(t.events("exhausted") + t.events("source-down"), [], "exhausted and source-down events")
     flows = history.read(t)[0]
-    equal([history.total(flows, name) for name in ("recovered", "fallback", "surfaced", "unreachable", "unknown")], [0] * 5, "in the history")
+    equal([history.total(flows, name) for name in ("recovered", "fallback", "failed", "unreachable", "unknown")], [0] * 5, "in the history")
     t.attached()
 
 

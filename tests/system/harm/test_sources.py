@@ -101,8 +101,8 @@ def denied(t, how, error):
     equal(set(kernel.by_source(after)), set(sources), "sources of the free process")
     equal(t.events("source-down"), [], "source-down events")
     equal(t.events("exhausted"), [], "exhausted events")
-    equal(counter(t, "bind_denied"), 40, "connects counted as denied")
-    equal(counter(t, "fallback"), 0, "connects counted as fallback")
+    equal(counter(t, "connects_bind_denied"), 40, "connects counted as denied")
+    equal(counter(t, "connects_seen_fallback"), 0, "connects counted as fallback")
     said = [e for e in t.events("attach", pid=held.pid) if "may not bind" in e["text"]]
     equal(len(said), 1, "events that say so")
     assert errno.errorcode[error] in said[0]["text"], said
@@ -365,7 +365,7 @@ def test_unanswered_source(t):
     equal(far.clients(), set(sources) - {gone}, "sources that the peer saw")
     equal([(e["local_address"], e["peer_address"], e["peer_port"], e["error"]) for e in downs(t, "unanswered")],
           [(gone, PEER6, PORT, "ETIMEDOUT")], "source-down events")
-    equal(counter(t, "marked_down"), 1, "times marked down")
+    equal(counter(t, "sources_marked_down"), 1, "times marked down")
     down, = stat(t)["down"]
     equal((down["rule"], down["source"], down["destination"], down["unanswered"]), ("r", gone, f"[{PEER6}]:{PORT}", 3), "stat")
     assert 0 < down["retry_s"] <= 30, down
@@ -457,7 +457,7 @@ def test_dead_destination_marks_nothing(t):
         equal(sum(a("impatient(6, 1.3)") for a in agents), 0, "failures after")
     equal(downs(t, "unanswered"), [], "source-down events")
     equal(stat(t)["down"], [], "marked down")
-    equal(counter(t, "marked_down"), 0, "times marked down")
+    equal(counter(t, "sources_marked_down"), 0, "times marked down")
 
 
 # --- check ---

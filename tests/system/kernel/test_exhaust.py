@@ -48,7 +48,7 @@ def all_64(t, family, v6):
     equal(agent(f"hold(64, '{address}', {port}, {family})"), [0, 64], "errno and connections")
     held = [s for s in kernel.sockets("ESTABLISHED", port)]
     equal({(s.local, s.local_port) for s in held}, {(a, p) for a in sources for p in range(LOW, HIGH + 1)}, "quadruplets in use")
-    equal(exhausted(t, outcome="surfaced") + exhausted(t, outcome="fallback"), [], "exhausted events after 64")
+    equal(exhausted(t, outcome="failed") + exhausted(t, outcome="fallback"), [], "exhausted events after 64")
     return sources, address, port, agent
 
 
@@ -69,23 +69,23 @@ def test_64_connections_by_16_processes(t):
     equal(kernel.by_source(port), {s: 16 for s in sources}, "connections per source")
 
 
-def surfaces(t, family, v6):
+def fails(t, family, v6):
     sources, address, port, agent = all_64(t, family, v6)
     agent(f"s = socket.socket({family}); before = traits(s)")
     equal(agent(f"attempt(s.connect, ('{address}', {port}))"), FULL, "errno of the 65th")
-    events = exhausted(t, outcome="surfaced")
-    equal(len(events), 1, "surfaced events")
+    events = exhausted(t, outcome="failed")
+    equal(len(events), 1, "failed events")
     names_all_full(events[0], sources)
     equal((events[0]["peer_address"], events[0]["peer_port"], events[0]["rule"]), (address, port, "r"), "the event's destination and rule")
 
 
 def test_error_ipv4(t):
     """The 65th under on-exhausted = "error": EADDRNOTAVAIL, and one event that names all four sources as full."""
-    surfaces(t, "AF_INET", False)
+    fails(t, "AF_INET", False)
 
 
 def test_error_ipv6(t):
-    surfaces(t, "AF_INET6", True)
+    fails(t, "AF_INET6", True)
 
 
 def failed_socket(t, family, v6, options):
@@ -147,14 +147,14 @@ def falls_back(t, family, v6):
     equal(agent(f"hold(15, '{address}', {port}, {family})"), [0, 80], "errno and connections over the client's own address, too")
     time.sleep(1.1)  # more than 10 a second are told as one event with repeats
     equal(agent(f"attempt(connect, '{address}', {port}, {family})"), FULL, "errno once the client's own address is full as well")
-    equal(len(exhausted(t, outcome="surfaced")), 1, "surfaced events")
+    equal(len(exhausted(t, outcome="failed")), 1, "failed events")
     told = exhausted(t, peer_port=port)
     told = sum(1 + e.get("repeats", 0) for e in told if e["outcome"] != "recovered")
-    equal(told, 17, "calls that fell back or surfaced, events and their repeats together")
+    equal(told, 17, "calls that fell back or failed, events and their repeats together")
 
 
 def test_fallback_ipv4(t):
-    """The 65th under on-exhausted = "fallback" leaves from the client's own address; one event; the 81st surfaces."""
+    """The 65th under on-exhausted = "fallback" leaves from the client's own address; one event; the 81st fails."""
     falls_back(t, "AF_INET", False)
 
 
@@ -185,11 +185,11 @@ def test_error_on_a_socket_in_epoll(t):
     agent(REGISTERED)
     agent("registered()")
     equal(agent(f"s.connect_ex(('{address}', {port}))"), FULL, "errno of the 65th")
-    names_all_full(exhausted(t, outcome="surfaced")[0], sources)
+    names_all_full(exhausted(t, outcome="failed")[0], sources)
     equal(agent("s.getsockopt(SOL_SOCKET, SO_ERROR)"), 0, "SO_ERROR")
     assert agent(f"s.connect_ex(('{address}', {elsewhere}))") in (0, errno.EINPROGRESS), "connect elsewhere failed"
     equal(agent("writable() and s.getpeername()[1]"), elsewhere, "epoll says writable; peer")
-    equal(len(exhausted(t, outcome="surfaced")), 1, "surfaced events")
+    equal(len(exhausted(t, outcome="failed")), 1, "failed events")
 
 
 def test_fallback_on_a_socket_in_epoll(t):
@@ -266,7 +266,7 @@ def test_recovered_is_logged(t):
     recovered = exhausted(t, outcome="recovered")
     assert 1 <= len(recovered) <= 10, f"{len(recovered)} recovered events for two sources that filled up"
     equal({e["cause"] for e in recovered}, {"range-full"}, "causes")
-    equal(exhausted(t, outcome="surfaced"), [], "surfaced events")
+    equal(exhausted(t, outcome="failed"), [], "failed events")
 
 
 def test_explained_where_no_rule_matches(t):
@@ -276,7 +276,7 @@ def test_explained_where_no_rule_matches(t):
     agent = t.agent()
     equal(agent(f"hold(17, '{address}', {port})"), [FULL, 16], "errno and connections")
     events = exhausted(t)
-    equal([(e["call"], e["cause"], e["outcome"], e["peer_port"]) for e in events], [("connect", "range-full", "surfaced", port)], "exhausted events")
+    equal([(e["call"], e["cause"], e["outcome"], e["peer_port"]) for e in events], [("connect", "range-full", "failed", port)], "exhausted events")
 
 
 def test_explained_bind(t):
@@ -285,7 +285,7 @@ def test_explained_bind(t):
     t.spread(["10.0.0.11"], to=["192.0.2.1"])
     agent = t.agent()
     equal(agent("attempt(socket.socket().bind, ('192.0.2.9', 0))"), FULL, "errno")
-    equal([(e["call"], e["cause"], e["outcome"]) for e in exhausted(t)], [("bind", "address-not-local", "surfaced")], "exhausted events")
+    equal([(e["call"], e["cause"], e["outcome"]) for e in exhausted(t)], [("bind", "address-not-local", "failed")], "exhausted events")
 
 
 def test_explained_ipv6_disabled(t):
@@ -298,7 +298,7 @@ def test_explained_ipv6_disabled(t):
     connect = "attempt(connect, 'fd00:2::1', 9, AF_INET6)"
     equal(bare(connect), FULL, "bare: errno")
     equal(agent(connect), FULL, "errno")
-    equal([(e["call"], e["cause"], e["outcome"]) for e in exhausted(t)], [("connect", "family-disabled", "surfaced")], "exhausted events")
+    equal([(e["call"], e["cause"], e["outcome"]) for e in exhausted(t)], [("connect", "family-disabled", "failed")], "exhausted events")
 
 
 def test_explained_explicit_port(t):
@@ -309,4 +309,4 @@ def test_explained_explicit_port(t):
     agent("def bound():\n s = socket.socket(); kept.append(s); s.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1); s.bind(('10.0.0.12', 23456)); return s")
     agent(f"bound().connect(('{address}', {port}))")
     equal(agent(f"attempt(bound().connect, ('{address}', {port}))"), FULL, "errno of the second")
-    equal([(e["call"], e["cause"], e["outcome"]) for e in exhausted(t)], [("connect", "port-busy", "surfaced")], "exhausted events")
+    equal([(e["call"], e["cause"], e["outcome"]) for e in exhausted(t)], [("connect", "port-busy", "failed")], "exhausted events")

@@ -73,13 +73,13 @@ def test_failures_by_cause(t):
     equal(agent("attempt(socket.socket().bind, ('10.0.0.99', 0))"), 99, "errno of a bind to a foreign address")
     flows = flows_of(t)
     equal(history.total(flows, "connects", port=port), 35, "connects")
-    equal(history.total(flows, "surfaced", port=port), 3, "surfaced")
+    equal(history.total(flows, "failed", port=port), 3, "failed")
     recovered = history.total(flows, "recovered", port=port)
     equal(history.total(flows, "range-full", port=port), 3 + recovered, "range-full")
     peak = max(f.counts["peak"] for f in flows)
     equal(peak, 16, "peak of a full source")
     bound = [f for f in flows if f.source == "10.0.0.99"]
-    equal([(f.destination, f.port, f.counts["surfaced"], f.counts["address-not-local"]) for f in bound], [("::", 0, 1, 1)], "the bind")
+    equal([(f.destination, f.port, f.counts["failed"], f.counts["address-not-local"]) for f in bound], [("::", 0, 1, 1)], "the bind")
 
 
 def test_fallback_is_counted(t):
@@ -91,7 +91,7 @@ def test_fallback_is_counted(t):
     agent = t.agent()
     equal(agent(f"hold(20, '10.1.0.1', {port})"), [0, 20], "errno and connections")
     flows = flows_of(t)
-    equal([history.total(flows, c) for c in ("connects", "fallback", "range-full", "surfaced")], [20, 4, 4, 0], "connects, fallback, range-full, surfaced")
+    equal([history.total(flows, c) for c in ("connects", "fallback", "range-full", "failed")], [20, 4, 4, 0], "connects, fallback, range-full, failed")
     equal({s: history.total(flows, "connects", source=s) for s in ("10.0.0.11", "::")}, {"10.0.0.11": 16, "::": 4}, "connects by source; :: is the kernel's choice")
 
 

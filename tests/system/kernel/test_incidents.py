@@ -61,7 +61,7 @@ def test_own_short_lived_connections(t):
     done = t.run([t.program("burst"), "10.1.0.1", str(port), "100"], check=False)
     equal((done.returncode, done.stderr), (1, "connect: Cannot assign requested address\n"), "burst")
     event = one_event(t)
-    equal(verdict(event), ("connect", "range-full", "surfaced", "search", "instance"), "verdict")
+    equal(verdict(event), ("connect", "range-full", "failed", "search", "instance"), "verdict")
     says(event, program="burst", peer_address="10.1.0.1", peer_port=port, capacity=28, reserved_ports=4, bound_ports=0)
     equal((event["recent"]["connects"], event["recent"]["time_waits"]), (28, 28), "recent connects and TIME-WAITs")
     source, = event["sources"]
@@ -84,7 +84,7 @@ def test_own_connections_of_a_pool(t):
     kernel.settle(port)
     fail(t, port)
     event = one_event(t)
-    assert verdict(event)[:3] == ("connect", "range-full", "surfaced") and event["occupied_by"] == "instance", event
+    assert verdict(event)[:3] == ("connect", "range-full", "failed") and event["occupied_by"] == "instance", event
     says(event, program="bash", rule="r", capacity=PORTS)
     for s in event["sources"]:
         of = [x for x in kernel.sockets(to_port=port) if x.local == s["address"]]
@@ -103,7 +103,7 @@ def test_other_processes_connections(t):
     hoarder(f"[(s := socket.socket(), s.setsockopt(SOL_IP, 24, 1), s.bind(('10.0.0.11', 0)), s.connect(('10.1.0.1', {port})), kept.append(s)) for _ in range({PORTS})]; None")
     fail(t, port)
     event = one_event(t)
-    equal(verdict(event), ("connect", "range-full", "surfaced", "search", "others"), "verdict")
+    equal(verdict(event), ("connect", "range-full", "failed", "search", "others"), "verdict")
     source, = event["sources"]
     equal((source["open"], source["time_wait"], source["kernel"]["established"]), (0, 0, PORTS), "ours, ours, the kernel's")
 
@@ -123,7 +123,7 @@ def test_explicit_binds_without_a_rule(t):
     done = fail(t, port)
     assert "Cannot assign requested address" in done.stderr, done.stderr
     event = one_event(t)
-    equal(verdict(event), ("connect", "range-full", "surfaced", "search", "bound-ports"), "verdict")
+    equal(verdict(event), ("connect", "range-full", "failed", "search", "bound-ports"), "verdict")
     says(event, program="bash", capacity=PORTS, reserved_ports=0, bound_ports=PORTS)
     equal(sum(v for k, v in event["sources"][0]["kernel"].items() if k != "complete"), 0, "connections that the kernel has")
     hoarder.end()
@@ -137,7 +137,7 @@ def test_explicit_binds_with_a_pool(t):
     hoard(t)
     fail(t, port)
     event = one_event(t)
-    equal(verdict(event), ("connect", "range-full", "surfaced", "search", "bound-ports"), "verdict")
+    equal(verdict(event), ("connect", "range-full", "failed", "search", "bound-ports"), "verdict")
     says(event, bound_ports=PORTS)
     equal(sorted(s["address"] for s in event["sources"]), sources, "sources")
 
@@ -178,7 +178,7 @@ def test_own_bind_to_an_address_that_is_gone(t):
     done = t.run(["curl", "-s", "--interface", "host!10.0.0.99", f"http://10.1.0.1:{port}/"], check=False)
     equal(done.returncode, 45, "curl: interface failed")
     event = t.events("exhausted")[0]
-    equal(verdict(event), ("bind", "address-not-local", "surfaced", "bind", "unknown"), "verdict")
+    equal(verdict(event), ("bind", "address-not-local", "failed", "bind", "unknown"), "verdict")
     says(event, program="curl", local_address="10.0.0.99")
 
 
@@ -188,7 +188,7 @@ def test_ipv6_disabled(t):
     done = t.run(["curl", "-s", "-S", f"http://[::1]:{port}/"], check=False)
     equal(done.returncode, 7, "curl: could not connect")
     event = one_event(t)
-    equal(verdict(event), ("connect", "family-disabled", "surfaced", "route", "unknown"), "verdict")
+    equal(verdict(event), ("connect", "family-disabled", "failed", "route", "unknown"), "verdict")
     says(event, program="curl", peer_address="::1", peer_port=port)
     flows, _ = history.read(t, "default")
     equal(history.total(flows, "family-disabled"), 1, "in the history")
@@ -203,7 +203,7 @@ def test_ipv6_disabled_under_a_pool(t):
     done = t.run(["curl", "-s", f"http://[::1]:{port}/"], check=False)
     equal(done.returncode, 7, "curl: could not connect")
     event = one_event(t)
-    equal(verdict(event), ("connect", "family-disabled", "surfaced", "route", "unknown"), "verdict")
+    equal(verdict(event), ("connect", "family-disabled", "failed", "route", "unknown"), "verdict")
     equal([(s["address"], s["cause"]) for s in event["sources"]], [("::1", "address-not-local"), ("::", "family-disabled")], "sources")
 
 
@@ -218,7 +218,7 @@ def test_own_port_is_taken(t):
     kernel.settle(port)
     equal(agent(again), errno.EADDRNOTAVAIL, "errno of the second")
     event = one_event(t)
-    equal(verdict(event), ("connect", "port-busy", "surfaced", "bound-port", "unknown"), "verdict")
+    equal(verdict(event), ("connect", "port-busy", "failed", "bound-port", "unknown"), "verdict")
     says(event, local_address="10.0.0.11", local_port=50000, capacity=1)
     source, = event["sources"]
     equal((source["address"], source["ports"], source["kernel"]["time_wait"]), ("10.0.0.11", "50000-50000", 1), "the quadruplet")
@@ -233,7 +233,7 @@ def test_the_kernel_is_counted_once_in_5_seconds_by_all_processes(t):
     clients = [t.start(["bash", "-c", f"exec 3<>/dev/tcp/10.1.0.1/{port}"]) for _ in range(10)]
     for c in clients:
         c.wait()
-    events = t.events("exhausted", outcome="surfaced")
+    events = t.events("exhausted", outcome="failed")
     counted = [e for e in events if e["sources"][0]["kernel"]]
     equal(len(counted), 1, f"events with a kernel count, of {len(events)}")
     assert all(e["occupied_by"] == "instance" for e in events), [e["occupied_by"] for e in events]
@@ -279,7 +279,7 @@ def test_a_client_without_free_descriptors_gets_its_event_all_the_same(t):
     equal(agent("attempt(socket.socket)"), errno.EMFILE, "errno of a further socket")
     equal(agent(f"attempt(s.connect, ('10.1.0.1', {port}))"), errno.EADDRNOTAVAIL, "errno of the connect")
     event = one_event(t)
-    equal(verdict(event)[:3], ("connect", "range-full", "surfaced"), "verdict")
+    equal(verdict(event)[:3], ("connect", "range-full", "failed"), "verdict")
     source, = event["sources"]
     equal((source["open"], source["kernel"], event["capacity"], event["bound_ports"]), (PORTS, None, 0, None), "open, the kernel's count, capacity, bound ports")
     equal(event["recent"]["connects"], PORTS, "recent connects")

@@ -106,8 +106,8 @@ def compare(t, done, truth):
     for e in t.events("time-wait"):
         events[quadruplet_of(e)].append(e)
     counters = json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)["counters"]
-    equal({k: sum(arm[k] for arm in counters.values()) for k in ("held_full", "events_dropped", "untracked")},
-          {"held_full": 0, "events_dropped": 0, "untracked": 0}, "what was counted as lost")
+    equal({k: sum(arm[k] for arm in counters.values()) for k in ("open_table_full", "events_dropped", "connections_untracked")},
+          {"open_table_full": 0, "events_dropped": 0, "connections_untracked": 0}, "what was counted as lost")
     knowable, unknowable, families = Matrix(), Matrix(), Matrix()
     quads = collections.Counter(life.quad for life in done)
     left_out = {life.number for life in done if quads[life.quad] > 1 or life.note}

@@ -160,7 +160,7 @@ class Soak:
         equal((twice, sorted(false)), ([], []), f"of {len(self.waits)} TIME-WAITs told twice; falsely")
         assert len(missed) <= unfinished <= self.kills, f"{len(missed)} missed ({sorted(missed)[:3]}), {unfinished} counted as lost, {self.kills} clients killed"
         rows = json.loads(self.t.tool("stat", "-o", "json", "-c", self.t.conf, check=0).stdout)["stats"]
-        ends = ("immediate", "in_progress", "refused", "timed_out", "unreachable", "denied", "other_error", "surfaced")
+        ends = ("immediate", "in_progress", "refused", "timed_out", "unreachable", "denied", "other_error", "failed")
         for what, counted in (("how they ended", lambda row: sum(row["connects_" + end] for end in ends)), ("histogram", lambda row: sum(row["buckets"]))):
             apart = {f"{row['arm']} {row['source']}": row["connects"] - counted(row) for row in rows if row["connects"] != counted(row)}
             # A killed client may have counted the one and not yet the other.

@@ -217,10 +217,10 @@ def test_own_address_can_listen(t):
     t.attached(pid=agent.pid)
 
 
-def test_app_bound_keep(t):
-    """app-bound = "keep": the client's bind(address, 0) is its own call, port and all."""
+def test_client_bind_keep(t):
+    """client-bind = "keep": the client's bind(address, 0) is its own call, port and all."""
     kernel.add_addresses("10.0.0.99")
-    t.spread(t.sources(), rule='app-bound = "keep"')
+    t.spread(t.sources(), rule='client-bind = "keep"')
     port = t.server()
     agent = t.agent()
     agent(f"s = socket.socket(); s.bind(('10.0.0.99', 0)); n = number(s, SOL_IP, IP_BIND_ADDRESS_NO_PORT); s.connect(('10.1.0.1', {port}))")
@@ -228,11 +228,11 @@ def test_app_bound_keep(t):
     t.attached(pid=agent.pid)
 
 
-def test_app_bound_override(t):
-    """app-bound = "override": the pool's sources replace the address that the client bound, here or not."""
+def test_client_bind_override(t):
+    """client-bind = "override": the pool's sources replace the address that the client bound, here or not."""
     sources = t.sources()
     kernel.add_addresses("10.0.0.99")
-    t.spread(sources, rule='app-bound = "override"')
+    t.spread(sources, rule='client-bind = "override"')
     port = t.server()
     agent = t.agent()
     agent("def bound(address, port):\n s = socket.socket(); s.bind((address, 0)); s.connect(('10.1.0.1', port)); kept.append(s)")

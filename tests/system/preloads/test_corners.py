@@ -95,7 +95,7 @@ def test_more_processes_than_the_table_holds(t):
     t.run([t.program("hard_places"), "crowd", "10.1.0.1", str(port), "600"], timeout=50)
     kernel.settle(port)
     t.same_time_waits(port, 600)
-    assert 1 <= counted(t, "held_full") <= 600, f"held_full: {counted(t, 'held_full')}"
+    assert 1 <= counted(t, "open_table_full") <= 600, f"open_table_full: {counted(t, 'open_table_full')}"
 
 
 def test_a_half_closed_connection_is_dissolved(t):
@@ -119,7 +119,7 @@ def test_observe_names_who_would_have_been_asked(t):
     agent = t.agent(CONNSPREAD_MODE="observe")
     equal(agent(f"hold(5, '10.1.0.1', {port})"), [errno.EADDRNOTAVAIL, 4], "errno and connections")
     (event,) = t.events("exhausted")
-    equal((event["arm"], event["outcome"], sorted(s["address"] for s in event["sources"])), ("observe", "surfaced", sources + ["10.1.0.1"]), "arm, outcome, sources")
+    equal((event["arm"], event["outcome"], sorted(s["address"] for s in event["sources"])), ("observe", "failed", sources + ["10.1.0.1"]), "arm, outcome, sources")
 
 
 def test_off_tells_nothing(t):

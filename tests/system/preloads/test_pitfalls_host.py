@@ -193,7 +193,7 @@ def test_38_under_a_seccomp_filter(t):
             t.run([t.program("few_calls"), "10.1.0.1", str(port), "20"] + more, bare=bare, CONNSPREAD_SECCOMP="trust")
         # Where not even mmap is allowed there are no records: what passed is counted.
         equal(len(t.events("attach", program="few_calls")), 1 if more else 0, "attach events")
-        assert re.search(r"^untracked +0 +0 +20$", t.tool("stat", "-c", t.conf, check=0).stdout, re.MULTILINE), "connections not counted as untracked"
+        assert re.search(r"^connections_untracked +0 +0 +20$", t.tool("stat", "-c", t.conf, check=0).stdout, re.MULTILINE), "connections not counted as untracked"
     kernel.settle(port)
     equal(len(kernel.time_waits(port)), 80, "TIME-WAITs")
 

@@ -90,7 +90,7 @@ def test_32_one_state_file_for_both_word_sizes(t):
             for path, preload, n in ((client, shim, 16), (os.path.join(PROGRAMS, "burst"), None, 1), (client, shim, 1))]
     equal(done, [0, 1, 1], "exit status: 16 quadruplets by a 32-bit client, then none for either")
     for name in "burst", "client":
-        (event,) = t.events("exhausted", program=name, outcome="surfaced")
+        (event,) = t.events("exhausted", program=name, outcome="failed")
         equal((event["cause"], event["call"], sorted(s["address"] for s in event["sources"])), ("range-full", "connect", sources), f"event of {name}")
         equal([(s["cause"], s["time_wait"]) for s in event["sources"]], [("range-full", 4)] * 4, f"its sources, by {name}")
     stat = t.tool("stat", "-o", "prometheus", "-c", t.conf, check=0).stdout

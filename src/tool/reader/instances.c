@@ -60,12 +60,12 @@ static bool name_of(char out[STATE_INSTANCE], const char *path) {
 /* --- processes --- */
 
 /* "NAME=value" of a process's environment, as it was when the process began. */
-static void environment_of(const char *environ, size_t size, const char *name, char out[STATE_PATH]) {
+static void environment_of(const char *words, size_t size, const char *name, char out[STATE_PATH]) {
     size_t length = strlen(name);
-    for (size_t at = 0; at < size; at += strlen(environ + at) + 1)
-        if (strncmp(environ + at, name, length) == 0 && environ[at + length] == '=' &&
-            strlen(environ + at + length + 1) < STATE_PATH)
-            memcpy(out, environ + at + length + 1, strlen(environ + at + length + 1) + 1);
+    for (size_t at = 0; at < size; at += strlen(words + at) + 1)
+        if (strncmp(words + at, name, length) == 0 && words[at + length] == '=' &&
+            strlen(words + at + length + 1) < STATE_PATH)
+            memcpy(out, words + at + length + 1, strlen(words + at + length + 1) + 1);
 }
 
 static size_t read_all(const char *pid, const char *what, char *out, size_t size) {
@@ -81,11 +81,11 @@ static size_t read_all(const char *pid, const char *what, char *out, size_t size
 
 /* What the environment of an instance's first process says is a hint for people, and which instance a client without a
  * file is of. */
-static void take_environment(struct instance *i, const char *environ, size_t n) {
+static void take_environment(struct instance *i, const char *words, size_t n) {
     char name[STATE_PATH] = "";
-    environment_of(environ, n, "CONNSPREAD_DIR", i->dir);
-    environment_of(environ, n, "CONNSPREAD_CONF", i->config);
-    environment_of(environ, n, "CONNSPREAD_INSTANCE", name);
+    environment_of(words, n, "CONNSPREAD_DIR", i->dir);
+    environment_of(words, n, "CONNSPREAD_CONF", i->config);
+    environment_of(words, n, "CONNSPREAD_INSTANCE", name);
     if (i->has_file)
         return;
     if (name[0] && strlen(name) < STATE_INSTANCE)
@@ -95,13 +95,13 @@ static void take_environment(struct instance *i, const char *environ, size_t n) 
 }
 
 static void look_at_environment(struct instance *i, const char *pid) {
-    char mode[STATE_PATH] = "", *environ = malloc(ENVIRON);
-    size_t n = environ ? read_all(pid, "environ", environ, ENVIRON) : 0;
+    char mode[STATE_PATH] = "", *words = malloc(ENVIRON);
+    size_t n = words ? read_all(pid, "environ", words, ENVIRON) : 0;
     if (i->processes == 0)
-        take_environment(i, environ, n);
-    environment_of(environ, n, "CONNSPREAD_MODE", mode);
+        take_environment(i, words, n);
+    environment_of(words, n, "CONNSPREAD_MODE", mode);
     i->fixed += override_mode(mode) >= 0;
-    free(environ);
+    free(words);
 }
 
 static void look_at_program(struct instance *i, const char *pid) {

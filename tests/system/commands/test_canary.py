@@ -134,7 +134,7 @@ def test_a_source_that_drops_connections_is_worse(t):
     as_json = json.loads(t.tool("stat", "--compare", "-o", "json", "-c", t.conf).stdout)
     equal((as_json["verdict"], as_json["failed"]["verdict"], as_json["failed"]["low"] > 0.005), ("worse", "worse", True), "JSON")
     metrics = t.tool("stat", "-o", "prometheus", "-c", t.conf, check=0).stdout
-    assert 'connspread_canary_verdict{instance="test"} 1\n' in metrics, "no verdict in the metrics"
+    assert 'connspread_canary_verdict{connspread_instance="test"} 1\n' in metrics, "no verdict in the metrics"
 
 
 @limit(200)

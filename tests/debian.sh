@@ -46,7 +46,7 @@ debootstrap=$!
 DEPS=no make -s deb BUILD="$out/build" >"$out/deb.log" 2>&1 || { tail -n 40 "$out/deb.log"; fail "make deb"; }
 make -s BUILD="$out/build32" CC="gcc -m32" "$out/build32/libconnspread.so"
 gcc -m32 -O1 tests/system/plain_client.c -o "$out/client32"
-said=$(lintian --display-info --pedantic --fail-on none "$out"/build/deb/*.changes 2>&1 | grep -v '^running with root' || true)
+said=$(lintian --quiet --display-info --pedantic --fail-on none "$out"/build/deb/*.changes 2>&1 | grep -v '^running with root' || true)
 [ -z "$said" ] || fail "lintian: $said"
 wait $debootstrap || fail "mmdebstrap"
 cp /etc/resolv.conf "$root/etc/resolv.conf"

@@ -44,12 +44,16 @@ static void any_text(char *out, size_t size) {
     static const char letters[] = "abcxyz019 -_.\"\\\n\x01\x7f\xc3\xa9\xff";
     size_t n = any() % (size + 1);
     memset(out, 0, size);
-    for (size_t i = 0; i < n; i++)
-        out[i] = letters[any() % (any() % 4 ? 9 : sizeof letters - 1)];
+    for (size_t i = 0; i < n; i++) { /* one any() a statement: else each compiler has an order of its own */
+        size_t span = any() % 4 ? 9 : sizeof letters - 1;
+        out[i] = letters[any() % span];
+    }
 }
 
 static void any_source(struct exhausted_source *x) {
-    *x = (struct exhausted_source){.address = any_address(), .cause = any_of(CAUSES), .counted = any_of(COUNTEDS)};
+    *x = (struct exhausted_source){.address = any_address()};
+    x->cause = any_of(CAUSES);
+    x->counted = any_of(COUNTEDS);
     if (any() % 2) {
         x->ports.low = (uint16_t)(1 + any() % 30000);
         x->ports.high = (uint16_t)(x->ports.low + any() % 30000);
@@ -143,16 +147,16 @@ static const struct {
     const char *kind;
     uint64_t json, read, text;
 } expected[EVENT_KINDS + 1] = {
-    {"none", 0xa2b1b627b2aa9eec, 0x7416d0a676146af9, 0x867a258a2ae94a3b},
-    {"time-wait", 0x2a2795b80d00d376, 0xa4fe648d0861b67b, 0xa9c728f246bccc1d},
-    {"close", 0x260cda67c5459daa, 0x62fd50a3b10a12a9, 0x8050cc928340db1d},
-    {"exhausted", 0xc2f37facf7cd334c, 0x48fa4f6908d0b43b, 0x78ede131b6820b52},
-    {"source-down", 0x1e24933e764d27da, 0x4e30f3736221c313, 0x521c833b0ef0a9ff},
-    {"attach", 0x5fba68d6733e76f3, 0x55bc80bc2168fd55, 0x0b6389cdd0b06c97},
-    {"detach", 0x5549c6d2965aaf44, 0x446f256bcabb4ab3, 0xbec9b949e828151a},
-    {"reload", 0x6003f46afcccf12e, 0x0467698b1697feb9, 0x0a6a44ca399ff474},
-    {"override", 0xf1787d380823d56b, 0xad9bf3b96d8af147, 0xb595fa7dd3831369},
-    {"later", 0x2f2a287b12558cf2, 0x80bfca71e27b6db9, 0xcf9aad436e73844c},
+    {"none", 0x2644ae4a053e5ab1, 0x1c86420404b850c9, 0x8b1068f7db7e1920},
+    {"time-wait", 0x62c31b7b3522fd82, 0xbcdbe71c20d887b1, 0x2710da086876f5b1},
+    {"close", 0x80985393bc5b82b7, 0xcced01e380dabe29, 0xe7816d480e27995b},
+    {"exhausted", 0x426c96525a38f71c, 0xbd1d6613dc1d7349, 0x00334e23c7db0479},
+    {"source-down", 0x0f2dd758fba71cfc, 0xf13724d9633ee361, 0xc3a655be5b822e84},
+    {"attach", 0x357e4944fef0c59b, 0x0bf5165f994fcadd, 0x56519fcba2e99243},
+    {"detach", 0xbfa8fa8935631ec5, 0xb647c5934e1eb951, 0x0df7ce51c0a3479f},
+    {"reload", 0x89a4aa6cbd8a0b51, 0xb4cdb66f6a42f2a3, 0x30cca5285416822c},
+    {"override", 0x66c95a72a695f701, 0x421d76661a324389, 0xb8237e9d6087f933},
+    {"later", 0xf06c1626a4ded8bb, 0xbaf606d4949bb08f, 0xe5e85356226fe7fe},
 };
 
 START_TEST(generated_events_of_each_kind_are_the_same_bytes) {

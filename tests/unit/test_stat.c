@@ -193,6 +193,7 @@ START_TEST(a_difference_is_what_came_since) {
     title(1, "r");
     connected(entry(ARM_ENFORCE, 1, 0x0a000001), 0, 3000000);
     take();
+    free(before);
     before = stat_report_keep(report);
     connected(entry(ARM_ENFORCE, 1, 0x0a000001), ECONNREFUSED, 1000);
     connected(entry(ARM_ENFORCE, 1, 0x0a000002), 0, 1000);

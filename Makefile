@@ -225,6 +225,7 @@ uninstall: ## removes all but the config
 	    $(addprefix $(DOCDIR)/,README.md LICENSE CHANGELOG.md connspread.conf $(addprefix examples/,$(notdir $(EXAMPLES))) $(PAGES)),'$(DESTDIR)$(f)')
 	for d in '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)/contrib/doc' '$(DOCDIR)/contrib' '$(DOCDIR)'; do \
 	    ! test -d "$(DESTDIR)$$d" || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$d"; done
+	test -n '$(DESTDIR)' || test "$$(ls -A /run/connspread 2>/dev/null)" != .lock || rm -rf /run/connspread
 
 # The same bytes from the same commit, wherever and whenever: git's own archive, and gzip without name and time.
 DIST = connspread-$(VERSION)

@@ -17,15 +17,15 @@ SHOWN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-
 
 
 # A small process starts the command, for what its parent holds at the exec would count as the command's.
-WRAPPER = """import resource, subprocess, sys, time
-began = time.monotonic()
+WRAPPER = """import resource, subprocess, sys
 with open(sys.argv[1], "wb") as out:
     status = subprocess.call(sys.argv[2:], stdout=out)
-print(status, time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"""
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(status, used.ru_utime + used.ru_stime, used.ru_maxrss)"""
 
 
 def measured(u, *argv):
-    """As root: status, stdout, stderr, seconds, and the most memory in KiB."""
+    """As root: status, stdout, stderr, seconds of processor time (others may be busy), and the most memory in KiB."""
     out = os.path.join(u.t.folder, "out")
     done = u.run(0, sys.executable, "-c", WRAPPER, out, u.tool, *argv, timeout=60)
     status, seconds, peak = done.stdout.split()

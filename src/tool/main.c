@@ -13,6 +13,7 @@
 #include "tool/stat/stat.h"
 #include "tool/report/report.h"
 #include "tool/set.h"
+#include "tool/reap.h"
 #include "tool/reload.h"
 #include "tool/prune.h"
 #include "tool/quads/quads.h"
@@ -29,6 +30,7 @@ static const struct command {
     {"report", "what failed with EADDRNOTAVAIL, why, and what to do about it", report_main},
     {"set", "override mode and canary of running clients, or end that", set_main},
     {"reload", "compile the config anew and hand it to running clients", reload_main},
+    {"reap", "write down what killed processes left open, where no recorder does", reap_main},
     {"prune", "remove state files that no process uses any more", prune_main},
     {"quads", "how full the quadruplets of each source and destination are, now", quads_main},
     {"doctor", "what on this host makes connects fail, and whether a program can be preloaded", doctor_main},

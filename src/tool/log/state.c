@@ -24,17 +24,29 @@ struct view {
     struct source source;
     struct event_merge merge;
     struct harvest harvest;
+    struct untold untold;
 };
 
-static enum state_error open_view(struct view *v, const char *path, bool follow, int *error) {
-    if (!follow)
-        harvest_once(path, HARVEST_PATIENCE_MS);
-    enum state_error result = follow ? source_follow(&v->source, path, error) : source_open(&v->source, path, error);
+static enum state_error follow_view(struct view *v, const char *path, int *error) {
+    enum state_error result = source_follow(&v->source, path, error);
     if (result != STATE_OK)
         return result;
     harvest_init(&v->harvest, path);
     (void)harvest(&v->harvest, &v->source.state, HARVEST_PATIENCE_MS); /* does nothing to a copy */
-    merge_init(&v->merge, &v->source.state, follow);
+    merge_init(&v->merge, &v->source.state, true);
+    return STATE_OK;
+}
+
+/* Nothing is written: what the dead left is computed. Not from what another user wrote. */
+static enum state_error open_view(struct view *v, const char *path, int *error) {
+    enum state_error result = source_open(&v->source, path, error);
+    if (result != STATE_OK)
+        return result;
+    v->harvest.lock = -1;
+    if (source_is_ours(&v->source))
+        untold_find(&v->untold, &v->source.state);
+    merge_init(&v->merge, &v->source.state, false);
+    merge_append(&v->merge, v->untold.event, v->untold.n);
     return STATE_OK;
 }
 
@@ -75,6 +87,7 @@ static void close_view(struct view *v) {
                  (unsigned long long)dropped);
     report_verified(&v->source.state);
     harvest_end(&v->harvest);
+    untold_free(&v->untold);
     source_close(&v->source);
 }
 
@@ -90,7 +103,7 @@ static bool wait_for_view(struct view *v, const char *path, int *status) {
     bool said = false;
     while (!stop_signal) {
         int error = 0;
-        enum state_error result = open_view(v, path, true, &error);
+        enum state_error result = follow_view(v, path, &error);
         if (result == STATE_OK)
             return true;
         if (result != STATE_ABSENT) {
@@ -175,7 +188,7 @@ static int follow(const struct log_request *request, struct view *v, const struc
 
 static int read_once(const struct log_request *request, struct view *v, const char *path) {
     int error = 0;
-    enum state_error result = open_view(v, path, false, &error);
+    enum state_error result = open_view(v, path, &error);
     if (result != STATE_OK) {
         complain("%s: %s", path, state_error_text(result, error));
         return EXIT_FOUND;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tool/common/state_write.h"
 #include "state/copy.h"
@@ -44,6 +45,10 @@ enum state_error source_follow(struct source *s, const char *path, int *error) {
 
 bool source_refresh(struct source *s) {
     return !s->state.window || state_copy_again(&s->state, 0);
+}
+
+bool source_is_ours(const struct source *s) {
+    return s->identity.st_uid == geteuid();
 }
 
 void source_close(struct source *s) {

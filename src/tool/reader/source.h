@@ -23,6 +23,9 @@ enum state_error source_follow(struct source *s, const char *path, int *error);
 /* Of a copy: as it is by now. False: the file was cut. */
 bool source_refresh(struct source *s);
 
+/* Does the file belong to our effective uid? */
+bool source_is_ours(const struct source *s);
+
 void source_close(struct source *s);
 
 /* The names that an event has by number. */

@@ -86,9 +86,9 @@ static void read_events(struct report *r) {
     progress_end(&progress);
 }
 
-/* found: see inputs_open. */
-static int make_report(struct report *r, char *const *files, unsigned n, bool found, bool json) {
-    if (!facts_init(&r->facts, REPORT_SETS) || !inputs_open(&r->inputs, files, n, found)) {
+/* instance: see inputs_open. */
+static int make_report(struct report *r, char *const *files, unsigned n, bool instance, bool json) {
+    if (!facts_init(&r->facts, REPORT_SETS) || !inputs_open(&r->inputs, files, n, instance)) {
         complain("report: no memory");
         return EXIT_USAGE;
     }
@@ -112,7 +112,7 @@ static bool find_log(const struct location *where, char log_file[FOLLOW_PATH]) {
     int error;
     if (source_open(&source, where->state_file, &error) != STATE_OK)
         return false;
-    bool ours = source.identity.st_uid == geteuid();
+    bool ours = source_is_ours(&source);
     bool found = ours ? follow_wanted(&source.state, log_file) : where->config[0] && follow_named(where, log_file);
     source_close(&source);
     return found && access(log_file, R_OK) == 0;
@@ -164,14 +164,13 @@ int report_main(int argc, char **argv) {
         return wrong;
     char **files = argv + optind;
     unsigned n_files = (unsigned)(argc - optind);
-    bool found = false;
-    if (n_files == 0) {
+    bool instance = n_files == 0;
+    if (instance) {
         if (!arguments_locate(&a.chosen, &where))
             return EXIT_USAGE;
         instances_note_files(&where, "report");
         files = instance_files;
-        found = find_log(&where, log_file);
-        n_files = found ? 2 : 1;
+        n_files = find_log(&where, log_file) ? 2 : 1;
     }
     struct report *r = calloc(1, sizeof *r);
     if (!r) {
@@ -180,7 +179,7 @@ int report_main(int argc, char **argv) {
     }
     r->since_us = a.since_us;
     r->until_us = a.until_us;
-    int status = make_report(r, files, n_files, found, a.json), write_error = r->write_error;
+    int status = make_report(r, files, n_files, instance, a.json), write_error = r->write_error;
     inputs_close(&r->inputs);
     facts_free(&r->facts);
     free(r);

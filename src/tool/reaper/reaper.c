@@ -9,6 +9,7 @@
 #include "tool/reaper/leftover.h"
 #include "tool/host/netns.h"
 #include "tool/host/owner.h"
+#include "tool/common/message.h"
 #include "state/boot.h"
 #include "state/copy.h"
 #include "state/history.h"
@@ -338,11 +339,11 @@ static bool of_another_boot(struct round *r, unsigned chunk) {
     return c->seen_ns < r->now_ns - (up_ns < r->now_ns ? up_ns : r->now_ns);
 }
 
-unsigned harvest_take_over(struct harvest *h, const struct state *s, unsigned patience_ms) {
+void harvest_take_over(struct harvest *h, const struct state *s, const char *path) {
     struct round r = {.h = h, .s = s, .now_ns = clock_ns(CLOCK_REALTIME)};
     unsigned n = 0;
-    if (!s->writable || h->pid_namespace == 0 || boot_made(s->header, h->boot) || !lock(h, patience_ms))
-        return 0;
+    if (!s->writable || h->pid_namespace == 0 || boot_made(s->header, h->boot) || !lock(h, 5000))
+        return;
     for (unsigned i = 0; i < HELD_CHUNKS; i++) {
         uint64_t word = owner_word(&r, i);
         struct held_chunk *c = &s->held->chunk[i];
@@ -356,7 +357,10 @@ unsigned harvest_take_over(struct harvest *h, const struct state *s, unsigned pa
     give_back(&r);
     __atomic_store_n(&s->header->boot, h->boot, __ATOMIC_RELEASE);
     (void)flock(h->lock, LOCK_UN);
-    return n;
+    if (n)
+        complain("%s is of another boot, or of another host: what became of %u connection%s that were open then cannot "
+                 "be known",
+                 path, n, n == 1 ? "" : "s");
 }
 
 static int by_time(const void *left, const void *right) {

@@ -29,8 +29,8 @@ void harvest_end(struct harvest *h);
 unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms);
 
 /* Of a file of another boot or another host (boot.h), where harvest does nothing: what was open then cannot be told any
- * more. Frees the entries, and the file is this boot's from then on. Returns how many there were. */
-unsigned harvest_take_over(struct harvest *h, const struct state *s, unsigned patience_ms);
+ * more. Frees the entries, says how many there were, and the file is this boot's from then on. */
+void harvest_take_over(struct harvest *h, const struct state *s, const char *path);
 
 /* For who only reads: the events that a round would write now, by time. Each bears a number from UNTOLD_SEQ on, the
  * same whenever it is computed. */

@@ -1,7 +1,7 @@
 /* input.h - events of any number of state files and files of JSON Lines as one stream in order of time.
  *
  * Each input is read as it comes and holds one event ahead; an event that lies in several of them, as in a state file
- * and in the log.file that its follower wrote, is given out once. */
+ * and in the log.file that its recorder wrote, is given out once. */
 #ifndef CONNSPREAD_TOOL_REPORT_INPUT_H
 #define CONNSPREAD_TOOL_REPORT_INPUT_H
 

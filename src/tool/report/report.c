@@ -11,7 +11,6 @@
 #include "tool/common/arguments.h"
 #include "tool/common/message.h"
 #include "tool/common/time_text.h"
-#include "tool/record/record.h"
 #include "tool/common/locate.h"
 #include "tool/common/progress.h"
 #include "tool/report/history.h"
@@ -21,6 +20,7 @@
 #include "tool/report/model.h"
 #include "tool/reader/instances.h"
 #include "tool/reader/instances_say.h"
+#include "tool/record/wanted.h"
 
 static const char help[] =
     "usage: connspread report [-o text|json] [--since T] [--until T] [-i INSTANCE | -c CONF | FILE...]\n"
@@ -105,15 +105,15 @@ static int make_report(struct report *r, char *const *files, unsigned n, bool in
     return !good ? EXIT_USAGE : report_failed(r) ? EXIT_FOUND : EXIT_DONE;
 }
 
-/* What a follower wrote goes further back than the rings; what is in both counts once. The policy of another user's
+/* What a recorder wrote goes further back than the rings; what is in both counts once. The policy of another user's
  * file names nothing that we would read: only the config that the caller named does. */
-static bool find_log(const struct location *where, char log_file[FOLLOW_PATH]) {
+static bool find_log(const struct location *where, char log_file[RECORD_PATH]) {
     struct source source;
     int error;
     if (source_open(&source, where->state_file, &error) != STATE_OK)
         return false;
     bool ours = source_is_ours(&source);
-    bool found = ours ? follow_wanted(&source.state, log_file) : where->config[0] && follow_named(where, log_file);
+    bool found = ours ? record_wanted(&source.state, log_file) : where->config[0] && record_named(where, log_file);
     source_close(&source);
     return found && access(log_file, R_OK) == 0;
 }
@@ -158,7 +158,7 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
 int report_main(int argc, char **argv) {
     struct arguments a = {0};
     struct location where;
-    char log_file[FOLLOW_PATH], *instance_files[] = {where.state_file, log_file};
+    char log_file[RECORD_PATH], *instance_files[] = {where.state_file, log_file};
     int wrong = take_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;

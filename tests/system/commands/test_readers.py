@@ -10,9 +10,9 @@ import subprocess
 
 import kernel
 from fixture import TOOL, equal, quadruplet_of
+from follower import BOOT
 
 CONNECTIONS = 20
-BOOT = 168 + 12 * 16 + 8  # bytes before struct state_header's boot: header, sections, refused (src/state/layout.h)
 READING = (["log"], ["log", "-o", "json"], ["stat"], ["stat", "-o", "prometheus"], ["stat", "--all"], ["report"], ["quads"], ["doctor"])
 
 

@@ -7,6 +7,7 @@
 
 #include "state/state.h"
 #include "base/sys.h"
+#include "state/boot.h"
 #include "state/folder.h"
 
 /* Space for every byte, so that no later store can fault. File systems without fallocate get zeros written. */
@@ -49,10 +50,11 @@ static int build(int dir, const char *name, const char *instance, uint64_t log_s
     if (r == 0)
         r = allocate(fd, plan.size);
     if (r == 0) {
-        void *header = sys_mmap(4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+        struct state_header *header = sys_mmap(4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
         r = header ? 0 : -ENOMEM;
         if (header) {
             header_fill(header, instance, log_size);
+            header->boot = boot_number();
             (void)sys_call2(SYS_munmap, header, 4096);
         }
     }

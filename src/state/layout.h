@@ -110,7 +110,8 @@ struct state_header {
     char host[64]; /* nodename of the creator */
     struct state_section section[SECTIONS];
     uint64_t refused; /* identity of the config that was refused last, so that it is said once */
-    uint8_t zero[48];
+    uint64_t boot;    /* of the host when the file was made, or taken over after another boot (boot.h); 0: not known */
+    uint8_t zero[40];
     /* Read at every connect and close, hardly ever written: one cache line. */
     _Alignas(64) uint64_t control; /* see control.h; 0: nothing overridden */
     uint64_t generation;           /* of the policy; live slot = generation & 1; 0: none published */

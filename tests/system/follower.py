@@ -1,4 +1,4 @@
-"""What the tests of the follower share: a config with log.file, writers of events, and the account of what the file has."""
+"""What the tests of the recorder share: a config with log.file, writers of events, and the account of what the file has."""
 
 import collections
 import json
@@ -9,10 +9,11 @@ import subprocess
 
 from fixture import TOOL, equal
 
+BOOT = 168 + 12 * 16 + 8  # bytes before struct state_header's boot: header, sections, refused (src/state/layout.h)
 LOST = re.compile(r"^(\d+) events lost, numbers (\d+) to (\d+): ")
 
 
-class Follower:
+class Recorder:
     """log.file of a config with one, and whoever follows into it."""
 
     def __init__(self, t, path=None, size="8M", name="follow"):
@@ -28,7 +29,7 @@ class Follower:
         assert os.path.exists(self.state), "no state file"
 
     def start(self, *options):
-        self.process = subprocess.Popen([TOOL, "log", "-f", "-c", self.t.conf, *options], env=self.t.environment(bare=True),
+        self.process = subprocess.Popen([TOOL, "record", "-c", self.t.conf, *options], env=self.t.environment(bare=True),
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         return self
 

@@ -288,7 +288,7 @@ static void judge_features(const struct host_facts *h, struct findings *out) {
                           "a forked child is told from its parent by a system call at each close",
                           "Linux 4.14 or later.", SEVERITY_WARNING},
         [FEATURE_SOCK_DIAG] = {"kernel-sock-diag", "sock_diag for TCP",
-                               "closes cannot be verified, and quads and the follower see no sockets",
+                               "closes cannot be verified, and quads and the recorder see no sockets",
                                "modprobe tcp_diag, or a seccomp filter that lets AF_NETLINK through.", SEVERITY_ERROR},
     };
     for (unsigned i = 0; i < FEATURES; i++) {

@@ -43,11 +43,11 @@ def test_every_folder_has_a_readme_that_names_its_files(t):
 
 @needs("systemd-analyze")
 def test_systemd_units(t):
-    """systemd-analyze verify: a service with the drop-in, the follower, the timer and what it starts."""
+    """systemd-analyze verify: a service with the drop-in, the recorder, the timer and what it starts."""
     service = os.path.join(t.folder, "web.service")
     kernel.write(service, "[Unit]\nDescription=web\n[Service]\nExecStart=/bin/true\n")
     unit(t, "systemd/connspread.conf", "web.service.d/connspread.conf")
-    units = [service, unit(t, "systemd/connspread-follower@.service", "connspread-follower@web.service"),
+    units = [service, unit(t, "systemd/connspread-recorder@.service", "connspread-recorder@web.service"),
              unit(t, "prometheus/connspread-textfile.service", "connspread-textfile.service"),
              unit(t, "prometheus/connspread-textfile.timer", "connspread-textfile.timer")]
     for path in units:
@@ -75,8 +75,8 @@ def time_waits_in(*paths):
     return [e for path in paths for e in lines_of(path) if e["event"] == "time-wait"]
 
 
-def test_drop_in_and_follower(t):
-    """A client with the drop-in's environment spreads; the follower's command line writes its events into log.file."""
+def test_drop_in_and_recorder(t):
+    """A client with the drop-in's environment spreads; the recorder's command line writes its events into log.file."""
     pool = t.sources()
     log = os.path.join(t.folder, "web.jsonl")
     conf = t.spread(pool, top=f'log {{ file = "{log}" }}', name="web")
@@ -86,16 +86,16 @@ def test_drop_in_and_follower(t):
     done = subprocess.run([t.program("burst"), "10.1.0.1", str(port), "20"], env=env, stdin=subprocess.DEVNULL, capture_output=True)
     equal((done.returncode, done.stderr), (0, b""), "the client")
     equal(set(kernel.by_source(port)), set(pool), "sources")
-    with open(unit(t, "systemd/connspread-follower@.service", "f.service")) as f:
+    with open(unit(t, "systemd/connspread-recorder@.service", "f.service")) as f:
         command = re.search(r"^ExecStart=(.*)$", f.read(), re.M)[1].replace("/etc/connspread/%i", t.folder + "/web").split()
-    follower = t.start(command, bare=True)
-    kernel.wait_until(lambda: len(time_waits_in(log)) == 20, 10, "the follower does not write the events")
-    follower.terminate()
-    equal(follower.wait(timeout=10), 0, "the follower's exit status")
+    recorder = t.start(command, bare=True)
+    kernel.wait_until(lambda: len(time_waits_in(log)) == 20, 10, "the recorder does not write the events")
+    recorder.terminate()
+    equal(recorder.wait(timeout=10), 0, "the recorder's exit status")
 
 
 @needs("logrotate")
-def test_logrotate_under_a_running_follower(t):
+def test_logrotate_under_a_running_recorder(t):
     """Every event is in one of the two files, once."""
     log = os.path.join(t.folder, "web.jsonl")
     t.spread(t.sources(), top=f'log {{ file = "{log}" }}', name="web")
@@ -104,7 +104,7 @@ def test_logrotate_under_a_running_follower(t):
     with open(os.path.join(CONTRIB, "logrotate/connspread")) as f:
         kernel.write(conf, f.read().replace("/var/log/connspread/", t.folder + "/"))
     os.chmod(conf, 0o644)
-    follower = t.start([TOOL, "log", "-f", "--keep", "-c", t.conf], bare=True)
+    recorder = t.start([TOOL, "record", "--keep", "-c", t.conf], bare=True)
     t.run([t.program("burst"), "10.1.0.1", str(port), "30"])
     kernel.wait_until(lambda: len(time_waits_in(log)) == 30, 10, "the first events")
     equal(output("logrotate", "-f", "-s", os.path.join(t.folder, "status"), conf), (0, ""), "logrotate")
@@ -114,8 +114,8 @@ def test_logrotate_under_a_running_follower(t):
     equal(len(time_waits_in(log + ".1")), 30, "events in the rotated file")
     seqs = [e["seq"] for e in lines_of(log + ".1") + lines_of(log)]
     equal(len(set(seqs)), len(seqs), "distinct events")
-    follower.terminate()
-    follower.wait(timeout=10)
+    recorder.terminate()
+    recorder.wait(timeout=10)
 
 
 @needs("promtool")
@@ -178,7 +178,7 @@ def test_textfile_is_never_seen_half_written(t):
 
 @needs("unshare")
 def test_container(t):
-    """The recipe without a container runtime: client and follower in namespaces of their own, one shared state folder."""
+    """The recipe without a container runtime: client and log in namespaces of their own, one shared state folder."""
     unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
     if subprocess.run(unshare + ["true"], capture_output=True).returncode != 0:
         raise Skip("pid namespaces cannot be made here")
@@ -194,7 +194,7 @@ def test_container(t):
     os.chmod(shared, 0o1777)
     folder = os.path.join(shared, "state")  # the shim makes it
     port = t.server()
-    follower = t.start(unshare + command, bare=True, CONNSPREAD_DIR=folder)
+    sidecar = t.start(unshare + command, bare=True, CONNSPREAD_DIR=folder)
     out = f"{t.folder}/out{t.count}"
     agent = t.agent(wrapper=unshare, CONNSPREAD_DIR=folder)
     equal(agent(f"burst(20, '10.1.0.1', {port})"), 0, "failures")
@@ -209,8 +209,8 @@ def test_container(t):
     other = t.server()
     equal(agent(f"burst(2, '10.1.0.1', {other})"), 0, "failures with mode=off")
     equal(dict(kernel.by_source(other)), {"10.1.0.1": 2}, "sources with mode=off")
-    follower.kill()  # unshare hands no other signal on
-    follower.wait(timeout=10)
+    sidecar.kill()  # unshare hands no other signal on
+    sidecar.wait(timeout=10)
 
 
 def test_compose_file(t):

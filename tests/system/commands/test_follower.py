@@ -1,4 +1,4 @@
-"""The follower's file: every event once, whatever happens to the file, to the disk and to the follower."""
+"""The recorder's file: every event once, whatever happens to the file, to the disk and to the recorder."""
 
 import os
 import subprocess
@@ -6,20 +6,20 @@ import time
 
 import kernel
 from fixture import equal, full, limit
-from follower import Follower, accounted, end, whole_storm
+from follower import Recorder, accounted, end, whole_storm
 
 
 @limit(120)
 def test_a_burst_of_eight_processes(t):
     """320,000 events as fast as eight processes write: the file has what was issued, less what it says was lost."""
-    f = Follower(t)
+    f = Recorder(t)
     f.create()
     f.start()
     began = time.monotonic()
     writers = f.storm(40000, incidents=500, n=8)
     end(writers, may_drop=True)  # one that was preempted for a whole lap of the ring
     took = time.monotonic() - began
-    equal(f.stop()[0], 0, "the follower's exit status")
+    equal(f.stop()[0], 0, "the recorder's exit status")
     events = f.lines()
     n_lost = accounted(events, 320000)
     print(f"320,000 events in {took:.2f} s ({320000 / took:.0f}/s), {n_lost} lost and said to be")
@@ -28,12 +28,12 @@ def test_a_burst_of_eight_processes(t):
 @limit(120)
 def test_a_hundred_thousand_a_second(t):
     """Four processes, together 100,000 events a second for three seconds: none is lost."""
-    f = Follower(t)
+    f = Recorder(t)
     f.create()
     f.start()
     writers = f.storm(75000, rate=25000, incidents=1000, n=4)
     end(writers)
-    equal(f.stop()[0], 0, "the follower's exit status")
+    equal(f.stop()[0], 0, "the recorder's exit status")
     with open(f.path) as file:
         equal(file.read(9), '{"time":"', "the file's beginning")
     events = f.lines()
@@ -44,8 +44,8 @@ def test_a_hundred_thousand_a_second(t):
 @full
 @limit(120)
 def test_killed_and_started_again(t):
-    """SIGKILL of the follower again and again while events come: no number twice, none missing."""
-    f = Follower(t, size="32M")
+    """SIGKILL of the recorder again and again while events come: no number twice, none missing."""
+    f = Recorder(t, size="32M")
     f.create()
     f.start()
     writers = f.storm(60000, rate=10000, incidents=100, n=4)
@@ -57,7 +57,7 @@ def test_killed_and_started_again(t):
         kills += 1
         f.start()
     end(writers)
-    equal(f.stop(0)[0], 0, "the last follower's exit status")
+    equal(f.stop(0)[0], 0, "the last recorder's exit status")
     assert kills > 10, f"killed {kills} times"
     events = f.lines()
     equal(accounted(events, 240000), 0, "lost")
@@ -66,8 +66,8 @@ def test_killed_and_started_again(t):
 
 @limit(120)
 def test_killed_where_a_rotation_follows(t):
-    """SIGKILL, then the file is renamed before the next follower starts, again and again."""
-    f = Follower(t, size="32M")
+    """SIGKILL, then the file is renamed before the next recorder starts, again and again."""
+    f = Recorder(t, size="32M")
     f.create()
     f.start()
     writers = f.storm(40000, rate=10000, n=4)
@@ -81,7 +81,7 @@ def test_killed_where_a_rotation_follows(t):
             os.rename(f.path, files[-1])
         f.start()
     end(writers)
-    equal(f.stop(0)[0], 0, "the last follower's exit status")
+    equal(f.stop(0)[0], 0, "the last recorder's exit status")
     for path in files:
         mend(path)
     events = f.lines(*files, f.path)
@@ -90,7 +90,7 @@ def test_killed_where_a_rotation_follows(t):
 
 
 def mend(path):
-    """Half a line at the end of a file that was renamed after the follower died belongs to nobody: it is written again."""
+    """Half a line at the end of a file that was renamed after the recorder died belongs to nobody: it is written again."""
     with open(path, "rb+") as f:
         data = f.read()
         f.truncate(data.rfind(b"\n") + 1)
@@ -98,7 +98,7 @@ def mend(path):
 
 def test_rotation_by_rename(t):
     """mv, as logrotate does, with and without `create`: every event is in one of the files, the new one has mode 0640."""
-    f = Follower(t, size="32M")
+    f = Recorder(t, size="32M")
     f.create()
     os.umask(0o022)
     f.start()
@@ -115,14 +115,14 @@ def test_rotation_by_rename(t):
     equal(f.stop()[0], 0, "exit status")
     events = f.lines(*files, f.path)
     assert len(files) > 5, f"{len(files)} rotations"
-    equal(os.stat(files[0]).st_mode & 0o777, 0o640, "mode of a file that the follower made")
+    equal(os.stat(files[0]).st_mode & 0o777, 0o640, "mode of a file that the recorder made")
     equal(accounted(events, 120000), 0, "lost")
     whole_storm(events, writers, 30000)
 
 
 def test_rotation_by_copytruncate(t):
-    """A copy is made and the file cut to nothing while the follower has it open: it goes on from the start of the file."""
-    f = Follower(t)
+    """A copy is made and the file cut to nothing while the recorder has it open: it goes on from the start of the file."""
+    f = Recorder(t)
     f.create()
     f.start()
     seen = []
@@ -148,7 +148,7 @@ def test_a_full_disk(t):
     kernel.libc.unshare(0x00020000)  # CLONE_NEWNS
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", folder], check=True)
-    f = Follower(t, path=os.path.join(folder, "events.json"))
+    f = Recorder(t, path=os.path.join(folder, "events.json"))
     f.create()
     f.start()
     end(f.storm(3000))
@@ -173,13 +173,13 @@ def test_a_full_disk(t):
 
 
 def test_a_disk_that_stays_full_until_the_end(t):
-    """SIGTERM while nothing can be written: it says so, and the next follower goes on from there."""
+    """SIGTERM while nothing can be written: it says so, and the next recorder goes on from there."""
     folder = os.path.join(t.folder, "small")
     os.mkdir(folder)
     kernel.libc.unshare(0x00020000)
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=True)
-    f = Follower(t, path=os.path.join(folder, "events.json"))
+    f = Recorder(t, path=os.path.join(folder, "events.json"))
     f.create()
     f.start("--keep")
     end(f.storm(3000))
@@ -195,8 +195,8 @@ def test_a_disk_that_stays_full_until_the_end(t):
 
 @full
 def test_more_than_the_ring_holds(t):
-    """While nobody follows the ring goes round: the follower begins with what is there and says how much is not."""
-    f = Follower(t, size="64k")
+    """While nobody follows the ring goes round: the recorder begins with what is there and says how much is not."""
+    f = Recorder(t, size="64k")
     f.create()
     f.start()
     end(f.storm(200))
@@ -217,7 +217,7 @@ def test_more_than_the_ring_holds(t):
 @full
 def test_a_writer_killed_in_the_middle(t):
     """Writers that are killed anywhere leave gaps that are said, and hold nobody up."""
-    f = Follower(t)
+    f = Recorder(t)
     f.create()
     f.start()
     for _ in range(40):

@@ -94,17 +94,17 @@ def test_stale_files_are_named_and_pruned(t):
 
 
 def test_journals_are_pruned_with_their_state_files(t):
-    """A follower's journal: goes with the state file, or after it; not while the state file stays, nor while a follower lives."""
+    """A recorder's journal: goes with the state file, or after it; not while the state file stays, nor while a recorder lives."""
     t.spread(t.sources())
     who_maps_can_be_seen(t)
     for name in ("gone", "dead", "kept", "live"):
         conf = t.config(f'log {{ file = "{t.folder}/{name}.json" }}\n', name)
         t.run(["true"])
-        follower = t.start([TOOL, "log", "-f", "--keep", "-c", conf], bare=True)
-        kernel.wait_until(lambda: os.path.exists(f"{t.state}/{name}.follower"), what=f"{name}'s journal")
+        recorder = t.start([TOOL, "record", "--keep", "-c", conf], bare=True)
+        kernel.wait_until(lambda: os.path.exists(f"{t.state}/{name}.recorder"), what=f"{name}'s journal")
         if name != "live":
-            follower.send_signal(signal.SIGINT)
-            equal(follower.wait(timeout=10), 0, "the follower's exit status")
+            recorder.send_signal(signal.SIGINT)
+            equal(recorder.wait(timeout=10), 0, "the recorder's exit status")
     t.tool("set", "--for-later", "-i", "kept", "mode=off", check=0)
     for name in ("gone", "live"):
         os.unlink(f"{t.state}/{name}.state")
@@ -112,9 +112,9 @@ def test_journals_are_pruned_with_their_state_files(t):
     dry = t.tool("prune", "-n", "-c", conf, check=0).stdout
     equal((t.files(), dry.count("would be removed")), (before, 3), "files after a dry run, and what it names")
     t.tool("prune", "-c", conf, check=0)
-    equal(t.files(), ["kept.follower", "kept.state", "live.follower"], "files after prune")
-    follower.send_signal(signal.SIGINT)
-    equal(follower.wait(timeout=10), 0, "the living follower's exit status")
+    equal(t.files(), ["kept.recorder", "kept.state", "live.recorder"], "files after prune")
+    recorder.send_signal(signal.SIGINT)
+    equal(recorder.wait(timeout=10), 0, "the living recorder's exit status")
 
 
 def test_pruning_is_no_truncation(t):
@@ -151,9 +151,9 @@ def test_prune_of_one_instance(t):
     for name in ("web", "batch"):
         t.run(["true"], CONNSPREAD_INSTANCE=name)
     for name in ("web", "gone"):
-        kernel.write(f"{t.state}/{name}.follower", "")
+        kernel.write(f"{t.state}/{name}.recorder", "")
     t.tool("prune", "-i", "web", check=0)
-    equal(t.files(), ["batch.state", "gone.follower"], "files after prune -i web")
+    equal(t.files(), ["batch.state", "gone.recorder"], "files after prune -i web")
     t.tool("prune", "-c", t.conf, check=0)
     equal(t.files(), [], "files after prune")
 

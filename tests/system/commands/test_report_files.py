@@ -49,7 +49,7 @@ def test_files_of_several_hosts_are_merged_by_time(t):
 
 
 def test_an_event_in_two_files_counts_once(t):
-    """As in a state file and the log that its follower wrote."""
+    """As in a state file and the log that its recorder wrote."""
     destination = staged(t, "short-lived")
     log = t.tool("log", "-o", "json", "-i", "default", check=0).stdout.splitlines()
     path, state = write(t, "log", log), f"{t.state}/default.state"

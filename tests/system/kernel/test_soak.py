@@ -1,5 +1,5 @@
 """Everything at once for as long as one likes: SOAK_MINUTES (1; `make soak` 10) of real clients, hard ones, kills, reloads and
-dials at random, beside a follower. The last line of its output (-v) is the account."""
+dials at random, beside a recorder. The last line of its output (-v) is the account."""
 
 import collections
 import datetime
@@ -13,7 +13,7 @@ import time
 
 import kernel
 from fixture import PYTHON, equal, full, limit, quadruplet_of
-from follower import LOST, Follower
+from follower import LOST, Recorder
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "1"))
 AT_ONCE = 6
@@ -38,7 +38,7 @@ def descriptors(pid):
 class Soak:
     def __init__(self, t, seed):
         self.t, self.rng = t, random.Random(seed)
-        self.follower = Follower(t, size="8M")
+        self.recorder = Recorder(t, size="8M")
         self.sources = kernel.addresses("10.0.0.", 11, 14)
         self.hold = [t.server() for _ in range(4)]
         self.http, self.echo = t.server(kind="http"), t.server(kind="echo")
@@ -135,7 +135,7 @@ class Soak:
                 for i, agent in enumerate(lasting):
                     self.watch(f"client {i}", agent.pid, at)
                 # It reads what the ring holds when it looks after the killed: up to some 12 MB.
-                self.watch("follower", self.follower.process.pid, at, growth=12 << 10)
+                self.watch("recorder", self.recorder.process.pid, at, growth=12 << 10)
             time.sleep(0.03)
         self.reap(block=True)
         for agent in lasting:
@@ -145,8 +145,8 @@ class Soak:
         self.waits.update(kernel.quadruplet(s) for s in kernel.sockets("TIME_WAIT") if s.peer_port in self.ports)
 
     def account(self):
-        """Kernel and follower's file, quadruplet by quadruplet; then the state file's own counters."""
-        lines = self.follower.lines()
+        """Kernel and recorder's file, quadruplet by quadruplet; then the state file's own counters."""
+        lines = self.recorder.lines()
         events = [e for e in lines if e["event"] == "time-wait" and e["direction"] == "outbound"]
         told = {}
         for e in events:
@@ -181,12 +181,12 @@ def test_everything_at_once(t):
     kernel.sysctl("net.ipv4.tcp_max_tw_buckets", 1000000)
     kernel.port_range(10000, 65000)
     soak = Soak(t, seed=os.getpid())
-    soak.follower.create()
-    soak.follower.start()
+    soak.recorder.create()
+    soak.recorder.start()
     soak.run(MINUTES * 60)
     soak.no_errors()
-    time.sleep(3)  # the follower looks after the killed every second
-    equal(soak.follower.stop(), (0, "", ""), "exit status, stdout and stderr of the follower")
+    time.sleep(3)  # the recorder looks after the killed every second
+    equal(soak.recorder.stop(), (0, "", ""), "exit status, stdout and stderr of the recorder")
     account = soak.account()
     print(f"{MINUTES:g} minutes: {sum(soak.done.values())} clients of {len(soak.done)} kinds, {account}, {soak.kills} kills, "
           f"{sum(soak.dials.values())} dials and reloads, 0 invariants broken")

@@ -1,5 +1,5 @@
 """The storm: 32 processes, 200,000 closes, SIGKILL at random all the while. The account must come out even: what the kernel
-has in TIME-WAIT, quadruplet by quadruplet, is what the log says, or is counted as lost; the follower's file is the ring.
+has in TIME-WAIT, quadruplet by quadruplet, is what the log says, or is counted as lost; the recorder's file is the ring.
 
 A TIME-WAIT lasts 60 s, so the kernel is asked after each batch, which has a port of its own and must be over before."""
 
@@ -12,7 +12,7 @@ import time
 
 import kernel
 from fixture import equal, full, limit, quadruplet_of
-from follower import LOST, Follower
+from follower import LOST, Recorder
 
 WORKERS = 32
 FIRST_PORT = 700
@@ -49,14 +49,14 @@ def compare(waits, events, unfinished):
 
 
 def storm(t, batches, closes, every, addresses=None):
-    f = Follower(t, size="64M")
+    f = Recorder(t, size="64M")
     if addresses is not None:
         t.config(f'log {{\n    file = "{f.path}"\n    size = "64M"\n}}\npool "p" {{ {addresses} }}\nrule "r" {{ to = {{ "*" }} pool = "p" }}\n', "follow")
     kernel.sysctl("net.ipv4.tcp_max_tw_buckets", 1000000)
     kernel.port_range(10000, 65000)
     f.create()
     f.start()
-    idle = t.agent()  # a client, so that the follower stays until all is over
+    idle = t.agent()  # a client, so that the recorder stays until all is over
     ports = [FIRST_PORT + i for i in range(batches)]
     server = subprocess.Popen([t.program("storm"), "serve", "10.1.0.1", *map(str, ports)], stdin=subprocess.DEVNULL)
     kernel.wait_until(lambda: {s.local_port for s in kernel.sockets("LISTEN")} >= set(ports), 10, "the server does not listen")
@@ -69,7 +69,7 @@ def storm(t, batches, closes, every, addresses=None):
     server.kill()
     server.wait()
     idle.end()
-    equal(f.stop(0), (0, "", ""), "the follower's exit status and output")
+    equal(f.stop(0), (0, "", ""), "the recorder's exit status and output")
 
     done = t.tool("log", "-o", "json", "-c", t.conf, check=0)
     ring = [json.loads(line) for line in done.stdout.splitlines()]
@@ -122,6 +122,6 @@ def test_open_connections_are_counted_once(t):
             t.python("import os, socket, sys, time\n"
                      f"s = [socket.create_connection(('{to}', {port})) for _ in range(10)]\n"
                      f"pid = os.fork() if {fork} else -1\nif pid == 0:\n{child}\nif pid > 0: os.waitpid(pid, 0)\n{end}", check=False)
-            t.events()  # the tool settles what was left
+            t.tool("reap", "-c", t.conf, check=0)  # settles what was left
             path = os.path.join(t.state, "test.state")
             equal(t.run([t.program("pairs"), path], bare=True).stdout, "0 0\n", f"open, closed too often, after {'a fork and ' if fork else ''}{end}, to {to}")

@@ -153,13 +153,11 @@ programs: all $(UNIT) $(SYSTEM) ## builds everything, with the programs that tes
 unit-%: $(BUILD)/unit/test_% ## builds tests/unit/test_NAME.c and runs it
 	@$<
 
-check: deps-check ## builds and runs unit and system tests
-	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
-	@BUILD='$(abspath $(BUILD))' tests/run unit system
+check: deps-check ## tests/layers, then builds and runs unit and system tests
+	@AS_GIVEN='$(BUILD)' BUILD='$(abspath $(BUILD))' tests/run layers build unit system
 
-check-full: deps-full ## the same, long tests, other compilers, sanitizers, analysers, fuzzers
-	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
-	@FULL=1 BUILD='$(abspath $(BUILD))' tests/run unit system full
+check-full: deps-full ## the same, more clients, long tests, other compilers, sanitizers, analysers, fuzzers
+	@AS_GIVEN='$(BUILD)' FULL=1 BUILD='$(abspath $(BUILD))' tests/run layers build unit system full
 
 soak: deps-check ## everything at once for SOAK_MINUTES (10)
 	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
@@ -170,6 +168,9 @@ coverage: deps-full ## lines that tests ran
 
 bench: all ## what a call costs, with and without connspread
 	@BUILD='$(abspath $(BUILD))' tests/bench/run
+
+findings: ## by hand: whether what surprised us about other programs (findings/) is still so
+	@for f in $(filter-out %/lib.sh,$(wildcard findings/*.sh)); do $$f || failed=1; done; test -z "$$failed"
 
 # --- for those who change it ---
 
@@ -192,7 +193,7 @@ compile_commands.json: FORCE ## for editors and language servers
 	        printf "%s{\"directory\":\"%s\",\"file\":\"%s\",\"command\":\"%s\"}", n++ ? ",\n" : "[\n", folder, file, $$0 } \
 	    END { print n ? "\n]" : "[]" }' >$@.new && mv -f $@.new $@
 
-.PHONY: demo units programs check check-full soak coverage bench lint format
+.PHONY: demo units programs check check-full soak coverage bench findings lint format
 
 # --- installing ---
 
@@ -224,6 +225,7 @@ uninstall: ## removes all but the config
 	    $(addprefix $(DOCDIR)/,README.md LICENSE CHANGELOG.md connspread.conf $(addprefix examples/,$(notdir $(EXAMPLES))) $(PAGES)),'$(DESTDIR)$(f)')
 	for d in '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)/contrib/doc' '$(DOCDIR)/contrib' '$(DOCDIR)'; do \
 	    ! test -d "$(DESTDIR)$$d" || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$d"; done
+	test -n '$(DESTDIR)' || test "$$(ls -A /run/connspread 2>/dev/null)" != .lock || rm -rf /run/connspread
 
 # The same bytes from the same commit, wherever and whenever: git's own archive, and gzip without name and time.
 DIST = connspread-$(VERSION)

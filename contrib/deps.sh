@@ -1,18 +1,21 @@
 #!/bin/sh
 # Installs the Debian packages that a step needs: contrib/deps.sh build|demo|check|lint|full|deb
 # Prints what is missing and the command; runs it as root, or through sudo where that asks no password. DEPS=no: does nothing.
+# DEPS=list: prints their names.
 set -eu
 
 build="gcc make libc6-dev libconfuse-dev libmnl-dev libjansson-dev"
-demo="$build iproute2 procps python3 util-linux"
-check="$demo check strace nftables binutils bash curl wget netcat-openbsd socat redis-server redis-tools nodejs
-       default-jdk-headless libjemalloc2 libtcmalloc-minimal4 clang libclang-rt-dev
-       nginx haproxy php-cli perl postgresql postgresql-client git openssh-server openssh-client openssl
-       memcached libmemcached-tools apache2-utils wrk prometheus logrotate systemd mandoc"
+demo="$build iproute2 procps python3"
+# At most 20: what `make check` needs beyond a minimal Debian. Tests that need another are left to check-full (tests/system/fixture.py).
+check="$demo check strace nftables binutils curl wget netcat-openbsd socat git mandoc"
+# The programs that the tests of check-full preload, and what serves them.
+clients="redis-server redis-tools nodejs default-jdk-headless libjemalloc2 libtcmalloc-minimal4 nginx haproxy php-cli perl
+         postgresql postgresql-client openssh-server openssh-client openssl memcached libmemcached-tools apache2-utils wrk
+         prometheus logrotate systemd chromium firefox-esr bubblewrap"
 deb="$build debhelper dpkg-dev fakeroot"
 lint="clang-format clang-tidy cppcheck git make"
-full="$check $lint debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test valgrind musl-tools llvm python3-twisted jq
-      python3-testsuite chromium firefox-esr bubblewrap"
+full="$check $clients $lint clang libclang-rt-dev debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test valgrind musl-tools llvm
+      python3-twisted jq python3-testsuite"
 [ "$(uname -m)" != x86_64 ] || full="$full gcc-multilib"
 
 case "${1:-}" in
@@ -25,7 +28,10 @@ deb) packages=$deb ;;
 *) echo "usage: contrib/deps.sh build|demo|check|lint|full|deb" >&2; exit 2 ;;
 esac
 
-[ "${DEPS:-yes}" != no ] || exit 0
+case "${DEPS:-yes}" in
+no) exit 0 ;;
+list) printf '%s\n' $packages; exit 0 ;;
+esac
 if ! command -v dpkg-query >/dev/null 2>&1; then
     echo "deps: not a Debian system; these packages' equivalents are needed:" $packages >&2
     exit 0

@@ -46,7 +46,7 @@ debootstrap=$!
 DEPS=no make -s deb BUILD="$out/build" >"$out/deb.log" 2>&1 || { tail -n 40 "$out/deb.log"; fail "make deb"; }
 make -s BUILD="$out/build32" CC="gcc -m32" "$out/build32/libconnspread.so"
 gcc -m32 -O1 tests/system/plain_client.c -o "$out/client32"
-said=$(lintian --display-info --pedantic --fail-on none "$out"/build/deb/*.changes 2>&1 | grep -v '^running with root' || true)
+said=$(lintian --quiet --display-info --pedantic --fail-on none "$out"/build/deb/*.changes 2>&1 | grep -v '^running with root' || true)
 [ -z "$said" ] || fail "lintian: $said"
 wait $debootstrap || fail "mmdebstrap"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
@@ -65,7 +65,7 @@ check_installed() {
         r() { "$@" || { echo "FAILED ($?): $*"; exit 1; }; }
         r in_root connspread --version
         r in_root connspread check -c /root/mine.conf
-        in_root connspread doctor /usr/bin/curl || [ $? = 1 ] # 1: something of this host needs action
+        in_root connspread doctor /usr/bin/curl || [ $? = 1 ] # 1: something of this host is an error
         for _ in 1 2 3 4; do r in_root connspread run -c /root/mine.conf -- curl -sS http://127.0.0.1:8000/ 2>&1; done
         r in_root connspread log -c /root/mine.conf --event time-wait
         ss -Htan state time-wait "dport = 8000" | awk "{print \$3}" | cut -d: -f1 | sort -u >"$out/sources"'

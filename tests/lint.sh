@@ -29,7 +29,7 @@ format() {
 
 cppcheck_all() {
     sources | xargs -r cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
-        --suppress=missingIncludeSystem --suppress='*:/usr/*' "${DEFINES[@]}" -D__x86_64__ -D__GLIBC__=2 -Isrc -j2
+        --suppress=missingIncludeSystem --suppress='*:/usr/*' "${DEFINES[@]}" -D__x86_64__ -D__GLIBC__=2 "-DElfW(type)=Elf64_##type" -Isrc -j2
 }
 
 tidy() {

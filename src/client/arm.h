@@ -1,4 +1,4 @@
-/* arm.h - canary or control: a process's or connection's place, 0..99, against the dial. Async-signal-safe. */
+/* arm.h - canary or control: a process's or connection's place, 0..99, against the override. Async-signal-safe. */
 #ifndef CONNSPREAD_CLIENT_ARM_H
 #define CONNSPREAD_CLIENT_ARM_H
 

@@ -48,7 +48,7 @@ static void exhausted(struct client *client, const struct history_flow *f, enum 
     static const uint8_t counter[OUTCOMES] = {
         [OUTCOME_RECOVERED] = HISTORY_RECOVERED,
         [OUTCOME_FALLBACK] = HISTORY_FALLBACK,
-        [OUTCOME_SURFACED] = HISTORY_SURFACED,
+        [OUTCOME_FAILED] = HISTORY_FAILED,
     };
     history_count(&client->state, f, minute, (enum history_counter)counter[outcome]);
     history_count(&client->state, f, minute, (enum history_counter)(HISTORY_CAUSE + cause));

@@ -255,8 +255,8 @@ static void take_on_exhausted(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"fallback", "error", NULL}, &r->rule->on_exhausted);
 }
 
-static void take_app_bound(struct reading *r, const struct entry *e) {
-    value_choice(r, e, (const char *const[]){"late-port", "keep", "override", NULL}, &r->rule->app_bound);
+static void take_client_bind(struct reading *r, const struct entry *e) {
+    value_choice(r, e, (const char *const[]){"late-port", "keep", "override", NULL}, &r->rule->client_bind);
 }
 
 const struct key config_rule_keys[] = {{"to", true, take_to},
@@ -267,5 +267,5 @@ const struct key config_rule_keys[] = {{"to", true, take_to},
                                        {"attempts", false, take_attempts},
                                        {"wait", false, take_wait},
                                        {"on-exhausted", false, take_on_exhausted},
-                                       {"app-bound", false, take_app_bound},
+                                       {"client-bind", false, take_client_bind},
                                        {0}};

@@ -43,6 +43,15 @@ static bool has(const struct key *keys, const char *name) {
     return false;
 }
 
+/* Keys that had another name before 0.1.0. */
+static const char *new_name(const struct key *keys, const char *name) {
+    static const struct { const char *old, *now; } renamed[] = {{"app-bound", "client-bind"}};
+    for (unsigned i = 0; i < sizeof renamed / sizeof *renamed; i++)
+        if (strcmp(renamed[i].old, name) == 0 && has(keys, renamed[i].now))
+            return renamed[i].now;
+    return NULL;
+}
+
 static void list(const struct key *keys, char *out) {
     size_t used = 0;
     for (; keys->name && used < SUGGESTION; keys++)
@@ -51,8 +60,8 @@ static void list(const struct key *keys, char *out) {
 
 void suggest(const struct key *const keys[], const char *const names[], int kinds, int here, const char *name,
              char out[SUGGESTION]) {
-    const char *best = NULL;
-    unsigned distance = strlen(name) < 4 ? 2 : 3; /* more edits make another word */
+    const char *best = new_name(keys[here], name);
+    unsigned distance = best ? 0 : strlen(name) < 4 ? 2 : 3; /* more edits make another word */
     for (const struct key *key = keys[here]; key->name; key++)
         nearest(key->name, name, &best, &distance);
     for (int i = 1; here == 0 && i < kinds; i++)

@@ -24,7 +24,7 @@
 /* The client bound an address itself and the rule leaves it that one. */
 static bool keeps_own_address(const struct connecting *k) {
     return conn_flags(k->conn) & CONN_APP_ADDRESS && !addr_is_any(&k->conn->app) &&
-           k->match->app_bound != APP_BOUND_OVERRIDE;
+           k->match->client_bind != CLIENT_BIND_OVERRIDE;
 }
 
 static bool started(const struct connecting *k) {
@@ -71,7 +71,7 @@ static enum outcome fall_back(struct client *client, struct connecting *k) {
         (void)sources_run(client, k);
     }
     if (k->error == EADDRNOTAVAIL)
-        return OUTCOME_SURFACED;
+        return OUTCOME_FAILED;
     if (started(k))
         sources_commit_asides(client, k);
     return OUTCOME_FALLBACK;
@@ -82,7 +82,7 @@ static void tell(struct client *client, struct connecting *k, enum outcome outco
     static const uint8_t counter[OUTCOMES] = {
         [OUTCOME_RECOVERED] = COUNT_RECOVERED,
         [OUTCOME_FALLBACK] = COUNT_FALLBACK,
-        [OUTCOME_SURFACED] = COUNT_SURFACED,
+        [OUTCOME_FAILED] = COUNT_FAILED,
     };
     state_count(&client->state, (enum arm)k->conn->arm, (enum counter)counter[outcome]);
     const struct history_update u = sources_moment(client, k);
@@ -122,7 +122,7 @@ static void watch(struct client *client, struct connecting *k) {
                   EADDRNOTAVAIL, k->pair);
     if (k->match->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
         sources_name(client, k, CAUSE_UNKNOWN);
-    tell(client, k, OUTCOME_SURFACED, cause, true);
+    tell(client, k, OUTCOME_FAILED, cause, true);
 }
 
 /* What has only begun is told later; with fast open, success says nothing of the peer. */
@@ -146,13 +146,13 @@ static void through_policy(struct client *client, struct connecting *k) {
         return;
     }
     if (k->closed && k->error == EADDRNOTAVAIL) {
-        tell(client, k, OUTCOME_SURFACED, CAUSE_UNKNOWN, true); /* and the search was cut short */
+        tell(client, k, OUTCOME_FAILED, CAUSE_UNKNOWN, true); /* and the search was cut short */
         return;
     }
     if (step == STEP_DONE && k->error == EADDRNOTAVAIL) {
         /* Bound to a port that another process took between the look and the connect; there is no way back. */
         k->report->proof = PROOF_BOUND_PORT;
-        tell(client, k, OUTCOME_SURFACED, CAUSE_PORT_BUSY, true);
+        tell(client, k, OUTCOME_FAILED, CAUSE_PORT_BUSY, true);
         return;
     }
     if (step == STEP_DONE) {
@@ -162,7 +162,7 @@ static void through_policy(struct client *client, struct connecting *k) {
         note_answer(client, k);
         if (!k->met)
             return;
-        k->overcome = true;
+        k->recovered = true;
         k->report->proof = PROOF_SEARCH;
         tell(client, k, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, k->newly_full);
         return;
@@ -175,13 +175,13 @@ static void through_policy(struct client *client, struct connecting *k) {
         return;
     }
     enum cause cause = cause_of(client, k);
-    if (outcome == OUTCOME_SURFACED && (own || !k->full)) {
+    if (outcome == OUTCOME_FAILED && (own || !k->full)) {
         cause = diagnosis_of_connect(k->report);
         if (!k->full) /* what the client's own call would have had */
             report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
                           EADDRNOTAVAIL, NULL);
     }
-    tell(client, k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_SURFACED);
+    tell(client, k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_FAILED);
 }
 
 /* May this socket be prepared, as far as the client's own doings go? */
@@ -189,7 +189,7 @@ static bool spreadable(const struct connecting *k) {
     uint32_t flags = conn_flags(k->conn);
     if (!k->match->matched || addr_is_any(&k->destination->addr) || flags & (CONN_APP_PORT | CONN_OUR_PORT))
         return false;
-    return !(flags & CONN_APP_ADDRESS) || addr_is_any(&k->conn->app) || k->match->app_bound != APP_BOUND_KEEP;
+    return !(flags & CONN_APP_ADDRESS) || addr_is_any(&k->conn->app) || k->match->client_bind != CLIENT_BIND_KEEP;
 }
 
 static void spread_or_watch(struct client *client, struct connecting *k, const struct settings *settings) {
@@ -219,7 +219,7 @@ static void spread_or_watch(struct client *client, struct connecting *k, const s
     c->stat = (uint16_t)stats_number(&client->state, e);
     const struct stat_connect how = {.error = k->error,
                                      .spread = k->spread,
-                                     .recovered = k->overcome && !k->fell_back,
+                                     .recovered = k->recovered && !k->fell_back,
                                      .fallback = k->fell_back,
                                      .elapsed_ns = elapsed};
     stats_connect(&client->state, e, assignment.arm, &how);

@@ -1,6 +1,7 @@
 #include "connect/sources.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 
 #include "client/client.h"
 #include "connect/explicit_port.h"
@@ -15,6 +16,7 @@
 #include "client/sockinfo.h"
 #include "client/events.h"
 #include "connect/diagnosis.h"
+#include "base/kernel_constants.h"
 
 void sources_look_again(struct connecting *k, uint32_t serial) {
     struct conn *now;
@@ -42,20 +44,25 @@ bool sources_run(struct client *client, struct connecting *k) {
 /* PINNED_MAX: sources that a pinned socket is compared with, at some 10 us each. */
 enum { PORT_WINDOWS = 4, LEAST_USED_MAX = 256, PINNED_MAX = 64, AT_ONCE_NS = 50000000 };
 
+/* The socket that we prepared, still: it has our option, and the number is on record as ours. A socket that another
+ * thread has just got under the number has neither both. */
+static bool is_prepared(const struct connecting *k) {
+    struct conn *now;
+    int value = 0, fd = k->call->fd;
+    return get_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &value) == 0 && value == 1 && fd_look(fd, &now) == FD_TCP &&
+           now == k->conn;
+}
+
 /* Did the call that failed find no way out with our source, without a SYN? The kernel asks for the route first and
  * takes a port then (tcp_v4_connect, tcp_v6_connect), and the socket goes on showing that port when the connect has
  * failed: what shows our source and no port has sent nothing, and is the socket that we bound. NEXT: so it is. STOP:
- * nobody will say (a seccomp filter), but what came back at once may be made once more, as the client made it. */
+ * getsockname is denied (a seccomp filter), but what came back at once may be made once more, as the client made it. */
 static enum step step_without_way(const struct connecting *k) {
     struct sockaddr_storage name;
     struct endpoint local;
     socklen_t length = sizeof name;
-    int fd = k->call->fd, type;
-    if (sys_call3(SYS_getsockname, fd, &name, &length) != 0) {
-        bool at_once = clock_ns(CLOCK_MONOTONIC) - k->now < AT_ONCE_NS;
-        int r = get_option(fd, SOL_SOCKET, SO_TYPE, &type);
-        return !at_once || r == -EBADF || r == -ENOTSOCK ? STEP_DONE : STEP_STOP;
-    }
+    if (sys_call3(SYS_getsockname, k->call->fd, &name, &length) != 0)
+        return clock_ns(CLOCK_MONOTONIC) - k->now < AT_ONCE_NS && is_prepared(k) ? STEP_STOP : STEP_DONE;
     return endpoint_from_sockaddr(&local, &name, length) && local.port == 0 &&
                    addr_compare(&local.addr, &k->conn->source) == 0
                ? STEP_NEXT

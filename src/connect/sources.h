@@ -48,7 +48,7 @@ struct connecting {
     bool refused;    /* bind said so in this very call */
     bool probed;     /* a held-down source was searched all the same */
     bool spread;     /* left through a source or port range of ours */
-    bool overcome;   /* EADDRNOTAVAIL met, and left by another way */
+    bool recovered;  /* EADDRNOTAVAIL met, and left by another way */
     bool fell_back;  /* the client's own call was made for want of a better one */
     bool own;        /* no source of ours is bound: what fails is not our doing */
     bool pinned;     /* to what pin says */

@@ -80,7 +80,7 @@ static long ask(const void *question, size_t length, unsigned short type, size_t
 
 /* The kernel's answer to q: its route's type, and the interface that it leaves by, 0 for none. */
 static int ask_route(const struct question *q, unsigned char *type) {
-    union reply reply;
+    union reply reply = {0};
     struct rtmsg route;
     struct rtattr attribute;
     long n = ask(q, q->header.nlmsg_len, RTM_NEWROUTE, sizeof route, &reply);

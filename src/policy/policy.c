@@ -119,13 +119,13 @@ static void plan_pool(const struct policy *p, unsigned index, const struct endpo
 static void plan_rule(const struct policy *p, const struct policy_rule *rule, const struct endpoint *destination,
                       struct match *out) {
     unsigned pool = LOAD(rule->pool), pools = LOAD(p->n_pools);
-    uint8_t attempts = LOAD(rule->attempts), app_bound = LOAD(rule->app_bound);
+    uint8_t attempts = LOAD(rule->attempts), client_bind = LOAD(rule->client_bind);
     out->rule_id = LOAD(rule->title_id);
     if (LOAD(rule->action) != ACTION_SPREAD || pool >= POLICY_POOLS || pool >= pools)
         return;
     out->matched = 1;
     out->on_exhausted = LOAD(rule->on_exhausted) == EXHAUSTED_ERROR ? EXHAUSTED_ERROR : EXHAUSTED_FALLBACK;
-    out->app_bound = app_bound <= APP_BOUND_OVERRIDE ? app_bound : APP_BOUND_KEEP;
+    out->client_bind = client_bind <= CLIENT_BIND_OVERRIDE ? client_bind : CLIENT_BIND_KEEP;
     out->attempts = attempts < 1 ? 1 : attempts > RULE_ATTEMPTS_MAX ? RULE_ATTEMPTS_MAX : attempts;
     out->wait_ms = LOAD(rule->wait_ms);
     plan_pool(p, pool, destination, out);
@@ -222,16 +222,16 @@ void policy_match(const struct policy *p, const struct endpoint *destination, co
     }
 }
 
-__attribute__((noinline)) enum rule_app_bound policy_app_bound(const struct policy *p, const char *program) {
+__attribute__((noinline)) enum rule_client_bind policy_client_bind(const struct policy *p, const char *program) {
     unsigned rules = rule_count(p);
-    enum rule_app_bound strongest = APP_BOUND_KEEP;
-    for (unsigned i = 0; i < rules && strongest != APP_BOUND_OVERRIDE; i++) {
+    enum rule_client_bind strongest = CLIENT_BIND_KEEP;
+    for (unsigned i = 0; i < rules && strongest != CLIENT_BIND_OVERRIDE; i++) {
         const struct policy_rule *rule = &p->rule[i];
-        uint8_t app_bound = LOAD(rule->app_bound);
+        uint8_t client_bind = LOAD(rule->client_bind);
         if (LOAD(rule->action) != ACTION_SPREAD || !program_fits(p, rule, program))
             continue;
-        if (app_bound == APP_BOUND_LATE_PORT || app_bound == APP_BOUND_OVERRIDE)
-            strongest = (enum rule_app_bound)app_bound;
+        if (client_bind == CLIENT_BIND_LATE_PORT || client_bind == CLIENT_BIND_OVERRIDE)
+            strongest = (enum rule_client_bind)client_bind;
     }
     return strongest;
 }
@@ -273,7 +273,7 @@ void policy_default(struct policy *out) {
     rule->except = (struct policy_span){.first = 1, .count = 2};
     rule->action = ACTION_SPREAD;
     rule->on_exhausted = EXHAUSTED_FALLBACK;
-    rule->app_bound = APP_BOUND_LATE_PORT;
+    rule->client_bind = CLIENT_BIND_LATE_PORT;
     rule->attempts = 16;
 
     out->n_targets = 3;

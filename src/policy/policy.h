@@ -32,7 +32,7 @@ enum policy_unit { BY_PROCESS, BY_CONNECTION };
 enum pool_policy { POOL_ROUND_ROBIN, POOL_RANDOM, POOL_HASH, POOL_LEAST_USED, POOL_POLICY_COUNT };
 enum rule_action { ACTION_SPREAD, ACTION_IGNORE };
 enum rule_exhausted { EXHAUSTED_FALLBACK, EXHAUSTED_ERROR };
-enum rule_app_bound { APP_BOUND_LATE_PORT, APP_BOUND_KEEP, APP_BOUND_OVERRIDE };
+enum rule_client_bind { CLIENT_BIND_LATE_PORT, CLIENT_BIND_KEEP, CLIENT_BIND_OVERRIDE };
 enum log_verify { VERIFY_NEVER, VERIFY_AUTO, VERIFY_ALWAYS };
 enum log_closes { CLOSES_TIME_WAIT, CLOSES_ALL };
 
@@ -73,8 +73,8 @@ struct policy_rule {
     struct policy_span to, except, programs; /* programs empty: any */
     uint16_t pool;                           /* index, meaningless under ACTION_IGNORE */
     uint16_t title_id;
-    uint8_t action, on_exhausted, app_bound; /* enum rule_action, rule_exhausted, rule_app_bound */
-    uint8_t attempts;                        /* 1..RULE_ATTEMPTS_MAX */
+    uint8_t action, on_exhausted, client_bind; /* enum rule_action, rule_exhausted, rule_client_bind */
+    uint8_t attempts;                          /* 1..RULE_ATTEMPTS_MAX */
     uint32_t wait_ms;
 };
 
@@ -119,7 +119,7 @@ struct match {
     uint16_t rule_id, pool_id; /* name table; 0: none */
     uint16_t pool;             /* index of the pool, for its shared round-robin counter */
     uint8_t matched;           /* a rule with ACTION_SPREAD matched; all else below is only then meaningful */
-    uint8_t policy, freebind, on_exhausted, app_bound, attempts;
+    uint8_t policy, freebind, on_exhausted, client_bind, attempts;
     uint8_t has_sources; /* the pool names addresses at all (perhaps of other scopes) */
     uint8_t scope;       /* enum addr_scope of the destination */
     uint32_t wait_ms, reuse_after_ms;
@@ -140,9 +140,9 @@ bool policy_glob(const char *pattern, const char *text);
  * that another process is scribbling over. program: NUL-terminated. Async-signal-safe. */
 void policy_match(const struct policy *p, const struct endpoint *destination, const char *program, struct match *out);
 
-/* The strongest app-bound among the rules that this program can meet (override, else late-port, else keep): what bind()
- * must prepare for before the destination is known. Same safety as policy_match. */
-enum rule_app_bound policy_app_bound(const struct policy *p, const char *program);
+/* The strongest client-bind among the rules that this program can meet (override, else late-port, else keep): what
+ * bind() must prepare for before the destination is known. Same safety as policy_match. */
+enum rule_client_bind policy_client_bind(const struct policy *p, const char *program);
 
 /* The n-th address of a match (n < match->total), with its interface as scope. */
 struct endpoint match_source(const struct match *match, uint32_t n);

@@ -45,7 +45,7 @@ static long open_status(void) {
 }
 
 static uint32_t inherited_filters(void) {
-    char text[8192];
+    char text[8192] = {0};
     int fd = (int)open_status();
     long n = fd < 0 ? -1 : sys_call3(SYS_read, fd, text, sizeof text - 1);
     if (fd >= 0)

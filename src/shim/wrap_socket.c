@@ -176,12 +176,12 @@ EXPORT int listen(int fd, int backlog) {
 /* --- the client's own bind --- */
 
 /* A rule of this program wants bind(address, 0) to leave the port to connect, and may have it so. */
-static bool wants_late_port(const struct conn *c, enum rule_app_bound *app_bound) {
-    struct settings settings = {.app_bound = APP_BOUND_KEEP};
+static bool wants_late_port(const struct conn *c, enum rule_client_bind *client_bind) {
+    struct settings settings = {.client_bind = CLIENT_BIND_KEEP};
     if (!state_settings(&client.state, client.program, &settings) || !arm_may_enforce(&client, &settings))
-        settings.app_bound = APP_BOUND_KEEP;
-    *app_bound = (enum rule_app_bound)settings.app_bound;
-    return *app_bound != APP_BOUND_KEEP && !(conn_flags(c) & (CONN_APP_NO_PORT | CONN_APP_PORT | CONN_APP_ADDRESS));
+        settings.client_bind = CLIENT_BIND_KEEP;
+    *client_bind = (enum rule_client_bind)settings.client_bind;
+    return *client_bind != CLIENT_BIND_KEEP && !(conn_flags(c) & (CONN_APP_NO_PORT | CONN_APP_PORT | CONN_APP_ADDRESS));
 }
 
 static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum outcome outcome) {
@@ -197,7 +197,7 @@ static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum 
     report_begin(&report, &client, fd, c, &nowhere, now);
     report_record(&report)->e.local = at->addr;
     report_record(&report)->e.local_port = at->port;
-    state_count(&client.state, (enum arm)c->arm, outcome == OUTCOME_SURFACED ? COUNT_SURFACED : COUNT_RECOVERED);
+    state_count(&client.state, (enum arm)c->arm, outcome == OUTCOME_FAILED ? COUNT_FAILED : COUNT_RECOVERED);
     enum cause cause = diagnosis_of_bind(&report, at);
     history_update_bind_failed(&client, client_netns(&client, fd), &at->addr, outcome, cause, now);
     report_exhausted(&report, c, CALL_BIND, outcome, cause, 1);
@@ -205,13 +205,13 @@ static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum 
 
 static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const struct sockaddr *address,
                     socklen_t length) {
-    enum rule_app_bound app_bound = APP_BOUND_KEEP;
+    enum rule_client_bind client_bind = CLIENT_BIND_KEEP;
     int saved = errno;
     prepare_undo(fd, c);
     /* A second bind is EINVAL without us, because the first took a port; so let it have taken one. */
     if (conn_flags(c) & CONN_APP_ADDRESS)
         prepare_settle_port(fd, c);
-    bool late = at->port == 0 && wants_late_port(c, &app_bound) && prepare_no_port(fd, c) == 0;
+    bool late = at->port == 0 && wants_late_port(c, &client_bind) && prepare_no_port(fd, c) == 0;
     errno = saved;
     int r = real_bind(fd, address, length);
     saved = errno;
@@ -220,7 +220,7 @@ static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const str
         conn_set_flags(c, CONN_APP_ADDRESS);
     } else if (r == 0) {
         conn_set_flags(c, CONN_APP_PORT);
-    } else if (late && saved == EADDRNOTAVAIL && app_bound == APP_BOUND_OVERRIDE) {
+    } else if (late && saved == EADDRNOTAVAIL && client_bind == CLIENT_BIND_OVERRIDE) {
         /* The rule replaces the address at connect anyway: the client goes on, unbound, to a source of the pool. */
         bind_failed(fd, c, at, OUTCOME_RECOVERED);
         conn_set_flags(c, CONN_APP_ADDRESS);
@@ -228,7 +228,7 @@ static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const str
     } else {
         prepare_undo(fd, c);
         if (saved == EADDRNOTAVAIL)
-            bind_failed(fd, c, at, OUTCOME_SURFACED);
+            bind_failed(fd, c, at, OUTCOME_FAILED);
     }
     errno = saved;
     return r;

@@ -114,7 +114,7 @@ static inline bool read_settings(const struct state *s, const char *program, str
         const struct policy *p = &s->policy[g & 1];
         uint64_t word = __atomic_load_n((const policy_word *)(const void *)&p->mode, __ATOMIC_RELAXED);
         memcpy(out, &word, sizeof *out);
-        out->app_bound = (uint8_t)(program ? policy_app_bound(p, program) : APP_BOUND_KEEP);
+        out->client_bind = (uint8_t)(program ? policy_client_bind(p, program) : CLIENT_BIND_KEEP);
         if (unchanged(s, g))
             return true;
     }

@@ -66,20 +66,20 @@ static bool whole(int fd, const struct state_section file[SECTIONS]) {
     return size >= 0 && (uint64_t)size >= need;
 }
 
-static bool copy_sections(const struct ring_window *w, const struct state_header *match) {
+static bool copy_sections(const struct ring_window *w, unsigned sections, const struct state_header *layout) {
     for (unsigned i = 0; i < SECTIONS; i++)
-        if (w->sections & COPY(i) && !read_data(w->fd, (char *)match + match->section[i].offset, w->file[i]))
+        if (sections & COPY(i) && !read_data(w->fd, (char *)layout + layout->section[i].offset, w->file[i]))
             return false;
     return whole(w->fd, w->file);
 }
 
 /* The copy's own layout: that of a small file, with the header of the one that was read. */
 static size_t lay_out(struct state_header *header) {
-    struct state_header match = {0};
-    sections_plan(&match, LOG_SIZE_MIN);
-    memcpy(header->section, match.section, sizeof header->section);
-    header->size = match.size;
-    return (size_t)match.size;
+    struct state_header layout = {0};
+    sections_plan(&layout, LOG_SIZE_MIN);
+    memcpy(header->section, layout.section, sizeof header->section);
+    header->size = layout.size;
+    return (size_t)layout.size;
 }
 
 static enum state_error make(struct state *out, int fd, unsigned sections, struct state_header *header, int *error) {
@@ -106,7 +106,7 @@ static enum state_error make(struct state *out, int fd, unsigned sections, struc
         out->ring[i] = NULL;
         out->cells[i] = file[i == RING_INCIDENTS ? SECTION_INCIDENTS : SECTION_CLOSES].size / CELL_BYTES;
     }
-    if (copy_sections(out->window, out->header))
+    if (copy_sections(out->window, sections, out->header))
         return STATE_OK;
     *error = errno;
     (void)munmap(memory, size);
@@ -140,17 +140,19 @@ enum state_error state_copy(struct state *out, int dir, const char *path, unsign
     return result;
 }
 
-bool state_copy_again(struct state *s, unsigned more) {
+bool state_copy_again(const struct state *s, unsigned more) {
     struct ring_window *w = s->window;
     struct state_header header;
-    if (!read_all(w->fd, &header, sizeof header, 0))
+    w->sections |= more;
+    if ((w->sections & COPY(SECTION_OPEN_TABLE) &&
+         !read_data(w->fd, (char *)s->open_table, w->file[SECTION_OPEN_TABLE])) ||
+        !read_all(w->fd, &header, sizeof header, 0))
         return false;
     (void)lay_out(&header);
     memcpy(s->header, &header, sizeof header);
-    w->sections |= more;
     for (unsigned i = 0; i < RINGS; i++)
         w->ring[i].n = 0, w->ring[i].gone = false;
-    return copy_sections(w, s->header);
+    return copy_sections(w, w->sections & ~COPY(SECTION_OPEN_TABLE), s->header);
 }
 
 void *state_copy_mapping(const struct state *s) {
@@ -158,7 +160,7 @@ void *state_copy_mapping(const struct state *s) {
     return mapping == MAP_FAILED ? NULL : mapping;
 }
 
-void state_copy_drop(struct state *s, enum section section) {
+void state_copy_drop(const struct state *s, enum section section) {
     const struct state_section *part = &s->header->section[section]; /* ours: lay_out made it */
     s->window->sections &= ~COPY(section);
     (void)madvise((char *)s->header + part->offset, (size_t)part->size, MADV_DONTNEED);

@@ -21,14 +21,15 @@ enum {
 enum state_error state_copy(struct state *out, int dir, const char *path, unsigned sections, int *error);
 
 /* Copies the same, and the sections of more, from the same file again, as it is now. False: it was cut, or cannot be
- * read; what was copied before is partly there. */
-bool state_copy_again(struct state *s, unsigned more);
+ * read; what was copied before is partly there. The open connections come first, then the heads of the rings, then all
+ * else: who leaves the open connections has written its event before, and an event's names are there before it is. */
+bool state_copy_again(const struct state *s, unsigned more);
 
 /* A page of the file, mapped so that it can be found in /proc/self/maps and never be read. munmap(it, 1). */
 void *state_copy_mapping(const struct state *s);
 
 /* Gives the memory of one section back, which is zero from then on. */
-void state_copy_drop(struct state *s, enum section section);
+void state_copy_drop(const struct state *s, enum section section);
 
 /* Of a copy or a mapping. */
 void state_release(struct state *s);

@@ -7,6 +7,7 @@
 
 #include "state/state.h"
 #include "base/sys.h"
+#include "state/boot.h"
 #include "state/folder.h"
 
 /* Space for every byte, so that no later store can fault. File systems without fallocate get zeros written. */
@@ -39,20 +40,21 @@ static void temporary_name(char out[STATE_PATH]) {
 
 static int build(int dir, const char *name, const char *instance, uint64_t log_size) {
     char temporary[STATE_PATH];
-    struct state_header match = {0};
+    struct state_header layout = {0};
     temporary_name(temporary);
-    sections_plan(&match, log_size);
+    sections_plan(&layout, log_size);
     int fd = (int)sys_call4(SYS_openat, dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return fd;
     int r = (int)sys_call2(SYS_fchmod, fd, 0600); /* whatever the umask is */
     if (r == 0)
-        r = allocate(fd, match.size);
+        r = allocate(fd, layout.size);
     if (r == 0) {
-        void *header = sys_mmap(4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+        struct state_header *header = sys_mmap(4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
         r = header ? 0 : -ENOMEM;
         if (header) {
             header_fill(header, instance, log_size);
+            header->boot = boot_number();
             (void)sys_call2(SYS_munmap, header, 4096);
         }
     }

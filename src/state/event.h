@@ -21,7 +21,7 @@ enum event_kind {
     EVENT_ATTACH,
     EVENT_DETACH,
     EVENT_RELOAD,
-    EVENT_CONTROL,
+    EVENT_OVERRIDE,
     EVENT_KINDS
 };
 enum direction { OUTBOUND, INBOUND, DIRECTIONS };
@@ -79,7 +79,7 @@ enum cause {
     CAUSE_UNANSWERED, /* of a source-down alone: never why a call failed, so the history has no counter for it */
     CAUSES
 };
-enum outcome { OUTCOME_RECOVERED, OUTCOME_FALLBACK, OUTCOME_SURFACED, OUTCOMES };
+enum outcome { OUTCOME_RECOVERED, OUTCOME_FALLBACK, OUTCOME_FAILED, OUTCOMES };
 
 /* How the cause of an EADDRNOTAVAIL is known. */
 enum proof {
@@ -140,7 +140,7 @@ struct event_exhausted {
     uint32_t zero2;
 };
 
-/* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD and EVENT_CONTROL: free text for people. */
+/* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD and EVENT_OVERRIDE: free text for people. */
 enum { EVENT_TEXT = (EVENT_CELLS_MAX - 1) * CELL_PAYLOAD };
 
 struct event_record {

@@ -51,11 +51,11 @@ enum section {
     SECTION_POLICY,
     SECTION_NAMES,
     SECTION_COUNTERS,
-    SECTION_ROTORS,
+    SECTION_NEXT_SOURCES,
     SECTION_PAIRS,
     SECTION_STATS,
     SECTION_PLACES,
-    SECTION_HELD,
+    SECTION_OPEN_TABLE,
     SECTION_INCIDENTS,
     SECTION_CLOSES,
     SECTION_HISTORY,
@@ -72,7 +72,7 @@ enum counter {
     COUNT_SPREAD,    /* left through a source or port range of ours; the same */
     COUNT_RECOVERED, /* met EADDRNOTAVAIL and left through another source or range */
     COUNT_FALLBACK,  /* every source failed, the client's own call was made */
-    COUNT_SURFACED,  /* EADDRNOTAVAIL that the client saw */
+    COUNT_FAILED,    /* EADDRNOTAVAIL that the client saw */
     COUNT_HELD_DOWN, /* sources skipped because they were known to be full */
     COUNT_TIME_WAIT, /* closes by fate; the same */
     COUNT_PASSIVE,
@@ -110,7 +110,8 @@ struct state_header {
     char host[64]; /* nodename of the creator */
     struct state_section section[SECTIONS];
     uint64_t refused; /* identity of the config that was refused last, so that it is said once */
-    uint8_t zero[48];
+    uint64_t boot;    /* of the host when the file was made, or taken over after another boot (boot.h); 0: not known */
+    uint8_t zero[40];
     /* Read at every connect and close, hardly ever written: one cache line. */
     _Alignas(64) uint64_t control; /* see control.h; 0: nothing overridden */
     uint64_t generation;           /* of the policy; live slot = generation & 1; 0: none published */
@@ -121,7 +122,7 @@ struct state_header {
     struct {
         uint64_t head; /* number of the next cell */
     } ring[RINGS];
-    /* Drawn by each process, or connection, while the dial stands between its ends. */
+    /* Drawn by each process, or connection, while the override stands between its ends. */
     _Alignas(64) uint64_t next_process; /* processes that drew a place in the canary sequence */
     uint64_t next_connection;           /* connections that did */
 };
@@ -167,7 +168,7 @@ enum stat_counter {
     STAT_CONNECTS,    /* left at 0: the sum of the buckets below, one of which each connect adds to */
     STAT_RECOVERED,   /* one of the two that succeeded, after an EADDRNOTAVAIL that the client did not see */
     STAT_FALLBACK,    /* the client's own call was made in the end */
-    STAT_SURFACED,    /* the client saw EADDRNOTAVAIL */
+    STAT_FAILED,      /* the client saw EADDRNOTAVAIL */
     STAT_REFUSED,     /* ECONNREFUSED */
     STAT_TIMED_OUT,   /* ETIMEDOUT */
     STAT_UNREACHABLE, /* ENETUNREACH, EHOSTUNREACH, ENETDOWN */
@@ -260,7 +261,7 @@ enum history_counter {
     HISTORY_CLOSES,     /* all others */
     HISTORY_RECOVERED,  /* EADDRNOTAVAIL met, and left through another source or range */
     HISTORY_FALLBACK,
-    HISTORY_SURFACED,
+    HISTORY_FAILED,
     HISTORY_CAUSE, /* + enum cause, of each of those three */
     HISTORY_COUNTERS = HISTORY_CAUSE + HISTORY_CAUSES
 };
@@ -287,7 +288,7 @@ struct history_minute {
 _Static_assert(sizeof(struct cell) == CELL_BYTES, "cell");
 _Static_assert(sizeof(struct pair) == 192, "pair");
 _Static_assert(sizeof(struct stat_entry) == 512, "stat_entry");
-_Static_assert(sizeof(struct open_entry) == 64, "held");
+_Static_assert(sizeof(struct open_entry) == 64, "open_entry");
 _Static_assert(sizeof(struct open_chunk) == 4096, "open_chunk");
 _Static_assert(sizeof(struct history_entry) == 120, "history_entry");
 _Static_assert(sizeof(struct history_minute) == 4096, "history_minute");

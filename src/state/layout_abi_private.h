@@ -219,6 +219,7 @@ AT(state_header, section, 168);
 /* Behind the sections, of which there may come more. */
 _Static_assert(offsetof(struct state_header, refused) == offsetof(struct state_header, section) + SECTIONS * 16,
                "refused");
+_Static_assert(offsetof(struct state_header, boot) == offsetof(struct state_header, refused) + 8, "boot");
 _Static_assert(offsetof(struct state_header, control) % 64 == 0, "control");
 _Static_assert(offsetof(struct state_header, names) == offsetof(struct state_header, control) + 24, "names");
 _Static_assert(offsetof(struct state_header, next_seq) == offsetof(struct state_header, control) + 64, "next_seq");

@@ -28,7 +28,7 @@ unsigned record_cells(const struct event_record *r) {
     case EVENT_ATTACH:
     case EVENT_DETACH:
     case EVENT_RELOAD:
-    case EVENT_CONTROL:
+    case EVENT_OVERRIDE:
         bytes = strnlen(r->u.text, EVENT_TEXT - 1) + 1;
         break;
     default:

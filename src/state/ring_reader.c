@@ -74,7 +74,7 @@ static void sanitise(struct event_record *r) {
         x->n_sources = x->n_sources < EXHAUSTED_SOURCES ? x->n_sources : EXHAUSTED_SOURCES;
         x->call = x->call < CALLS ? x->call : CALL_CONNECT;
         x->cause = x->cause < CAUSES ? x->cause : CAUSE_UNKNOWN;
-        x->outcome = x->outcome < OUTCOMES ? x->outcome : OUTCOME_SURFACED;
+        x->outcome = x->outcome < OUTCOMES ? x->outcome : OUTCOME_FAILED;
         x->proof = x->proof < PROOFS ? x->proof : PROOF_NONE;
         x->bound_counted = x->bound_counted < COUNTEDS ? x->bound_counted : COUNTED_NO;
         for (unsigned i = 0; i < EXHAUSTED_SOURCES; i++) {

@@ -73,10 +73,10 @@ void state_unmap(struct state *s);
 
 /* --- policy slots --- */
 
-/* What a client needs of the live policy besides a match, read the same way. program NULL: app_bound stays keep. The
+/* What a client needs of the live policy besides a match, read the same way. program NULL: client_bind stays keep. The
  * members up to log_verify lie as they do in struct policy. */
 struct settings {
-    uint8_t mode, canary, canary_by, log_closes, log_inbound, log_verify, app_bound, zero;
+    uint8_t mode, canary, canary_by, log_closes, log_inbound, log_verify, client_bind, zero;
 };
 
 /* --- control word: what `connspread set` overrides --- */

@@ -101,7 +101,7 @@ static enum stat_counter outcome(int error) {
     case EALREADY:
         return STAT_IN_PROGRESS;
     case EADDRNOTAVAIL:
-        return STAT_SURFACED;
+        return STAT_FAILED;
     case ECONNREFUSED:
         return STAT_REFUSED;
     case ETIMEDOUT:

@@ -25,7 +25,7 @@ void stats_add(struct stat_entry *e, unsigned counter);
 struct stat_connect {
     int error;      /* errno; 0: done */
     bool spread;    /* left through a source or port range of ours */
-    bool recovered; /* EADDRNOTAVAIL had been met and was overcome */
+    bool recovered; /* EADDRNOTAVAIL had been met, and the call recovered */
     bool fallback;  /* the client's own call, after every source had failed */
     uint64_t elapsed_ns;
 };

@@ -13,6 +13,8 @@
 #include "tool/stat/stat.h"
 #include "tool/report/report.h"
 #include "tool/set.h"
+#include "tool/reap.h"
+#include "tool/record/record.h"
 #include "tool/reload.h"
 #include "tool/prune.h"
 #include "tool/quads/quads.h"
@@ -27,8 +29,10 @@ static const struct command {
     {"log", "print the events of an instance, or follow them", log_main},
     {"stat", "what each arm did under each rule from each source; canary against control", stat_main},
     {"report", "what failed with EADDRNOTAVAIL, why, and what to do about it", report_main},
+    {"record", "write the events of an instance to log.file, as they come", record_main},
     {"set", "override mode and canary of running clients, or end that", set_main},
     {"reload", "compile the config anew and hand it to running clients", reload_main},
+    {"reap", "write down what killed processes left open, where no recorder does", reap_main},
     {"prune", "remove state files that no process uses any more", prune_main},
     {"quads", "how full the quadruplets of each source and destination are, now", quads_main},
     {"doctor", "what on this host makes connects fail, and whether a program can be preloaded", doctor_main},

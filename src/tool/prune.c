@@ -24,7 +24,7 @@ static const char help[] =
     "maps,\n"
     "of whatever instance and version; with -i those of that instance alone. Their events and counters go with them. A "
     "client that still had one mapped\n"
-    "would work on, unseen by this tool. A follower's journal goes with its state file.\n"
+    "would work on, unseen by this tool. A recorder's journal goes with its state file.\n"
     "\n"
     "  -n, --dry-run          only say what would be removed\n"
     "  -f, --force            also those that hold an override of connspread set, or that a process may use into "
@@ -64,13 +64,13 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
 }
 
 /* What an operator has set must not end because nothing happens to run at the moment. */
-static bool is_overridden(const struct state_file *f, char text[DIAL_TEXT]) {
+static bool is_overridden(const struct state_file *f, char text[OVERRIDE_TEXT]) {
     struct state s;
     int error;
     if (f->usable != STATE_OK || !f->instance[0] || state_file_copy(f, &s, 0, &error) != STATE_OK)
         return false;
     struct control c = control_unpack(__atomic_load_n(&s.header->control, __ATOMIC_RELAXED));
-    dial_text(text, c, NULL);
+    override_text(text, c, NULL);
     state_release(&s);
     return c.has_mode || c.has_canary;
 }
@@ -93,7 +93,7 @@ static bool removed(const char *path, const struct arguments *a, const char *rea
     return true;
 }
 
-/* Its lock is what a follower has as long as it lives. */
+/* Its lock is what a recorder has as long as it lives. */
 static bool prune_journal(const char *path, const struct arguments *a) {
     const char *slash = strrchr(path, '/');
     int fd = openat(a->folder, slash ? slash + 1 : path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
@@ -101,7 +101,7 @@ static bool prune_journal(const char *path, const struct arguments *a) {
     if (fd < 0)
         return true;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-        good = removed(path, a, "a follower's journal without a state file");
+        good = removed(path, a, "a recorder's journal without a state file");
     (void)close(fd);
     return good;
 }
@@ -112,15 +112,15 @@ static bool prune_journals(const char *folder, const struct state_files *files, 
     char pattern[STATE_PATH + 16], journal[STATE_PATH + 16], only[STATE_PATH + 16] = "";
     glob_t found;
     bool good = true;
-    snprintf(pattern, sizeof pattern, "%s/*.follower", folder);
+    snprintf(pattern, sizeof pattern, "%s/*.recorder", folder);
     if (glob(pattern, GLOB_NOESCAPE, NULL, &found) != 0)
         return true;
     if (a->chosen.instance)
-        snprintf(only, sizeof only, "%s/%s.follower", folder, a->chosen.instance);
+        snprintf(only, sizeof only, "%s/%s.recorder", folder, a->chosen.instance);
     for (size_t i = 0; i < found.gl_pathc; i++) {
         bool needed = only[0] && strcmp(only, found.gl_pathv[i]) != 0;
         for (size_t j = 0; j < files->n; j++) {
-            follow_path(journal, sizeof journal, files->file[j].path);
+            journal_path(journal, sizeof journal, files->file[j].path);
             needed = needed || (!pruned[j] && strcmp(journal, found.gl_pathv[i]) == 0);
         }
         if (!needed)
@@ -132,14 +132,14 @@ static bool prune_journals(const char *folder, const struct state_files *files, 
 
 /* False in *pruned: the file stays. Returns false when it should have gone. */
 static bool prune(const struct state_file *f, const struct arguments *a, bool *pruned) {
-    char text[STATE_PATH], dial[DIAL_TEXT];
+    char text[STATE_PATH], override[OVERRIDE_TEXT];
     const char *reason = state_file_dead(f, a->force, text);
     if (!reason) {
         leave(f);
         return true;
     }
-    if (is_overridden(f, dial) && !a->force) {
-        say("%s: left: %s, but it holds what connspread set has overridden: %s", f->path, reason, dial);
+    if (is_overridden(f, override) && !a->force) {
+        say("%s: left: %s, but it holds what connspread set has overridden: %s", f->path, reason, override);
         return true;
     }
     *pruned = removed(f->path, a, reason);

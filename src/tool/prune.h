@@ -1,4 +1,4 @@
-/* prune.h - connspread prune: removes state files that nobody uses any more, and the followers' journals beside them.
+/* prune.h - connspread prune: removes state files that nobody uses any more, and the recorders' journals beside them.
  * By unlink: truncating one would kill whoever maps it all the same, from where we cannot see. A client that starts in
  * the very moment of the removal works on, unseen. */
 #ifndef CONNSPREAD_TOOL_PRUNE_H

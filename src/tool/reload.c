@@ -80,16 +80,16 @@ static void refuse(const struct state *s, const struct location *where, int mist
 
 /* The rings were laid out when the file was made, and clients have them mapped. */
 static void compare_log_size(const struct state *s, const struct policy *p) {
-    struct state_header match = {0};
-    sections_plan(&match, p->log_size);
-    if (match.size != s->size)
+    struct state_header layout = {0};
+    sections_plan(&layout, p->log_size);
+    if (layout.size != s->size)
         complain("log.size is now %llu bytes, but the rings of a state file never change: once no client uses it any "
                  "more, connspread prune removes it and the next one has the new size",
                  (unsigned long long)p->log_size);
 }
 
 static int publish(struct state *s, const struct location *where, struct policy *p, unsigned followers) {
-    char actor[ACTOR_TEXT], text[EVENT_TEXT], dial[DIAL_TEXT];
+    char actor[ACTOR_TEXT], text[EVENT_TEXT], override[OVERRIDE_TEXT];
     struct settings settings;
     rights_again();
     bool published = state_publish(s, p, where->folder);
@@ -105,11 +105,12 @@ static int publish(struct state *s, const struct location *where, struct policy 
     (void)tool_event(s, EVENT_RELOAD, text);
     compare_log_size(s, p);
     bool known = state_settings(s, NULL, &settings);
-    dial_text(dial, control_unpack(__atomic_load_n(&s->header->control, __ATOMIC_RELAXED)), known ? &settings : NULL);
-    say("instance %s: %s", where->instance, dial);
+    override_text(override, control_unpack(__atomic_load_n(&s->header->control, __ATOMIC_RELAXED)),
+                  known ? &settings : NULL);
+    say("instance %s: %s", where->instance, override);
     say("policy generation %llu from %s: %u rule%s, %u pool%s", generation, name_of(where), p->n_rules,
         p->n_rules == 1 ? "" : "s", p->n_pools, p->n_pools == 1 ? "" : "s");
-    dial_followers(followers);
+    override_followers(followers);
     return EXIT_DONE;
 }
 

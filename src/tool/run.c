@@ -48,7 +48,7 @@ struct arguments {
 };
 
 static bool mode_is_good(const char *mode) {
-    if (dial_mode(mode) >= 0)
+    if (override_mode(mode) >= 0)
         return true;
     complain("run: -m %s is not a mode; try: enforce, observe or off", mode);
     return false;
@@ -185,7 +185,7 @@ static int run(const struct arguments *a, struct policy *policy) {
     if (!ready)
         return EXIT_USAGE;
     if (prepare_state(&where, policy) && policy->log_file[0])
-        (void)follow_start(where.state_file, where.instance, where.config, policy->log_file);
+        (void)record_start(where.state_file, where.instance, where.config, policy->log_file);
     warn_of_program(a->command[0]);
     return execute(a->command);
 }

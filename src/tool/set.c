@@ -56,7 +56,7 @@ static bool take_option(int option, void *context) {
 }
 
 static bool take_mode(struct arguments *a, const char *value) {
-    int mode = dial_mode(value);
+    int mode = override_mode(value);
     a->sets_mode = true;
     a->control.has_mode = mode >= 0;
     a->control.mode = mode >= 0 ? (uint8_t)mode : 0;
@@ -129,20 +129,20 @@ static void override(struct state *s, const struct arguments *a, struct control 
 }
 
 static void set(struct state *s, const struct arguments *a, const char *instance, unsigned followers) {
-    char actor[ACTOR_TEXT], was[DIAL_TEXT], is[DIAL_TEXT], text[EVENT_TEXT];
+    char actor[ACTOR_TEXT], was[OVERRIDE_TEXT], is[OVERRIDE_TEXT], text[EVENT_TEXT];
     struct control before, after;
     struct settings settings;
     bool has_policy = state_settings(s, NULL, &settings);
     override(s, a, &before, &after);
-    dial_text(was, before, has_policy ? &settings : NULL);
-    dial_text(is, after, has_policy ? &settings : NULL);
+    override_text(was, before, has_policy ? &settings : NULL);
+    override_text(is, after, has_policy ? &settings : NULL);
     actor_name(actor);
     snprintf(text, sizeof text, "%s; before: %s; by %s", is, was, actor);
-    if (!tool_event(s, EVENT_CONTROL, text))
+    if (!tool_event(s, EVENT_OVERRIDE, text))
         complain("the event that says so was dropped");
     say("instance %s: %s", instance, is);
     say("before: %s", was);
-    dial_followers(followers);
+    override_followers(followers);
 }
 
 /* Returns the exit status. */

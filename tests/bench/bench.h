@@ -98,7 +98,7 @@ static inline int prepare_by_hand(struct dialer *d, int fd) {
 }
 
 /* What the shim's connect() stands for: binds included. 0, or -1 and errno. */
-static inline int dial(struct dialer *d, int fd, const struct sockaddr_in *to) {
+static inline int override(struct dialer *d, int fd, const struct sockaddr_in *to) {
     if (d->by_hand && prepare_by_hand(d, fd) != 0)
         return -1;
     return connect(fd, (const struct sockaddr *)to, sizeof *to);

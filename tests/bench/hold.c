@@ -23,7 +23,7 @@ static uint32_t hold_one(const struct sockaddr_in *to, uint32_t *cpu) {
     if (fd < 0)
         return 0;
     uint64_t cpu_began = cpu ? cpu_ns() : 0, began = now_ns();
-    if (dial(&me, fd, to) != 0) {
+    if (override(&me, fd, to) != 0) {
         int error = errno;
         (void)close(fd);
         errno = error;
@@ -61,7 +61,7 @@ static void refused(unsigned n, const struct sockaddr_in *to) {
     for (unsigned i = 0; i < n; i++) {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         uint64_t began = now_ns();
-        int r = dial(&me, fd, to);
+        int r = override(&me, fd, to);
         uint64_t took = now_ns() - began;
         sample[i] = r != 0 && errno == EADDRNOTAVAIL ? (uint32_t)took : 0;
         if (r == 0)
@@ -106,7 +106,7 @@ static void pace(unsigned long n, unsigned long rate, const struct sockaddr_in *
             late = now - due;
         }
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0 || dial(&me, fd, to) != 0) {
+        if (fd < 0 || override(&me, fd, to) != 0) {
             error = errno;
             errors++;
         }

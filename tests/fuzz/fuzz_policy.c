@@ -18,7 +18,7 @@ static void check(const struct policy *p, const struct endpoint *destination, co
         abort();
     match_source(&match, match.total);
     match_source(&match, match.total / 2);
-    policy_app_bound(p, program);
+    policy_client_bind(p, program);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -49,10 +49,10 @@ static void write_history(const struct state *s) {
 /* A file as a busy instance leaves it: a policy with sources and ports, names, and rings that have gone round. */
 static void build_image(void) {
     static struct policy policy;
-    struct state_header match = {0};
+    struct state_header layout = {0};
     struct state s;
-    sections_plan(&match, LOG_SIZE_MIN);
-    size = (size_t)match.size;
+    sections_plan(&layout, LOG_SIZE_MIN);
+    size = (size_t)layout.size;
     image = aligned_alloc(4096, size);
     copy = aligned_alloc(4096, size);
     require(image && copy);

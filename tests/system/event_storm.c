@@ -32,7 +32,7 @@ static bool write_one(const struct state *s, uint64_t i, uint64_t incident_every
     r.e.local_port = (uint16_t)i;
     r.e.peer_port = 80;
     if (incident_every && i % incident_every == 0) {
-        r.e.kind = EVENT_CONTROL;
+        r.e.kind = EVENT_OVERRIDE;
         snprintf(r.u.text, sizeof r.u.text, "storm %llu", (unsigned long long)i);
     }
     return ring_write(s, &r);

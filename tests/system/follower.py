@@ -1,4 +1,4 @@
-"""What the tests of the follower share: a config with log.file, writers of events, and the account of what the file has."""
+"""What the tests of the recorder share: a config with log.file, writers of events, and the account of what the file has."""
 
 import collections
 import json
@@ -7,12 +7,13 @@ import re
 import signal
 import subprocess
 
-from bench import TOOL, equal
+from fixture import TOOL, equal
 
+BOOT = 168 + 12 * 16 + 8  # bytes before struct state_header's boot: header, sections, refused (src/state/layout.h)
 LOST = re.compile(r"^(\d+) events lost, numbers (\d+) to (\d+): ")
 
 
-class Follower:
+class Recorder:
     """log.file of a config with one, and whoever follows into it."""
 
     def __init__(self, t, path=None, size="8M", name="follow"):
@@ -28,7 +29,7 @@ class Follower:
         assert os.path.exists(self.state), "no state file"
 
     def start(self, *options):
-        self.process = subprocess.Popen([TOOL, "log", "-f", "-c", self.t.conf, *options], env=self.t.environment(bare=True),
+        self.process = subprocess.Popen([TOOL, "record", "-c", self.t.conf, *options], env=self.t.environment(bare=True),
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         return self
 
@@ -77,7 +78,7 @@ def end(processes, may_drop=False):
 
 def lost(events):
     """How many events the file says were lost."""
-    said = [LOST.match(e["text"]) for e in events if e["event"] == "control" and LOST.match(e.get("text", ""))]
+    said = [LOST.match(e["text"]) for e in events if e["event"] == "override" and LOST.match(e.get("text", ""))]
     return sum(int(m.group(1)) for m in said), len(said)
 
 
@@ -94,6 +95,6 @@ def accounted(events, issued):
 def whole_storm(events, processes, count):
     """Everything that the writers wrote is there."""
     got = collections.Counter((e["pid"], e["age_us"]) for e in events if e["program"] == "storm" and e["event"] == "time-wait")
-    texts = collections.Counter((e["pid"], e["text"]) for e in events if e["program"] == "storm" and e["event"] == "control")
+    texts = collections.Counter((e["pid"], e["text"]) for e in events if e["program"] == "storm" and e["event"] == "override")
     equal(len(got) + len(texts), len(processes) * count, "distinct events of the writers")
     equal(sum(got.values()) + sum(texts.values()), len(processes) * count, "events of the writers")

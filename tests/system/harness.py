@@ -1,6 +1,6 @@
-"""Runs the tests in test_*.py.
+"""Runs the tests in FOLDER/test_*.py.
 
-A test is a function test_NAME(t); t is a Bench. It runs in a process, a network namespace and a folder of its own, with
+A test is a function test_NAME(t); t is a Fixture. It runs in a process, a network namespace and a folder of its own, with
 a time limit; whatever it started is ended when it returns. It fails by raising.
 """
 
@@ -18,24 +18,23 @@ import time
 import traceback
 
 import kernel
-from bench import HERE, PACKAGES, SHIM, TOOL, Bench, Skip, missing
+from fixture import HERE, PACKAGES, SHIM, TOOL, Fixture, Skip, found, is_full, missing
 
 OK, FAILED, SKIPPED, TODO = 0, 1, 2, 3
 
 
 def matches(name, patterns):
-    return any(p in name or fnmatch.fnmatch(name, p) for p in patterns)
+    """A pattern is a part of FOLDER.TOPIC.NAME, or a glob for it, or for TOPIC.NAME."""
+    names = (name, name.partition(".")[2])
+    return any(p in name or any(fnmatch.fnmatch(n, p) for n in names) for p in patterns)
 
 
 def topics():
-    """(topic, module) of each test_TOPIC.py, here and one folder down, where the topic is FOLDER.TOPIC."""
-    paths = glob.glob(os.path.join(HERE, "test_*.py")) + glob.glob(os.path.join(HERE, "*", "test_*.py"))
-    for path in sorted(paths):
-        folder = os.path.relpath(os.path.dirname(path), HERE)
-        topic = os.path.basename(path)[len("test_"):-len(".py")]
-        if folder != ".":
-            topic = f"{folder}.{topic}"
-            sys.path.append(os.path.dirname(path))  # for what the tests of a folder share
+    """(FOLDER.TOPIC, module) of each FOLDER/test_TOPIC.py."""
+    paths = sorted(glob.glob(os.path.join(HERE, "*", "test_*.py")))
+    sys.path += sorted({os.path.dirname(path) for path in paths})  # tests share modules, over folders too
+    for path in paths:
+        topic = f"{os.path.basename(os.path.dirname(path))}.{os.path.basename(path)[len('test_'):-len('.py')]}"
         spec = importlib.util.spec_from_file_location("test_" + topic.replace(".", "_"), path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -48,7 +47,7 @@ def discover(patterns, left_out):
         for name, function in vars(module).items():
             if name.startswith("test_") and callable(function):
                 full = f"{topic}.{name[len('test_'):]}"
-                skipped = hasattr(function, "full") and not patterns and os.environ.get("FULL") != "1"
+                skipped = not patterns and os.environ.get("FULL") != "1" and is_full(function)
                 if not skipped and (not patterns or matches(full, patterns)) and not matches(full, left_out):
                     tests.append((full, function))
     return tests
@@ -59,13 +58,13 @@ def perform(function, folder, why_path, seconds):
     why, status = "", OK
     try:
         for command in getattr(function, "needs", ()):
-            if not shutil.which(command):
+            if not found(command):
                 missing(PACKAGES[command])
         for path in (SHIM, TOOL):
             assert os.path.exists(path), f"{path} is not built"
         kernel.enter_namespace()
         faulthandler.dump_traceback_later(seconds - 0.5)  # a thread: a user namespace can only be entered without
-        function(Bench(folder))
+        function(Fixture(folder))
     except Skip as e:
         why, status = str(e), SKIPPED
     except AssertionError as e:
@@ -178,7 +177,8 @@ def main():
     if options.l:
         print("\n".join(name for name, _ in waiting))
         return 0
-    running, results, again = {}, [], set()
+    running, results, again, alone = {}, [], set(), []
+    second_run = os.environ.get("FULL") == "1"
     waiting.sort(key=lambda test: -getattr(test[1], "limit", 60))  # long ones first
     try:
         while waiting or running:
@@ -188,11 +188,13 @@ def main():
             pid, result = os.wait()
             job = running.pop(pid)
             status = job.report(os.waitstatus_to_exitcode(result), options.v)
-            if status == FAILED and job.name not in again:
-                # Once more, alone at the end: on a busy host a test may run out of time. Both runs are shown.
+            if status == FAILED and second_run and job.name not in again:
+                # Once more at the end, in the hours of check-full: on a busy host a test may run out of time. The last line tells of it.
                 again.add(job.name)
                 waiting.append((job.name, job.function))
                 continue
+            if status == OK and job.name in again:
+                alone.append(job.name)
             results.append(status)
     finally:
         for pid in running:
@@ -202,7 +204,7 @@ def main():
         line += f", {results.count(SKIPPED)} skipped"
     if TODO in results:
         line += f", {results.count(TODO)} of later issues"
-    if again:
-        print(f"run twice: {', '.join(sorted(again))}")
+    if alone:
+        line += f", {len(alone)} passed only alone: {' '.join(sorted(alone))}"
     print(line)
     return 0 if OK in results and all(r in (OK, SKIPPED, TODO) for r in results) else 1

@@ -1,6 +1,6 @@
 /* later_traffic STATE MINUTES PER_MINUTE: what clients would write into a state file in the next MINUTES minutes, at
  * once: PER_MINUTE closes of "worker" that left a TIME-WAIT towards 10.9.0.1:80, evenly over each minute, as events and
- * in the history. Prints how many cells the close ring has. */
+ * in the history. Prints how many events the event buffer of closes holds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

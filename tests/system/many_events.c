@@ -42,7 +42,7 @@ static void make_exhausted(struct event_record *r) {
     r->e.peer = addr_from_v4(0x0a020001u);
     r->e.peer_port = 6379;
     *x = (struct event_exhausted){
-        .attempts = 8, .elapsed_us = 900, .cause = CAUSE_RANGE_FULL, .outcome = OUTCOME_SURFACED, .n_sources = 8};
+        .attempts = 8, .elapsed_us = 900, .cause = CAUSE_RANGE_FULL, .outcome = OUTCOME_FAILED, .n_sources = 8};
     for (unsigned i = 0; i < 8; i++)
         x->source[i] = (struct exhausted_source){.address = addr_from_v4(0x0a00000bu + i),
                                                  .ports = {32768, 60999},

@@ -9,6 +9,7 @@
 #include "net/addr.c"
 #include "state/control.c"
 #include "state/create.c"
+#include "state/boot.c"
 #include "policy/policy.c"
 #include "state/folder.c"
 #include "state/state.c"

@@ -34,7 +34,7 @@ static inline struct event_record exhausted_event(unsigned sources) {
     r.e.local = (struct addr){0};
     r.e.local_port = 0;
     r.u.exhausted = (struct event_exhausted){
-        .elapsed_us = 1500, .attempts = 3, .cause = CAUSE_RANGE_FULL, .outcome = OUTCOME_SURFACED};
+        .elapsed_us = 1500, .attempts = 3, .cause = CAUSE_RANGE_FULL, .outcome = OUTCOME_FAILED};
     r.u.exhausted.n_sources = (uint16_t)sources;
     for (unsigned i = 0; i < sources && i < EXHAUSTED_SOURCES; i++)
         r.u.exhausted.source[i] = (struct exhausted_source){.address = addr_from_v4(0x0a00000b + i),

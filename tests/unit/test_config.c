@@ -63,7 +63,7 @@ START_TEST(a_pool_and_a_rule_have_the_defaults_of_the_manual) {
     ck_assert_uint_eq(policy.rule[0].attempts, 16);
     ck_assert_uint_eq(policy.rule[0].wait_ms, 0);
     ck_assert_uint_eq(policy.rule[0].on_exhausted, EXHAUSTED_FALLBACK);
-    ck_assert_uint_eq(policy.rule[0].app_bound, APP_BOUND_LATE_PORT);
+    ck_assert_uint_eq(policy.rule[0].client_bind, CLIENT_BIND_LATE_PORT);
 }
 END_TEST
 
@@ -73,7 +73,7 @@ START_TEST(every_key_is_taken) {
          "pool \"p\" { addresses = { \"10.0.0.1\" } ports = { \"1024-2047\" } exclude-ports = { \"1100\" }\n"
          "  policy = \"random\" freebind = true reuse-after = \"60s\" }\n"
          "rule \"r\" { to = { \"10.0.0.0/8\" } except = { \"10.1.1.1\" } program = { \"php*\" } action = \"spread\"\n"
-         "  pool = \"p\" attempts = 64 wait = \"0ms\" on-exhausted = \"error\" app-bound = \"keep\" }");
+         "  pool = \"p\" attempts = 64 wait = \"0ms\" on-exhausted = \"error\" client-bind = \"keep\" }");
     ck_assert_uint_eq(policy.mode, MODE_OBSERVE);
     ck_assert_uint_eq(policy.canary, 25);
     ck_assert_uint_eq(policy.canary_by, BY_CONNECTION);
@@ -84,7 +84,7 @@ START_TEST(every_key_is_taken) {
     ck_assert_uint_eq(policy.pool[0].freebind, 1);
     ck_assert_uint_eq(policy.rule[0].attempts, 64);
     ck_assert_uint_eq(policy.rule[0].on_exhausted, EXHAUSTED_ERROR);
-    ck_assert_uint_eq(policy.rule[0].app_bound, APP_BOUND_KEEP);
+    ck_assert_uint_eq(policy.rule[0].client_bind, CLIENT_BIND_KEEP);
     ck_assert_uint_eq(policy.rule[0].programs.count, 1);
     ck_assert_str_eq(policy.program[policy.rule[0].programs.first], "php*");
     assert_source(0, "10.0.0.1", 1);

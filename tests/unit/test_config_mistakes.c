@@ -74,10 +74,12 @@ static const struct {
     {"rule r { to = \"*\" action = ignore wait = 61s }", "f:1: wait: \"61s\" "},
     {"rule r { to = \"*\" action = ignore wait = soon }", "f:1: wait: \"soon\" "},
     {"rule r { to = \"*\" action = ignore on-exhausted = die }", "f:1: on-exhausted: "},
-    {"rule r { to = \"*\" action = ignore app-bound = drop }", "f:1: app-bound: "},
+    {"rule r { to = \"*\" action = ignore client-bind = drop }", "f:1: client-bind: "},
     /* keys */
     {"moed = off", "f:1: moed: is not known here; try: mode"},
     {"log { inbuond = true }", "f:1: inbuond: is not known in log; try: inbound"},
+    {"rule r { to = \"*\" action = ignore\n app-bound = keep }",
+     "f:2: app-bound: is not known in rule; try: client-bind\n"},
     {"size = 8M", "f:1: size: is not known here; try: in section log"},
     {"log { mode = off }", "f:1: mode: is not known in log; try: outside of sections"},
     {"pools \"p\" { ports = 1 }", "f:1: pools: is not known here; try: pool"},

@@ -110,7 +110,7 @@ START_TEST(settings_are_never_made_of_two_policies) {
         if (!state_settings(&state, "x", &s))
             continue;
         ck_assert(s.canary == s.log_closes && s.canary == s.log_inbound && s.canary == s.log_verify);
-        ck_assert_uint_eq(s.app_bound, APP_BOUND_LATE_PORT);
+        ck_assert_uint_eq(s.client_bind, CLIENT_BIND_LATE_PORT);
         done++;
     }
     stop(pid);

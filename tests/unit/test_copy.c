@@ -53,7 +53,7 @@ END_TEST
 
 START_TEST(a_copy_has_what_the_file_has) {
     struct state copy;
-    struct event_record r = {.e = {.kind = EVENT_CONTROL}}, read;
+    struct event_record r = {.e = {.kind = EVENT_OVERRIDE}}, read;
     struct ring_reader reader;
     ck_assert_int_eq(create(), STATE_OK);
     state.stat[STATS - 1].key = 77;

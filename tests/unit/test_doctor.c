@@ -92,12 +92,12 @@ START_TEST(port_range) {
     expect("port-range", SEVERITY_OK, "28232 connections", NULL);
     expect("port-range", SEVERITY_OK, "470.5 new ones a second", NULL);
     set_ports("40000\t59999\n", "\n");
-    expect("port-range", SEVERITY_ADVICE, "20000 connections", "1024 65535");
+    expect("port-range", SEVERITY_WARNING, "20000 connections", "1024 65535");
     set_ports("40000\t40999\n", "\n");
-    expect("port-range", SEVERITY_ACTION, "16.7 new ones", "1024 65535");
+    expect("port-range", SEVERITY_ERROR, "16.7 new ones", "1024 65535");
     set_ports("32768\t60999\n", "32768-60000\n");
-    expect("port-range", SEVERITY_ACTION, "999 connections", "Reserve fewer");
-    expect("reserved-ports", SEVERITY_ACTION, "27233 of the 28232", NULL);
+    expect("port-range", SEVERITY_ERROR, "999 connections", "Reserve fewer");
+    expect("reserved-ports", SEVERITY_ERROR, "27233 of the 28232", NULL);
     facts.ports_known = false;
     expect("port-range", SEVERITY_UNKNOWN, NULL, "/proc");
 }
@@ -106,9 +106,9 @@ END_TEST
 START_TEST(parity) {
     expect_none("port-range-parity");
     set_ports("32768\t61000\n", "\n");
-    expect("port-range-parity", SEVERITY_ADVICE, "are even", "32768 60999");
+    expect("port-range-parity", SEVERITY_WARNING, "are even", "32768 60999");
     set_ports("32769\t60999\n", "\n");
-    expect("port-range-parity", SEVERITY_ADVICE, "are odd", "32769 60998");
+    expect("port-range-parity", SEVERITY_WARNING, "are odd", "32769 60998");
     set_ports("40000\t40000\n", "\n");
     expect_none("port-range-parity");
 }
@@ -126,9 +126,9 @@ START_TEST(occupancy) {
     facts.fullest_percent = 3.5;
     expect("occupancy", SEVERITY_OK, "10.0.0.1 to 10.1.0.1:80: 3.5 %", NULL);
     facts.fullest_percent = 50;
-    expect("occupancy", SEVERITY_ADVICE, "20 times as long", "use them again");
+    expect("occupancy", SEVERITY_WARNING, "20 times as long", "use them again");
     facts.fullest_percent = 90;
-    expect("occupancy", SEVERITY_ACTION, "EADDRNOTAVAIL", "more source");
+    expect("occupancy", SEVERITY_ERROR, "EADDRNOTAVAIL", "more source");
     facts.pairs_known = false;
     expect("occupancy", SEVERITY_UNKNOWN, "sock_diag", NULL);
 }
@@ -141,11 +141,11 @@ START_TEST(reuse_of_time_waits) {
     facts.fullest_taken = 20000;
     facts.fullest_time_waits = 15000;
     facts.fullest_percent = 71;
-    expect("tcp-tw-reuse", SEVERITY_ADVICE, NULL, "After reuse of connections and more source addresses");
+    expect("tcp-tw-reuse", SEVERITY_WARNING, NULL, "After reuse of connections and more source addresses");
     facts.tw_reuse = 1;
     expect("tcp-tw-reuse", SEVERITY_OK, "older than 1000 ms", NULL);
     facts.tw_reuse_delay_ms = 60000;
-    expect("tcp-tw-reuse", SEVERITY_ADVICE, "which none ever is", "tcp_tw_reuse_delay=1000");
+    expect("tcp-tw-reuse", SEVERITY_WARNING, "which none ever is", "tcp_tw_reuse_delay=1000");
     facts.tw_reuse = FACT_UNKNOWN;
     expect("tcp-tw-reuse", SEVERITY_UNKNOWN, NULL, NULL);
 }
@@ -153,7 +153,7 @@ END_TEST
 
 START_TEST(timestamps) {
     facts.timestamps = 0;
-    expect("tcp-timestamps", SEVERITY_ACTION, "no TIME-WAIT can be reused", "tcp_timestamps=1");
+    expect("tcp-timestamps", SEVERITY_ERROR, "no TIME-WAIT can be reused", "tcp_timestamps=1");
     facts.timestamps = FACT_UNKNOWN;
     expect("tcp-timestamps", SEVERITY_UNKNOWN, NULL, NULL);
 }
@@ -164,19 +164,19 @@ START_TEST(recycling_is_never_recommended) {
     facts.tw_recycle = 0;
     expect("tcp-tw-recycle", SEVERITY_OK, "must never be used", NULL);
     facts.tw_recycle = 1;
-    expect("tcp-tw-recycle", SEVERITY_ACTION, "is on", "tcp_tw_recycle=0");
+    expect("tcp-tw-recycle", SEVERITY_ERROR, "is on", "tcp_tw_recycle=0");
 }
 END_TEST
 
 START_TEST(time_wait_buckets) {
     expect("tw-buckets", SEVERITY_OK, "10 TIME-WAITs of at most 131072", NULL);
     facts.counter_overflow = 3;
-    expect("tw-buckets", SEVERITY_ADVICE, "3 times", "262144");
+    expect("tw-buckets", SEVERITY_WARNING, "3 times", "262144");
     facts.counter_overflow = 0;
     facts.time_waits = 100000;
-    expect("tw-buckets", SEVERITY_ADVICE, NULL, "262144");
+    expect("tw-buckets", SEVERITY_WARNING, NULL, "262144");
     facts.time_waits = 131000;
-    expect("tw-buckets", SEVERITY_ACTION, NULL, "tcp_max_tw_buckets=262144");
+    expect("tw-buckets", SEVERITY_ERROR, NULL, "tcp_max_tw_buckets=262144");
     facts.time_waits = FACT_UNKNOWN;
     expect("tw-buckets", SEVERITY_UNKNOWN, NULL, NULL);
 }
@@ -187,7 +187,7 @@ START_TEST(fin_timeout) {
     facts.fin_timeout = 10;
     expect("tcp-fin-timeout", SEVERITY_OK, "does not shorten TIME-WAIT", NULL);
     facts.fin_timeout = 120;
-    expect("tcp-fin-timeout", SEVERITY_ADVICE, "keeps its quadruplet", "tcp_fin_timeout=60");
+    expect("tcp-fin-timeout", SEVERITY_WARNING, "keeps its quadruplet", "tcp_fin_timeout=60");
     facts.fin_timeout = FACT_UNKNOWN;
     expect("tcp-fin-timeout", SEVERITY_UNKNOWN, NULL, NULL);
 }
@@ -210,7 +210,7 @@ START_TEST(counters) {
     expect("tcp-counters", SEVERITY_OK, "TWRecycled 12 ", NULL);
     expect("tcp-counters", SEVERITY_OK, "TCPAbortOnData 13 ", NULL);
     facts.abort_memory = 1;
-    expect("tcp-counters", SEVERITY_ADVICE, "OnMemory 1 ", "tcp_max_orphans");
+    expect("tcp-counters", SEVERITY_WARNING, "OnMemory 1 ", "tcp_max_orphans");
     facts.counter_tw = FACT_UNKNOWN;
     expect("tcp-counters", SEVERITY_UNKNOWN, NULL, NULL);
 }
@@ -224,9 +224,9 @@ START_TEST(connection_tracking) {
     expect("conntrack", SEVERITY_OK, "100 entries of at most 1000", NULL);
     expect("conntrack", SEVERITY_OK, "120 s", NULL);
     facts.conntrack_count = 750;
-    expect("conntrack", SEVERITY_ADVICE, NULL, "nf_conntrack_max=2000");
+    expect("conntrack", SEVERITY_WARNING, NULL, "nf_conntrack_max=2000");
     facts.conntrack_count = 900;
-    expect("conntrack", SEVERITY_ACTION, NULL, "notrack");
+    expect("conntrack", SEVERITY_ERROR, NULL, "notrack");
 }
 END_TEST
 
@@ -235,21 +235,21 @@ START_TEST(losses_of_connection_tracking) {
     facts.conntrack_insert_failed = facts.conntrack_drop = facts.conntrack_early_drop = 0;
     expect_none("conntrack-losses");
     facts.conntrack_insert_failed = 1;
-    expect("conntrack-losses", SEVERITY_ADVICE, "insert_failed 1 ", "fully-random");
+    expect("conntrack-losses", SEVERITY_WARNING, "insert_failed 1 ", "fully-random");
     facts.conntrack_insert_failed = 0;
     facts.conntrack_drop = 2;
-    expect("conntrack-losses", SEVERITY_ADVICE, "drop 2 ", "nf_conntrack_max");
+    expect("conntrack-losses", SEVERITY_WARNING, "drop 2 ", "nf_conntrack_max");
     facts.conntrack_drop = 0;
     facts.conntrack_early_drop = 3;
-    expect("conntrack-losses", SEVERITY_ADVICE, "early_drop 3 ", NULL);
+    expect("conntrack-losses", SEVERITY_WARNING, "early_drop 3 ", NULL);
 }
 END_TEST
 
 START_TEST(ipv6) {
     facts.ipv6 = IPV6_DISABLED;
-    expect("ipv6", SEVERITY_ADVICE, "EADDRNOTAVAIL", "disable_ipv6=0");
+    expect("ipv6", SEVERITY_WARNING, "EADDRNOTAVAIL", "disable_ipv6=0");
     facts.ipv6 = IPV6_ABSENT;
-    expect("ipv6", SEVERITY_ADVICE, "EAFNOSUPPORT", "IPv4");
+    expect("ipv6", SEVERITY_WARNING, "EAFNOSUPPORT", "IPv4");
     facts.ipv6 = IPV6_UNKNOWN;
     expect("ipv6", SEVERITY_UNKNOWN, NULL, NULL);
 }
@@ -260,11 +260,11 @@ START_TEST(kernel_features) {
         enum feature feature;
         const char *name;
         enum severity severity;
-    } expected[] = {{FEATURE_NO_PORT, "kernel-no-port", SEVERITY_ACTION},
-                    {FEATURE_PORT_RANGE, "kernel-port-range", SEVERITY_ADVICE},
-                    {FEATURE_NETNS, "kernel-netns-cookie", SEVERITY_ADVICE},
-                    {FEATURE_WIPE, "kernel-wipe-on-fork", SEVERITY_ADVICE},
-                    {FEATURE_SOCK_DIAG, "kernel-sock-diag", SEVERITY_ACTION}};
+    } expected[] = {{FEATURE_NO_PORT, "kernel-no-port", SEVERITY_ERROR},
+                    {FEATURE_PORT_RANGE, "kernel-port-range", SEVERITY_WARNING},
+                    {FEATURE_NETNS, "kernel-netns-cookie", SEVERITY_WARNING},
+                    {FEATURE_WIPE, "kernel-wipe-on-fork", SEVERITY_WARNING},
+                    {FEATURE_SOCK_DIAG, "kernel-sock-diag", SEVERITY_ERROR}};
     for (unsigned i = 0; i < FEATURES; i++) {
         expect(expected[i].name, SEVERITY_OK, "works", NULL);
         facts.feature[expected[i].feature] = false;
@@ -284,17 +284,17 @@ START_TEST(explicit_binds) {
     facts.held.n_binders = 2;
     hold(&facts.held.binder[0], 12, "hoard\033er", 9, "40000-40008");
     hold(&facts.held.binder[1], 0, "", 1, "40020");
-    expect("explicit-binds", SEVERITY_ADVICE,
+    expect("explicit-binds", SEVERITY_WARNING,
            "hoard?er (pid 12): 9 ports, 40000-40008; a process of user 33: 1 port, 40020", "IP_BIND_ADDRESS_NO_PORT");
     facts.capacity = 200;
-    expect("explicit-binds", SEVERITY_ACTION, "10 ephemeral ports of 200 are", NULL);
+    expect("explicit-binds", SEVERITY_ERROR, "10 ephemeral ports of 200 are", NULL);
     facts.held.unseen = 1;
-    expect("explicit-binds", SEVERITY_ACTION, "does not show", NULL);
+    expect("explicit-binds", SEVERITY_ERROR, "does not show", NULL);
     for (unsigned i = 0; i < HOLDERS; i++)
         hold(&facts.held.binder[i], 100000 + i, "a-name-of-15-ch", 9999,
              "40000-40008, 40010-40018, 40020-40028, 40030-4");
     facts.held.n_binders = HOLDERS;
-    expect("explicit-binds", SEVERITY_ACTION, "every other process's connect()", NULL);
+    expect("explicit-binds", SEVERITY_ERROR, "every other process's connect()", NULL);
     facts.held.known = false;
     expect("explicit-binds", SEVERITY_UNKNOWN, "TCP_FASTOPEN_CONNECT", NULL);
     expect_none("listeners-in-range");
@@ -305,17 +305,17 @@ START_TEST(listeners_in_the_range) {
     facts.held.blocked = facts.held.listening = 1;
     facts.held.n_listeners = 1;
     hold(&facts.held.listener[0], 7, "redis-server", 1, "36379");
-    expect("listeners-in-range", SEVERITY_ADVICE, "redis-server (pid 7): 1 port, 36379", "ip_local_reserved_ports");
+    expect("listeners-in-range", SEVERITY_WARNING, "redis-server (pid 7): 1 port, 36379", "ip_local_reserved_ports");
     expect("explicit-binds", SEVERITY_OK, NULL, NULL);
     facts.capacity = 10;
-    expect("listeners-in-range", SEVERITY_ACTION, NULL, NULL);
+    expect("listeners-in-range", SEVERITY_ERROR, NULL, NULL);
 }
 END_TEST
 
 START_TEST(time_waits_of_explicit_binds) {
     expect_none("explicit-time-waits");
     facts.held.blocked = facts.held.ended = 3;
-    expect("explicit-time-waits", SEVERITY_ADVICE, "3 ephemeral ports of 28232 are", "connspread log");
+    expect("explicit-time-waits", SEVERITY_WARNING, "3 ephemeral ports of 28232 are", "connspread log");
     expect("explicit-binds", SEVERITY_OK, NULL, NULL);
 }
 END_TEST
@@ -327,13 +327,13 @@ START_TEST(programs) {
         const char *reason, *remedy;
     } expected[] = {{PRELOAD_OK, SEVERITY_OK, "can be preloaded", NULL},
                     {PRELOAD_UNREADABLE, SEVERITY_UNKNOWN, "not known", NULL},
-                    {PRELOAD_GO, SEVERITY_ACTION, "Go program", "LocalAddr"},
-                    {PRELOAD_STATIC, SEVERITY_ACTION, "statically linked", "dynamically linked"},
-                    {PRELOAD_SETUID, SEVERITY_ACTION, "setuid", "User="},
-                    {PRELOAD_CAPABILITIES, SEVERITY_ACTION, "file capabilities", "AmbientCapabilities"},
-                    {PRELOAD_OTHER_CLASS, SEVERITY_ACTION, "word size", "Build connspread"},
-                    {PRELOAD_OTHER_MACHINE, SEVERITY_ACTION, "another processor", "Build connspread"},
-                    {PRELOAD_OTHER_LIBC, SEVERITY_ACTION, "another C library", "Build connspread"}};
+                    {PRELOAD_GO, SEVERITY_ERROR, "Go program", "LocalAddr"},
+                    {PRELOAD_STATIC, SEVERITY_ERROR, "statically linked", "dynamically linked"},
+                    {PRELOAD_SETUID, SEVERITY_ERROR, "setuid", "User="},
+                    {PRELOAD_CAPABILITIES, SEVERITY_ERROR, "file capabilities", "AmbientCapabilities"},
+                    {PRELOAD_OTHER_CLASS, SEVERITY_ERROR, "word size", "Build connspread"},
+                    {PRELOAD_OTHER_MACHINE, SEVERITY_ERROR, "another processor", "Build connspread"},
+                    {PRELOAD_OTHER_LIBC, SEVERITY_ERROR, "another C library", "Build connspread"}};
     expect_none("program");
     facts.has_program = true;
     strcpy(facts.program, "/usr/bin/client");
@@ -345,7 +345,7 @@ START_TEST(programs) {
     facts.preloadable = PRELOAD_OK;
     expect_none("program-php");
     strcpy(facts.program, "/usr/sbin/php-fpm8.2");
-    expect("program-php", SEVERITY_ADVICE, "RTLD_DEEPBIND", "8.5");
+    expect("program-php", SEVERITY_WARNING, "RTLD_DEEPBIND", "8.5");
 }
 END_TEST
 

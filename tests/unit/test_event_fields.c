@@ -44,12 +44,16 @@ static void any_text(char *out, size_t size) {
     static const char letters[] = "abcxyz019 -_.\"\\\n\x01\x7f\xc3\xa9\xff";
     size_t n = any() % (size + 1);
     memset(out, 0, size);
-    for (size_t i = 0; i < n; i++)
-        out[i] = letters[any() % (any() % 4 ? 9 : sizeof letters - 1)];
+    for (size_t i = 0; i < n; i++) { /* one any() a statement: else each compiler has an order of its own */
+        size_t span = any() % 4 ? 9 : sizeof letters - 1;
+        out[i] = letters[any() % span];
+    }
 }
 
 static void any_source(struct exhausted_source *x) {
-    *x = (struct exhausted_source){.address = any_address(), .cause = any_of(CAUSES), .counted = any_of(COUNTEDS)};
+    *x = (struct exhausted_source){.address = any_address()};
+    x->cause = any_of(CAUSES);
+    x->counted = any_of(COUNTEDS);
     if (any() % 2) {
         x->ports.low = (uint16_t)(1 + any() % 30000);
         x->ports.high = (uint16_t)(x->ports.low + any() % 30000);
@@ -143,16 +147,16 @@ static const struct {
     const char *kind;
     uint64_t json, read, text;
 } expected[EVENT_KINDS + 1] = {
-    {"none", 0xe496ff4a3d8d7d02, 0x7fb7f300bb11c93d, 0x867a258a2ae94a3b},
-    {"time-wait", 0xfcb0cf0d4205dcbb, 0xd7e73d4969ab731d, 0xa9c728f246bccc1d},
-    {"close", 0x56ee45c1ed668768, 0xb8c663e940ab0df3, 0x8050cc928340db1d},
-    {"exhausted", 0x6de5b8e614e79a5a, 0x3436d0c4466d93bb, 0x69131e04df2a2c52},
-    {"source-down", 0x119181570d3a0b2f, 0xfdb1dc6199d8a885, 0x521c833b0ef0a9ff},
-    {"attach", 0x84bcfe97af9c11f7, 0x28e8aff43e54a389, 0x0b6389cdd0b06c97},
-    {"detach", 0xc24bed66247da2c4, 0x9e78ddc6bd1954c7, 0xbec9b949e828151a},
-    {"reload", 0x9b2572439cc70752, 0x0664f7a2d28e1007, 0x0a6a44ca399ff474},
-    {"control", 0xd9abf88ce5792296, 0xefe734ba1b9d954f, 0x81f52209b5b9f40f},
-    {"later", 0xcd343864e9e32cc3, 0x4d3f447962b6f059, 0xcf9aad436e73844c},
+    {"none", 0x2644ae4a053e5ab1, 0x1c86420404b850c9, 0x8b1068f7db7e1920},
+    {"time-wait", 0x62c31b7b3522fd82, 0xbcdbe71c20d887b1, 0x2710da086876f5b1},
+    {"close", 0x80985393bc5b82b7, 0xcced01e380dabe29, 0xe7816d480e27995b},
+    {"exhausted", 0x426c96525a38f71c, 0xbd1d6613dc1d7349, 0x00334e23c7db0479},
+    {"source-down", 0x0f2dd758fba71cfc, 0xf13724d9633ee361, 0xc3a655be5b822e84},
+    {"attach", 0x357e4944fef0c59b, 0x0bf5165f994fcadd, 0x56519fcba2e99243},
+    {"detach", 0xbfa8fa8935631ec5, 0xb647c5934e1eb951, 0x0df7ce51c0a3479f},
+    {"reload", 0x89a4aa6cbd8a0b51, 0xb4cdb66f6a42f2a3, 0x30cca5285416822c},
+    {"override", 0x66c95a72a695f701, 0x421d76661a324389, 0xb8237e9d6087f933},
+    {"later", 0xf06c1626a4ded8bb, 0xbaf606d4949bb08f, 0xe5e85356226fe7fe},
 };
 
 START_TEST(generated_events_of_each_kind_are_the_same_bytes) {

@@ -75,7 +75,7 @@ START_TEST(an_exhausted_event_lists_what_was_tried) {
         HEAD("exhausted") CONNECTION(
             "::",
             "0") ",\"call\":\"connect\",\"cause\":\"range-full\","
-                 "\"outcome\":\"surfaced\",\"attempts\":3,\"elapsed_us\":1500,\"sources\":[{\"address\":\"10.0.0.11\","
+                 "\"outcome\":\"failed\",\"attempts\":3,\"elapsed_us\":1500,\"sources\":[{\"address\":\"10.0.0.11\","
                  "\"ports\":\"32768-60999\",\"cause\":\"range-full\",\"open\":0,\"time_wait\":28000,"
                  "\"kernel\":null}]" NO_EVIDENCE);
 }
@@ -118,11 +118,11 @@ START_TEST(repeats_and_omitted_sources_appear_only_when_there_are_any) {
     struct event_record r = exhausted_event(0);
     r.u.exhausted.repeats = 7;
     r.u.exhausted.omitted = 2;
-    expect_json(
-        &r, HEAD("exhausted") CONNECTION(
-                "::", "0") ",\"call\":\"connect\",\"cause\":\"range-full\","
-                           "\"outcome\":\"surfaced\",\"attempts\":3,\"elapsed_us\":1500,\"repeats\":7,\"sources\":[],"
-                           "\"sources_omitted\":2" NO_EVIDENCE);
+    expect_json(&r,
+                HEAD("exhausted") CONNECTION(
+                    "::", "0") ",\"call\":\"connect\",\"cause\":\"range-full\","
+                               "\"outcome\":\"failed\",\"attempts\":3,\"elapsed_us\":1500,\"repeats\":7,\"sources\":[],"
+                               "\"sources_omitted\":2" NO_EVIDENCE);
 }
 END_TEST
 
@@ -150,9 +150,9 @@ END_TEST
 
 START_TEST(a_control_event_carries_its_text) {
     struct event_record r = close_event();
-    r.e.kind = EVENT_CONTROL;
+    r.e.kind = EVENT_OVERRIDE;
     strcpy(r.u.text, "mode=\"off\"");
-    expect_json(&r, HEAD("control") ",\"text\":\"mode=\\\"off\\\"\"}");
+    expect_json(&r, HEAD("override") ",\"text\":\"mode=\\\"off\\\"\"}");
 }
 END_TEST
 
@@ -252,11 +252,10 @@ END_TEST
 START_TEST(text_of_an_exhausted_event_indents_its_sources) {
     struct event_record r = exhausted_event(2);
     r.u.exhausted.repeats = 3;
-    expect_text(&r,
-                "2026-11-21T03:27:59.123456Z exhausted   curl[123] * -> 10.2.0.1:6379 connect: range-full, surfaced "
-                "after 3 attempts in 1.5ms, rule redis, and 3 more like it since the last\n"
-                "    10.0.0.11 ports 32768-60999: range-full, 0 open, 28000 in TIME-WAIT\n"
-                "    10.0.0.12 ports 32768-60999: range-full, 1 open, 28000 in TIME-WAIT");
+    expect_text(&r, "2026-11-21T03:27:59.123456Z exhausted   curl[123] * -> 10.2.0.1:6379 connect: range-full, failed "
+                    "after 3 attempts in 1.5ms, rule redis, and 3 more like it since the last\n"
+                    "    10.0.0.11 ports 32768-60999: range-full, 0 open, 28000 in TIME-WAIT\n"
+                    "    10.0.0.12 ports 32768-60999: range-full, 1 open, 28000 in TIME-WAIT");
 }
 END_TEST
 

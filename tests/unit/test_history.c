@@ -124,14 +124,14 @@ START_TEST(what_has_no_entry_is_in_the_rest) {
     for (unsigned n = 0; n < 3 * HISTORY_FLOWS; n++) {
         for (unsigned i = 0; i < 20; i++) /* each does enough to keep its place */
             (void)connect_in(MINUTE, n);
-        count_in(MINUTE, n, HISTORY_SURFACED);
+        count_in(MINUTE, n, HISTORY_FAILED);
         history_peak(&state, &flow(n)->f, MINUTE, n);
     }
     ck_assert(look_at(MINUTE));
     ck_assert_uint_eq(view.flows, HISTORY_FLOWS);
     ck_assert_uint_eq(view.rest.connects, 2 * HISTORY_FLOWS * 20);
     ck_assert_uint_eq(view.rest.connect_us, 2 * HISTORY_FLOWS * 20 * 7);
-    ck_assert_uint_eq(view.rest.count[HISTORY_SURFACED], 2 * HISTORY_FLOWS);
+    ck_assert_uint_eq(view.rest.count[HISTORY_FAILED], 2 * HISTORY_FLOWS);
     ck_assert_uint_eq(view.rest.peak, 0);
     ck_assert_uint_eq(total().connects, 3 * HISTORY_FLOWS * 20);
 }

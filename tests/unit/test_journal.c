@@ -1,4 +1,4 @@
-/* What the follower has written: every number once, whenever it is killed. */
+/* What the recorder has written: every number once, whenever it is killed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ static uint64_t first, last;
 static void set_up(void) {
     snprintf(folder, sizeof folder, "/tmp/connspread-journal-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/x.follower", folder);
+    snprintf(path, sizeof path, "%s/x.recorder", folder);
     ck_assert_int_eq(journal_open(&j, path), JOURNAL_OURS);
     journal_begin(&j, 1);
 }
@@ -141,17 +141,17 @@ START_TEST(garbage_is_started_over) {
 }
 END_TEST
 
-START_TEST(there_is_one_follower) {
+START_TEST(there_is_one_recorder) {
     pid_t child = fork();
     if (child == 0) {
         struct journal other;
-        _exit(journal_open(&other, path) == JOURNAL_TAKEN && !journal_needs_follower(path) ? 0 : 1);
+        _exit(journal_open(&other, path) == JOURNAL_TAKEN && !journal_needs_recorder(path) ? 0 : 1);
     }
     int status;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
     journal_close(&j);
-    ck_assert(journal_needs_follower(path));
+    ck_assert(journal_needs_recorder(path));
 }
 END_TEST
 
@@ -161,7 +161,7 @@ START_TEST(who_is_wanted_does_not_end) {
     j.file->ending = 0;
     pid_t child = fork();
     if (child == 0)
-        _exit(journal_needs_follower(path));
+        _exit(journal_needs_recorder(path));
     int status;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
@@ -212,7 +212,7 @@ int main(void) {
     tcase_add_test(tc, a_leap_comes_to_an_end);
     tcase_add_test(tc, bits_that_were_left_behind_the_frontier_are_cleared);
     tcase_add_test(tc, garbage_is_started_over);
-    tcase_add_test(tc, there_is_one_follower);
+    tcase_add_test(tc, there_is_one_recorder);
     tcase_add_test(tc, who_is_wanted_does_not_end);
     tcase_add_test(tc, who_wants_one_waits_for_one_that_is_leaving);
     tcase_add_test(tc, a_file_that_others_may_write_is_refused);

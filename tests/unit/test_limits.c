@@ -64,7 +64,7 @@ static void assert_plan(const struct match *match, const struct endpoint *destin
     ck_assert(match->attempts >= 1 && match->attempts <= RULE_ATTEMPTS_MAX);
     ck_assert_uint_lt(match->pool, POLICY_POOLS);
     ck_assert_uint_lt(match->policy, POOL_POLICY_COUNT);
-    ck_assert_uint_le(match->app_bound, APP_BOUND_OVERRIDE);
+    ck_assert_uint_le(match->client_bind, CLIENT_BIND_OVERRIDE);
     ck_assert_uint_le(match->on_exhausted, EXHAUSTED_ERROR);
 }
 
@@ -75,7 +75,7 @@ static void find_match(const struct policy *p) {
     assert_plan(&match, &destination);
     match_source(&match, match.total ? match.total - 1 : 0);
     match_source(&match, UINT32_MAX);
-    ck_assert_int_le(policy_app_bound(p, "php-fpm8.2"), APP_BOUND_OVERRIDE);
+    ck_assert_int_le(policy_client_bind(p, "php-fpm8.2"), CLIENT_BIND_OVERRIDE);
 }
 
 START_TEST(random_bytes_are_survived) {

@@ -1,4 +1,4 @@
-/* The follower's file: whole lines, each number once, found again by the next follower. */
+/* The recorder's file: whole lines, each number once, found again by the next recorder. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static void set_up(void) {
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/log", folder);
     snprintf(renamed, sizeof renamed, "%s/log.1", folder);
-    snprintf(journal_path, sizeof journal_path, "%s/x.follower", folder);
+    snprintf(journal_path, sizeof journal_path, "%s/x.recorder", folder);
     ck_assert_int_eq(journal_open(&j, journal_path), JOURNAL_OURS);
     journal_begin(&j, EPOCH);
     l = malloc(sizeof *l);
@@ -60,7 +60,7 @@ static void write_lines(uint64_t from, uint64_t to) {
     ck_assert(logfile_flush(l));
 }
 
-/* What a follower writes that is killed before it notes it. */
+/* What a recorder writes that is killed before it notes it. */
 static void write_behind_the_journal(const char *file, const char *text) {
     int fd = open(file, O_WRONLY | O_APPEND | O_CREAT, 0640);
     ck_assert_int_ge(fd, 0);
@@ -84,7 +84,7 @@ static unsigned count_lines(const char *file) {
     return n;
 }
 
-static void next_follower(void) {
+static void next_recorder(void) {
     logfile_end(l);
     journal_close(&j);
     ck_assert_int_eq(journal_open(&j, journal_path), JOURNAL_OURS);
@@ -140,7 +140,7 @@ START_TEST(what_was_written_and_not_noted_is_found) {
     write_lines(0, 3);
     write_behind_the_journal(path, line_of(3));
     write_behind_the_journal(path, "\n");
-    next_follower();
+    next_recorder();
     ck_assert(journal_has(&j, 3) && !journal_has(&j, 4));
 }
 END_TEST
@@ -150,7 +150,7 @@ START_TEST(it_is_found_in_a_file_that_was_renamed_meanwhile) {
     write_behind_the_journal(path, line_of(3));
     write_behind_the_journal(path, "\n");
     ck_assert_int_eq(rename(path, renamed), 0);
-    next_follower();
+    next_recorder();
     ck_assert(journal_has(&j, 3));
 }
 END_TEST
@@ -160,7 +160,7 @@ START_TEST(it_is_found_in_a_file_that_was_cut_meanwhile) {
     ck_assert_int_eq(truncate(path, 0), 0);
     write_behind_the_journal(path, line_of(30));
     write_behind_the_journal(path, "\n");
-    next_follower();
+    next_recorder();
     ck_assert(journal_has(&j, 30));
 }
 END_TEST
@@ -170,7 +170,7 @@ START_TEST(half_a_line_is_cut_off) {
     write_lines(0, 3);
     snprintf(half, sizeof half, "%.*s", 1 + _i * 20, line_of(3));
     write_behind_the_journal(path, half);
-    next_follower();
+    next_recorder();
     ck_assert(!journal_has(&j, 3));
     ck_assert_uint_eq(count_lines(path), 3);
     ck_assert_int_eq(content[strlen(content) - 1], '\n');
@@ -181,7 +181,7 @@ END_TEST
 
 START_TEST(a_text_of_somebody_else_becomes_a_line) {
     write_behind_the_journal(path, "not ours");
-    next_follower();
+    next_recorder();
     write_lines(0, 1);
     ck_assert_int_eq(strncmp(read_file(path), "not ours\n{", 10), 0);
 }
@@ -196,7 +196,7 @@ START_TEST(without_a_journal_the_file_itself_tells) {
     logfile_end(l);
     journal_close(&j);
     unlink(journal_path);
-    next_follower();
+    next_recorder();
     ck_assert(journal_has(&j, 1000000) && journal_has(&j, 1000019) && !journal_has(&j, 1000020));
 }
 END_TEST

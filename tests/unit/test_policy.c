@@ -216,7 +216,7 @@ END_TEST
 
 START_TEST(a_plan_copies_what_its_pool_and_rule_say) {
     config("pool a { ports = { \"2000-3000\", \"1024\" } policy = hash freebind = true }"
-           "rule one { to = \"*\" pool = a attempts = 5 on-exhausted = error app-bound = override }");
+           "rule one { to = \"*\" pool = a attempts = 5 on-exhausted = error client-bind = override }");
     find_match("10.0.0.1", 80, "x");
     ck_assert_uint_eq(match.n_ports, 2);
     ck_assert_uint_eq(match.ports[0].low, 1024);
@@ -226,7 +226,7 @@ START_TEST(a_plan_copies_what_its_pool_and_rule_say) {
     ck_assert_uint_eq(match.freebind, 1);
     ck_assert_uint_eq(match.attempts, 5);
     ck_assert_uint_eq(match.on_exhausted, EXHAUSTED_ERROR);
-    ck_assert_uint_eq(match.app_bound, APP_BOUND_OVERRIDE);
+    ck_assert_uint_eq(match.client_bind, CLIENT_BIND_OVERRIDE);
     ck_assert_uint_eq(match.reuse_after_ms, 60000);
 }
 END_TEST
@@ -275,15 +275,15 @@ START_TEST(the_total_of_a_scribbled_pool_does_not_overflow) {
 }
 END_TEST
 
-START_TEST(the_strongest_app_bound_of_a_programs_rules_counts) {
-    config("pool a {} rule one { to = \"*\" program = a pool = a app-bound = keep }"
-           "rule two { to = \"*\" program = { a, b } pool = a app-bound = late-port }"
-           "rule three { to = \"10.0.0.0/8\" program = b pool = a app-bound = override }"
-           "rule four { to = \"*\" program = c action = ignore app-bound = override }");
-    ck_assert_int_eq(policy_app_bound(&policy, "a"), APP_BOUND_LATE_PORT);
-    ck_assert_int_eq(policy_app_bound(&policy, "b"), APP_BOUND_OVERRIDE);
-    ck_assert_int_eq(policy_app_bound(&policy, "c"), APP_BOUND_KEEP);
-    ck_assert_int_eq(policy_app_bound(&policy, "d"), APP_BOUND_KEEP);
+START_TEST(the_strongest_client_bind_of_a_programs_rules_counts) {
+    config("pool a {} rule one { to = \"*\" program = a pool = a client-bind = keep }"
+           "rule two { to = \"*\" program = { a, b } pool = a client-bind = late-port }"
+           "rule three { to = \"10.0.0.0/8\" program = b pool = a client-bind = override }"
+           "rule four { to = \"*\" program = c action = ignore client-bind = override }");
+    ck_assert_int_eq(policy_client_bind(&policy, "a"), CLIENT_BIND_LATE_PORT);
+    ck_assert_int_eq(policy_client_bind(&policy, "b"), CLIENT_BIND_OVERRIDE);
+    ck_assert_int_eq(policy_client_bind(&policy, "c"), CLIENT_BIND_KEEP);
+    ck_assert_int_eq(policy_client_bind(&policy, "d"), CLIENT_BIND_KEEP);
 }
 END_TEST
 
@@ -366,7 +366,7 @@ int main(void) {
     tcase_add_test(tcase, a_rule_that_points_at_no_pool_does_not_spread);
     tcase_add_test(tcase, sources_are_numbered_across_ranges);
     tcase_add_test(tcase, the_total_of_a_scribbled_pool_does_not_overflow);
-    tcase_add_test(tcase, the_strongest_app_bound_of_a_programs_rules_counts);
+    tcase_add_test(tcase, the_strongest_client_bind_of_a_programs_rules_counts);
     tcase_add_loop_test(tcase, a_glob_matches_as_in_a_shell, 0, COUNT(globs));
     tcase_add_test(tcase, many_stars_take_no_time);
     suite_add_tcase(suite, tcase);

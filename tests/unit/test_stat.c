@@ -193,6 +193,7 @@ START_TEST(a_difference_is_what_came_since) {
     title(1, "r");
     connected(entry(ARM_ENFORCE, 1, 0x0a000001), 0, 3000000);
     take();
+    free(before);
     before = stat_report_keep(report);
     connected(entry(ARM_ENFORCE, 1, 0x0a000001), ECONNREFUSED, 1000);
     connected(entry(ARM_ENFORCE, 1, 0x0a000002), 0, 1000);
@@ -234,18 +235,18 @@ END_TEST
 
 START_TEST(modes_have_names) {
     for (unsigned i = 0; i < MODE_COUNT; i++)
-        ck_assert_int_eq(dial_mode(dial_mode_name(i)), (int)i);
-    ck_assert_int_eq(dial_mode("config"), -1);
-    ck_assert_str_eq(dial_mode_name(MODE_COUNT), "unknown");
+        ck_assert_int_eq(override_mode(override_mode_name(i)), (int)i);
+    ck_assert_int_eq(override_mode("config"), -1);
+    ck_assert_str_eq(override_mode_name(MODE_COUNT), "unknown");
 }
 END_TEST
 
 START_TEST(the_dial_in_words) {
-    char text[DIAL_TEXT];
+    char text[OVERRIDE_TEXT];
     struct settings settings = {.mode = MODE_ENFORCE, .canary = 100};
-    dial_text(text, (struct control){.has_canary = true, .canary = 5}, &settings);
+    override_text(text, (struct control){.has_canary = true, .canary = 5}, &settings);
     ck_assert_str_eq(text, "mode enforce (config), canary 5 % (set)");
-    dial_text(text, (struct control){.has_mode = true, .mode = MODE_OFF}, NULL);
+    override_text(text, (struct control){.has_mode = true, .mode = MODE_OFF}, NULL);
     ck_assert_str_eq(text, "mode off (set), canary as configured");
 }
 END_TEST

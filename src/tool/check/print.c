@@ -73,15 +73,15 @@ static void print_duration(double seconds) {
 }
 
 static void print_head(const struct findings *f) {
-    char cells[NUMBER_TEXT], dial[DIAL_TEXT];
+    char cells[NUMBER_TEXT], override[OVERRIDE_TEXT];
     if (f->control.has_mode || f->control.has_canary) {
         const struct settings settings = {.mode = f->policy.mode, .canary = f->policy.canary};
-        dial_text(dial, f->control, &settings);
-        printf("override    %s: by connspread set, until set mode=config canary=config\n", dial);
+        override_text(override, f->control, &settings);
+        printf("override    %s: by connspread set, until set mode=config canary=config\n", override);
     }
     say("config      %s", f->where.config[0] ? f->where.config : "(built-in default)");
     say("instance    %s", f->where.instance);
-    say("state file  %s (%s, close ring of %s cells)", f->where.state_file,
+    say("state file  %s (%s, event buffer of %s events)", f->where.state_file,
         f->has_state_file ? "in use" : "not there yet", grouped(cells, f->close_cells));
     printf("mode        %s, canary %u %%\n", mode_name(f, false), canary(f, false));
 }
@@ -145,7 +145,7 @@ static void print_capacity(const struct findings *f, const struct policy_pool *p
         return;
     printf("    %s new connections a second, sustained (a TIME-WAIT lasts %d s)\n",
            grouped(rate, (uint64_t)c.per_second), TIME_WAIT_SECONDS);
-    printf("    at that rate the close ring lasts ");
+    printf("    at that rate the event buffer lasts ");
     print_duration(c.ring_seconds);
     putchar('\n');
     print_raises(f, pool, scope, &c);

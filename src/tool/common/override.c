@@ -9,21 +9,21 @@ static const char *const modes[MODE_COUNT] = {
     [MODE_OFF] = "off",
 };
 
-int dial_mode(const char *name) {
+int override_mode(const char *name) {
     for (int i = 0; i < MODE_COUNT; i++)
         if (strcmp(modes[i], name) == 0)
             return i;
     return -1;
 }
 
-const char *dial_mode_name(unsigned mode) {
+const char *override_mode_name(unsigned mode) {
     return mode < MODE_COUNT ? modes[mode] : "unknown";
 }
 
-void dial_text(char out[DIAL_TEXT], struct control c, const struct settings *settings) {
+void override_text(char out[OVERRIDE_TEXT], struct control c, const struct settings *settings) {
     char mode[32], canary[32];
     if (c.has_mode || settings)
-        snprintf(mode, sizeof mode, "%s (%s)", dial_mode_name(c.has_mode ? c.mode : settings->mode),
+        snprintf(mode, sizeof mode, "%s (%s)", override_mode_name(c.has_mode ? c.mode : settings->mode),
                  c.has_mode ? "set" : "config");
     else
         snprintf(mode, sizeof mode, "as configured");
@@ -32,9 +32,9 @@ void dial_text(char out[DIAL_TEXT], struct control c, const struct settings *set
                  c.has_canary ? "set" : "config");
     else
         snprintf(canary, sizeof canary, "as configured");
-    snprintf(out, DIAL_TEXT, "mode %s, canary %s", mode, canary);
+    snprintf(out, OVERRIDE_TEXT, "mode %s, canary %s", mode, canary);
 }
 
-void dial_followers(unsigned n) {
+void override_followers(unsigned n) {
     printf("followed by %u process%s\n", n, n == 1 ? "" : "es");
 }

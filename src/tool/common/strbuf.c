@@ -115,7 +115,10 @@ void sink_plain(struct sink *s, const char *text, size_t max) {
     size_t length = strnlen(text, max);
     for (size_t i = 0; i < length;) {
         struct foreign_char c = foreign_char(text + i, length - i);
-        sink_bytes(s, c.plain ? text + i : "?", c.plain ? c.bytes : 1);
+        if (c.plain)
+            sink_bytes(s, text + i, c.bytes);
+        else
+            sink_bytes(s, "?", 1);
         i += c.bytes;
     }
 }

@@ -32,7 +32,7 @@ static void name_holders(char *out, size_t size, const struct holder *h, unsigne
 }
 
 static enum severity severity_of(const struct host_facts *h, uint32_t ports) {
-    return (uint64_t)ports * 100 >= (uint64_t)h->capacity * HELD_ACTION ? SEVERITY_ACTION : SEVERITY_ADVICE;
+    return (uint64_t)ports * 100 >= (uint64_t)h->capacity * HELD_ACTION ? SEVERITY_ERROR : SEVERITY_WARNING;
 }
 
 static void judge_binders(const struct host_facts *h, struct findings *out) {
@@ -141,12 +141,12 @@ void doctor_judge_program(const struct host_facts *h, struct findings *out) {
     struct finding *f = findings_add(out,
                                      h->preloadable == PRELOAD_OK           ? SEVERITY_OK
                                      : h->preloadable == PRELOAD_UNREADABLE ? SEVERITY_UNKNOWN
-                                                                            : SEVERITY_ACTION,
+                                                                            : SEVERITY_ERROR,
                                      "program");
     finding_reason(f, "%.400s %s.", h->program, why ? why : "can be preloaded");
     finding_remedy(f, "%s", program_remedy(h->preloadable));
     if (h->preloadable == PRELOAD_OK && is_php(h->program)) {
-        f = findings_add(out, SEVERITY_ADVICE, "program-php");
+        f = findings_add(out, SEVERITY_WARNING, "program-php");
         finding_reason(f,
                        "PHP before 8.5 loads its extensions with RTLD_DEEPBIND: what they call goes past every preload "
                        "library, while PHP's own streams are seen.");

@@ -26,9 +26,9 @@ static const char help[] =
     "\n"
     "  -o, --output FORMAT    text (the default) or json: one object a line for each finding\n"
     "\n"
-    "Findings are action (do something), advice, unknown (could not be found out) and ok. Works for every user; only\n"
+    "Findings are error (do something), warning, unknown (could not be found out) and ok. Works for every user; only\n"
     "root can name the processes of all.\n"
-    "Exits with 0, 1 if something needs action, 2 for a usage error.\n";
+    "Exits with 0, 1 if there is an error, 2 for a usage error.\n";
 
 static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
@@ -42,7 +42,7 @@ struct arguments {
 };
 
 static const char *const severity_name[SEVERITIES] = {
-    [SEVERITY_ACTION] = "action", [SEVERITY_ADVICE] = "advice", [SEVERITY_UNKNOWN] = "unknown", [SEVERITY_OK] = "ok"};
+    [SEVERITY_ERROR] = "error", [SEVERITY_WARNING] = "warning", [SEVERITY_UNKNOWN] = "unknown", [SEVERITY_OK] = "ok"};
 
 static bool take_option(int option, void *context) {
     struct arguments *a = context;
@@ -125,7 +125,7 @@ static int examine(const struct arguments *a, struct host_facts *facts, struct f
     doctor_judge(facts, found);
     print(found, a->json);
     for (unsigned i = 0; i < found->n; i++)
-        if (found->finding[i].severity == SEVERITY_ACTION)
+        if (found->finding[i].severity == SEVERITY_ERROR)
             return EXIT_FOUND;
     return EXIT_DONE;
 }

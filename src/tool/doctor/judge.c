@@ -40,8 +40,8 @@ static void judge_range(const struct host_facts *h, struct findings *out) {
     const struct port_range r = h->ports.ephemeral;
     unsigned ports = r.high - r.low + 1u, reserved = reserved_inside(&h->ports), usable = ports - reserved;
     struct finding *f = findings_add(out,
-                                     usable < PORTS_FEW     ? SEVERITY_ACTION
-                                     : usable < PORTS_USUAL ? SEVERITY_ADVICE
+                                     usable < PORTS_FEW     ? SEVERITY_ERROR
+                                     : usable < PORTS_USUAL ? SEVERITY_WARNING
                                                             : SEVERITY_OK,
                                      "port-range");
     finding_reason(f,
@@ -61,7 +61,7 @@ static void judge_parity(const struct host_facts *h, struct findings *out) {
     const struct port_range r = h->ports.ephemeral;
     if ((r.low ^ r.high) & 1 || r.low == r.high)
         return;
-    struct finding *f = findings_add(out, SEVERITY_ADVICE, "port-range-parity");
+    struct finding *f = findings_add(out, SEVERITY_WARNING, "port-range-parity");
     finding_reason(f,
                    "Both ends of net.ipv4.ip_local_port_range, %u and %u, are %s: connect() takes ports by parity, and "
                    "never gets to the last one.",
@@ -71,7 +71,7 @@ static void judge_parity(const struct host_facts *h, struct findings *out) {
 
 static void judge_reserved(const struct host_facts *h, struct findings *out) {
     unsigned ports = h->ports.ephemeral.high - h->ports.ephemeral.low + 1u, n = reserved_inside(&h->ports);
-    struct finding *f = findings_add(out, n > ports / 2 ? SEVERITY_ACTION : SEVERITY_OK, "reserved-ports");
+    struct finding *f = findings_add(out, n > ports / 2 ? SEVERITY_ERROR : SEVERITY_OK, "reserved-ports");
     finding_reason(f,
                    "net.ipv4.ip_local_reserved_ports takes %u of the %u ports of the ephemeral range from connect().",
                    n, ports);
@@ -87,8 +87,8 @@ static void judge_occupancy(const struct host_facts *h, struct findings *out) {
     double percent = h->fullest_percent;
     struct finding *f = findings_add(out,
                                      h->fullest_taken == 0         ? SEVERITY_OK
-                                     : percent >= SHARE_ACTION     ? SEVERITY_ACTION
-                                     : percent >= OCCUPANCY_ADVICE ? SEVERITY_ADVICE
+                                     : percent >= SHARE_ACTION     ? SEVERITY_ERROR
+                                     : percent >= OCCUPANCY_ADVICE ? SEVERITY_WARNING
                                                                    : SEVERITY_OK,
                                      "occupancy");
     if (h->fullest_taken == 0) {
@@ -113,7 +113,7 @@ static void judge_timestamps(const struct host_facts *h, struct findings *out) {
         unknown(out, "tcp-timestamps", "net.ipv4.tcp_timestamps");
         return;
     }
-    struct finding *f = findings_add(out, h->timestamps ? SEVERITY_OK : SEVERITY_ACTION, "tcp-timestamps");
+    struct finding *f = findings_add(out, h->timestamps ? SEVERITY_OK : SEVERITY_ERROR, "tcp-timestamps");
     if (h->timestamps) {
         finding_reason(f, "net.ipv4.tcp_timestamps is %" PRId64 ": a TIME-WAIT can be reused where that is allowed.",
                        h->timestamps);
@@ -135,7 +135,7 @@ static void judge_reuse(const struct host_facts *h, struct findings *out) {
     bool pressed =
         h->tw_reuse != 1 && h->fullest_percent >= OCCUPANCY_ADVICE && h->fullest_time_waits > h->fullest_taken / 2;
     bool vain = h->tw_reuse == 1 && delay >= TIME_WAIT_SECONDS * 1000;
-    struct finding *f = findings_add(out, pressed || vain ? SEVERITY_ADVICE : SEVERITY_OK, "tcp-tw-reuse");
+    struct finding *f = findings_add(out, pressed || vain ? SEVERITY_WARNING : SEVERITY_OK, "tcp-tw-reuse");
     if (h->tw_reuse)
         finding_reason(f, "net.ipv4.tcp_tw_reuse is %" PRId64 ": %s that are older than %" PRId64 " ms%s.", h->tw_reuse,
                        meaning[h->tw_reuse], delay, vain ? ", which none ever is" : "");
@@ -151,7 +151,7 @@ static void judge_reuse(const struct host_facts *h, struct findings *out) {
 
 /* Removed by kernel commit 4396e46187ca, 4.12: it dropped connections of clients behind one NAT address. */
 static void judge_recycle(const struct host_facts *h, struct findings *out) {
-    struct finding *f = findings_add(out, h->tw_recycle > 0 ? SEVERITY_ACTION : SEVERITY_OK, "tcp-tw-recycle");
+    struct finding *f = findings_add(out, h->tw_recycle > 0 ? SEVERITY_ERROR : SEVERITY_OK, "tcp-tw-recycle");
     finding_reason(
         f,
         "net.ipv4.tcp_tw_recycle %s, and must never be used: it compares timestamps by address, and so drops "
@@ -171,8 +171,8 @@ static void judge_buckets(const struct host_facts *h, struct findings *out) {
     double used = share(h->time_waits, h->max_tw_buckets);
     bool overflowed = h->counter_overflow > 0;
     struct finding *f = findings_add(out,
-                                     used >= SHARE_ACTION                 ? SEVERITY_ACTION
-                                     : used >= SHARE_ADVICE || overflowed ? SEVERITY_ADVICE
+                                     used >= SHARE_ACTION                 ? SEVERITY_ERROR
+                                     : used >= SHARE_ADVICE || overflowed ? SEVERITY_WARNING
                                                                           : SEVERITY_OK,
                                      "tw-buckets");
     finding_reason(f,
@@ -191,7 +191,7 @@ static void judge_fin_timeout(const struct host_facts *h, struct findings *out) 
         return;
     }
     struct finding *f =
-        findings_add(out, h->fin_timeout > FIN_TIMEOUT_USUAL ? SEVERITY_ADVICE : SEVERITY_OK, "tcp-fin-timeout");
+        findings_add(out, h->fin_timeout > FIN_TIMEOUT_USUAL ? SEVERITY_WARNING : SEVERITY_OK, "tcp-fin-timeout");
     finding_reason(
         f,
         "net.ipv4.tcp_fin_timeout is %" PRId64 " s, which is how long a closed connection waits for its peer's "
@@ -215,7 +215,7 @@ static void judge_counters(const struct host_facts *h, struct findings *out) {
         unknown(out, "tcp-counters", "/proc/net/netstat");
         return;
     }
-    struct finding *f = findings_add(out, h->abort_memory > 0 ? SEVERITY_ADVICE : SEVERITY_OK, "tcp-counters");
+    struct finding *f = findings_add(out, h->abort_memory > 0 ? SEVERITY_WARNING : SEVERITY_OK, "tcp-counters");
     finding_reason(
         f,
         "So far: TW %" PRId64 " (TIME-WAITs that ran their time), TWRecycled %" PRId64
@@ -239,8 +239,8 @@ static void judge_conntrack(const struct host_facts *h, struct findings *out) {
     }
     double used = share(h->conntrack_count, h->conntrack_max);
     struct finding *f = findings_add(out,
-                                     used >= SHARE_ACTION   ? SEVERITY_ACTION
-                                     : used >= SHARE_ADVICE ? SEVERITY_ADVICE
+                                     used >= SHARE_ACTION   ? SEVERITY_ERROR
+                                     : used >= SHARE_ADVICE ? SEVERITY_WARNING
                                                             : SEVERITY_OK,
                                      "conntrack");
     finding_reason(f,
@@ -258,7 +258,7 @@ static void judge_conntrack(const struct host_facts *h, struct findings *out) {
 static void judge_conntrack_losses(const struct host_facts *h, struct findings *out) {
     if (h->conntrack_insert_failed <= 0 && h->conntrack_drop <= 0 && h->conntrack_early_drop <= 0)
         return;
-    struct finding *f = findings_add(out, SEVERITY_ADVICE, "conntrack-losses");
+    struct finding *f = findings_add(out, SEVERITY_WARNING, "conntrack-losses");
     finding_reason(f,
                    "Connection tracking has lost packets: insert_failed %" PRId64 " (NAT chose a quadruplet that was "
                    "taken), drop %" PRId64 " and early_drop %" PRId64 " (table full).",
@@ -276,20 +276,20 @@ static void judge_features(const struct host_facts *h, struct findings *out) {
     } feature[FEATURES] = {
         [FEATURE_NO_PORT] = {"kernel-no-port", "IP_BIND_ADDRESS_NO_PORT",
                              "a source address that is bound takes its port from all destinations at once",
-                             "Linux 4.2 or later, or a seccomp filter that lets setsockopt through.", SEVERITY_ACTION},
+                             "Linux 4.2 or later, or a seccomp filter that lets setsockopt through.", SEVERITY_ERROR},
         [FEATURE_PORT_RANGE] = {"kernel-port-range", "IP_LOCAL_PORT_RANGE",
                                 "no port ranges inside the ephemeral range, and connect() slows down from half full on",
                                 "Linux 6.3 or later, or a seccomp filter that lets setsockopt through.",
-                                SEVERITY_ADVICE},
+                                SEVERITY_WARNING},
         [FEATURE_NETNS] = {"kernel-netns-cookie", "SO_NETNS_COOKIE",
                            "clients of one instance in several network namespaces are counted together",
-                           "Linux 5.14 or later, or an instance for each namespace.", SEVERITY_ADVICE},
+                           "Linux 5.14 or later, or an instance for each namespace.", SEVERITY_WARNING},
         [FEATURE_WIPE] = {"kernel-wipe-on-fork", "MADV_WIPEONFORK",
                           "a forked child is told from its parent by a system call at each close",
-                          "Linux 4.14 or later.", SEVERITY_ADVICE},
+                          "Linux 4.14 or later.", SEVERITY_WARNING},
         [FEATURE_SOCK_DIAG] = {"kernel-sock-diag", "sock_diag for TCP",
-                               "closes cannot be verified, and quads and the follower see no sockets",
-                               "modprobe tcp_diag, or a seccomp filter that lets AF_NETLINK through.", SEVERITY_ACTION},
+                               "closes cannot be verified, and quads and the recorder see no sockets",
+                               "modprobe tcp_diag, or a seccomp filter that lets AF_NETLINK through.", SEVERITY_ERROR},
     };
     for (unsigned i = 0; i < FEATURES; i++) {
         struct finding *f = findings_add(out, h->feature[i] ? SEVERITY_OK : feature[i].severity, feature[i].name);
@@ -305,7 +305,7 @@ static void judge_features(const struct host_facts *h, struct findings *out) {
 static void judge_ipv6(const struct host_facts *h, struct findings *out) {
     bool missing = h->ipv6 == IPV6_DISABLED || h->ipv6 == IPV6_ABSENT;
     struct finding *f = findings_add(out,
-                                     missing                 ? SEVERITY_ADVICE
+                                     missing                 ? SEVERITY_WARNING
                                      : h->ipv6 == IPV6_WORKS ? SEVERITY_OK
                                                              : SEVERITY_UNKNOWN,
                                      "ipv6");

@@ -127,7 +127,7 @@ static void put_fields(struct sink *s, const struct event_fields *table, unsigne
                        const struct event_context *context) {
     bool first = true;
     for (const struct event_field *f = table->field; f < table->field + table->n; f++) {
-        const char *bytes = f->of_context ? (const char *)context : whole, *place = bytes + f->offset;
+        const char *bytes = f->of_context && context ? (const char *)context : whole, *place = bytes + f->offset;
         if (!(f->kinds & kind) || (f->if_any && event_field_load(f, place) == 0))
             continue;
         if (first)

@@ -153,7 +153,7 @@ static void take_value(struct reading *in, const struct event_field *f, const js
 static void take_fields(struct reading *in, const struct event_fields *table, void *whole,
                         struct event_context *context) {
     for (const struct event_field *f = table->field; f < table->field + table->n; f++) {
-        char *bytes = f->of_context ? (char *)context : whole;
+        char *bytes = f->of_context && context ? (char *)context : whole;
         const json_t *value = f->kinds & event_kind_bit(*in->kind) ? json_object_get(in->object, f->name) : NULL;
         if (!value || (f->counted && json_is_null(value)) || (f->type == FIELD_OBJECT && !json_is_object(value)))
             continue;

@@ -8,9 +8,9 @@
 #include "state/event.h"
 
 static const char *const kinds[EVENT_KINDS] = {
-    [EVENT_TIME_WAIT] = "time-wait",     [EVENT_CLOSE] = "close",     [EVENT_EXHAUSTED] = "exhausted",
-    [EVENT_SOURCE_DOWN] = "source-down", [EVENT_ATTACH] = "attach",   [EVENT_DETACH] = "detach",
-    [EVENT_RELOAD] = "reload",           [EVENT_CONTROL] = "control",
+    [EVENT_TIME_WAIT] = "time-wait",     [EVENT_CLOSE] = "close",       [EVENT_EXHAUSTED] = "exhausted",
+    [EVENT_SOURCE_DOWN] = "source-down", [EVENT_ATTACH] = "attach",     [EVENT_DETACH] = "detach",
+    [EVENT_RELOAD] = "reload",           [EVENT_OVERRIDE] = "override",
 };
 static const char *const arms[ARMS] = {
     [ARM_ENFORCE] = "enforce",
@@ -59,7 +59,7 @@ static const char *const causes[CAUSES] = {
 static const char *const outcomes[OUTCOMES] = {
     [OUTCOME_RECOVERED] = "recovered",
     [OUTCOME_FALLBACK] = "fallback",
-    [OUTCOME_SURFACED] = "surfaced",
+    [OUTCOME_FAILED] = "failed",
 };
 static const char *const proofs[PROOFS] = {
     [PROOF_NONE] = "none", [PROOF_SEARCH] = "search", [PROOF_HOLD_DOWN] = "hold-down",

@@ -215,7 +215,7 @@ int event_text(const struct event_record *r, const struct event_context *context
     case EVENT_ATTACH:
     case EVENT_DETACH:
     case EVENT_RELOAD:
-    case EVENT_CONTROL:
+    case EVENT_OVERRIDE:
         sink_plain(&s, r->u.text, sizeof r->u.text);
         break;
     default:

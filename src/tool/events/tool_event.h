@@ -7,7 +7,7 @@
 
 struct state;
 
-/* kind: EVENT_RELOAD or EVENT_CONTROL. text is cut at what fits. False: dropped (and counted). */
+/* kind: EVENT_RELOAD or EVENT_OVERRIDE. text is cut at what fits. False: dropped (and counted). */
 bool tool_event(const struct state *s, enum event_kind kind, const char *text);
 
 #endif

@@ -40,7 +40,7 @@ struct capacity {
     uint64_t ports;
     uint64_t quadruplets; /* sources x ports, per destination (peer address and peer port) */
     double per_second;    /* new connections a second and destination, sustained: each quadruplet once in 60 s */
-    double ring_seconds;  /* until the close ring has turned over at that rate; 0: never */
+    double ring_seconds;  /* until the event buffer has turned over at that rate; 0: never */
     bool own_choice;      /* the pool names no address: the kernel chooses */
 };
 struct capacity capacity_of(const struct policy *p, const struct policy_pool *pool, enum addr_scope scope,

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -21,14 +22,15 @@
 enum { SECONDS = 2 };
 
 unsigned filters_inherited(void) {
+    static const char key[] = "Seccomp_filters:";
     char line[256];
     unsigned n = 0;
     FILE *status = fopen("/proc/self/status", "re");
     if (!status)
         return 0;
     while (fgets(line, sizeof line, status))
-        if (sscanf(line, "Seccomp_filters: %u", &n) == 1)
-            break;
+        if (strncmp(line, key, sizeof key - 1) == 0)
+            n = (unsigned)strtoul(line + sizeof key - 1, NULL, 10);
     (void)fclose(status);
     return n;
 }

@@ -22,33 +22,30 @@
 #include "tool/reader/instances_say.h"
 
 static const char help[] =
-    "usage: connspread log [-f [--keep]] [-o text|json] [--since T] [--until T] [--event E] [--pid N]\n"
+    "usage: connspread log [-f] [-o text|json] [--since T] [--until T] [--event E] [--pid N]\n"
     "                      [-i INSTANCE | -c CONF | FILE...]\n"
     "\n"
     "Prints the events of an instance: every close that left a TIME-WAIT socket on this host, and every\n"
     "EADDRNOTAVAIL with what was tried. Reads the instance's state file, or files of JSON Lines (- is stdin).\n"
     "\n"
-    "  -f, --follow           after what is there, go on with what comes, until interrupted; with log.file in the\n"
-    "                         config and none of the options from -o to --pid, write it all into that file, as\n"
-    "                         JSON Lines, until the last client has gone; there is one such follower an instance\n"
-    "      --keep             ... and go on when the last client has gone (for a service manager)\n"
+    "  -f, --follow           after what is there, go on with what comes, until interrupted (record writes it into\n"
+    "                         log.file)\n"
     "  -o, --output FORMAT    text (the default), or json: one object a line\n"
     "      --since T          from then on; T is 2026-11-21T03:27:59Z, 03:27 (today, UTC), 10m or 2h (ago),\n"
     "                         now, or seconds since 1970\n"
     "      --until T          up to then\n"
     "      --event E          only these: time-wait, close, exhausted, source-down, attach, detach, reload,\n"
-    "                         control; several with commas, or by giving it again\n"
+    "                         override; several with commas, or by giving it again\n"
     "      --pid N            only those of this process\n"
     "  -i, --instance NAME    the instance; default: CONNSPREAD_INSTANCE, else the config file's name\n"
     "  -c, --config CONF      the instance that belongs to this config file\n"
     "\n"
     "Exits with 0, 1 if there was no state file or a line was damaged, 2 for a usage error.\n";
 
-enum { OPTION_SINCE = 256, OPTION_UNTIL, OPTION_EVENT, OPTION_PID, OPTION_KEEP };
+enum { OPTION_SINCE = 256, OPTION_UNTIL, OPTION_EVENT, OPTION_PID };
 
 static const struct option options[] = {
     {"follow", no_argument, NULL, 'f'},
-    {"keep", no_argument, NULL, OPTION_KEEP},
     {"output", required_argument, NULL, 'o'},
     {"since", required_argument, NULL, OPTION_SINCE},
     {"until", required_argument, NULL, OPTION_UNTIL},
@@ -77,7 +74,7 @@ static bool take_events(const char *list, uint32_t *kinds) {
         if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
             complain("log: --event %s: there is no such event; try: time-wait, close, exhausted, source-down, attach, "
                      "detach, "
-                     "reload, control",
+                     "reload, override",
                      list);
             return false;
         }
@@ -104,16 +101,12 @@ static bool take_pid(const char *text, struct log_request *request) {
 struct arguments {
     struct log_request request;
     struct chosen chosen;
-    bool picks; /* a format, or some of the events */
 };
 
 static bool take_option(int option, void *context) {
     struct arguments *a = context;
     struct log_request *request = &a->request;
-    a->picks |= option == 'o' || (option >= OPTION_SINCE && option <= OPTION_PID);
     switch (option) {
-    case OPTION_KEEP:
-        return request->keep = true;
     case 'f':
         return request->follow = true;
     case 'o':
@@ -137,11 +130,8 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
         return wrong;
     if (a->request.kinds == 0)
         a->request.kinds = UINT32_MAX;
-    a->request.to_file = a->request.follow && !a->picks;
     const char *conflict = a->request.since_us > a->request.until_us
                                ? "--since is later than --until, so no event can be between; try: exchange them"
-                           : a->request.keep && !a->request.to_file
-                               ? "--keep only goes with -f and log.file, without -o, --since, --until, --event, --pid"
                            : optind < argc && a->request.follow ? "-f follows the state file, not a FILE; try: -i or -c"
                            : optind < argc && (a->chosen.instance || a->chosen.config)
                                ? "FILE and -i or -c exclude each other; try: one of them"

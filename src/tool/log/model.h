@@ -8,8 +8,6 @@
 
 struct log_request {
     bool follow, json;
-    bool to_file;                /* follow into log.file if the config names one */
-    bool keep;                   /* ... even when the last client has gone */
     uint64_t since_us, until_us; /* inclusive */
     uint32_t kinds;              /* bit per enum event_kind */
     bool has_pid;

@@ -9,14 +9,13 @@
 #include "tool/common/message.h"
 #include "tool/common/time_text.h"
 #include "tool/reader/merge.h"
-#include "tool/record/record.h"
 #include "tool/reaper/reaper.h"
 #include "tool/common/locate.h"
 #include "tool/log/model.h"
 #include "state/control.h"
 #include "tool/common/stop.h"
 #include "tool/log/print.h"
-#include "tool/common/rights.h"
+#include "tool/reader/source.h"
 
 enum { POLL_MS = 50, POLLS_PER_LOOK = 20, POLLS_PER_HARVEST = 4, HARVEST_PATIENCE_MS = 2000 };
 
@@ -24,17 +23,29 @@ struct view {
     struct source source;
     struct event_merge merge;
     struct harvest harvest;
+    struct untold untold;
 };
 
-static enum state_error open_view(struct view *v, const char *path, bool follow, int *error) {
-    if (!follow)
-        harvest_once(path, HARVEST_PATIENCE_MS);
-    enum state_error result = follow ? source_follow(&v->source, path, error) : source_open(&v->source, path, error);
+static enum state_error follow_view(struct view *v, const char *path, int *error) {
+    enum state_error result = source_follow(&v->source, path, error);
     if (result != STATE_OK)
         return result;
     harvest_init(&v->harvest, path);
     (void)harvest(&v->harvest, &v->source.state, HARVEST_PATIENCE_MS); /* does nothing to a copy */
-    merge_init(&v->merge, &v->source.state, follow);
+    merge_init(&v->merge, &v->source.state, true);
+    return STATE_OK;
+}
+
+/* Nothing is written: what the dead left is computed. Not from what another user wrote. */
+static enum state_error open_view(struct view *v, const char *path, int *error) {
+    enum state_error result = source_open(&v->source, path, error);
+    if (result != STATE_OK)
+        return result;
+    v->harvest.lock = -1;
+    if (source_is_ours(&v->source))
+        untold_find(&v->untold, &v->source.state);
+    merge_init(&v->merge, &v->source.state, false);
+    merge_append(&v->merge, v->untold.event, v->untold.n);
     return STATE_OK;
 }
 
@@ -75,6 +86,7 @@ static void close_view(struct view *v) {
                  (unsigned long long)dropped);
     report_verified(&v->source.state);
     harvest_end(&v->harvest);
+    untold_free(&v->untold);
     source_close(&v->source);
 }
 
@@ -90,7 +102,7 @@ static bool wait_for_view(struct view *v, const char *path, int *status) {
     bool said = false;
     while (!stop_signal) {
         int error = 0;
-        enum state_error result = open_view(v, path, true, &error);
+        enum state_error result = follow_view(v, path, &error);
         if (result == STATE_OK)
             return true;
         if (result != STATE_ABSENT) {
@@ -106,68 +118,31 @@ static bool wait_for_view(struct view *v, const char *path, int *status) {
     return false;
 }
 
-static bool has_policy(const struct view *v) {
-    return __atomic_load_n(&v->source.state.header->generation, __ATOMIC_ACQUIRE) != 0;
-}
-
-/* True: only now is there a policy, and perhaps log.file. A client makes the state file first and publishes then. */
-static bool follow_one(const struct log_request *request, struct view *v, const char *path) {
-    bool had_policy = has_policy(v);
+/* Until another file has its name, or the user ends it. */
+static void follow_one(const struct log_request *request, struct view *v, const char *path) {
     for (unsigned polls = 1; !stop_signal; polls++) {
-        if (!had_policy && has_policy(v))
-            return true;
         bool over = time_now_us() > request->until_us;
         bool last = over || (polls % POLLS_PER_LOOK == 0 && source_was_replaced(&v->source, path));
         if (last || polls % POLLS_PER_HARVEST == 0)
             (void)harvest(&v->harvest, &v->source.state, 0);
         if (!source_refresh(&v->source)) {
             complain("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
-            return false;
+            return;
         }
         print_batch(request, v);
         if (over)
             stop_signal = 1;
         if (last)
-            return false;
+            return;
         sleep_one_poll();
     }
     print_batch(request, v);
-    return false;
 }
 
-/* As root, of another user's file: into log.file of the config that root named, and all else with that user's rights.
- */
-static int record_for_owner(const struct log_request *request, struct view *v, const struct location *where) {
-    char log_file[FOLLOW_PATH];
-    int error = 0;
-    source_close(&v->source);
-    if (!follow_named(where, log_file))
-        return EXIT_USAGE;
-    if (!rights_of_folder(where->folder))
-        return EXIT_FOUND;
-    enum state_error result = source_follow(&v->source, where->state_file, &error);
-    if (result == STATE_OK && !v->source.state.window)
-        return follow_to_file(&v->source, where->state_file, log_file, request->keep);
-    if (result == STATE_OK)
-        source_close(&v->source);
-    complain("%s: %s", where->state_file, state_error_text(result == STATE_OK ? STATE_NOT_OURS : result, error));
-    return EXIT_FOUND;
-}
-
-/* To stdout, or to log.file if nobody asked for anything that a file does not have. */
-static int follow(const struct log_request *request, struct view *v, const struct location *where) {
-    char log_file[FOLLOW_PATH];
-    const char *path = where->state_file;
+static int follow(const struct log_request *request, struct view *v, const char *path) {
     int status = EXIT_DONE;
     while (wait_for_view(v, path, &status)) {
-        do {
-            bool foreign = v->source.state.window != NULL;
-            if (request->to_file && (foreign ? geteuid() == 0 : follow_wanted(&v->source.state, log_file))) {
-                harvest_end(&v->harvest);
-                return foreign ? record_for_owner(request, v, where)
-                               : follow_to_file(&v->source, path, NULL, request->keep);
-            }
-        } while (follow_one(request, v, path));
+        follow_one(request, v, path);
         close_view(v);
     }
     return status;
@@ -175,7 +150,7 @@ static int follow(const struct log_request *request, struct view *v, const struc
 
 static int read_once(const struct log_request *request, struct view *v, const char *path) {
     int error = 0;
-    enum state_error result = open_view(v, path, false, &error);
+    enum state_error result = open_view(v, path, &error);
     if (result != STATE_OK) {
         complain("%s: %s", path, state_error_text(result, error));
         return EXIT_FOUND;
@@ -191,7 +166,7 @@ int log_from_state(const struct log_request *request, const struct location *whe
         complain("no memory: %zu bytes are needed", sizeof *v);
         return EXIT_FOUND;
     }
-    int status = request->follow ? follow(request, v, where) : read_once(request, v, where->state_file);
+    int status = request->follow ? follow(request, v, where->state_file) : read_once(request, v, where->state_file);
     free(v);
     return status;
 }

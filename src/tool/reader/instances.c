@@ -37,14 +37,14 @@ static char *path_of(char *line, bool *gone) {
 
 /* Anonymous memory that is laid out as a state file: a client that could have no file (state_private). */
 static bool is_private(const char *line, const char *path) {
-    struct state_header match = {0};
+    struct state_header layout = {0};
     unsigned long long start, end;
     char mode[8];
     // NOLINTNEXTLINE(cert-err34-c): the kernel wrote these numbers
     if (strcmp(path, "/dev/zero") != 0 || sscanf(line, "%llx-%llx %7s", &start, &end, mode) != 3)
         return false;
-    sections_plan(&match, LOG_SIZE_PRIVATE);
-    return strcmp(mode, "rw-s") == 0 && end - start == (match.size + 4095) / 4096 * 4096;
+    sections_plan(&layout, LOG_SIZE_PRIVATE);
+    return strcmp(mode, "rw-s") == 0 && end - start == (layout.size + 4095) / 4096 * 4096;
 }
 
 static bool name_of(char out[STATE_INSTANCE], const char *path) {
@@ -60,12 +60,12 @@ static bool name_of(char out[STATE_INSTANCE], const char *path) {
 /* --- processes --- */
 
 /* "NAME=value" of a process's environment, as it was when the process began. */
-static void environment_of(const char *environ, size_t size, const char *name, char out[STATE_PATH]) {
+static void environment_of(const char *words, size_t size, const char *name, char out[STATE_PATH]) {
     size_t length = strlen(name);
-    for (size_t at = 0; at < size; at += strlen(environ + at) + 1)
-        if (strncmp(environ + at, name, length) == 0 && environ[at + length] == '=' &&
-            strlen(environ + at + length + 1) < STATE_PATH)
-            memcpy(out, environ + at + length + 1, strlen(environ + at + length + 1) + 1);
+    for (size_t at = 0; at < size; at += strlen(words + at) + 1)
+        if (strncmp(words + at, name, length) == 0 && words[at + length] == '=' &&
+            strlen(words + at + length + 1) < STATE_PATH)
+            memcpy(out, words + at + length + 1, strlen(words + at + length + 1) + 1);
 }
 
 static size_t read_all(const char *pid, const char *what, char *out, size_t size) {
@@ -81,11 +81,11 @@ static size_t read_all(const char *pid, const char *what, char *out, size_t size
 
 /* What the environment of an instance's first process says is a hint for people, and which instance a client without a
  * file is of. */
-static void take_environment(struct instance *i, const char *environ, size_t n) {
+static void take_environment(struct instance *i, const char *words, size_t n) {
     char name[STATE_PATH] = "";
-    environment_of(environ, n, "CONNSPREAD_DIR", i->dir);
-    environment_of(environ, n, "CONNSPREAD_CONF", i->config);
-    environment_of(environ, n, "CONNSPREAD_INSTANCE", name);
+    environment_of(words, n, "CONNSPREAD_DIR", i->dir);
+    environment_of(words, n, "CONNSPREAD_CONF", i->config);
+    environment_of(words, n, "CONNSPREAD_INSTANCE", name);
     if (i->has_file)
         return;
     if (name[0] && strlen(name) < STATE_INSTANCE)
@@ -95,13 +95,13 @@ static void take_environment(struct instance *i, const char *environ, size_t n) 
 }
 
 static void look_at_environment(struct instance *i, const char *pid) {
-    char mode[STATE_PATH] = "", *environ = malloc(ENVIRON);
-    size_t n = environ ? read_all(pid, "environ", environ, ENVIRON) : 0;
+    char mode[STATE_PATH] = "", *words = malloc(ENVIRON);
+    size_t n = words ? read_all(pid, "environ", words, ENVIRON) : 0;
     if (i->processes == 0)
-        take_environment(i, environ, n);
-    environment_of(environ, n, "CONNSPREAD_MODE", mode);
-    i->fixed += dial_mode(mode) >= 0;
-    free(environ);
+        take_environment(i, words, n);
+    environment_of(words, n, "CONNSPREAD_MODE", mode);
+    i->fixed += override_mode(mode) >= 0;
+    free(words);
 }
 
 static void look_at_program(struct instance *i, const char *pid) {
@@ -200,10 +200,18 @@ static bool take_line(struct instances *all, struct instances_user *user, const 
     return true;
 }
 
+/* Its real uid, by its own status: /proc/PID belongs to root where a process may not be dumped, as after setuid(2), and
+ * what a user maps must not be counted as root's. */
+static uid_t uid_of(const char *pid) {
+    char status[1024];
+    (void)read_all(pid, "status", status, sizeof status);
+    const char *line = strstr(status, "\nUid:");
+    return line ? (uid_t)strtoul(line + strlen("\nUid:"), NULL, 10) : 0;
+}
+
 static bool look_at_process(struct instances *all, const char *pid) {
     char path[64], line[LINE];
     const struct instance *last = NULL;
-    struct stat s = {0};
     bool good = true, whole = true;
     snprintf(path, sizeof path, "/proc/%.20s/maps", pid);
     FILE *maps = fopen(path, "re");
@@ -211,8 +219,8 @@ static bool look_at_process(struct instances *all, const char *pid) {
         all->hidden += errno == EACCES || errno == EPERM;
         return true;
     }
-    if (!is_tool(pid) && fstat(fileno(maps), &s) == 0) {
-        struct instances_user *user = user_of(all, s.st_uid);
+    if (!is_tool(pid)) {
+        struct instances_user *user = user_of(all, uid_of(pid));
         while (good && fgets(line, sizeof line, maps)) {
             bool start = whole;
             whole = strchr(line, '\n') != NULL;

@@ -94,7 +94,7 @@ unsigned instances_say_others(const struct instances *all, const struct instance
         const struct instance *other = &all->instance[i];
         if (other == ours || strcmp(other->name, where->instance) != 0)
             continue;
-        if (folder_was_named() && (other->path[0] || strcmp(other->dir, dir) != 0))
+        if (dir && dir[0] && (other->path[0] || strcmp(other->dir, dir) != 0))
             continue;
         if (n++ == 0)
             complain("%s was set, but not all processes of instance %s follow it:", where->state_file, where->instance);

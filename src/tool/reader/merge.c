@@ -67,8 +67,16 @@ bool merge_next(struct event_merge *m, struct event_record *out) {
         push(m, &m->ahead[ring]);
         m->has[ring] = false;
     }
-    if (m->n == 0)
+    if (m->n > 0)
+        pop(m, out);
+    else if (m->lasts > 0)
+        *out = *m->last++, m->lasts--;
+    else
         return false;
-    pop(m, out);
     return true;
+}
+
+void merge_append(struct event_merge *m, const struct event_record *last, unsigned n) {
+    m->last = last;
+    m->lasts = n;
 }

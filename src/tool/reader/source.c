@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tool/common/state_write.h"
 #include "state/copy.h"
@@ -31,19 +32,26 @@ enum state_error source_open(struct source *s, const char *path, int *error) {
     return result;
 }
 
-enum state_error source_follow(struct source *s, const char *path, int *error) {
+enum state_error source_write(struct source *s, const char *path, int *error) {
     struct stat before = {0};
     (void)stat(path, &before);
     enum state_error result = state_write(&s->state, path, error);
-    if (result == STATE_NOT_OURS || result == STATE_IO)
-        return source_open(s, path, error);
     if (result == STATE_OK)
         know(s, &before);
     return result;
 }
 
+enum state_error source_follow(struct source *s, const char *path, int *error) {
+    enum state_error result = source_write(s, path, error);
+    return result == STATE_NOT_OURS || result == STATE_IO ? source_open(s, path, error) : result;
+}
+
 bool source_refresh(struct source *s) {
     return !s->state.window || state_copy_again(&s->state, 0);
+}
+
+bool source_is_ours(const struct source *s) {
+    return s->identity.st_uid == geteuid();
 }
 
 void source_close(struct source *s) {

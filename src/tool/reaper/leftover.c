@@ -269,6 +269,27 @@ static void judge_by_search(struct leftover *l, unsigned n, const struct state *
     free(s.candidate);
 }
 
+/* Whoever died over it, or reaps at this moment, wrote an event before it freed the entry: so this comes last. */
+static void mark_told(struct leftover *l, unsigned n, const struct state *s, uint64_t from_us) {
+    struct told told;
+    unsigned first = 0;
+    while (first < n && !l[first].second_hand)
+        first++;
+    if (first == n)
+        return;
+    bool known = told_read(&told, s, from_us - coarse_us);
+    for (unsigned i = first; i < n; i++) {
+        if (!l[i].second_hand)
+            continue;
+        if (known)
+            l[i].told = told_harvested(&told, l[i].pid, &l[i].held.peer, l[i].held.peer_port, connected_us(&l[i]));
+        else
+            l[i].stays = true;
+    }
+    if (known)
+        told_free(&told);
+}
+
 void leftovers_judge(struct leftover *l, unsigned n, const struct state *s) {
     struct told told = {0};
     uint64_t now = time_now_us(), from_us = UINT64_MAX;
@@ -291,9 +312,6 @@ void leftovers_judge(struct leftover *l, unsigned n, const struct state *s) {
     }
     if (search)
         judge_by_search(l, n, s, now);
-    for (unsigned i = 0; i < n; i++)
-        if (l[i].second_hand &&
-            told_harvested(&told, l[i].pid, &l[i].held.peer, l[i].held.peer_port, connected_us(&l[i])))
-            l[i].told = true;
     told_free(&told);
+    mark_told(l, n, s, from_us);
 }

@@ -9,7 +9,9 @@
 #include "tool/reaper/leftover.h"
 #include "tool/host/netns.h"
 #include "tool/host/owner.h"
-#include "tool/common/state_write.h"
+#include "tool/common/message.h"
+#include "state/boot.h"
+#include "state/copy.h"
 #include "state/history.h"
 #include "state/dedup.h"
 #include "state/pair.h"
@@ -29,7 +31,8 @@ static const uint64_t rest_ns = 2000000000;
 struct round {
     struct harvest *h;
     const struct state *s;
-    uint64_t now_ns; /* CLOCK_REALTIME */
+    struct untold *untold; /* s is a copy, and the events go here */
+    uint64_t now_ns;       /* CLOCK_REALTIME */
     struct leftover *left;
     unsigned n, n_stays, room;
     bool taken[OPEN_CHUNKS], stays[OPEN_CHUNKS];
@@ -107,7 +110,8 @@ static bool gather(struct round *r, unsigned chunk, const struct leftover *commo
 }
 
 static void visit_living(struct round *r, unsigned chunk, uint32_t pid) {
-    const struct leftover common = {.pid = pid, .alive = true, .alive_us = r->now_ns / 1000, .ask = true};
+    const struct leftover common = {
+        .pid = pid, .alive = true, .alive_us = r->now_ns / 1000, .ask = true, .second_hand = r->untold != NULL};
     r->h->owner[chunk] = pid;
     r->h->alive_ns[chunk] = r->now_ns;
     if (r->s->open_table->chunk[chunk].netns == r->h->netns)
@@ -122,8 +126,8 @@ static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t 
                                     .alive_us = seen / 1000,
                                     .ask = netns == r->h->netns || netns == 0,
                                     .perhaps_elsewhere = netns == 0 && r->h->netns != 0 && patient,
-                                    .second_hand = word >> 32 != 0};
-    if (!common.ask && patient)
+                                    .second_hand = word >> 32 != 0 || r->untold};
+    if (!common.ask && (patient || r->untold))
         return;
     if (!__atomic_compare_exchange_n(&r->s->open_table->owner[chunk], &word, mark_of(pid), false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
@@ -141,7 +145,7 @@ static void visit(struct round *r, unsigned chunk) {
     if (harvester == 0 && lives(r, pid, c))
         visit_living(r, chunk, pid);
     else
-        visit_dead(r, chunk, word, pid); /* we hold the lock: a harvester that stands there is gone */
+        visit_dead(r, chunk, word, pid); /* we hold the lock: a harvester that stands there is gone, or s is a copy */
 }
 
 /* Of a living process: it may settle the entry itself at any moment. False: it, or another tool, has. */
@@ -164,6 +168,16 @@ static void count(const struct round *r, const struct leftover *l, enum arm arm)
         state_count(r->s, arm, COUNT_VERIFIED);
 }
 
+/* The same entry gets the same number from whoever looks, and none that a writer will draw. */
+static void keep(const struct round *r, const struct leftover *l, struct event_record *event) {
+    struct untold *out = r->untold;
+    uint64_t hash = (((uint64_t)l->chunk * OPEN_PER_CHUNK + l->slot) << 32 | l->pid) ^ l->held.connected_ns;
+    hash = (hash ^ hash >> 31) * UINT64_C(0x9e3779b97f4a7c15);
+    event->e.seq = UNTOLD_SEQ | (hash >> 12 & (UNTOLD_SEQ - 1));
+    if (out->n < r->n)
+        out->event[out->n++] = *event;
+}
+
 static void tell(const struct round *r, const struct leftover *l, const struct settings *settings) {
     const struct open_entry *h = &l->held;
     const struct open_chunk *chunk = &r->s->open_table->chunk[l->chunk];
@@ -171,7 +185,8 @@ static void tell(const struct round *r, const struct leftover *l, const struct s
     bool time_wait = l->fate == FATE_TIME_WAIT;
     if (settings->mode == MODE_OFF || (h->direction == INBOUND && !settings->log_inbound))
         return;
-    count(r, l, arm);
+    if (!r->untold)
+        count(r, l, arm);
     if (!time_wait && settings->log_closes != CLOSES_ALL)
         return;
     struct event_record event = {.e = {.kind = time_wait ? EVENT_TIME_WAIT : EVENT_CLOSE, .arm = (uint8_t)arm}};
@@ -192,11 +207,14 @@ static void tell(const struct round *r, const struct leftover *l, const struct s
     e->phase = h->word == OPEN_NOW ? TCP_STATE_UNKNOWN : open_phase(h);
     e->fate = l->fate;
     e->verified = l->verified;
-    (void)ring_write(r->s, &event);
+    if (r->untold)
+        keep(r, l, &event);
+    else
+        r->h->told += ring_write(r->s, &event);
 }
 
 /* Another process held the same socket, and has said how it ended. */
-static bool told_before(const struct round *r, const struct leftover *l) {
+static bool recorded_before(const struct round *r, const struct leftover *l) {
     const struct open_entry *h = &l->held;
     struct tuple tuple = tuple_of(&l->local, l->local_port, &h->peer, h->peer_port);
     bool open = h->word != OPEN_NOW && open_phase(h) != TCP_STATE_CLOSED; /* when it was looked at last */
@@ -212,13 +230,14 @@ static void settle(struct round *r, struct leftover *l, const struct settings *s
     r->n_stays += stays;
     if (stays || (l->alive && !claim(r, l)))
         return;
-    if (!l->told && l->fate == FATE_TIME_WAIT && told_before(r, l))
+    if (!l->told && l->fate == FATE_TIME_WAIT && recorded_before(r, l))
         l->fate = FATE_SHARED;
     /* The pair's connection is closed, whether that is told or not. */
     const struct open_chunk *chunk = &r->s->open_table->chunk[l->chunk];
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    pair_left(r->s, chunk->netns, &l->held, l->fate == FATE_TIME_WAIT, now);
-    if (l->fate != FATE_SHARED)
+    if (!r->untold)
+        pair_left(r->s, chunk->netns, &l->held, l->fate == FATE_TIME_WAIT, now);
+    if (!r->untold && l->fate != FATE_SHARED)
         history_left(r->s, chunk, &l->held, l->fate == FATE_TIME_WAIT, history_minute(now));
     if (!l->told)
         tell(r, l, settings);
@@ -241,7 +260,7 @@ static void give_back(const struct round *r) {
 }
 
 void harvest_init(struct harvest *h, const char *path) {
-    *h = (struct harvest){.netns = netns_cookie(), .pid_namespace = owner_namespace()};
+    *h = (struct harvest){.netns = netns_cookie(), .pid_namespace = owner_namespace(), .boot = boot_number()};
     h->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
@@ -261,20 +280,28 @@ static bool lock(const struct harvest *h, unsigned patience_ms) {
     return h->lock >= 0;
 }
 
+static void visit_all(struct round *r) {
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++)
+        visit(r, i);
+}
+
+static void settle_all(struct round *r) {
+    struct settings settings = {.log_inbound = 1};
+    if (r->n == 0)
+        return;
+    struct control control = control_unpack(__atomic_load_n(&r->s->header->control, __ATOMIC_RELAXED));
+    (void)state_settings(r->s, NULL, &settings);
+    if (control.has_mode)
+        settings.mode = control.mode;
+    leftovers_judge(r->left, r->n, r->s);
+    for (unsigned i = 0; i < r->n; i++)
+        settle(r, &r->left[i], &settings);
+}
+
 static unsigned harvest_locked(struct harvest *h, const struct state *s) {
     struct round r = {.h = h, .s = s, .now_ns = clock_ns(CLOCK_REALTIME)};
-    struct settings settings = {.log_inbound = 1};
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++)
-        visit(&r, i);
-    if (r.n > 0) {
-        struct control control = control_unpack(__atomic_load_n(&s->header->control, __ATOMIC_RELAXED));
-        (void)state_settings(s, NULL, &settings);
-        if (control.has_mode)
-            settings.mode = control.mode;
-        leftovers_judge(r.left, r.n, s);
-    }
-    for (unsigned i = 0; i < r.n; i++)
-        settle(&r, &r.left[i], &settings);
+    visit_all(&r);
+    settle_all(&r);
     give_back(&r);
     /* What nothing can be said of yet is not worth reading the ring five times a second. */
     h->rest_until_ns = r.n > 0 && r.n_stays == r.n ? r.now_ns + rest_ns : 0;
@@ -294,23 +321,75 @@ unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms)
     uint64_t now = clock_ns(CLOCK_REALTIME);
     if (h->rest_until_ns > now && h->rest_until_ns - now <= rest_ns && !much_is_left(s))
         return 0;
-    if (!s->writable || h->pid_namespace == 0 || !lock(h, patience_ms))
+    if (!s->writable || h->pid_namespace == 0 || !boot_made(s->header, h->boot) || !lock(h, patience_ms))
         return 0;
     unsigned n = harvest_locked(h, s);
     (void)flock(h->lock, LOCK_UN);
     return n;
 }
 
-void harvest_once(const char *path, unsigned patience_ms) {
-    struct harvest h;
-    struct state s;
-    int error;
-    if (state_write(&s, path, &error) != STATE_OK)
+/* A chunk's owner in another pid namespace can only be judged by the clock: what it wrote before this boot. */
+static bool of_another_boot(struct round *r, unsigned chunk) {
+    const struct open_chunk *c = &r->s->open_table->chunk[chunk];
+    uint64_t up_ns = clock_ns(CLOCK_BOOTTIME), pid = owner_word(r, chunk);
+    if (pid == 0)
+        return false;
+    if (c->pid_namespace == r->h->pid_namespace)
+        return pid >> 32 != 0 || !lives(r, (uint32_t)pid, c);
+    return c->seen_ns < r->now_ns - (up_ns < r->now_ns ? up_ns : r->now_ns);
+}
+
+void harvest_take_over(struct harvest *h, const struct state *s, const char *path) {
+    struct round r = {.h = h, .s = s, .now_ns = clock_ns(CLOCK_REALTIME)};
+    unsigned n = 0;
+    if (!s->writable || h->pid_namespace == 0 || boot_made(s->header, h->boot) || !lock(h, 5000))
         return;
-    harvest_init(&h, path);
-    (void)harvest(&h, &s, patience_ms);
-    harvest_end(&h);
-    state_unmap(&s);
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
+        uint64_t word = owner_word(&r, i);
+        struct open_chunk *c = &s->open_table->chunk[i];
+        if (!of_another_boot(&r, i) ||
+            !__atomic_compare_exchange_n(&s->open_table->owner[i], &word, mark_of((uint32_t)word), false,
+                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            continue;
+        r.taken[i] = true;
+        for (unsigned slot = 0; slot < OPEN_PER_CHUNK; slot++)
+            n += __atomic_exchange_n(&c->entry[slot].word, OPEN_FREE, __ATOMIC_ACQ_REL) != OPEN_FREE;
+    }
+    give_back(&r);
+    __atomic_store_n(&s->header->boot, h->boot, __ATOMIC_RELEASE);
+    (void)flock(h->lock, LOCK_UN);
+    if (n)
+        complain("%s is of another boot, or of another host: what became of %u connection%s that were open then cannot "
+                 "be known",
+                 path, n, n == 1 ? "" : "s");
+}
+
+static int by_time(const void *left, const void *right) {
+    const struct event_record *a = left, *b = right;
+    return (a->e.time_us > b->e.time_us) - (a->e.time_us < b->e.time_us);
+}
+
+void untold_find(struct untold *out, const struct state *s) {
+    enum { SECTIONS_NEEDED = COPY(SECTION_OPEN_TABLE) | COPY(SECTION_TOLD) };
+    struct harvest h = {.lock = -1, .netns = netns_cookie(), .pid_namespace = owner_namespace(), .boot = boot_number()};
+    struct round r = {.h = &h, .s = s, .untold = out, .now_ns = clock_ns(CLOCK_REALTIME)};
+    *out = (struct untold){0};
+    if (h.pid_namespace == 0 || !boot_made(s->header, h.boot) || !state_copy_again(s, SECTIONS_NEEDED))
+        return;
+    visit_all(&r);
+    out->event = r.n ? calloc(r.n, sizeof *out->event) : NULL;
+    if (out->event)
+        settle_all(&r);
+    if (out->n)
+        qsort(out->event, out->n, sizeof *out->event, by_time);
+    free(r.left);
+    state_copy_drop(s, SECTION_OPEN_TABLE);
+    state_copy_drop(s, SECTION_TOLD);
+}
+
+void untold_free(struct untold *u) {
+    free(u->event);
+    *u = (struct untold){0};
 }
 
 bool harvest_sees_life(const struct harvest *h) {

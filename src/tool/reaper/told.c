@@ -1,4 +1,5 @@
 #include "tool/reaper/told.h"
+#include "state/copy.h"
 #include "state/ring_reader.h"
 
 #include <stdlib.h>
@@ -84,7 +85,7 @@ static bool read_held(struct told *t, size_t *room, const struct state *s) {
 bool told_read(struct told *t, const struct state *s, uint64_t from_us) {
     size_t room = 0;
     *t = (struct told){0};
-    if (!read_held(t, &room, s) || !read_ring(t, &room, s, from_us)) {
+    if ((s->window && !state_copy_again(s, 0)) || !read_held(t, &room, s) || !read_ring(t, &room, s, from_us)) {
         told_free(t);
         return false;
     }

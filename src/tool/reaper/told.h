@@ -24,7 +24,8 @@ struct told {
 
 /* Reads both; events from then on. The open table first: a client writes its connection's port there before it closes,
  * and leaves there only after its event is in the ring. So a TIME-WAIT that was there before this call, and that it
- * does not know, is not one that a living process is about to tell of. False: no memory. */
+ * does not know, is not one that a living process is about to tell of. Of a copy, both are copied anew. False: no
+ * memory, or the file was cut. */
 bool told_read(struct told *t, const struct state *s, uint64_t from_us);
 void told_free(struct told *t);
 

@@ -93,7 +93,7 @@ static bool map(struct journal *j, const char *path) {
         return false;
     }
     j->file = mapping;
-    mapped_file("the state file or the follower's journal");
+    mapped_file("the state file or the recorder's journal");
     return true;
 }
 
@@ -148,10 +148,10 @@ enum journal_result journal_open(struct journal *j, const char *path) {
     return JOURNAL_TAKEN;
 }
 
-bool journal_needs_follower(const char *path) {
+bool journal_needs_recorder(const char *path) {
     struct journal j;
     if (!map(&j, path))
-        return true; /* the follower will find out the same, and say it */
+        return true; /* the recorder will find out the same, and say it */
     bool needed = lock_or_leave(&j);
     journal_close(&j);
     return needed;

@@ -1,8 +1,8 @@
-/* journal.h - what the follower of an instance has written so far, in a file of its own beside the state file.
+/* journal.h - what the recorder of an instance has written so far, in a file of its own beside the state file.
  *
- * It outlives the follower, so that the next one neither repeats an event nor leaves one out: the number below which
+ * It outlives the recorder, so that the next one neither repeats an event nor leaves one out: the number below which
  * every event is accounted for (written, or said to be lost), and a bit for each of those above that are written. Its
- * lock is what makes a follower the only one. Mapped shared: a follower that is killed leaves it as it was at its last
+ * lock is what makes a recorder the only one. Mapped shared: a recorder that is killed leaves it as it was at its last
  * store. */
 #ifndef CONNSPREAD_TOOL_RECORD_JOURNAL_H
 #define CONNSPREAD_TOOL_RECORD_JOURNAL_H
@@ -16,8 +16,8 @@ enum { JOURNAL_BITS = 1 << 20, JOURNAL_WINDOW = JOURNAL_BITS / 2 };
 struct journal_file {
     char magic[8];
     uint32_t layout;
-    uint32_t ending; /* the follower is about to leave: who wants one shall wait for the lock */
-    uint64_t wanted; /* times that somebody wanted a follower */
+    uint32_t ending; /* the recorder is about to leave: who wants one shall wait for the lock */
+    uint64_t wanted; /* times that somebody wanted a recorder */
     uint64_t epoch;
     uint64_t frontier;
     /* The log file as it was after the last write. */
@@ -32,18 +32,18 @@ struct journal {
 
 enum journal_result {
     JOURNAL_OURS,
-    JOURNAL_TAKEN, /* there is a follower */
+    JOURNAL_TAKEN, /* there is a recorder */
     JOURNAL_FAILED /* errno says why */
 };
 
-/* Opens and locks; waits while the present follower is leaving, for a few seconds at most. */
+/* Opens and locks; waits while the present recorder is leaving, for a few seconds at most. */
 enum journal_result journal_open(struct journal *j, const char *path);
 void journal_close(struct journal *j);
 
-/* Is a follower needed? Tells the one that runs, if one does, that it is. For whoever would start one. */
-bool journal_needs_follower(const char *path);
+/* Is a recorder needed? Tells the one that runs, if one does, that it is. For whoever would start one. */
+bool journal_needs_recorder(const char *path);
 
-/* The follower wants to leave. False: somebody has wanted it since *wanted was read, so it must stay. */
+/* The recorder wants to leave. False: somebody has wanted it since *wanted was read, so it must stay. */
 bool journal_may_end(struct journal *j, uint64_t *wanted);
 
 /* Events of another epoch are from another state file: all is forgotten. */

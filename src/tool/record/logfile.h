@@ -1,8 +1,8 @@
-/* logfile.h - the file of JSON Lines that the follower writes: appended to, reopened when it was rotated, never ending
+/* logfile.h - the file of JSON Lines that the recorder writes: appended to, reopened when it was rotated, never ending
  * in half a line for long.
  *
  * Lines are collected and written together. What is written is noted in the journal; on the way from one to the other a
- * follower may be killed, so the next one reads what the file has beyond what the journal says (logfile_resume). */
+ * recorder may be killed, so the next one reads what the file has beyond what the journal says (logfile_resume). */
 #ifndef CONNSPREAD_TOOL_RECORD_LOGFILE_H
 #define CONNSPREAD_TOOL_RECORD_LOGFILE_H
 

@@ -110,7 +110,7 @@ static int open_reading(const char *path, struct stat *s) {
     return -1;
 }
 
-/* The file that the last follower wrote to, under whatever name logrotate has given it in the same folder. */
+/* The file that the last recorder wrote to, under whatever name logrotate has given it in the same folder. */
 static int open_renamed(const struct logfile *l, struct stat *s) {
     char folder[LOGFILE_PATH], path[LOGFILE_PATH + 256];
     const struct journal_file *known = l->journal->file;

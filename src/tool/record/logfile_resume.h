@@ -1,4 +1,4 @@
-/* logfile_resume.h - After a follower that was killed: what the file has that the journal does not know. */
+/* logfile_resume.h - After a recorder that was killed: what the file has that the journal does not know. */
 #ifndef CONNSPREAD_TOOL_RECORD_LOGFILE_RESUME_H
 #define CONNSPREAD_TOOL_RECORD_LOGFILE_RESUME_H
 

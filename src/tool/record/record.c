@@ -1,404 +1,120 @@
 #include "tool/record/record.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "tool/common/message.h"
-#include "tool/common/time_text.h"
-#include "tool/host/clients.h"
-#include "tool/record/journal_path.h"
-#include "tool/reaper/reaper.h"
+#include "tool/common/arguments.h"
 #include "tool/common/locate.h"
-#include "tool/record/logfile.h"
-#include "tool/reader/tail.h"
-#include "base/sys.h"
-#include "state/control.h"
-#include "tool/events/json.h"
-#include "tool/record/logfile_resume.h"
+#include "tool/common/message.h"
+#include "tool/common/rights.h"
 #include "tool/common/stop.h"
-#include "tool/common/settings.h"
+#include "tool/reader/instances_say.h"
+#include "tool/reader/source.h"
+#include "tool/record/recorder.h"
+#include "tool/record/wanted.h"
 
-enum { BATCH = 2048, BUSY_US = 1000, IDLE_US = 50000, FINAL_PATIENCE_MS = 2000 };
+enum { OPTION_KEEP = 256, POLL_US = 50000 };
 
-#define MS ((uint64_t)1000000)
-static const uint64_t harvest_every = 200 * MS, settle_every = 1000 * MS, look_every = 1000 * MS;
+static const char help[] =
+    "usage: connspread record [--keep] [-c CONF] [-i INSTANCE]\n"
+    "\n"
+    "Writes the events of an instance into the file that log.file in its config names, as JSON Lines, as they come "
+    "and\n"
+    "until the last client has gone; also what killed processes left. There is one recorder an instance: connspread\n"
+    "run starts it. The file may be rotated. What was lost is an event in it.\n"
+    "\n"
+    "      --keep             go on when the last client has gone (for a service manager)\n"
+    "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
+    "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
+    "\n"
+    "Exits with 0, 1 if the state file cannot be used or log.file not be written, 2 for a usage error or without\n"
+    "log.file.\n";
 
-/* Without a client for so long, and seen twice to be so: the next one may be about to start. */
-static const uint64_t quiet_before_end = 2000 * MS, grace = 5000 * MS;
-static const uint64_t unwritten_patience = 10000 * MS;
-
-/* A service manager that ends everything at once shall not cut off what its clients still have to say. */
-static const uint64_t wait_for_clients = 5000 * MS;
-
-struct follower {
-    struct source *source;
-    const char *state_file;
-    bool keep, named;    /* named: log.file is the caller's own choice, and stays */
-    uint64_t generation; /* of the policy that log.file was read from */
-    uint64_t now;        /* CLOCK_MONOTONIC */
-    uint64_t harvested, settled, looked, busy, began, deadline;
-    uint64_t wanted;
-    uint32_t client;
-    unsigned without_clients;
-    uint64_t unwritten_since; /* the last client has gone, and the file does not take what is left; 0: it does */
-    bool marked;
-    struct tail_mark mark;
-    uint64_t settle_to;   /* a line that says what was lost up to there is on its way; 0: none */
-    uint64_t overwritten; /* reader.lost when that was last said */
-    unsigned n, next;     /* of the batch: records, and those dealt with */
-    uint16_t order[BATCH];
-    struct event_record batch[BATCH];
-    struct journal journal;
-    struct harvest harvest;
-    struct tail tail;
-    struct logfile out;
+static const struct option options[] = {
+    {"keep", no_argument, NULL, OPTION_KEEP},
+    {"config", required_argument, NULL, 'c'},
+    {"instance", required_argument, NULL, 'i'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
-bool follow_wanted(const struct state *s, char log_file[FOLLOW_PATH]) {
-    struct policy *policy = malloc(sizeof *policy);
-    bool wanted = policy && state_policy(s, policy) && policy->log_file[0] == '/' &&
-                  memchr(policy->log_file, 0, sizeof policy->log_file);
-    if (wanted)
-        snprintf(log_file, FOLLOW_PATH, "%s", policy->log_file);
-    free(policy);
-    return wanted;
+struct arguments {
+    struct chosen chosen;
+    bool keep;
+};
+
+static bool take_option(int option, void *context) {
+    struct arguments *a = context;
+    (void)option; /* --keep is the only one */
+    return a->keep = true;
 }
 
-bool follow_named(const struct location *where, char log_file[FOLLOW_PATH]) {
-    struct policy *policy = calloc(1, sizeof *policy);
-    bool loaded = policy && settings_load(where, policy);
-    bool wanted = loaded && policy->log_file[0] == '/';
-    if (wanted)
-        snprintf(log_file, FOLLOW_PATH, "%s", policy->log_file);
-    else if (loaded)
-        complain("%s belongs to another user, whose log.file is not taken: name one in %s", where->state_file,
-                 where->config[0] ? where->config : "a config (-c)");
-    free(policy);
-    return wanted;
+static int cannot_use(const struct location *where, enum state_error result, int error) {
+    complain("%s: %s", where->state_file, state_error_text(result, error));
+    return EXIT_FOUND;
 }
 
-/* --- what was lost --- */
-
-/* What was written is written, and what a line has said to be lost is settled. */
-static bool flush(struct follower *f) {
-    if (!logfile_flush(&f->out))
-        return false;
-    if (f->settle_to)
-        journal_settle(&f->journal, f->settle_to);
-    f->settle_to = 0;
-    return true;
-}
-
-/* Everything below limit that is not in the file by now never will be: a control event says so, under the first of the
- * numbers that are missing. So every number of the file is still unique, and its gaps are explained. */
-static bool say_lost(struct follower *f, uint64_t limit) {
-    struct event_record r = {.e = {.kind = EVENT_CONTROL, .program = "connspread"}};
-    char line[EVENT_LINE_MAX];
-    uint64_t first, last;
-    uint64_t missing = journal_missing(&f->journal, limit, &first, &last);
-    if (missing > 0) {
-        uint64_t over = f->tail.reader.lost - f->overwritten;
-        over = over < missing ? over : missing;
-        f->overwritten = f->tail.reader.lost;
-        r.e.time_us = time_now_us();
-        r.e.seq = first;
-        r.e.pid = r.e.tid = (uint32_t)getpid();
-        r.e.netns = f->harvest.netns;
-        snprintf(
-            r.u.text, sizeof r.u.text,
-            "%llu events lost, numbers %llu to %llu: %llu overwritten before they were read (a larger log.size keeps "
-            "more), %llu never finished by their writers",
-            (unsigned long long)missing, (unsigned long long)first, (unsigned long long)last, (unsigned long long)over,
-            (unsigned long long)(missing - over));
-        int length = event_json(&r, &f->source->context, line, sizeof line);
-        if (length > 0)
-            logfile_add(&f->out, first, line, (size_t)length);
-    }
-    f->settle_to = limit;
-    return flush(f);
-}
-
-/* Once a second, without stopping for anybody: a mark is set, and when all before it has been read, what lies before it
- * and was not seen is lost. */
-static void settle(struct follower *f) {
-    journal_advance(&f->journal);
-    if (!f->marked && f->now - f->settled >= settle_every) {
-        tail_mark(&f->tail, &f->mark);
-        f->marked = true;
-        f->settled = f->now;
-    }
-    if (f->marked && tail_passed(&f->tail, &f->mark)) {
-        f->marked = false;
-        (void)say_lost(f, f->mark.seq);
-    }
-}
-
-/* --- from the rings to the file --- */
-
-static const struct follower *sorting;
-
-static int by_number(const void *left, const void *right) {
-    uint64_t a = sorting->batch[*(const uint16_t *)left].e.seq, b = sorting->batch[*(const uint16_t *)right].e.seq;
-    return (a > b) - (a < b);
-}
-
-static void read_batch(struct follower *f, bool give_up) {
-    f->n = f->next = 0;
-    while (f->n < BATCH && tail_late(&f->tail, give_up, &f->batch[f->n]))
-        f->n++;
-    while (f->n < BATCH && tail_next(&f->tail, &f->batch[f->n]))
-        f->n++;
-    for (unsigned i = 0; i < f->n; i++)
-        f->order[i] = (uint16_t)i;
-    sorting = f;
-    qsort(f->order, f->n, sizeof f->order[0], by_number);
-}
-
-/* False: the file does not take it now. */
-static bool write_one(struct follower *f, const struct event_record *r) {
-    char line[EVENT_LINE_MAX];
-    if (journal_has(&f->journal, r->e.seq))
-        return true;
-    if (!journal_in_window(&f->journal, r->e.seq)) {
-        if (!flush(f))
-            return false;
-        journal_advance(&f->journal);
-        if (!journal_in_window(&f->journal, r->e.seq) && !say_lost(f, r->e.seq - JOURNAL_WINDOW / 2))
-            return false;
-    }
-    source_name(f->source, &r->e);
-    int length = event_json(r, &f->source->context, line, sizeof line);
-    if (length <= 0)
-        return true;
-    if (!logfile_room(&f->out, (size_t)length + EVENT_LINE_MAX) && !flush(f))
-        return false;
-    logfile_add(&f->out, r->e.seq, line, (size_t)length);
-    return true;
-}
-
-/* Writes out what has been read, and only then reads on. True: all of it is in the file. */
-static bool write_batch(struct follower *f) {
-    for (; f->next < f->n; f->next++)
-        if (!write_one(f, &f->batch[f->order[f->next]]))
-            return false;
-    return flush(f);
-}
-
-/* Returns the number of events, 0 as well when the file takes none. */
-static unsigned round_of(struct follower *f, bool give_up) {
-    if (!write_batch(f))
-        return 0;
-    read_batch(f, give_up);
-    unsigned n = f->n;
-    return write_batch(f) ? n : 0;
-}
-
-/* Until nothing comes any more, for 10 s at most. False: the file does not take it. */
-static bool drain(struct follower *f, bool give_up) {
-    uint64_t end = clock_ns(CLOCK_MONOTONIC) + 10000 * MS;
-    while (round_of(f, give_up) > 0 && clock_ns(CLOCK_MONOTONIC) < end)
-        ;
-    if (f->next < f->n || !flush(f))
-        return false;
-    journal_advance(&f->journal);
-    return true;
-}
-
-/* --- beginning and end --- */
-
-static void begin_epoch(struct follower *f) {
-    tail_init(&f->tail, &f->source->state);
-    f->marked = false;
-    f->overwritten = 0;
-    f->generation = 0;
-    journal_begin(&f->journal, f->source->state.epoch);
-    harvest_init(&f->harvest, f->state_file);
-    logfile_resume(&f->out, f->source->state.epoch);
-}
-
-/* False: the live policy wants no file any more. */
-static bool take_policy(struct follower *f) {
-    char path[FOLLOW_PATH];
-    if (f->named)
-        return true;
-    uint64_t generation = __atomic_load_n(&f->source->state.header->generation, __ATOMIC_ACQUIRE);
-    if (generation == f->generation)
-        return true;
-    f->generation = generation;
-    if (!follow_wanted(&f->source->state, path)) {
-        complain("log.file is empty by now: nothing more is written to %s", f->out.path);
-        return false;
-    }
-    if (strcmp(path, f->out.path) != 0) {
-        logfile_end(&f->out);
-        logfile_init(&f->out, path, &f->journal);
-    }
-    return true;
-}
-
-/* Nobody writes there any more: what is half written stays so. False: the file does not take it now. */
-static bool finish(struct follower *f) {
-    (void)harvest(&f->harvest, &f->source->state, FINAL_PATIENCE_MS);
-    return drain(f, true) && say_lost(f, __atomic_load_n(&f->source->state.header->next_seq, __ATOMIC_ACQUIRE));
-}
-
-/* Another file has the state file's name, so no client comes to this one any more: first all of it is written. False:
- * the other cannot be used. */
-static bool follow_replacement(struct follower *f) {
-    struct source fresh;
+/* As root, of another user's file: into log.file of the config that root named, and all else with that user's rights.
+ */
+static int record_for_owner(const struct location *where, bool keep) {
+    char log_file[RECORD_PATH];
+    struct source s;
     int error = 0;
-    if (!source_was_replaced(f->source, f->state_file))
-        return true;
-    if (!finish(f))
-        return true; /* later: a line of this epoch must not be noted under another */
-    enum state_error result = source_follow(&fresh, f->state_file, &error);
-    if (result == STATE_ABSENT)
-        return true;
-    if (result == STATE_OK && fresh.state.window) {
-        source_close(&fresh); /* another user's by now */
-        result = STATE_NOT_OURS;
-    }
-    if (result != STATE_OK) {
-        complain("%s: %s", f->state_file, state_error_text(result, error));
-        return false;
-    }
-    harvest_end(&f->harvest);
-    source_close(f->source);
-    *f->source = fresh;
-    f->client = 0;
-    begin_epoch(f);
-    return true;
-}
-
-static bool client_left(struct follower *f) {
-    return harvest_sees_life(&f->harvest) || clients_exist(f->source->state.header, &f->client);
-}
-
-static bool nobody_left(struct follower *f) {
-    bool quiet = f->now - f->busy >= quiet_before_end && f->now - f->began >= grace;
-    if (!quiet && f->deadline == 0)
-        return false;
-    bool client = client_left(f);
-    f->without_clients = client ? 0 : f->without_clients + 1;
-    return f->without_clients >= 2;
-}
-
-/* The last client has gone. What the file does not take for so long stays in the state file: a follower that waited for
- * ever would keep it in use. */
-static bool may_leave(struct follower *f) {
-    if (finish(f)) {
-        f->unwritten_since = 0;
-        return journal_may_end(&f->journal, &f->wanted);
-    }
-    f->unwritten_since = f->unwritten_since ? f->unwritten_since : f->now;
-    return f->now - f->unwritten_since >= unwritten_patience;
-}
-
-/* Once a second. True: it is over. */
-static bool look_around(struct follower *f) {
-    if (f->deadline && f->now >= f->deadline)
-        return true;
-    if (f->now - f->looked < look_every)
-        return false;
-    f->looked = f->now;
-    if (!follow_replacement(f) || !take_policy(f))
-        return true;
-    if (f->keep)
-        return false;
-    if (f->unwritten_since == 0 && !nobody_left(f))
-        return false;
-    if (f->unwritten_since && client_left(f)) {
-        f->unwritten_since = 0;
-        return false;
-    }
-    if (may_leave(f))
-        return true;
-    if (f->unwritten_since)
-        return false;
-    f->began = f->now; /* a client is about to start */
-    f->without_clients = 0;
-    return false;
-}
-
-/* True: end now. The first SIGTERM only asks. */
-static bool stopped(struct follower *f) {
-    if (!stop_signal)
-        return false;
-    if (stop_signal != SIGTERM || f->keep || f->deadline)
-        return true;
-    stop_signal = 0;
-    f->deadline = f->now + wait_for_clients;
-    return false;
-}
-
-static void follow(struct follower *f) {
-    useconds_t pause = BUSY_US;
-    f->began = f->busy = f->settled = f->looked = clock_ns(CLOCK_MONOTONIC);
-    f->wanted = __atomic_load_n(&f->journal.file->wanted, __ATOMIC_SEQ_CST);
-    for (;;) {
-        f->now = clock_ns(CLOCK_MONOTONIC);
-        if (stopped(f) || look_around(f))
-            break;
-        if (f->now - f->harvested >= harvest_every) {
-            (void)harvest(&f->harvest, &f->source->state, 0);
-            f->harvested = f->now;
-        }
-        unsigned n = round_of(f, false);
-        bool written = f->next == f->n && f->out.used == 0;
-        if (n > 0)
-            f->busy = f->now;
-        if (written)
-            settle(f);
-        pause = n > 0 ? BUSY_US : pause * 2 < IDLE_US ? pause * 2 : IDLE_US;
-        if (n < BATCH / 2)
-            usleep(pause);
-    }
-    (void)drain(f, false);
-}
-
-static int follow_as(struct follower *f, const char *log_file) {
-    char path[STATE_PATH + 16];
-    follow_path(path, sizeof path, f->state_file);
-    switch (journal_open(&f->journal, path)) {
-    case JOURNAL_TAKEN:
-        complain("a follower writes %s already", log_file);
-        return EXIT_DONE;
-    case JOURNAL_FAILED:
-        complain("%s: %s: without it nothing is written to %s", path, strerror(errno), log_file);
+    if (!record_named(where, log_file))
+        return EXIT_USAGE;
+    if (!rights_of_folder(where->folder))
         return EXIT_FOUND;
-    default:
-        break;
-    }
-    logfile_init(&f->out, log_file, &f->journal);
-    begin_epoch(f);
-    follow(f);
-    bool written = f->out.used == 0 && f->next == f->n;
-    if (!written)
-        complain("%s: %s; the events that are not in it stay in the state file", f->out.path,
-                 logfile_error_text(f->out.error));
-    logfile_end(&f->out);
-    harvest_end(&f->harvest);
-    journal_close(&f->journal);
-    return written ? EXIT_DONE : EXIT_FOUND;
+    enum state_error result = source_write(&s, where->state_file, &error);
+    return result == STATE_OK ? record_to_file(&s, where->state_file, log_file, keep)
+                              : cannot_use(where, result, error);
 }
 
-int follow_to_file(struct source *s, const char *state_file, const char *named, bool keep) {
-    struct follower *f = calloc(1, sizeof *f);
-    char log_file[FOLLOW_PATH] = "";
-    int status = EXIT_FOUND;
-    if (!f)
-        complain("no memory: %zu bytes are needed", sizeof *f);
-    else if (named || follow_wanted(&s->state, log_file)) {
-        f->source = s;
-        f->named = named != NULL;
-        f->state_file = state_file;
-        f->keep = keep;
-        status = follow_as(f, named ? named : log_file);
-    }
-    free(f);
+static int record_own(struct source *s, const struct location *where, bool keep) {
+    char log_file[RECORD_PATH];
+    if (record_wanted(&s->state, log_file))
+        return record_to_file(s, where->state_file, NULL, keep);
     source_close(s);
-    return status;
+    complain("record: %s names no log.file, so there is nothing to write to; try: log { file = \"/PATH\" } and "
+             "connspread reload, or connspread log -f",
+             where->config[0] ? where->config : "the built-in default config");
+    return EXIT_USAGE;
+}
+
+/* Waits for the state file, and for a policy in it: a client makes the one first and publishes then. */
+static int record_when_there(const struct location *where, bool keep) {
+    struct source s;
+    for (bool said = false; !stop_signal; (void)usleep(POLL_US)) {
+        int error = 0;
+        enum state_error result = source_write(&s, where->state_file, &error);
+        if (result == STATE_NOT_OURS && geteuid() == 0)
+            return record_for_owner(where, keep);
+        if (result != STATE_OK && result != STATE_ABSENT)
+            return cannot_use(where, result, error);
+        if (result == STATE_OK && __atomic_load_n(&s.state.header->generation, __ATOMIC_ACQUIRE) != 0)
+            return record_own(&s, where, keep);
+        if (result == STATE_OK)
+            source_close(&s);
+        else if (!said)
+            complain("%s: not there yet: no program has run under this instance; waiting for it", where->state_file);
+        said = true;
+    }
+    return EXIT_DONE;
+}
+
+int record_main(int argc, char **argv) {
+    static const struct command_line line = {"record", help, "c:i:h", options, take_option};
+    struct arguments a = {0};
+    struct location where;
+    int wrong = arguments_read(&line, argc, argv, &a.chosen, &a);
+    if (wrong != ARGUMENTS_GOOD)
+        return wrong;
+    if (optind < argc) {
+        complain("record: %s: record takes no argument; try: -i for an instance", argv[optind]);
+        return EXIT_USAGE;
+    }
+    if (!arguments_locate(&a.chosen, &where))
+        return EXIT_USAGE;
+    instances_note_files(&where, "record");
+    stop_catch();
+    return record_when_there(&where, a.keep);
 }

@@ -15,7 +15,7 @@
 #include "tool/record/logfile.h"
 
 static void become(const char *state_file, const char *instance, const char *config) {
-    const char *argv[] = {"connspread", "log", "-f", "-i", instance, config[0] ? "-c" : NULL, config, NULL};
+    const char *argv[] = {"connspread", "record", "-i", instance, config[0] ? "-c" : NULL, config, NULL};
     int null = open("/dev/null", O_RDWR);
     for (int fd = 0; fd < 3; fd++)
         (void)dup2(null, fd);
@@ -45,20 +45,20 @@ static bool spawn(const char *state_file, const char *instance, const char *conf
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-bool follow_start(const char *state_file, const char *instance, const char *config, const char *log_file) {
+bool record_start(const char *state_file, const char *instance, const char *config, const char *log_file) {
     char path[STATE_PATH + 16];
-    follow_path(path, sizeof path, state_file);
-    /* The follower has no stderr: what it would say is said here. */
+    journal_path(path, sizeof path, state_file);
+    /* The recorder has no stderr: what it would say is said here. */
     int fd = logfile_open(log_file);
     if (fd < 0) {
         complain("%s: %s: events stay in the state file until it can be written", log_file, logfile_error_text(errno));
         return false;
     }
     (void)close(fd);
-    if (!journal_needs_follower(path))
+    if (!journal_needs_recorder(path))
         return true;
     if (spawn(state_file, instance, config))
         return true;
-    complain("no follower could be started for %s: %s", log_file, strerror(errno));
+    complain("no recorder could be started for %s: %s", log_file, strerror(errno));
     return false;
 }

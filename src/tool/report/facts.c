@@ -253,14 +253,14 @@ static void add_full_routes(struct facts *f, const struct destination_key *to, c
 }
 
 static void count_outcome(uint64_t *failed, uint64_t *fallback, uint64_t *recovered, unsigned outcome, uint64_t n) {
-    *(outcome == OUTCOME_SURFACED ? failed : outcome == OUTCOME_FALLBACK ? fallback : recovered) += n;
+    *(outcome == OUTCOME_FAILED ? failed : outcome == OUTCOME_FALLBACK ? fallback : recovered) += n;
 }
 
 static void add_incident(struct facts *f, const struct event_record *r, const struct event_context *c,
                          const struct destination_key *to, uint64_t n) {
     struct incident *i = facts_incident(f, to, &r->e.local, (enum event_kind)r->e.kind, r->u.exhausted.cause);
     bool exhausted = r->e.kind == EVENT_EXHAUSTED;
-    bool failed = exhausted && r->u.exhausted.outcome == OUTCOME_SURFACED;
+    bool failed = exhausted && r->u.exhausted.outcome == OUTCOME_FAILED;
     if (i->told == 0 || (failed && i->failed == 0)) {
         i->first_us = i->last_us = 0;
         take_moment(f, to, r, &i->first);
@@ -314,7 +314,7 @@ static void add_exhausted(struct facts *f, const struct event_record *r, const s
     count_outcome(&flow->failed, &flow->fallback, &flow->recovered, outcome, n);
     count_outcome(&when->failed, &when->fallback, &when->recovered, outcome, n);
     count_outcome(&f->failed, &f->fallback, &f->recovered, outcome, n);
-    if (outcome == OUTCOME_SURFACED)
+    if (outcome == OUTCOME_FAILED)
         note_first_failure(f, r, to.host);
     add_incident(f, r, c, &to, n);
 }

@@ -14,7 +14,7 @@ static void remember(struct remembered *to, const struct history_counts *n) {
     to->connect_us += n->connect_us;
     to->time_waits += n->count[HISTORY_TIME_WAITS];
     to->closes += n->count[HISTORY_CLOSES];
-    to->failed += n->count[HISTORY_SURFACED];
+    to->failed += n->count[HISTORY_FAILED];
     to->fallback += n->count[HISTORY_FALLBACK];
     to->recovered += n->count[HISTORY_RECOVERED];
     if (n->peak > to->peak)
@@ -68,7 +68,7 @@ static void begin_incident(struct incident *i, const struct history_record *reco
 
 static void add_failures(struct facts *f, const struct destination_key *to, const struct history_record *record,
                          uint64_t time_us) {
-    uint64_t left = record->n.count[HISTORY_SURFACED];
+    uint64_t left = record->n.count[HISTORY_FAILED];
     for (unsigned cause = 0; cause < HISTORY_CAUSES && left; cause++) {
         uint64_t n = record->n.count[HISTORY_CAUSE + cause];
         n = n < left ? n : left;
@@ -129,7 +129,7 @@ static void add_record(struct report *r, uint32_t host, const struct history_rec
         widen_span(&route->first_us, &route->last_us, minute * minute_us);
     }
     classify(r, &to, record);
-    if (record->n.count[HISTORY_SURFACED]) {
+    if (record->n.count[HISTORY_FAILED]) {
         add_failures(f, &to, record, minute * minute_us);
         note_first_failure(f, &to, record, minute * minute_us);
     }
@@ -140,8 +140,8 @@ static void add_totals(struct facts *f, const struct history_counts *n, uint64_t
     remember(&f->history, n);
     when->history.connects += n->connects;
     when->history.time_wait += n->count[HISTORY_TIME_WAITS];
-    when->history.failed += n->count[HISTORY_SURFACED];
-    when->history.overcome += n->count[HISTORY_FALLBACK] + n->count[HISTORY_RECOVERED];
+    when->history.failed += n->count[HISTORY_FAILED];
+    when->history.recovered += n->count[HISTORY_FALLBACK] + n->count[HISTORY_RECOVERED];
     widen_span(&f->first_us, &f->last_us, minute * minute_us);
 }
 

@@ -11,13 +11,15 @@
 #include "tool/common/locate.h"
 #include "tool/common/text_file.h"
 
-enum { HARVEST_PATIENCE_MS = 2000, READ_AHEAD = 1 << 16 };
+enum { READ_AHEAD = 1 << 16 };
+
+/* What a name is: given on the command line; an instance's state file; what the policy in there names. */
+enum role { FILE_NAMED, INSTANCE, LOG_FILE };
 
 /* --- one input --- */
 
-static bool open_state(struct report_input *in) {
+static bool open_state(struct report_input *in, bool instance) {
     int error = 0;
-    harvest_once(in->name, HARVEST_PATIENCE_MS); /* what a dead process had open belongs to the story */
     enum state_error result = source_open(&in->source, in->name, &error);
     if (result != STATE_OK) {
         complain("%s: %s", in->name, state_error_text(result, error));
@@ -29,7 +31,10 @@ static bool open_state(struct report_input *in) {
         source_close(&in->source);
         return false;
     }
+    if (instance && source_is_ours(&in->source))
+        untold_find(&in->untold, &in->source.state); /* what a dead process had open belongs to the story */
     merge_init(in->merge, &in->source.state, false);
+    merge_append(in->merge, in->untold.event, in->untold.n);
     return true;
 }
 
@@ -62,10 +67,11 @@ static bool ends_in_state(const char *name) {
     return length > 6 && strcmp(name + length - 6, ".state") == 0;
 }
 
-static void open_one(struct report_input *in, const char *name, bool found) {
+static void open_one(struct report_input *in, const char *name, enum role role) {
+    bool found = role == LOG_FILE;
     in->name = name;
     bool state = !found && (is_state_file(name) || ends_in_state(name));
-    in->ended = !(state ? open_state(in) : open_lines(in, found));
+    in->ended = !(state ? open_state(in, role == INSTANCE) : open_lines(in, found));
     in->failed = in->ended && !found;
 }
 
@@ -125,7 +131,7 @@ static void sift_down(struct report_inputs *in, unsigned at) {
     }
 }
 
-bool inputs_open(struct report_inputs *in, char *const *names, unsigned n, bool found) {
+bool inputs_open(struct report_inputs *in, char *const *names, unsigned n, bool instance) {
     memset(in, 0, sizeof *in);
     in->input = calloc(n + 1, sizeof *in->input);
     in->heap = calloc(n + 1, sizeof *in->heap);
@@ -133,7 +139,7 @@ bool inputs_open(struct report_inputs *in, char *const *names, unsigned n, bool 
         return false;
     for (in->n = 0; in->n < n; in->n++) {
         struct report_input *one = &in->input[in->n];
-        open_one(one, names[in->n], found && in->n + 1 == n);
+        open_one(one, names[in->n], !instance ? FILE_NAMED : in->n == 0 ? INSTANCE : LOG_FILE);
         in->size += one->size;
         if (!one->ended && advance(one))
             in->heap[in->n_heap++] = in->n;
@@ -203,6 +209,7 @@ void inputs_close(struct report_inputs *in) {
         if (one->is_state && !one->failed)
             source_close(&one->source);
         jsonl_close(&one->jsonl);
+        untold_free(&one->untold);
         free(one->merge);
     }
     free(in->input);

@@ -1,13 +1,14 @@
 /* input.h - events of any number of state files and files of JSON Lines as one stream in order of time.
  *
  * Each input is read as it comes and holds one event ahead; an event that lies in several of them, as in a state file
- * and in the log.file that its follower wrote, is given out once. */
+ * and in the log.file that its recorder wrote, is given out once. */
 #ifndef CONNSPREAD_TOOL_REPORT_INPUT_H
 #define CONNSPREAD_TOOL_REPORT_INPUT_H
 
 #include "tool/reader/damage.h"
 #include "tool/events/format.h"
 #include "tool/reader/merge.h"
+#include "tool/reaper/reaper.h"
 #include "tool/events/jsonl.h"
 #include "tool/reader/source.h"
 
@@ -19,6 +20,7 @@ struct report_input {
     struct jsonl jsonl;
     struct source source;
     struct event_merge *merge;
+    struct untold untold;
     struct damage damage;
     uint64_t events, size; /* size in bytes, 0: not known */
     struct event_record ahead;
@@ -35,9 +37,11 @@ struct report_inputs {
     } recent[INPUT_RECENT];
 };
 
-/* Opens them all; "-" is stdin. found: the last one is named by a policy: only if it is a regular file, and passed over
- * without a failure if it is none. What cannot be opened is said on stderr and marked failed. False: no memory. */
-bool inputs_open(struct report_inputs *in, char *const *names, unsigned n, bool found);
+/* Opens them all, and writes to none; "-" is stdin. instance: the first is the state file of an instance, and what the
+ * dead left there is told (reaper.h); the second, if any, is what its policy names: read only if it is a regular file,
+ * and passed over without a failure if it is none. What cannot be opened is said on stderr and marked failed. False: no
+ * memory. */
+bool inputs_open(struct report_inputs *in, char *const *names, unsigned n, bool instance);
 
 /* The next event, valid until the next call; false: no more. */
 bool inputs_next(struct report_inputs *in, const struct event_record **r, const struct event_context **context);

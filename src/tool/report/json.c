@@ -178,7 +178,7 @@ static json_t *timeline_of(const struct report *r) {
         json_t *one = json_object();
         put(one, "time", time_of(rows.start_us + i * rows.width_us));
         put(one, "failed", number(bucket_failed(b)));
-        put(one, "overcome", number(bucket_overcome(b)));
+        put(one, "recovered", number(bucket_recovered(b)));
         put(one, "time_wait", number(bucket_waits(b)));
         put(one, "connects", number(b->history.connects));
         put(one, "fullest_source", number(b->fullest));

@@ -72,8 +72,8 @@ static inline uint64_t bucket_waits(const struct timeline_bucket *b) {
 static inline uint64_t bucket_failed(const struct timeline_bucket *b) {
     return larger(b->failed, b->history.failed);
 }
-static inline uint64_t bucket_overcome(const struct timeline_bucket *b) {
-    return larger(b->fallback + b->recovered, b->history.overcome);
+static inline uint64_t bucket_recovered(const struct timeline_bucket *b) {
+    return larger(b->fallback + b->recovered, b->history.recovered);
 }
 /* The history knows nothing finer than a minute. */
 static inline uint64_t report_row_us(const struct report *r) {

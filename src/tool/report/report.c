@@ -11,7 +11,6 @@
 #include "tool/common/arguments.h"
 #include "tool/common/message.h"
 #include "tool/common/time_text.h"
-#include "tool/record/record.h"
 #include "tool/common/locate.h"
 #include "tool/common/progress.h"
 #include "tool/report/history.h"
@@ -21,6 +20,7 @@
 #include "tool/report/model.h"
 #include "tool/reader/instances.h"
 #include "tool/reader/instances_say.h"
+#include "tool/record/wanted.h"
 
 static const char help[] =
     "usage: connspread report [-o text|json] [--since T] [--until T] [-i INSTANCE | -c CONF | FILE...]\n"
@@ -86,9 +86,9 @@ static void read_events(struct report *r) {
     progress_end(&progress);
 }
 
-/* found: see inputs_open. */
-static int make_report(struct report *r, char *const *files, unsigned n, bool found, bool json) {
-    if (!facts_init(&r->facts, REPORT_SETS) || !inputs_open(&r->inputs, files, n, found)) {
+/* instance: see inputs_open. */
+static int make_report(struct report *r, char *const *files, unsigned n, bool instance, bool json) {
+    if (!facts_init(&r->facts, REPORT_SETS) || !inputs_open(&r->inputs, files, n, instance)) {
         complain("report: no memory");
         return EXIT_USAGE;
     }
@@ -105,15 +105,15 @@ static int make_report(struct report *r, char *const *files, unsigned n, bool fo
     return !good ? EXIT_USAGE : report_failed(r) ? EXIT_FOUND : EXIT_DONE;
 }
 
-/* What a follower wrote goes further back than the rings; what is in both counts once. The policy of another user's
+/* What a recorder wrote goes further back than the rings; what is in both counts once. The policy of another user's
  * file names nothing that we would read: only the config that the caller named does. */
-static bool find_log(const struct location *where, char log_file[FOLLOW_PATH]) {
+static bool find_log(const struct location *where, char log_file[RECORD_PATH]) {
     struct source source;
     int error;
     if (source_open(&source, where->state_file, &error) != STATE_OK)
         return false;
-    bool ours = source.identity.st_uid == geteuid();
-    bool found = ours ? follow_wanted(&source.state, log_file) : where->config[0] && follow_named(where, log_file);
+    bool ours = source_is_ours(&source);
+    bool found = ours ? record_wanted(&source.state, log_file) : where->config[0] && record_named(where, log_file);
     source_close(&source);
     return found && access(log_file, R_OK) == 0;
 }
@@ -158,20 +158,19 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
 int report_main(int argc, char **argv) {
     struct arguments a = {0};
     struct location where;
-    char log_file[FOLLOW_PATH], *instance_files[] = {where.state_file, log_file};
+    char log_file[RECORD_PATH], *instance_files[] = {where.state_file, log_file};
     int wrong = take_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     char **files = argv + optind;
     unsigned n_files = (unsigned)(argc - optind);
-    bool found = false;
-    if (n_files == 0) {
+    bool instance = n_files == 0;
+    if (instance) {
         if (!arguments_locate(&a.chosen, &where))
             return EXIT_USAGE;
         instances_note_files(&where, "report");
         files = instance_files;
-        found = find_log(&where, log_file);
-        n_files = found ? 2 : 1;
+        n_files = find_log(&where, log_file) ? 2 : 1;
     }
     struct report *r = calloc(1, sizeof *r);
     if (!r) {
@@ -180,7 +179,7 @@ int report_main(int argc, char **argv) {
     }
     r->since_us = a.since_us;
     r->until_us = a.until_us;
-    int status = make_report(r, files, n_files, found, a.json), write_error = r->write_error;
+    int status = make_report(r, files, n_files, instance, a.json), write_error = r->write_error;
     inputs_close(&r->inputs);
     facts_free(&r->facts);
     free(r);

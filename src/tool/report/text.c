@@ -117,7 +117,7 @@ static void print_minutes(const struct finding *f) {
 
 static void print_finding(const struct finding *f, unsigned number) {
     char text[REPORT_WORDS], first[32];
-    printf("\n%u. %s: %s%s%s\n", number, f->failed ? "FAILED" : "met, and overcome",
+    printf("\n%u. %s: %s%s%s\n", number, f->failed ? "FAILED" : "met, and recovered",
            conclusion_name(f->conclusion.kind), f->destination[0] ? ", " : "", f->destination);
     words_summary(text, f);
     print_wrapped("   ", text);
@@ -143,14 +143,14 @@ static void print_timeline(const struct report *r) {
     for (size_t i = 0; i < rows.n; i++)
         most = larger(most, bucket_waits(&rows.bucket[i]));
     puts("\nTimeline (UTC); fullest: the most TIME-WAITs that one source held towards one destination\n"
-         "                       failed  overcome   fullest  TIME-WAITs left here");
+         "                       failed recovered   fullest  TIME-WAITs left here");
     for (size_t i = 0; i < rows.n; i++) {
         const struct timeline_bucket *b = &rows.bucket[i];
         print_time(rows.start_us + i * rows.width_us, rows.width_us);
         if (rows.width_us >= 60000000)
             fputs("   ", stdout);
         print_number(8, bucket_failed(b));
-        print_number(10, bucket_overcome(b));
+        print_number(10, bucket_recovered(b));
         print_number(10, b->fullest);
         print_number(12, bucket_waits(b));
         fputs("  ", stdout);

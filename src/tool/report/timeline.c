@@ -14,7 +14,7 @@ static void add_bucket(struct timeline_bucket *to, const struct timeline_bucket 
     to->history.connects += from->history.connects;
     to->history.time_wait += from->history.time_wait;
     to->history.failed += from->history.failed;
-    to->history.overcome += from->history.overcome;
+    to->history.recovered += from->history.recovered;
     if (from->fullest > to->fullest)
         to->fullest = from->fullest;
 }

@@ -15,7 +15,7 @@ struct timeline_bucket {
     uint64_t passive;   /* closes after the peer's; logged only under closes = "all", or by the history */
     uint64_t failed, fallback, recovered;
     struct {
-        uint64_t connects, time_wait, failed, overcome;
+        uint64_t connects, time_wait, failed, recovered;
     } history;        /* the same by the history of state files; in the bucket in which the minute begins */
     uint32_t fullest; /* most TIME-WAITs that one source held towards one destination */
 };

@@ -56,15 +56,16 @@ static void json_stale(const struct state_file *f, const char *why) {
 }
 
 static void text_line(const struct stat_report *r, const struct state_file *f) {
-    char dial[DIAL_TEXT];
+    char override[OVERRIDE_TEXT];
     uint64_t connects = 0;
-    dial_text(dial, r->control, r->has_policy ? &r->settings : NULL);
+    override_text(override, r->control, r->has_policy ? &r->settings : NULL);
     for (unsigned arm = 0; arm < ARMS; arm++)
         connects += r->counter[arm][COUNT_CONNECTS];
     if (r->stale[0])
-        say("%s: uid %u, %s, %llu connects, stale: %s", f->path, r->uid, dial, (unsigned long long)connects, r->stale);
+        say("%s: uid %u, %s, %llu connects, stale: %s", f->path, r->uid, override, (unsigned long long)connects,
+            r->stale);
     else
-        say("%s: uid %u, %s, %llu connects, %u process%s%s", f->path, r->uid, dial, (unsigned long long)connects,
+        say("%s: uid %u, %s, %llu connects, %u process%s%s", f->path, r->uid, override, (unsigned long long)connects,
             f->users, f->users == 1 ? "" : "es", f->hidden ? " and perhaps more" : "");
 }
 

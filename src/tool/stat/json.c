@@ -37,11 +37,12 @@ static void print_head(const struct stat_report *r) {
     if (r->stale[0])
         print_string(",\"stale\":", r->stale, sizeof r->stale);
     printf(",\"override\":{\"mode\":%s%s%s,\"canary\":", r->control.has_mode ? "\"" : "",
-           r->control.has_mode ? dial_mode_name(r->control.mode) : "null", r->control.has_mode ? "\"" : "");
+           r->control.has_mode ? override_mode_name(r->control.mode) : "null", r->control.has_mode ? "\"" : "");
     printf(r->control.has_canary ? "%u}" : "null}", r->control.canary);
-    printf(",\"mode\":\"%s\",\"canary\":%u", dial_mode_name(stat_mode(r)), stat_canary(r));
+    printf(",\"mode\":\"%s\",\"canary\":%u", override_mode_name(stat_mode(r)), stat_canary(r));
     if (r->has_policy)
-        printf(",\"config_mode\":\"%s\",\"config_canary\":%u", dial_mode_name(r->settings.mode), r->settings.canary);
+        printf(",\"config_mode\":\"%s\",\"config_canary\":%u", override_mode_name(r->settings.mode),
+               r->settings.canary);
 }
 
 static void print_row(const struct stat_row *row) {
@@ -55,7 +56,7 @@ static void print_row(const struct stat_row *row) {
     for (unsigned i = 0; i < STAT_COUNTERS; i++)
         if (stat_counter_name(i))
             print_number(stat_counter_name(i), row->counter[i]);
-    print_number("failed", stat_failed(row->counter));
+    print_number("connects_unsuccessful", stat_failed(row->counter));
     printf(",\"connect_seconds\":%.6f", row->connect_seconds);
     for (unsigned i = 0; i < sizeof quantile / sizeof *quantile; i++)
         printf(",\"%s\":%.1f", quantile[i].name, histogram_quantile_us(row->bucket, quantile[i].p));

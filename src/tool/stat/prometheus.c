@@ -33,7 +33,7 @@ static void print_label(const char *before, const char *name, const char *value,
 
 static void print_instance(const char *metric, const char *suffix, const struct stat_report *r) {
     printf("connspread_%s%s{", metric, suffix);
-    print_label("", "instance", r->label, sizeof r->label);
+    print_label("", "connspread_instance", r->label, sizeof r->label);
 }
 
 static void print_row_labels(const char *metric, const char *suffix, const struct stat_report *r,
@@ -106,6 +106,11 @@ static void print_histograms(const struct reports *all) {
     for (size_t i = 0; i < all->n; i++)
         for (unsigned j = 0; j < all->report[i]->n_rows; j++)
             print_histogram(all->report[i], &all->report[i]->row[j]);
+}
+
+static void print_build_info(void) {
+    print_family("build_info", "", "gauge", "1, with the version of the connspread that wrote this.");
+    puts("connspread_build_info{version=\"" VERSION "\"} 1");
 }
 
 static double mode_value(const struct stat_report *r) {
@@ -201,12 +206,13 @@ void stat_print_prometheus(const struct stat_report *const *reports, size_t n) {
     for (unsigned i = 0; i < STAT_COUNTERS; i++)
         if (stat_counter_name(i))
             print_rows(&all, stat_counter_name(i), stat_counter_help(i), counter_value, i);
-    print_rows(&all, "connects_failed",
+    print_rows(&all, "connects_unsuccessful",
                "Connects that failed: with an error, or given up before the handshake was done.", failed_value, 0);
     print_histograms(&all);
     for (unsigned i = 0; i < COUNTERS; i++)
         if (counter_name(i))
             print_counter(&all, (enum counter)i);
+    print_build_info();
     print_gauge(&all, "mode", "What is in force: 0 off, 1 observe, 2 enforce.", mode_value);
     print_gauge(&all, "canary_ratio", "Share that spreads.", canary_value);
     print_gauge(&all, "override", "1 while connspread set overrides the config.", override_value);

@@ -27,7 +27,7 @@
 #include "tool/stat/all.h"
 
 static const char help[] =
-    "usage: connspread stat [-c CONF] [-i INSTANCE] [-o text|json|prometheus] [--for TIME] [--compare | --all]\n"
+    "usage: connspread stat [-c CONF] [-i INSTANCE] [-o text|json|prometheus] [--interval TIME] [--compare | --all]\n"
     "\n"
     "Shows what each arm did under each rule from each source: connects and what came of them, the time inside\n"
     "connect(), closes by fate; then the counters of the instance, how full its sources are, and which are marked\n"
@@ -36,7 +36,7 @@ static const char help[] =
     "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "  -o, --output FORMAT    text (the default), json, or prometheus\n"
-    "      --for TIME         only what happens from now on for so long (10s, 5m)\n"
+    "      --interval TIME    only what happens from now on for so long (10s, 5m)\n"
     "      --compare          canary against control: failed connects and times, with 99 % confidence intervals\n"
     "                         (Newcombe's) and the Mann-Whitney test; the last line is the verdict: better, same,\n"
     "                         worse, or not enough data\n"
@@ -48,11 +48,11 @@ static const char help[] =
     "in progress and refused later does not show. Source \"any\" is the kernel's choice.\n"
     "Exits with 0, 1 if a state file cannot be read or the verdict is worse, 2 for a usage error.\n";
 
-enum { OPTION_ALL = 256, OPTION_COMPARE, OPTION_FOR, LOOK_NS = 250000000 };
+enum { OPTION_ALL = 256, OPTION_COMPARE, OPTION_INTERVAL, LOOK_NS = 250000000 };
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'}, {"instance", required_argument, NULL, 'i'},
-    {"output", required_argument, NULL, 'o'}, {"for", required_argument, NULL, OPTION_FOR},
+    {"output", required_argument, NULL, 'o'}, {"interval", required_argument, NULL, OPTION_INTERVAL},
     {"all", no_argument, NULL, OPTION_ALL},   {"compare", no_argument, NULL, OPTION_COMPARE},
     {"help", no_argument, NULL, 'h'},         {0},
 };
@@ -60,7 +60,7 @@ static const struct option options[] = {
 struct arguments {
     struct chosen chosen;
     enum stat_format format;
-    uint32_t for_ms;
+    uint32_t interval_ms;
     bool all, compare;
 };
 
@@ -78,9 +78,9 @@ static bool take_format(struct arguments *a, const char *name) {
 }
 
 static bool take_duration(struct arguments *a, const char *text) {
-    const char *wrong = parse_duration(text, &a->for_ms);
+    const char *wrong = parse_duration(text, &a->interval_ms);
     if (wrong)
-        complain("stat: --for %s is not a duration; try: %s", text, wrong);
+        complain("stat: --interval %s is not a duration; try: %s", text, wrong);
     return !wrong;
 }
 
@@ -90,8 +90,8 @@ static bool is_sound(const struct arguments *a, const char *rest) {
         complain("stat: %s: stat takes no argument; try: -i for an instance", rest);
     else if (a->compare && (a->all || a->format == STAT_AS_PROMETHEUS))
         complain("stat: --compare is about one instance, as text or json; try: without --all and -o prometheus");
-    else if (a->for_ms && (a->all || a->format == STAT_AS_PROMETHEUS))
-        complain("stat: --for is about one instance, as text or json; try: without --all and -o prometheus");
+    else if (a->interval_ms && (a->all || a->format == STAT_AS_PROMETHEUS))
+        complain("stat: --interval is about one instance, as text or json; try: without --all and -o prometheus");
     else
         return true;
     return false;
@@ -102,7 +102,7 @@ static bool take_option(int option, void *context) {
     switch (option) {
     case 'o':
         return take_format(a, optarg);
-    case OPTION_FOR:
+    case OPTION_INTERVAL:
         return take_duration(a, optarg);
     case OPTION_ALL:
         return a->all = true;
@@ -140,10 +140,10 @@ static void wait_ms(uint32_t ms) {
 
 /* False: the file was cut meanwhile. */
 static bool take(struct stat_report *r, struct state *s, const char *path, const struct arguments *a) {
-    struct stat_report *before = a->for_ms ? stat_report_new() : NULL;
+    struct stat_report *before = a->interval_ms ? stat_report_new() : NULL;
     if (before) {
         stat_take(before, s, path, NULL);
-        wait_ms(a->for_ms);
+        wait_ms(a->interval_ms);
         if (!state_copy_again(s, 0)) {
             complain("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
             free(before);

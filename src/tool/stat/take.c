@@ -171,7 +171,7 @@ unsigned stat_canary(const struct stat_report *r) {
 }
 
 uint64_t stat_failed(const uint64_t counter[STAT_COUNTERS]) {
-    static const enum stat_counter failure[] = {STAT_SURFACED,    STAT_REFUSED, STAT_TIMED_OUT,
+    static const enum stat_counter failure[] = {STAT_FAILED,      STAT_REFUSED, STAT_TIMED_OUT,
                                                 STAT_UNREACHABLE, STAT_DENIED,  STAT_OTHER_ERROR};
     uint64_t sum = minus(counter[STAT_SYN_TIMEOUT], counter[STAT_TIMED_OUT]);
     for (unsigned i = 0; i < sizeof failure / sizeof *failure; i++)

@@ -41,11 +41,11 @@ static void print_plain(const char *text, size_t max, int width) {
 }
 
 static void print_head(const struct stat_report *r) {
-    char text[DIAL_TEXT], created[TIME_TEXT];
+    char text[OVERRIDE_TEXT], created[TIME_TEXT];
     const struct settings *settings = r->has_policy ? &r->settings : NULL;
     struct sink s;
     if (r->control.has_mode || r->control.has_canary) {
-        dial_text(text, r->control, settings);
+        override_text(text, r->control, settings);
         printf("override    %s: by connspread set, until set mode=config canary=config\n", text);
     }
     printf("instance    ");
@@ -58,7 +58,7 @@ static void print_head(const struct stat_report *r) {
     sink_time(&s, r->created_us);
     (void)sink_finish(&s);
     printf("\ncounts since %s\n", created);
-    dial_text(text, (struct control){0}, settings);
+    override_text(text, (struct control){0}, settings);
     printf("in config   %s\n", settings ? text : "(no policy has been published yet)");
 }
 
@@ -74,7 +74,7 @@ static void print_connects(const struct stat_report *r) {
         enum stat_counter counter;
     } column[] = {
         {"connects", STAT_CONNECTS},   {"done", STAT_IMMEDIATE},      {"pending", STAT_IN_PROGRESS},
-        {"recovered", STAT_RECOVERED}, {"fallback", STAT_FALLBACK},   {"surfaced", STAT_SURFACED},
+        {"recovered", STAT_RECOVERED}, {"fallback", STAT_FALLBACK},   {"failed", STAT_FAILED},
         {"refused", STAT_REFUSED},     {"timed-out", STAT_TIMED_OUT}, {"unreachable", STAT_UNREACHABLE},
         {"denied", STAT_DENIED},       {"other", STAT_OTHER_ERROR},   {"syn-timeouts", STAT_SYN_TIMEOUT},
     };

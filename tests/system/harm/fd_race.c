@@ -205,6 +205,22 @@ static void *connector(void *argument) {
     return NULL;
 }
 
+/* The SYN of this round's connect. One of an earlier round to the same host may be read late: it has another port. */
+static void wait_for_syn(struct pair *p) {
+    for (;;) {
+        struct sockaddr_in name = {0};
+        socklen_t length = sizeof name;
+        struct tcphdr tcp;
+        while (sem_wait(&p->syn) != 0) {
+        }
+        memcpy(&tcp, p->quoted + sizeof(struct iphdr), 4); /* both ports */
+        (void)sys_call3(SYS_getsockname, p->fd, &name, &length);
+        if (name.sin_port == tcp.source)
+            return;
+        atomic_store(&p->seen, false);
+    }
+}
+
 static void *swap_under_icmp(void *argument) {
     struct pair *p = argument;
     unsigned turn = 0;
@@ -217,8 +233,7 @@ static void *swap_under_icmp(void *argument) {
         atomic_store(&p->seen, false);
         atomic_store(&p->expected, p->to.sin_addr.s_addr);
         sem_post(&p->go);
-        while (sem_wait(&p->syn) != 0) {
-        }
+        wait_for_syn(p);
         int fd = swap(p->fd, kind);
         atomic_store(&p->armed, true);
         answer(p);

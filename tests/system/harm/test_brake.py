@@ -11,7 +11,7 @@ import threading
 import traceback
 
 import kernel
-from bench import BUILD, PYTHON, ROOT, SHIM, TOOL, Skip, equal
+from fixture import BUILD, PYTHON, ROOT, SHIM, TOOL, Skip, equal
 
 KERNEL = "10.1.0.1"  # the source that the kernel chooses towards 10.1.0.1
 CLONE_NEWNS, CLONE_NEWPID = 0x20000, 0x20000000

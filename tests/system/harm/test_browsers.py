@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from bench import BUILD, PYTHON, Skip, equal, full, limit, needs
+from fixture import BUILD, PYTHON, Skip, equal, full, limit, needs
 
 NOBODY = 65534
 MODES = "enforce", "observe", "off"

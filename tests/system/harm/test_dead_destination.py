@@ -4,7 +4,7 @@ import errno
 
 import history
 import kernel
-from bench import equal, limit, needs
+from fixture import equal, full, limit, needs
 
 SILENT, SILENT6 = "10.5.0.99", "fd00:5::99"  # on a link where nobody has them
 LIMIT = "s.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack('ll', {0} // 1000, {0} % 1000 * 1000))"
@@ -45,7 +45,7 @@ def nothing_told(t):
     """No EADDRNOTAVAIL was met and no source is to blame: no event, counter or history says so."""
     equal(t.events("exhausted") + t.events("source-down"), [], "exhausted and source-down events")
     flows = history.read(t)[0]
-    equal([history.total(flows, name) for name in ("recovered", "fallback", "surfaced", "unreachable", "unknown")], [0] * 5, "in the history")
+    equal([history.total(flows, name) for name in ("recovered", "fallback", "failed", "unreachable", "unknown")], [0] * 5, "in the history")
     t.attached()
 
 
@@ -89,6 +89,7 @@ def test_silent_neighbour_and_so_sndtimeo(t):
     nothing_told(t)
 
 
+@full
 @limit(90)
 @needs("nft")
 def test_icmp_errors(t):

@@ -4,7 +4,7 @@ import os
 import re
 
 import kernel
-from bench import equal, full, limit
+from fixture import equal, full, limit
 
 DEAD = "192.0.2.8"  # the first of eight, behind a device that drops everything: the client's other thread sends the ICMP error itself
 

@@ -9,7 +9,7 @@ import subprocess
 
 import kernel
 import test_syscalls
-from bench import ROOT, SHIM, TOOL, equal, full, limit, needs
+from fixture import ROOT, SHIM, TOOL, equal, full, limit, needs
 
 SOURCE = os.path.join(ROOT, "src")
 
@@ -49,7 +49,7 @@ def compare(t, action):
     """The client behind each filter, bare and with the shim: how many of the latter end as the former."""
     t.sources()
     port = t.server(kind="close")
-    t.spread(["10.0.0.11-10.0.0.14"], rule='    app-bound = "late-port"\n')
+    t.spread(["10.0.0.11-10.0.0.14"], rule='    client-bind = "late-port"\n')
     worse, cells, survived = [], 0, 0
     for name, number in shim_calls().items():
         for when in "now", "exec":
@@ -67,6 +67,7 @@ def compare(t, action):
     t.attached(program="seal")
 
 
+@full
 @limit(180)
 def test_errno(t):
     compare(t, "errno")
@@ -240,7 +241,7 @@ def test_sealed_closes_are_counted(t):
     number = numbers()["flock"]
     t.run([t.program("harm/seal"), "kill", str(number), "now", "10.1.0.1", str(port)])
     text = t.tool("stat", "-o", "prometheus", "-c", t.conf, check=0).stdout
-    count = sum(int(n) for n in re.findall(r"^connspread_sealed_closes_total\{.*\} (\d+)$", text, re.M))
+    count = sum(int(n) for n in re.findall(r"^connspread_closes_sealed_total\{.*\} (\d+)$", text, re.M))
     assert count >= 7, f"{count} closes counted: {text}"
     assert t.events("close", via="killed") + t.events("time-wait", via="killed"), "what was open at the end is not told"
 

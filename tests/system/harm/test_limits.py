@@ -4,7 +4,7 @@ import os
 import resource
 import subprocess
 
-from bench import Skip, equal
+from fixture import Skip, equal
 
 MIB = 1 << 20
 NOBODY = 65534

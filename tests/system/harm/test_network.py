@@ -4,7 +4,7 @@ import collections
 
 import cells
 import faulty
-from bench import equal, full, limit, needs
+from fixture import equal, full, limit, needs
 
 
 def check_stage(done):

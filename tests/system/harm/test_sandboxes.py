@@ -10,10 +10,11 @@ import subprocess
 import traceback
 
 import kernel
-from bench import BUILD, Skip, equal, full, limit
+from fixture import BUILD, Skip, equal, full, limit
 from test_transparent import STALE_PORT, scene
 
 NOBODY = 65534
+user = NOBODY - 1 - os.getpid() % 5000  # of no process of another test: RLIMIT_NPROC counts them all; see stage
 PROGRAMS = "compare_calls", "compare_ends"
 # Where the shim may leave a client alone: its address space is small, its memory is locked, it cannot be known whether it is filtered.
 MAY_REST = "AS 64 MiB", "all of them small", "no /proc", "chroot"
@@ -37,9 +38,8 @@ def own_mounts():
 
 def become_nobody():
     os.setgroups([])
-    uid = NOBODY - os.getpid() % 5000 - 1  # of no process of another test: RLIMIT_NPROC counts them all
-    os.setgid(uid)
-    os.setuid(uid)
+    os.setgid(user)
+    os.setuid(user)
 
 
 def no_new_privileges():
@@ -189,6 +189,8 @@ def stage(t):
     """A pool, a server, and copies of what runs, where an ordinary user may read them. Returns the arguments of a client."""
     if os.geteuid() != 0 or int(open("/proc/self/uid_map").read().split()[2]) <= NOBODY:
         raise Skip("no root: cannot become another user")
+    global user
+    user = NOBODY - 1 - os.getpid() % 5000  # the test's own process
     address, port = scene(t, "pool")
     for name in "libconnspread.so", "connspread-config.so":
         shutil.copy(os.path.join(BUILD, name), t.folder)

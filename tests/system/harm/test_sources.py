@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import kernel
-from bench import equal, limit
+from fixture import equal, full, limit
 
 PEER, PEER6, PORT = "203.0.113.1", "2001:db8::1", 9001
 
@@ -101,8 +101,8 @@ def denied(t, how, error):
     equal(set(kernel.by_source(after)), set(sources), "sources of the free process")
     equal(t.events("source-down"), [], "source-down events")
     equal(t.events("exhausted"), [], "exhausted events")
-    equal(counter(t, "bind_denied"), 40, "connects counted as denied")
-    equal(counter(t, "fallback"), 0, "connects counted as fallback")
+    equal(counter(t, "connects_bind_denied"), 40, "connects counted as denied")
+    equal(counter(t, "connects_seen_fallback"), 0, "connects counted as fallback")
     said = [e for e in t.events("attach", pid=held.pid) if "may not bind" in e["text"]]
     equal(len(said), 1, "events that say so")
     assert errno.errorcode[error] in said[0]["text"], said
@@ -348,6 +348,7 @@ def impatient(n, seconds, address='203.0.113.1', port=9001):
 """
 
 
+@full
 @limit(120)
 def test_unanswered_source(t):
     """One of four sources is a black hole: few time-outs, then none; said by the log, stat and report; tried again once
@@ -364,14 +365,14 @@ def test_unanswered_source(t):
     equal(far.clients(), set(sources) - {gone}, "sources that the peer saw")
     equal([(e["local_address"], e["peer_address"], e["peer_port"], e["error"]) for e in downs(t, "unanswered")],
           [(gone, PEER6, PORT, "ETIMEDOUT")], "source-down events")
-    equal(counter(t, "marked_down"), 1, "times marked down")
+    equal(counter(t, "sources_marked_down"), 1, "times marked down")
     down, = stat(t)["down"]
     equal((down["rule"], down["source"], down["destination"], down["unanswered"]), ("r", gone, f"[{PEER6}]:{PORT}", 3), "stat")
     assert 0 < down["retry_s"] <= 30, down
     text = t.tool("stat", "-c", t.conf, check=0).stdout
     assert re.search(rf"^r +{gone} +to \[{PEER6}\]:{PORT}: 3 connects in a row, tried again in \d+ s$", text, re.M), text
     metrics = t.tool("stat", "-c", t.conf, "-o", "prometheus", check=0).stdout
-    assert f'connspread_source_down_destinations{{instance="test",rule="r",source="{gone}"}} 1\n' in metrics, metrics
+    assert f'connspread_source_down_destinations{{connspread_instance="test",rule="r",source="{gone}"}} 1\n' in metrics, metrics
     report = t.tool("report", "-c", t.conf).stdout
     assert gone in report and "is not answered" in report, report
     kernel.ip(f"addr add {gone}/64 dev up1 nodad")
@@ -382,6 +383,7 @@ def test_unanswered_source(t):
     equal(agent(some), 0, "time-outs")
 
 
+@full
 @limit(120)
 def test_unanswered_source_is_probed_seldom(t):
     """While it stays silent, one connect in a period pays for it, and the periods get longer."""
@@ -455,7 +457,7 @@ def test_dead_destination_marks_nothing(t):
         equal(sum(a("impatient(6, 1.3)") for a in agents), 0, "failures after")
     equal(downs(t, "unanswered"), [], "source-down events")
     equal(stat(t)["down"], [], "marked down")
-    equal(counter(t, "marked_down"), 0, "times marked down")
+    equal(counter(t, "sources_marked_down"), 0, "times marked down")
 
 
 # --- check ---

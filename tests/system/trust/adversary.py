@@ -9,7 +9,7 @@ import time
 folder, victim, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
 rng = random.Random(seed)
 os.chdir("/")
-names = ["web.state", "web.follower", ".lock", "more.state", ".new-0123456789abcdef"]
+names = ["web.state", "web.recorder", ".lock", "more.state", ".new-0123456789abcdef"]
 whole = {}
 for name in names:
     try:

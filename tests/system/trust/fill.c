@@ -24,7 +24,7 @@ static void put(char *out, size_t size, const char *text) {
 }
 
 static void fill_text(struct state *s, const char *text) {
-    struct event_record r = {.e = {.kind = EVENT_CONTROL, .time_us = 1700000000000000u}};
+    struct event_record r = {.e = {.kind = EVENT_OVERRIDE, .time_us = 1700000000000000u}};
     put(s->header->instance, sizeof s->header->instance, text);
     put(s->header->host, sizeof s->header->host, text);
     for (unsigned i = 1; i < 4; i++)

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import kernel
-from bench import equal, limit
+from fixture import equal, limit
 from users import ALICE, BOB, Users, fingerprint, owners
 
 
@@ -88,12 +88,12 @@ def test_state_cut_while_it_is_written_to(t):
     conf = rules(u, "web.conf", log)
     ended(u.run(ALICE, "connspread", "run", "-c", conf, "--", "true"), 0, "run")
     state = f"{u.folder(ALICE)}/web.state"
-    recorder = u.start(ALICE, "connspread", "log", "-f", "--keep", "-c", conf)
+    process = recorder(u, conf, ALICE)
     time.sleep(0.5)
     os.truncate(state, 4096)
-    out, err = recorder.communicate(timeout=5)
-    assert recorder.returncode == 1 or "writes" in err, f"{recorder.returncode} {err}"
-    assert "was cut" in err or "a follower writes" in err, err
+    _, err = process.communicate(timeout=5)
+    assert process.returncode == 1 or "writes" in err, f"{process.returncode} {err}"
+    assert "was cut" in err or "a recorder writes" in err, err
 
 
 def test_state_root_writes_with_the_owners_rights(t):
@@ -227,7 +227,7 @@ def test_lock_that_is_something_else(t):
 # --- journal ---
 
 def recorder(u, conf, uid=0, **extra):
-    return u.start(uid, "connspread", "log", "-f", "--keep", "-c", conf, **extra)
+    return u.start(uid, "connspread", "record", "--keep", "-c", conf, **extra)
 
 
 def events_in(path):
@@ -246,23 +246,23 @@ def test_journal_of_roots_recorder_is_the_users(t):
     u.instance(ALICE)
     u.client(ALICE)
     here = {"CONNSPREAD_DIR": u.folder(ALICE), "CONNSPREAD_INSTANCE": "web"}
-    follower = recorder(u, conf, **here)
+    process = recorder(u, conf, **here)
     ended(u.run(ALICE, "connspread", "reload", "-c", theirs, "-i", "web"), 0, "the user's reload")
     kernel.wait_until(lambda: events_in("/run/log/web.jsonl") > 0, what="an event in root's log")
-    follower.send_signal(signal.SIGINT)
-    _, err = follower.communicate(timeout=10)
-    equal((follower.returncode, err), (0, ""), "root's recorder")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    equal((process.returncode, err), (0, ""), "root's recorder")
     equal(os.stat("/run/log/web.jsonl").st_uid, 0, "the owner of root's log")
-    equal(owners(u.folder(ALICE)), {".lock": ALICE, "web.state": ALICE, "web.follower": ALICE}, "owners in the user's folder")
+    equal(owners(u.folder(ALICE)), {".lock": ALICE, "web.state": ALICE, "web.recorder": ALICE}, "owners in the user's folder")
     own = os.path.join(t.folder, "own")
     os.mkdir(own)
     os.chown(own, ALICE, ALICE)
     mine = rules(u, "mine.conf", f"{own}/web.jsonl")
     ended(u.run(ALICE, "connspread", "reload", "-c", mine, "-i", "web"), 0, "reload")
-    follower = recorder(u, mine, ALICE, CONNSPREAD_INSTANCE="web")
+    process = recorder(u, mine, ALICE, CONNSPREAD_INSTANCE="web")
     kernel.wait_until(lambda: events_in(f"{own}/web.jsonl") > 0, what="an event in the user's log")
-    follower.send_signal(signal.SIGINT)
-    equal(follower.communicate(timeout=10)[1], "", "the user's recorder after root's")
+    process.send_signal(signal.SIGINT)
+    equal(process.communicate(timeout=10)[1], "", "the user's recorder after root's")
 
 
 def test_journal_that_leads_elsewhere(t):
@@ -273,13 +273,13 @@ def test_journal_that_leads_elsewhere(t):
     u.instance(ALICE)
     kernel.write("/dev/shm/victim", "root's")
     before = fingerprint("/dev/shm/victim")
-    journal = f"{u.folder(ALICE)}/web.follower"
+    journal = f"{u.folder(ALICE)}/web.recorder"
     for make in (lambda: os.symlink("/dev/shm/victim", journal), lambda: os.link("/dev/shm/victim", journal), lambda: os.mkfifo(journal)):
         make()
-        follower = recorder(u, conf, CONNSPREAD_DIR=u.folder(ALICE), CONNSPREAD_INSTANCE="web")
-        _, err = follower.communicate(timeout=5)
-        equal(follower.returncode, 1, f"recorder: {err}")
-        assert "web.follower" in err, err
+        process = recorder(u, conf, CONNSPREAD_DIR=u.folder(ALICE), CONNSPREAD_INSTANCE="web")
+        _, err = process.communicate(timeout=5)
+        equal(process.returncode, 1, f"recorder: {err}")
+        assert "web.recorder" in err, err
         os.unlink(journal)
     equal((fingerprint("/dev/shm/victim"), open("/dev/shm/victim").read()), (before, "root's"), "what the links led to")
 
@@ -294,21 +294,21 @@ def test_log_file_is_the_callers_choice(t):
     u.instance(ALICE)
     u.client(ALICE)
     here = {"CONNSPREAD_DIR": u.folder(ALICE), "CONNSPREAD_INSTANCE": "web"}
-    follower = recorder(u, conf, **here)
+    process = recorder(u, conf, **here)
     for _ in range(3):
         ended(u.run(ALICE, "connspread", "reload", "-c", evil, "-i", "web"), 0, "the user's reload")
         time.sleep(0.5)
     kernel.wait_until(lambda: events_in("/run/log/web.jsonl") >= 3, what="events in root's log")
-    assert follower.poll() is None, "root's recorder ended"
-    follower.send_signal(signal.SIGINT)
-    follower.communicate(timeout=10)
+    assert process.poll() is None, "root's recorder ended"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
     assert not os.path.exists("/run/evil.jsonl"), "root's recorder wrote where the user said"
     none = rules(u, "none.conf")
-    done = ended(u.run(0, "connspread", "log", "-f", "--keep", "-c", none, **here), 2, "a recorder with no log.file of root's")
+    done = ended(u.run(0, "connspread", "record", "--keep", "-c", none, **here), 2, "a recorder with no log.file of root's")
     assert "log.file" in done.stderr and not os.path.exists("/run/evil.jsonl"), done.stderr
     own = os.path.join(t.folder, "own.jsonl")
     ended(u.run(0, "connspread", "run", "-c", rules(u, "own.conf", own), "--", "true"), 0, "root's own")
-    kernel.wait_until(lambda: os.path.exists(f"{u.folder(0)}/own.follower"), what="root's own follower")
+    kernel.wait_until(lambda: os.path.exists(f"{u.folder(0)}/own.recorder"), what="root's own recorder")
 
 
 def test_log_file_is_regular_has_one_name_and_is_ours(t):
@@ -333,17 +333,17 @@ def test_log_file_is_regular_has_one_name_and_is_ours(t):
 
 
 @limit(90)
-def test_log_file_that_cannot_be_written_keeps_no_follower(t):
-    """When its clients have gone, a follower ends though not all is written, and says so."""
+def test_log_file_that_cannot_be_written_keeps_no_recorder(t):
+    """When its clients have gone, a recorder ends though not all is written, and says so."""
     u = Users(t, kernel)
     os.mkdir("/run/log")
     conf = rules(u, "web.conf", "/run/log/web.jsonl")
     ended(u.run(0, "true", LD_PRELOAD=u.shim, CONNSPREAD_CONF=conf), 0, "a client")
     os.rename("/run/log", "/run/gone")
-    follower = u.start(0, "connspread", "log", "-f", "-c", conf)
+    process = u.start(0, "connspread", "record", "-c", conf)
     ended(u.run(0, "connspread", "set", "--for-later", "-c", conf, "canary=3"), 0, "set")
-    _, err = follower.communicate(timeout=60)
-    equal(follower.returncode, 1, f"the follower: {err}")
+    _, err = process.communicate(timeout=60)
+    equal(process.returncode, 1, f"the recorder: {err}")
     assert "stay in the state file" in err, err
 
 

@@ -11,13 +11,13 @@ import sys
 import time
 
 import kernel
-from bench import equal, limit
+from fixture import equal, limit
 from users import ALICE, Users, fingerprint
 
 SEED = int(os.environ.get("TRUST_SEED", "1"))
 COMMANDS = (["stat", "--all"], ["stat", "--all", "-o", "json"], ["stat", "--all", "-o", "prometheus"], ["log", "-o", "json", "-i", "web"],
             ["report", "-i", "web"], ["set", "--for-later", "-i", "web", "canary=50"], ["set", "--all", "canary=50"], ["reload", "-i", "web"], ["prune", "-n"], ["prune", "-f", "-i", "web"],
-            ["check", "-i", "web"], ["stat", "-i", "more"], ["log", "-f", "--keep"])
+            ["check", "-i", "web"], ["stat", "-i", "more"], ["record", "--keep"])
 MEMORY_KB = 64 << 10
 
 
@@ -32,7 +32,7 @@ def soak(t, rounds):
     os.mkdir("/dev/shm/roots")
     victim = "/dev/shm/roots/web.state"
     shutil.copy(f"{u.folder(ALICE)}/web.state", victim)
-    kernel.write("/dev/shm/roots/web.follower", "root's")
+    kernel.write("/dev/shm/roots/web.recorder", "root's")
     os.chmod(victim, 0o600)
     u.instance(0, "own")
     living = u.client(ALICE)
@@ -48,7 +48,7 @@ def soak(t, rounds):
         began = time.monotonic()
         process = u.start(0, "connspread", *command, **where)
         try:
-            if "-f" in command and command[0] == "log":
+            if command[0] == "record":
                 time.sleep(rng.random() / 20)
                 process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=5)
@@ -58,7 +58,7 @@ def soak(t, rounds):
             out, err = process.communicate()
             result = "hang"
         slowest = max(slowest, time.monotonic() - began)
-        caught_early = command[0] == "log" and "-f" in command and result == -signal.SIGINT  # before it could catch it
+        caught_early = command[0] == "record" and result == -signal.SIGINT  # before it could catch it
         if (result not in (0, 1, 2) and not caught_early) or "Sanitizer" in err or "runtime error" in err:
             bad.append((i, command, result, err[-1500:]))
         ends[command[0], result] += 1

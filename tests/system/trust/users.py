@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 
-from bench import SHIM, TOOL, Skip
+from fixture import SHIM, TOOL, Skip
 
 ALICE, BOB = 2001, 2002
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000

@@ -1,0 +1,232 @@
+"""connspread stat: what the arms did, against what the test did and what the kernel shows."""
+
+import errno
+import json
+import os
+import random
+import re
+import socket
+import struct
+import subprocess
+
+import kernel
+from fixture import equal, needs
+
+SAMPLE = re.compile(r'^(connspread_[a-z_]+)(?:\{(.*)\})? (\S+)$')
+
+
+def report(t, *arguments):
+    return json.loads(t.tool("stat", "-o", "json", "-c", t.conf, *arguments, check=0).stdout)
+
+
+def rows(t, **match):
+    return [row for row in report(t)["stats"] if all(row[k] == v for k, v in match.items())]
+
+
+def total(found, name):
+    return sum(row[name] for row in found)
+
+
+def metrics(t, *arguments):
+    """(name, labels as text) -> value."""
+    text = t.tool("stat", "-o", "prometheus", "-c", t.conf, *arguments, check=0).stdout
+    samples = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        found = SAMPLE.match(line)
+        assert found, f"not a sample: {line}"
+        key = found[1], found[2]
+        assert key not in samples, f"twice: {line}"
+        samples[key] = float(found[3])
+    return samples, text
+
+
+def promtool(text):
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    equal((done.returncode, done.stdout), (0, ""), "promtool check metrics")
+
+
+def test_connects_and_closes_by_source(t):
+    """Each source has its connects, its TIME-WAITs are the kernel's."""
+    pool = t.sources()
+    t.spread(pool)
+    port = t.server()
+    t.run([t.program("burst"), "10.1.0.1", str(port), "40"])
+    kernel.settle(port)
+    waits = kernel.time_waits(port)
+    found = rows(t, rule="r", arm="enforce")
+    equal({row["source"]: row["connects"] for row in found}, {s: 10 for s in pool}, "connects by source")
+    equal({row["source"]: row["closes_time_wait"] for row in found}, {s: sum(w.local == s for w in waits) for s in pool}, "TIME-WAITs by source")
+    for row in found:
+        equal((row["connects_immediate"], row["connects_unsuccessful"], sum(row["buckets"])), (10, 0, 10), f"outcomes of {row['source']}")
+        assert 0 < row["p50_us"] <= row["p90_us"] <= row["p99_us"] < 1e6, f"times of {row['source']}: {row}"
+        assert 0 < row["connect_seconds"] < 1, row["connect_seconds"]
+
+
+def test_outcomes(t):
+    """Refused, unreachable, in progress, given up: each is counted as what it was."""
+    t.sources(11, 11)
+    kernel.ip("link add v0 type veth peer name v1")
+    kernel.ip("addr add 10.3.0.1/24 dev v0")
+    kernel.ip("link set v0 up")
+    kernel.ip("link set v1 up")
+    t.spread(["10.0.0.11"], to=["10.1.0.1", "10.9.0.1", "10.3.0.0/24"])
+    port = t.server()
+    agent = t.agent()
+    agent(f"burst(3, '10.1.0.1', {port})")
+    equal(agent("burst(5, '10.1.0.1', 1)"), 5, "refused")
+    equal(agent("burst(2, '10.9.0.1', 1)"), 2, "unreachable")
+    agent("\n".join((
+        "for _ in range(4):",
+        "    s = socket.socket()",
+        "    s.setblocking(False)",
+        "    s.connect_ex(('10.3.0.9', 80))",  # nobody answers ARP there: it stays in SYN_SENT
+        "    s.close()")))
+    found = rows(t, rule="r")
+    want = {"connects": 14, "connects_immediate": 3, "connects_refused": 5, "connects_unreachable": 2, "connects_in_progress": 4,
+            "syn_timeouts": 4, "connects_unsuccessful": 11, "connects_timed_out": 0, "connects_failed": 0}
+    equal({name: total(found, name) for name in want}, want, "outcomes")
+
+
+def test_outcomes_of_non_blocking_connects(t):
+    """What came of them is seen at their close, SO_ERROR fetched or not, or at the next connect; one that was reset later was
+    connected."""
+    t.sources(11, 11)
+    kernel.sysctl("net.ipv4.tcp_syn_retries", 1)
+    kernel.sysctl("net.ipv4.tcp_syn_linear_timeouts", 0)
+    kernel.nft("table ip t { chain c { type filter hook input priority 0; tcp dport 7 drop; tcp dport 8 reject with icmp type host-unreachable; }; }")
+    t.spread(["10.0.0.11"])
+    listener = socket.create_server(("10.1.0.1", 0))
+    agent = t.agent()
+    agent("def begin(port):\n    s = socket.socket()\n    s.setblocking(False)\n    s.connect_ex(('10.1.0.1', port))\n    return s")
+    agent("def error(s):\n    select.select([], [s], [])\n    return s.getsockopt(SOL_SOCKET, SO_ERROR)")
+    refused, silent, unreachable = 1, 7, 8
+    equal(agent(f"[error(s := begin({refused})), s.close()][0]"), errno.ECONNREFUSED, "SO_ERROR")
+    agent(f"begin({refused}).close()")
+    equal(agent(f"[s := begin({refused}), s.connect_ex(('10.1.0.1', {refused})), s.close()][1]"), errno.ECONNREFUSED, "the second connect")
+    equal(agent(f"[error(s := begin({silent})), s.close()][0]"), errno.ETIMEDOUT, "SO_ERROR")
+    equal(agent(f"[error(s := begin({unreachable})), s.close()][0]"), errno.EHOSTUNREACH, "SO_ERROR")
+    agent(f"kept.append(begin({listener.getsockname()[1]}))")
+    reset, _ = listener.accept()
+    reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    reset.close()
+    agent("kept.pop().close()")
+    found = rows(t, rule="r")
+    want = {"connects": 6, "connects_in_progress": 6, "connects_refused": 3, "connects_timed_out": 0, "syn_timeouts": 2,
+            "connects_unreachable": 0, "connects_unsuccessful": 5, "connects_other_error": 0}
+    equal({name: total(found, name) for name in want}, want, "outcomes")
+
+
+def test_failed_and_fallback(t):
+    pool = t.sources(11, 11)
+    port = t.server()
+    kernel.port_range(40000, 40003)  # an odd number of them the kernel does not search to the last
+    t.spread(pool)
+    agent = t.agent()
+    agent(f"hold(12, '10.1.0.1', {port})")
+    found = rows(t, rule="r")
+    got = tuple(total(found, name) for name in ("connects_immediate", "connects_fallback", "connects_failed"))
+    equal(got, (8, 4, 1), "done, by fallback, failed")
+
+
+def test_arms_are_apart(t):
+    pool = t.sources()
+    t.spread(pool, top='canary = 50\ncanary-by = "connection"')
+    port = t.server()
+    t.run([t.program("burst"), "10.1.0.1", str(port), "200"])
+    equal((total(rows(t, arm="enforce"), "connects"), total(rows(t, arm="control"), "connects")), (100, 100), "connects of the arms")
+    equal({row["source"] for row in rows(t, arm="control")}, {"any"}, "sources of the control arm")
+    t.tool("set", "--for-later", "-c", t.conf, "mode=observe", check=0)
+    t.run([t.program("burst"), "10.1.0.1", str(port), "100"])
+    equal(total(rows(t, arm="observe"), "connects"), 50, "connects of the observe arm")
+
+
+def test_text(t):
+    """A table; the percentiles have units; the counters are there, those of lost events too."""
+    t.spread(t.sources())
+    t.run([t.program("burst"), "10.1.0.1", str(t.server()), "8"])
+    text = t.tool("stat", "-c", t.conf, check=0).stdout
+    for part in (r"^enforce +r +10\.0\.0\.11 +2 +2 ", r"^enforce +r +10\.0\.0\.14 .* us ", r"^events_dropped +0 +0 +0$", r"^open_table_full ", r"^pairs_full ",
+                 r"^config_errors ", r"^closes_mismatched ", r"^in config +mode enforce \(config\), canary 100 % \(config\)$"):
+        assert re.search(part, text, re.M), f"{part} is missing:\n{text}"
+
+
+@needs("promtool")
+def test_prometheus(t):
+    """promtool accepts it; counters are right, the histogram is cumulative and in seconds, labels are the four."""
+    pool = t.sources()
+    t.spread(pool)
+    port = t.server()
+    t.run([t.program("burst"), "10.1.0.1", str(port), "40"])
+    samples, text = metrics(t)
+    promtool(text)
+    labels = 'connspread_instance="test",arm="enforce",rule="r",source="10.0.0.11"'
+    equal(samples["connspread_connects_total", labels], 10, "connects")
+    equal(samples["connspread_closes_time_wait_total", labels], 10, "TIME-WAITs")
+    equal(samples["connspread_mode", 'connspread_instance="test"'], 2, "mode")
+    equal(samples["connspread_canary_ratio", 'connspread_instance="test"'], 1, "canary")
+    buckets = [(k[1].rsplit('le="', 1)[1].rstrip('"'), v) for k, v in samples.items() if k[0] == "connspread_connect_seconds_bucket" and k[1].startswith(labels)]
+    bounds = [float(le) for le, _ in buckets]
+    equal(bounds, [4 ** i / 1e6 for i in range(12)] + [float("inf")], "le")
+    counts = [v for _, v in buckets]
+    equal((counts, counts[-1]), (sorted(counts), 10), "cumulative buckets")
+    equal(samples["connspread_connect_seconds_count", labels], 10, "count")
+    names = {name for key in samples if key[1] for name in re.findall(r'([a-z_]+)="', key[1])}
+    equal(names, {"connspread_instance", "arm", "rule", "source", "le", "version"}, "labels")
+    assert not re.search(rf'"{port}"', text), "a port is a label"
+
+
+@needs("promtool")
+def test_titles_are_escaped(t):
+    t.config('pool "p" { addresses = { "10.0.0.11" } }\nrule "a\\\\b\\"c{}" { to = { "*" } pool = "p" }\n')
+    t.sources()
+    t.run([t.program("burst"), "10.1.0.1", str(t.server()), "2"])
+    samples, text = metrics(t)
+    promtool(text)
+    assert any('rule="a\\\\b\\"c{}"' in (labels or "") for _, labels in samples), text[:2000]
+    equal({row["rule"] for row in report(t)["stats"]}, {'a\\b"c{}'}, "title in JSON")
+
+
+def test_occupancy(t):
+    """Of five ports of the fullest destination, three are taken: by whomever."""
+    t.sources(11, 12)
+    full, empty = t.server(), t.server()
+    kernel.port_range(40000, 40004)
+    t.spread(["10.0.0.11", "10.0.0.12"])
+    agent = t.agent()
+    agent(f"hold(6, '10.1.0.1', {full})")
+    agent(f"burst(1, '10.1.0.1', {empty})")
+    found = {o["source"]: (o["taken"], o["capacity"]) for o in report(t)["occupancy"] if o["rule"] == "r"}
+    equal(found, {"10.0.0.11": (3, 5), "10.0.0.12": (3, 5)}, "taken and capacity")
+    samples, _ = metrics(t)
+    equal(samples["connspread_occupancy_ratio", 'connspread_instance="test",rule="r",source="10.0.0.11"'], 0.6, "ratio")
+
+
+@needs("promtool")
+def test_a_scribbled_state_file_harms_nobody(t):
+    """Random bytes over all of the file but its header: stat ends as usual, and promtool accepts what it says."""
+    t.sources()
+    t.spread(["10.0.0.11"])
+    t.run([t.program("burst"), "10.1.0.1", str(t.server()), "5"])
+    path = os.path.join(t.state, "test.state")
+    rng = random.Random(5)
+    size = os.path.getsize(path)
+    for _ in range(6):
+        with open(path, "r+b") as f:
+            for _ in range(400):
+                f.seek(rng.randrange(2048, min(size, 1 << 20)))
+                f.write(rng.randbytes(rng.choice((1, 8, 64, 2000))))
+        for arguments in ((), ("-o", "json"), ("--compare",)):
+            done = t.tool("stat", "-c", t.conf, *arguments)
+            assert done.returncode in (0, 1), f"{arguments}: {done.returncode} {done.stderr}"
+        json.loads(t.tool("stat", "-o", "json", "-c", t.conf).stdout)
+        promtool(metrics(t)[1])
+
+
+def test_without_a_state_file(t):
+    t.spread(["10.0.0.11"])
+    done = t.tool("stat", "-c", t.conf, check=1)
+    assert "nothing has run" in done.stderr, done.stderr
+    for bad in (["-o", "xml"], ["--compare", "--all"], ["--compare", "-o", "prometheus"], ["--interval", "x"], ["rest"]):
+        t.tool("stat", "-c", t.conf, *bad, check=2)

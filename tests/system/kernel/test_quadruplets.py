@@ -1,0 +1,194 @@
+"""All the quadruplets there are: ports outside the ephemeral range, old TIME-WAITs, waiting, the least used, old kernels."""
+
+import errno
+import os
+import time
+
+import kernel
+from fixture import SHIM, equal
+
+FULL = errno.EADDRNOTAVAIL
+LOW, HIGH = 40000, 40015
+
+
+def host(t, first=11, last=14):
+    sources = t.sources(first, last)
+    port = t.server()
+    kernel.port_range(LOW, HIGH)
+    return sources, port
+
+
+def test_ports_outside_the_range(t):
+    """ports beyond the ephemeral range on both sides: every one of them is used, after those inside."""
+    sources, port = host(t, 11, 12)
+    t.spread(sources, pool='ports = { "39990-40025" }', rule='on-exhausted = "error"')
+    equal(t.agent()(f"hold(73, '10.1.0.1', {port})"), [FULL, 72], "errno and connections")
+    held = {(s.local, s.local_port) for s in kernel.sockets("ESTABLISHED", port)}
+    equal(held, {(a, p) for a in sources for p in range(39990, 40026)}, "quadruplets in use")
+
+
+def test_8000_of_8000(t):
+    """Half of the ports inside the ephemeral range, half outside: 4 sources x 2,000 ports are 8,000 connections."""
+    sources, port = t.sources(), t.server()
+    kernel.port_range(40000, 40999)
+    t.spread(sources, pool='ports = { "39500-41499" }', rule='on-exhausted = "error"\nattempts = 64')
+    agents = [t.agent() for _ in range(4)]
+    equal([a(f"hold(2000, '10.1.0.1', {port})") for a in agents], [[0, 2000]] * 4, "errno and connections")
+    equal(kernel.by_source(port), {s: 2000 for s in sources}, "connections per source")
+
+
+def test_ports_outside_serve_several_destinations(t):
+    """The same explicitly bound port towards two destinations: quadruplets are what counts."""
+    sources, one = host(t, 11, 11)
+    two = t.server()
+    t.spread(sources, pool='ports = { "39990-39999" }', rule='on-exhausted = "error"')
+    agent = t.agent()
+    equal(agent(f"hold(10, '10.1.0.1', {one})"), [0, 10], "errno and connections to the first")
+    equal(agent(f"hold(10, '10.1.0.1', {two})"), [0, 20], "errno and connections to both")
+    equal(agent(f"hold(1, '10.1.0.1', {one})"), [FULL, 20], "errno of one more")
+
+
+def test_reuse_after(t):
+    """A TIME-WAIT on a port outside the range is left alone until it is as old as reuse-after, and reused then."""
+    sources, port = host(t, 11, 11)
+    t.spread(sources, pool='ports = { "39990-39999" }\nreuse-after = "2s"', rule='on-exhausted = "error"')
+    agent = t.agent()
+    began = time.monotonic()
+    equal(agent(f"burst(10, '10.1.0.1', {port})"), 0, "failures of ten")
+    kernel.settle(port)
+    equal(len(kernel.time_waits(port)), 10, "TIME-WAITs")
+    equal(agent(f"burst(1, '10.1.0.1', {port})"), 1, "failures of the eleventh, at once")
+    assert time.monotonic() - began < 2, "too slow to tell"
+    time.sleep(2.2)
+    equal(agent(f"burst(10, '10.1.0.1', {port})"), 0, "failures of ten more, 2 s later")
+    assert kernel.counter("TcpExtTWRecycled") >= 10, "the kernel has recycled no TIME-WAIT"
+
+
+def waits(t, wait):
+    sources, port = host(t, 11, 11)
+    t.spread(sources, rule=f'on-exhausted = "error"\nwait = "{wait}"')
+    agent = t.agent()
+    equal(agent(f"hold(16, '10.1.0.1', {port})"), [0, 16], "errno and connections")
+    return agent, port
+
+
+def timed(agent, code):
+    return agent(f"(lambda t: ({code}, time.monotonic() - t))(__import__('time').monotonic())".replace(
+        "time.monotonic() - t", "__import__('time').monotonic() - t"))
+
+
+def test_wait_ends_with_a_free_quadruplet(t):
+    """wait: the connect succeeds as soon as another process gives a quadruplet back."""
+    holder, port = waits(t, "5s")
+    other = t.agent()
+    began = time.monotonic()
+    holder("__import__('threading').Timer(0.3, lambda: reset(kept.pop())).start()")
+    result, seconds = timed(other, f"hold(1, '10.1.0.1', {port})")
+    passed = time.monotonic() - began
+    equal(result, [0, 1], "errno and connections")
+    assert passed > 0.3 and seconds < 1.5, f"waited {seconds:.3f} s, {passed:.3f} s after the timer of 0.3 s was set"
+
+
+def test_wait_is_bounded(t):
+    """wait: no quadruplet comes back, and the connect fails once the time is over, not before and not much later."""
+    _, port = waits(t, "200ms")
+    result, seconds = timed(t.agent(), f"hold(1, '10.1.0.1', {port})")
+    equal(result, [FULL, 0], "errno and connections")
+    assert 0.19 < seconds < 1, f"waited {seconds:.3f} s, the rule says 0.2"
+
+
+def test_wait_is_for_blocking_sockets_only(t):
+    _, port = waits(t, "3s")
+    agent = t.agent()
+    agent("s = socket.socket(); s.setblocking(False)")
+    result, seconds = timed(agent, f"attempt(s.connect, ('10.1.0.1', {port}))")
+    equal(result, FULL, "errno")
+    assert seconds < 1, f"a non-blocking connect took {seconds:.3f} s"
+
+
+def test_wait_honours_the_clients_own_limit(t):
+    """SO_SNDTIMEO says how long a connect may take."""
+    _, port = waits(t, "3s")
+    agent = t.agent()
+    agent("s = socket.socket(); s.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack('ll', 0, 100000))")
+    result, seconds = timed(agent, f"attempt(s.connect, ('10.1.0.1', {port}))")
+    equal(result, FULL, "errno")
+    assert 0.09 < seconds < 1, f"waited {seconds:.3f} s, SO_SNDTIMEO says 0.1"
+
+
+def test_wait_ends_at_a_signal(t):
+    _, port = waits(t, "5s")
+    agent = t.agent()
+    agent("__import__('signal').signal(14, lambda *a: None) and None")
+    agent("__import__('signal').setitimer(0, 0.2, 0.05) and None")
+    result, seconds = timed(agent, f"hold(1, '10.1.0.1', {port})")
+    equal(result, [FULL, 0], "errno and connections")
+    assert 0.1 < seconds < 2, f"waited {seconds:.3f} s with a signal after 0.2 s"
+
+
+def test_least_used(t):
+    """Sources with fewer quadruplets to this destination, open or in TIME-WAIT, go first."""
+    sources, port = host(t)
+    held = t.spread(sources[:1], name="held")
+    holder = t.agent()
+    holder(f"hold(4, '10.1.0.1', {port})")
+    holder(f"burst(4, '10.1.0.1', {port})")
+    os.rename(held, held)
+    t.spread(sources, pool='policy = "least-used"', name="held")
+    agent = t.agent()
+    equal(agent(f"hold(24, '10.1.0.1', {port})"), [0, 24], "errno and connections")
+    equal({a: n for a, n in agent(f"(lambda c: list(c.items()))(__import__('collections').Counter("
+                                  "s.getsockname()[0] for s in kept))")},
+          {s: 8 for s in sources[1:]}, "connections per source while the first had 8 already")
+
+
+def test_kernel_without_port_range(t):
+    """Before 6.3: NO_PORT and bind alone spread; nothing fails."""
+    sources, port = host(t)
+    t.spread(sources, rule='on-exhausted = "error"')
+    agent = t.agent(preload=SHIM + ":" + t.program("no_range.so"), CONNSPREAD_SECCOMP="trust")
+    equal(agent(f"attempt(socket.socket().setsockopt, 0, 51, struct.pack('I', {HIGH << 16 | LOW}))"), errno.ENOPROTOOPT, "errno of the option")
+    equal(agent(f"hold(65, '10.1.0.1', {port})"), [FULL, 64], "errno and connections")
+    equal(kernel.by_source(port), {s: 16 for s in sources}, "connections per source")
+
+
+def test_kernel_without_late_ports(t):
+    """Before 4.2 nothing can be spread, and everything connects as without us."""
+    sources, port = host(t)
+    t.spread(sources)
+    agent = t.agent(preload=SHIM + ":" + t.program("no_range.so"), CONNSPREAD_SECCOMP="trust", CHAIN_NO_PORT="1")
+    equal(agent(f"hold(8, '10.1.0.1', {port})"), [0, 8], "errno and connections")
+    equal(kernel.by_source(port), {"10.1.0.1": 8}, "connections per source")
+
+
+def test_kernel_with_parity_step(t):
+    """6.3 to 6.7, as far as a kernel can pretend to be older: connects come from small windows, and none is left unused."""
+    sources, port = t.sources(11, 12), t.server()
+    kernel.port_range(40000, 42999)
+    t.spread(sources, rule='on-exhausted = "error"')
+    old = ["setarch", "--uname-2.6"]
+    equal(t.run(old + ["uname", "-r"], bare=True).stdout.split(".")[0], "2", "the kernel's pretended version")
+    agents = [t.agent(wrapper=old) for _ in range(2)]
+    equal([a(f"hold(3000, '10.1.0.1', {port})") for a in agents], [[0, 3000]] * 2, "errno and connections")
+    equal(t.agent(wrapper=old)(f"hold(1, '10.1.0.1', {port})"), [FULL, 0], "errno of one more")
+    equal(kernel.by_source(port), {s: 3000 for s in sources}, "connections per source")
+    trace = t.run(old + ["strace", "-qq", "-e", "trace=setsockopt", "python3", "-S", "-c",
+                         f"import socket; socket.socket().connect(('10.1.0.1', {port}))"], check=False).stderr
+    assert trace.count("0x33") >= 4, f"no windows in: {trace}"
+
+
+def test_a_widened_range_is_used_by_running_clients(t):
+    """The operator widens ip_local_port_range: a client that runs uses it, with and without ports in its pool."""
+    sources, port = host(t, 11, 11)
+    t.spread(sources, rule='on-exhausted = "error"')
+    plain = t.agent()
+    equal(plain(f"hold(17, '10.1.0.1', {port})"), [FULL, 16], "errno and connections")
+    other = t.server()
+    t.spread(sources, pool='ports = { "30000-45000" }\nexclude-ports = { "30000-39999" }', rule='on-exhausted = "error"', name="ports")
+    chosen = t.agent()
+    equal(chosen(f"hold(16, '10.1.0.1', {other})"), [0, 16], "errno and connections")
+    kernel.port_range(LOW, HIGH + 16)
+    time.sleep(0.15)
+    equal(plain(f"hold(16, '10.1.0.1', {port})"), [0, 32], "errno and connections after it was widened")
+    equal(chosen(f"hold(16, '10.1.0.1', {other})"), [0, 32], "errno and connections with ports in the pool")
+    equal({s.local_port for s in kernel.sockets(to_port=port)}, set(range(LOW, HIGH + 17)), "ports in use")

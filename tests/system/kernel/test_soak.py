@@ -1,0 +1,192 @@
+"""Everything at once for as long as one likes: SOAK_MINUTES (1; `make soak` 10) of real clients, hard ones, kills, reloads and
+dials at random, beside a recorder. The last line of its output (-v) is the account."""
+
+import collections
+import datetime
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import time
+
+import kernel
+from fixture import PYTHON, equal, full, limit, quadruplet_of
+from follower import LOST, Recorder
+
+MINUTES = float(os.environ.get("SOAK_MINUTES", "1"))
+AT_ONCE = 6
+WARM = 15  # seconds after which nothing may grow any more
+GROWTH_KB = 512
+
+
+def memory_kb(pid):
+    with open(f"/proc/{pid}/status") as f:
+        fields = dict(line.split(":", 1) for line in f)
+    return int(fields["RssAnon"].split()[0])
+
+
+def seconds(time_of_event):
+    return datetime.datetime.fromisoformat(time_of_event.replace("Z", "+00:00")).timestamp()
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+class Soak:
+    def __init__(self, t, seed):
+        self.t, self.rng = t, random.Random(seed)
+        self.recorder = Recorder(t, size="8M")
+        self.sources = kernel.addresses("10.0.0.", 11, 14)
+        self.hold = [t.server() for _ in range(4)]
+        self.http, self.echo = t.server(kind="http"), t.server(kind="echo")
+        self.ports = set(self.hold + [self.http, self.echo])
+        self.running, self.done, self.kills, self.dials = [], collections.Counter(), 0, collections.Counter()
+        self.waits, self.growth = set(), {}
+
+    # --- what is started ---
+
+    def clients(self):
+        port, n = self.rng.choice(self.hold), self.rng.randint(1, 60)
+        code = (f"import socket, threading\ndef f():\n for _ in range({n // 4}): socket.create_connection(('10.1.0.1', {port})).close()\n"
+                "x = [threading.Thread(target=f) for _ in range(4)]; [y.start() for y in x]; [y.join() for y in x]")
+        program, at = self.t.program, ["10.1.0.1", str(port)]
+        return {
+            "burst": [program("burst"), *at, str(n)],
+            "python3": [PYTHON, "-S", "-c", code],
+            "curl": ["curl", "-s", "-o", "/dev/null", f"http://10.1.0.1:{self.http}/"],
+            "wget": ["wget", "-q", "-O", "/dev/null", f"http://10.1.0.1:{self.http}/"],
+            "nc": ["sh", "-c", f"echo hello | nc -N 10.1.0.1 {self.echo} >/dev/null"],
+            "bash": ["bash", "-c", f"exec 3<>/dev/tcp/10.1.0.1/{self.echo}; echo hello >&3; read -u 3 line; [ $line = hello ]"],
+            "socat": ["sh", "-c", f"echo hello | socat - TCP:10.1.0.1:{self.echo} >/dev/null"],
+            "reuse": [program("hard_places"), "reuse", *at, str(n // 2)],
+            "spawns": [program("hard_places"), "spawns", *at],
+            "altstack": [program("hard_places"), "altstack", *at],
+            "thread": [program("odd_places"), "thread", *at],
+            "late": [program("odd_places"), "late", *at],
+        }
+
+    def start(self):
+        name, argv = self.rng.choice(sorted(self.clients().items()))
+        if shutil.which(argv[0]):
+            self.running.append((name, self.t.start(argv)))
+
+    def kill_one(self):
+        victim = self.t.start([self.t.program("burst"), "10.1.0.1", str(self.rng.choice(self.hold)), "0"])
+        time.sleep(self.rng.uniform(0.01, 0.06))
+        victim.send_signal(signal.SIGKILL)
+        equal(victim.wait(timeout=10), -9, "a victim's status")
+        self.kills += 1
+
+    def dial(self):
+        what = self.rng.choice([["set", "mode=observe"], ["set", "mode=enforce"], ["set", "canary=50"], ["set", "mode=config", "canary=config"],
+                                ["reload"]])
+        if what == ["reload"]:
+            sources = self.rng.sample(self.sources, self.rng.randint(2, 4))
+            with open(self.t.conf) as f:
+                text = re.sub(r"addresses = \{[^}]*\}", 'addresses = { ' + ", ".join(f'"{s}"' for s in sources) + " }", f.read())
+            with open(self.t.conf + ".new", "w") as f:
+                f.write(text)
+            os.rename(self.t.conf + ".new", self.t.conf)
+        self.t.tool(what[0], "-c", self.t.conf, *what[1:], check=0)
+        self.dials[what[0]] += 1
+
+    def reap(self, block=False):
+        for name, process in self.running[:]:
+            if block or process.poll() is not None:
+                equal(process.wait(timeout=60), 0, f"exit status of {name}")
+                self.running.remove((name, process))
+                self.done[name] += 1
+
+    # --- what must hold ---
+
+    def no_errors(self):
+        """What the clients printed. Files that are empty and of processes long gone are removed."""
+        for path in [os.path.join(self.t.folder, f) for f in os.listdir(self.t.folder) if re.match(r"out\d+$", f)]:
+            with open(path) as f:
+                equal(f.read(), "", "what a client printed")
+
+    def watch(self, name, pid, at, growth=GROWTH_KB):
+        """Descriptors and memory, from the time when all is warm."""
+        seen = (descriptors(pid), memory_kb(pid))
+        first = self.growth.setdefault(name, seen) if at > WARM else seen
+        equal(seen[0], first[0], f"open descriptors of {name} after {at:.0f} s")
+        assert seen[1] <= first[1] + growth, f"{name}: {first[1]} kB of memory grew to {seen[1]} kB after {at:.0f} s"
+
+    def run(self, seconds):
+        t, began, next_look = self.t, time.monotonic(), 0
+        lasting = [t.agent() for _ in range(2)]
+        while (at := time.monotonic() - began) < seconds:
+            self.reap()
+            roll = self.rng.random()
+            if len(self.running) < AT_ONCE:
+                self.start()
+            if roll < 0.03:
+                self.dial()
+            elif roll < 0.06:
+                self.kill_one()
+            for agent in lasting:
+                equal(agent(f"burst(5, '10.1.0.1', {self.rng.choice(self.hold)})"), 0, "failures of a client that runs all the time")
+            if at > next_look:
+                next_look = at + 5
+                self.waits.update(kernel.quadruplet(s) for s in kernel.sockets("TIME_WAIT") if s.peer_port in self.ports)
+                for i, agent in enumerate(lasting):
+                    self.watch(f"client {i}", agent.pid, at)
+                # It reads what the ring holds when it looks after the killed: up to some 12 MB.
+                self.watch("recorder", self.recorder.process.pid, at, growth=12 << 10)
+            time.sleep(0.03)
+        self.reap(block=True)
+        for agent in lasting:
+            agent.end()
+        for port in self.ports:
+            kernel.settle(port, 60)  # a FIN of the killed may have to be sent again
+        self.waits.update(kernel.quadruplet(s) for s in kernel.sockets("TIME_WAIT") if s.peer_port in self.ports)
+
+    def account(self):
+        """Kernel and recorder's file, quadruplet by quadruplet; then the state file's own counters."""
+        lines = self.recorder.lines()
+        events = [e for e in lines if e["event"] == "time-wait" and e["direction"] == "outbound"]
+        told = {}
+        for e in events:
+            told.setdefault(quadruplet_of(e), []).append(seconds(e["time"]))
+        # A quadruplet may come again, a TIME-WAIT later.
+        twice = [q for q, times in told.items() if any(b - a < 55 for a, b in zip(sorted(times), sorted(times)[1:]))]
+        missed, false = self.waits - set(told), set(told) - self.waits
+        lost = [LOST.match(e["text"]) for e in lines if LOST.match(e.get("text", ""))]
+        unfinished = sum(int(m[1]) for m in lost)  # their writer was killed over them
+        equal([k for k, n in collections.Counter((e["epoch"], e["seq"]) for e in lines).items() if n > 1], [], "numbers that two events have")
+        equal((twice, sorted(false)), ([], []), f"of {len(self.waits)} TIME-WAITs told twice; falsely")
+        assert len(missed) <= unfinished <= self.kills, f"{len(missed)} missed ({sorted(missed)[:3]}), {unfinished} counted as lost, {self.kills} clients killed"
+        rows = json.loads(self.t.tool("stat", "-o", "json", "-c", self.t.conf, check=0).stdout)["stats"]
+        ends = ("immediate", "in_progress", "refused", "timed_out", "unreachable", "denied", "other_error", "failed")
+        for what, counted in (("how they ended", lambda row: sum(row["connects_" + end] for end in ends)), ("histogram", lambda row: sum(row["buckets"]))):
+            apart = {f"{row['arm']} {row['source']}": row["connects"] - counted(row) for row in rows if row["connects"] != counted(row)}
+            # A killed client may have counted the one and not yet the other.
+            assert sum(map(abs, apart.values())) <= self.kills, f"connects less the sum of their {what}: {apart}, {self.kills} clients killed"
+        connects = sum(row["connects"] for row in rows)
+        closes = sum(row["closes_" + fate] for row in rows for fate in ("time_wait", "passive", "reset", "none"))
+        counted = sum(row["closes_time_wait"] for row in rows)
+        # Counted, then told: a client may be killed between the two.
+        assert 0 <= counted - len(events) <= self.kills, f"{counted} closes counted as TIME-WAIT, {len(events)} events, {self.kills} clients killed"
+        assert abs(connects - closes) <= self.kills, f"{connects} connects, {closes} closes, {self.kills} clients killed"
+        return f"{connects} connections, {len(events)} TIME-WAITs told, {unfinished} events lost with their writers and counted"
+
+
+@full
+@limit(int(MINUTES * 60) + 120)
+def test_everything_at_once(t):
+    """No client fails, prints, or grows; every TIME-WAIT of the kernel is told, none twice, none falsely; the counters add up."""
+    kernel.sysctl("net.ipv4.tcp_max_tw_buckets", 1000000)
+    kernel.port_range(10000, 65000)
+    soak = Soak(t, seed=os.getpid())
+    soak.recorder.create()
+    soak.recorder.start()
+    soak.run(MINUTES * 60)
+    soak.no_errors()
+    time.sleep(3)  # the recorder looks after the killed every second
+    equal(soak.recorder.stop(), (0, "", ""), "exit status, stdout and stderr of the recorder")
+    account = soak.account()
+    print(f"{MINUTES:g} minutes: {sum(soak.done.values())} clients of {len(soak.done)} kinds, {account}, {soak.kills} kills, "
+          f"{sum(soak.dials.values())} dials and reloads, 0 invariants broken")

@@ -78,12 +78,25 @@ static void look_at_state(struct findings *f) {
     f->close_cells = plan.section[SECTION_CLOSES].size / CELL_BYTES;
 }
 
+/* What the loader has to say about a config that is valid, a line each. */
+static void warn_of_notes(struct warnings *w, const char *notes) {
+    for (size_t length; notes && *notes; notes += length + 1) {
+        length = strcspn(notes, "\n");
+        warn(w, "%.*s", (int)length, notes);
+        if (!notes[length])
+            break;
+    }
+}
+
 static int check(struct findings *f, const struct arguments *a) {
     const char *what;
     if (!arguments_locate(&a->chosen, &f->where))
         return EXIT_USAGE;
-    if (!settings_load(&f->where, &f->policy))
+    char *notes;
+    if (!settings_load_noted(&f->where, &f->policy, &notes))
         return EXIT_USAGE;
+    warn_of_notes(&f->warnings, notes);
+    free(notes);
     look_at_state(f);
     if (!host_look(&f->host, &what))
         warn(&f->warnings, "%s: %s: the kernel's default is assumed", what, strerror(errno));

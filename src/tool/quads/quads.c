@@ -64,10 +64,7 @@ struct arguments {
 };
 
 static bool take_target(struct arguments *a, const char *text) {
-    const char *wrong = parse_target(text, &a->to);
-    if (wrong)
-        complain("quads: --to %s is not valid; try: %s", text, wrong);
-    return a->has_to = !wrong;
+    return a->has_to = arguments_target("quads", "--to", text, &a->to);
 }
 
 static bool take_top(struct arguments *a, const char *text) {

@@ -140,9 +140,9 @@ static bool wildcard(const char *text, struct meant *out) {
     const char *tail = *text == '[' || addr_is_v4(&target.prefix) ? cut_last(text, ':', head) : NULL;
     const char *ports = tail && target.ports.low > 1 ? strrchr(text, ':') : "";
     if (addr_is_v4(&target.prefix))
-        return meant(out, "is the wildcard, which stands for no other address",
+        return meant(out, "is the wildcard address, which matches no connection",
                      "\"*%s\" for every address, or \"0.0.0.0/0%s\" for every IPv4 address", ports, ports);
-    return meant(out, "is the wildcard, which stands for no other address",
+    return meant(out, "is the wildcard address, which matches no connection",
                  "\"*%s\" for every address, or \"[::/0]%s\" for every IPv6 address", ports, ports);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tool/check/model.h"
+#include "tool/check/names.h"
 #include "tool/common/override.h"
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
@@ -19,17 +20,6 @@ static const struct {
     [SCOPE_V6_LOOPBACK] = {"ipv6-loopback", "IPv6 loopback"},
     [SCOPE_V6_LINK] = {"ipv6-link", "IPv6 link-local"},
     [SCOPE_V6] = {"ipv6", "IPv6"},
-};
-static const char *const modes[MODE_COUNT] = {
-    [MODE_ENFORCE] = "enforce",
-    [MODE_OBSERVE] = "observe",
-    [MODE_OFF] = "off",
-};
-static const char *const policies[POOL_POLICY_COUNT] = {
-    [POOL_ROUND_ROBIN] = "round-robin",
-    [POOL_RANDOM] = "random",
-    [POOL_HASH] = "hash",
-    [POOL_LEAST_USED] = "least-used",
 };
 
 /* Does this rule, towards this scope, have a capacity to speak of? A pool without addresses is the same for every
@@ -54,15 +44,6 @@ static const char *grouped(char out[NUMBER_TEXT], uint64_t n) {
     return out;
 }
 
-static const char *mode_name(const struct findings *f, bool override) {
-    unsigned mode = override && f->control.has_mode ? f->control.mode : f->policy.mode;
-    return mode < MODE_COUNT ? modes[mode] : "unknown";
-}
-
-static unsigned canary(const struct findings *f, bool override) {
-    return override && f->control.has_canary ? f->control.canary : f->policy.canary;
-}
-
 static void print_duration(double seconds) {
     if (seconds < 120)
         printf("%.1f s", seconds);
@@ -83,7 +64,7 @@ static void print_head(const struct findings *f) {
     say("instance    %s", f->where.instance);
     say("state file  %s (%s, event buffer of %s events)", f->where.state_file,
         f->has_state_file ? "in use" : "not there yet", grouped(cells, f->close_cells));
-    printf("mode        %s, canary %u %%\n", mode_name(f, false), canary(f, false));
+    printf("mode        %s, canary %u %%\n", override_mode_name(check_mode(f, false)), check_canary(f, false));
 }
 
 static bool in_pool(const struct policy *p, const struct policy_pool *pool, enum addr_scope scope,
@@ -160,8 +141,7 @@ static void print_rule(const struct findings *f, const struct policy_rule *rule)
         return;
     }
     putchar('\n');
-    say("rule \"%s\", pool \"%s\", %s", rule->title, pool->title,
-        pool->policy < POOL_POLICY_COUNT ? policies[pool->policy] : "unknown");
+    say("rule \"%s\", pool \"%s\", %s", rule->title, pool->title, check_policy_name(pool->policy));
     for (int scope = 0; scope < SCOPE_COUNT; scope++) {
         if (!applies(&f->policy, rule, (enum addr_scope)scope))
             continue;
@@ -185,15 +165,6 @@ void check_print_text(const struct findings *f) {
         printf("warning: and %u more\n", w->count - WARNINGS_KEPT);
 }
 
-static void json_text(const char *key, const char *text) {
-    char out[6 * LOCATE_PATH + 3];
-    struct sink s;
-    sink_init(&s, out, sizeof out);
-    sink_json(&s, text, LOCATE_PATH);
-    (void)sink_finish(&s);
-    printf("%s%s", key, out);
-}
-
 static void json_path(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope, bool first) {
     struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
     printf("%s{\"scope\":\"%s\",\"sources\":%llu,\"ports\":%llu,\"quadruplets\":%llu,\"per_second\":%.1f,"
@@ -205,8 +176,8 @@ static void json_path(const struct findings *f, const struct policy_pool *pool, 
 static void json_rule(const struct findings *f, const struct policy_rule *rule) {
     const struct policy_pool *pool = check_pool(&f->policy, rule);
     bool first = true;
-    json_text("{\"rule\":", rule->title);
-    json_text(",\"pool\":", pool ? pool->title : "");
+    check_json_text("{\"rule\":", rule->title);
+    check_json_text(",\"pool\":", pool ? pool->title : "");
     printf(",\"action\":\"%s\",\"capacity\":[", pool ? "spread" : "ignore");
     for (int scope = 0; scope < SCOPE_COUNT; scope++) {
         if (!applies(&f->policy, rule, (enum addr_scope)scope))
@@ -219,12 +190,13 @@ static void json_rule(const struct findings *f, const struct policy_rule *rule) 
 
 void check_print_json(const struct findings *f) {
     const struct warnings *w = &f->warnings;
-    json_text("{\"config\":", f->where.config);
-    json_text(",\"instance\":", f->where.instance);
-    json_text(",\"state_file\":", f->where.state_file);
+    check_json_text("{\"config\":", f->where.config);
+    check_json_text(",\"instance\":", f->where.instance);
+    check_json_text(",\"state_file\":", f->where.state_file);
     printf(
         ",\"mode\":\"%s\",\"canary\":%u,\"config_mode\":\"%s\",\"config_canary\":%u,\"close_cells\":%llu,\"rules\":[",
-        mode_name(f, true), canary(f, true), mode_name(f, false), canary(f, false), (unsigned long long)f->close_cells);
+        override_mode_name(check_mode(f, true)), check_canary(f, true), override_mode_name(check_mode(f, false)),
+        check_canary(f, false), (unsigned long long)f->close_cells);
     for (unsigned i = 0; i < f->policy.n_rules && i < POLICY_RULES; i++) {
         if (i)
             putchar(',');
@@ -232,6 +204,6 @@ void check_print_json(const struct findings *f) {
     }
     printf("],\"warnings\":[");
     for (unsigned i = 0; i < w->count && i < WARNINGS_KEPT; i++)
-        json_text(i ? "," : "", w->text[i]);
+        check_json_text(i ? "," : "", w->text[i]);
     printf("]}\n");
 }

@@ -16,6 +16,7 @@
 #include "tool/doctor/blame.h"
 #include "tool/doctor/facts.h"
 #include "tool/doctor/findings.h"
+#include "tool/host/conduct.h"
 
 static const char help[] =
     "usage: connspread doctor [-o text|json] [PROGRAM]\n"
@@ -68,6 +69,8 @@ static bool look_at_program(struct host_facts *f, const char *name) {
         return false;
     }
     f->preloadable = preloadable(f->program);
+    if (f->preloadable == PRELOAD_OK)
+        f->conduct = conduct_of(f->program);
     return true;
 }
 

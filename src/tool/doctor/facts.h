@@ -65,6 +65,7 @@ struct host_facts {
     bool has_program;
     char program[PRELOADABLE_PATH];
     enum preloadable preloadable;
+    unsigned conduct; /* bits of enum conduct */
 };
 
 #endif

@@ -180,6 +180,8 @@ static int read_events(struct arguments *a, char *const *files, int n_files) {
     if (!arguments_locate(&a->chosen, &where))
         return EXIT_USAGE;
     instances_note_files(&where, "log");
+    if (!a->request.follow)
+        instances_say_silence(&where, "log");
     return log_from_state(&a->request, &where);
 }
 

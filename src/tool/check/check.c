@@ -142,6 +142,7 @@ static int check(struct findings *f, const struct arguments *a) {
         warn(&f->warnings, "%s: %s: the kernel's default is assumed", what, strerror(errno));
     if (a->has_to)
         return check_ask(f, &a->question, a->json) ? EXIT_DONE : EXIT_FOUND;
+    tw_reuse_look(&f->reuse);
     find_warnings(&f->policy, &f->host, &f->warnings);
     if (a->json)
         check_print_json(f);

@@ -3,6 +3,7 @@
 #define CONNSPREAD_TOOL_CHECK_MODEL_H
 
 #include "tool/host/host.h"
+#include "tool/host/tw_reuse.h"
 #include "tool/common/locate.h"
 
 enum { WARNINGS_KEPT = 256, WARNING_TEXT = 256 };
@@ -23,6 +24,7 @@ struct findings {
     struct location where;
     struct policy policy;
     struct host host;
+    struct tw_reuse reuse;
     struct control control; /* what `connspread set` overrides */
     uint64_t close_cells, epoch;
     uint32_t next_source[POLICY_POOLS][SCOPE_COUNT]; /* turns that were taken so far */

@@ -113,6 +113,18 @@ static void print_raises(const struct findings *f, const struct policy_pool *poo
                grouped(more, c->sources * PORTS_MOST));
 }
 
+static bool is_loopback(enum addr_scope scope, const struct capacity *c) {
+    return !c->own_choice && (scope == SCOPE_V4_LOOPBACK || scope == SCOPE_V6_LOOPBACK);
+}
+
+static void print_reuse(const struct findings *f, enum addr_scope scope, const struct capacity *c) {
+    char text[TW_REUSE_TEXT], rate[NUMBER_TEXT];
+    bool loopback = is_loopback(scope, c);
+    if (tw_reuse_text(&f->reuse, loopback, text))
+        printf("    %s: up to %s a second\n", text,
+               grouped(rate, (uint64_t)tw_reuse_per_second(&f->reuse, loopback, c->quadruplets)));
+}
+
 static void print_capacity(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope) {
     char sources[NUMBER_TEXT], ports[NUMBER_TEXT], quadruplets[NUMBER_TEXT], rate[NUMBER_TEXT];
     struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
@@ -126,6 +138,7 @@ static void print_capacity(const struct findings *f, const struct policy_pool *p
         return;
     printf("    %s new connections a second, sustained (a TIME-WAIT lasts %d s)\n",
            grouped(rate, (uint64_t)c.per_second), TIME_WAIT_SECONDS);
+    print_reuse(f, scope, &c);
     printf("    at that rate the event buffer lasts ");
     print_duration(c.ring_seconds);
     putchar('\n');
@@ -157,6 +170,10 @@ void check_print_text(const struct findings *f) {
     print_head(f);
     for (unsigned i = 0; i < f->policy.n_rules && i < POLICY_RULES; i++)
         print_rule(f, &f->policy.rule[i]);
+    if (f->reuse.step_width > 0)
+        printf("\nnet.ipv4.ip_local_port_step_width is %lld: connect() searches ports by random strides of up to that, "
+               "also in a pool's ranges\n",
+               (long long)f->reuse.step_width);
     if (w->count)
         putchar('\n');
     for (unsigned i = 0; i < w->count && i < WARNINGS_KEPT; i++)
@@ -168,9 +185,10 @@ void check_print_text(const struct findings *f) {
 static void json_path(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope, bool first) {
     struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
     printf("%s{\"scope\":\"%s\",\"sources\":%llu,\"ports\":%llu,\"quadruplets\":%llu,\"per_second\":%.1f,"
-           "\"ring_seconds\":%.1f}",
+           "\"per_second_reuse\":%.1f,\"ring_seconds\":%.1f}",
            first ? "" : ",", c.own_choice ? "any" : scopes[scope].name, (unsigned long long)c.sources,
-           (unsigned long long)c.ports, (unsigned long long)c.quadruplets, c.per_second, c.ring_seconds);
+           (unsigned long long)c.ports, (unsigned long long)c.quadruplets, c.per_second,
+           tw_reuse_per_second(&f->reuse, is_loopback(scope, &c), c.quadruplets), c.ring_seconds);
 }
 
 static void json_rule(const struct findings *f, const struct policy_rule *rule) {

@@ -5,6 +5,7 @@
 
 #include "tool/host/capacity.h"
 #include "tool/host/preloadable.h"
+#include "tool/host/tw_reuse.h"
 #include "text/parse.h"
 
 enum { FACT_UNKNOWN = -1, HOLDERS = 16, HOLDER_NAME = 32, HOLDER_PORTS = 64 };
@@ -45,7 +46,8 @@ struct host_facts {
     /* Sysctls and counters: FACT_UNKNOWN where there is no such file, or it cannot be read. */
     bool ports_known;
     struct host_ports ports;
-    int64_t tw_reuse, tw_reuse_delay_ms, timestamps, max_tw_buckets, fin_timeout, rfc1337;
+    struct tw_reuse reuse;
+    int64_t max_tw_buckets, fin_timeout, rfc1337;
     int64_t tw_recycle; /* unknown from 4.12 on */
     int64_t time_waits; /* now */
     int64_t counter_tw, counter_recycled, counter_overflow;
@@ -55,6 +57,8 @@ struct host_facts {
     /* The fullest (source, destination). */
     bool pairs_known;
     uint32_t fullest_taken, fullest_time_waits, capacity;
+    uint32_t fullest_reusable; /* of the TIME-WAITs, those that a connect may take over now */
+    bool fullest_loopback;
     double fullest_percent;
     char fullest_source[ADDR_TEXT], fullest_destination[ENDPOINT_TEXT];
 

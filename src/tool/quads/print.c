@@ -7,7 +7,7 @@
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
 
-enum { LINE = 512, NUMBER = 32 };
+enum { LINE = 768, NUMBER = 32 };
 
 /* Names as in the design's JSON, and for people. */
 static const struct {
@@ -68,6 +68,8 @@ static void json_pair(struct sink *s, const struct quads_report *r, const struct
     real(s, "percent", "%.2f", quads_percent(p, r->capacity));
     key(s, "outside");
     sink_number(s, p->outside);
+    key(s, "reusable");
+    sink_number(s, p->reusable);
     if (p->next_free_ms == QUADS_NEVER) {
         key(s, "next_free_s");
         sink_text(s, "null");
@@ -164,6 +166,20 @@ static void print_capacity(const struct quads_report *r) {
            TIME_WAIT_SECONDS);
 }
 
+/* Of all that are shown or not: where connect() need not wait for the 60 s. */
+static void print_reuse(const struct quads_report *r) {
+    char number[NUMBER], text[TW_REUSE_TEXT];
+    uint64_t reusable = 0;
+    for (size_t i = 0; i < r->table->n; i++)
+        reusable += r->table->pair[i].reusable;
+    if (r->table->inbound || !tw_reuse_text(&r->table->reuse, true, text))
+        return;
+    printf("%s: %s may be taken now\n", text, grouped(number, reusable));
+    if (r->table->reuse.step_width > 0)
+        printf("net.ipv4.ip_local_port_step_width is %lld: connect() searches ports by random strides\n",
+               (long long)r->table->reuse.step_width);
+}
+
 static void print_memory(const struct quads_report *r) {
     char number[NUMBER];
     uint64_t bytes = 0;
@@ -185,5 +201,6 @@ void quads_print_text(const struct quads_report *r) {
         printf("%s%s %s", i ? ", " : "", grouped(number, r->table->total[i]), count_name[i].title);
     putchar('\n');
     print_capacity(r);
+    print_reuse(r);
     print_memory(r);
 }

@@ -159,6 +159,7 @@ static bool look(const struct arguments *a) {
     if (!host_look_at_ports(&ports, &what))
         complain("%s: %s: the kernel's defaults are assumed", what, strerror(errno));
     struct quads_table t = {.ephemeral = ports.ephemeral, .listeners = l, .inbound = a->inbound};
+    tw_reuse_look(&t.reuse);
     int error = quads_take(&t, l, a->has_to ? &a->to : NULL);
     if (error == 0)
         print(a, &t, &ports);

@@ -11,7 +11,7 @@ import kernel
 from fixture import HERE, TOOL, equal, limit, needs
 
 COUNTS = ("established", "time_wait", "fin_wait", "other")
-KEYS = ["source", "destination", *COUNTS, "capacity", "percent", "outside", "next_free_s", "per_second", "time_wait_bytes", "direction", "time"]
+KEYS = ["source", "destination", *COUNTS, "capacity", "percent", "outside", "reusable", "next_free_s", "per_second", "time_wait_bytes", "direction", "time"]
 
 # What people use instead of quads; both read the same sockets, and must tell the same.
 PIPELINE = f"ss -Htan | awk -f {HERE}/quads.awk"

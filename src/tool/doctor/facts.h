@@ -5,6 +5,7 @@
 
 #include "tool/host/capacity.h"
 #include "tool/host/preloadable.h"
+#include "tool/host/socket_users.h"
 #include "tool/host/tw_reuse.h"
 #include "text/parse.h"
 
@@ -59,6 +60,7 @@ struct host_facts {
     uint32_t fullest_taken, fullest_time_waits, capacity;
     uint32_t fullest_reusable; /* of the TIME-WAITs, those that a connect may take over now */
     bool fullest_loopback;
+    char fullest_users[SOCKET_USERS_TEXT]; /* whose they are; empty: not found out */
     double fullest_percent;
     char fullest_source[ADDR_TEXT], fullest_destination[ENDPOINT_TEXT];
 

@@ -136,6 +136,9 @@ static void note_fullest(struct host_facts *f, const struct quads_table *t) {
     f->fullest_reusable = p->reusable;
     f->fullest_loopback = tw_reuse_is_loopback(&p->source, &p->destination);
     f->fullest_percent = quads_percent(p, f->capacity);
+    struct socket_users users = {.source = p->source, .destination = p->destination, .port = p->port};
+    if (socket_users_find(&users, 1) == 0)
+        socket_users_text(&users, f->fullest_users);
     format_address(f->fullest_source, &p->source);
     format_endpoint(f->fullest_destination, &p->destination, p->port);
 }

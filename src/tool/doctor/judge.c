@@ -91,11 +91,12 @@ static void reason_of_occupancy(const struct host_facts *h, struct finding *f, d
         (void)snprintf(reusable, sizeof reusable, ", of which connect() may take over %u now (tcp_tw_reuse)",
                        h->fullest_reusable);
     finding_reason(
-        f, "The fullest quadruplets are those from %s to %s: %.1f %% of %u, %u of them in TIME-WAIT%s%s.",
+        f, "The fullest quadruplets are those from %s to %s: %.1f %% of %u, %u of them in TIME-WAIT%s%s.%s%s%s",
         h->fullest_source, h->fullest_destination, h->fullest_percent, h->capacity, h->fullest_time_waits, reusable,
         percent < OCCUPANCY_ADVICE ? ""
         : percent < SHARE_ACTION   ? "; from half on, connect() without a per-socket range takes 20 times as long"
-                                   : "; when none is left, connect() fails with EADDRNOTAVAIL");
+                                   : "; when none is left, connect() fails with EADDRNOTAVAIL",
+        h->fullest_users[0] ? " Whose they are: " : "", h->fullest_users, h->fullest_users[0] ? "." : "");
 }
 
 static void judge_occupancy(const struct host_facts *h, struct findings *out) {

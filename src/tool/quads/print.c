@@ -7,7 +7,7 @@
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
 
-enum { LINE = 768, NUMBER = 32 };
+enum { LINE = 8192, NUMBER = 32 };
 
 /* Names as in the design's JSON, and for people. */
 static const struct {
@@ -57,6 +57,30 @@ static void json_addresses(struct sink *s, const struct quads_pair *p) {
     sink_text(s, "\"");
 }
 
+static void json_users(struct sink *s, const struct socket_users *u) {
+    key(s, "processes");
+    for (unsigned i = 0; i < u->n; i++) {
+        sink_text(s, i ? ",{\"pid\":" : "[{\"pid\":");
+        if (u->user[i].pid)
+            sink_number(s, u->user[i].pid);
+        else
+            sink_text(s, "null");
+        key(s, "uid");
+        sink_number(s, u->user[i].uid);
+        key(s, "program");
+        if (u->user[i].pid)
+            sink_json(s, u->user[i].name, sizeof u->user[i].name);
+        else
+            sink_text(s, "null");
+        key(s, "sockets");
+        sink_number(s, u->user[i].sockets);
+        sink_text(s, "}");
+    }
+    sink_text(s, u->n ? "]" : "[]");
+    key(s, "unowned");
+    sink_number(s, u->unowned);
+}
+
 static void json_pair(struct sink *s, const struct quads_report *r, const struct quads_pair *p) {
     json_addresses(s, p);
     for (unsigned i = 0; i < QUADS_COUNTS; i++) {
@@ -82,6 +106,9 @@ static void json_pair(struct sink *s, const struct quads_report *r, const struct
         sink_text(s, "null");
     else
         sink_number(s, time_wait_bytes(r, p));
+    size_t at = (size_t)(p - r->table->pair);
+    if (at < r->n_users)
+        json_users(s, &r->users[at]);
     key(s, "direction");
     sink_text(s, r->table->inbound ? "\"inbound\"" : "\"outbound\"");
     key(s, "time");
@@ -148,8 +175,14 @@ static void print_pairs(const struct quads_report *r) {
     for (unsigned i = 0; i < QUADS_COUNTS; i++)
         printf("  %11s", count_name[i].title);
     printf("  %11s  %9s  %9s\n", "outside", "used", "next free");
-    for (size_t i = 0; i < printed(r); i++)
+    for (size_t i = 0; i < printed(r); i++) {
         text_pair(r, &r->table->pair[i], source, destination);
+        if (i >= r->n_users)
+            continue;
+        char users[SOCKET_USERS_TEXT];
+        socket_users_text(&r->users[i], users);
+        printf("    %s\n", users);
+    }
     if (printed(r) < r->table->n)
         printf("and %zu more, which are emptier: --top 0 shows all\n", r->table->n - printed(r));
 }

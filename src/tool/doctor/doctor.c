@@ -17,15 +17,19 @@
 #include "tool/doctor/facts.h"
 #include "tool/doctor/findings.h"
 #include "tool/host/conduct.h"
+#include "tool/doctor/pools.h"
 
 static const char help[] =
-    "usage: connspread doctor [-o text|json] [PROGRAM]\n"
+    "usage: connspread doctor [-o text|json] [-c CONF] [PROGRAM]\n"
     "\n"
     "Looks at this host, in this network namespace, for what makes connect() fail with EADDRNOTAVAIL or soon will:\n"
     "ephemeral ports and what keeps them, TIME-WAIT settings and counters, connection tracking, IPv6, what the kernel\n"
-    "can do; and whether PROGRAM can be preloaded. Changes nothing, sends no packet.\n"
+    "can do, the addresses of the config's pools; and whether PROGRAM can be preloaded. Changes nothing, sends no "
+    "packet.\n"
     "\n"
     "  -o, --output FORMAT    text (the default) or json: one object a line for each finding\n"
+    "  -c, --config CONF      whose pools are looked at; default: CONNSPREAD_CONF, else " DEFAULT_CONF
+    ", if there is one\n"
     "\n"
     "Findings are error (do something), warning, unknown (could not be found out) and ok. Works for every user; only\n"
     "root can name the processes of all.\n"
@@ -33,11 +37,13 @@ static const char help[] =
 
 static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
+    {"config", required_argument, NULL, 'c'},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
 struct arguments {
+    struct chosen chosen;
     const char *program;
     bool json;
 };
@@ -52,8 +58,8 @@ static bool take_option(int option, void *context) {
 }
 
 static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"doctor", help, "+o:h", options, take_option};
-    int wrong = arguments_read(&line, argc, argv, &(struct chosen){0}, a);
+    static const struct command_line line = {"doctor", help, "+o:c:h", options, take_option};
+    int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     a->program = argv[optind];
@@ -74,12 +80,13 @@ static bool look_at_program(struct host_facts *f, const char *name) {
     return true;
 }
 
-static void gather(struct host_facts *f) {
+static void gather(struct host_facts *f, const struct chosen *chosen) {
     doctor_read_sysctls(f);
     doctor_read_conntrack(f);
     doctor_look_at_sockets(f);
     doctor_try_features(f);
     doctor_find_holders(f);
+    doctor_look_at_pools(f, chosen);
 }
 
 static void print_string(const char *key, const char *text) {
@@ -123,8 +130,9 @@ static void print(const struct findings *all, bool json) {
 static int examine(const struct arguments *a, struct host_facts *facts, struct findings *found) {
     if (a->program && !look_at_program(facts, a->program))
         return EXIT_USAGE;
-    gather(facts);
+    gather(facts, &a->chosen);
     doctor_judge_program(facts, found);
+    doctor_judge_pools(facts, found);
     doctor_judge(facts, found);
     print(found, a->json);
     for (unsigned i = 0; i < found->n; i++)

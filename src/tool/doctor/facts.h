@@ -43,6 +43,17 @@ struct held_ports {
     unsigned n_listeners, n_binders; /* those that found room */
 };
 
+/* Of the config: addresses of pools that cannot be used now, or soon. */
+enum { POOL_FAULTS = 4, POOL_FAULT_TEXT = 144 };
+struct pool_facts {
+    bool looked_at; /* there is a config */
+    bool refused;
+    char config[256];
+    unsigned addresses, faults;
+    unsigned lost; /* of the faults: nothing can be sent from there now */
+    char fault[POOL_FAULTS][POOL_FAULT_TEXT];
+};
+
 struct host_facts {
     /* Sysctls and counters: FACT_UNKNOWN where there is no such file, or it cannot be read. */
     bool ports_known;
@@ -64,6 +75,7 @@ struct host_facts {
     double fullest_percent;
     char fullest_source[ADDR_TEXT], fullest_destination[ENDPOINT_TEXT];
 
+    struct pool_facts pools;
     bool feature[FEATURES];
     enum ipv6 ipv6;
     struct held_ports held;

@@ -106,6 +106,7 @@ static bool take_pid(struct log_request *request) {
 struct arguments {
     struct log_request request;
     struct last_lines last;
+    struct netns_seen netns;
     struct chosen chosen;
 };
 
@@ -157,6 +158,7 @@ static bool take_option(int option, void *context) {
 static int take_arguments(int argc, char **argv, struct arguments *a) {
     static const struct command_line line = {"log", help, "fo:n:i:c:h", options, take_option};
     a->request.until_us = UINT64_MAX;
+    a->request.netns = &a->netns;
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;

@@ -8,8 +8,10 @@
 
 #include "policy/policy.h"
 #include "tool/log/last.h"
+#include "tool/host/netns.h"
 
 struct last_lines;
+struct netns_seen;
 
 struct log_request {
     bool follow, json;
@@ -18,8 +20,9 @@ struct log_request {
     bool has_pid, has_to, has_source;
     uint32_t pid;
     struct policy_target to, source;
-    const char *program;     /* a glob; NULL: any */
-    struct last_lines *last; /* NULL: all of them */
+    const char *program;      /* a glob; NULL: any */
+    struct last_lines *last;  /* NULL: all of them */
+    struct netns_seen *netns; /* where incidents of other network namespaces were */
 };
 
 #endif

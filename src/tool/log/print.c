@@ -58,6 +58,14 @@ static void output_failed(void) {
     stop_signal = 1;
 }
 
+/* Of this boot's state file; a line of a file may be of any host. */
+static void print_place(FILE *out, const struct log_request *request, const struct event *e) {
+    char program[EVENT_PROGRAM + 1];
+    snprintf(program, sizeof program, "%.*s", EVENT_PROGRAM, e->program);
+    if (e->kind == EVENT_EXHAUSTED && netns_is_other(request->netns, e->netns, e->pid, program))
+        fprintf(out, "\n    in another network namespace: %s", request->netns->way);
+}
+
 static void print(FILE *out, const struct log_request *request, const struct log_line *l) {
     char line[EVENT_LINE_MAX];
     int length;
@@ -69,6 +77,8 @@ static void print(FILE *out, const struct log_request *request, const struct log
         if (length > 0)
             (void)fwrite_unlocked(line, 1, (size_t)length, out);
     }
+    if (!request->json && !l->original)
+        print_place(out, request, &l->record->e);
     (void)putc_unlocked('\n', out);
 }
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import kernel
-from fixture import PYTHON, TOOL, equal
+from fixture import PYTHON, TOOL, equal, needs
 
 
 def events(t, *words, check=0):
@@ -88,6 +88,43 @@ def test_last_lines_and_then_what_comes(t):
     finally:
         p.terminate()
         p.wait()
+
+
+@needs("unshare", "nsenter")
+def test_an_incident_of_another_network_namespace(t):
+    """It says so, and the line that it gives leads there."""
+    t.spread(["10.0.0.11"])
+    code = f"""
+import socket, time
+import os
+os.system("ip link set lo up; ip addr add 10.0.0.11/32 dev lo; ip addr add 10.1.0.1/32 dev lo")
+open("/proc/sys/net/ipv4/ip_local_port_range", "w").write("40000 40001")
+server = socket.create_server(("10.1.0.1", 9000))
+held = []
+for i in range(4):
+    s = socket.socket()
+    held.append(s)
+    try: s.connect(("10.1.0.1", 9000))
+    except OSError: pass
+print("ready", flush=True)
+time.sleep(60)
+"""
+    env = t.environment()
+    p = subprocess.Popen(["unshare", "-n", PYTHON, "-S", "-c", code], env=env, stdout=subprocess.PIPE, text=True)
+    try:
+        equal(p.stdout.readline(), "ready\n", "client")
+        text = t.tool("log", "-c", t.conf, "--event", "exhausted", check=0).stdout
+        found = re.findall(r"^    in another network namespace: .*try: (nsenter -t (\d+) -n) connspread quads$", text, re.M)
+        assert found, text
+        there = subprocess.run([*found[0][0].split(), TOOL, "quads", "-o", "json"], env=t.environment(bare=True), stdout=subprocess.PIPE, text=True, check=True)
+        assert "10.1.0.1:9000" in there.stdout, there.stdout
+        inside = subprocess.run([*found[0][0].split(), TOOL, "log", "-c", t.conf, "--event", "exhausted"], env=t.environment(bare=True), stdout=subprocess.PIPE, text=True, check=True)
+        assert "exhausted" in inside.stdout and "another network namespace" not in inside.stdout, inside.stdout
+    finally:
+        p.kill()
+        p.wait()
+    text = t.tool("log", "-c", t.conf, "--event", "exhausted", check=0).stdout
+    assert "in another network namespace: " in text and "no process" in text, text
 
 
 def test_what_is_no_filter_is_refused(t):

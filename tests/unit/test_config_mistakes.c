@@ -102,8 +102,8 @@ static const struct {
     {"rule r { to = \"fd00::2:65535\" action = ignore }", "f:1: to: \"fd00::2:65535\" has a port behind IPv6"},
     {"rule r { to = \"fd00::/64:443\" action = ignore }",
      "f:1: to: \"fd00::/64:443\" has a port behind IPv6 without brackets; try: \"[fd00::/64]:443\"\n"},
-    {"rule r { to = \"0.0.0.0:443\" action = ignore }", "f:1: to: \"0.0.0.0:443\" is the wildcard, which stands for no "
-                                                        "other address; try: \"*:443\" for every address, or "
+    {"rule r { to = \"0.0.0.0:443\" action = ignore }", "f:1: to: \"0.0.0.0:443\" is the wildcard address, which "
+                                                        "matches no connection; try: \"*:443\" for every address, or "
                                                         "\"0.0.0.0/0:443\" for every IPv4 address\n"},
     {"rule r { to = \"::\" action = ignore }", "f:1: to: \"::\" is the wildcard"},
     {"rule r { to = \"10.2.0.5/16:80\" action = ignore }",

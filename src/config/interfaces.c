@@ -3,6 +3,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "net/addr.h"
@@ -41,23 +42,29 @@ int interface_sources(const struct ifaddrs *all, const char *name,
     return found ? count : -1;
 }
 
+enum { DIGITS = 32 };
+
 /* The flags in a line of /proc/net/if_inet6: the address in 32 digits, then in hex the interface, the length of the
  * prefix, the scope and the flags. 0: the line is of another address. */
-static unsigned flags_in(const char *line, const struct addr *a) {
-    unsigned flags = 0, byte;
-    for (unsigned i = 0; i < sizeof a->b; i++)
-        if (sscanf(line + 2 * i, "%2x", &byte) != 1 || byte != a->b[i])
-            return 0;
-    return sscanf(line + 2 * sizeof a->b, "%*x %*x %*x %x", &flags) == 1 ? flags : 0;
+static unsigned flags_in(const char *line, const char want[DIGITS + 1]) {
+    unsigned long flags = 0;
+    if (strncmp(line, want, DIGITS) != 0)
+        return 0;
+    char *end = (char *)(unsigned long)(line + DIGITS);
+    for (unsigned i = 0; i < 4; i++)
+        flags = strtoul(end, &end, 16);
+    return (unsigned)flags;
 }
 
 const char *interface_fault(const struct addr *a) {
     enum { OPTIMISTIC = 0x04, DAD_FAILED = 0x08, DEPRECATED = 0x20, TENTATIVE = 0x40 };
-    char line[128];
+    char line[128], want[DIGITS + 1];
     unsigned flags = 0;
+    for (unsigned i = 0; i < sizeof a->b; i++)
+        (void)snprintf(want + 2 * i, 3, "%02x", a->b[i]);
     FILE *file = addr_is_v4(a) ? NULL : fopen("/proc/net/if_inet6", "re");
     while (file && !flags && fgets(line, sizeof line, file))
-        flags = flags_in(line, a);
+        flags = flags_in(line, want);
     if (file)
         fclose(file);
     if (flags & DAD_FAILED)

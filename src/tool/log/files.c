@@ -21,7 +21,8 @@ static void print_line(const struct log_request *request, struct damage *d, cons
     if (wrong)
         damage_note(d, j->number, wrong);
     else if (log_wants(request, &r))
-        log_print(request, &(struct log_line){&r, &context, j->line, j->length});
+        log_print(request, &(struct log_line){
+                               .record = &r, .context = &context, .original = j->line, .original_length = j->length});
 }
 
 static int read_file(const struct log_request *request, const char *file) {

@@ -58,7 +58,6 @@ static void output_failed(void) {
     stop_signal = 1;
 }
 
-/* Of this boot's state file; a line of a file may be of any host. */
 static void print_place(FILE *out, const struct log_request *request, const struct event *e) {
     char program[EVENT_PROGRAM + 1];
     snprintf(program, sizeof program, "%.*s", EVENT_PROGRAM, e->program);
@@ -77,7 +76,7 @@ static void print(FILE *out, const struct log_request *request, const struct log
         if (length > 0)
             (void)fwrite_unlocked(line, 1, (size_t)length, out);
     }
-    if (!request->json && !l->original)
+    if (!request->json && l->of_this_boot)
         print_place(out, request, &l->record->e);
     (void)putc_unlocked('\n', out);
 }

@@ -13,6 +13,7 @@ struct log_line {
     const struct event_context *context;
     const char *original; /* NULL: none */
     size_t original_length;
+    bool of_this_boot; /* so that the number of a network namespace means something here */
 };
 
 void log_print(const struct log_request *request, const struct log_line *l);

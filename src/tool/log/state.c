@@ -12,6 +12,7 @@
 #include "tool/reaper/reaper.h"
 #include "tool/common/locate.h"
 #include "tool/log/model.h"
+#include "state/boot.h"
 #include "state/control.h"
 #include "tool/common/stop.h"
 #include "tool/log/print.h"
@@ -24,6 +25,7 @@ struct view {
     struct event_merge merge;
     struct harvest harvest;
     struct untold untold;
+    uint64_t boot; /* this one */
 };
 
 static enum state_error follow_view(struct view *v, const char *path, int *error) {
@@ -51,11 +53,12 @@ static enum state_error open_view(struct view *v, const char *path, int *error) 
 
 static void print_batch(struct log_request *request, struct view *v) {
     struct event_record r;
+    bool here = boot_made(v->source.state.header, v->boot);
     while (!stop_signal && merge_next(&v->merge, &r)) {
         if (!log_wants(request, &r))
             continue;
         source_name(&v->source, &r.e);
-        log_print(request, &(struct log_line){.record = &r, .context = &v->source.context});
+        log_print(request, &(struct log_line){.record = &r, .context = &v->source.context, .of_this_boot = here});
     }
     log_flush(request);
 }
@@ -162,6 +165,8 @@ static int read_once(struct log_request *request, struct view *v, const char *pa
 
 int log_from_state(struct log_request *request, const struct location *where) {
     struct view *v = calloc(1, sizeof *v);
+    if (v)
+        v->boot = boot_number();
     if (!v) {
         complain("no memory: %zu bytes are needed", sizeof *v);
         return EXIT_FOUND;

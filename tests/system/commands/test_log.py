@@ -1,11 +1,14 @@
 """What `connspread log` can be asked for: the filters, and the last lines."""
 
 import json
+import os
 import re
+import struct
 import subprocess
 
 import kernel
 from fixture import PYTHON, TOOL, equal, needs
+from follower import BOOT
 
 
 def events(t, *words, check=0):
@@ -125,6 +128,15 @@ time.sleep(60)
         p.wait()
     text = t.tool("log", "-c", t.conf, "--event", "exhausted", check=0).stdout
     assert "in another network namespace: " in text and "no process" in text, text
+    # Of another boot: there the number of a namespace means nothing.
+    path = os.path.join(t.state, "test.state")
+    with open(path, "r+b") as f:
+        f.seek(BOOT)
+        number = struct.unpack("Q", f.read(8))[0]
+        f.seek(BOOT)
+        f.write(struct.pack("Q", number ^ 1))
+    text = t.tool("log", "-c", t.conf, "--event", "exhausted", check=0).stdout
+    assert "exhausted" in text and "another network namespace" not in text, text
 
 
 def test_what_is_no_filter_is_refused(t):

@@ -48,19 +48,19 @@ struct listed {
     unsigned uid, clients, hidden;
 };
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     (void)option; /* -o is the only one */
     return arguments_format("ls", optarg, &a->json);
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"ls", help, "o:i:c:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"ls", help, "o:i:c:h", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind < argc)
-        complain("ls: %s: it takes no argument; name an instance with -i", argv[optind]);
+        warn("ls: %s: it takes no argument; name an instance with -i", argv[optind]);
     return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
@@ -74,11 +74,11 @@ static void print_json(const struct listed *l) {
                   {",\"trouble\":", l->trouble}};
     for (unsigned i = 0; i < sizeof member / sizeof *member; i++) {
         char text[6 * STATE_PATH + 3] = "null";
-        struct sink s;
+        struct strbuf s;
         if (member[i].text) {
-            sink_init(&s, text, sizeof text);
-            sink_json(&s, member[i].text, STATE_PATH);
-            (void)sink_finish(&s);
+            strbuf_init(&s, text, sizeof text);
+            strbuf_json(&s, member[i].text, STATE_PATH);
+            (void)strbuf_finish(&s);
         }
         printf("%s%s", member[i].key, text);
     }
@@ -169,20 +169,19 @@ static int list(const struct arguments *a, const struct location *where, struct 
     struct state_files files;
     struct instances running;
     if (!state_files_find(&files, where->folder, true)) {
-        complain("no memory");
+        warn("no memory");
         return EXIT_FOUND;
     }
     unsigned n = list_files(&files, only, a->json, policy);
-    state_files_complain(&files);
+    state_files_warn(&files);
     state_files_free(&files);
     bool good = instances_find(&running);
     if (good)
         n = list_lost(&running, only, a->json, n);
     if (n == 0)
-        complain(
-            "%s: no instance%s: nothing has run under connspread yet, as far as this user can see; try: connspread "
-            "run -- PROGRAM",
-            where->folder, only ? " of this name" : "");
+        warn("%s: no instance%s: nothing has run under connspread yet, as far as this user can see; try: connspread "
+             "run -- PROGRAM",
+             where->folder, only ? " of this name" : "");
     instances_free(&running);
     return n ? EXIT_DONE : EXIT_FOUND;
 }
@@ -190,7 +189,7 @@ static int list(const struct arguments *a, const struct location *where, struct 
 int ls_main(int argc, char **argv) {
     struct arguments a = {0};
     struct location where;
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (!arguments_locate(&a.chosen, &where))
@@ -200,7 +199,7 @@ int ls_main(int argc, char **argv) {
     if (policy)
         status = list(&a, &where, policy);
     else
-        complain("no memory: %zu bytes are needed", sizeof *policy);
+        warn("no memory: %zu bytes are needed", sizeof *policy);
     free(policy);
     return status;
 }

@@ -244,7 +244,7 @@ static void answer_json(const struct findings *f, const struct question *q, stru
 bool check_ask(const struct findings *f, const struct question *q, bool json) {
     struct answer a;
     if (!find_answer(f, q, &a)) {
-        complain("no memory");
+        warn("no memory");
         return false;
     }
     (json ? answer_json : answer_text)(f, q, &a);

@@ -54,44 +54,44 @@ struct arguments {
     struct question question;
 };
 
-static bool take_to(struct arguments *a, const char *text) {
+static bool parse_to(struct arguments *a, const char *text) {
     struct policy_target to;
     if (!arguments_target("check", "--to", text, &to))
         return false;
     a->has_to = !to.any && to.length == 128 && to.ports.low == to.ports.high;
     if (!a->has_to)
-        complain("check: --to %s is not one address and one port; try: 10.2.0.5:443, or [fd00:2::5]:443", text);
+        warn("check: --to %s is not one address and one port; try: 10.2.0.5:443, or [fd00:2::5]:443", text);
     a->question.to = (struct endpoint){.addr = to.prefix, .port = to.ports.low};
     return a->has_to;
 }
 
 /* As the shim has it: program_invocation_short_name, cut. */
-static bool take_program(struct arguments *a, const char *text) {
+static bool parse_program(struct arguments *a, const char *text) {
     const char *slash = strrchr(text, '/');
     snprintf(a->question.program, sizeof a->question.program, "%s", slash ? slash + 1 : text);
     if (!a->question.program[0])
-        complain("check: --program %s is not a name; try: curl", text);
+        warn("check: --program %s is not a name; try: curl", text);
     return a->question.program[0] != 0;
 }
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     if (option == OPTION_TO)
-        return take_to(a, optarg);
+        return parse_to(a, optarg);
     if (option == OPTION_PROGRAM)
-        return take_program(a, optarg);
+        return parse_program(a, optarg);
     return arguments_format("check", optarg, &a->json);
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"check", help, "c:i:o:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"check", help, "c:i:o:h", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind < argc)
-        complain("check: %s: check takes no argument; try: -c for the config", argv[optind]);
+        warn("check: %s: check takes no argument; try: -c for the config", argv[optind]);
     else if (a->question.program[0] && !a->has_to)
-        complain("check: --program only goes with --to; try: add --to ADDRESS:PORT");
+        warn("check: --program only goes with --to; try: add --to ADDRESS:PORT");
     else
         return ARGUMENTS_GOOD;
     return EXIT_USAGE;
@@ -113,7 +113,7 @@ static void look_at_state(struct findings *f) {
         return;
     }
     if (result != STATE_ABSENT)
-        warn(&f->warnings, "%s: %s", f->where.state_file, state_error_text(result, error));
+        warning_add(&f->warnings, "%s: %s", f->where.state_file, state_error_text(result, error));
     sections_plan(&layout, f->policy.log_size);
     f->close_cells = layout.section[SECTION_CLOSES].size / CELL_BYTES;
 }
@@ -122,7 +122,7 @@ static void look_at_state(struct findings *f) {
 static void warn_of_notes(struct warnings *w, const char *notes) {
     for (size_t length; notes && *notes; notes += length + 1) {
         length = strcspn(notes, "\n");
-        warn(w, "%.*s", (int)length, notes);
+        warning_add(w, "%.*s", (int)length, notes);
         if (!notes[length])
             break;
     }
@@ -139,7 +139,7 @@ static int check(struct findings *f, const struct arguments *a) {
     free(notes);
     look_at_state(f);
     if (!host_look(&f->host, &what))
-        warn(&f->warnings, "%s: %s: the kernel's default is assumed", what, strerror(errno));
+        warning_add(&f->warnings, "%s: %s: the kernel's default is assumed", what, strerror(errno));
     if (a->has_to)
         return check_ask(f, &a->question, a->json) ? EXIT_DONE : EXIT_FOUND;
     tw_reuse_look(&f->reuse);
@@ -153,12 +153,12 @@ static int check(struct findings *f, const struct arguments *a) {
 
 int check_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     struct findings *f = calloc(1, sizeof *f);
     if (!f) {
-        complain("no memory: %zu bytes are needed", sizeof *f);
+        warn("no memory: %zu bytes are needed", sizeof *f);
         return EXIT_USAGE;
     }
     int status = check(f, &a);

@@ -24,13 +24,13 @@ const char *check_policy_name(unsigned policy) {
 
 void check_json_text(const char *key, const char *text) {
     char out[6 * LOCATE_PATH + 3];
-    struct sink s;
+    struct strbuf s;
     if (!text) {
         printf("%snull", key);
         return;
     }
-    sink_init(&s, out, sizeof out);
-    sink_json(&s, text, LOCATE_PATH);
-    (void)sink_finish(&s);
+    strbuf_init(&s, out, sizeof out);
+    strbuf_json(&s, text, LOCATE_PATH);
+    (void)strbuf_finish(&s);
     printf("%s%s", key, out);
 }

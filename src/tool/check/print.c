@@ -37,10 +37,10 @@ static bool applies(const struct policy *p, const struct policy_rule *rule, enum
 }
 
 static const char *grouped(char out[NUMBER_TEXT], uint64_t n) {
-    struct sink s;
-    sink_init(&s, out, NUMBER_TEXT);
-    sink_grouped(&s, n);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, NUMBER_TEXT);
+    strbuf_grouped(&s, n);
+    (void)strbuf_finish(&s);
     return out;
 }
 

@@ -23,7 +23,7 @@ int arguments_read(const struct command_line *line, int argc, char **argv, struc
             fputs(line->help, stdout);
             return EXIT_DONE;
         case '?':
-            complain("%s: not understood; try: connspread %s --help", line->command, line->command);
+            warn("%s: not understood; try: connspread %s --help", line->command, line->command);
             return EXIT_USAGE;
         default:
             if (!line->take(option, context))
@@ -37,19 +37,19 @@ bool arguments_format(const char *command, const char *text, bool *json) {
     *json = strcmp(text, "json") == 0;
     if (*json || strcmp(text, "text") == 0)
         return true;
-    complain("%s: -o %s is not a format; try: text or json", command, text);
+    warn("%s: -o %s is not a format; try: text or json", command, text);
     return false;
 }
 
 bool arguments_target(const char *command, const char *option, const char *text, struct policy_target *out) {
     struct meant meant;
     if (meant_target(text, &meant)) {
-        complain("%s: %s %s %s; try: %s", command, option, text, meant.what, meant.right);
+        warn("%s: %s %s %s; try: %s", command, option, text, meant.what, meant.right);
         return false;
     }
     const char *wrong = parse_target(text, out);
     if (wrong)
-        complain("%s: %s %s is not valid; try: %s", command, option, text, wrong);
+        warn("%s: %s %s is not valid; try: %s", command, option, text, wrong);
     return !wrong;
 }
 
@@ -60,8 +60,8 @@ bool arguments_number(const char *command, const char *option, uint64_t low, uin
     bool good = optarg[0] >= '0' && optarg[0] <= '9' && !*end && !errno && n >= low && n <= high;
     *out = n;
     if (!good)
-        complain("%s: %s %s is not in range; try: a whole number from %llu to %llu", command, option, optarg,
-                 (unsigned long long)low, (unsigned long long)high);
+        warn("%s: %s %s is not in range; try: a whole number from %llu to %llu", command, option, optarg,
+             (unsigned long long)low, (unsigned long long)high);
     return good;
 }
 
@@ -69,6 +69,6 @@ bool arguments_locate(const struct chosen *c, struct location *out) {
     char error[LOCATE_ERROR];
     if (locate(out, c->config, c->instance, error))
         return true;
-    complain("%s", error);
+    warn("%s", error);
     return false;
 }

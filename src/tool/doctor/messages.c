@@ -31,7 +31,7 @@ static bool is_placeholder(const char *start, size_t length) {
     return false;
 }
 
-static void take_words(struct words *w, const char *text, size_t length) {
+static void add_words(struct words *w, const char *text, size_t length) {
     for (size_t at = 0; at < length && w->n < WORDS;) {
         size_t end = at;
         while (end < length && isalnum((unsigned char)text[end]))
@@ -72,7 +72,7 @@ static bool has_word(const struct words *line, const char *word) {
 /* Its name is one of the first words of the row, before a version. */
 static bool is_named(const struct message *m, const struct words *line) {
     struct words name = {.n = 0};
-    take_words(&name, m->program, strcspn(m->program, " "));
+    add_words(&name, m->program, strcspn(m->program, " "));
     bool all = name.n > 0;
     for (unsigned i = 0; i < name.n; i++)
         all = all && has_word(line, name.word[i]);
@@ -87,7 +87,7 @@ static unsigned score_of(const struct message *m, const struct words *line) {
         struct words pattern = {.n = 0};
         if (!end)
             break;
-        take_words(&pattern, at + 1, (size_t)(end - at - 1));
+        add_words(&pattern, at + 1, (size_t)(end - at - 1));
         unsigned found = in_order(&pattern, line);
         bool fits = pattern.n && 4 * found >= 3 * pattern.n && (found > 1 || named || pattern.n > 1);
         if (fits && at[1] != '-' && found > best)
@@ -100,7 +100,7 @@ static unsigned score_of(const struct message *m, const struct words *line) {
 unsigned messages_find(const char *line, const struct message *out[MESSAGES_MAX]) {
     struct words words = {.n = 0};
     unsigned score[ROWS], best = 0, n = 0;
-    take_words(&words, line, strlen(line));
+    add_words(&words, line, strlen(line));
     for (unsigned i = 0; i < ROWS; i++) {
         score[i] = score_of(&table[i], &words);
         best = score[i] > best ? score[i] : best;

@@ -173,34 +173,34 @@ int socket_users_find(struct socket_users *all, size_t n) {
 void socket_users_text(const struct socket_users *u, char out[SOCKET_USERS_TEXT]) {
     enum { NAMED = 6 };
     uint32_t more = u->more;
-    struct sink s;
-    sink_init(&s, out, SOCKET_USERS_TEXT);
+    struct strbuf s;
+    strbuf_init(&s, out, SOCKET_USERS_TEXT);
     for (unsigned i = 0; i < u->n; i++) {
         const struct socket_user *one = &u->user[i];
         if (i >= NAMED) {
             more += one->sockets;
             continue;
         }
-        sink_text(&s, i ? "; " : "");
+        strbuf_text(&s, i ? "; " : "");
         if (one->pid)
-            sink_plain(&s, one->name, sizeof one->name);
-        sink_text(&s, one->pid ? " (pid " : "a process of user ");
-        sink_number(&s, one->pid ? one->pid : one->uid);
-        sink_text(&s, one->pid ? "): " : ": ");
-        sink_grouped(&s, one->sockets);
-        sink_text(&s, " open");
+            strbuf_plain(&s, one->name, sizeof one->name);
+        strbuf_text(&s, one->pid ? " (pid " : "a process of user ");
+        strbuf_number(&s, one->pid ? one->pid : one->uid);
+        strbuf_text(&s, one->pid ? "): " : ": ");
+        strbuf_grouped(&s, one->sockets);
+        strbuf_text(&s, " open");
     }
     if (more) {
-        sink_text(&s, "; others: ");
-        sink_grouped(&s, more);
-        sink_text(&s, " open");
+        strbuf_text(&s, "; others: ");
+        strbuf_grouped(&s, more);
+        strbuf_text(&s, " open");
     }
     if (u->unowned) {
-        sink_text(&s, u->n ? "; owner unknowable: " : "owner unknowable: ");
-        sink_grouped(&s, u->unowned);
-        sink_text(&s, ", in TIME-WAIT or closing");
+        strbuf_text(&s, u->n ? "; owner unknowable: " : "owner unknowable: ");
+        strbuf_grouped(&s, u->unowned);
+        strbuf_text(&s, ", in TIME-WAIT or closing");
     }
     if (!u->n && !u->unowned)
-        sink_text(&s, "no socket now");
-    (void)sink_finish(&s);
+        strbuf_text(&s, "no socket now");
+    (void)strbuf_finish(&s);
 }

@@ -68,25 +68,25 @@ static const struct option options[] = {
     {0},
 };
 
-static bool take_time(const char *option, const char *text, uint64_t *out) {
+static bool parse_time(const char *option, const char *text, uint64_t *out) {
     const char *wrong = time_from_text(text, time_now_us(), out);
     if (wrong)
-        complain("log: %s %s is not a time; try: %s", option, text, wrong);
+        warn("log: %s %s is not a time; try: %s", option, text, wrong);
     return !wrong;
 }
 
 /* "time-wait,close" */
-static bool take_events(const char *list, uint32_t *kinds) {
+static bool parse_events(const char *list, uint32_t *kinds) {
     char word[16];
     for (const char *p = list;;) {
         size_t length = strcspn(p, ",");
         uint8_t kind;
         int n = snprintf(word, sizeof word, "%.*s", (int)(length < 64 ? length : 64), p);
         if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
-            complain("log: --event %s: there is no such event; try: time-wait, close, exhausted, source-down, attach, "
-                     "detach, "
-                     "reload, override",
-                     list);
+            warn("log: --event %s: there is no such event; try: time-wait, close, exhausted, source-down, attach, "
+                 "detach, "
+                 "reload, override",
+                 list);
             return false;
         }
         *kinds |= UINT32_C(1) << kind;
@@ -96,7 +96,7 @@ static bool take_events(const char *list, uint32_t *kinds) {
     }
 }
 
-static bool take_pid(struct log_request *request) {
+static bool parse_pid(struct log_request *request) {
     uint64_t pid;
     request->has_pid = arguments_number("log", "--pid", 0, UINT32_MAX, &pid);
     request->pid = (uint32_t)pid;
@@ -110,7 +110,7 @@ struct arguments {
     struct chosen chosen;
 };
 
-static bool take_last(struct arguments *a) {
+static bool parse_last(struct arguments *a) {
     uint64_t n;
     if (!arguments_number("log", "-n", 1, LAST_MAX, &n))
         return false;
@@ -119,16 +119,16 @@ static bool take_last(struct arguments *a) {
     return true;
 }
 
-static bool take_program(const char *text, struct log_request *request) {
+static bool parse_program(const char *text, struct log_request *request) {
     if (strchr(text, '/')) {
-        complain("log: --program %s is a path, and events have names; try: %s", text, strrchr(text, '/') + 1);
+        warn("log: --program %s is a path, and events have names; try: %s", text, strrchr(text, '/') + 1);
         return false;
     }
     request->program = text;
     return true;
 }
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     struct log_request *request = &a->request;
     switch (option) {
@@ -137,26 +137,26 @@ static bool take_option(int option, void *context) {
     case 'o':
         return arguments_format("log", optarg, &request->json);
     case OPTION_SINCE:
-        return take_time("--since", optarg, &request->since_us);
+        return parse_time("--since", optarg, &request->since_us);
     case OPTION_UNTIL:
-        return take_time("--until", optarg, &request->until_us);
+        return parse_time("--until", optarg, &request->until_us);
     case OPTION_EVENT:
-        return take_events(optarg, &request->kinds);
+        return parse_events(optarg, &request->kinds);
     case OPTION_TO:
         return request->has_to = arguments_target("log", "--to", optarg, &request->to);
     case OPTION_SOURCE:
         return request->has_source = arguments_target("log", "--source", optarg, &request->source);
     case OPTION_PROGRAM:
-        return take_program(optarg, request);
+        return parse_program(optarg, request);
     case 'n':
-        return take_last(a);
+        return parse_last(a);
     default:
-        return take_pid(request);
+        return parse_pid(request);
     }
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"log", help, "fo:n:i:c:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"log", help, "fo:n:i:c:h", options, parse_option};
     a->request.until_us = UINT64_MAX;
     a->request.netns = &a->netns;
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
@@ -171,7 +171,7 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
                                ? "FILE and -i or -c exclude each other; try: one of them"
                                : NULL;
     if (conflict)
-        complain("log: %s", conflict);
+        warn("log: %s", conflict);
     return conflict ? EXIT_USAGE : ARGUMENTS_GOOD;
 }
 
@@ -189,7 +189,7 @@ static int read_events(struct arguments *a, char *const *files, int n_files) {
 
 int log_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     stop_catch();

@@ -11,7 +11,7 @@ check="$demo check strace nftables binutils curl wget netcat-openbsd socat git m
 # The programs that the tests of check-full preload, and what serves them.
 clients="redis-server redis-tools nodejs default-jdk-headless libjemalloc2 libtcmalloc-minimal4 nginx haproxy php-cli perl
          postgresql postgresql-client openssh-server openssh-client openssl memcached libmemcached-tools apache2-utils wrk
-         prometheus logrotate systemd chromium firefox-esr bubblewrap"
+         prometheus prometheus-alertmanager prometheus-node-exporter clickhouse-server clickhouse-client npm logrotate systemd chromium firefox-esr bubblewrap"
 deb="$build debhelper dpkg-dev fakeroot"
 lint="clang-format clang-tidy cppcheck git make"
 full="$check $clients $lint clang libclang-rt-dev debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test valgrind musl-tools llvm
@@ -46,6 +46,7 @@ python_testsuite() {
 provided() {
     case "$1" in
     nodejs) command -v node ;;
+    npm) command -v npm ;;
     default-jdk-headless) command -v javac ;;
     clang-format) command -v clang-format ;;
     clang-tidy) command -v clang-tidy ;;

@@ -15,7 +15,7 @@ clients="redis-server redis-tools nodejs default-jdk-headless libjemalloc2 libtc
 deb="$build debhelper dpkg-dev fakeroot"
 lint="clang-format clang-tidy cppcheck git make"
 full="$check $clients $lint clang libclang-rt-dev debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test valgrind musl-tools llvm
-      python3-twisted jq python3-testsuite"
+      python3-twisted jq python3-testsuite python3-yaml"
 [ "$(uname -m)" != x86_64 ] || full="$full gcc-multilib"
 
 case "${1:-}" in
@@ -50,6 +50,7 @@ provided() {
     default-jdk-headless) command -v javac ;;
     clang-format) command -v clang-format ;;
     clang-tidy) command -v clang-tidy ;;
+    python3-yaml) /usr/bin/python3 -c 'import yaml' ;;
     python3-testsuite) /usr/bin/python3 -c 'import test.test_socket' ;;
     *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
     esac >/dev/null 2>&1

@@ -31,7 +31,7 @@ print(none, other)
 class Host:
     """What a job works with, inside the host."""
 
-    def __init__(self, t, name, canary, narrow, top):
+    def __init__(self, t, name, canary, narrow, top, pool):
         self.t, self.name = t, name
         self.state = os.path.join(t.folder, name)
         os.mkdir(self.state, 0o700)
@@ -42,9 +42,9 @@ class Host:
         if narrow:
             kernel.port_range(LOW, HIGH)
         self.conf = os.path.join(t.folder, name + ".conf")
-        pool = ", ".join(f'"{s}"' for s in self.sources)
-        kernel.write(self.conf, f'canary = {canary}\n{top}\nlog {{ file = "{self.log}" }}\npool "p" {{ addresses = {{ {pool} }} }}\n'
-                                'rule "r" { to = { "10.1.0.0/16" } pool = "p" }\n')
+        addresses = ", ".join(f'"{s}"' for s in self.sources)
+        kernel.write(self.conf, f'canary = {canary}\n{top}\nlog {{ file = "{self.log}" }}\npool "p" {{ addresses = {{ {addresses} }}\n{pool} }}\n'
+                                'rule "r" { to = { "10.1.0.0/16" } pool = "p" on-exhausted = "error" }\n')
 
     def connects(self, n, port=PORT):
         """n connects of an unmodified python3: (failed for lack of a quadruplet, failed otherwise)."""
@@ -60,7 +60,7 @@ class Host:
         self.tool("record", "-c", self.conf)
 
 
-def start(t, name, job, canary=100, narrow=False, top=""):
+def start(t, name, job, canary=100, narrow=False, top="", pool=""):
     """Runs job(Host) on a host of its own, in a child whose pid is returned."""
     pid = os.fork()
     if pid:
@@ -73,7 +73,7 @@ def start(t, name, job, canary=100, narrow=False, top=""):
         kernel.ip("link set lo up")
         kernel.sysctl("net.ipv4.tcp_tw_reuse", 0)
         kernel.sysctl("net.ipv4.tcp_rfc1337", 1)
-        job(Host(t, name, canary, narrow, top))
+        job(Host(t, name, canary, narrow, top, pool))
         status = 0
     except BaseException:
         kernel.write(os.path.join(t.folder, name + ".why"), traceback.format_exc())

@@ -42,7 +42,7 @@ struct client service_client(const struct service *s, const struct peer *peer) {
     struct client c = s->client;
     c.pid = peer->pid;
     c.tid = peer->tid;
-    c.attached = __atomic_load_n(&s->attached[peer->pid % ATTACHED], __ATOMIC_RELAXED) == peer->pid;
+    c.attached = true;
     memcpy(c.program, peer->program, sizeof c.program);
     c.program_key = history_program(c.program);
     return c;
@@ -54,8 +54,14 @@ static void learn(struct service *s, const struct client *c) {
         __atomic_store_n(&s->client.no_port_range, true, __ATOMIC_RELAXED);
     if (c->bind_denied)
         __atomic_store_n(&s->client.bind_denied, true, __ATOMIC_RELAXED);
-    if (c->attached)
-        __atomic_store_n(&s->attached[c->pid % ATTACHED], c->pid, __ATOMIC_RELAXED);
+    if (!c->attached) /* it had its chance, and did not take it: the next call shall */
+        __atomic_store_n(&s->attached[c->pid % ATTACHED], 0, __ATOMIC_RELAXED);
+}
+
+/* One call of each process finds it unattached, and writes the event. */
+static bool may_attach(struct service *s, uint32_t pid) {
+    uint32_t *last = &s->attached[pid % ATTACHED];
+    return __atomic_load_n(last, __ATOMIC_RELAXED) != pid && __atomic_exchange_n(last, pid, __ATOMIC_RELAXED) != pid;
 }
 
 /* connect's arguments, wherever this ABI has them. */
@@ -158,6 +164,7 @@ static void wait_for_limit(struct served *v) {
 static void serve(struct served *v) {
     struct service *s = v->service;
     v->client = service_client(s, &v->peer);
+    v->client.attached = !may_attach(s, v->peer.pid);
     v->client.no_wait = __atomic_load_n(&s->busy, __ATOMIC_RELAXED) > s->threads / 2;
     v->cookie = sockinfo_cookie(v->call.fd);
     sockets_lend(&s->sockets, &v->client, v->cookie, v->call.fd);

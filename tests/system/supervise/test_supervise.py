@@ -158,6 +158,7 @@ def test_a_whole_tree_is_served(t):
     equal(len(events), 56, "events")
     equal(collections.Counter(e["program"] for e in events), {"client": 48, "python3": 8}, "programs")
     equal(len({e["pid"] for e in events}), 4, "processes")
+    equal(sorted(e["pid"] for e in t.events("attach")), sorted({e["pid"] for e in events}), "attach events")
 
 
 def test_it_ends_as_the_command(t):

@@ -7,6 +7,7 @@
 #include "client/arm.h"
 #include "client/client.h"
 #include "connect/sources.h"
+#include "connect/trace.h"
 #include "client/open_table.h"
 #include "client/history_update.h"
 #include "client/match_cache.h"
@@ -270,6 +271,24 @@ static ssize_t ask_again(struct client *client, const struct call *call, struct 
     return r;
 }
 
+static void carry_out(struct client *client, struct connecting *k, struct match *match) {
+    struct settings settings;
+    if (state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF &&
+        match_cache_find(&client->state, k->destination, client->program, match))
+        spread_or_watch(client, k, &settings);
+    else
+        pass(client, k);
+}
+
+/* Apart: the room for what sources say is not on the stack of connects that are not traced. */
+__attribute__((noinline)) static void carry_out_traced(struct client *client, struct connecting *k,
+                                                       struct match *match) {
+    struct event_exhausted trace = {0};
+    k->trace = &trace;
+    carry_out(client, k, match);
+    trace_connect(client, k);
+}
+
 ssize_t connect_spread(struct client *client, const struct call *call, const struct endpoint *destination) {
     int saved = errno;
     process_refresh(client);
@@ -281,7 +300,6 @@ ssize_t connect_spread(struct client *client, const struct call *call, const str
         return ask_again(client, call, c);
     struct report report;
     struct match match;
-    struct settings settings;
     struct unusable_source unusable[UNUSABLE_MAX];
     struct conn stand_in = {0};
     struct connecting k = {
@@ -297,11 +315,10 @@ ssize_t connect_spread(struct client *client, const struct call *call, const str
     k.began = k.now;
     c->peer = *destination;
     c->local_port = 0;
-    if (state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF &&
-        match_cache_find(&client->state, destination, client->program, &match))
-        spread_or_watch(client, &k, &settings);
+    if (client->trace)
+        carry_out_traced(client, &k, &match);
     else
-        pass(client, &k);
+        carry_out(client, &k, &match);
     settle(client, &k);
     if (k.number != NUMBER_LOST)
         conn_release(client, c);

@@ -89,12 +89,18 @@ struct connecting {
     unsigned not_local; /* sources found or known not to be on this host */
     struct pin pin;     /* with WAY_PINNED */
     unsigned n_unusable;
+    struct event_exhausted *trace;    /* NULL: not traced (trace.h) */
     struct unusable_source *unusable; /* [UNUSABLE_MAX], not filled beforehand */
 };
 
 /* For the history. */
 static inline struct history_update connecting_moment(struct client *client, const struct connecting *k) {
     return (struct history_update){.client = client, .destination = k->destination, .netns = k->netns, .now = k->now};
+}
+
+/* For reports: where the search of a source's ports begins. 0-0 is the whole ephemeral range. */
+static inline struct port_range connecting_first_range(const struct match *match) {
+    return match->n_ports ? match->ports[0] : (struct port_range){0, 0};
 }
 
 /* Makes the client's own call once. True: there is no use in another: anything but EADDRNOTAVAIL, or closed. */

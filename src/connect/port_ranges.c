@@ -8,15 +8,11 @@
 #include "connect/diagnosis.h"
 #include "connect/explicit_port.h"
 #include "connect/prepare.h"
+#include "connect/trace.h"
 #include "policy/order.h"
 #include "state/pair.h"
 
 enum { PORT_WINDOWS = 4 };
-
-/* For reports: where the search began. 0-0 is the whole ephemeral range. */
-struct port_range port_ranges_first(const struct match *match) {
-    return match->n_ports ? match->ports[0] : (struct port_range){0, 0};
-}
 
 static enum step source_is_full(struct client *client, struct connecting *k, const struct endpoint *source) {
     uint64_t began = k->now;
@@ -28,7 +24,8 @@ static enum step source_is_full(struct client *client, struct connecting *k, con
     history_update_full(&u, k->conn, k->pair);
     if (k->match->n_ports)
         host_ports_may_have_changed(client, k->now);
-    report_source(k->report, source, port_ranges_first(k->match), CAUSE_RANGE_FULL, EADDRNOTAVAIL, k->pair);
+    report_source(k->report, source, connecting_first_range(k->match), CAUSE_RANGE_FULL, EADDRNOTAVAIL, k->pair);
+    trace_source(k, source, SAID_FULL, EADDRNOTAVAIL);
     return STEP_NEXT;
 }
 
@@ -144,6 +141,7 @@ enum step port_ranges_try(struct client *client, struct connecting *k, const str
                 return step;
             connecting_note_unusable(k, source, k->error);
             report_source(k->report, source, range, CAUSE_UNREACHABLE, k->error, k->pair);
+            trace_source(k, source, SAID_UNREACHABLE, k->error);
             return STEP_NEXT;
         }
         k->seen |= SEEN_FULL;

@@ -11,7 +11,4 @@ struct client;
 /* On a socket that is bound to source already. */
 enum step port_ranges_try(struct client *client, struct connecting *k, const struct endpoint *source);
 
-/* For reports: where the search began. 0-0 is the whole ephemeral range. */
-struct port_range port_ranges_first(const struct match *match);
-
 #endif

@@ -7,6 +7,7 @@
 #include "policy/order.h"
 #include "connect/port_ranges.h"
 #include "connect/prepare.h"
+#include "connect/trace.h"
 #include "state/pair.h"
 #include "state/control.h"
 #include "client/sockinfo.h"
@@ -35,6 +36,7 @@ static enum step bind_denied(struct client *client, struct connecting *k, int er
 
 static enum step bind_failed(struct client *client, struct connecting *k, const struct endpoint *source,
                              struct pair *alone, int error) {
+    trace_source(k, source, error == -EADDRNOTAVAIL ? SAID_NOT_LOCAL : SAID_BIND_FAILED, -error);
     if (error == -EACCES || error == -EPERM)
         return bind_denied(client, k, -error);
     if (error == -EADDRNOTAVAIL && k->way == WAY_PINNED)
@@ -46,7 +48,8 @@ static enum step bind_failed(struct client *client, struct connecting *k, const 
     if (error == -EADDRNOTAVAIL) {
         k->not_local++;
         k->seen |= SEEN_NOT_LOCAL;
-        report_source(k->report, source, port_ranges_first(k->match), CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL, NULL);
+        report_source(k->report, source, connecting_first_range(k->match), CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL,
+                      NULL);
         if (!alone)
             alone = pair_find(&client->state, pair_key(k->netns, &source->addr, NULL), true, k->now);
         (void)__atomic_fetch_add(&client->state.header->quarantines, 1, __ATOMIC_RELAXED);
@@ -57,7 +60,7 @@ static enum step bind_failed(struct client *client, struct connecting *k, const 
     if (error == -EINVAL || error == -EBADF || error == -ENOTSOCK)
         return STEP_STOP; /* bound already, without our having seen it: leave it alone */
     connecting_note_unusable(k, source, -error);
-    report_source(k->report, source, port_ranges_first(k->match), CAUSE_UNREACHABLE, -error, NULL);
+    report_source(k->report, source, connecting_first_range(k->match), CAUSE_UNREACHABLE, -error, NULL);
     return STEP_NEXT;
 }
 
@@ -68,11 +71,24 @@ static struct pair *find_alone(struct client *client, const struct connecting *k
     return pair_find(&client->state, pair_key(k->netns, &source->addr, NULL), false, k->now);
 }
 
+/* Why the pair may not be tried now. */
+static enum said passed_over(const struct connecting *k, bool held) {
+    if (held)
+        return SAID_HELD_DOWN;
+    return __atomic_load_n(&k->pair->unusable_until, __ATOMIC_RELAXED) > k->now ? SAID_UNREACHABLE : SAID_MARKED_DOWN;
+}
+
+static enum step unprepared(struct connecting *k, const struct endpoint *source) {
+    trace_source(k, source, SAID_UNPREPARED, 0);
+    return STEP_STOP;
+}
+
 static enum step try_source(struct client *client, struct connecting *k, const struct endpoint *source) {
     int fd = k->call->fd;
     struct pair *alone = find_alone(client, k, source);
     if (!pair_may_try(alone, k->now)) {
         k->not_local++;
+        trace_source(k, source, SAID_NOT_LOCAL, 0);
         return STEP_NEXT;
     }
     k->pair = pair_find(&client->state, pair_key(k->netns, &source->addr, k->destination), true, k->now);
@@ -83,16 +99,17 @@ static enum step try_source(struct client *client, struct connecting *k, const s
         if (held) {
             k->full++;
             state_count(&client->state, (enum arm)k->conn->arm, COUNT_HELD_DOWN);
-            report_source(k->report, source, port_ranges_first(k->match), CAUSE_RANGE_FULL, 0, k->pair);
+            report_source(k->report, source, connecting_first_range(k->match), CAUSE_RANGE_FULL, 0, k->pair);
         }
+        trace_source(k, source, passed_over(k, held), 0);
         return STEP_NEXT;
     }
     if (held)
         k->seen |= SEEN_PROBED;
     if (prepare_no_port(fd, k->conn) != 0)
-        return STEP_STOP;
+        return unprepared(k, source);
     if (k->match->freebind && prepare_freebind(fd, k->conn, !addr_is_v4(&source->addr)) != 0)
-        return STEP_STOP;
+        return unprepared(k, source);
     int r = prepare_bind(fd, k->conn, source);
     if (r != 0)
         return bind_failed(client, k, source, alone, r);
@@ -163,8 +180,10 @@ enum step sources_try(struct client *client, struct connecting *k) {
         n = PINNED_MAX;
     for (uint32_t i = 0; i < n && k->attempts < match->attempts; i++) {
         struct endpoint source = match_source(match, (uint32_t)(((uint64_t)first + i) % match->total));
-        if (k->way == WAY_PINNED && !pin_allows(&k->pin, &source, k->destination))
+        if (k->way == WAY_PINNED && !pin_allows(&k->pin, &source, k->destination)) {
+            trace_source(k, &source, SAID_OTHER_INTERFACE, 0);
             continue;
+        }
         fit++;
         enum step step = try_source(client, k, &source);
         if (step != STEP_NEXT)
@@ -179,7 +198,7 @@ void sources_name(struct client *client, struct connecting *k, enum cause cause)
     for (uint32_t i = 0; i < match->total && i < EXHAUSTED_SOURCES; i++) {
         struct endpoint source = match_source(match, (uint32_t)(((uint64_t)first + i) % match->total));
         uint64_t key = pair_key(k->netns, &source.addr, k->destination);
-        report_source(k->report, &source, port_ranges_first(match), cause, 0,
+        report_source(k->report, &source, connecting_first_range(match), cause, 0,
                       pair_find(&client->state, key, false, k->now));
     }
 }

@@ -22,28 +22,31 @@
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
 static const char help[] =
-    "usage: connspread run [-c CONF] [-i INSTANCE] [-m MODE] [--] COMMAND [ARGUMENT...]\n"
+    "usage: connspread run [-c CONF] [-i INSTANCE] [-m MODE] [--trace] [--] COMMAND [ARGUMENT...]\n"
     "\n"
     "Runs COMMAND with its TCP connections spread over the sources of the config, and its closes logged.\n"
     "\n"
     "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "  -m, --mode MODE        enforce, observe or off: overrides the config's, for COMMAND and its children\n"
+    "      --trace            each decision of a connect or close of COMMAND and its children is an event, which\n"
+    "                         connspread log --trace shows\n"
     "\n"
     "Exits as COMMAND does; with 2 if the config is refused or for a usage error, 126 if COMMAND cannot be\n"
     "executed, 127 if there is none.\n";
 
+enum { OPTION_TRACE = 256 };
+
 static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"instance", required_argument, NULL, 'i'},
-    {"mode", required_argument, NULL, 'm'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+    {"config", required_argument, NULL, 'c'}, {"instance", required_argument, NULL, 'i'},
+    {"mode", required_argument, NULL, 'm'},   {"trace", no_argument, NULL, OPTION_TRACE},
+    {"help", no_argument, NULL, 'h'},         {0},
 };
 
 struct arguments {
     struct chosen chosen;
     const char *mode;
+    bool trace;
     char **command;
 };
 
@@ -56,7 +59,8 @@ static bool mode_is_good(const char *mode) {
 
 static bool parse_option(int option, void *context) {
     struct arguments *a = context;
-    (void)option; /* -m is the only one */
+    if (option == OPTION_TRACE)
+        return a->trace = true;
     a->mode = optarg;
     return true;
 }
@@ -147,6 +151,8 @@ static bool prepare_environment(const struct arguments *a, const struct location
         good = good && setenv("CONNSPREAD_INSTANCE", a->chosen.instance, 1) == 0;
     if (a->mode)
         good = good && setenv("CONNSPREAD_MODE", a->mode, 1) == 0;
+    if (a->trace)
+        good = good && setenv("CONNSPREAD_TRACE", "1", 1) == 0;
     if (!good)
         warn("the environment cannot be set: %s", strerror(errno));
     return good;

@@ -24,7 +24,7 @@
 static const char help[] =
     "usage: connspread log [-f] [-o text|json] [-n N] [--since T] [--until T] [--event E]\n"
     "                      [--to ADDRESS] [--source ADDRESS] [--program NAME] [--pid N]\n"
-    "                      [-i INSTANCE | -c CONF | FILE...]\n"
+    "                      [--trace] [-i INSTANCE | -c CONF | FILE...]\n"
     "\n"
     "Prints the events of an instance: every close that left a TIME-WAIT socket on this host, and every\n"
     "EADDRNOTAVAIL with what was tried. Reads the instance's state file, or files of JSON Lines (- is stdin).\n"
@@ -37,19 +37,31 @@ static const char help[] =
     "                         now, or seconds since 1970\n"
     "      --until T          up to then\n"
     "      --event E          only these: time-wait, close, exhausted, source-down, attach, detach, reload,\n"
-    "                         override; several with commas, or by giving it again\n"
+    "                         override, trace-connect, trace-close; several with commas, or by giving it again\n"
     "      --to ADDRESS       only those with this peer: ADDRESS[/LEN][:PORT[-PORT]], IPv6 in brackets before a port;\n"
     "                         \"*:443\" is every address\n"
     "      --source ADDRESS   only those from this address of this host, written likewise; a connect that ran out of\n"
     "                         ports is of each source that it tried\n"
     "      --program NAME     only those of programs of this name, such as curl or \"php-fpm*\"\n"
+    "      --trace            also the decisions of clients that ran under connspread run --trace\n"
     "      --pid N            only those of this process\n"
     "  -i, --instance NAME    the instance; default: CONNSPREAD_INSTANCE, else the config file's name\n"
     "  -c, --config CONF      the instance that belongs to this config file\n"
     "\n"
     "Exits with 0, 1 if there was no state file or a line was damaged, 2 for a usage error.\n";
 
-enum { OPTION_SINCE = 256, OPTION_UNTIL, OPTION_EVENT, OPTION_TO, OPTION_SOURCE, OPTION_PROGRAM, OPTION_PID };
+enum {
+    OPTION_SINCE = 256,
+    OPTION_UNTIL,
+    OPTION_EVENT,
+    OPTION_TO,
+    OPTION_SOURCE,
+    OPTION_PROGRAM,
+    OPTION_PID,
+    OPTION_TRACE
+};
+
+#define TRACES (UINT32_C(1) << EVENT_TRACE_CONNECT | UINT32_C(1) << EVENT_TRACE_CLOSE)
 
 static const struct option options[] = {
     {"follow", no_argument, NULL, 'f'},
@@ -62,6 +74,7 @@ static const struct option options[] = {
     {"program", required_argument, NULL, OPTION_PROGRAM},
     {"pid", required_argument, NULL, OPTION_PID},
     {"last", required_argument, NULL, 'n'},
+    {"trace", no_argument, NULL, OPTION_TRACE},
     {"instance", required_argument, NULL, 'i'},
     {"config", required_argument, NULL, 'c'},
     {"help", no_argument, NULL, 'h'},
@@ -85,7 +98,7 @@ static bool parse_events(const char *list, uint32_t *kinds) {
         if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
             warn("log: --event %s: there is no such event; try: time-wait, close, exhausted, source-down, attach, "
                  "detach, "
-                 "reload, override",
+                 "reload, override, trace-connect, trace-close",
                  list);
             return false;
         }
@@ -108,6 +121,7 @@ struct arguments {
     struct last_lines last;
     struct netns_seen netns;
     struct chosen chosen;
+    bool trace;
 };
 
 static bool parse_last(struct arguments *a) {
@@ -140,6 +154,8 @@ static bool parse_option(int option, void *context) {
         return parse_time("--since", optarg, &request->since_us);
     case OPTION_UNTIL:
         return parse_time("--until", optarg, &request->until_us);
+    case OPTION_TRACE:
+        return a->trace = true;
     case OPTION_EVENT:
         return parse_events(optarg, &request->kinds);
     case OPTION_TO:
@@ -163,7 +179,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (a->request.kinds == 0)
-        a->request.kinds = UINT32_MAX;
+        a->request.kinds = ~TRACES;
+    if (a->trace)
+        a->request.kinds |= TRACES;
     const char *conflict = a->request.since_us > a->request.until_us
                                ? "--since is later than --until, so no event can be between; try: exchange them"
                            : optind < argc && a->request.follow ? "-f follows the state file, not a FILE; try: -i or -c"

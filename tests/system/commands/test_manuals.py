@@ -123,7 +123,7 @@ def test_event_fields(t):
     """Each member of the table of fields is in EVENTS: as an item, or, if it lies within another, marked there; and each item is a member."""
     table, events = source("src/tool/events/fields.def"), sections("connspread")["EVENTS"]
     own = set(re.findall(r"^FIELD\((\w+),", table, re.M))
-    inner = set(re.findall(r"^(?:SOURCE|KERNEL|RECENT)\((\w+),", table, re.M))
+    inner = set(re.findall(r"^(?:SOURCE|KERNEL|RECENT|ASKED)\((\w+),", table, re.M))
     assert {"time", "seq", "sources", "verified"} <= own and {"time_wait", "seconds", "complete"} <= inner, (own, inner)
     described = items(events, "Cm")
     equal(described - own - inner, set(), "described and never written")

@@ -1,6 +1,7 @@
 #include "tool/report/fleet_print.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tool/common/strbuf.h"
@@ -84,13 +85,12 @@ static void print_trouble(const struct report *r, const struct fleet *fleet, con
 }
 
 void fleet_print_text(const struct report *r) {
-    static struct fleet found;
-    const struct fleet *fleet = &found;
+    struct fleet *fleet = r->facts.n_hosts < 2 ? NULL : malloc(sizeof *fleet);
     char name[NAME];
     uint64_t now = time_now_us();
-    if (r->facts.n_hosts < 2)
+    if (!fleet)
         return;
-    fleet_find(&r->facts, &found);
+    fleet_find(&r->facts, fleet);
     printf("\nAcross %u hosts%s\n", r->facts.n_hosts, fleet->n ? "" : ": nothing failed");
     for (unsigned i = 0; i < fleet->n; i++)
         print_trouble(r, fleet, &fleet->trouble[i]);
@@ -102,6 +102,7 @@ void fleet_print_text(const struct report *r) {
             printf("    the clock of %s is ahead of this host's by %llu s at least\n", name_of(r, h, name),
                    (unsigned long long)fleet_ahead_s(fleet, h, now));
     }
+    free(fleet);
 }
 
 /* --- JSON --- */
@@ -136,13 +137,12 @@ static json_t *trouble_json(const struct report *r, const struct fleet *fleet, c
 }
 
 json_t *fleet_json(const struct report *r) {
-    static struct fleet found;
-    const struct fleet *fleet = &found;
+    struct fleet *fleet = r->facts.n_hosts < 2 ? NULL : malloc(sizeof *fleet);
     char name[NAME];
     uint64_t now = time_now_us();
-    if (r->facts.n_hosts < 2)
+    if (!fleet)
         return json_null();
-    fleet_find(&r->facts, &found);
+    fleet_find(&r->facts, fleet);
     json_t *troubles = json_array(), *ahead = json_array();
     for (unsigned i = 0; i < fleet->n; i++)
         (void)json_array_append_new(troubles, trouble_json(r, fleet, &fleet->trouble[i]));
@@ -152,6 +152,7 @@ json_t *fleet_json(const struct report *r) {
             (void)json_array_append_new(ahead, json_pack("{s:s, s:I}", "host", name_of(r, h, name), "seconds",
                                                          (json_int_t)fleet_ahead_s(fleet, h, now)));
     }
-    return json_pack("{s:o, s:I, s:o}", "incidents", troubles, "omitted", (json_int_t)fleet->omitted, "clocks_ahead",
-                     ahead);
+    json_int_t omitted = (json_int_t)fleet->omitted;
+    free(fleet);
+    return json_pack("{s:o, s:I, s:o}", "incidents", troubles, "omitted", omitted, "clocks_ahead", ahead);
 }

@@ -64,7 +64,7 @@ static void say(const struct setup *s, const char *what) {
     text_add(line, sizeof line - 1, &at, "; config ");
     text_add(line, sizeof line - 1, &at, s->conf ? s->conf : "built-in");
     text_add(line, sizeof line - 1, &at, ", instance ");
-    text_add(line, sizeof line - 1, &at, s->instance);
+    text_add(line, sizeof line - 1, &at, s->instance[0] ? s->instance : "(none)");
     text_add(line, sizeof line - 1, &at, ", mode ");
     text_add(line, sizeof line - 1, &at, mode_name[mode]);
     text_add(line, sizeof line - 1, &at, ", arm ");
@@ -74,21 +74,12 @@ static void say(const struct setup *s, const char *what) {
     (void)sys_call3(SYS_write, 2, line, n + 1);
 }
 
-/* The config file's name without folder and suffix. */
-static void name_instance(struct setup *s, const char *given) {
-    const char *from = given;
-    if (!from && s->conf) {
-        const char *slash = strrchr(s->conf, '/');
-        from = slash ? slash + 1 : s->conf;
-    }
-    if (!from)
-        from = "default";
-    size_t n = strnlen(from, sizeof s->instance - 1);
-    memcpy(s->instance, from, n);
-    s->instance[n] = 0;
-    char *dot = given ? NULL : strrchr(s->instance, '.');
-    if (dot && dot != s->instance)
-        *dot = 0;
+static void name_instance(struct setup *s) {
+    const char *given = secure_getenv("CONNSPREAD_INSTANCE");
+    if (!state_instance(s->instance, given && given[0] ? given : NULL, s->conf))
+        s->problem =
+            "no state file: an instance's name has 1 to 63 bytes, no '/', and no '.' at its start; try: another "
+            "CONNSPREAD_INSTANCE";
 }
 
 static bool find_origin(struct setup *s) {
@@ -123,11 +114,10 @@ static void read_environment(struct setup *s) {
     for (unsigned i = 0; mode && i < MODE_COUNT; i++)
         if (strcmp(mode, mode_name[i]) == 0)
             client.env_mode = (uint8_t)i;
-    const char *instance = secure_getenv("CONNSPREAD_INSTANCE");
-    name_instance(s, instance && instance[0] ? instance : NULL);
+    name_instance(s);
     if (!state_path(s->path, secure_getenv("CONNSPREAD_DIR"), secure_getenv("XDG_RUNTIME_DIR"), s->instance)) {
-        s->problem = "no state file: the instance's name or the folder's path is not valid; try: CONNSPREAD_INSTANCE "
-                     "without /, a shorter CONNSPREAD_DIR";
+        if (!s->problem)
+            s->problem = "no state file: its path has more than 255 bytes; try: a shorter CONNSPREAD_DIR";
         s->path[0] = 0;
     }
     memcpy(s->folder, s->path, sizeof s->folder);
@@ -220,7 +210,8 @@ static bool open_state(struct setup *s, uint64_t log_size) {
     int error = 0;
     if (s->path[0] && state_create(&client.state, s->path, s->instance, log_size, &error) == STATE_OK)
         return true;
-    s->problem = "working without a state file";
+    if (!s->problem)
+        s->problem = "working without a state file";
     return state_private(&client.state, s->instance);
 }
 
@@ -332,7 +323,7 @@ __attribute__((constructor)) static void construct(void) {
             begin(&s);
         } else if (verbose(&s)) {
             s.conf = secure_getenv("CONNSPREAD_CONF");
-            name_instance(&s, secure_getenv("CONNSPREAD_INSTANCE"));
+            name_instance(&s);
             s.problem = "inert: a seccomp filter was inherited that nobody has tried (CONNSPREAD_SECCOMP)";
         }
         say(&s, s.problem ? s.problem : "attached");

@@ -54,9 +54,13 @@ enum state_error {
     STATE_OTHER_LAYOUT /* of another version of connspread */
 };
 
+/* An instance's name, the same for clients and for the tool: given; NULL: the name of the config file without folder
+ * and suffix; both NULL: "default". False, and out is empty: it is not of 1 to STATE_INSTANCE - 1 bytes, or has a '/'
+ * or a leading '.'. Nothing is ever cut: two long names could become one. */
+bool state_instance(char out[STATE_INSTANCE], const char *given, const char *config);
+
 /* DIR/INSTANCE.state. dir NULL: CONNSPREAD_DIR's default for this effective uid (connspread(1), ENVIRONMENT);
- * runtime_dir is $XDG_RUNTIME_DIR or NULL. Returns false when it does not fit or instance has a '/' or a leading '.'.
- */
+ * runtime_dir is $XDG_RUNTIME_DIR or NULL. Returns false when it does not fit or instance is no such name as above. */
 bool state_path(char out[STATE_PATH], const char *dir, const char *runtime_dir, const char *instance);
 
 /* Maps an existing file, to read and to write, if it and its folder belong to the effective uid or root and nobody else

@@ -29,18 +29,6 @@ static bool absolute(char out[LOCATE_PATH], const char *path, char error[LOCATE_
     return false;
 }
 
-bool instance_of_config(char out[STATE_INSTANCE], const char *config) {
-    const char *slash = strrchr(config, '/');
-    const char *name = slash ? slash + 1 : config;
-    const char *dot = strrchr(name, '.');
-    size_t length = dot && dot != name ? (size_t)(dot - name) : strlen(name);
-    if (length == 0 || length >= STATE_INSTANCE)
-        return false;
-    memcpy(out, name, length);
-    out[length] = 0;
-    return true;
-}
-
 static bool choose_config(struct location *out, const char *config, char error[LOCATE_ERROR]) {
     if (!config)
         config = environment("CONNSPREAD_CONF");
@@ -58,22 +46,19 @@ static bool choose_config(struct location *out, const char *config, char error[L
 static bool choose_instance(struct location *out, const char *instance, char error[LOCATE_ERROR]) {
     if (!instance)
         instance = environment("CONNSPREAD_INSTANCE");
-    if (!instance && out->config[0]) {
-        if (instance_of_config(out->instance, out->config))
-            return true;
-        snprintf(error, LOCATE_ERROR, "%.3900s: no instance can be named after this file: name one with -i",
-                 out->config);
-        return false;
-    }
-    if (!instance)
-        instance = "default";
-    if (strlen(instance) >= STATE_INSTANCE || !instance[0] || instance[0] == '.' || strchr(instance, '/')) {
-        snprintf(error, LOCATE_ERROR, "instance %.100s: a name has 1 to %d characters, no '/', and no '.' at its start",
+    if (state_instance(out->instance, instance, out->config[0] ? out->config : NULL))
+        return true;
+    if (instance)
+        snprintf(error, LOCATE_ERROR,
+                 "instance '%.100s': a name has 1 to %d bytes, no '/', and no '.' at its start; try: another name",
                  instance, STATE_INSTANCE - 1);
-        return false;
-    }
-    snprintf(out->instance, sizeof out->instance, "%s", instance);
-    return true;
+    else
+        snprintf(
+            error, LOCATE_ERROR,
+            "%.3900s: an instance cannot have this file's name: a name has 1 to %d bytes, no '/', and no '.' at its "
+            "start; try: -i NAME",
+            out->config, STATE_INSTANCE - 1);
+    return false;
 }
 
 bool locate(struct location *out, const char *config, const char *instance, char error[LOCATE_ERROR]) {
@@ -87,7 +72,8 @@ bool locate(struct location *out, const char *config, const char *instance, char
     dir = dir ? folder : NULL;
     if (!state_path(out->state_file, dir, environment("XDG_RUNTIME_DIR"), out->instance)) {
         snprintf(error, LOCATE_ERROR,
-                 "instance %s, folder %.3900s: no state file can be named so: its path has at most %d bytes",
+                 "instance %s, folder %.3900s: the path of a state file has at most %d bytes; try: a shorter folder or "
+                 "name",
                  out->instance, dir ? dir : "(default)", STATE_PATH - 1);
         return false;
     }

@@ -58,7 +58,8 @@ void instance_say(const struct instance *i, const char *command, const char *res
                  instances_word(path, i->path), text);
     } else {
         complain("instance %s: %u process%s (%s[%u], uid %u) cannot be reached: %s: restart it without connspread",
-                 instances_word(name, i->name), i->processes, s, instances_word(program, i->program), i->pid, i->uid,
+                 i->name[0] ? instances_word(name, i->name) : "without a name", i->processes, s,
+                 instances_word(program, i->program), i->pid, i->uid,
                  i->has_file ? "its state file was removed, is of another version, or cannot be opened from here"
                              : "it could not have a state file");
     }

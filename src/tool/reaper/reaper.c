@@ -12,10 +12,7 @@
 #include "tool/common/message.h"
 #include "state/boot.h"
 #include "state/copy.h"
-#include "state/history.h"
-#include "state/dedup.h"
-#include "state/pair.h"
-#include "state/stats.h"
+#include "state/left.h"
 #include "base/sys.h"
 #include "state/control.h"
 #include "state/ring.h"
@@ -162,12 +159,6 @@ static bool claim(const struct round *r, const struct leftover *l) {
     return false;
 }
 
-static void count(const struct round *r, const struct leftover *l, enum arm arm) {
-    stats_close(r->s, stats_find(r->s, arm, l->held.rule_id, &l->held.local), arm, (enum fate)l->fate);
-    if (l->ask)
-        state_count(r->s, arm, COUNT_VERIFIED);
-}
-
 /* The same entry gets the same number from whoever looks, and none that a writer will draw. */
 static void keep(const struct round *r, const struct leftover *l, struct event_record *event) {
     struct untold *out = r->untold;
@@ -178,50 +169,17 @@ static void keep(const struct round *r, const struct leftover *l, struct event_r
         out->event[out->n++] = *event;
 }
 
-static void tell(const struct round *r, const struct leftover *l, const struct settings *settings) {
-    const struct held *h = &l->held;
-    const struct held_chunk *chunk = &r->s->held->chunk[l->chunk];
-    enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
-    bool time_wait = l->fate == FATE_TIME_WAIT;
-    if (settings->mode == MODE_OFF || (h->direction == INBOUND && !settings->log_inbound))
-        return;
+static void tell(const struct round *r, const struct leftover *l, const struct left *left,
+                 const struct settings *settings) {
+    struct event_record event;
     if (!r->untold)
-        count(r, l, arm);
-    if (!time_wait && settings->log_closes != CLOSES_ALL)
+        left_count(r->s, left);
+    if (!left_event(&event, left, settings))
         return;
-    struct event_record event = {.e = {.kind = time_wait ? EVENT_TIME_WAIT : EVENT_CLOSE, .arm = (uint8_t)arm}};
-    struct event *e = &event.e;
-    e->time_us = l->time_us;
-    e->netns = chunk->netns ? chunk->netns : r->h->netns;
-    e->age_us = h->connected_ns && l->time_us > h->connected_ns / 1000 ? l->time_us - h->connected_ns / 1000 : 0;
-    e->local = l->local;
-    e->local_port = l->local_port;
-    e->peer = h->peer;
-    e->peer_port = h->peer_port;
-    e->pid = e->tid = l->pid;
-    memcpy(e->program, chunk->program, EVENT_PROGRAM);
-    e->rule_id = h->rule_id;
-    e->pool_id = h->pool_id;
-    e->direction = h->direction;
-    e->via = l->via;
-    e->phase = h->word == HELD_OPEN ? PHASE_UNKNOWN : held_phase(h);
-    e->fate = l->fate;
-    e->verified = l->verified;
     if (r->untold)
         keep(r, l, &event);
     else
         r->h->told += ring_write(r->s, &event);
-}
-
-/* Another process held the same socket, and has said how it ended. */
-static bool told_before(const struct round *r, const struct leftover *l) {
-    const struct held *h = &l->held;
-    struct tuple tuple = tuple_of(&l->local, l->local_port, &h->peer, h->peer_port);
-    bool open = h->word != HELD_OPEN && held_phase(h) != PHASE_CLOSED; /* when it was looked at last */
-    uint64_t connected = h->connected_ns ? h->connected_ns : l->alive_us * 1000 - ONCE_NS;
-    uint64_t began = open ? h->marked_ns : connected, now = clock_ns(CLOCK_MONOTONIC);
-    uint64_t ago = clock_ns(CLOCK_REALTIME) - began, netns = r->s->held->chunk[l->chunk].netns;
-    return l->local_port != 0 && !once_first(r->s, netns, &tuple, now - ago, now);
 }
 
 static void settle(struct round *r, struct leftover *l, const struct settings *settings) {
@@ -230,17 +188,27 @@ static void settle(struct round *r, struct leftover *l, const struct settings *s
     r->n_stays += stays;
     if (stays || (l->alive && !claim(r, l)))
         return;
-    if (!l->told && l->fate == FATE_TIME_WAIT && told_before(r, l))
-        l->fate = FATE_SHARED;
+    struct left left = {
+        .chunk = &r->s->held->chunk[l->chunk],
+        .held = &l->held,
+        .local = l->local,
+        .local_port = l->local_port,
+        .via = l->via,
+        .fate = l->fate,
+        .verified = l->verified,
+        .pid = l->pid,
+        .netns = r->h->netns,
+        .time_us = l->time_us,
+        .asked = l->ask,
+    };
+    bool told = !l->told && left_is_told(&left, settings);
+    if (told && l->fate == FATE_TIME_WAIT && left_told_before(r->s, &left, l->alive_us * 1000))
+        left.fate = FATE_SHARED;
     /* The pair's connection is closed, whether that is told or not. */
-    const struct held_chunk *chunk = &r->s->held->chunk[l->chunk];
-    uint64_t now = clock_ns(CLOCK_MONOTONIC);
     if (!r->untold)
-        pair_left(r->s, chunk->netns, &l->held, l->fate == FATE_TIME_WAIT, now);
-    if (!r->untold && l->fate != FATE_SHARED)
-        history_left(r->s, chunk, &l->held, l->fate == FATE_TIME_WAIT, history_minute(now));
-    if (!l->told)
-        tell(r, l, settings);
+        left_closed(r->s, &left);
+    if (told)
+        tell(r, l, &left, settings);
     if (!l->alive)
         __atomic_store_n(&r->s->held->chunk[l->chunk].held[l->slot].word, HELD_FREE, __ATOMIC_RELEASE);
 }

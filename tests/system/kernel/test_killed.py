@@ -391,8 +391,10 @@ def test_read_while_another_reaps(t):
     for agent in agents:
         kill(agent)
         reaper = subprocess.Popen([TOOL, "reap", "-c", t.conf], env=t.environment(bare=True), stdout=subprocess.DEVNULL)
-        while reaper.poll() is None:
+        ended = None
+        while ended is None:
             readings.append(told(t))
+            ended = reaper.poll()
         equal(reaper.returncode, 0, "reap's exit status")
     waits = kernel.time_waits(port)
     for reading in readings:

@@ -13,14 +13,14 @@
 #include "state/ring.h"
 
 /* What has become of it the kernel says: another process may have held it too. */
-static int ask(const struct held *h, struct diag_answer *answer) {
+static int ask(const struct open_entry *h, struct diag_answer *answer) {
     if (h->token != 0 && h->token != MPTCP_UNKNOWN && diag_lookup_mptcp(h->token, answer) == 0 &&
-        phase_from_kernel(answer->state) != PHASE_CLOSED)
+        tcp_state_from_kernel(answer->state) != TCP_STATE_CLOSED)
         return 0;
     if (h->local_port == 0)
         return -EINVAL;
-    bool expected = held_fate(h) == FATE_TIME_WAIT;
-    struct tuple tuple = held_tuple(h);
+    bool expected = open_fate(h) == FATE_TIME_WAIT;
+    struct tuple tuple = open_tuple(h);
     int found = diag_lookup_ending(&tuple, expected, answer);
     if (h->token != 0)
         answer->inode = 0; /* a subflow's says nothing */
@@ -28,21 +28,21 @@ static int ask(const struct held *h, struct diag_answer *answer) {
 }
 
 static void judge(const struct client *client, struct left *l, bool told) {
-    const struct held *h = l->held;
+    const struct open_entry *h = l->held;
     struct diag_answer answer = {0};
-    enum fate first = held_fate(h) < FATES ? (enum fate)held_fate(h) : FATE_NONE;
+    enum fate first = open_fate(h) < FATES ? (enum fate)open_fate(h) : FATE_NONE;
     l->asked = client_asks(client);
     int found = l->asked ? ask(h, &answer) : -EPERM;
     enum fate fate = fate_from_lookup(found, &answer, first, false);
-    if (found == 0 && phase_from_kernel(answer.state) == PHASE_FIN_WAIT_1 && held_without_fin_wait_2(h))
+    if (found == 0 && tcp_state_from_kernel(answer.state) == TCP_STATE_FIN_WAIT_1 && open_without_fin_wait_2(h))
         fate = FATE_NONE;
-    if (told && fate == FATE_TIME_WAIT && left_told_before(&client->state, l, h->marked_ns))
+    if (told && fate == FATE_TIME_WAIT && left_recorded_before(&client->state, l, h->marked_ns))
         fate = FATE_SHARED;
     l->fate = (uint8_t)fate;
     l->verified = found == 0 || found == -ENOENT ? VERIFIED_TRUE : VERIFIED_FALSE;
 }
 
-static void tell(struct client *client, const struct held *copy, const struct held_chunk *chunk) {
+static void tell(struct client *client, const struct open_entry *copy, const struct open_chunk *chunk) {
     struct event_record r;
     struct settings settings = {.log_inbound = 1};
     struct left l = {
@@ -66,9 +66,9 @@ static void tell(struct client *client, const struct held *copy, const struct he
         (void)ring_write(&client->state, &r);
 }
 
-void after_exec_tell(struct client *client) {
-    if (held_take_over(client, tell)) {
+void after_exec_record(struct client *client) {
+    if (open_table_take_over(client, tell)) {
         track_find(client, 0, INT_MAX);
-        held_all_open(client);
+        open_table_write_all(client);
     }
 }

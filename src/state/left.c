@@ -18,14 +18,14 @@ static enum direction direction_of(const struct left *l) {
     return l->held->direction == INBOUND ? INBOUND : OUTBOUND;
 }
 
-bool left_told_before(const struct state *s, const struct left *l, uint64_t alive_ns) {
-    const struct held *h = l->held;
+bool left_recorded_before(const struct state *s, const struct left *l, uint64_t alive_ns) {
+    const struct open_entry *h = l->held;
     struct tuple tuple = tuple_of(&l->local, l->local_port, &h->peer, h->peer_port);
-    bool open = h->word != HELD_OPEN && held_phase(h) != PHASE_CLOSED; /* when it was looked at last */
-    uint64_t connected = h->connected_ns ? h->connected_ns : alive_ns - ONCE_NS;
+    bool open = h->word != OPEN_NOW && open_phase(h) != TCP_STATE_CLOSED; /* when it was looked at last */
+    uint64_t connected = h->connected_ns ? h->connected_ns : alive_ns - DEDUP_NS;
     uint64_t began = open ? h->marked_ns : connected, now = clock_ns(CLOCK_MONOTONIC);
     uint64_t ago = clock_ns(CLOCK_REALTIME) - began;
-    return l->local_port != 0 && !once_first(s, l->chunk->netns, &tuple, now - ago, now);
+    return l->local_port != 0 && !dedup_first(s, l->chunk->netns, &tuple, now - ago, now);
 }
 
 void left_closed(const struct state *s, const struct left *l) {
@@ -48,7 +48,7 @@ void left_count(const struct state *s, const struct left *l) {
 }
 
 bool left_event(struct event_record *out, const struct left *l, const struct settings *settings) {
-    const struct held *h = l->held;
+    const struct open_entry *h = l->held;
     uint64_t connected_us = h->connected_ns / 1000;
     bool time_wait = l->fate == FATE_TIME_WAIT;
     if (!time_wait && settings->log_closes != CLOSES_ALL)
@@ -68,7 +68,7 @@ bool left_event(struct event_record *out, const struct left *l, const struct set
     e->pool_id = h->pool_id;
     e->direction = (uint8_t)direction_of(l);
     e->via = l->via;
-    e->phase = h->word == HELD_OPEN ? PHASE_UNKNOWN : held_phase(h);
+    e->phase = h->word == OPEN_NOW ? TCP_STATE_UNKNOWN : open_phase(h);
     e->fate = l->fate;
     e->verified = l->verified;
     return true;

@@ -1,4 +1,4 @@
-/* left.h - a connection of the held table whose process could not see it closed: how its end is counted and told. The
+/* left.h - a connection of the open table whose process could not see it closed: how its end is counted and told. The
  * process's next image (close/after_exec.h) and the tool (tool/reaper/reaper.h) find such connections; both come here.
  *
  * Async-signal-safe, lock-free. */
@@ -9,9 +9,9 @@
 #include "state/state.h"
 
 struct left {
-    const struct held_chunk *chunk;
-    const struct held *held; /* a copy of its entry */
-    struct addr local;       /* this and the port may have been found out since */
+    const struct open_chunk *chunk;
+    const struct open_entry *held; /* a copy of its entry */
+    struct addr local;             /* this and the port may have been found out since */
     uint16_t local_port;
     uint8_t via, fate, verified; /* enum via, fate, verified */
     uint32_t pid;
@@ -22,7 +22,7 @@ struct left {
 
 /* Another process had the same socket open, and has told its end. Asked once: from then on it is told. alive_ns:
  * CLOCK_REALTIME when its own process was seen last. */
-bool left_told_before(const struct state *s, const struct left *l, uint64_t alive_ns);
+bool left_recorded_before(const struct state *s, const struct left *l, uint64_t alive_ns);
 
 /* It is open no more, in its pair and in the history. */
 void left_closed(const struct state *s, const struct left *l);

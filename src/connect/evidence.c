@@ -51,7 +51,7 @@ static uint16_t narrow(uint32_t n) {
  * outside that are bound explicitly. False: the host does not say. */
 static bool weigh_ports(struct event_exhausted *x, const struct match *match, struct port_split *split, char *scratch) {
     struct port_range host;
-    if (!ports_read_sysctl(read_text("/proc/sys/net/ipv4/ip_local_port_range", scratch, SCRATCH), &host))
+    if (!ports_read_sysctl(read_text(PORTS_SYSCTL, scratch, SCRATCH), &host))
         return false;
     *split = (struct port_split){.n_inside = 1, .inside[0] = host};
     if (match && match->n_ports)

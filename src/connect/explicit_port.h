@@ -12,7 +12,7 @@
 struct client;
 
 /* The host's ephemeral range, for the namespace of fd; read once, and again when refresh is set or namespaces change.
- * {32768, 60999}, the kernel's default, when it cannot be read. */
+ * PORTS_DEFAULT when it cannot be read. */
 struct port_range host_ports(struct client *client, bool refresh);
 
 /* The same, if it was read before: no connect opens a descriptor for it. False: unknown, or namespaces change. */

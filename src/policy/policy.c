@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+const char *const policy_mode_word[MODE_COUNT + 1] = {
+    [MODE_ENFORCE] = "enforce",
+    [MODE_OBSERVE] = "observe",
+    [MODE_OFF] = "off",
+};
+
 typedef uint32_t __attribute__((may_alias)) word;
 
 #define LOAD(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)

@@ -48,9 +48,6 @@ struct setup {
 
 typedef int config_loader(const char *path, struct policy *out, char *errors, size_t size);
 
-static const char *const mode_name[] = {[MODE_ENFORCE] = "enforce", [MODE_OBSERVE] = "observe", [MODE_OFF] = "off"};
-static const char *const arm_name[] = {[ARM_ENFORCE] = "enforce", [ARM_OBSERVE] = "observe", [ARM_CONTROL] = "control"};
-
 static void say(const struct setup *s, const char *what) {
     char line[512];
     size_t at = 0;
@@ -66,9 +63,9 @@ static void say(const struct setup *s, const char *what) {
     text_add(line, sizeof line - 1, &at, ", instance ");
     text_add(line, sizeof line - 1, &at, s->instance[0] ? s->instance : "(none)");
     text_add(line, sizeof line - 1, &at, ", mode ");
-    text_add(line, sizeof line - 1, &at, mode_name[mode]);
+    text_add(line, sizeof line - 1, &at, policy_mode_word[mode]);
     text_add(line, sizeof line - 1, &at, ", arm ");
-    text_add(line, sizeof line - 1, &at, arm_name[known ? arm_of_process(&client) : ARM_CONTROL]);
+    text_add(line, sizeof line - 1, &at, arm_word[known ? arm_of_process(&client) : ARM_CONTROL]);
     size_t n = strnlen(line, sizeof line - 2);
     line[n] = '\n';
     (void)sys_call3(SYS_write, 2, line, n + 1);
@@ -112,7 +109,7 @@ static void read_environment(struct setup *s) {
     if (!s->conf && faccessat(AT_FDCWD, DEFAULT_CONF, F_OK, 0) == 0)
         s->conf = DEFAULT_CONF;
     for (unsigned i = 0; mode && i < MODE_COUNT; i++)
-        if (strcmp(mode, mode_name[i]) == 0)
+        if (strcmp(mode, policy_mode_word[i]) == 0)
             client.env_mode = (uint8_t)i;
     name_instance(s);
     if (!state_path(s->path, secure_getenv("CONNSPREAD_DIR"), secure_getenv("XDG_RUNTIME_DIR"), s->instance)) {

@@ -9,7 +9,7 @@
 #include "text/parse.h"
 #include "tool/common/message.h"
 
-enum { NAMED_ADDRESSES = 4, NUMBER_TEXT = 32, PORTS_MOST = 65535 - 1024 + 1 };
+enum { NAMED_ADDRESSES = 4, PORTS_MOST = 65535 - 1024 + 1 };
 
 static const struct {
     const char *name, *title;
@@ -19,11 +19,6 @@ static const struct {
     [SCOPE_V6_LOOPBACK] = {"ipv6-loopback", "IPv6 loopback"},
     [SCOPE_V6_LINK] = {"ipv6-link", "IPv6 link-local"},
     [SCOPE_V6] = {"ipv6", "IPv6"},
-};
-static const char *const modes[MODE_COUNT] = {
-    [MODE_ENFORCE] = "enforce",
-    [MODE_OBSERVE] = "observe",
-    [MODE_OFF] = "off",
 };
 static const char *const policies[POOL_POLICY_COUNT] = {
     [POOL_ROUND_ROBIN] = "round-robin",
@@ -46,17 +41,9 @@ static bool applies(const struct policy *p, const struct policy_rule *rule, enum
     return true;
 }
 
-static const char *grouped(char out[NUMBER_TEXT], uint64_t n) {
-    struct sink s;
-    sink_init(&s, out, NUMBER_TEXT);
-    sink_grouped(&s, n);
-    (void)sink_finish(&s);
-    return out;
-}
-
 static const char *mode_name(const struct findings *f, bool override) {
     unsigned mode = override && f->control.has_mode ? f->control.mode : f->policy.mode;
-    return mode < MODE_COUNT ? modes[mode] : "unknown";
+    return override_mode_name(mode);
 }
 
 static unsigned canary(const struct findings *f, bool override) {
@@ -73,7 +60,7 @@ static void print_duration(double seconds) {
 }
 
 static void print_head(const struct findings *f) {
-    char cells[NUMBER_TEXT], override[OVERRIDE_TEXT];
+    char cells[GROUPED_TEXT], override[OVERRIDE_TEXT];
     if (f->control.has_mode || f->control.has_canary) {
         const struct settings settings = {.mode = f->policy.mode, .canary = f->policy.canary};
         override_text(override, f->control, &settings);
@@ -121,7 +108,7 @@ static void print_idle_addresses(const struct findings *f, const struct policy_p
 
 static void print_raises(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope,
                          const struct capacity *c) {
-    char ports[NUMBER_TEXT], quadruplets[NUMBER_TEXT], sources[NUMBER_TEXT], more[NUMBER_TEXT];
+    char ports[GROUPED_TEXT], quadruplets[GROUPED_TEXT], sources[GROUPED_TEXT], more[GROUPED_TEXT];
     struct port_range range = f->host.ports.ephemeral;
     printf("    each further source address adds %s, each further port %s\n", grouped(ports, c->ports),
            grouped(sources, c->sources));
@@ -133,7 +120,7 @@ static void print_raises(const struct findings *f, const struct policy_pool *poo
 }
 
 static void print_capacity(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope) {
-    char sources[NUMBER_TEXT], ports[NUMBER_TEXT], quadruplets[NUMBER_TEXT], rate[NUMBER_TEXT];
+    char sources[GROUPED_TEXT], ports[GROUPED_TEXT], quadruplets[GROUPED_TEXT], rate[GROUPED_TEXT];
     struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
     printf("  %s: %s %s x %s ports = %s quadruplets for each destination\n",
            c.own_choice ? "any family" : scopes[scope].title, grouped(sources, c.sources),

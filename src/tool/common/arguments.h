@@ -30,6 +30,10 @@ int arguments_read(const struct command_line *line, int argc, char **argv, struc
 /* text or json. False: it is neither, which has been said. */
 bool arguments_format(const char *command, const char *text, bool *json);
 
+/* A time, for --since and --until; a duration. False: it is none, which has been said. */
+bool arguments_time(const char *command, const char *option, const char *text, uint64_t *out_us);
+bool arguments_duration(const char *command, const char *option, const char *text, uint32_t *out_ms);
+
 /* locate() for what was chosen. False: it has been said why not. */
 bool arguments_locate(const struct chosen *c, struct location *out);
 

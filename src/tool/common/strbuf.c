@@ -48,6 +48,14 @@ void sink_grouped(struct sink *s, uint64_t n) {
     sink_bytes(s, digits + i, sizeof digits - i);
 }
 
+const char *grouped(char out[GROUPED_TEXT], uint64_t n) {
+    struct sink s;
+    sink_init(&s, out, GROUPED_TEXT);
+    sink_grouped(&s, n);
+    (void)sink_finish(&s);
+    return out;
+}
+
 void sink_hex16(struct sink *s, uint64_t n) {
     char digits[16];
     for (int i = 15; i >= 0; i--, n >>= 4)

@@ -23,6 +23,10 @@ void sink_bytes(struct sink *s, const char *bytes, size_t length);
 void sink_text(struct sink *s, const char *text);
 void sink_number(struct sink *s, uint64_t n);
 void sink_grouped(struct sink *s, uint64_t n); /* 28,232 */
+/* The same as a text of its own; returns out. */
+enum { GROUPED_TEXT = 32 };
+const char *grouped(char out[GROUPED_TEXT], uint64_t n);
+
 void sink_hex16(struct sink *s, uint64_t n);
 
 /* RFC 3339, UTC, microseconds. Whatever lies beyond the year 9999 becomes its last microsecond. */

@@ -10,7 +10,6 @@
 
 #include "tool/common/arguments.h"
 #include "tool/common/message.h"
-#include "tool/common/time_text.h"
 #include "tool/events/names.h"
 #include "tool/common/locate.h"
 #include "tool/log/state.h"
@@ -56,13 +55,6 @@ static const struct option options[] = {
     {"help", no_argument, NULL, 'h'},
     {0},
 };
-
-static bool take_time(const char *option, const char *text, uint64_t *out) {
-    const char *wrong = time_from_text(text, time_now_us(), out);
-    if (wrong)
-        complain("log: %s %s is not a time; try: %s", option, text, wrong);
-    return !wrong;
-}
 
 /* "time-wait,close" */
 static bool take_events(const char *list, uint32_t *kinds) {
@@ -112,9 +104,9 @@ static bool take_option(int option, void *context) {
     case 'o':
         return arguments_format("log", optarg, &request->json);
     case OPTION_SINCE:
-        return take_time("--since", optarg, &request->since_us);
+        return arguments_time("log", "--since", optarg, &request->since_us);
     case OPTION_UNTIL:
-        return take_time("--until", optarg, &request->until_us);
+        return arguments_time("log", "--until", optarg, &request->until_us);
     case OPTION_EVENT:
         return take_events(optarg, &request->kinds);
     default:

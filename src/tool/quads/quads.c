@@ -82,12 +82,11 @@ static bool take_top(struct arguments *a, const char *text) {
 }
 
 static bool take_interval(struct arguments *a, const char *text) {
-    const char *wrong = parse_duration(text, &a->every_ms);
-    if (!wrong && a->every_ms == 0)
-        wrong = "more than 0";
-    if (wrong)
-        complain("quads: --every %s is not valid; try: %s", text, wrong);
-    return !wrong;
+    if (!arguments_duration("quads", "--every", text, &a->every_ms))
+        return false;
+    if (a->every_ms == 0)
+        complain("quads: --every %s: the interval must be more than 0; try: 1s", text);
+    return a->every_ms != 0;
 }
 
 static bool take_option(int option, void *context) {

@@ -28,7 +28,7 @@ static int ask(const struct open_entry *h, struct diag_answer *answer) {
 }
 
 static void judge(const struct client *client, struct left *l, bool told) {
-    const struct open_entry *h = l->held;
+    const struct open_entry *h = l->entry;
     struct diag_answer answer = {0};
     enum fate first = open_fate(h) < FATES ? (enum fate)open_fate(h) : FATE_NONE;
     l->asked = client_asks(client);
@@ -42,12 +42,12 @@ static void judge(const struct client *client, struct left *l, bool told) {
     l->verified = found == 0 || found == -ENOENT ? VERIFIED_TRUE : VERIFIED_FALSE;
 }
 
-static void tell(struct client *client, const struct open_entry *copy, const struct open_chunk *chunk) {
+static void record_exec(struct client *client, const struct open_entry *copy, const struct open_chunk *chunk) {
     struct event_record r;
     struct settings settings = {.log_inbound = 1};
     struct left l = {
         .chunk = chunk,
-        .held = copy,
+        .entry = copy,
         .local = copy->local,
         .local_port = copy->local_port,
         .via = VIA_EXEC,
@@ -56,7 +56,7 @@ static void tell(struct client *client, const struct open_entry *copy, const str
     };
     (void)state_settings(&client->state, NULL, &settings);
     settings.mode = client_mode(client, &settings);
-    bool told = left_is_told(&l, &settings);
+    bool told = left_is_recorded(&l, &settings);
     judge(client, &l, told);
     left_closed(&client->state, &l);
     if (!told)
@@ -67,7 +67,7 @@ static void tell(struct client *client, const struct open_entry *copy, const str
 }
 
 void after_exec_record(struct client *client) {
-    if (open_table_take_over(client, tell)) {
+    if (open_table_take_over(client, record_exec)) {
         track_find(client, 0, INT_MAX);
         open_table_write_all(client);
     }

@@ -15,11 +15,11 @@ static enum arm arm_of(const struct left *l) {
 }
 
 static enum direction direction_of(const struct left *l) {
-    return l->held->direction == INBOUND ? INBOUND : OUTBOUND;
+    return l->entry->direction == INBOUND ? INBOUND : OUTBOUND;
 }
 
 bool left_recorded_before(const struct state *s, const struct left *l, uint64_t alive_ns) {
-    const struct open_entry *h = l->held;
+    const struct open_entry *h = l->entry;
     struct tuple tuple = tuple_of(&l->local, l->local_port, &h->peer, h->peer_port);
     bool open = h->word != OPEN_NOW && open_phase(h) != TCP_STATE_CLOSED; /* when it was looked at last */
     uint64_t connected = h->connected_ns ? h->connected_ns : alive_ns - DEDUP_NS;
@@ -31,24 +31,24 @@ bool left_recorded_before(const struct state *s, const struct left *l, uint64_t 
 void left_closed(const struct state *s, const struct left *l) {
     bool time_wait = l->fate == FATE_TIME_WAIT;
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    pair_left(s, l->chunk->netns, l->held, time_wait, now);
+    pair_left(s, l->chunk->netns, l->entry, time_wait, now);
     if (l->fate != FATE_SHARED)
-        history_left(s, l->chunk, l->held, time_wait, history_minute(now));
+        history_left(s, l->chunk, l->entry, time_wait, history_minute(now));
 }
 
-bool left_is_told(const struct left *l, const struct settings *settings) {
+bool left_is_recorded(const struct left *l, const struct settings *settings) {
     return settings->mode != MODE_OFF && (direction_of(l) == OUTBOUND || settings->log_inbound);
 }
 
 void left_count(const struct state *s, const struct left *l) {
     enum arm arm = arm_of(l);
-    stats_close(s, stats_find(s, arm, l->held->rule_id, &l->held->local), arm, (enum fate)l->fate);
+    stats_close(s, stats_find(s, arm, l->entry->rule_id, &l->entry->local), arm, (enum fate)l->fate);
     if (l->asked)
         state_count(s, arm, COUNT_VERIFIED);
 }
 
 bool left_event(struct event_record *out, const struct left *l, const struct settings *settings) {
-    const struct open_entry *h = l->held;
+    const struct open_entry *h = l->entry;
     uint64_t connected_us = h->connected_ns / 1000;
     bool time_wait = l->fate == FATE_TIME_WAIT;
     if (!time_wait && settings->log_closes != CLOSES_ALL)

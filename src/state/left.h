@@ -10,8 +10,8 @@
 
 struct left {
     const struct open_chunk *chunk;
-    const struct open_entry *held; /* a copy of its entry */
-    struct addr local;             /* this and the port may have been found out since */
+    const struct open_entry *entry; /* a copy */
+    struct addr local;              /* this and the port may have been found out since */
     uint16_t local_port;
     uint8_t via, fate, verified; /* enum via, fate, verified */
     uint32_t pid;
@@ -28,7 +28,7 @@ bool left_recorded_before(const struct state *s, const struct left *l, uint64_t 
 void left_closed(const struct state *s, const struct left *l);
 
 /* Is it told at all? Not in mode off, and an accepted one only with log.inbound. settings->mode: the one in force. */
-bool left_is_told(const struct left *l, const struct settings *settings);
+bool left_is_recorded(const struct left *l, const struct settings *settings);
 
 /* Counts one that is told, by arm, rule and source. */
 void left_count(const struct state *s, const struct left *l);

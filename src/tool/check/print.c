@@ -174,10 +174,10 @@ void check_print_text(const struct findings *f) {
 
 static void json_text(const char *key, const char *text) {
     char out[6 * LOCATE_PATH + 3];
-    struct sink s;
-    sink_init(&s, out, sizeof out);
-    sink_json(&s, text, LOCATE_PATH);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, sizeof out);
+    strbuf_json(&s, text, LOCATE_PATH);
+    (void)strbuf_finish(&s);
     printf("%s%s", key, out);
 }
 

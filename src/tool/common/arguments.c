@@ -21,7 +21,7 @@ int arguments_read(const struct command_line *line, int argc, char **argv, struc
             fputs(line->help, stdout);
             return EXIT_DONE;
         case '?':
-            complain("%s: not understood; try: connspread %s --help", line->command, line->command);
+            warn("%s: not understood; try: connspread %s --help", line->command, line->command);
             return EXIT_USAGE;
         default:
             if (!line->take(option, context))
@@ -35,21 +35,21 @@ bool arguments_format(const char *command, const char *text, bool *json) {
     *json = strcmp(text, "json") == 0;
     if (*json || strcmp(text, "text") == 0)
         return true;
-    complain("%s: -o %s is not a format; try: text or json", command, text);
+    warn("%s: -o %s is not a format; try: text or json", command, text);
     return false;
 }
 
 bool arguments_time(const char *command, const char *option, const char *text, uint64_t *out_us) {
     const char *wrong = time_from_text(text, time_now_us(), out_us);
     if (wrong)
-        complain("%s: %s %s is not a time; try: %s", command, option, text, wrong);
+        warn("%s: %s %s is not a time; try: %s", command, option, text, wrong);
     return !wrong;
 }
 
 bool arguments_duration(const char *command, const char *option, const char *text, uint32_t *out_ms) {
     const char *wrong = parse_duration(text, out_ms);
     if (wrong)
-        complain("%s: %s %s is not a duration; try: %s", command, option, text, wrong);
+        warn("%s: %s %s is not a duration; try: %s", command, option, text, wrong);
     return !wrong;
 }
 
@@ -57,6 +57,6 @@ bool arguments_locate(const struct chosen *c, struct location *out) {
     char error[LOCATE_ERROR];
     if (locate(out, c->config, c->instance, error))
         return true;
-    complain("%s", error);
+    warn("%s", error);
     return false;
 }

@@ -64,7 +64,7 @@ struct arguments {
     bool all, compare;
 };
 
-static bool take_format(struct arguments *a, const char *name) {
+static bool parse_format(struct arguments *a, const char *name) {
     static const char *const names[] = {
         [STAT_AS_TEXT] = "text", [STAT_AS_JSON] = "json", [STAT_AS_PROMETHEUS] = "prometheus"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
@@ -73,28 +73,28 @@ static bool take_format(struct arguments *a, const char *name) {
             return true;
         }
     }
-    complain("stat: -o %s is not a format; try: text, json or prometheus", name);
+    warn("stat: -o %s is not a format; try: text, json or prometheus", name);
     return false;
 }
 
 /* What cannot go together. */
 static bool is_sound(const struct arguments *a, const char *rest) {
     if (rest)
-        complain("stat: %s: stat takes no argument; try: -i for an instance", rest);
+        warn("stat: %s: stat takes no argument; try: -i for an instance", rest);
     else if (a->compare && (a->all || a->format == STAT_AS_PROMETHEUS))
-        complain("stat: --compare is about one instance, as text or json; try: without --all and -o prometheus");
+        warn("stat: --compare is about one instance, as text or json; try: without --all and -o prometheus");
     else if (a->interval_ms && (a->all || a->format == STAT_AS_PROMETHEUS))
-        complain("stat: --interval is about one instance, as text or json; try: without --all and -o prometheus");
+        warn("stat: --interval is about one instance, as text or json; try: without --all and -o prometheus");
     else
         return true;
     return false;
 }
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     switch (option) {
     case 'o':
-        return take_format(a, optarg);
+        return parse_format(a, optarg);
     case OPTION_INTERVAL:
         return arguments_duration("stat", "--interval", optarg, &a->interval_ms);
     case OPTION_ALL:
@@ -104,8 +104,8 @@ static bool take_option(int option, void *context) {
     }
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"stat", help, "c:i:o:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"stat", help, "c:i:o:h", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
@@ -115,7 +115,7 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
 static void add_occupancy(struct stat_report *r, const struct state *s) {
     uint64_t budget = STAT_COMPARES;
     if (!stat_take_occupancy(r, s, &budget))
-        complain("the sockets of this network namespace cannot be listed: %s; occupancy is left out", strerror(errno));
+        warn("the sockets of this network namespace cannot be listed: %s; occupancy is left out", strerror(errno));
 }
 
 static void wait_ms(uint32_t ms) {
@@ -138,7 +138,7 @@ static bool take(struct stat_report *r, struct state *s, const char *path, const
         stat_take(before, s, path, NULL);
         wait_ms(a->interval_ms);
         if (!state_copy_again(s, 0)) {
-            complain("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
+            warn("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
             free(before);
             return false;
         }
@@ -173,12 +173,12 @@ static int stat_one(const struct arguments *a, const struct location *where) {
     int error = 0, status = EXIT_FOUND;
     enum state_error result = state_copy(&s, AT_FDCWD, where->state_file, COPY_STATS, &error);
     if (result != STATE_OK) {
-        complain("%s: %s", where->state_file, state_error_text(result, error));
+        warn("%s: %s", where->state_file, state_error_text(result, error));
         return EXIT_FOUND;
     }
     struct stat_report *r = stat_report_new();
     if (!r)
-        complain("no memory");
+        warn("no memory");
     else if (take(r, &s, where->state_file, a))
         status = print_one(a, r);
     free(r);
@@ -189,7 +189,7 @@ static int stat_one(const struct arguments *a, const struct location *where) {
 int stat_main(int argc, char **argv) {
     struct arguments a = {0};
     struct location where;
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (!arguments_locate(&a.chosen, &where))

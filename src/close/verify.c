@@ -65,7 +65,7 @@ static bool ask_tcp(const struct closing *c, enum fate *fate) {
     bool lingers = c->facts.mptcp && (!c->facts.others || c->conn->token != MPTCP_UNKNOWN);
     int found = lookup(c, &answer);
     if (found == 0 && c->cookie && answer.cookie != c->cookie && !(c->facts.mptcp || c->facts.fallback))
-        found = -ENOENT; /* the quadruplet is somebody else's by now */
+        found = -ENOENT; /* the quadruplet is another connection's by now */
     if (c->facts.fallback)
         answer.inode = 0; /* it keeps one that says nothing */
     if (found != 0 && (found != -ENOENT || c->forked))

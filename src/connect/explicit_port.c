@@ -65,8 +65,8 @@ static bool quadruplet_free(const struct explicit_bind *b, uint16_t port) {
            TIME_WAIT_MS - answer.expires_ms >= b->reuse_after_ms;
 }
 
-/* Without SO_REUSEADDR first: what that bind gets, nobody has. With it afterwards on, so that connections to other
- * destinations can have the same port; the kernel asks for it on both sides. */
+/* Without SO_REUSEADDR first: what that bind gets, no other socket has. With it afterwards on, so that connections to
+ * other destinations can have the same port; the kernel asks for it on both sides. */
 static int bind_free(const struct explicit_bind *b, uint16_t port) {
     int fd = b->fd;
     int reuse = 0;

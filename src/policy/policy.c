@@ -46,7 +46,7 @@ static bool target_fits(const struct policy_target *shared, const struct endpoin
         return true;
     struct addr prefix;
     load_addr(&prefix, &shared->prefix);
-    /* ::/0 contains every v4-mapped address, but whoever writes it means IPv6. */
+    /* ::/0 contains every v4-mapped address, but people who write it mean IPv6. */
     return addr_is_v4(&prefix) == addr_is_v4(&destination->addr) &&
            addr_in_prefix(&destination->addr, &prefix, LOAD(shared->length));
 }

@@ -1,4 +1,4 @@
-/* attach.c - the constructor: who is this process, which config, which state file.
+/* attach.c - the constructor: which process is this, which config, which state file.
  *
  * Runs once, before main, single-threaded as far as this library is concerned; libc calls and memory are allowed here
  * and nowhere else in the shim. Whatever fails leaves the shim inert, or working on private memory: the client starts
@@ -321,7 +321,8 @@ __attribute__((constructor)) static void construct(void) {
         } else if (verbose(&s)) {
             s.conf = secure_getenv("CONNSPREAD_CONF");
             name_instance(&s);
-            s.problem = "inert: a seccomp filter was inherited that nobody has tried (CONNSPREAD_SECCOMP)";
+            s.problem = "inert: an inherited seccomp filter was not tried, and may kill for our system calls; try: "
+                        "connspread run (CONNSPREAD_SECCOMP)";
         }
         say(&s, s.problem ? s.problem : "attached");
     }

@@ -29,10 +29,10 @@ static const char help[] =
     "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "      --all              every instance that is running, wherever its folder is; for root those of all users\n"
-    "      --for-later        also when nobody follows, for clients to come; the state file must be there\n"
+    "      --for-later        also when no process follows, for clients to come; the state file must be there\n"
     "\n"
-    "Processes with CONNSPREAD_MODE keep that mode, which is said. A control event in the log says who did it.\n"
-    "Exits with 0, 1 if nobody follows, or somebody of this instance is not reached so, 2 for a usage error.\n";
+    "Processes with CONNSPREAD_MODE keep that mode, which is said. An override event in the log names the user.\n"
+    "Exits with 0, 1 if no process follows, or one of this instance is not reached so, 2 for a usage error.\n";
 
 enum { OPTION_ALL = 256, OPTION_LATER };
 
@@ -156,7 +156,7 @@ static int set_followed(struct state *s, const struct arguments *a, const char *
     return EXIT_FOUND;
 }
 
-/* Nobody is seen to map it. There may be some who say so themselves; it never hurts to brake those. */
+/* No process is seen to map it. Some may have said so themselves; it never hurts to brake those. */
 static bool set_unseen(struct state *s, const struct arguments *a, const struct location *where) {
     unsigned closed = instances_closed_to_us(s);
     if (!closed && !a->later)

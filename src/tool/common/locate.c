@@ -94,13 +94,14 @@ const char *state_error_text(enum state_error why, int error) {
     case STATE_IO:
         return error == ELOOP ? "is a symbolic link: connspread follows none" : strerror(error);
     case STATE_NOT_OURS:
-        return "file or folder belongs to somebody else, or others may write to it: it must be yours or root's "
+        return "file or folder belongs to another user, or others may write to it: it must be yours or root's "
                "(CONNSPREAD_DIR names another folder)";
     case STATE_NOT_A_STATE:
         return "is not a state file of connspread, or it is damaged: connspread prune removes it, if it is a regular "
                "file that no process uses";
     case STATE_OTHER_LAYOUT:
-        return "was made by another version of connspread: use that one, or connspread prune once nobody uses it";
+        return "was made by another version of connspread: try: that version, or connspread prune once no process uses "
+               "it";
     }
     return "cannot be used";
 }

@@ -150,6 +150,6 @@ int log_main(int argc, char **argv) {
         return wrong;
     stop_catch();
     int status = read_events(&a, argv + optind, argc - optind);
-    errno = log_write_error(); /* for whoever looks at stdout last */
+    errno = log_write_error(); /* for the check of stdout at the end */
     return status;
 }

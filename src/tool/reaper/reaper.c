@@ -129,7 +129,7 @@ static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t 
     if (!__atomic_compare_exchange_n(&r->s->open_table->owner[chunk], &word, mark_of(pid), false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
         return;
-    /* Without memory the chunk stays ours, and falls to whoever reaps after us. */
+    /* Without memory the chunk stays ours, and falls to the next reaper. */
     r->taken[chunk] = gather(r, chunk, &common, true, UINT64_MAX);
 }
 
@@ -153,13 +153,13 @@ static bool claim(const struct round *r, const struct reaped *l) {
         return false;
     if (owner_word(r, l->chunk) == l->pid && h->marked_ns == l->entry.marked_ns)
         return true;
-    /* The chunk has changed hands since the copy was made, and what we took is somebody else's. */
+    /* The chunk has changed hands since the copy was made, and what we took is another process's. */
     word = OPEN_FREE;
     (void)__atomic_compare_exchange_n(&h->word, &word, OPEN_TO_EXEC, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
     return false;
 }
 
-/* The same entry gets the same number from whoever looks, and none that a writer will draw. */
+/* The same entry gets the same number from every reader, and none that a writer will draw. */
 static void keep(const struct round *r, const struct reaped *l, struct event_record *event) {
     struct preview *out = r->preview;
     uint64_t hash = (((uint64_t)l->chunk * OPEN_PER_CHUNK + l->slot) << 32 | l->pid) ^ l->entry.connected_ns;

@@ -176,6 +176,6 @@ int report_main(int argc, char **argv) {
     inputs_close(&r->inputs);
     facts_free(&r->facts);
     free(r);
-    errno = write_error; /* for whoever looks at stdout last */
+    errno = write_error; /* for the check of stdout at the end */
     return status;
 }

@@ -240,7 +240,7 @@ static bool leaves_room(struct setup *s) {
     uint64_t limit[2]; /* struct rlimit64 */
     if (sys_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, limit) != 0 || limit[0] / ADDRESS_SPACE_SHARE >= client.state.size)
         return true;
-    s->problem = "inert: RLIMIT_AS is less than 16 times the state file's size";
+    s->problem = "inert: RLIMIT_AS is less than 16 times the state file's size; try: a larger ulimit -v";
     return false;
 }
 

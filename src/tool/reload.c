@@ -51,7 +51,7 @@ static int parse_arguments(int argc, char **argv, struct chosen *chosen) {
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind < argc)
-        warn("reload: %s: it takes no argument; name the config with -c", argv[optind]);
+        warn("reload: %s: reload takes no argument; try: -c for the config", argv[optind]);
     return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
@@ -85,8 +85,8 @@ static void compare_log_size(const struct state *s, const struct policy *p) {
     struct state_header layout = {0};
     sections_plan(&layout, p->log_size);
     if (layout.size != s->size)
-        warn("log.size is now %llu bytes, but the rings of a state file never change: once no client uses it any "
-             "more, connspread prune removes it and the next one has the new size",
+        warn("log.size is now %llu bytes, but the event buffer of a state file keeps its size; try: connspread prune "
+             "once no client uses the file, and the next one has the new size",
              (unsigned long long)p->log_size);
 }
 
@@ -97,7 +97,7 @@ static int publish(struct state *s, const struct location *where, struct policy 
     bool published = state_publish(s, p, where->folder);
     rights_back();
     if (!published) {
-        warn("%s: not reloaded: the folder's lock could not be had: %s", where->folder,
+        warn("%s: not reloaded, because its lock could not be taken: %s", where->folder,
              "another process holds it, or the folder is not yours");
         return EXIT_FOUND;
     }

@@ -17,7 +17,7 @@ static const char *environment(const char *name) {
 static bool absolute(char out[LOCATE_PATH], const char *path, char error[LOCATE_ERROR]) {
     char folder[LOCATE_PATH] = "";
     if (path[0] != '/' && !getcwd(folder, sizeof folder)) {
-        snprintf(error, LOCATE_ERROR, "%.200s: the current folder cannot be named (%s): give an absolute path", path,
+        snprintf(error, LOCATE_ERROR, "%.200s: the current folder cannot be named (%s); try: an absolute path", path,
                  strerror(errno));
         return false;
     }
@@ -25,7 +25,8 @@ static bool absolute(char out[LOCATE_PATH], const char *path, char error[LOCATE_
     int n = snprintf(out, LOCATE_PATH, "%s%s%s", bare ? "" : folder, path[0] == '/' ? "" : "/", path);
     if (n < LOCATE_PATH)
         return true;
-    snprintf(error, LOCATE_ERROR, "%.200s...: this path is too long: %d bytes are the most", path, LOCATE_PATH - 1);
+    snprintf(error, LOCATE_ERROR, "%.200s...: this path has more than %d bytes; try: a shorter one", path,
+             LOCATE_PATH - 1);
     return false;
 }
 
@@ -37,7 +38,7 @@ static bool choose_config(struct location *out, const char *config, char error[L
     if (!config)
         return true;
     if (!config[0]) {
-        snprintf(error, LOCATE_ERROR, "the config file's name is empty: leave -c out to use the default");
+        snprintf(error, LOCATE_ERROR, "the config file's name is empty; try: without -c, for the default");
         return false;
     }
     return absolute(out->config, config, error);
@@ -89,19 +90,21 @@ const char *state_error_text(enum state_error why, int error) {
     case STATE_OK:
         return "no error";
     case STATE_ABSENT:
-        return "there is no such file: nothing has run under this instance yet: connspread run -- PROGRAM, or one of "
-               "connspread stat --all with -i";
+        return "there is no such file, so nothing has run under this instance yet; try: connspread run -- PROGRAM, or "
+               "-i "
+               "with an instance that connspread stat --all shows";
     case STATE_IO:
-        return error == ELOOP ? "is a symbolic link: connspread follows none" : strerror(error);
+        return error == ELOOP ? "is a symbolic link, and connspread follows none" : strerror(error);
     case STATE_NOT_OURS:
-        return "file or folder belongs to another user, or others may write to it: it must be yours or root's "
-               "(CONNSPREAD_DIR names another folder)";
+        return "file or folder belongs to another user, or others may write to it; it must be yours or root's; try: "
+               "another folder (CONNSPREAD_DIR)";
     case STATE_NOT_A_STATE:
-        return "is not a state file of connspread, or it is damaged: connspread prune removes it, if it is a regular "
-               "file that no process uses";
+        return "is not a state file of connspread, or it is damaged; try: connspread prune, which removes it if it is "
+               "a "
+               "regular file that no process uses";
     case STATE_OTHER_LAYOUT:
-        return "was made by another version of connspread: try: that version, or connspread prune once no process uses "
-               "it";
+        return "was made by another version of connspread; try: that version, or connspread prune once no process uses "
+               "the file";
     }
     return "cannot be used";
 }

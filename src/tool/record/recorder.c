@@ -68,8 +68,8 @@ static bool flush(struct recorder *f) {
     return true;
 }
 
-/* Everything below limit that is not in the file by now never will be: a control event says so, under the first of the
- * numbers that are missing. So every number of the file is still unique, and its gaps are explained. */
+/* Everything below limit that is not in the file by now never will be: an override event says so, under the first of
+ * the numbers that are missing. So every number of the file is still unique, and its gaps are explained. */
 static bool say_lost(struct recorder *f, uint64_t limit) {
     struct event_record r = {.e = {.kind = EVENT_OVERRIDE, .program = "connspread"}};
     char line[EVENT_LINE_MAX];

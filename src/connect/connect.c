@@ -293,7 +293,7 @@ ssize_t connect_spread(struct client *client, const struct call *call, const str
     c->peer = *destination;
     c->local_port = 0;
     if (state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF &&
-        match_cache_find(&client->state, destination, client->program, &match))
+        match_cache_find(client, destination, &match))
         spread_or_watch(client, &k, &settings);
     else
         pass(client, &k);

@@ -13,8 +13,8 @@
 int sockinfo_state(int fd, enum tcp_state *phase, uint32_t *segments_out);
 
 /* Of a socket in CLOSE whose connect went on after the call: what became of that, when its SO_ERROR has been fetched
- * already. ECONNREFUSED: the peer answered, but not with a SYN of its own; ETIMEDOUT: nobody did, for whatever reason;
- * 0: it was connected, or nobody knows. */
+ * already. ECONNREFUSED: the peer answered, but not with a SYN of its own; ETIMEDOUT: no answer came, for whatever
+ * reason; 0: it was connected, or that is not known. */
 int sockinfo_connect_error(int fd);
 
 /* One recv(MSG_PEEK) in place of TCP_INFO and SIOCINQ. Only for a plain TCP socket that was established, that this

@@ -18,6 +18,7 @@ struct client {
     bool parity_step;     /* before Linux 6.8: connect goes through all ports of one parity first */
     bool mptcp_info;      /* where it is not to be had, a connection is not MPTCP's (any more) */
     bool bind_denied;     /* this process may not bind (Landlock, seccomp, an LSM); atomic */
+    bool trace;           /* CONNSPREAD_TRACE: each decision is an event */
     bool netns_varies;    /* setns or unshare was called: ask each socket for its namespace */
     uint8_t env_mode;     /* CONNSPREAD_MODE, or MODE_FROM_POLICY */
     uint32_t attached;    /* an attach event was written for this process; atomic */

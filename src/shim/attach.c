@@ -102,7 +102,9 @@ static bool verbose(struct setup *s) {
 
 static void read_environment(struct setup *s) {
     const char *mode = secure_getenv("CONNSPREAD_MODE");
+    const char *trace = secure_getenv("CONNSPREAD_TRACE");
     (void)verbose(s);
+    client.trace = trace && strcmp(trace, "1") == 0;
     s->conf = secure_getenv("CONNSPREAD_CONF");
     if (s->conf && !s->conf[0])
         s->conf = NULL;

@@ -26,11 +26,17 @@
 #define AUTO          "auto"
 #define KEEP_IO_URING "keep-io-uring"
 
-enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127, OPTION_SUPERVISE = 256 /* no short option */, OPTION_REQUIRE };
+enum {
+    EXIT_NOT_EXECUTABLE = 126,
+    EXIT_NOT_FOUND = 127,
+    OPTION_SUPERVISE = 256 /* no short option */,
+    OPTION_REQUIRE,
+    OPTION_TRACE
+};
 
 static const char help[] =
-    "usage: connspread run [-c CONF] [-i INSTANCE] [-m MODE] [--require] [--supervise[=HOW]] [--] COMMAND "
-    "[ARGUMENT...]\n"
+    "usage: connspread run [-c CONF] [-i INSTANCE] [-m MODE] [--require] [--supervise[=HOW]] [--trace] [--]\n"
+    "                      COMMAND [ARGUMENT...]\n"
     "\n"
     "Runs COMMAND with its TCP connections spread over the sources of the config, and its closes logged.\n"
     "\n"
@@ -42,6 +48,8 @@ static const char help[] =
     "      --supervise[=HOW]  instead of preloading the library, serve COMMAND's connects from outside: for\n"
     "                         static and Go programs. HOW: auto, only where the library cannot be preloaded;\n"
     "                         keep-io-uring, leave io_uring to COMMAND (its connects are not seen)\n"
+    "      --trace            each decision of a connect or close of COMMAND and its children is an event, which\n"
+    "                         connspread log --trace shows\n"
     "\n"
     "Exits as COMMAND does; with 2 if the config is refused or for a usage error, 126 if COMMAND cannot be\n"
     "executed or, with --require, would not be attached to, 127 if there is none.\n";
@@ -52,6 +60,7 @@ static const struct option options[] = {
     {"mode", required_argument, NULL, 'm'},
     {"require", no_argument, NULL, OPTION_REQUIRE},
     {"supervise", optional_argument, NULL, OPTION_SUPERVISE},
+    {"trace", no_argument, NULL, OPTION_TRACE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -59,6 +68,7 @@ static const struct option options[] = {
 struct arguments {
     struct chosen chosen;
     const char *mode, *supervise; /* NULL: not given */
+    bool trace;
     char **command;
     bool require;
 };
@@ -76,6 +86,8 @@ static bool parse_option(int option, void *context) {
         a->require = true;
     else if (option == OPTION_SUPERVISE)
         a->supervise = optarg ? optarg : "";
+    else if (option == OPTION_TRACE)
+        a->trace = true;
     else
         a->mode = optarg;
     return true;
@@ -178,6 +190,8 @@ static bool prepare_environment(const struct arguments *a, const struct location
         good = good && setenv("CONNSPREAD_INSTANCE", a->chosen.instance, 1) == 0;
     if (a->mode)
         good = good && setenv("CONNSPREAD_MODE", a->mode, 1) == 0;
+    if (a->trace)
+        good = good && setenv("CONNSPREAD_TRACE", "1", 1) == 0;
     if (!good)
         warn("the environment cannot be set: %s", strerror(errno));
     return good;

@@ -109,7 +109,7 @@ static struct event_record any_event(uint8_t kind, struct event_context *c) {
     e->fate = any_of(FATES);
     e->decided_by = any_of(DECIDED_BYS);
     e->verified = any_of(VERIFIEDS);
-    if (kind == EVENT_EXHAUSTED || kind == EVENT_SOURCE_DOWN)
+    if (event_has_sources(kind))
         any_exhausted(&r.u.exhausted);
     else
         any_text(r.u.text, sizeof r.u.text);
@@ -156,7 +156,9 @@ static const struct {
     {"detach", 0xbfa8fa8935631ec5, 0xb647c5934e1eb951, 0x0df7ce51c0a3479f},
     {"reload", 0x89a4aa6cbd8a0b51, 0xb4cdb66f6a42f2a3, 0x30cca5285416822c},
     {"override", 0x66c95a72a695f701, 0x421d76661a324389, 0xb8237e9d6087f933},
-    {"later", 0xf06c1626a4ded8bb, 0xbaf606d4949bb08f, 0xe5e85356226fe7fe},
+    {"trace-connect", 0x1e6f4c3c486679a0, 0x2f7ce745fdc529c9, 0x60b64f2d25f2fac6},
+    {"trace-close", 0x73e595da81c6766e, 0x92d64d6340416ee1, 0x5351e8d6260897c0},
+    {"later", 0x1b404b91c5b27909, 0xcbb0675fe0ff1933, 0xb99b3e8d7d5d0166},
 };
 
 START_TEST(generated_events_of_each_kind_are_the_same_bytes) {

@@ -11,7 +11,8 @@
 static const char *const kinds[EVENT_KINDS] = {
     [EVENT_TIME_WAIT] = "time-wait",     [EVENT_CLOSE] = "close",       [EVENT_EXHAUSTED] = "exhausted",
     [EVENT_SOURCE_DOWN] = "source-down", [EVENT_ATTACH] = "attach",     [EVENT_DETACH] = "detach",
-    [EVENT_RELOAD] = "reload",           [EVENT_OVERRIDE] = "override",
+    [EVENT_RELOAD] = "reload",           [EVENT_OVERRIDE] = "override", [EVENT_TRACE_CONNECT] = "trace-connect",
+    [EVENT_TRACE_CLOSE] = "trace-close",
 };
 static const char *const directions[DIRECTIONS] = {[OUTBOUND] = "outbound", [INBOUND] = "inbound"};
 static const char *const vias[VIAS] = {
@@ -69,6 +70,30 @@ static const char *const occupied[OCCUPIED_BYS] = {
     [OCCUPIED_BOUND] = "bound-ports",
 };
 
+static const char *const decisions[DECISIONS] = {
+    [DECISION_PASSED] = "passed",       [DECISION_WATCHED] = "watched",   [DECISION_SPREAD] = "spread",
+    [DECISION_RECOVERED] = "recovered", [DECISION_FALLBACK] = "fallback", [DECISION_FAILED] = "failed",
+};
+static const char *const reasons[REASONS] = {
+    [REASON_RULE] = "rule",
+    [REASON_MODE_OFF] = "mode-off",
+    [REASON_NO_RULE] = "no-rule",
+    [REASON_IGNORED] = "ignored",
+    [REASON_OBSERVE] = "observe",
+    [REASON_CONTROL] = "control",
+    [REASON_PORT_BOUND] = "port-bound",
+    [REASON_ADDRESS_BOUND] = "address-bound",
+    [REASON_NO_SOURCE] = "no-source",
+    [REASON_CLOSED] = "descriptor-closed",
+};
+static const char *const saids[SAIDS] = {
+    [SAID_CHOSEN] = "chosen",           [SAID_NOT_LOCAL] = "address-not-local",
+    [SAID_UNREACHABLE] = "unreachable", [SAID_MARKED_DOWN] = "marked-down",
+    [SAID_HELD_DOWN] = "held-down",     [SAID_FULL] = "full",
+    [SAID_BIND_FAILED] = "bind-failed", [SAID_OTHER_INTERFACE] = "other-interface",
+    [SAID_UNPREPARED] = "unprepared",
+};
+
 static const struct {
     const char *const *name;
     unsigned count;
@@ -86,6 +111,9 @@ static const struct {
     [NAMES_OUTCOME] = {outcomes, OUTCOMES},
     [NAMES_PROOF] = {proofs, PROOFS},
     [NAMES_OCCUPIED] = {occupied, OCCUPIED_BYS},
+    [NAMES_DECISION] = {decisions, DECISIONS},
+    [NAMES_REASON] = {reasons, REASONS},
+    [NAMES_SAID] = {saids, SAIDS},
 };
 
 static const struct {

@@ -47,6 +47,12 @@ def limit(seconds):
     return mark
 
 
+def waits(function):
+    """Decorator: this test waits for the kernel's timers nearly all of its time. One such runs beside those that -j allows."""
+    function.waits = True
+    return function
+
+
 def needs(*commands):
     """Decorator: commands, or libraries, that must be installed. Missing: the test fails, or with ALLOW_SKIP=1 is skipped. If `make check` does
     not install the package of one, the test is for check-full."""

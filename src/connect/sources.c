@@ -152,8 +152,7 @@ static uint32_t first_source(struct client *client, const struct connecting *k) 
     const struct match *match = k->match;
     uint32_t *next_source = &client->state.next_source[match->pool % POLICY_POOLS][match->scope % SCOPE_COUNT];
     uint32_t turn = match->policy == POOL_HASH ? 0 : __atomic_fetch_add(next_source, 1, __ATOMIC_RELAXED);
-    uint64_t destination = match->policy == POOL_HASH ? pair_key(0, &k->destination->addr, k->destination) : 0;
-    uint32_t first = order_first((enum pool_policy)match->policy, match->total, turn, client->state.epoch, destination);
+    uint32_t first = pair_first_source(match, k->destination, turn, client->state.epoch);
     /* The turn breaks ties, so that equally used sources still take turns. */
     return match->policy == POOL_LEAST_USED ? least_used(client, k, first) : first;
 }

@@ -18,36 +18,44 @@
 #include "tool/record/start.h"
 #include "tool/host/filters.h"
 #include "tool/host/sanitizer.h"
+#include "tool/host/conduct.h"
+#include "tool/host/linker.h"
 
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
 static const char help[] =
-    "usage: connspread run [-c CONF] [-i INSTANCE] [-m MODE] [--trace] [--] COMMAND [ARGUMENT...]\n"
+    "usage: connspread run [-c CONF] [-i INSTANCE] [-m MODE] [--require] [--trace] [--] COMMAND [ARGUMENT...]\n"
     "\n"
     "Runs COMMAND with its TCP connections spread over the sources of the config, and its closes logged.\n"
     "\n"
     "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "  -m, --mode MODE        enforce, observe or off: overrides the config's, for COMMAND and its children\n"
+    "      --require          do not start COMMAND if the library cannot attach to it, or its events could not be "
+    "read\n"
     "      --trace            each decision of a connect or close of COMMAND and its children is an event, which\n"
     "                         connspread log --trace shows\n"
     "\n"
     "Exits as COMMAND does; with 2 if the config is refused or for a usage error, 126 if COMMAND cannot be\n"
-    "executed, 127 if there is none.\n";
+    "executed or, with --require, would not be attached to, 127 if there is none.\n";
 
-enum { OPTION_TRACE = 256 };
+enum { OPTION_REQUIRE = 256, OPTION_TRACE };
 
 static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'}, {"instance", required_argument, NULL, 'i'},
-    {"mode", required_argument, NULL, 'm'},   {"trace", no_argument, NULL, OPTION_TRACE},
-    {"help", no_argument, NULL, 'h'},         {0},
+    {"config", required_argument, NULL, 'c'},
+    {"instance", required_argument, NULL, 'i'},
+    {"mode", required_argument, NULL, 'm'},
+    {"require", no_argument, NULL, OPTION_REQUIRE},
+    {"trace", no_argument, NULL, OPTION_TRACE},
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 struct arguments {
     struct chosen chosen;
     const char *mode;
-    bool trace;
     char **command;
+    bool require, trace;
 };
 
 static bool mode_is_good(const char *mode) {
@@ -59,9 +67,16 @@ static bool mode_is_good(const char *mode) {
 
 static bool parse_option(int option, void *context) {
     struct arguments *a = context;
-    if (option == OPTION_TRACE)
-        return a->trace = true;
-    a->mode = optarg;
+    switch (option) {
+    case OPTION_REQUIRE:
+        a->require = true;
+        break;
+    case OPTION_TRACE:
+        a->trace = true;
+        break;
+    default:
+        a->mode = optarg;
+    }
     return true;
 }
 
@@ -158,15 +173,60 @@ static bool prepare_environment(const struct arguments *a, const struct location
     return good;
 }
 
-static void warn_of_program(const char *name) {
+static void warn_of_program(char **command) {
+    const char *name = command[0];
     char path[PRELOADABLE_PATH];
     enum preloadable result = find_program(path, name) ? preloadable(path) : PRELOAD_OK;
     const char *why = preloadable_text(result);
+    unsigned conduct = result == PRELOAD_OK ? conduct_of_command(path, command) : 0;
+    for (unsigned i = 0; i < CONDUCTS; i++)
+        if (conduct >> i & 1)
+            warn("%s %s; try: %s", path, conduct_text((enum conduct)(1 << i)), conduct_remedy((enum conduct)(1 << i)));
     const char *disabled = getenv("CONNSPREAD_DISABLE");
     if (why && !(result == PRELOAD_OTHER_CLASS && shim_for_other_class()))
         warn("%s %s", path, why);
     if (disabled && strcmp(disabled, "1") == 0)
         warn("CONNSPREAD_DISABLE is set, so the shim does nothing; try: unset CONNSPREAD_DISABLE");
+}
+
+static void find_shim(void *context, const char *path) {
+    const char *slash = strrchr(path, '/');
+    bool *found = context;
+    *found = *found || strcmp(slash ? slash + 1 : path, "libconnspread.so") == 0;
+}
+
+/* Why the library would not attach to the command, or do nothing in it; NULL: it will. The dynamic linker is asked, not
+ * the command run. */
+static const char *unattached(const char *path) {
+    const char *why = preloadable_text(preloadable(path)), *disabled = getenv("CONNSPREAD_DISABLE");
+    char call[FILTERS_CALL];
+    bool found = false;
+    if (why)
+        return why;
+    if (disabled && strcmp(disabled, "1") == 0)
+        return "is told by CONNSPREAD_DISABLE to run without it";
+    if (filters_inherited() && !getenv("CONNSPREAD_SECCOMP") && !filters_spare(call))
+        return "runs behind a seccomp filter under which it does nothing";
+    if (!linker_list(path, getenv("LD_PRELOAD"), find_shim, &found))
+        return "cannot be looked into: the dynamic linker does not list what it would load";
+    return found ? NULL : "would be run without it: the dynamic linker does not load it";
+}
+
+/* What the command line asks for with --require. */
+static bool is_attachable(const struct arguments *a, bool readable) {
+    char path[PRELOADABLE_PATH];
+    const char *why = NULL;
+    if (!a->require)
+        return true;
+    if (!find_program(path, a->command[0]))
+        return true; /* execute says so */
+    if (!readable)
+        why = "would run unseen, for its state file cannot be used";
+    else
+        why = unattached(path);
+    if (why)
+        warn("--require: not started: %s %s", path, why);
+    return !why;
 }
 
 static int execute(char **command) {
@@ -190,9 +250,12 @@ static int run(const struct arguments *a, struct policy *policy) {
     free(preload);
     if (!ready)
         return EXIT_USAGE;
-    if (prepare_state(&where, policy) && policy->log_file[0])
+    bool readable = prepare_state(&where, policy);
+    if (!is_attachable(a, readable))
+        return EXIT_NOT_EXECUTABLE;
+    if (readable && policy->log_file[0])
         (void)record_start(where.state_file, where.instance, where.config, policy->log_file);
-    warn_of_program(a->command[0]);
+    warn_of_program(a->command);
     return execute(a->command);
 }
 

@@ -274,7 +274,7 @@ static ssize_t ask_again(struct client *client, const struct call *call, struct 
 static void carry_out(struct client *client, struct connecting *k, struct match *match) {
     struct settings settings;
     if (state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF &&
-        match_cache_find(&client->state, k->destination, client->program, match))
+        match_cache_find(client, k->destination, match))
         spread_or_watch(client, k, &settings);
     else
         pass(client, k);

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "client/client.h"
 #include "client/track.h"
 #include "connect/sources.h"
 #include "client/sockinfo.h"
@@ -56,7 +57,7 @@ static bool rest(struct client *client, struct connecting *k) {
 }
 
 enum step wait_for_source(struct client *client, struct connecting *k) {
-    uint64_t began = k->now, wait = k->full && k->way != WAY_OWN ? patience(k) : 0;
+    uint64_t began = k->now, wait = k->full && k->way != WAY_OWN && !client->no_wait ? patience(k) : 0;
     unsigned attempts = k->attempts;
     enum step step = STEP_NEXT;
     k->cookie = wait ? sockinfo_cookie(k->call->fd) : 0;

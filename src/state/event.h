@@ -40,6 +40,7 @@ enum via {
     VIA__EXIT,
     VIA_EXEC,
     VIA_KILLED,
+    VIA_KERNEL,
     VIAS
 };
 enum tcp_state { /* the state before the close; numbers are ours, names are the contract's */

@@ -148,8 +148,8 @@ static const struct {
     uint64_t json, read, text;
 } expected[EVENT_KINDS + 1] = {
     {"none", 0x2644ae4a053e5ab1, 0x1c86420404b850c9, 0x8b1068f7db7e1920},
-    {"time-wait", 0x62c31b7b3522fd82, 0xbcdbe71c20d887b1, 0x2710da086876f5b1},
-    {"close", 0x80985393bc5b82b7, 0xcced01e380dabe29, 0xe7816d480e27995b},
+    {"time-wait", 0x955f93c84f232b7b, 0xf8427e7427418283, 0xaa836547d655b31a},
+    {"close", 0x0ebb81d5641cc5bd, 0xcc9bdedf04baee25, 0x02a57f0994d3c96e},
     {"exhausted", 0x426c96525a38f71c, 0xbd1d6613dc1d7349, 0x00334e23c7db0479},
     {"source-down", 0x0f2dd758fba71cfc, 0xf13724d9633ee361, 0xc3a655be5b822e84},
     {"attach", 0x357e4944fef0c59b, 0x0bf5165f994fcadd, 0x56519fcba2e99243},

@@ -26,6 +26,7 @@ static const char *const vias[VIAS] = {
     [VIA_FREOPEN] = "freopen",     [VIA_SYSCALL] = "syscall",
     [VIA_EXIT] = "exit",           [VIA__EXIT] = "_exit",
     [VIA_EXEC] = "exec",           [VIA_KILLED] = "killed",
+    [VIA_KERNEL] = "kernel",
 };
 /* A listener's close is no connection's close: the contract has no word for it, and it stays "unknown". */
 static const char *const phases[TCP_STATES] = {

@@ -60,7 +60,7 @@ def test_pages_are_readable(t):
     """A rendered page has the words that a reader looks for, in its order."""
     text = subprocess.run(["mandoc", "-T", "ascii", os.path.join(ROOT, PAGES["connspread"])], stdout=subprocess.PIPE, text=True).stdout
     text = re.sub(".\b", "", text)
-    for words in "connspread COMMAND [ARGUMENT ...]", "run [-c CONF] [-i NAME] [-m MODE] [--require] [--trace] [--] COMMAND ...", "-o, --output FORMAT":
+    for words in "connspread COMMAND [ARGUMENT ...]", "run [-c CONF] [-i NAME] [-m MODE] [--require] [--supervise[=HOW]] [--]", "-o, --output FORMAT":
         assert words in text, f"{words!r} is not in connspread(1):\n{text[:3000]}"
 
 
@@ -112,9 +112,9 @@ def test_commands_and_options(t):
     for name in names:
         assert name in parts, f"connspread(1) has no part about {name}"
         listed = options_of(t.tool(name, "--help", check=0).stdout)
-        described = {word for line in re.findall(r"^\.It Fl (.*)$", parts[name], re.M) for word in re.sub(r" Ar .*", "", line).split(" , ")}
+        described = {word for line in re.findall(r"^\.It Fl (.*)$", parts[name], re.M) for word in re.sub(r" (?:Ar|Op) .*", "", line).split(" , ")}
         same(described, listed, f"options of {name} in connspread(1) and in its --help")
-        table = re.findall(r'\{"([\w-]+)", (?:no|required)_argument, NULL, (?:\'(\w)\')?', command_source(name))
+        table = re.findall(r'\{"([\w-]+)", (?:no|required|optional)_argument, NULL, (?:\'(\w)\')?', command_source(name))
         taken = {o for long, short in table for o in ("-" + long, short) if o} - {"-help", "h"}
         same(listed - {"-help", "h"}, taken, f"options of {name} in its --help and in its getopt table")
 

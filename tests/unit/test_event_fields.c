@@ -157,7 +157,7 @@ static const struct {
     {"reload", 0x89a4aa6cbd8a0b51, 0xb4cdb66f6a42f2a3, 0x30cca5285416822c},
     {"override", 0x66c95a72a695f701, 0x421d76661a324389, 0xb8237e9d6087f933},
     {"trace-connect", 0x1e6f4c3c486679a0, 0x2f7ce745fdc529c9, 0x60b64f2d25f2fac6},
-    {"trace-close", 0x4c1f99bf1807f844, 0xab07a773d1232dc5, 0x4f8be0d76ed3571f},
+    {"trace-close", 0x73e595da81c6766e, 0x92d64d6340416ee1, 0x5351e8d6260897c0},
     {"later", 0x1b404b91c5b27909, 0xcbb0675fe0ff1933, 0xb99b3e8d7d5d0166},
 };
 

@@ -35,8 +35,8 @@ enum {
 };
 
 static const char help[] =
-    "usage: connspread run [-c CONF] [-i INSTANCE] [-m MODE] [--require] [--supervise[=HOW]] [--trace] [--] "
-    "COMMAND [ARGUMENT...]\n"
+    "usage: connspread run [-c CONF] [-i INSTANCE] [-m MODE] [--require] [--supervise[=HOW]] [--trace] [--]\n"
+    "                      COMMAND [ARGUMENT...]\n"
     "\n"
     "Runs COMMAND with its TCP connections spread over the sources of the config, and its closes logged.\n"
     "\n"
@@ -68,8 +68,9 @@ static const struct option options[] = {
 struct arguments {
     struct chosen chosen;
     const char *mode, *supervise; /* NULL: not given */
+    bool trace;
     char **command;
-    bool require, trace;
+    bool require;
 };
 
 static bool mode_is_good(const char *mode) {
@@ -81,19 +82,14 @@ static bool mode_is_good(const char *mode) {
 
 static bool parse_option(int option, void *context) {
     struct arguments *a = context;
-    switch (option) {
-    case OPTION_REQUIRE:
+    if (option == OPTION_REQUIRE)
         a->require = true;
-        break;
-    case OPTION_TRACE:
-        a->trace = true;
-        break;
-    case OPTION_SUPERVISE:
+    else if (option == OPTION_SUPERVISE)
         a->supervise = optarg ? optarg : "";
-        break;
-    default:
+    else if (option == OPTION_TRACE)
+        a->trace = true;
+    else
         a->mode = optarg;
-    }
     return true;
 }
 

@@ -197,11 +197,8 @@ static bool prepare_environment(const struct arguments *a, const struct location
     return good;
 }
 
-/* Does supervising help where preloading does not? Not where the program is to have rights that it then does not get.
- */
 static bool supervise_helps(enum preloadable why) {
-    return why == PRELOAD_GO || why == PRELOAD_STATIC || why == PRELOAD_OTHER_LIBC ||
-           (why == PRELOAD_OTHER_CLASS && !shim_for_other_class());
+    return preloadable_or_supervised(why) && !(why == PRELOAD_OTHER_CLASS && shim_for_other_class());
 }
 
 static void warn_of_program(char **command) {

@@ -292,9 +292,11 @@ static bool map_state(struct state *out, const struct location *where, const str
 
 static int run_supervised(const struct arguments *a, const struct location *where, const struct policy *policy) {
     const char *mode = a->mode ? a->mode : getenv("CONNSPREAD_MODE");
+    const char *trace = getenv("CONNSPREAD_TRACE"); /* set by --trace, too */
     int own_mode = mode ? override_mode(mode) : -1;
     struct supervision s = {
         .client.env_mode = own_mode < 0 ? MODE_FROM_POLICY : (uint8_t)own_mode,
+        .client.trace = trace && strcmp(trace, "1") == 0,
         .keep_io_uring = strcmp(a->supervise, KEEP_IO_URING) == 0,
         .execute = execute,
         .command = a->command,

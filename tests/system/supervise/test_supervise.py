@@ -359,3 +359,12 @@ def test_one_supervisor_a_tree(t):
     equal((done.returncode, done.stdout), (126, ""), "with --require")
     assert "cannot be supervised here" in done.stderr, done.stderr
     equal(results(t.run(inner, bare=True)), {s: 2 for s in sources}, "sources, with --require and nothing in the way")
+
+
+def test_trace(t):
+    """--trace makes events of a supervised client's decisions as of a preloaded one's."""
+    _, port = scene(t, ports=2000)
+    t.run(command(t, t.program("supervise/client"), "10.1.0.1", str(port), "8", options=["--trace"]), bare=True)
+    lines = [line for line in t.tool("log", "--trace", "-o", "json", "-c", t.conf, check=0).stdout.splitlines() if '"event":"trace-connect"' in line]
+    equal(len(lines), 8, "trace-connect events")
+    assert all('"program":"client"' in line for line in lines), lines[0]

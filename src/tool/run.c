@@ -21,6 +21,7 @@
 #include "tool/host/conduct.h"
 #include "tool/host/linker.h"
 #include "tool/supervise/supervise.h"
+#include "tool/supervise/trial.h"
 #include "client/client.h"
 
 #define AUTO          "auto"
@@ -197,11 +198,8 @@ static bool prepare_environment(const struct arguments *a, const struct location
     return good;
 }
 
-/* Does supervising help where preloading does not? Not where the program is to have rights that it then does not get.
- */
 static bool supervise_helps(enum preloadable why) {
-    return why == PRELOAD_GO || why == PRELOAD_STATIC || why == PRELOAD_OTHER_LIBC ||
-           (why == PRELOAD_OTHER_CLASS && !shim_for_other_class());
+    return preloadable_or_supervised(why) && !(why == PRELOAD_OTHER_CLASS && shim_for_other_class());
 }
 
 static void warn_of_program(char **command) {
@@ -243,15 +241,14 @@ static const char *unattached(const char *path) {
     return found ? NULL : "would be run without it: the dynamic linker does not load it";
 }
 
-static bool is_supervised(const struct arguments *a) {
-    char path[PRELOADABLE_PATH];
-    if (!a->supervise || strcmp(a->supervise, AUTO) != 0)
-        return a->supervise != NULL;
-    return find_program(path, a->command[0]) && supervise_helps(preloadable(path));
+/* Why no supervisor could serve the command; NULL: one can. */
+static const char *unsupervised(void) {
+    enum trial_step failed = trial_run().failed;
+    return failed == TRIAL_WORKS || failed == TRIAL_CLOSES ? NULL : "cannot be supervised here (connspread doctor)";
 }
 
 /* What the command line asks for with --require. */
-static bool is_attachable(const struct arguments *a, bool readable) {
+static bool is_attachable(const struct arguments *a, bool readable, bool supervised) {
     char path[PRELOADABLE_PATH];
     const char *why = NULL;
     if (!a->require)
@@ -260,8 +257,8 @@ static bool is_attachable(const struct arguments *a, bool readable) {
         return true; /* execute says so */
     if (!readable)
         why = "would run unseen, for its state file cannot be used";
-    else if (!is_supervised(a))
-        why = unattached(path);
+    else
+        why = supervised ? unsupervised() : unattached(path);
     if (why)
         warn("--require: not started: %s %s", path, why);
     return !why;
@@ -272,6 +269,16 @@ static int execute(char **command) {
     int error = errno;
     warn("%s: %s", command[0], error == ENOENT ? "command not found" : strerror(error));
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}
+
+static bool is_supervised(const struct arguments *a) {
+    char path[PRELOADABLE_PATH];
+    if (!a->supervise || strcmp(a->supervise, AUTO) != 0)
+        return a->supervise != NULL;
+    if (!find_program(path, a->command[0]))
+        return false;
+    enum preloadable result = preloadable(path);
+    return supervise_helps(result) || (result == PRELOAD_OK && conduct_of_command(path, a->command) & CONDUCT_RAW);
 }
 
 /* For what the supervisor counts: the state file, or memory that no other process reads. */
@@ -285,6 +292,7 @@ static bool map_state(struct state *out, const struct location *where, const str
 
 static int run_supervised(const struct arguments *a, const struct location *where, const struct policy *policy) {
     const char *mode = a->mode ? a->mode : getenv("CONNSPREAD_MODE");
+    const char *trace = getenv("CONNSPREAD_TRACE"); /* set by --trace, too */
     int own_mode = mode ? override_mode(mode) : -1;
     const char *trace = getenv("CONNSPREAD_TRACE"); /* run --trace has set it */
     struct supervision s = {
@@ -324,7 +332,7 @@ static int run(const struct arguments *a, struct policy *policy) {
     if (!ready)
         return EXIT_USAGE;
     bool readable = prepare_state(&where, policy);
-    if (!is_attachable(a, readable))
+    if (!is_attachable(a, readable, supervised))
         return EXIT_NOT_EXECUTABLE;
     if (readable && policy->log_file[0])
         (void)record_start(where.state_file, where.instance, where.config, policy->log_file);

@@ -1,4 +1,5 @@
 /* What `connspread doctor` makes of facts: each finding, and the reading of counters. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -376,9 +377,37 @@ START_TEST(programs) {
         expect("program", expected[i].severity, "/usr/bin/client ", NULL);
     }
     facts.preloadable = PRELOAD_OK;
+    expect_none("program-supervise");
     expect_none("program-php");
     strcpy(facts.program, "/usr/sbin/php-fpm8.2");
     expect("program-php", SEVERITY_WARNING, "RTLD_DEEPBIND", "8.5");
+}
+END_TEST
+
+START_TEST(supervising) {
+    static const struct {
+        struct trial trial;
+        int64_t yama;
+        enum severity severity;
+        const char *reason, *remedy;
+    } expected[] = {
+        {{TRIAL_WORKS, 0}, 1, SEVERITY_OK, "can serve it", NULL},
+        {{TRIAL_DESCRIPTORS, EPERM}, 2, SEVERITY_WARNING, "not permitted", "ptrace_scope = 1"},
+        {{TRIAL_DESCRIPTORS, EPERM}, FACT_UNKNOWN, SEVERITY_WARNING, "not permitted", "pidfd_getfd"},
+        {{TRIAL_FILTER, EBUSY}, 0, SEVERITY_WARNING, "busy", "There is one already"},
+        {{TRIAL_FILTER, EINVAL}, 0, SEVERITY_WARNING, "Invalid argument", "5.9"},
+        {{TRIAL_CLOSES, ENOENT}, 0, SEVERITY_WARNING, "cannot log its closes", "tcp_diag"},
+    };
+    facts.has_program = true;
+    strcpy(facts.program, "/usr/bin/client");
+    facts.preloadable = PRELOAD_GO;
+    for (unsigned i = 0; i < sizeof expected / sizeof *expected; i++) {
+        facts.supervising = expected[i].trial;
+        facts.yama = expected[i].yama;
+        expect("program-supervise", expected[i].severity, expected[i].reason, expected[i].remedy);
+    }
+    facts.preloadable = PRELOAD_SETUID;
+    expect_none("program-supervise");
 }
 END_TEST
 
@@ -443,6 +472,7 @@ int main(void) {
     tcase_add_test(t, listeners_in_the_range);
     tcase_add_test(t, time_waits_of_explicit_binds);
     tcase_add_test(t, programs);
+    tcase_add_test(t, supervising);
     tcase_add_test(t, counters_are_read_by_name);
     tcase_add_test(t, connection_tracking_is_summed_over_processors);
     tcase_add_test(t, time_waits_are_read_from_sockstat);

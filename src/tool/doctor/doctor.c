@@ -88,6 +88,8 @@ static bool look_at_program(struct host_facts *f, const char *name) {
     f->preloadable = preloadable(f->program);
     if (f->preloadable == PRELOAD_OK)
         f->conduct = conduct_of(f->program);
+    if (preloadable_or_supervised(f->preloadable))
+        f->supervising = trial_run();
     return true;
 }
 

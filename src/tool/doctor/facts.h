@@ -7,6 +7,7 @@
 #include "tool/host/preloadable.h"
 #include "tool/host/socket_users.h"
 #include "tool/host/tw_reuse.h"
+#include "tool/supervise/trial.h"
 #include "text/parse.h"
 
 enum { FACT_UNKNOWN = -1, HOLDERS = 16, HOLDER_NAME = 32, HOLDER_PORTS = 64 };
@@ -84,6 +85,9 @@ struct host_facts {
     char program[PRELOADABLE_PATH];
     enum preloadable preloadable;
     unsigned conduct; /* bits of enum conduct */
+    /* Tried if it cannot be preloaded. */
+    struct trial supervising;
+    int64_t yama; /* kernel.yama.ptrace_scope */
 };
 
 #endif

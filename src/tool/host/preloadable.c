@@ -224,6 +224,10 @@ const char *preloadable_text(enum preloadable why) {
     return "cannot be preloaded";
 }
 
+bool preloadable_or_supervised(enum preloadable why) {
+    return why == PRELOAD_GO || why == PRELOAD_STATIC || why == PRELOAD_OTHER_LIBC || why == PRELOAD_OTHER_CLASS;
+}
+
 static bool executable(const char *path) {
     struct stat st;
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;

@@ -78,6 +78,30 @@ static struct nlmsghdr *request(char *buffer, int family, uint32_t states) {
     return header;
 }
 
+/* NLMSG_DONE and NLMSG_ERROR begin with an error. libmnl's own callback for NLMSG_DONE looks at the type alone: a dump
+ * that the kernel gave up would pass for a whole one. */
+static int take_end(const struct nlmsghdr *header, void *data) {
+    int error = 0;
+    (void)data;
+    if (mnl_nlmsg_get_payload_len(header) >= sizeof error)
+        memcpy(&error, mnl_nlmsg_get_payload(header), sizeof error);
+    if (error >= 0)
+        return MNL_CB_STOP;
+    errno = -error;
+    return MNL_CB_ERROR;
+}
+
+static int take_all(const void *bytes, size_t n, struct dump *d) {
+    /* Whoever gives libmnl this table stands for every type in it: an empty place ignores the message. */
+    mnl_cb_t control[] = {[NLMSG_ERROR] = take_end, [NLMSG_DONE] = take_end};
+    int more = mnl_cb_run2(bytes, n, 0, 0, take, d, control, MNL_ARRAY_SIZE(control));
+    return more < 0 ? -errno : more > MNL_CB_STOP;
+}
+
+int dump_take(const void *bytes, size_t n, dump_each *each, void *context) {
+    return take_all(bytes, n, &(struct dump){.each = each, .context = context});
+}
+
 static int ask(struct mnl_socket *nl, char *buffer, int family, uint32_t states, struct dump *d) {
     struct nlmsghdr *header = request(buffer, family, states);
     if (d->filter) {
@@ -88,16 +112,16 @@ static int ask(struct mnl_socket *nl, char *buffer, int family, uint32_t states,
     }
     if (mnl_socket_sendto(nl, header, header->nlmsg_len) < 0)
         return -errno;
-    int more = MNL_CB_OK;
-    while (more > MNL_CB_STOP) {
+    int more = 1;
+    while (more > 0) {
         ssize_t n = mnl_socket_recvfrom(nl, buffer, BUFFER);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -errno;
-        more = mnl_cb_run(buffer, (size_t)n, 0, 0, take, d);
+        more = take_all(buffer, (size_t)n, d);
     }
-    return more < 0 ? -errno : 0;
+    return more;
 }
 
 static int dump(uint32_t states, struct dump *d) {

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 
+import exposition
 import kernel
 from fixture import BUILD, ROOT, TOOL, Skip, equal, needs
 
@@ -118,6 +119,33 @@ def test_logrotate_under_a_running_recorder(t):
     recorder.wait(timeout=10)
 
 
+@needs("logrotate")
+def test_logrotate_file_shares_no_log_with_others(t):
+    """A log that two sections name makes logrotate drop the whole second section: ours beside those of the distribution's packages, in one run."""
+    root, log = t.folder + "/root", "/var/log/connspread"
+    sections = os.path.join(t.folder, "logrotate.d")
+    os.mkdir(sections)
+    theirs = [path for path in glob.glob("/etc/logrotate.d/*") if os.path.basename(path) != "connspread"]
+    assert theirs, "nothing to compare with"
+    for path in theirs + [os.path.join(CONTRIB, "logrotate/connspread")]:
+        with open(path) as f:
+            text = f.read().replace("/var/", root + "/var/")
+        kernel.write(os.path.join(sections, os.path.basename(path)), text)
+        # One file for each pattern, and ours as README has them.
+        for name in re.findall(rf"{root}/var/[^\s\"{{}}]+", text) + [root + log + "/web.jsonl", root + log + "/web/web.jsonl"]:
+            name = name.replace("*", "x").replace("?", "x")
+            os.makedirs(os.path.dirname(name), exist_ok=True)
+            kernel.write(name, "line\n")
+    conf = os.path.join(t.folder, "conf")
+    kernel.write(conf, f"include {sections}\n")
+    _, text = output("logrotate", "-d", conf)
+    for name in "/web.jsonl", "/web/web.jsonl":
+        assert f"considering log {root}{log}{name}" in text, f"{name} is not rotated: {text}"
+    assert "duplicate" not in text, text
+    shutil.copy(os.path.join(sections, "connspread"), os.path.join(sections, "zzz"))
+    assert "duplicate" in output("logrotate", "-d", conf)[1], "logrotate did not say so: this test would see nothing"
+
+
 @needs("promtool")
 def test_alert_rules(t):
     folder = os.path.join(CONTRIB, "prometheus")
@@ -171,6 +199,8 @@ def test_textfile_is_never_seen_half_written(t):
     equal(os.listdir(folder), ["connspread.prom"], "files")
     done = subprocess.run(["promtool", "check", "metrics"], input=readings[-1], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     equal((done.returncode, done.stdout), (0, ""), "promtool check metrics")
+    for reading in set(readings):
+        exposition.check(reading)
     before = os.stat(path).st_ino
     status, _ = output(script, path, env=dict(env, CONNSPREAD="/bin/false"))
     equal((status != 0, os.stat(path).st_ino, os.listdir(folder)), (True, before, ["connspread.prom"]), "after a failure")

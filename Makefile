@@ -99,7 +99,7 @@ $(BUILD)/connspread-config.so: $(MODULE_OBJ)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared $(HARDEN) $(MODULE_OBJ) -lconfuse -o $@
 $(BUILD)/connspread: $(TOOL_OBJ)
 	$(say) LINK $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -lmnl -ljansson -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -ljansson -o $@
 
 # --- what is needed, shown, tested ---
 
@@ -127,7 +127,7 @@ TEST_CFLAGS = $(filter-out -D_FORTIFY_SOURCE=2,$(TOOL_CFLAGS)) -Itests
 $(BUILD)/unit/%: tests/unit/%.c $(UNIT_LIB)
 	@mkdir -p $(@D)
 	$(say) LINK $@
-	$(Q)$(CC) $(TEST_CFLAGS) $(CFLAGS) $< $(UNIT_LIB) -o $@ -lcheck -lsubunit -lm -lrt -lpthread -lconfuse -lmnl -ljansson
+	$(Q)$(CC) $(TEST_CFLAGS) $(CFLAGS) $< $(UNIT_LIB) -o $@ -lcheck -lsubunit -lm -lrt -lpthread -lconfuse -ljansson
 
 # Clients and helpers of the system tests: tests/system/[FOLDER/]NAME.c -> build/tests/[FOLDER/]NAME; NAME.so.c is a preload library.
 SYSTEM_SRC = $(wildcard tests/system/*.c tests/system/*/*.c)
@@ -136,7 +136,7 @@ $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
 $(BUILD)/tests/own_cfg_client $(BUILD)/tests/own_vfork: TEST_EXTRA = -rdynamic
 # Linked with parts of the tool.
 WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events later_traffic trust/fill)
-$(WITH_PARTS): TEST_PARTS = $(UNIT_LIB) -lconfuse -lmnl -ljansson
+$(WITH_PARTS): TEST_PARTS = $(UNIT_LIB) -lconfuse -ljansson
 $(WITH_PARTS): $(UNIT_LIB)
 $(BUILD)/tests/%.so: tests/system/%.so.c
 	@mkdir -p $(@D)

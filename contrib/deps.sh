@@ -4,7 +4,7 @@
 # DEPS=list: prints their names.
 set -eu
 
-build="gcc make libc6-dev libconfuse-dev libmnl-dev libjansson-dev"
+build="gcc make libc6-dev libconfuse-dev libjansson-dev"
 demo="$build iproute2 procps python3"
 # At most 20: what `make check` needs beyond a minimal Debian. Tests that need another are left to check-full (tests/system/fixture.py).
 check="$demo check strace nftables binutils curl wget netcat-openbsd socat git mandoc"

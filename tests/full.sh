@@ -56,7 +56,7 @@ fuzz() {
     # shellcheck disable=SC2086
     clang -std=gnu11 -Isrc -Itests -D_GNU_SOURCE -DVERSION='"0"' -DSHIM_DIR='"/x"' -g -O1 \
         -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-        "tests/fuzz/fuzz_$name.c" $sources -o "$FULL/fuzz_$name" -lconfuse -lmnl -ljansson || return 1
+        "tests/fuzz/fuzz_$name.c" $sources -o "$FULL/fuzz_$name" -lconfuse -ljansson || return 1
     "$FULL/fuzz_$name" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 \
         -artifact_prefix="$work/" "$work" "tests/fuzz/corpus/$name"
 }

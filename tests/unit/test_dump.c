@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -59,7 +60,7 @@ START_TEST(the_end_without_an_error_is_the_end) {
 }
 END_TEST
 
-/* What libmnl takes for the end of a whole dump. */
+/* What libmnl would take for the end of a whole dump. */
 START_TEST(the_end_with_an_error_is_that_error) {
     static const int errors[] = {ENOBUFS, ENOENT, EINVAL, EMSGSIZE};
     begin();
@@ -102,6 +103,47 @@ START_TEST(a_socket_that_is_cut_short_is_none) {
 }
 END_TEST
 
+START_TEST(a_listeners_v6_only_is_read_from_its_attributes) {
+    struct {
+        struct inet_diag_msg m;
+        struct rtattr first;
+        char shutdown[4];
+        struct rtattr second;
+        char v6_only[4];
+    } listener = {.m = {.idiag_family = AF_INET6, .idiag_state = TCP_LISTEN},
+                  .first = {.rta_len = RTA_LENGTH(0) + 1, .rta_type = INET_DIAG_SHUTDOWN},
+                  .second = {.rta_len = RTA_LENGTH(0) + 1, .rta_type = INET_DIAG_SKV6ONLY},
+                  .v6_only = {1}};
+    begin();
+    add(SOCK_DIAG_BY_FAMILY, &listener, sizeof listener);
+    ck_assert_int_eq(dump_take(reply, length, each, NULL), 1);
+    ck_assert(last.v6_only);
+    listener.second.rta_len = RTA_LENGTH(0); /* no value, and one that leads out of the message */
+    begin();
+    add(SOCK_DIAG_BY_FAMILY, &listener, sizeof listener);
+    listener.first.rta_len = 60000;
+    add(SOCK_DIAG_BY_FAMILY, &listener, sizeof listener);
+    ck_assert_int_eq(dump_take(reply, length, each, NULL), 1);
+    ck_assert(!last.v6_only);
+    ck_assert_uint_eq(seen, 2);
+}
+END_TEST
+
+START_TEST(what_is_no_reply_is_an_error) {
+    begin();
+    add_socket(40000);
+    ck_assert_int_eq(dump_take(reply, length - 8, each, NULL), -EPROTO);
+    ck_assert_int_eq(dump_take(reply, 8, each, NULL), -EPROTO);
+    ck_assert_uint_eq(seen, 0);
+    ((struct nlmsghdr *)(void *)reply)->nlmsg_len = 3;
+    ck_assert_int_eq(dump_take(reply, length, each, NULL), -EPROTO);
+    begin();
+    add_socket(40000);
+    ((struct nlmsghdr *)(void *)reply)->nlmsg_flags |= NLM_F_DUMP_INTR;
+    ck_assert_int_eq(dump_take(reply, length, each, NULL), -EINTR);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("dump");
     TCase *tc = tcase_create("dump");
@@ -110,6 +152,8 @@ int main(void) {
     tcase_add_test(tc, an_end_without_a_number_is_the_end);
     tcase_add_test(tc, an_error_message_is_that_error);
     tcase_add_test(tc, a_socket_that_is_cut_short_is_none);
+    tcase_add_test(tc, a_listeners_v6_only_is_read_from_its_attributes);
+    tcase_add_test(tc, what_is_no_reply_is_an_error);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

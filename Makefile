@@ -101,6 +101,21 @@ $(BUILD)/connspread: $(TOOL_OBJ)
 	$(say) LINK $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -ljansson -o $@
 
+# For images that have no libraries: `connspread install --to DIR` copies it. The linker warns of getpwuid, which then reads /etc/passwd alone.
+$(BUILD)/connspread-static: $(TOOL_OBJ)
+	$(say) LINK $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static -Wl,-z,relro -Wl,-z,noexecstack -Wl,--no-warnings $(TOOL_OBJ) -lconfuse -ljansson -o $@
+static: $(BUILD)/connspread-static ## builds a tool that needs no library
+
+# The shim for programs of musl, beside glibc's: `run` takes the one that a program's loader wants. The kernel's headers lie among glibc's;
+# musl's own come first, whose macros warn of themselves.
+MUSL_CC = musl-gcc -idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -print-multiarch)
+musl: ## builds a shim for programs of musl (needs musl-tools)
+	@mkdir -p $(BUILD)/musl $(BUILD)/musl-build
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/musl-build WERROR= CC='$(MUSL_CC)' $(BUILD)/musl-build/libconnspread.so
+	$(Q)cp $(BUILD)/musl-build/libconnspread.so $(BUILD)/musl/libconnspread.so.new && mv -f $(BUILD)/musl/libconnspread.so.new $(BUILD)/musl/libconnspread.so
+.PHONY: static musl
+
 # --- what is needed, shown, tested ---
 
 # Each prints and runs what is missing (DEPS=no: nothing; not root and no sudo: prints the command and stops).
@@ -211,6 +226,8 @@ install: all ## under DESTDIR: PREFIX (/usr/local), LIBDIR, SYSCONFDIR
 	$(call put,755,$(BUILD)/connspread,$(PREFIX)/bin/connspread)
 	$(call put,644,$(BUILD)/connspread-config.so,$(SHIM_HOME)/connspread-config.so)
 	$(call put,644,$(BUILD)/libconnspread.so,$(SHIM_HOME)/libconnspread.so)
+	! test -e $(BUILD)/musl/libconnspread.so || { $(call put,644,$(BUILD)/musl/libconnspread.so,$(SHIM_HOME)/musl/libconnspread.so); }
+	! test -e $(BUILD)/connspread-static || { $(call put,755,$(BUILD)/connspread-static,$(SHIM_HOME)/connspread-static); }
 	$(foreach p,contrib/man/connspread.1 conf/connspread.conf.5 contrib/man/libconnspread.7,{ $(call page,$(p)); } &&) :
 	$(call put,644,contrib/completion/connspread,$(COMPLETIONDIR)/connspread)
 	$(foreach f,README.md LICENSE contrib/CHANGELOG.md conf/connspread.conf,{ $(call put,644,$(f),$(DOCDIR)/$(notdir $(f))); } &&) :
@@ -221,9 +238,10 @@ install: all ## under DESTDIR: PREFIX (/usr/local), LIBDIR, SYSCONFDIR
 # All but the config, which is the administrator's.
 uninstall: ## removes all but the config
 	rm -f $(foreach f,$(PREFIX)/bin/connspread $(SHIM_HOME)/connspread-config.so $(SHIM_HOME)/libconnspread.so \
+	    $(SHIM_HOME)/musl/libconnspread.so $(SHIM_HOME)/connspread-static \
 	    $(MANDIR)/man1/connspread.1 $(MANDIR)/man5/connspread.conf.5 $(MANDIR)/man7/libconnspread.7 $(COMPLETIONDIR)/connspread \
 	    $(addprefix $(DOCDIR)/,README.md LICENSE CHANGELOG.md connspread.conf $(addprefix examples/,$(notdir $(EXAMPLES))) $(PAGES)),'$(DESTDIR)$(f)')
-	for d in '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)/contrib/doc' '$(DOCDIR)/contrib' '$(DOCDIR)'; do \
+	for d in '$(SHIM_HOME)/musl' '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)/contrib/doc' '$(DOCDIR)/contrib' '$(DOCDIR)'; do \
 	    ! test -d "$(DESTDIR)$$d" || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$d"; done
 	test -n '$(DESTDIR)' || test "$$(ls -A /run/connspread 2>/dev/null)" != .lock || rm -rf /run/connspread
 

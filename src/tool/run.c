@@ -18,6 +18,8 @@
 #include "tool/record/start.h"
 #include "tool/host/filters.h"
 #include "tool/host/sanitizer.h"
+#include "tool/host/shim.h"
+#include "tool/host/wrapper.h"
 
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
@@ -137,7 +139,7 @@ static bool prepare_for_filters(void) {
 
 /* The client must find the same files from wherever it goes. */
 static bool prepare_environment(const struct arguments *a, const struct location *where, const char *preload) {
-    bool good = setenv("LD_PRELOAD", preload, 1) == 0 && prepare_for_filters();
+    bool good = (preload[0] ? setenv("LD_PRELOAD", preload, 1) : unsetenv("LD_PRELOAD")) == 0 && prepare_for_filters();
     if (where->config[0])
         good = good && setenv("CONNSPREAD_CONF", where->config, 1) == 0;
     const char *dir = secure_getenv("CONNSPREAD_DIR");
@@ -157,8 +159,12 @@ static void warn_of_program(const char *name) {
     enum preloadable result = find_program(path, name) ? preloadable(path) : PRELOAD_OK;
     const char *why = preloadable_text(result);
     const char *disabled = getenv("CONNSPREAD_DISABLE");
-    if (why && !(result == PRELOAD_OTHER_CLASS && shim_for_other_class()))
-        complain("%s %s", path, why);
+    if (why && !shim_serves(result))
+        complain("%s %s%s", path, why, result == PRELOAD_OTHER_LIBC ? "; it runs without one" : "");
+    if (result != PRELOAD_UNREADABLE && wrapper_overwrites(path))
+        complain("%s puts a library of its own in the place of LD_PRELOAD: what it starts is not under connspread; "
+                 "try: the other way round, %s ... connspread run -- PROGRAM",
+                 path, name);
     if (disabled && strcmp(disabled, "1") == 0)
         complain("CONNSPREAD_DISABLE is set, so the shim does nothing; try: unset CONNSPREAD_DISABLE");
 }
@@ -173,10 +179,13 @@ static int execute(char **command) {
 static int run(const struct arguments *a, struct policy *policy) {
     struct location where;
     char error[LOCATE_ERROR], sanitizer[SANITIZER_NAME] = "", path[PRELOADABLE_PATH], *preload;
-    if (find_program(path, a->command[0]))
+    enum preloadable program = PRELOAD_UNREADABLE;
+    if (find_program(path, a->command[0])) {
         (void)sanitizer_needed(path, sanitizer);
+        program = preloadable(path);
+    }
     if (!locate(&where, a->chosen.config, a->chosen.instance, error) ||
-        !(preload = preload_value(getenv("LD_PRELOAD"), sanitizer, error))) {
+        !(preload = preload_value(program, getenv("LD_PRELOAD"), sanitizer, error))) {
         complain("%s", error);
         return EXIT_USAGE;
     }

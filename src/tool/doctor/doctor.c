@@ -16,13 +16,16 @@
 #include "tool/doctor/blame.h"
 #include "tool/doctor/facts.h"
 #include "tool/doctor/findings.h"
+#include "tool/doctor/preloads.h"
+#include "tool/host/shim.h"
+#include "tool/host/wrapper.h"
 
 static const char help[] =
     "usage: connspread doctor [-o text|json] [PROGRAM]\n"
     "\n"
     "Looks at this host, in this network namespace, for what makes connect() fail with EADDRNOTAVAIL or soon will:\n"
     "ephemeral ports and what keeps them, TIME-WAIT settings and counters, connection tracking, IPv6, what the kernel\n"
-    "can do; and whether PROGRAM can be preloaded. Changes nothing, sends no packet.\n"
+    "can do; what else is preloaded; whether PROGRAM can be. Changes nothing, sends no packet.\n"
     "\n"
     "  -o, --output FORMAT    text (the default) or json: one object a line for each finding\n"
     "\n"
@@ -68,6 +71,9 @@ static bool look_at_program(struct host_facts *f, const char *name) {
         return false;
     }
     f->preloadable = preloadable(f->program);
+    if (shim_serves(f->preloadable))
+        f->preloadable = PRELOAD_OK;
+    f->overwrites = wrapper_overwrites(f->program);
     return true;
 }
 
@@ -77,6 +83,7 @@ static void gather(struct host_facts *f) {
     doctor_look_at_sockets(f);
     doctor_try_features(f);
     doctor_find_holders(f);
+    doctor_read_preloads(f);
 }
 
 static void print_string(const char *key, const char *text) {
@@ -122,6 +129,7 @@ static int examine(const struct arguments *a, struct host_facts *facts, struct f
         return EXIT_USAGE;
     gather(facts);
     doctor_judge_program(facts, found);
+    doctor_judge_preloads(facts, found);
     doctor_judge(facts, found);
     print(found, a->json);
     for (unsigned i = 0; i < found->n; i++)

@@ -243,6 +243,33 @@ def test_container(t):
     sidecar.wait(timeout=10)
 
 
+def test_kubernetes_file(t):
+    """Commands are ours, with options that they have; what is mounted is a volume; the variables are those that the shim reads."""
+    with open(os.path.join(CONTRIB, "container/kubernetes.yaml")) as f:
+        text = f.read()
+    commands = [json.loads(line) for line in re.findall(r"command: (\[.*\])", text)]
+    equal(len(commands), 3, "containers")
+    for command in commands:
+        assert os.path.basename(command[0]) == "connspread", command
+        offered = t.tool(command[1], "--help", check=0).stdout
+        for word in command[2:]:
+            assert not word.startswith("-") or word == "--" or re.search(rf"(^|[ ,]){word}\b", offered, re.M), f"{command[1]} has no {word}"
+    volumes = set(re.findall(r"\{name: (\w+), (?:emptyDir|configMap)", text))
+    equal(set(re.findall(r"\{name: (\w+), mountPath", text)), volumes, "volumes")
+    known = set()
+    for page in glob.glob(os.path.join(CONTRIB, "man/*.[17]")):
+        with open(page) as f:
+            known |= set(re.findall(r"CONNSPREAD_[A-Z]+", f.read()))
+    used = set(re.findall(r"name: (CONNSPREAD_\w+)", text))
+    assert used <= known and used >= {"CONNSPREAD_CONF", "CONNSPREAD_DIR", "CONNSPREAD_INSTANCE"}, used
+    conf = re.search(r"client.conf: \|\n((?:    .*\n)+)", text)[1].replace("eth0", "lo")
+    path = os.path.join(t.folder, "client.conf")
+    kernel.write(path, "".join(line[4:] for line in conf.splitlines(True)))
+    assert t.tool("check", "-c", path).returncode < 2, "the config in it is refused"
+    for anchor in ("env", "mounts"):
+        equal((text.count("&" + anchor), text.count("*" + anchor)), (1, 1), f"anchor {anchor}")
+
+
 def test_compose_file(t):
     if not shutil.which("docker") or output("docker", "compose", "version")[0] != 0:
         raise Skip("no docker compose here")

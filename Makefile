@@ -235,13 +235,30 @@ install: all ## under DESTDIR: PREFIX (/usr/local), LIBDIR, SYSCONFDIR
 	$(foreach f,$(PAGES),{ $(call put,644,$(f),$(DOCDIR)/$(f)); } &&) :
 	test -e '$(DESTDIR)$(SYSCONFDIR)/connspread.conf' || { $(call put,644,conf/connspread.conf,$(SYSCONFDIR)/connspread.conf); }
 
+# For packages: units, what Prometheus reads, logrotate's section, with the paths of this build.
+UNITDIR ?= $(SYSCONFDIR)/systemd/system
+SHARE = $(PREFIX)/share/connspread
+unit = f='$(DESTDIR)$(strip $(3))'; install -d "$${f%/*}" && sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|g' \
+    -e 's|/usr/local/lib/connspread/libconnspread\.so|$(SHIM_PRELOAD)|g' $(2) >"$$f.new" && chmod $(1) "$$f.new" && mv -f "$$f.new" "$$f"
+UNITS = $(wildcard contrib/systemd/*.service contrib/prometheus/*.service contrib/prometheus/*.timer)
+RULES = $(wildcard contrib/prometheus/*.rules.yml)
+install-units: ## under DESTDIR: systemd's units (UNITDIR), Prometheus' files, logrotate's section
+	$(foreach f,$(UNITS),{ $(call unit,644,$(f),$(UNITDIR)/$(notdir $(f))); } &&) :
+	$(foreach f,$(RULES),{ $(call put,644,$(f),$(SHARE)/prometheus/$(notdir $(f))); } &&) :
+	$(call unit,644,contrib/systemd/connspread.conf,$(SHARE)/systemd/connspread.conf)
+	$(call unit,755,contrib/prometheus/connspread-textfile,$(PREFIX)/bin/connspread-textfile)
+	$(call put,644,contrib/logrotate/connspread,$(SYSCONFDIR)/logrotate.d/connspread)
+.PHONY: install-units
+
 # All but the config, which is the administrator's.
 uninstall: ## removes all but the config
 	rm -f $(foreach f,$(PREFIX)/bin/connspread $(SHIM_HOME)/connspread-config.so $(SHIM_HOME)/libconnspread.so \
 	    $(SHIM_HOME)/musl/libconnspread.so $(SHIM_HOME)/connspread-static \
 	    $(MANDIR)/man1/connspread.1 $(MANDIR)/man5/connspread.conf.5 $(MANDIR)/man7/libconnspread.7 $(COMPLETIONDIR)/connspread \
 	    $(addprefix $(DOCDIR)/,README.md LICENSE CHANGELOG.md connspread.conf $(addprefix examples/,$(notdir $(EXAMPLES))) $(PAGES)),'$(DESTDIR)$(f)')
-	for d in '$(SHIM_HOME)/musl' '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)/contrib/doc' '$(DOCDIR)/contrib' '$(DOCDIR)'; do \
+	rm -f $(foreach f,$(addprefix $(UNITDIR)/,$(notdir $(UNITS))) $(addprefix $(SHARE)/prometheus/,$(notdir $(RULES))) $(SHARE)/systemd/connspread.conf \
+	    $(PREFIX)/bin/connspread-textfile $(SYSCONFDIR)/logrotate.d/connspread,'$(DESTDIR)$(f)')
+	for d in '$(SHARE)/prometheus' '$(SHARE)/systemd' '$(SHARE)' '$(SHIM_HOME)/musl' '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)/contrib/doc' '$(DOCDIR)/contrib' '$(DOCDIR)'; do \
 	    ! test -d "$(DESTDIR)$$d" || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$d"; done
 	test -n '$(DESTDIR)' || test "$$(ls -A /run/connspread 2>/dev/null)" != .lock || rm -rf /run/connspread
 
@@ -255,7 +272,10 @@ dist: ## archive of the source as committed
 deb: deps-deb ## Debian packages
 	contrib/debian/build '$(VERSION)' '$(abspath $(BUILD))/deb'
 
-.PHONY: install uninstall dist deb
+rpm: ## RPM package (needs rpmbuild)
+	contrib/rpm/build '$(VERSION)' '$(abspath $(BUILD))/rpm'
+
+.PHONY: install uninstall dist deb rpm
 
 clean: ## removes BUILD
 	rm -rf $(BUILD)

@@ -103,8 +103,9 @@ step "shim in threaded clients under TSan" shim_tsan
 if [ "$(id -u)" = 0 ]; then
     step "musl beside glibc: install --to, a root with nothing but musl's loader, each program its shim" tests/musl.sh "$FULL/musl"
     step "package in a bare Debian: installs, works, leaves only its config" tests/debian.sh "$FULL/debian"
+    step "RPM: the same bytes twice, rpmlint, installs, README's tour, leaves only its config" tests/rpm.sh "$FULL/rpm"
 else
-    echo "skip musl, and package in a bare Debian: only root can make one"
+    echo "skip RPM, musl, and package in a bare Debian: only root can make one"
 fi
 step "line coverage: 90 % of src/, 95 % of what runs in the client" tests/coverage.sh
 sed -n 's/^src/     &/p' "$FULL/log"

@@ -70,6 +70,25 @@ def test_destdir(t):
     assert not os.path.exists(dest + "/usr/local/lib/connspread"), "our folder is still there"
 
 
+@needs("make")
+def test_units(t):
+    """What packages install besides: with the paths of their build, and gone with the rest."""
+    dest = os.path.join(t.folder, "dest")
+    paths = ["PREFIX=/usr", "LIBDIR=/usr/lib64", "UNITDIR=/lib/systemd/system", f"DESTDIR={dest}"]
+    make("install-units", *AS_BUILT, *paths)
+    there = files(dest)
+    for name in ("lib/systemd/system/connspread-recorder@.service", "lib/systemd/system/connspread-textfile.timer", "usr/bin/connspread-textfile",
+                 "usr/share/connspread/prometheus/connspread.rules.yml", "usr/share/connspread/systemd/connspread.conf", "etc/logrotate.d/connspread"):
+        assert name in there, f"{name} is not installed: {there}"
+    for name in there:
+        with open(os.path.join(dest, name)) as f:
+            assert "/usr/local" not in f.read(), f"a path of another build in {name}"
+    with open(dest + "/usr/share/connspread/systemd/connspread.conf") as f:
+        assert "LD_PRELOAD=/usr/lib64/connspread/libconnspread.so" in f.read(), "the drop-in's library"
+    make("uninstall", *AS_BUILT, *paths)
+    equal(files(dest), [], "files after uninstall")
+
+
 @needs("make", "gcc")
 @limit(120)
 def test_other_paths_work(t):

@@ -29,9 +29,14 @@ SHIM_LTO = $(if $(findstring gcc,$(CC)),-flto=auto)
 # ... and so do what -O3 inlines, and small structures cleared without `rep stos`, which takes 10 ns to begin: for any
 # processor, in the order that suits the recent ones.
 SHIM_TUNE := $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-mtune=skylake)
+# Newer systems may demand that every library of a program has them.
+ifneq ($(findstring aarch64,$(shell $(CC) -dumpmachine)),)
+SHIM_CFLAGS += -mbranch-protection=standard
+SHIM_LDFLAGS_MACHINE = -mbranch-protection=standard -Wl,-z,force-bti
+endif
 SHIM_OPT = $(patsubst -O2,-O3 $(SHIM_TUNE),$(filter -O2,$(CFLAGS)))
 # Never unmapped, also when a program opens it by hand and closes it: its exit handler would be called all the same.
-SHIM_LDFLAGS = -shared $(SHIM_LTO) $(HARDEN) -Wl,-z,nodelete -Wl,--version-script=$(BUILD)/shim.map -Wl,-soname,libconnspread.so -Wl,--as-needed
+SHIM_LDFLAGS = -shared $(SHIM_LDFLAGS_MACHINE) $(SHIM_LTO) $(HARDEN) -Wl,-z,nodelete -Wl,--version-script=$(BUILD)/shim.map -Wl,-soname,libconnspread.so -Wl,--as-needed
 
 # The folders of src/ (src/README.md); what runs inside the client, what reads a config, and the tool.
 CONFIG_FOLDERS = base net policy text config

@@ -8,7 +8,8 @@ out=$1 root=$1/root
 umask 022
 rm -rf "$out"
 mkdir -p "$out"
-trap 'rm -rf "$root"' EXIT
+# Whoever still fills it has the host's /proc in it.
+trap 'wait; rm -rf --one-file-system "$root"' EXIT
 . tests/bare.sh
 release=${RELEASE:-$VERSION_CODENAME}
 say "a bare $release, while the packages are built"

@@ -318,7 +318,7 @@ static enum step try_source(struct client *client, struct climb *k, const struct
         return STEP_NEXT;
     }
     k->probed |= held;
-    if (prepare_no_port(fd, k->conn) != 0)
+    if (prepare_no_port(client, fd, k->conn) != 0)
         return STEP_STOP;
     if (k->plan->freebind && prepare_freebind(fd, k->conn, !addr_is_v4(&source->addr)) != 0)
         return STEP_STOP;

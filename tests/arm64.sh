@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# arm64: cross-built without a warning; the library has the BTI and PAC properties, vfork.S included; unit tests run under qemu-user, which answers
+# arm64: cross-built without a warning; the library has the BTI property, vfork.S that and PAC; unit tests run under qemu-user, which answers
 # TCP_INFO with four bytes and has neither sock_diag nor seccomp. tests/arm64.sh FOLDER; called by tests/full.sh; needs root for mmdebstrap.
 set -eu
 cd "$(dirname "$0")/.."
 out=$1 root=$1/root
 umask 022
-rm -rf "$out"
+rm -rf --one-file-system "$out"
 mkdir -p "$out"
 # Whoever still fills it has the host's /proc in it.
 trap 'wait; rm -rf --one-file-system "$root"' EXIT
@@ -20,7 +20,8 @@ make -s -j2 DEPS=no WERROR=-Werror BUILD="$out/build" CC="aarch64-linux-gnu-gcc 
 for file in libconnspread.so shim-obj/shim/vfork.o; do
     found=$(aarch64-linux-gnu-readelf -nW "$out/build/$file" | sed -n 's/.*AArch64 feature: //p')
     echo "$file: $found"
-    [ "$found" = "BTI, PAC" ] || fail "properties of $file: ${found:-none}"
+    # Debian 12's own start files lack PAC, which the linker then takes from the whole; no loader asks for it.
+    case $file:$found in *.so:BTI | *:"BTI, PAC") ;; *) fail "properties of $file: ${found:-none}" ;; esac
 done
 # A function of C that the client calls: its first instruction takes a call.
 aarch64-linux-gnu-objdump -d --no-show-raw-insn "$out/build/libconnspread.so" >"$out/code"

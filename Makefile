@@ -41,7 +41,7 @@ SHIM_LDFLAGS = -shared $(SHIM_LDFLAGS_MACHINE) $(SHIM_LTO) $(HARDEN) -Wl,-z,node
 # The folders of src/ (src/README.md); what runs inside the client, what reads a config, and the tool.
 CONFIG_FOLDERS = base net policy text config
 SHIM_FOLDERS = base net policy state client connect close shim
-TOOL_FOLDERS = $(CONFIG_FOLDERS) state tool $(patsubst src/%/,%,$(wildcard src/tool/*/))
+TOOL_FOLDERS = $(CONFIG_FOLDERS) state client connect close tool $(patsubst src/%/,%,$(wildcard src/tool/*/))
 sources = $(foreach f,$(1),$(wildcard src/$(f)/*.c))
 SHIM_SRC = $(call sources,$(SHIM_FOLDERS))
 CONFIG_SRC = $(call sources,$(CONFIG_FOLDERS))
@@ -104,12 +104,12 @@ $(BUILD)/connspread-config.so: $(MODULE_OBJ)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared $(HARDEN) $(MODULE_OBJ) -lconfuse -o $@
 $(BUILD)/connspread: $(TOOL_OBJ)
 	$(say) LINK $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -ljansson -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -ljansson -lpthread -o $@
 
 # For images that have no libraries: `connspread install --to DIR` copies it. The linker warns of getpwuid, which then reads /etc/passwd alone.
 $(BUILD)/connspread-static: $(TOOL_OBJ)
 	$(say) LINK $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static -Wl,-z,relro -Wl,-z,noexecstack -Wl,--no-warnings $(TOOL_OBJ) -lconfuse -ljansson -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static -Wl,-z,relro -Wl,-z,noexecstack -Wl,--no-warnings $(TOOL_OBJ) -lconfuse -ljansson -lpthread -o $@
 static: $(BUILD)/connspread-static ## builds a tool that needs no library
 
 # The shim for programs of musl, beside glibc's: `run` takes the one that a program's loader wants. The kernel's headers lie among glibc's;
@@ -128,6 +128,9 @@ deps: ## installs what the targets below need
 	contrib/deps.sh full
 deps-%:
 	@contrib/deps.sh $*
+deps-full:
+	@contrib/deps.sh full
+	@test '$(DEPS)' = no || tests/chdb.sh
 .PHONY: deps
 
 demo: deps-demo ## shows the problem and the cure in a network namespace of its own
@@ -137,7 +140,7 @@ demo: deps-demo ## shows the problem and the cure in a network namespace of its 
 # Unit tests: each tests/unit/test_NAME.c is a program, linked with everything but main.
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
 UNIT = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
-UNIT_OBJ = $(filter-out %/main.o %/module.o,$(TOOL_OBJ)) $(patsubst src/%.c,$(BUILD)/tool-obj/%.o,$(call sources,client connect close))
+UNIT_OBJ = $(filter-out %/main.o %/module.o,$(TOOL_OBJ))
 UNIT_LIB = $(BUILD)/unit/connspread.a
 $(UNIT_LIB): $(UNIT_OBJ)
 	@mkdir -p $(@D)
@@ -153,6 +156,7 @@ $(BUILD)/unit/%: tests/unit/%.c $(UNIT_LIB)
 SYSTEM_SRC = $(wildcard tests/system/*.c tests/system/*/*.c)
 SYSTEM = $(SYSTEM_SRC:tests/system/%.c=$(BUILD)/tests/%)
 $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
+$(BUILD)/tests/supervise/client: TEST_EXTRA = -static
 $(BUILD)/tests/own_cfg_client $(BUILD)/tests/own_vfork: TEST_EXTRA = -rdynamic
 # Linked with parts of the tool.
 WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events later_traffic trust/fill)

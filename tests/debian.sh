@@ -8,8 +8,13 @@ out=$1 root=$1/root
 umask 022
 rm -rf "$out"
 mkdir -p "$out"
-# Whoever still fills it has the host's /proc in it.
-trap 'wait; rm -rf --one-file-system "$root"' EXIT
+debootstrap=
+clean_up() {
+    [ -z "$debootstrap" ] || kill "$debootstrap" 2>/dev/null || true
+    wait
+    rm -rf --one-file-system "$root"
+}
+trap clean_up EXIT
 . tests/bare.sh
 release=${RELEASE:-$VERSION_CODENAME}
 say "a bare $release, while the packages are built"
@@ -25,6 +30,7 @@ gcc -m32 -O1 tests/system/plain_client.c -o "$out/client32"
 said=$(lintian --quiet --display-info --pedantic --fail-on none "$out"/build/deb/*.changes 2>&1 | grep -v '^running with root' || true)
 [ -z "$said" ] || fail "lintian: $said"
 wait $debootstrap || fail "mmdebstrap"
+debootstrap=
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 
 say "the package"

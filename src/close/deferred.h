@@ -1,4 +1,4 @@
-/* deferred.h - ends that no thread could tell yet, because another thread was still on its way through a close.
+/* deferred.h - ends that no thread could record yet, because another thread was still on its way through a close.
  *
  * The kernel ends a connection with the last reference to its socket, and a thread inside close or one of the shim's
  * own looks has one for as long as that takes, or as it is kept from running. The thread that closed the connection's
@@ -14,19 +14,19 @@
 #include "close/closing_state.h"
 
 /* How many notes there have been: taken before a close looks at its descriptor. */
-uint32_t unsettled_mark(void);
+uint32_t deferred_mark(void);
 
 /* Copies c and its connection. 0: no room, nothing left. */
-uint64_t unsettled_leave(const struct closing *c);
+uint64_t deferred_leave(const struct closing *c);
 
-/* c's end is known after all. False: another thread tells it, or told it. */
-bool unsettled_withdraw(uint64_t note);
+/* c's end is known after all. False: another thread records it, or has. */
+bool deferred_withdraw(uint64_t note);
 
 /* After a close: settle for each note left since mark. It returns whether the end is known; no note is given to two
  * threads at once, and none is kept from a thread that comes while another has it. */
-void unsettled_settle(uint32_t mark, bool (*settle)(struct closing *));
+void deferred_settle(uint32_t mark, bool (*settle)(struct closing *));
 
 /* A fork child. */
-void unsettled_forget(void);
+void deferred_forget(void);
 
 #endif

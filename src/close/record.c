@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "client/client.h"
+#include "close/trace.h"
 #include "client/history_update.h"
 #include "client/answers.h"
 #include "state/ring.h"
@@ -11,17 +12,8 @@
 
 static void write_event(const struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
     struct event_record r;
-    bool by_shutdown = c->verdict.decided_by == DECIDED_BY_SHUTDOWN && fate != FATE_RESET;
     event_of_conn(c->client, &r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, c->conn, now);
-    r.e.via = (uint8_t)c->via;
-    r.e.phase = (uint8_t)c->facts.phase;
-    r.e.fate = (uint8_t)fate;
-    r.e.verified = (uint8_t)verified;
-    if (by_shutdown) {
-        uint64_t ago = c->conn->shutdown_ns && now > c->conn->shutdown_ns ? now - c->conn->shutdown_ns : 0;
-        r.e.decided_by = DECIDED_BY_SHUTDOWN;
-        r.e.decided_before_ms = (uint32_t)(ago / 1000000);
-    }
+    trace_fill(c, &r, fate, verified, now);
     (void)ring_write(&c->client->state, &r);
 }
 
@@ -42,7 +34,7 @@ static void count(const struct closing *c, enum fate fate) {
     stats_close(&c->client->state, e, (enum arm)conn->arm, fate);
     if (c->connect_error == ECONNREFUSED)
         stats_add(e, STAT_REFUSED);
-    else if (c->connect_error == ETIMEDOUT || c->facts.phase == PHASE_SYN_SENT)
+    else if (c->connect_error == ETIMEDOUT || c->facts.phase == TCP_STATE_SYN_SENT)
         stats_add(e, STAT_SYN_TIMEOUT);
 }
 
@@ -53,18 +45,20 @@ static void note_answer(const struct closing *c) {
         return;
     if (c->connect_error)
         answers_note(c->client, conn, conn->pair, c->connect_error, conn->connected_ns);
-    else if (c->facts.phase == PHASE_SYN_SENT)
+    else if (c->facts.phase == TCP_STATE_SYN_SENT)
         answers_note(c->client, conn, conn->pair, ETIMEDOUT, conn->connected_ns); /* given up */
-    else if (c->facts.phase != PHASE_CLOSED && c->facts.phase != PHASE_UNKNOWN)
+    else if (c->facts.phase != TCP_STATE_CLOSED && c->facts.phase != TCP_STATE_UNKNOWN)
         answers_note(c->client, conn, conn->pair, 0, conn->connected_ns);
 }
 
-void tell_close(const struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
+void record_close(const struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
     if (conn_flags(c->conn) & CONN_QUIET || !c->has_settings || client_mode(c->client, &c->settings) == MODE_OFF)
         return;
     count(c, fate);
     note_answer(c);
-    minutes_closed(c->client, c->conn, fate, now);
+    history_update_closed(c->client, c->conn, fate, now);
     if (fate == FATE_TIME_WAIT || c->settings.log_closes == CLOSES_ALL)
         write_event(c, fate, verified, now);
+    if (c->client->trace)
+        trace_close(c, fate, verified, now);
 }

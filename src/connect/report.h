@@ -8,16 +8,16 @@
 
 struct client;
 
-/* An exhausted event about to be told. */
+/* An exhausted event about to be recorded. */
 struct report {
     struct client *client;
     const struct conn *conn;
     const struct endpoint *destination; /* all zero: not known */
-    const struct plan *plan;            /* NULL: no rule's */
+    const struct match *match;          /* NULL: no rule's */
     uint64_t began;                     /* CLOCK_MONOTONIC, ns */
     int fd;                             /* the client's socket */
     enum proof proof;
-    bool filled; /* record is: only once there is something to tell */
+    bool filled; /* record is: only once there is something to record */
     struct event_record record;
 };
 

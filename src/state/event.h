@@ -22,6 +22,8 @@ enum event_kind {
     EVENT_DETACH,
     EVENT_RELOAD,
     EVENT_OVERRIDE,
+    EVENT_TRACE_CONNECT, /* these two only from clients that are traced: CONNSPREAD_TRACE */
+    EVENT_TRACE_CLOSE,
     EVENT_KINDS
 };
 enum direction { OUTBOUND, INBOUND, DIRECTIONS };
@@ -38,30 +40,32 @@ enum via {
     VIA__EXIT,
     VIA_EXEC,
     VIA_KILLED,
+    VIA_KERNEL,
     VIAS
 };
-enum tcp_phase { /* the state before the close; numbers are ours, names are the contract's */
-                 PHASE_UNKNOWN,
-                 PHASE_ESTABLISHED,
-                 PHASE_SYN_SENT,
-                 PHASE_SYN_RECV,
-                 PHASE_FIN_WAIT_1,
-                 PHASE_FIN_WAIT_2,
-                 PHASE_TIME_WAIT,
-                 PHASE_CLOSED,
-                 PHASE_CLOSE_WAIT,
-                 PHASE_LAST_ACK,
-                 PHASE_LISTEN,
-                 PHASE_CLOSING,
-                 PHASES
+enum tcp_state { /* the state before the close; numbers are ours, names are the contract's */
+                 TCP_STATE_UNKNOWN,
+                 TCP_STATE_ESTABLISHED,
+                 TCP_STATE_SYN_SENT,
+                 TCP_STATE_SYN_RECV,
+                 TCP_STATE_FIN_WAIT_1,
+                 TCP_STATE_FIN_WAIT_2,
+                 TCP_STATE_TIME_WAIT,
+                 TCP_STATE_CLOSED,
+                 TCP_STATE_CLOSE_WAIT,
+                 TCP_STATE_LAST_ACK,
+                 TCP_STATE_LISTEN,
+                 TCP_STATE_CLOSING,
+                 TCP_STATES
 };
-_Static_assert(PHASE_ESTABLISHED == 1 && PHASE_SYN_SENT == 2 && PHASE_FIN_WAIT_1 == 4 && PHASE_TIME_WAIT == 6 &&
-                   PHASE_CLOSED == 7 && PHASE_LAST_ACK == 9 && PHASE_CLOSING == 11,
-               "enum tcp_phase follows the kernel's numbers (include/net/tcp_states.h)");
+_Static_assert(TCP_STATE_ESTABLISHED == 1 && TCP_STATE_SYN_SENT == 2 && TCP_STATE_FIN_WAIT_1 == 4 &&
+                   TCP_STATE_TIME_WAIT == 6 && TCP_STATE_CLOSED == 7 && TCP_STATE_LAST_ACK == 9 &&
+                   TCP_STATE_CLOSING == 11,
+               "enum tcp_state follows the kernel's numbers (include/net/tcp_states.h)");
 
-/* The kernel's state (TCP_INFO, sock_diag) in our numbering, which is the same; anything else is PHASE_UNKNOWN. */
-static inline enum tcp_phase phase_from_kernel(unsigned state) {
-    return state < PHASES ? (enum tcp_phase)state : PHASE_UNKNOWN;
+/* The kernel's state (TCP_INFO, sock_diag) in our numbering, which is the same; anything else is TCP_STATE_UNKNOWN. */
+static inline enum tcp_state tcp_state_from_kernel(unsigned state) {
+    return state < TCP_STATES ? (enum tcp_state)state : TCP_STATE_UNKNOWN;
 }
 
 enum fate { FATE_TIME_WAIT, FATE_PASSIVE, FATE_RESET, FATE_SHARED, FATE_NONE, FATES };
@@ -79,6 +83,47 @@ enum cause {
     CAUSES
 };
 enum outcome { OUTCOME_RECOVERED, OUTCOME_FALLBACK, OUTCOME_FAILED, OUTCOMES };
+
+/* What became of a traced connect. */
+enum decision {
+    DECISION_PASSED,  /* the client's own call, without a look at the policy */
+    DECISION_WATCHED, /* the client's own call, watched and counted */
+    DECISION_SPREAD,
+    DECISION_RECOVERED,
+    DECISION_FALLBACK,
+    DECISION_FAILED, /* the client got EADDRNOTAVAIL */
+    DECISIONS
+};
+
+/* And why that one. */
+enum reason {
+    REASON_RULE, /* the rule said so, and what the sources said */
+    REASON_MODE_OFF,
+    REASON_NO_RULE,
+    REASON_IGNORED, /* the rule's action is ignore */
+    REASON_OBSERVE,
+    REASON_CONTROL,
+    REASON_PORT_BOUND,    /* by the client */
+    REASON_ADDRESS_BOUND, /* by the client, and the rule leaves it that */
+    REASON_NO_SOURCE,     /* none may be bound to this socket */
+    REASON_CLOSED,        /* another thread closed the descriptor meanwhile */
+    REASONS
+};
+
+/* What one source said to a traced connect. */
+enum said {
+    SAID_UNKNOWN,
+    SAID_CHOSEN,
+    SAID_NOT_LOCAL,   /* not on this host; with an error: bind said so just now */
+    SAID_UNREACHABLE, /* no way from it to the destination; with an error: just now */
+    SAID_MARKED_DOWN,
+    SAID_HELD_DOWN, /* full a moment ago */
+    SAID_FULL,
+    SAID_BIND_FAILED,
+    SAID_OTHER_INTERFACE, /* the socket is pinned, and its packets leave elsewhere */
+    SAID_UNPREPARED,      /* the socket took an option of ours not */
+    SAIDS
+};
 
 /* How the cause of an EADDRNOTAVAIL is known. */
 enum proof {
@@ -112,7 +157,7 @@ struct exhausted_source {
     struct addr address;
     struct port_range ports;  /* as tried; 0-0: the whole ephemeral range */
     uint32_t open, time_wait; /* quadruplets to this destination through this instance */
-    uint16_t cause;           /* enum cause */
+    uint16_t cause;           /* enum cause; of a trace: enum said */
     uint16_t error;           /* errno of the attempt */
     /* The kernel's sockets from it to this destination, whosever they are; at most 65535 of each. */
     uint16_t kernel[KERNEL_GROUPS];
@@ -120,7 +165,8 @@ struct exhausted_source {
     uint8_t zero[3];
 };
 
-/* The rest of EVENT_EXHAUSTED (call, cause, outcome ...) and EVENT_SOURCE_DOWN (cause, error). */
+/* The rest of EVENT_EXHAUSTED (call, cause, outcome ...), EVENT_SOURCE_DOWN (cause, error) and EVENT_TRACE_CONNECT
+ * (cause: enum reason, outcome: enum decision, error: of the call; sources). */
 struct event_exhausted {
     uint64_t elapsed_us;
     uint32_t repeats; /* events like this one that were not written since the last: connspread(1) */
@@ -139,7 +185,7 @@ struct event_exhausted {
     uint32_t zero2;
 };
 
-/* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD and EVENT_OVERRIDE: free text for people. */
+/* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD, EVENT_OVERRIDE and EVENT_TRACE_CLOSE: free text for people. */
 enum { EVENT_TEXT = (EVENT_CELLS_MAX - 1) * CELL_PAYLOAD };
 
 struct event_record {
@@ -151,10 +197,18 @@ struct event_record {
 };
 _Static_assert(sizeof(struct event_record) == EVENT_CELLS_MAX * CELL_PAYLOAD, "an event takes at most five cells");
 
-/* A marked entry of the held table had TCP_LINGER2 < 0, as its owner saw (the one way from ESTABLISHED to FATE_NONE):
+/* Which kinds go on as struct event_exhausted; which only a trace has. */
+static inline bool event_has_sources(unsigned kind) {
+    return kind == EVENT_EXHAUSTED || kind == EVENT_SOURCE_DOWN || kind == EVENT_TRACE_CONNECT;
+}
+static inline bool event_is_trace(unsigned kind) {
+    return kind == EVENT_TRACE_CONNECT || kind == EVENT_TRACE_CLOSE;
+}
+
+/* A marked entry of the open table had TCP_LINGER2 < 0, as its owner saw (the one way from ESTABLISHED to FATE_NONE):
  * if it is in FIN_WAIT1, it goes with the ACK that is to come. */
-static inline bool held_without_fin_wait_2(const struct held *h) {
-    return held_fate(h) == FATE_NONE && held_phase(h) != PHASE_UNKNOWN && h->token == 0;
+static inline bool open_without_fin_wait_2(const struct open_entry *h) {
+    return open_fate(h) == FATE_NONE && open_phase(h) != TCP_STATE_UNKNOWN && h->token == 0;
 }
 
 #endif

@@ -55,11 +55,11 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (!a->to || !a->to[0]) {
-        complain("install: no folder; try: connspread install --to DIR");
+        warn("install: no folder; try: connspread install --to DIR");
         return EXIT_USAGE;
     }
     if (argc - optind > 1) {
-        complain("install: %s: it takes one program; try: once for each", argv[optind + 1]);
+        warn("install: %s: it takes one program; try: once for each", argv[optind + 1]);
         return EXIT_USAGE;
     }
     a->program = argv[optind];
@@ -92,14 +92,14 @@ static bool copy(const char *from, const char *to, mode_t mode) {
     if (in >= 0)
         (void)close(in);
     if (!good)
-        complain("%s cannot be copied to %s: %s", from, to, strerror(error));
+        warn("%s cannot be copied to %s: %s", from, to, strerror(error));
     return good;
 }
 
 static bool make_folder(const char *path) {
     if (mkdir(path, 0755) == 0 || errno == EEXIST)
         return true;
-    complain("%s cannot be made: %s", path, strerror(errno));
+    warn("%s cannot be made: %s", path, strerror(errno));
     return false;
 }
 
@@ -107,7 +107,7 @@ static bool name_in(char out[LOCATE_PATH], const char *folder, const char *name)
     int n = snprintf(out, LOCATE_PATH, "%s/%s", folder, name);
     if (n > 0 && n < LOCATE_PATH)
         return true;
-    complain("%s: the path is too long; try: a shorter one", folder);
+    warn("%s: the path is too long; try: a shorter one", folder);
     return false;
 }
 
@@ -130,11 +130,11 @@ static bool put_shims(const struct arguments *a, const char *folder, enum preloa
     char own[LOCATE_PATH], other[LOCATE_PATH], error[LOCATE_ERROR];
     bool has_other = shim_companion(other, SHIM_OTHER_LIBC "/" SHIM_NAME);
     if (!shim_path(own, error)) {
-        complain("%s", error);
+        warn("%s", error);
         return false;
     }
     if (a->program && program == PRELOAD_OTHER_LIBC && !has_other) {
-        complain("install: %s is a program of " SHIM_OTHER_LIBC
+        warn("install: %s is a program of " SHIM_OTHER_LIBC
                  ", and there is no shim for that; try: make musl, or build "
                  "connspread there",
                  a->program);
@@ -154,7 +154,7 @@ static bool put_tool(const char *folder) {
     if (n > 0)
         from[n] = 0;
     else if (!shim_companion(from, STATIC_TOOL)) {
-        complain(
+        warn(
             "no statically linked tool was built, so none is copied: clients can be preloaded, and read a config only "
             "where libconfuse is; try: make static");
         return true;
@@ -170,25 +170,25 @@ int install_main(int argc, char **argv) {
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (a.program && !find_program(path, a.program)) {
-        complain("install: %s: there is no such program; try: its path", a.program);
+        warn("install: %s: there is no such program; try: its path", a.program);
         return EXIT_USAGE;
     }
     if (a.program) {
         program = preloadable(path);
         const char *why = program == PRELOAD_OTHER_LIBC ? NULL : preloadable_text(program);
         if (why) {
-            complain("install: %s %s", path, why);
+            warn("install: %s %s", path, why);
             return EXIT_FOUND;
         }
     }
     if (!make_folder(a.to))
         return EXIT_FOUND;
     if (!realpath(a.to, folder)) {
-        complain("install: %s: %s", a.to, strerror(errno));
+        warn("install: %s: %s", a.to, strerror(errno));
         return EXIT_FOUND;
     }
     if (folder[strcspn(folder, shim_unusable)]) {
-        complain("install: %s: a path with a space, ':' or '$' cannot stand in LD_PRELOAD; try: another folder",
+        warn("install: %s: a path with a space, ':' or '$' cannot stand in LD_PRELOAD; try: another folder",
                  folder);
         return EXIT_USAGE;
     }

@@ -105,11 +105,11 @@ static struct event_record any_event(uint8_t kind, struct event_context *c) {
     e->arm = any_of(ARMS);
     e->direction = any_of(DIRECTIONS);
     e->via = any_of(VIAS);
-    e->phase = any_of(PHASES);
+    e->phase = any_of(TCP_STATES);
     e->fate = any_of(FATES);
     e->decided_by = any_of(DECIDED_BYS);
     e->verified = any_of(VERIFIEDS);
-    if (kind == EVENT_EXHAUSTED || kind == EVENT_SOURCE_DOWN)
+    if (event_has_sources(kind))
         any_exhausted(&r.u.exhausted);
     else
         any_text(r.u.text, sizeof r.u.text);
@@ -148,15 +148,17 @@ static const struct {
     uint64_t json, read, text;
 } expected[EVENT_KINDS + 1] = {
     {"none", 0x2644ae4a053e5ab1, 0x1c86420404b850c9, 0x8b1068f7db7e1920},
-    {"time-wait", 0x62c31b7b3522fd82, 0xbcdbe71c20d887b1, 0x2710da086876f5b1},
-    {"close", 0x80985393bc5b82b7, 0xcced01e380dabe29, 0xe7816d480e27995b},
+    {"time-wait", 0x955f93c84f232b7b, 0xf8427e7427418283, 0xaa836547d655b31a},
+    {"close", 0x0ebb81d5641cc5bd, 0xcc9bdedf04baee25, 0x02a57f0994d3c96e},
     {"exhausted", 0x426c96525a38f71c, 0xbd1d6613dc1d7349, 0x00334e23c7db0479},
     {"source-down", 0x0f2dd758fba71cfc, 0xf13724d9633ee361, 0xc3a655be5b822e84},
     {"attach", 0x357e4944fef0c59b, 0x0bf5165f994fcadd, 0x56519fcba2e99243},
     {"detach", 0xbfa8fa8935631ec5, 0xb647c5934e1eb951, 0x0df7ce51c0a3479f},
     {"reload", 0x89a4aa6cbd8a0b51, 0xb4cdb66f6a42f2a3, 0x30cca5285416822c},
     {"override", 0x66c95a72a695f701, 0x421d76661a324389, 0xb8237e9d6087f933},
-    {"later", 0xf06c1626a4ded8bb, 0xbaf606d4949bb08f, 0xe5e85356226fe7fe},
+    {"trace-connect", 0x1e6f4c3c486679a0, 0x2f7ce745fdc529c9, 0x60b64f2d25f2fac6},
+    {"trace-close", 0x73e595da81c6766e, 0x92d64d6340416ee1, 0x5351e8d6260897c0},
+    {"later", 0x1b404b91c5b27909, 0xcbb0675fe0ff1933, 0xb99b3e8d7d5d0166},
 };
 
 START_TEST(generated_events_of_each_kind_are_the_same_bytes) {

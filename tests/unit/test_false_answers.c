@@ -42,20 +42,20 @@ static void pretend(unsigned number, unsigned option) {
 }
 
 START_TEST(a_state_that_was_not_written_is_none) {
-    enum tcp_phase phase = PHASE_ESTABLISHED;
+    enum tcp_state phase = TCP_STATE_ESTABLISHED;
     uint32_t segments = 7;
     int fd = tcp_socket();
-    ck_assert_int_eq(look_state(fd, &phase, NULL), 0);
-    ck_assert_int_eq(phase, PHASE_CLOSED);
+    ck_assert_int_eq(sockinfo_state(fd, &phase, NULL), 0);
+    ck_assert_int_eq(phase, TCP_STATE_CLOSED);
     pretend(SYS_getsockopt, TCP_INFO);
     if (no_filters)
         return;
-    phase = PHASE_ESTABLISHED;
-    ck_assert_int_eq(look_state(fd, &phase, NULL), -EPROTO);
-    ck_assert_int_eq(look_state(fd, &phase, &segments), -EPROTO);
-    ck_assert_int_eq(phase, PHASE_ESTABLISHED);
+    phase = TCP_STATE_ESTABLISHED;
+    ck_assert_int_eq(sockinfo_state(fd, &phase, NULL), -EPROTO);
+    ck_assert_int_eq(sockinfo_state(fd, &phase, &segments), -EPROTO);
+    ck_assert_int_eq(phase, TCP_STATE_ESTABLISHED);
     ck_assert_uint_eq(segments, 7);
-    ck_assert_int_eq(look_connect_error(fd), 0);
+    ck_assert_int_eq(sockinfo_connect_error(fd), 0);
 }
 END_TEST
 
@@ -63,7 +63,7 @@ START_TEST(a_cookie_that_was_not_written_is_none) {
     int fd = tcp_socket();
     pretend(SYS_getsockopt, SO_COOKIE);
     if (!no_filters)
-        ck_assert_uint_eq(look_cookie(fd), 0);
+        ck_assert_uint_eq(sockinfo_cookie(fd), 0);
 }
 END_TEST
 

@@ -45,12 +45,14 @@ static bool is_v6_only(const char *attributes, size_t n) {
     return false;
 }
 
-static void take_socket(const char *payload, size_t n, struct dump *d) {
+bool dump_read(struct dump_socket *out, const struct nlmsghdr *message) {
     struct inet_diag_msg m;
-    if (n < sizeof m) /* cut short: none */
-        return;
+    const char *payload = (const char *)message + NLMSG_HDRLEN;
+    size_t n = message->nlmsg_len - NLMSG_HDRLEN;
+    if (message->nlmsg_len < NLMSG_HDRLEN + sizeof m) /* cut short: none */
+        return false;
     memcpy(&m, payload, sizeof m);
-    struct dump_socket s = {
+    *out = (struct dump_socket){
         .local = address(m.id.idiag_src, m.idiag_family),
         .peer = address(m.id.idiag_dst, m.idiag_family),
         .local_port = ntohs(m.id.idiag_sport),
@@ -60,9 +62,18 @@ static void take_socket(const char *payload, size_t n, struct dump *d) {
         .expires_ms = m.idiag_expires,
         .inode = m.idiag_inode,
         .uid = m.idiag_uid,
+        .interface = m.id.idiag_if,
+        .cookie = (uint64_t)m.id.idiag_cookie[1] << 32 | m.id.idiag_cookie[0],
     };
     if (m.idiag_state == TCP_LISTEN)
-        s.v6_only = is_v6_only(payload + NLMSG_ALIGN(sizeof m), n - sizeof m);
+        out->v6_only = is_v6_only(payload + NLMSG_ALIGN(sizeof m), n - sizeof m);
+    return true;
+}
+
+static void take_socket(const struct nlmsghdr *message, struct dump *d) {
+    struct dump_socket s;
+    if (!dump_read(&s, message))
+        return;
     d->any = true;
     d->each(&s, d->context);
 }
@@ -90,7 +101,7 @@ static int take_all(const char *bytes, size_t n, struct dump *d) {
         if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR)
             return error_of(payload, length);
         if (header.nlmsg_type >= NLMSG_MIN_TYPE)
-            take_socket(payload, length, d);
+            take_socket((const struct nlmsghdr *)(const void *)(bytes + at), d);
     }
     return 1;
 }

@@ -7,6 +7,7 @@
 #include "tool/events/names.h"
 #include "tool/report/model.h"
 #include "tool/report/find.h"
+#include "tool/report/fleet_print.h"
 #include "tool/report/words.h"
 #include "tool/report/advice.h"
 #include "tool/common/strbuf.h"
@@ -16,19 +17,19 @@ enum { TOP = 1000, ROWS = 288 };
 /* Untrusted text: what is not UTF-8 becomes '?'. */
 static json_t *text_of(const char *untrusted) {
     char text[REPORT_WORDS];
-    struct sink s;
-    sink_init(&s, text, sizeof text);
-    sink_plain(&s, untrusted, sizeof text - 1);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, text, sizeof text);
+    strbuf_plain(&s, untrusted, sizeof text - 1);
+    (void)strbuf_finish(&s);
     return json_string(text);
 }
 
 static json_t *time_of(uint64_t us) {
     char text[32];
-    struct sink s;
-    sink_init(&s, text, sizeof text);
-    sink_time(&s, us);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, text, sizeof text);
+    strbuf_time(&s, us);
+    (void)strbuf_finish(&s);
     return json_string(text);
 }
 
@@ -333,6 +334,7 @@ bool report_print_json(const struct report *r) {
     put(o, "sources", routes_of(r));
     put(o, "connect_time", connect_time_of(r));
     put(o, "inputs", inputs_of(&r->inputs));
+    put(o, "fleet", fleet_json(r));
     bool good = o && json_dumpf(o, stdout, JSON_COMPACT) == 0;
     json_decref(o);
     putchar('\n');

@@ -21,6 +21,7 @@
 #include "tool/prune.h"
 #include "tool/quads/quads.h"
 #include "tool/doctor/doctor.h"
+#include "tool/install.h"
 
 static const struct command {
     const char *name, *summary;
@@ -39,6 +40,7 @@ static const struct command {
     {"prune", "remove state files that no process uses any more", prune_main},
     {"quads", "how full the quadruplets of each source and destination are, now", quads_main},
     {"doctor", "what on this host makes connects fail, and whether a program can be preloaded", doctor_main},
+    {"install", "copy shims and static tool into a folder for containers without them", install_main},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0], NAME_MAX_LENGTH = 31 };
 

@@ -18,6 +18,8 @@
 #include "tool/record/start.h"
 #include "tool/host/filters.h"
 #include "tool/host/sanitizer.h"
+#include "tool/host/shim.h"
+#include "tool/host/wrapper.h"
 #include "tool/host/conduct.h"
 #include "tool/host/linker.h"
 #include "tool/supervise/supervise.h"
@@ -177,11 +179,14 @@ static bool prepare_for_filters(void) {
     return setenv("CONNSPREAD_SECCOMP", number, 1) == 0;
 }
 
+static bool set_preload(const char *value) {
+    return (value[0] ? setenv("LD_PRELOAD", value, 1) : unsetenv("LD_PRELOAD")) == 0;
+}
+
 /* The client must find the same files from wherever it goes. */
 static bool prepare_environment(const struct arguments *a, const struct location *where, const char *preload) {
     /* Supervised, a library that is preloaded all the same keeps out of it. */
-    bool good = preload ? setenv("LD_PRELOAD", preload, 1) == 0 && prepare_for_filters()
-                        : setenv("CONNSPREAD_DISABLE", "1", 1) == 0;
+    bool good = preload ? set_preload(preload) && prepare_for_filters() : setenv("CONNSPREAD_DISABLE", "1", 1) == 0;
     if (where->config[0])
         good = good && setenv("CONNSPREAD_CONF", where->config, 1) == 0;
     const char *dir = secure_getenv("CONNSPREAD_DIR");
@@ -199,7 +204,7 @@ static bool prepare_environment(const struct arguments *a, const struct location
 }
 
 static bool supervise_helps(enum preloadable why) {
-    return preloadable_or_supervised(why) && !(why == PRELOAD_OTHER_CLASS && shim_for_other_class());
+    return preloadable_or_supervised(why) && !shim_serves(why);
 }
 
 static void warn_of_program(char **command) {
@@ -212,8 +217,13 @@ static void warn_of_program(char **command) {
         if (conduct >> i & 1)
             warn("%s %s; try: %s", path, conduct_text((enum conduct)(1 << i)), conduct_remedy((enum conduct)(1 << i)));
     const char *disabled = getenv("CONNSPREAD_DISABLE");
-    if (why && !(result == PRELOAD_OTHER_CLASS && shim_for_other_class()))
-        warn("%s %s%s", path, why, supervise_helps(result) ? "; try: connspread run --supervise" : "");
+    if (why && !shim_serves(result))
+        warn("%s %s%s%s", path, why, result == PRELOAD_OTHER_LIBC ? "; it runs without one" : "",
+             supervise_helps(result) ? "; try: connspread run --supervise" : "");
+    if (result != PRELOAD_UNREADABLE && wrapper_overwrites(path))
+        warn("%s puts a library of its own in the place of LD_PRELOAD: what it starts is not under connspread; "
+             "try: the other way round, %s ... connspread run -- PROGRAM",
+             path, command[0]);
     if (disabled && strcmp(disabled, "1") == 0)
         warn("CONNSPREAD_DISABLE is set, so the shim does nothing; try: unset CONNSPREAD_DISABLE");
 }
@@ -292,7 +302,6 @@ static bool map_state(struct state *out, const struct location *where, const str
 
 static int run_supervised(const struct arguments *a, const struct location *where, const struct policy *policy) {
     const char *mode = a->mode ? a->mode : getenv("CONNSPREAD_MODE");
-    const char *trace = getenv("CONNSPREAD_TRACE"); /* set by --trace, too */
     int own_mode = mode ? override_mode(mode) : -1;
     const char *trace = getenv("CONNSPREAD_TRACE"); /* run --trace has set it */
     struct supervision s = {
@@ -313,9 +322,12 @@ static int run_supervised(const struct arguments *a, const struct location *wher
 /* The value of LD_PRELOAD, or NULL and why. */
 static char *find_preload(const char *program, char error[LOCATE_ERROR]) {
     char sanitizer[SANITIZER_NAME] = "", path[PRELOADABLE_PATH];
-    if (find_program(path, program))
+    enum preloadable what = PRELOAD_UNREADABLE;
+    if (find_program(path, program)) {
         (void)sanitizer_needed(path, sanitizer);
-    return preload_value(getenv("LD_PRELOAD"), sanitizer, error);
+        what = preloadable(path);
+    }
+    return preload_value(what, getenv("LD_PRELOAD"), sanitizer, error);
 }
 
 static int run(const struct arguments *a, struct policy *policy) {

@@ -10,7 +10,7 @@
 #include "tool/supervise/trial.h"
 #include "text/parse.h"
 
-enum { FACT_UNKNOWN = -1, HOLDERS = 16, HOLDER_NAME = 32, HOLDER_PORTS = 64 };
+enum { FACT_UNKNOWN = -1, HOLDERS = 16, HOLDER_NAME = 32, HOLDER_PORTS = 64, PRELOADS = 600 };
 
 /* Tried, not read off a version. */
 enum feature {
@@ -83,7 +83,11 @@ struct host_facts {
     /* Of a program that was asked about. */
     bool has_program;
     char program[PRELOADABLE_PATH];
-    enum preloadable preloadable;
+    enum preloadable preloadable; /* with whichever shim it would get */
+    bool overwrites;              /* it puts a library of its own in the place of LD_PRELOAD */
+    /* "/a.so, /b.so": what is preloaded into any program started from here, in its order; those that cannot be read. */
+    char preloads[PRELOADS], missing_preloads[PRELOADS];
+    unsigned n_preloads; /* other than shims */
     unsigned conduct; /* bits of enum conduct */
     /* Tried if it cannot be preloaded. */
     struct trial supervising;

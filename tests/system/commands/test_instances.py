@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 
+import exposition
 import kernel
 from fixture import SHIM, TOOL, Skip, equal, needs
 
@@ -76,6 +77,7 @@ def test_two_instances_are_apart(t):
     equal({name: (r["instance"], r["mode"], r["processes"]) for name, r in found.items()},
           {"first.state": ("first", "off", 1), "second.state": ("second", "enforce", 1)}, "stat --all")
     text = t.tool("stat", "--all", "-o", "prometheus", "-c", t.conf, check=0).stdout
+    exposition.check(text)
     assert 'instance="first"' in text and 'instance="second"' in text, "instances in the metrics"
     equal(text.count("# TYPE connspread_connects_total "), 1, "TYPE lines of one metric")
 
@@ -223,6 +225,7 @@ def test_several_users(t):
         found = [json.loads(line) for line in done.stdout.splitlines()]
         assert {(r["state_file"], r.get("uid")) for r in found} >= {(f"{folder}/test.state", uid), (f"{t.state}/test.state", 0)}, done.stdout
         text = t.tool("stat", "--all", "-o", "prometheus", "-c", t.conf, check=0).stdout
+        exposition.check(text)
         assert f'instance="{folder}/test.state"' in text and 'instance="test"' in text, "instances in the metrics"
         os.chmod(t.state, 0o755)
         theirs = subprocess.run([tool, "set", "-c", t.conf, "mode=off"], env={"PATH": "/usr/bin:/bin", "CONNSPREAD_DIR": t.state}, user=uid, group=uid,

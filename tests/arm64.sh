@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # arm64: cross-built without a warning; the library has the BTI property, vfork.S that and PAC; unit tests run under qemu-user, which answers
-# TCP_INFO with four bytes and has neither sock_diag nor seccomp. tests/arm64.sh FOLDER; called by tests/full.sh; needs root for mmdebstrap.
+# TCP_INFO with four bytes and has neither sock_diag nor seccomp. tests/arm64.sh FOLDER; by hand so far, not yet in tests/full.sh; needs root for mmdebstrap.
 set -eu
 cd "$(dirname "$0")/.."
 out=$1 root=$1/root

@@ -91,13 +91,6 @@ static bool parse_schema(const char *text, enum event_schema *out) {
     return *out != SCHEMA_OURS;
 }
 
-static bool parse_schema(const char *text, enum event_schema *out) {
-    *out = strcmp(text, "otel") == 0 ? SCHEMA_OTEL : strcmp(text, "ecs") == 0 ? SCHEMA_ECS : SCHEMA_OURS;
-    if (*out == SCHEMA_OURS)
-        warn("log: --schema %s is not one; try: otel or ecs", text);
-    return *out != SCHEMA_OURS;
-}
-
 /* "time-wait,close" */
 static bool parse_events(const char *list, uint32_t *kinds) {
     char word[16];

@@ -16,6 +16,7 @@ struct report {
     const struct plan *plan;            /* NULL: no rule's */
     uint64_t began;                     /* CLOCK_MONOTONIC, ns */
     int fd;                             /* the client's socket */
+    int error;                          /* of the client's call */
     enum proof proof;
     bool filled; /* record is: only once there is something to tell */
     struct event_record record;

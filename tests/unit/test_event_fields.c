@@ -150,7 +150,7 @@ static const struct {
     {"none", 0x2644ae4a053e5ab1, 0x1c86420404b850c9, 0x8b1068f7db7e1920},
     {"time-wait", 0x62c31b7b3522fd82, 0xbcdbe71c20d887b1, 0x2710da086876f5b1},
     {"close", 0x80985393bc5b82b7, 0xcced01e380dabe29, 0xe7816d480e27995b},
-    {"exhausted", 0x426c96525a38f71c, 0xbd1d6613dc1d7349, 0x00334e23c7db0479},
+    {"exhausted", 0xe37de6ae7d51b8b4, 0x85867d05b743444f, 0x00334e23c7db0479},
     {"source-down", 0x0f2dd758fba71cfc, 0xf13724d9633ee361, 0xc3a655be5b822e84},
     {"attach", 0x357e4944fef0c59b, 0x0bf5165f994fcadd, 0x56519fcba2e99243},
     {"detach", 0xbfa8fa8935631ec5, 0xb647c5934e1eb951, 0x0df7ce51c0a3479f},

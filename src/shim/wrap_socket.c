@@ -138,7 +138,7 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr *a
     }
     (void)state_settings(&client.state, NULL, &settings);
     /* The listener's SO_LINGER and TCP_LINGER2 come with the connection (inet_csk_clone_lock). */
-    uint32_t inherited = listener->flags & (CONN_LINGER_RESET | CONN_LINGER2_OFF);
+    uint32_t inherited = listener->flags & (CONN_LINGER_RESET | CONN_LINGER_WAIT | CONN_LINGER2_OFF);
     conn_set_flags(c, CONN_INBOUND | inherited | (settings.log_inbound ? 0 : CONN_QUIET));
     c->phase = CONN_CONNECTED;
     c->connected_ns = clock_ns(CLOCK_MONOTONIC);
@@ -309,6 +309,7 @@ static void note_option(struct conn *c, int level, int option, const void *value
     if (level == SOL_SOCKET && option == SO_LINGER && length >= sizeof linger) {
         memcpy(&linger, value, sizeof linger);
         set_or_clear(c, linger.l_onoff && linger.l_linger == 0, CONN_LINGER_RESET);
+        set_or_clear(c, linger.l_onoff && linger.l_linger != 0, CONN_LINGER_WAIT);
     } else if (pins(level, option)) {
         conn_set_flags(c, CONN_PINNED); /* also when it is taken back: the next connect asks */
     } else if (level == IPPROTO_TCP && option == TCP_LINGER2) {

@@ -22,6 +22,7 @@ enum event_kind {
     EVENT_DETACH,
     EVENT_RELOAD,
     EVENT_OVERRIDE,
+    EVENT_TIME_WAIT_GONE,
     EVENT_KINDS
 };
 enum direction { OUTBOUND, INBOUND, DIRECTIONS };
@@ -90,6 +91,15 @@ enum proof {
     PROOF_BOUND_PORT, /* the socket was bound to one port */
     PROOFS
 };
+/* Why a TIME-WAIT that was told is not there. */
+enum gone_reason {
+    GONE_UNKNOWN,
+    GONE_RESET,       /* the peer reset it, or sent data, which the kernel answers with a reset */
+    GONE_FIN_TIMEOUT, /* no FIN of the peer came, and FIN-WAIT-2 ended */
+    GONE_OVERFLOW,    /* tcp_max_tw_buckets */
+    GONE_REUSED,      /* another connection has the quadruplet */
+    GONE_REASONS
+};
 enum { EVENT_PROGRAM = 20, EXHAUSTED_SOURCES = 9 };
 
 struct event {
@@ -105,6 +115,8 @@ struct event {
     uint16_t rule_id, pool_id;      /* name table; 0: none */
     uint8_t kind, arm, direction, via, phase, fate, decided_by, verified;
 };
+/* Of EVENT_TIME_WAIT_GONE: decided_before_ms is the time since the close, age_us the seq of its event, phase the state
+ * that was seen last after the close, and via an enum gone_reason. */
 _Static_assert(sizeof(struct event) == CELL_PAYLOAD, "an event fills one cell");
 
 /* One source that a connect tried. */

@@ -94,6 +94,7 @@ enum counter {
     COUNT_MARKED_DOWN,    /* times that a source was found unanswered while its siblings were answered */
     COUNT_EMFILE,         /* socket() of TCP: this process had no descriptor left */
     COUNT_ENFILE,         /* the host had none */
+    COUNT_TIME_WAIT_GONE, /* TIME-WAITs that were told and that the kernel, asked later, did not have */
     COUNTERS = 64
 };
 

@@ -12,7 +12,8 @@ _Static_assert(CELL_PAYLOAD % 16 == 0, "two lanes of whole words");
 #endif
 
 enum ring_id ring_of(enum event_kind kind) {
-    return kind == EVENT_TIME_WAIT || kind == EVENT_CLOSE ? RING_CLOSES : RING_INCIDENTS;
+    bool close = kind == EVENT_TIME_WAIT || kind == EVENT_CLOSE || kind == EVENT_TIME_WAIT_GONE;
+    return close ? RING_CLOSES : RING_INCIDENTS;
 }
 
 unsigned record_cells(const struct event_record *r) {

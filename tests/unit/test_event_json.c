@@ -274,6 +274,7 @@ START_TEST(every_value_has_a_name) {
         [NAMES_CAUSE] = CAUSES,
         [NAMES_OUTCOME] = OUTCOMES,
         [NAMES_PROOF] = PROOFS,
+        [NAMES_REASON] = GONE_REASONS,
         [NAMES_OCCUPIED] = OCCUPIED_BYS,
     };
     for (unsigned table = 0; table < NAME_TABLES; table++) {
@@ -283,6 +284,7 @@ START_TEST(every_value_has_a_name) {
             bool nameless = (table == NAMES_KIND && value == EVENT_NONE) ||
                             (table == NAMES_PHASE && (value == PHASE_UNKNOWN || value == PHASE_LISTEN)) ||
                             (table == NAMES_CAUSE && value == CAUSE_UNKNOWN) ||
+                            (table == NAMES_REASON && value == GONE_UNKNOWN) ||
                             (table == NAMES_OCCUPIED && value == OCCUPIED_UNKNOWN);
             ck_assert_int_eq(strcmp(name, "unknown") == 0, nameless);
             if (!nameless) {

@@ -10,7 +10,9 @@
 #define EXHAUSTED   BIT(EXHAUSTED)
 #define SOURCE_DOWN BIT(SOURCE_DOWN)
 #define CLOSES      (BIT(TIME_WAIT) | BIT(CLOSE))
-#define CONNECTIONS (CLOSES | EXHAUSTED | SOURCE_DOWN)
+#define GONE        BIT(TIME_WAIT_GONE)
+#define AGED        (CLOSES | EXHAUSTED | SOURCE_DOWN)
+#define CONNECTIONS (AGED | GONE)
 #define TEXTS       (BIT(ATTACH) | BIT(DETACH) | BIT(RELOAD) | BIT(OVERRIDE))
 #define ALL         (BIT(NONE) | CONNECTIONS | TEXTS)
 _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");

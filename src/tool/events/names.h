@@ -18,6 +18,7 @@ enum name_table {
     NAMES_CAUSE,
     NAMES_OUTCOME,
     NAMES_PROOF,
+    NAMES_REASON,
     NAMES_OCCUPIED,
     NAME_TABLES
 };

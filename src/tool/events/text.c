@@ -87,6 +87,15 @@ static void put_close(struct sink *s, const struct event *e) {
         sink_text(s, e->via == VIA_KILLED || e->via == VIA_EXEC ? ", inferred" : ", unconfirmed");
 }
 
+static void put_gone(struct sink *s, const struct event *e) {
+    sink_text(s, event_name(NAMES_REASON, e->via));
+    sink_text(s, ", last seen in ");
+    sink_text(s, event_name(NAMES_PHASE, e->phase));
+    sink_text(s, ", ");
+    put_duration(s, (uint64_t)e->decided_before_ms * 1000);
+    sink_text(s, " after the close");
+}
+
 static void put_count(struct sink *s, uint64_t n, const char *what) {
     sink_number(s, n);
     sink_text(s, what);
@@ -197,6 +206,11 @@ int event_text(const struct event_record *r, const struct event_context *context
     case EVENT_CLOSE:
         put_connection(&s, &r->e);
         put_close(&s, &r->e);
+        put_rule(&s, &r->e, context);
+        break;
+    case EVENT_TIME_WAIT_GONE:
+        put_connection(&s, &r->e);
+        put_gone(&s, &r->e);
         put_rule(&s, &r->e, context);
         break;
     case EVENT_EXHAUSTED:

@@ -34,8 +34,8 @@ static const char help[] =
     "      --since T          from then on; T is 2026-11-21T03:27:59Z, 03:27 (today, UTC), 10m or 2h (ago),\n"
     "                         now, or seconds since 1970\n"
     "      --until T          up to then\n"
-    "      --event E          only these: time-wait, close, exhausted, source-down, attach, detach, reload,\n"
-    "                         override; several with commas, or by giving it again\n"
+    "      --event E          only these: time-wait, time-wait-gone, close, exhausted, source-down, attach, detach,\n"
+    "                         reload, override; several with commas, or by giving it again\n"
     "      --pid N            only those of this process\n"
     "  -i, --instance NAME    the instance; default: CONNSPREAD_INSTANCE, else the config file's name\n"
     "  -c, --config CONF      the instance that belongs to this config file\n"
@@ -72,9 +72,8 @@ static bool take_events(const char *list, uint32_t *kinds) {
         uint8_t kind;
         int n = snprintf(word, sizeof word, "%.*s", (int)(length < 64 ? length : 64), p);
         if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
-            complain("log: --event %s: there is no such event; try: time-wait, close, exhausted, source-down, attach, "
-                     "detach, "
-                     "reload, override",
+            complain("log: --event %s: there is no such event; try: time-wait, time-wait-gone, close, exhausted, "
+                     "source-down, attach, detach, reload, override",
                      list);
             return false;
         }

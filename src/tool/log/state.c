@@ -10,6 +10,7 @@
 #include "tool/common/time_text.h"
 #include "tool/reader/merge.h"
 #include "tool/reaper/reaper.h"
+#include "tool/reaper/aftermath.h"
 #include "tool/common/locate.h"
 #include "tool/log/model.h"
 #include "state/control.h"
@@ -24,6 +25,7 @@ struct view {
     struct event_merge merge;
     struct harvest harvest;
     struct untold untold;
+    struct aftermath *aftermath; /* NULL: nothing is asked */
 };
 
 static enum state_error follow_view(struct view *v, const char *path, int *error) {
@@ -49,15 +51,47 @@ static enum state_error open_view(struct view *v, const char *path, int *error) 
     return STATE_OK;
 }
 
+static void print_one(const struct log_request *request, struct view *v, const struct event_record *r) {
+    if (!log_wants(request, &r->e))
+        return;
+    source_name(&v->source, &r->e);
+    log_print(request, r, &v->source.context, NULL, 0);
+}
+
 static void print_batch(const struct log_request *request, struct view *v) {
     struct event_record r;
     while (!stop_signal && merge_next(&v->merge, &r)) {
-        if (!log_wants(request, &r.e))
-            continue;
-        source_name(&v->source, &r.e);
-        log_print(request, &r, &v->source.context, NULL, 0);
+        if (v->aftermath)
+            (void)aftermath_read(v->aftermath, &r.e, true);
+        print_one(request, v, &r);
     }
     log_flush();
+}
+
+struct printing {
+    const struct log_request *request;
+    struct view *view;
+};
+
+/* Nobody has recorded it: no event has this number, and it is the same whenever somebody looks. */
+static void print_gone(struct event_record *gone, void *context) {
+    const struct printing *p = context;
+    gone->e.seq = (UNTOLD_SEQ << 1) + gone->e.age_us;
+    print_one(p->request, p->view, gone);
+}
+
+static void print_what_is_gone(const struct log_request *request, struct view *v) {
+    struct printing p = {request, v};
+    if (v->aftermath && !stop_signal)
+        aftermath_conclude(v->aftermath, print_gone, &p);
+    log_flush();
+}
+
+/* Only of this user's file: what another one wrote is not asked about. NULL: no memory, and nothing is. */
+static void ask_the_kernel(struct view *v) {
+    v->aftermath = source_is_ours(&v->source) ? calloc(1, sizeof *v->aftermath) : NULL;
+    if (v->aftermath)
+        aftermath_begin(v->aftermath, false);
 }
 
 /* Only where somebody asked for every verdict to be checked, or one was wrong. */
@@ -87,6 +121,10 @@ static void close_view(struct view *v) {
     report_verified(&v->source.state);
     harvest_end(&v->harvest);
     untold_free(&v->untold);
+    if (v->aftermath)
+        aftermath_end(v->aftermath);
+    free(v->aftermath);
+    v->aftermath = NULL;
     source_close(&v->source);
 }
 
@@ -155,7 +193,9 @@ static int read_once(const struct log_request *request, struct view *v, const ch
         complain("%s: %s", path, state_error_text(result, error));
         return EXIT_FOUND;
     }
+    ask_the_kernel(v);
     print_batch(request, v);
+    print_what_is_gone(request, v);
     close_view(v);
     return EXIT_DONE;
 }

@@ -50,7 +50,7 @@ static bool read_ring(struct told *t, size_t *room, const struct state *s, uint6
         };
         if (lapped && t->since_us == 0)
             t->since_us = e->time_us;
-        if (e->time_us < from_us)
+        if (e->time_us < from_us || e->kind == EVENT_TIME_WAIT_GONE)
             continue;
         if (!append(t, room, &told))
             return false;

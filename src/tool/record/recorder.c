@@ -12,6 +12,7 @@
 #include "tool/record/journal_path.h"
 #include "tool/record/wanted.h"
 #include "tool/reaper/reaper.h"
+#include "tool/reaper/aftermath.h"
 #include "tool/common/locate.h"
 #include "tool/record/logfile.h"
 #include "tool/reader/tail.h"
@@ -19,11 +20,13 @@
 #include "tool/events/json.h"
 #include "tool/record/logfile_resume.h"
 #include "tool/common/stop.h"
+#include "state/control.h"
 
 enum { BATCH = 2048, BUSY_US = 1000, IDLE_US = 50000, FINAL_PATIENCE_MS = 2000 };
 
 #define MS ((uint64_t)1000000)
-static const uint64_t harvest_every = 200 * MS, settle_every = 1000 * MS, look_every = 1000 * MS;
+static const uint64_t harvest_every = 200 * MS, follow_every = 50 * MS, patience_first = 3 * MS,
+                      patience_max = 200 * MS, settle_every = 1000 * MS, look_every = 1000 * MS;
 
 /* Without a client for so long, and seen twice to be so: the next one may be about to start. */
 static const uint64_t quiet_before_end = 2000 * MS, grace = 5000 * MS;
@@ -38,7 +41,7 @@ struct recorder {
     bool keep, named;    /* named: log.file is the caller's own choice, and stays */
     uint64_t generation; /* of the policy that log.file was read from */
     uint64_t now;        /* CLOCK_MONOTONIC */
-    uint64_t harvested, settled, looked, busy, began, deadline;
+    uint64_t harvested, followed, settled, looked, busy, began, deadline;
     uint64_t wanted;
     uint32_t client;
     unsigned without_clients;
@@ -49,9 +52,13 @@ struct recorder {
     uint64_t overwritten; /* reader.lost when that was last said */
     unsigned n, next;     /* of the batch: records, and those dealt with */
     uint16_t order[BATCH];
+    uint16_t waiting[BATCH]; /* the first unripe of them: not asked about yet, or their TIME-WAIT was not there yet */
+    unsigned unripe;
+    uint64_t batch_read, look_at;
     struct event_record batch[BATCH];
     struct journal journal;
     struct harvest harvest;
+    struct aftermath *aftermath; /* NULL: no memory */
     struct tail tail;
     struct logfile out;
 };
@@ -121,14 +128,51 @@ static int by_number(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
+static void tell_gone(struct event_record *gone, void *context) {
+    struct recorder *f = context;
+    enum arm arm = gone->e.arm < ARMS ? (enum arm)gone->e.arm : ARM_ENFORCE;
+    if (ring_write(&f->source->state, gone))
+        state_count(&f->source->state, arm, COUNT_TIME_WAIT_GONE);
+}
+
+/* Before its line is made; what an earlier recorder wrote may be on its way still. */
+static bool follow_up(struct recorder *f, struct event *e, bool last) {
+    if (e->kind == EVENT_TIME_WAIT && journal_has(&f->journal, e->seq)) {
+        aftermath_resume(f->aftermath, e);
+        return true;
+    }
+    return aftermath_read(f->aftermath, e, last);
+}
+
+/* A few round trips after a close its TIME-WAIT is there. So a batch waits for that, but not for long, and not when
+ * much is to be read. False: not yet. */
+static bool ripe(struct recorder *f, bool last) {
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    if (f->unripe == 0)
+        return true;
+    last |= f->n >= BATCH / 2 || now - f->batch_read >= patience_max;
+    if (!last && now < f->look_at)
+        return false;
+    unsigned left = 0;
+    for (unsigned i = 0; i < f->unripe; i++)
+        if (!follow_up(f, &f->batch[f->waiting[i]].e, last))
+            f->waiting[left++] = f->waiting[i];
+    f->unripe = left;
+    f->look_at = now + (f->look_at ? 4 * (now - f->batch_read) : patience_first);
+    return left == 0;
+}
+
 static void read_batch(struct recorder *f, bool give_up) {
     f->n = f->next = 0;
     while (f->n < BATCH && tail_late(&f->tail, give_up, &f->batch[f->n]))
         f->n++;
     while (f->n < BATCH && tail_next(&f->tail, &f->batch[f->n]))
         f->n++;
+    f->batch_read = clock_ns(CLOCK_MONOTONIC);
+    f->look_at = 0;
+    f->unripe = f->aftermath ? f->n : 0;
     for (unsigned i = 0; i < f->n; i++)
-        f->order[i] = (uint16_t)i;
+        f->order[i] = f->waiting[i] = (uint16_t)i;
     sorting = f;
     qsort(f->order, f->n, sizeof f->order[0], by_number);
 }
@@ -156,26 +200,28 @@ static bool write_one(struct recorder *f, const struct event_record *r) {
 }
 
 /* Writes out what has been read, and only then reads on. True: all of it is in the file. */
-static bool write_batch(struct recorder *f) {
+static bool write_batch(struct recorder *f, bool last) {
+    if (!ripe(f, last))
+        return false;
     for (; f->next < f->n; f->next++)
         if (!write_one(f, &f->batch[f->order[f->next]]))
             return false;
     return flush(f);
 }
 
-/* Returns the number of events, 0 as well when the file takes none. */
-static unsigned round_of(struct recorder *f, bool give_up) {
-    if (!write_batch(f))
+/* Returns the number of events, 0 as well when the file takes none, or they are not ripe. last: all of them are. */
+static unsigned round_of(struct recorder *f, bool give_up, bool last) {
+    if (!write_batch(f, last))
         return 0;
     read_batch(f, give_up);
     unsigned n = f->n;
-    return write_batch(f) ? n : 0;
+    return write_batch(f, last) ? n : 0;
 }
 
 /* Until nothing comes any more, for 10 s at most. False: the file does not take it. */
 static bool drain(struct recorder *f, bool give_up) {
     uint64_t end = clock_ns(CLOCK_MONOTONIC) + 10000 * MS;
-    while (round_of(f, give_up) > 0 && clock_ns(CLOCK_MONOTONIC) < end)
+    while (round_of(f, give_up, true) > 0 && clock_ns(CLOCK_MONOTONIC) < end)
         ;
     if (f->next < f->n || !flush(f))
         return false;
@@ -319,7 +365,11 @@ static void record(struct recorder *f) {
             (void)harvest(&f->harvest, &f->source->state, 0);
             f->harvested = f->now;
         }
-        unsigned n = round_of(f, false);
+        if (f->aftermath && f->now - f->followed >= follow_every) {
+            aftermath_round(f->aftermath, tell_gone, f);
+            f->followed = f->now;
+        }
+        unsigned n = round_of(f, false, false);
         bool written = f->next == f->n && f->out.used == 0;
         if (n > 0)
             f->busy = f->now;
@@ -346,6 +396,9 @@ static int record_as(struct recorder *f, const char *log_file) {
         break;
     }
     logfile_init(&f->out, log_file, &f->journal);
+    f->aftermath = calloc(1, sizeof *f->aftermath);
+    if (f->aftermath)
+        aftermath_begin(f->aftermath, true);
     begin_epoch(f);
     record(f);
     bool written = f->out.used == 0 && f->next == f->n;
@@ -354,6 +407,9 @@ static int record_as(struct recorder *f, const char *log_file) {
                  logfile_error_text(f->out.error));
     logfile_end(&f->out);
     harvest_end(&f->harvest);
+    if (f->aftermath)
+        aftermath_end(f->aftermath);
+    free(f->aftermath);
     journal_close(&f->journal);
     return written ? EXIT_DONE : EXIT_FOUND;
 }

@@ -69,6 +69,9 @@ static const struct name counters[COUNTERS] = {
                            "Times that a source was marked down: not answered by a destination that answered others."},
     [COUNT_EMFILE] = {"sockets_failed_emfile",
                       "TCP sockets that failed with EMFILE: a process had no descriptor left."},
+    [COUNT_TIME_WAIT_GONE] =
+        {"time_waits_gone",
+         "TIME-WAITs that were logged and that the kernel, asked again by a recorder, did not have."},
     [COUNT_ENFILE] = {"sockets_failed_enfile", "TCP sockets that failed with ENFILE: the host had no file left."},
 };
 

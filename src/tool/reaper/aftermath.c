@@ -84,11 +84,11 @@ static enum answer ask(struct aftermath *a, const struct event *e, struct diag_a
         return MISSING;
     if (found != 0)
         return UNASKED;
-    if (phase_from_kernel(out->state) != PHASE_TIME_WAIT && out->inode != 0)
+    if (tcp_state_from_kernel(out->state) != TCP_STATE_TIME_WAIT && out->inode != 0)
         return REUSED;
     uint64_t hash = hash_peer(e);
     a->proven[hash % AFTERMATH_PEERS] = hash;
-    return phase_from_kernel(out->state) == PHASE_TIME_WAIT ? THERE : GOING;
+    return tcp_state_from_kernel(out->state) == TCP_STATE_TIME_WAIT ? THERE : GOING;
 }
 
 /* --- cases --- */
@@ -115,10 +115,10 @@ static void set_missing(struct aftermath *a, struct aftermath_case *c, bool miss
 /* It is on its way. Once more right before it would end by itself, and right after: so that it is known why. */
 static void look_later(struct aftermath *a, struct aftermath_case *c, const struct diag_answer *answer, uint64_t now) {
     enum { TIMER_TIME_WAIT = 3 };
-    bool ends = phase_from_kernel(answer->state) == PHASE_FIN_WAIT_2 && answer->timer == TIMER_TIME_WAIT;
+    bool ends = tcp_state_from_kernel(answer->state) == TCP_STATE_FIN_WAIT_2 && answer->timer == TIMER_TIME_WAIT;
     set_missing(a, c, false);
     c->seen = now;
-    c->phase = (uint8_t)phase_from_kernel(answer->state);
+    c->phase = (uint8_t)tcp_state_from_kernel(answer->state);
     c->expires = ends ? now + answer->expires_ms * MS : 0;
     c->due = now + c->pause_ms * MS;
     c->pause_ms = c->pause_ms * 2 < LONGEST_PAUSE_MS ? c->pause_ms * 2 : LONGEST_PAUSE_MS;
@@ -204,7 +204,7 @@ static enum gone_reason reason_of(const struct aftermath_case *c, uint64_t now, 
         --*overflows;
         return GONE_OVERFLOW;
     }
-    if (c->phase == PHASE_FIN_WAIT_2 && c->expires && now >= c->expires)
+    if (c->phase == TCP_STATE_FIN_WAIT_2 && c->expires && now >= c->expires)
         return GONE_FIN_TIMEOUT;
     return now - c->seen < 2 * LONGEST_PAUSE_MS * MS ? GONE_RESET : GONE_UNKNOWN;
 }

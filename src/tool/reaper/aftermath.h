@@ -24,7 +24,7 @@ struct aftermath_case {
     uint64_t expires; /* its FIN-WAIT-2 ends then by itself; 0: not known */
     uint32_t pause_ms;
     uint32_t next;         /* with the same local port: number + 1; 0: none */
-    uint8_t phase;         /* as seen last; PHASE_UNKNOWN: never */
+    uint8_t phase;         /* as seen last; TCP_STATE_UNKNOWN: never */
     bool missing;          /* the last answer: there is none */
     bool found, elsewhere; /* by a dump; a socket of its local end has another peer */
 };

@@ -41,7 +41,7 @@ int sockinfo_state(int fd, enum tcp_state *phase, uint32_t *segments_out) {
     return 0;
 }
 
-bool look_pending_error(int fd, uint16_t fetched, bool may_fetch, int *error) {
+bool sockinfo_pending_error(int fd, uint16_t fetched, bool may_fetch, int *error) {
     *error = fetched;
     return fetched || (may_fetch && get_option(fd, SOL_SOCKET, SO_ERROR, error) == 0 && *error != 0);
 }
@@ -52,7 +52,7 @@ bool sockinfo_connect_error(int fd, uint16_t fetched, bool may_fetch, int *error
     *error = 0;
     if (sys_call5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 || info.tcpi_bytes_acked != 0)
         return false; /* our SYN was acknowledged */
-    if (look_pending_error(fd, fetched, may_fetch, error))
+    if (sockinfo_pending_error(fd, fetched, may_fetch, error))
         return true;
     if (info.tcpi_segs_out != 0) /* 0: disconnected since */
         *error = info.tcpi_segs_in != 0 ? ECONNREFUSED : ETIMEDOUT;

@@ -14,7 +14,7 @@ int sockinfo_state(int fd, enum tcp_state *phase, uint32_t *segments_out);
 
 /* The socket's SO_ERROR: the one that the client has fetched, or with may_fetch the one that is still there; nobody
  * else gets it then. False: there is none. */
-bool look_pending_error(int fd, uint16_t fetched, bool may_fetch, int *error);
+bool sockinfo_pending_error(int fd, uint16_t fetched, bool may_fetch, int *error);
 
 /* What became of a connect that went on after the call, of a socket in CLOSE. True: *error is its SO_ERROR, as above.
  * False, when somebody fetched that behind our back: ECONNREFUSED: the peer answered, but not with a SYN of its own;

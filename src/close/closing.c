@@ -94,7 +94,7 @@ uint32_t closing_token(struct client *client, struct conn *c, int fd) {
 static void look_why_not_connected(struct closing *c) {
     bool may_fetch = c->claimed && !c->facts.others;
     if (c->facts.phase == TCP_STATE_SYN_SENT)
-        c->exact = look_pending_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
+        c->exact = sockinfo_pending_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
     else if (c->facts.phase == TCP_STATE_CLOSED)
         c->exact = sockinfo_connect_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
 }

@@ -1,4 +1,5 @@
-/* sources.h - one connect on its way up the ladder: shared by connect.c (the whole) and sources.c (the sources). */
+/* sources.h - one connect on its way through the sources: shared by connect.c (the whole) and sources.c (the sources).
+ */
 #ifndef CONNSPREAD_CONNECT_SOURCES_H
 #define CONNSPREAD_CONNECT_SOURCES_H
 
@@ -78,7 +79,8 @@ void sources_name(struct client *client, struct connecting *k, enum cause cause)
  * close that goes through libc takes the number from the record before it begins.) */
 void sources_look_again(struct connecting *k, uint32_t serial);
 
-/* Another way worked: sources that had failed on this climb are put aside for this destination, and said to be down. */
+/* Another way worked: sources that had failed in this connect are put aside for this destination, and said to be down.
+ */
 void sources_commit_asides(struct client *client, struct connecting *k);
 
 #endif

@@ -1,4 +1,4 @@
-/* wait.h - climbing again and again while a full pool may get a quadruplet back. */
+/* wait.h - asking the sources again and again while a full pool may get a quadruplet back. */
 #ifndef CONNSPREAD_CONNECT_WAIT_H
 #define CONNSPREAD_CONNECT_WAIT_H
 

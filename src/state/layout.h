@@ -8,7 +8,7 @@
  *                   pairs       struct pair, a hash table over (namespace, source, destination)
  *                   stats       struct stat_entry, a hash table over (arm, rule, source, lane)
  *                   places      struct place, processes' places in the canary sequence, kept through exec
- *                   held        struct open_table, connections that processes have open, by process
+ *                   open_table  struct open_table, connections that processes have open, by process
  *                   told        words: TIME-WAITs told while several processes held the socket; ports claimed (dedup.h)
  *                   history     struct history_minute [1440], what the busiest flows did in each minute of a day
  *                   incidents   ring of cells: everything but closes; closes never evict it
@@ -298,7 +298,7 @@ struct history_minute {
 _Static_assert(sizeof(struct cell) == CELL_BYTES, "cell");
 _Static_assert(sizeof(struct pair) == 192, "pair");
 _Static_assert(sizeof(struct stat_entry) == 512, "stat_entry");
-_Static_assert(sizeof(struct open_entry) == 64, "held");
+_Static_assert(sizeof(struct open_entry) == 64, "open_entry");
 _Static_assert(sizeof(struct open_chunk) == 4096, "open_chunk");
 _Static_assert(sizeof(struct history_entry) == 120, "history_entry");
 _Static_assert(sizeof(struct history_minute) == 4096, "history_minute");

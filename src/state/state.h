@@ -32,7 +32,7 @@ struct state {
     struct pair *pair;                    /* [PAIRS] */
     struct stat_entry *stat;              /* [STATS] */
     struct place *place;                  /* [PLACES] */
-    struct open_table *held;
+    struct open_table *open_table;
     uint64_t *told;                 /* [TOLD] */
     struct history_minute *history; /* [HISTORY_MINUTES] */
     struct cell *ring[RINGS];

@@ -186,8 +186,8 @@ START_TEST(the_clock_of_milliseconds_wraps) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("once");
-    TCase *t = tcase_create("once");
+    Suite *suite = suite_create("dedup");
+    TCase *t = tcase_create("dedup");
     tcase_add_checked_fixture(t, fresh, gone);
     tcase_add_test(t, told_once);
     tcase_add_test(t, told_again_of_a_connection_that_had_not_ended_then);

@@ -1,4 +1,4 @@
-/* shim/unsettled: whoever has the last reference tells, and he alone, also under threads. */
+/* close/deferred: whoever has the last reference tells, and it alone, also under threads. */
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -189,8 +189,8 @@ START_TEST(of_threads_that_leave_at_once_exactly_one_tells) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("unsettled");
-    TCase *tc = tcase_create("unsettled");
+    Suite *suite = suite_create("deferred");
+    TCase *tc = tcase_create("deferred");
     tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, blank, NULL);
     tcase_add_test(tc, a_note_is_asked_about_by_those_who_came_before_it);

@@ -236,8 +236,8 @@ START_TEST(a_plan_is_never_that_of_another_destination) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("matches");
-    TCase *tc = tcase_create("matches");
+    Suite *suite = suite_create("match_cache");
+    TCase *tc = tcase_create("match_cache");
     tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, fresh, gone);
     tcase_add_test(tc, without_a_policy_there_is_no_plan);

@@ -30,7 +30,7 @@ static struct endpoint to(const char *address, uint16_t port) {
     return e;
 }
 
-static void match(const char *address, uint16_t port, const char *program) {
+static void find_match(const char *address, uint16_t port, const char *program) {
     struct endpoint destination = to(address, port);
     policy_match(&policy, &destination, program, &match);
 }
@@ -176,7 +176,7 @@ START_TEST(a_plan_has_only_sources_of_the_destinations_scope) {
     config("pool a { addresses = { \"10.0.0.11-10.0.0.14\", \"fd00::1-fd00::3\", \"127.0.0.2/31\", \"::1\", "
            "\"10.0.1.0/31\" } }"
            "rule one { to = \"*\" pool = a }");
-    match(scopes[_i].destination, 80, "x");
+    find_match(scopes[_i].destination, 80, "x");
     ck_assert(match.has_sources);
     ck_assert_uint_eq(match.total, scopes[_i].total);
     assert_source(0, scopes[_i].first);

@@ -9,6 +9,7 @@
 #include "tool/common/message.h"
 #include "tool/common/time_text.h"
 #include "tool/host/clients.h"
+#include "tool/record/batch.h"
 #include "tool/record/journal_path.h"
 #include "tool/record/wanted.h"
 #include "tool/reaper/reaper.h"
@@ -22,11 +23,11 @@
 #include "tool/common/stop.h"
 #include "state/control.h"
 
-enum { BATCH = 2048, BUSY_US = 1000, IDLE_US = 50000, FINAL_PATIENCE_MS = 2000 };
+enum { BUSY_US = 1000, IDLE_US = 50000, FINAL_PATIENCE_MS = 2000 };
 
 #define MS ((uint64_t)1000000)
-static const uint64_t harvest_every = 200 * MS, follow_every = 50 * MS, patience_first = 3 * MS,
-                      patience_max = 200 * MS, settle_every = 1000 * MS, look_every = 1000 * MS;
+static const uint64_t harvest_every = 200 * MS, follow_every = 50 * MS, settle_every = 1000 * MS,
+                      look_every = 1000 * MS;
 
 /* Without a client for so long, and seen twice to be so: the next one may be about to start. */
 static const uint64_t quiet_before_end = 2000 * MS, grace = 5000 * MS;
@@ -50,12 +51,7 @@ struct recorder {
     struct tail_mark mark;
     uint64_t settle_to;   /* a line that says what was lost up to there is on its way; 0: none */
     uint64_t overwritten; /* reader.lost when that was last said */
-    unsigned n, next;     /* of the batch: records, and those dealt with */
-    uint16_t order[BATCH];
-    uint16_t waiting[BATCH]; /* the first unripe of them: not asked about yet, or their TIME-WAIT was not there yet */
-    unsigned unripe;
-    uint64_t batch_read, look_at;
-    struct event_record batch[BATCH];
+    struct batch batch;
     struct journal journal;
     struct harvest harvest;
     struct aftermath *aftermath; /* NULL: no memory */
@@ -121,60 +117,11 @@ static void settle(struct recorder *f) {
 
 /* --- from the rings to the file --- */
 
-static const struct recorder *sorting;
-
-static int by_number(const void *left, const void *right) {
-    uint64_t a = sorting->batch[*(const uint16_t *)left].e.seq, b = sorting->batch[*(const uint16_t *)right].e.seq;
-    return (a > b) - (a < b);
-}
-
 static void tell_gone(struct event_record *gone, void *context) {
     struct recorder *f = context;
     enum arm arm = gone->e.arm < ARMS ? (enum arm)gone->e.arm : ARM_ENFORCE;
     if (ring_write(&f->source->state, gone))
         state_count(&f->source->state, arm, COUNT_TIME_WAIT_GONE);
-}
-
-/* Before its line is made; what an earlier recorder wrote may be on its way still. */
-static bool follow_up(struct recorder *f, struct event *e, bool last) {
-    if (e->kind == EVENT_TIME_WAIT && journal_has(&f->journal, e->seq)) {
-        aftermath_resume(f->aftermath, e);
-        return true;
-    }
-    return aftermath_read(f->aftermath, e, last);
-}
-
-/* A few round trips after a close its TIME-WAIT is there. So a batch waits for that, but not for long, and not when
- * much is to be read. False: not yet. */
-static bool ripe(struct recorder *f, bool last) {
-    uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    if (f->unripe == 0)
-        return true;
-    last |= f->n >= BATCH / 2 || now - f->batch_read >= patience_max;
-    if (!last && now < f->look_at)
-        return false;
-    unsigned left = 0;
-    for (unsigned i = 0; i < f->unripe; i++)
-        if (!follow_up(f, &f->batch[f->waiting[i]].e, last))
-            f->waiting[left++] = f->waiting[i];
-    f->unripe = left;
-    f->look_at = now + (f->look_at ? 4 * (now - f->batch_read) : patience_first);
-    return left == 0;
-}
-
-static void read_batch(struct recorder *f, bool give_up) {
-    f->n = f->next = 0;
-    while (f->n < BATCH && tail_late(&f->tail, give_up, &f->batch[f->n]))
-        f->n++;
-    while (f->n < BATCH && tail_next(&f->tail, &f->batch[f->n]))
-        f->n++;
-    f->batch_read = clock_ns(CLOCK_MONOTONIC);
-    f->look_at = 0;
-    f->unripe = f->aftermath ? f->n : 0;
-    for (unsigned i = 0; i < f->n; i++)
-        f->order[i] = f->waiting[i] = (uint16_t)i;
-    sorting = f;
-    qsort(f->order, f->n, sizeof f->order[0], by_number);
 }
 
 /* False: the file does not take it now. */
@@ -201,10 +148,11 @@ static bool write_one(struct recorder *f, const struct event_record *r) {
 
 /* Writes out what has been read, and only then reads on. True: all of it is in the file. */
 static bool write_batch(struct recorder *f, bool last) {
-    if (!ripe(f, last))
+    struct batch *b = &f->batch;
+    if (!batch_ripe(b, f->aftermath, &f->journal, last))
         return false;
-    for (; f->next < f->n; f->next++)
-        if (!write_one(f, &f->batch[f->order[f->next]]))
+    for (; b->next < b->n; b->next++)
+        if (!write_one(f, &b->record[b->order[b->next]]))
             return false;
     return flush(f);
 }
@@ -213,8 +161,8 @@ static bool write_batch(struct recorder *f, bool last) {
 static unsigned round_of(struct recorder *f, bool give_up, bool last) {
     if (!write_batch(f, last))
         return 0;
-    read_batch(f, give_up);
-    unsigned n = f->n;
+    batch_read(&f->batch, &f->tail, give_up);
+    unsigned n = f->batch.n;
     return write_batch(f, last) ? n : 0;
 }
 
@@ -223,7 +171,7 @@ static bool drain(struct recorder *f, bool give_up) {
     uint64_t end = clock_ns(CLOCK_MONOTONIC) + 10000 * MS;
     while (round_of(f, give_up, true) > 0 && clock_ns(CLOCK_MONOTONIC) < end)
         ;
-    if (f->next < f->n || !flush(f))
+    if (f->batch.next < f->batch.n || !flush(f))
         return false;
     journal_advance(&f->journal);
     return true;
@@ -370,7 +318,7 @@ static void record(struct recorder *f) {
             f->followed = f->now;
         }
         unsigned n = round_of(f, false, false);
-        bool written = f->next == f->n && f->out.used == 0;
+        bool written = f->batch.next == f->batch.n && f->out.used == 0;
         if (n > 0)
             f->busy = f->now;
         if (written)
@@ -401,7 +349,7 @@ static int record_as(struct recorder *f, const char *log_file) {
         aftermath_begin(f->aftermath, true);
     begin_epoch(f);
     record(f);
-    bool written = f->out.used == 0 && f->next == f->n;
+    bool written = f->out.used == 0 && f->batch.next == f->batch.n;
     if (!written)
         complain("%s: %s; the events that are not in it stay in the state file", f->out.path,
                  logfile_error_text(f->out.error));

@@ -98,7 +98,6 @@ enum gone_reason {
     GONE_RESET,       /* the peer reset it, or sent data, which the kernel answers with a reset */
     GONE_FIN_TIMEOUT, /* no FIN of the peer came, and FIN-WAIT-2 ended */
     GONE_OVERFLOW,    /* tcp_max_tw_buckets */
-    GONE_REUSED,      /* another connection has the quadruplet */
     GONE_REASONS
 };
 enum { EVENT_PROGRAM = 20, EXHAUSTED_SOURCES = 9 };

@@ -156,7 +156,7 @@ static const struct {
     {"detach", 0xbfa8fa8935631ec5, 0xb647c5934e1eb951, 0x0df7ce51c0a3479f},
     {"reload", 0x89a4aa6cbd8a0b51, 0xb4cdb66f6a42f2a3, 0x30cca5285416822c},
     {"override", 0x66c95a72a695f701, 0x421d76661a324389, 0xb8237e9d6087f933},
-    {"time-wait-gone", 0xde9fa0ad2c581bfa, 0x388cafe3c81d9b2f, 0x34bc53ec5a7f77c1},
+    {"time-wait-gone", 0xd5d852fcf9e1b274, 0x4003a284a9958e8d, 0xee42d077551c8561},
     {"later", 0x6c50f2a003a1a926, 0x700147a670cf206f, 0x60f3670dd2c3d53a},
 };
 

@@ -66,8 +66,10 @@ static const char *const proofs[PROOFS] = {
     [PROOF_BIND] = "bind", [PROOF_ROUTE] = "route",   [PROOF_BOUND_PORT] = "bound-port",
 };
 static const char *const reasons[GONE_REASONS] = {
-    [GONE_UNKNOWN] = "unknown",   [GONE_RESET] = "reset",   [GONE_FIN_TIMEOUT] = "fin-timeout",
-    [GONE_OVERFLOW] = "overflow", [GONE_REUSED] = "reused",
+    [GONE_UNKNOWN] = "unknown",
+    [GONE_RESET] = "reset",
+    [GONE_FIN_TIMEOUT] = "fin-timeout",
+    [GONE_OVERFLOW] = "overflow",
 };
 static const char *const occupied[OCCUPIED_BYS] = {
     [OCCUPIED_UNKNOWN] = "unknown",

@@ -1,6 +1,7 @@
 #include "tool/reaper/aftermath.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,10 +22,12 @@ static const uint64_t time_wait_ns = 58 * SECOND, time_wait_us = 58000000;
 /* FIN-WAIT-2 for tcp_fin_timeout, then TIME-WAIT. */
 static const uint64_t longest_us = 130000000;
 
-enum { QUESTIONS = 30000, FIRST_PAUSE_MS = 250, LONGEST_PAUSE_MS = 5000, DUMP_PAUSE_MS = 200, DUMP_SHARE = 20 };
-enum { DUMP_STATES = 0xfff & ~(1 << 10 | 1 << 7) }; /* all but TCP_LISTEN and TCP_CLOSE */
+enum { QUESTIONS = 45000, FIRST_PAUSE_MS = 250, LONGEST_PAUSE_MS = 5000, DUMP_PAUSE_MS = 200, DUMP_SHARE = 20 };
+enum { DUMP_STATES = 0xfff & ~(1 << TCP_CLOSE) };
 
-enum answer { THERE, GOING, MISSING, REUSED, UNASKED };
+/* GOING: on its way there; also open still, or again: an MPTCP subflow until the peer has closed, or the quadruplet's
+ * next connection, for which the TIME-WAIT has made room. */
+enum answer { THERE, GOING, MISSING, UNASKED };
 
 static uint64_t hash_peer(const struct event *e) {
     uint64_t h = e->peer_port;
@@ -84,10 +87,9 @@ static enum answer ask(struct aftermath *a, const struct event *e, struct diag_a
         return MISSING;
     if (found != 0)
         return UNASKED;
-    if (tcp_state_from_kernel(out->state) != TCP_STATE_TIME_WAIT && out->inode != 0)
-        return REUSED;
     uint64_t hash = hash_peer(e);
-    a->proven[hash % AFTERMATH_PEERS] = hash;
+    if (e->direction == OUTBOUND) /* of what was accepted there would be too many */
+        a->proven[hash % AFTERMATH_PEERS] = hash;
     return tcp_state_from_kernel(out->state) == TCP_STATE_TIME_WAIT ? THERE : GOING;
 }
 
@@ -151,11 +153,16 @@ bool aftermath_read(struct aftermath *a, struct event *e, bool last) {
     bool open = what == GOING || what == MISSING;
     if (what == THERE)
         e->verified = VERIFIED_TRUE;
-    struct aftermath_case *c = open && last ? add_case(a, e, now) : NULL;
+    bool again = open ? last : what == THERE && a->heed_until != UINT64_MAX;
+    struct aftermath_case *c = again ? add_case(a, e, now) : NULL;
     if (c && what == GOING)
         look_later(a, c, &answer, now);
-    else if (c)
+    else if (c && what == MISSING)
         set_missing(a, c, true);
+    else if (c) { /* a reset ends a TIME-WAIT, too, if net.ipv4.tcp_rfc1337 is 0 */
+        c->phase = TCP_STATE_TIME_WAIT;
+        c->due = now + SECOND;
+    }
     return !open || last;
 }
 
@@ -176,8 +183,9 @@ static void look_at_socket(const struct dump_socket *s, void *context) {
         struct aftermath_case *c = &a->one[at - 1];
         bool local = addr_compare(&s->local, &c->e.local) == 0;
         bool peer = s->peer_port == c->e.peer_port && addr_compare(&s->peer, &c->e.peer) == 0;
+        c->listener |= s->state == TCP_LISTEN;
         c->found |= local && peer;
-        c->elsewhere |= local && !peer;
+        c->elsewhere += local && !peer && s->state != TCP_LISTEN;
         at = c->next;
     }
 }
@@ -189,7 +197,8 @@ static bool dump(struct aftermath *a) {
         struct aftermath_case *c = &a->one[i];
         if (!c->missing)
             continue;
-        c->found = c->elsewhere = false;
+        c->found = c->listener = false;
+        c->elsewhere = 0;
         c->next = a->first[c->e.local_port];
         a->first[c->e.local_port] = i + 1;
     }
@@ -222,8 +231,9 @@ static void tell(const struct aftermath_case *c, enum gone_reason reason, afterm
     each(&r, context);
 }
 
-/* A dump has been made. A name under which nothing was ever found may be one that somebody translates: then a socket of
- * this local end with another peer is it, perhaps. */
+/* A dump has been made. A name under which nothing was ever found may be one that somebody translates: then the one
+ * other socket of this local end is it, perhaps, with the peer that it really has. What was accepted has its peer's
+ * name. */
 static void confirm(struct aftermath *a, aftermath_each *each, void *context) {
     uint64_t now = clock_ns(CLOCK_MONOTONIC), overflows = read_overflows() - a->overflows[1];
     struct diag_answer answer;
@@ -232,7 +242,8 @@ static void confirm(struct aftermath *a, aftermath_each *each, void *context) {
         if (!c->missing)
             continue;
         uint64_t hash = hash_peer(&c->e);
-        bool proven = a->proven[hash % AFTERMATH_PEERS] == hash, sure = !c->found && (proven || !c->elsewhere);
+        bool named = a->proven[hash % AFTERMATH_PEERS] == hash || c->e.direction == INBOUND || c->listener;
+        bool sure = !c->found && (named || c->elsewhere != 1);
         enum answer what = sure ? ask(a, &c->e, &answer) : UNASKED;
         if (what == MISSING)
             tell(c, reason_of(c, now, &overflows), each, context);
@@ -245,8 +256,7 @@ static void confirm(struct aftermath *a, aftermath_each *each, void *context) {
 
 /* --- what is due --- */
 
-static void ask_again(struct aftermath *a, struct aftermath_case *c, uint64_t now, aftermath_each *each,
-                      void *context) {
+static void ask_again(struct aftermath *a, struct aftermath_case *c, uint64_t now) {
     struct diag_answer answer = {0};
     switch (ask(a, &c->e, &answer)) {
     case GOING:
@@ -254,10 +264,6 @@ static void ask_again(struct aftermath *a, struct aftermath_case *c, uint64_t no
         break;
     case MISSING:
         set_missing(a, c, true);
-        break;
-    case REUSED:
-        tell(c, GONE_REUSED, each, context);
-        remove_case(a, c);
         break;
     default:
         remove_case(a, c);
@@ -284,7 +290,7 @@ void aftermath_round(struct aftermath *a, aftermath_each *each, void *context) {
         if (now - c->seen > time_wait_ns || now_us - c->e.time_us > longest_us)
             remove_case(a, c);
         else if (!c->missing && now >= c->due && may_ask(a, now))
-            ask_again(a, c, now, each, context);
+            ask_again(a, c, now);
     }
     if (a->missing > 0 && now >= a->dump_at && dump(a))
         confirm(a, each, context);

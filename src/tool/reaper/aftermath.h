@@ -2,9 +2,9 @@
  *
  * At a close the kernel often has a FIN-WAIT only, and what comes next is not known yet: data of the peer or a reset
  * ends it, tcp_fin_timeout does, tcp_max_tw_buckets leaves no room. So each time-wait event is followed up: one exact
- * question when it is read. Found in TIME-WAIT: verified. In FIN-WAIT: asked again, less and less often, for as long as
- * it may take. Not found: a dump, which finds it whatever interface it is bound to, and one more question have to agree
- * before a time-wait-gone event says that it is not there, and why.
+ * question when it is read. Found in TIME-WAIT: verified, and looked at once more a second later. In FIN-WAIT: asked
+ * again, less and less often, for as long as it may take. Not found: a dump, which finds it whatever interface it is
+ * bound to, and one more question have to agree before a time-wait-gone event says that it is not there, and why.
  *
  * Only sockets of this network namespace, and only while a TIME-WAIT that was there would be there still. Work is
  * bounded: so many questions a second, so many connections at a time, a twentieth of the time for dumps; what is beyond
@@ -14,7 +14,7 @@
 
 #include "state/event.h"
 
-enum { AFTERMATH_CASES = 1 << 16, AFTERMATH_PEERS = 1 << 10 };
+enum { AFTERMATH_CASES = 1 << 16, AFTERMATH_PEERS = 1 << 12 };
 
 /* A connection of whose TIME-WAIT nothing is certain yet. Times: CLOCK_MONOTONIC, ns. */
 struct aftermath_case {
@@ -23,10 +23,11 @@ struct aftermath_case {
     uint64_t seen;    /* it was there then, or is supposed to have been */
     uint64_t expires; /* its FIN-WAIT-2 ends then by itself; 0: not known */
     uint32_t pause_ms;
-    uint32_t next;         /* with the same local port: number + 1; 0: none */
-    uint8_t phase;         /* as seen last; TCP_STATE_UNKNOWN: never */
-    bool missing;          /* the last answer: there is none */
-    bool found, elsewhere; /* by a dump; a socket of its local end has another peer */
+    uint32_t next;        /* with the same local port: number + 1; 0: none */
+    uint8_t phase;        /* as seen last; TCP_STATE_UNKNOWN: never */
+    bool missing;         /* the last answer: there is none */
+    bool found, listener; /* by a dump: it; somebody who listens on its port */
+    uint32_t elsewhere;   /* sockets of its local end that have another peer */
 };
 
 struct aftermath {

@@ -2,12 +2,13 @@
 
 import collections
 import json
+import os
 import socket
 import subprocess
 import time
 
 import kernel
-from fixture import TOOL, equal, limit, quadruplet_of
+from fixture import HERE, PACKAGES, PYTHON, TOOL, equal, full, limit, needs, quadruplet_of
 from follower import Recorder
 from test_unknowable import EACH, ROWS, at_rest, close_all
 
@@ -104,6 +105,52 @@ def test_another_namespace_is_not_asked(t):
     done = subprocess.run(["unshare", "-n", TOOL, "log", "-o", "json", "-c", t.conf], env=t.environment(bare=True), stdout=subprocess.PIPE, text=True)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     equal([(e["event"], e["verified"]) for e in found if "verified" in e], [("time-wait", None)] * 8, "events")
+
+
+KINDS = ("keep", "late", "reset", "stay", "shut")
+
+# Programs, each with what it makes some 30 connections with. Their exit status is their own affair: some servers reset.
+PROGRAMS = {
+    "wrk": "wrk -t1 -c8 -d1s -H Connection:close http://10.1.0.1:{}/",
+    "siege": "siege -q -b -c3 -r10 http://10.1.0.1:{}/",
+    "httperf": "httperf --hog --server=10.1.0.1 --port={} --num-conns=30 --rate=100 --timeout=2",
+    "h2load": "h2load --h1 -n30 -c15 http://10.1.0.1:{}/",
+    "nc.traditional": "for i in $(seq 30); do printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc.traditional -q 0 10.1.0.1 {}; done",
+    "java": f"java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC {HERE}/Client.java 10.1.0.1 {{}} 30 plain",
+}
+PACKAGES.update({"siege": "siege", "httperf": "httperf", "h2load": "nghttp2-client", "nc.traditional": "netcat-traditional"})
+
+
+@full
+@needs("wrk", "siege", "httperf", "h2load", "nc.traditional", "java")
+@limit(400)
+def test_programs_over_five_kinds_of_server(t):
+    """When all has settled the recorder's file has the kernel's TIME-WAITs of each, one by one."""
+    recorder = Recorder(t)
+    recorder.create()
+    recorder.start("--keep")
+    server_of = {kind: subprocess.Popen([PYTHON, os.path.join(HERE, "kernel", "aftermath_servers.py"), kind, "10.1.0.1"], stdout=subprocess.PIPE, text=True)
+                 for kind in KINDS}
+    port_of = {kind: int(server.stdout.readline()) for kind, server in server_of.items()}
+    gone = 0
+    for program, command in PROGRAMS.items():
+        seen = collections.Counter(quad for kind in KINDS for quad in kernel.time_waits(port_of[kind]))
+        for kind in KINDS:
+            t.start(["sh", "-c", command.format(port_of[kind])]).wait(60)
+        for kind in KINDS:
+            kernel.settle(port_of[kind])
+        time.sleep(1.5)
+        for kind in KINDS:
+            rest, lost = recorded(recorder, port_of[kind])
+            waits = collections.Counter(kernel.time_waits(port_of[kind]))
+            equal((rest - waits, waits - rest), ({}, {}), f"{program} and {kind}: false, missed ({sum(waits.values())} TIME-WAITs, {len(lost)} gone)")
+        now = collections.Counter(quad for kind in KINDS for quad in kernel.time_waits(port_of[kind]))
+        gone = sum(len(recorded(recorder, port)[1]) for port in port_of.values())
+        print(f"{program}: {sum((now - seen).values())} TIME-WAITs more; {gone} told and gone so far")
+    assert gone > 20, f"only {gone} were gone: this tests nothing"
+    for server in server_of.values():
+        server.kill()
+    recorder.stop()
 
 
 def lines_of(recorder):

@@ -10,6 +10,7 @@
 #include "client/open_table.h"
 #include "client/sockinfo.h"
 #include "client/process.h"
+#include "close/peer.h"
 #include "close/record.h"
 #include "close/deferred.h"
 #include "close/verify.h"
@@ -130,6 +131,7 @@ static void judge(struct closing *c) {
     c->verdict = fate_decide(&c->facts);
     if (asking != VERIFY_AUTO)
         c->verdict.ask = asking == VERIFY_ALWAYS;
+    peer_look(c);
     if (c->verdict.ask)
         verify_prepare(c);
 }
@@ -236,7 +238,8 @@ static bool recorded_before(const struct closing *c, uint64_t now) {
     /* It may have been told already while we held it; a word of the millisecond in which it began may be another's. */
     if (c->facts.phase == TCP_STATE_CLOSED || c->facts.phase == TCP_STATE_UNKNOWN || c->facts.fallback)
         since = conn->connected_ns ? conn->connected_ns + (alone ? 1000000 : 0) : now - DEDUP_NS;
-    struct tuple tuple = tuple_of(&conn->source, conn->local_port, &conn->peer.addr, conn->peer.port);
+    const struct endpoint *peer = peer_of(c);
+    struct tuple tuple = tuple_of(&conn->source, conn->local_port, &peer->addr, peer->port);
     return !dedup_first(&c->client->state, __atomic_load_n(&c->client->netns, __ATOMIC_RELAXED), &tuple, since,
                         clock_ns(CLOCK_MONOTONIC));
 }

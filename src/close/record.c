@@ -22,6 +22,12 @@ static void write_event(const struct closing *c, enum fate fate, enum verified v
         r.e.decided_by = DECIDED_BY_SHUTDOWN;
         r.e.decided_before_ms = (uint32_t)(ago / 1000000);
     }
+    if (c->peer.port) {
+        r.u.asked = (struct event_asked){.address = c->conn->peer.addr, .port = c->conn->peer.port};
+        r.e.direction |= EVENT_ASKED;
+        r.e.peer = c->peer.addr;
+        r.e.peer_port = c->peer.port;
+    }
     (void)ring_write(&c->client->state, &r);
 }
 

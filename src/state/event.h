@@ -151,6 +151,14 @@ struct event_exhausted {
     uint32_t zero2;
 };
 
+/* The rest of EVENT_TIME_WAIT and EVENT_CLOSE, if direction has EVENT_ASKED, which a reader takes off: what connect was
+ * called with, where somebody has translated it. port 0: nobody has. */
+enum { EVENT_ASKED = 0x80 };
+struct event_asked {
+    struct addr address;
+    uint16_t port, zero[3];
+};
+
 /* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD and EVENT_OVERRIDE: free text for people. */
 enum { EVENT_TEXT = (EVENT_CELLS_MAX - 1) * CELL_PAYLOAD };
 
@@ -158,6 +166,7 @@ struct event_record {
     struct event e;
     union {
         struct event_exhausted exhausted;
+        struct event_asked asked;
         char text[EVENT_TEXT];
     } u;
 };

@@ -205,6 +205,9 @@ AT(event_exhausted, bound_counted, 40);
 AT(event_exhausted, source, 48);
 SIZE(event_exhausted, 448);
 
+AT(event_asked, port, 16);
+SIZE(event_asked, 24);
+
 AT(event_record, u, 112);
 SIZE(event_record, 560);
 

@@ -19,6 +19,10 @@ enum ring_id ring_of(enum event_kind kind) {
 unsigned record_cells(const struct event_record *r) {
     size_t bytes = 0;
     switch (r->e.kind) {
+    case EVENT_TIME_WAIT:
+    case EVENT_CLOSE:
+        bytes = r->e.direction & EVENT_ASKED ? sizeof r->u.asked : 0;
+        break;
     case EVENT_EXHAUSTED:
     case EVENT_SOURCE_DOWN: {
         unsigned n = r->u.exhausted.n_sources;

@@ -148,8 +148,8 @@ static const struct {
     uint64_t json, read, text;
 } expected[EVENT_KINDS + 1] = {
     {"none", 0x2644ae4a053e5ab1, 0x1c86420404b850c9, 0x8b1068f7db7e1920},
-    {"time-wait", 0x62c31b7b3522fd82, 0xbcdbe71c20d887b1, 0x2710da086876f5b1},
-    {"close", 0x80985393bc5b82b7, 0xcced01e380dabe29, 0xe7816d480e27995b},
+    {"time-wait", 0xe8938e7464dd484d, 0x39256fa47b414b59, 0xdecc2f625ba71d14},
+    {"close", 0x0e83e2981ee47bc2, 0x75d0d2af97cc1aa5, 0xbb2f5e26b085a48e},
     {"exhausted", 0xe37de6ae7d51b8b4, 0x85867d05b743444f, 0x00334e23c7db0479},
     {"source-down", 0x0f2dd758fba71cfc, 0xf13724d9633ee361, 0xc3a655be5b822e84},
     {"attach", 0x357e4944fef0c59b, 0x0bf5165f994fcadd, 0x56519fcba2e99243},

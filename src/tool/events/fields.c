@@ -29,6 +29,7 @@ _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 #define DECIDED                 .type = FIELD_DECIDED
 #define HEX                     .type = FIELD_HEX
 #define ADDRESS                 .type = FIELD_ADDRESS
+#define ADDRESS_IF_ANY          .type = FIELD_ADDRESS, .if_any = true
 #define PORTS                   .type = FIELD_PORTS
 #define ERROR                   .type = FIELD_ERROR
 #define OCCUPIED_BY             .type = FIELD_OCCUPIED_BY

@@ -122,13 +122,17 @@ static void put_value(struct sink *s, const struct event_field *f, const void *w
     }
 }
 
+static bool is_any(const struct event_field *f, const void *place) {
+    return f->type == FIELD_ADDRESS ? addr_is_any(place) : event_field_load(f, place) == 0;
+}
+
 /* kind: a bit. A kind of a newer version, or a damaged one, has the fields that all have. */
 static void put_fields(struct sink *s, const struct event_fields *table, unsigned kind, const void *whole,
                        const struct event_context *context) {
     bool first = true;
     for (const struct event_field *f = table->field; f < table->field + table->n; f++) {
         const char *bytes = f->of_context && context ? (const char *)context : whole, *place = bytes + f->offset;
-        if (!(f->kinds & kind) || (f->if_any && event_field_load(f, place) == 0))
+        if (!(f->kinds & kind) || (f->if_any && is_any(f, place)))
             continue;
         if (first)
             sink_bytes(s, "{", 1);

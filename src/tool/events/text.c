@@ -66,6 +66,13 @@ static void put_rule(struct sink *s, const struct event *e, const struct event_c
     }
 }
 
+static void put_asked(struct sink *s, const struct event_asked *asked) {
+    if (asked->port == 0)
+        return;
+    sink_text(s, ", asked for ");
+    put_endpoint(s, &asked->address, asked->port);
+}
+
 static void put_close(struct sink *s, const struct event *e) {
     sink_text(s, event_name(NAMES_VIA, e->via));
     sink_text(s, " in ");
@@ -206,6 +213,7 @@ int event_text(const struct event_record *r, const struct event_context *context
     case EVENT_CLOSE:
         put_connection(&s, &r->e);
         put_close(&s, &r->e);
+        put_asked(&s, &r->u.asked);
         put_rule(&s, &r->e, context);
         break;
     case EVENT_TIME_WAIT_GONE:

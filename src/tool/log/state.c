@@ -76,7 +76,7 @@ struct printing {
 /* Nobody has recorded it: no event has this number, and it is the same whenever somebody looks. */
 static void print_gone(struct event_record *gone, void *context) {
     const struct printing *p = context;
-    gone->e.seq = (UNTOLD_SEQ << 1) + gone->e.age_us;
+    gone->e.seq = GONE_SEQ + gone->e.age_us;
     print_one(p->request, p->view, gone);
 }
 

@@ -10,24 +10,24 @@
 
 /* The top of the file. */
 
-static void take_mode(struct reading *r, const struct entry *e) {
+static void compile_mode(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"enforce", "observe", "off", NULL}, &r->out->mode);
 }
 
-static void take_canary(struct reading *r, const struct entry *e) {
+static void compile_canary(struct reading *r, const struct entry *e) {
     value_number(r, e, 0, 100, &r->out->canary);
 }
 
-static void take_canary_by(struct reading *r, const struct entry *e) {
+static void compile_canary_by(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"process", "connection", NULL}, &r->out->canary_by);
 }
 
 const struct key config_root_keys[] = {
-    {"mode", false, take_mode}, {"canary", false, take_canary}, {"canary-by", false, take_canary_by}, {0}};
+    {"mode", false, compile_mode}, {"canary", false, compile_canary}, {"canary-by", false, compile_canary_by}, {0}};
 
 /* log { } */
 
-static void take_size(struct reading *r, const struct entry *e) {
+static void compile_size(struct reading *r, const struct entry *e) {
     static const uint64_t low = 64u << 10, high = 1u << 30; /* what a state file can be built with */
     uint64_t size;
     const char *wrong = parse_size(e->text, &size);
@@ -42,7 +42,7 @@ static void take_size(struct reading *r, const struct entry *e) {
     r->out->log_size = size;
 }
 
-static void take_file(struct reading *r, const struct entry *e) {
+static void compile_file(struct reading *r, const struct entry *e) {
     if (*e->text == '\0') {
         r->out->log_file[0] = '\0';
         return;
@@ -53,21 +53,21 @@ static void take_file(struct reading *r, const struct entry *e) {
         value_wrong(r, e, "is not an absolute path", "\"/var/log/connspread.log\", or \"\" for none");
 }
 
-static void take_closes(struct reading *r, const struct entry *e) {
+static void compile_closes(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"time-wait", "all", NULL}, &r->out->log_closes);
 }
 
-static void take_inbound(struct reading *r, const struct entry *e) {
+static void compile_inbound(struct reading *r, const struct entry *e) {
     value_flag(r, e, &r->out->log_inbound);
 }
 
-static void take_verify(struct reading *r, const struct entry *e) {
+static void compile_verify(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"never", "auto", "always", NULL}, &r->out->log_verify);
 }
 
-const struct key config_log_keys[] = {{"size", false, take_size},     {"file", false, take_file},
-                                      {"closes", false, take_closes}, {"inbound", false, take_inbound},
-                                      {"verify", false, take_verify}, {0}};
+const struct key config_log_keys[] = {{"size", false, compile_size},     {"file", false, compile_file},
+                                      {"closes", false, compile_closes}, {"inbound", false, compile_inbound},
+                                      {"verify", false, compile_verify}, {0}};
 
 /* pool "..." { } */
 
@@ -100,7 +100,7 @@ static const struct ifaddrs *interfaces(struct reading *r, const struct entry *e
     return r->interfaces;
 }
 
-static void take_interface(struct reading *r, const struct entry *e) {
+static void compile_interface(struct reading *r, const struct entry *e) {
     static const char right[] = "an address, a range A-B, a prefix A/LEN or the name of an interface of this host";
     struct adding adding = {.r = r, .e = e};
     const struct ifaddrs *all = interfaces(r, e);
@@ -124,18 +124,18 @@ static bool find_link(struct reading *r, const struct entry *e, struct policy_so
     return source->interface != 0;
 }
 
-static void take_addresses(struct reading *r, const struct entry *e) {
+static void compile_addresses(struct reading *r, const struct entry *e) {
     struct policy_source source;
     const char *wrong = parse_source(e->text, &source);
     if (wrong && looks_like_address(e->text))
         value_wrong(r, e, "is not valid", wrong);
     else if (wrong)
-        take_interface(r, e);
+        compile_interface(r, e);
     else if (addr_scope(&source.first) != SCOPE_V6_LINK || find_link(r, e, &source))
         add_source(r, e, &source);
 }
 
-static void take_ports(struct reading *r, const struct entry *e) {
+static void compile_ports(struct reading *r, const struct entry *e) {
     struct port_range range;
     const char *wrong = parse_ports(e->text, &range);
     r->has_ports = true;
@@ -147,7 +147,7 @@ static void take_ports(struct reading *r, const struct entry *e) {
         ports_add(r->ports, range);
 }
 
-static void take_exclude_ports(struct reading *r, const struct entry *e) {
+static void compile_exclude_ports(struct reading *r, const struct entry *e) {
     struct port_range range;
     const char *wrong = parse_ports(e->text, &range);
     if (wrong) {
@@ -162,25 +162,25 @@ static void take_exclude_ports(struct reading *r, const struct entry *e) {
     ports_remove(r->ports, range);
 }
 
-static void take_policy(struct reading *r, const struct entry *e) {
+static void compile_policy(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"round-robin", "random", "hash", "least-used", NULL}, &r->pool->policy);
 }
 
-static void take_freebind(struct reading *r, const struct entry *e) {
+static void compile_freebind(struct reading *r, const struct entry *e) {
     value_flag(r, e, &r->pool->freebind);
 }
 
-static void take_reuse_after(struct reading *r, const struct entry *e) {
+static void compile_reuse_after(struct reading *r, const struct entry *e) {
     value_duration(r, e, "1s", "60s", &r->pool->reuse_after_ms);
 }
 
 /* exclude-ports stands behind ports: it takes away from what is there. */
-const struct key config_pool_keys[] = {{"addresses", true, take_addresses},
-                                       {"ports", true, take_ports},
-                                       {"exclude-ports", true, take_exclude_ports},
-                                       {"policy", false, take_policy},
-                                       {"freebind", false, take_freebind},
-                                       {"reuse-after", false, take_reuse_after},
+const struct key config_pool_keys[] = {{"addresses", true, compile_addresses},
+                                       {"ports", true, compile_ports},
+                                       {"exclude-ports", true, compile_exclude_ports},
+                                       {"policy", false, compile_policy},
+                                       {"freebind", false, compile_freebind},
+                                       {"reuse-after", false, compile_reuse_after},
                                        {0}};
 
 /* rule "..." { } */
@@ -202,15 +202,15 @@ static void add_target(struct reading *r, const struct entry *e, struct policy_s
     out->target[out->n_targets++] = target;
 }
 
-static void take_to(struct reading *r, const struct entry *e) {
+static void compile_to(struct reading *r, const struct entry *e) {
     add_target(r, e, &r->rule->to);
 }
 
-static void take_except(struct reading *r, const struct entry *e) {
+static void compile_except(struct reading *r, const struct entry *e) {
     add_target(r, e, &r->rule->except);
 }
 
-static void take_program(struct reading *r, const struct entry *e) {
+static void compile_program(struct reading *r, const struct entry *e) {
     struct policy *out = r->out;
     char glob[POLICY_PROGRAM];
     if (!value_text(r, e, "a program's name or a glob", glob, sizeof glob))
@@ -228,11 +228,11 @@ static void take_program(struct reading *r, const struct entry *e) {
     memcpy(out->program[out->n_programs++], glob, sizeof glob);
 }
 
-static void take_action(struct reading *r, const struct entry *e) {
+static void compile_action(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"spread", "ignore", NULL}, &r->rule->action);
 }
 
-static void take_pool(struct reading *r, const struct entry *e) {
+static void compile_pool(struct reading *r, const struct entry *e) {
     r->has_pool = true;
     for (uint16_t i = 0; i < r->out->n_pools; i++)
         if (strcmp(r->out->pool[i].title, e->text) == 0) {
@@ -243,29 +243,29 @@ static void take_pool(struct reading *r, const struct entry *e) {
         value_wrong(r, e, "is no pool of this file", "the title of a pool \"...\" { } section");
 }
 
-static void take_attempts(struct reading *r, const struct entry *e) {
+static void compile_attempts(struct reading *r, const struct entry *e) {
     value_number(r, e, 1, RULE_ATTEMPTS_MAX, &r->rule->attempts);
 }
 
-static void take_wait(struct reading *r, const struct entry *e) {
+static void compile_wait(struct reading *r, const struct entry *e) {
     value_duration(r, e, "0ms", "60s", &r->rule->wait_ms);
 }
 
-static void take_on_exhausted(struct reading *r, const struct entry *e) {
+static void compile_on_exhausted(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"fallback", "error", NULL}, &r->rule->on_exhausted);
 }
 
-static void take_client_bind(struct reading *r, const struct entry *e) {
+static void compile_client_bind(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"late-port", "keep", "override", NULL}, &r->rule->client_bind);
 }
 
-const struct key config_rule_keys[] = {{"to", true, take_to},
-                                       {"except", true, take_except},
-                                       {"program", true, take_program},
-                                       {"action", false, take_action},
-                                       {"pool", false, take_pool},
-                                       {"attempts", false, take_attempts},
-                                       {"wait", false, take_wait},
-                                       {"on-exhausted", false, take_on_exhausted},
-                                       {"client-bind", false, take_client_bind},
+const struct key config_rule_keys[] = {{"to", true, compile_to},
+                                       {"except", true, compile_except},
+                                       {"program", true, compile_program},
+                                       {"action", false, compile_action},
+                                       {"pool", false, compile_pool},
+                                       {"attempts", false, compile_attempts},
+                                       {"wait", false, compile_wait},
+                                       {"on-exhausted", false, compile_on_exhausted},
+                                       {"client-bind", false, compile_client_bind},
                                        {0}};

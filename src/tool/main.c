@@ -99,11 +99,11 @@ static int unknown(const char *name) {
         if (distance(name, commands[i].name) < distance(name, nearest->name))
             nearest = &commands[i];
     if (name[0] == '-')
-        complain("%s: there is no such option; try: connspread --help", name);
+        warn("%s: there is no such option; try: connspread --help", name);
     else if (distance(name, nearest->name) < strlen(nearest->name))
-        complain("%s: there is no such command; try: %s, or connspread --help", name, nearest->name);
+        warn("%s: there is no such command; try: %s, or connspread --help", name, nearest->name);
     else
-        complain("%s: there is no such command; try: connspread --help", name);
+        warn("%s: there is no such command; try: connspread --help", name);
     return EXIT_USAGE;
 }
 
@@ -125,7 +125,7 @@ static int finish(int status) {
         errno = earlier;
     if (errno == EPIPE)
         return status;
-    complain("cannot write the answer: %s", strerror(errno));
+    warn("cannot write the answer: %s", strerror(errno));
     return status ? status : EXIT_FOUND;
 }
 

@@ -50,25 +50,25 @@ struct arguments {
 static bool mode_is_good(const char *mode) {
     if (override_mode(mode) >= 0)
         return true;
-    complain("run: -m %s is not a mode; try: enforce, observe or off", mode);
+    warn("run: -m %s is not a mode; try: enforce, observe or off", mode);
     return false;
 }
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     (void)option; /* -m is the only one */
     a->mode = optarg;
     return true;
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"run", help, "+c:i:m:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"run", help, "+c:i:m:h", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     a->command = argv + optind;
     if (optind == argc)
-        complain("run: no command; try: connspread run -- COMMAND [ARGUMENT...]");
+        warn("run: no command; try: connspread run -- COMMAND [ARGUMENT...]");
     return optind < argc && (!a->mode || mode_is_good(a->mode)) ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
@@ -108,13 +108,13 @@ static bool prepare_state(const struct location *where, struct policy *policy) {
     int error = 0;
     enum state_error result = state_create(&state, where->state_file, where->instance, policy->log_size, &error);
     if (result != STATE_OK) {
-        complain("%s: %s; the program runs, but its events and counters cannot be read", where->state_file,
-                 state_error_text(result, error));
+        warn("%s: %s; the program runs, but its events and counters cannot be read", where->state_file,
+             state_error_text(result, error));
         return false;
     }
     if (!publish(&state, policy, where))
-        complain("%s: the policy could not be published: another process holds the lock on its folder; try: again",
-                 where->state_file);
+        warn("%s: the policy could not be published: another process holds the lock on its folder; try: again",
+             where->state_file);
     state_unmap(&state);
     return true;
 }
@@ -126,9 +126,9 @@ static bool prepare_for_filters(void) {
     if (filters == 0 || getenv("CONNSPREAD_SECCOMP"))
         return true;
     if (!filters_spare(call)) {
-        complain("a seccomp filter that was here before does not let %s through alive: connspread does nothing in the "
-                 "command; try: a filter that answers with an error (systemd: SystemCallErrorNumber=EPERM)",
-                 call);
+        warn("a seccomp filter that was here before does not let %s through alive: connspread does nothing in the "
+             "command; try: a filter that answers with an error (systemd: SystemCallErrorNumber=EPERM)",
+             call);
         return true;
     }
     snprintf(number, sizeof number, "%u", filters);
@@ -148,7 +148,7 @@ static bool prepare_environment(const struct arguments *a, const struct location
     if (a->mode)
         good = good && setenv("CONNSPREAD_MODE", a->mode, 1) == 0;
     if (!good)
-        complain("the environment cannot be set: %s", strerror(errno));
+        warn("the environment cannot be set: %s", strerror(errno));
     return good;
 }
 
@@ -158,15 +158,15 @@ static void warn_of_program(const char *name) {
     const char *why = preloadable_text(result);
     const char *disabled = getenv("CONNSPREAD_DISABLE");
     if (why && !(result == PRELOAD_OTHER_CLASS && shim_for_other_class()))
-        complain("%s %s", path, why);
+        warn("%s %s", path, why);
     if (disabled && strcmp(disabled, "1") == 0)
-        complain("CONNSPREAD_DISABLE is set, so the shim does nothing; try: unset CONNSPREAD_DISABLE");
+        warn("CONNSPREAD_DISABLE is set, so the shim does nothing; try: unset CONNSPREAD_DISABLE");
 }
 
 static int execute(char **command) {
     execvp(command[0], command);
     int error = errno;
-    complain("%s: %s", command[0], error == ENOENT ? "command not found" : strerror(error));
+    warn("%s: %s", command[0], error == ENOENT ? "command not found" : strerror(error));
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
@@ -177,7 +177,7 @@ static int run(const struct arguments *a, struct policy *policy) {
         (void)sanitizer_needed(path, sanitizer);
     if (!locate(&where, a->chosen.config, a->chosen.instance, error) ||
         !(preload = preload_value(getenv("LD_PRELOAD"), sanitizer, error))) {
-        complain("%s", error);
+        warn("%s", error);
         return EXIT_USAGE;
     }
     bool ready = settings_load(&where, policy) && prepare_environment(a, &where, preload);
@@ -192,12 +192,12 @@ static int run(const struct arguments *a, struct policy *policy) {
 
 int run_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     struct policy *policy = calloc(1, sizeof *policy);
     if (!policy) {
-        complain("no memory: %zu bytes are needed", sizeof *policy);
+        warn("no memory: %zu bytes are needed", sizeof *policy);
         return EXIT_USAGE;
     }
     int status = run(&a, policy);

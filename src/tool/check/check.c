@@ -43,19 +43,19 @@ struct arguments {
     bool json;
 };
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     (void)option; /* -o is the only one */
     return arguments_format("check", optarg, &a->json);
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"check", help, "c:i:o:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"check", help, "c:i:o:h", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind < argc)
-        complain("check: %s: check takes no argument; try: -c for the config", argv[optind]);
+        warn("check: %s: check takes no argument; try: -c for the config", argv[optind]);
     return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
@@ -73,7 +73,7 @@ static void look_at_state(struct findings *f) {
         return;
     }
     if (result != STATE_ABSENT)
-        warn(&f->warnings, "%s: %s", f->where.state_file, state_error_text(result, error));
+        warning_add(&f->warnings, "%s: %s", f->where.state_file, state_error_text(result, error));
     sections_plan(&layout, f->policy.log_size);
     f->close_cells = layout.section[SECTION_CLOSES].size / CELL_BYTES;
 }
@@ -86,7 +86,7 @@ static int check(struct findings *f, const struct arguments *a) {
         return EXIT_USAGE;
     look_at_state(f);
     if (!host_look(&f->host, &what))
-        warn(&f->warnings, "%s: %s: the kernel's default is assumed", what, strerror(errno));
+        warning_add(&f->warnings, "%s: %s: the kernel's default is assumed", what, strerror(errno));
     find_warnings(&f->policy, &f->host, &f->warnings);
     if (a->json)
         check_print_json(f);
@@ -97,12 +97,12 @@ static int check(struct findings *f, const struct arguments *a) {
 
 int check_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     struct findings *f = calloc(1, sizeof *f);
     if (!f) {
-        complain("no memory: %zu bytes are needed", sizeof *f);
+        warn("no memory: %zu bytes are needed", sizeof *f);
         return EXIT_USAGE;
     }
     int status = check(f, &a);

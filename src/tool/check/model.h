@@ -24,7 +24,7 @@ struct findings {
 };
 
 /* Adds a warning, as printf does; beyond WARNINGS_KEPT it is counted alone. */
-void warn(struct warnings *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void warning_add(struct warnings *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The pool of a rule; NULL when it ignores. */
 const struct policy_pool *check_pool(const struct policy *p, const struct policy_rule *rule);

@@ -47,10 +47,10 @@ static bool applies(const struct policy *p, const struct policy_rule *rule, enum
 }
 
 static const char *grouped(char out[NUMBER_TEXT], uint64_t n) {
-    struct sink s;
-    sink_init(&s, out, NUMBER_TEXT);
-    sink_grouped(&s, n);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, NUMBER_TEXT);
+    strbuf_grouped(&s, n);
+    (void)strbuf_finish(&s);
     return out;
 }
 
@@ -187,10 +187,10 @@ void check_print_text(const struct findings *f) {
 
 static void json_text(const char *key, const char *text) {
     char out[6 * LOCATE_PATH + 3];
-    struct sink s;
-    sink_init(&s, out, sizeof out);
-    sink_json(&s, text, LOCATE_PATH);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, sizeof out);
+    strbuf_json(&s, text, LOCATE_PATH);
+    (void)strbuf_finish(&s);
     printf("%s%s", key, out);
 }
 

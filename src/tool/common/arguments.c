@@ -19,7 +19,7 @@ int arguments_read(const struct command_line *line, int argc, char **argv, struc
             fputs(line->help, stdout);
             return EXIT_DONE;
         case '?':
-            complain("%s: not understood; try: connspread %s --help", line->command, line->command);
+            warn("%s: not understood; try: connspread %s --help", line->command, line->command);
             return EXIT_USAGE;
         default:
             if (!line->take(option, context))
@@ -33,7 +33,7 @@ bool arguments_format(const char *command, const char *text, bool *json) {
     *json = strcmp(text, "json") == 0;
     if (*json || strcmp(text, "text") == 0)
         return true;
-    complain("%s: -o %s is not a format; try: text or json", command, text);
+    warn("%s: -o %s is not a format; try: text or json", command, text);
     return false;
 }
 
@@ -41,6 +41,6 @@ bool arguments_locate(const struct chosen *c, struct location *out) {
     char error[LOCATE_ERROR];
     if (locate(out, c->config, c->instance, error))
         return true;
-    complain("%s", error);
+    warn("%s", error);
     return false;
 }

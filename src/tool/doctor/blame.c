@@ -15,10 +15,10 @@ static void name_holders(char *out, size_t size, const struct holder *h, unsigne
     out[0] = 0;
     for (unsigned i = 0; i < n && i < NAMED && at < size; i++) {
         char who[128], name[HOLDER_NAME];
-        struct sink s;
-        sink_init(&s, name, sizeof name);
-        sink_plain(&s, h[i].name, sizeof h[i].name);
-        (void)sink_finish(&s);
+        struct strbuf s;
+        strbuf_init(&s, name, sizeof name);
+        strbuf_plain(&s, h[i].name, sizeof h[i].name);
+        (void)strbuf_finish(&s);
         if (h[i].pid)
             (void)snprintf(who, sizeof who, "%s (pid %u)", name, h[i].pid);
         else

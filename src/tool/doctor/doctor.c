@@ -44,27 +44,27 @@ struct arguments {
 static const char *const severity_name[SEVERITIES] = {
     [SEVERITY_ERROR] = "error", [SEVERITY_WARNING] = "warning", [SEVERITY_UNKNOWN] = "unknown", [SEVERITY_OK] = "ok"};
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     (void)option; /* -o is the only one */
     return arguments_format("doctor", optarg, &a->json);
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"doctor", help, "+o:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"doctor", help, "+o:h", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &(struct chosen){0}, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     a->program = argv[optind];
     if (argc - optind > 1)
-        complain("doctor: %s: doctor looks at one program; try: once for each", argv[optind + 1]);
+        warn("doctor: %s: doctor looks at one program; try: once for each", argv[optind + 1]);
     return argc - optind > 1 ? EXIT_USAGE : ARGUMENTS_GOOD;
 }
 
 static bool look_at_program(struct host_facts *f, const char *name) {
     f->has_program = find_program(f->program, name);
     if (!f->has_program) {
-        complain("doctor: %s: there is no such program; try: its path", name);
+        warn("doctor: %s: there is no such program; try: its path", name);
         return false;
     }
     f->preloadable = preloadable(f->program);
@@ -81,10 +81,10 @@ static void gather(struct host_facts *f) {
 
 static void print_string(const char *key, const char *text) {
     char out[6 * FINDING_TEXT + 3];
-    struct sink s;
-    sink_init(&s, out, sizeof out);
-    sink_json(&s, text, FINDING_TEXT);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, sizeof out);
+    strbuf_json(&s, text, FINDING_TEXT);
+    (void)strbuf_finish(&s);
     printf("%s%s", key, out);
 }
 
@@ -100,10 +100,10 @@ static void print_json(const struct finding *f) {
 
 static void print_text(const struct finding *f) {
     char reason[FINDING_TEXT];
-    struct sink s;
-    sink_init(&s, reason, sizeof reason);
-    sink_plain(&s, f->reason, sizeof f->reason);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, reason, sizeof reason);
+    strbuf_plain(&s, f->reason, sizeof f->reason);
+    (void)strbuf_finish(&s);
     printf("%-8s %s: %s\n", severity_name[f->severity], f->name, reason);
     if (f->remedy[0])
         printf("%-8s try: %s\n", "", f->remedy);
@@ -132,7 +132,7 @@ static int examine(const struct arguments *a, struct host_facts *facts, struct f
 
 int doctor_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     struct host_facts *facts = calloc(1, sizeof *facts);
@@ -141,7 +141,7 @@ int doctor_main(int argc, char **argv) {
     if (facts && found)
         status = examine(&a, facts, found);
     else
-        complain("no memory");
+        warn("no memory");
     free(facts);
     free(found);
     return status;

@@ -181,9 +181,9 @@ static void name_owners(struct search *s) {
 
 /* "40000-40009, 40020, ..." */
 static void list_ports(struct holder *h, const struct port_set *ports) {
-    struct sink text;
+    struct strbuf text;
     char number[HOLDER_PORTS - 8];
-    sink_init(&text, number, sizeof number);
+    strbuf_init(&text, number, sizeof number);
     for (unsigned port = 0; port < PORTS; port++) {
         unsigned last = port;
         if (!port_in(ports, port))
@@ -191,15 +191,15 @@ static void list_ports(struct holder *h, const struct port_set *ports) {
         while (port_in(ports, last + 1))
             last++;
         h->ports += last - port + 1;
-        sink_text(&text, text.at == text.start ? "" : ", ");
-        sink_number(&text, port);
+        strbuf_text(&text, text.at == text.start ? "" : ", ");
+        strbuf_number(&text, port);
         if (last > port) {
-            sink_text(&text, "-");
-            sink_number(&text, last);
+            strbuf_text(&text, "-");
+            strbuf_number(&text, last);
         }
         port = last;
     }
-    bool full = sink_finish(&text) < 0;
+    bool full = strbuf_finish(&text) < 0;
     char *comma = full ? strrchr(number, ',') : NULL; /* behind it may stand a half */
     if (comma)
         *comma = 0;

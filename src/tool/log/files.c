@@ -30,7 +30,7 @@ static int read_file(const struct log_request *request, const char *file) {
     struct jsonl j;
     enum jsonl_result result = JSONL_END;
     if (!jsonl_open(&j, file)) {
-        complain("%s: %s", file, strerror(errno));
+        warn("%s: %s", file, strerror(errno));
         return EXIT_FOUND;
     }
     progress_begin(&progress);
@@ -46,8 +46,8 @@ static int read_file(const struct log_request *request, const char *file) {
     }
     progress_end(&progress);
     if (result == JSONL_ERROR)
-        complain("%s: %s", file, strerror(errno));
-    damage_complain(&damage, file);
+        warn("%s: %s", file, strerror(errno));
+    damage_warn(&damage, file);
     jsonl_close(&j);
     return result == JSONL_ERROR || damage.count ? EXIT_FOUND : EXIT_DONE;
 }

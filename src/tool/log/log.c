@@ -57,24 +57,24 @@ static const struct option options[] = {
     {0},
 };
 
-static bool take_time(const char *option, const char *text, uint64_t *out) {
+static bool parse_time(const char *option, const char *text, uint64_t *out) {
     const char *wrong = time_from_text(text, time_now_us(), out);
     if (wrong)
-        complain("log: %s %s is not a time; try: %s", option, text, wrong);
+        warn("log: %s %s is not a time; try: %s", option, text, wrong);
     return !wrong;
 }
 
 /* "time-wait,close" */
-static bool take_events(const char *list, uint32_t *kinds) {
+static bool parse_events(const char *list, uint32_t *kinds) {
     char word[16];
     for (const char *p = list;;) {
         size_t length = strcspn(p, ",");
         uint8_t kind;
         int n = snprintf(word, sizeof word, "%.*s", (int)(length < 64 ? length : 64), p);
         if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
-            complain("log: --event %s: there is no such event; try: time-wait, time-wait-gone, close, exhausted, "
-                     "source-down, attach, detach, reload, override",
-                     list);
+            warn("log: --event %s: there is no such event; try: time-wait, time-wait-gone, close, exhausted, "
+                 "source-down, attach, detach, reload, override",
+                 list);
             return false;
         }
         *kinds |= UINT32_C(1) << kind;
@@ -84,12 +84,12 @@ static bool take_events(const char *list, uint32_t *kinds) {
     }
 }
 
-static bool take_pid(const char *text, struct log_request *request) {
+static bool parse_pid(const char *text, struct log_request *request) {
     char *end;
     errno = 0;
     unsigned long pid = strtoul(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end || errno || pid > UINT32_MAX) {
-        complain("log: --pid %s is not a process number; try: a number above 0", text);
+        warn("log: --pid %s is not a process number; try: a number above 0", text);
         return false;
     }
     request->has_pid = true;
@@ -102,7 +102,7 @@ struct arguments {
     struct chosen chosen;
 };
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     struct log_request *request = &a->request;
     switch (option) {
@@ -111,18 +111,18 @@ static bool take_option(int option, void *context) {
     case 'o':
         return arguments_format("log", optarg, &request->json);
     case OPTION_SINCE:
-        return take_time("--since", optarg, &request->since_us);
+        return parse_time("--since", optarg, &request->since_us);
     case OPTION_UNTIL:
-        return take_time("--until", optarg, &request->until_us);
+        return parse_time("--until", optarg, &request->until_us);
     case OPTION_EVENT:
-        return take_events(optarg, &request->kinds);
+        return parse_events(optarg, &request->kinds);
     default:
-        return take_pid(optarg, request);
+        return parse_pid(optarg, request);
     }
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"log", help, "fo:i:c:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"log", help, "fo:i:c:h", options, parse_option};
     a->request.until_us = UINT64_MAX;
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
@@ -136,7 +136,7 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
                                ? "FILE and -i or -c exclude each other; try: one of them"
                                : NULL;
     if (conflict)
-        complain("log: %s", conflict);
+        warn("log: %s", conflict);
     return conflict ? EXIT_USAGE : ARGUMENTS_GOOD;
 }
 
@@ -152,7 +152,7 @@ static int read_events(const struct arguments *a, char *const *files, int n_file
 
 int log_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     stop_catch();

@@ -18,13 +18,13 @@
 #include "tool/log/print.h"
 #include "tool/reader/source.h"
 
-enum { POLL_MS = 50, POLLS_PER_LOOK = 20, POLLS_PER_HARVEST = 4, HARVEST_PATIENCE_MS = 2000 };
+enum { POLL_MS = 50, POLLS_PER_LOOK = 20, POLLS_PER_ROUND = 4, REAP_PATIENCE_MS = 2000 };
 
 struct view {
     struct source source;
     struct event_merge merge;
-    struct harvest harvest;
-    struct untold untold;
+    struct reaper reaper;
+    struct preview preview;
     struct aftermath *aftermath; /* NULL: nothing is asked */
 };
 
@@ -32,8 +32,8 @@ static enum state_error follow_view(struct view *v, const char *path, int *error
     enum state_error result = source_follow(&v->source, path, error);
     if (result != STATE_OK)
         return result;
-    harvest_init(&v->harvest, path);
-    (void)harvest(&v->harvest, &v->source.state, HARVEST_PATIENCE_MS); /* does nothing to a copy */
+    reaper_init(&v->reaper, path);
+    (void)reaper_round(&v->reaper, &v->source.state, REAP_PATIENCE_MS); /* does nothing to a copy */
     merge_init(&v->merge, &v->source.state, true);
     return STATE_OK;
 }
@@ -43,11 +43,11 @@ static enum state_error open_view(struct view *v, const char *path, int *error) 
     enum state_error result = source_open(&v->source, path, error);
     if (result != STATE_OK)
         return result;
-    v->harvest.lock = -1;
+    v->reaper.lock = -1;
     if (source_is_ours(&v->source))
-        untold_find(&v->untold, &v->source.state);
+        preview_find(&v->preview, &v->source.state);
     merge_init(&v->merge, &v->source.state, false);
-    merge_append(&v->merge, v->untold.event, v->untold.n);
+    merge_append(&v->merge, v->preview.event, v->preview.n);
     return STATE_OK;
 }
 
@@ -100,7 +100,7 @@ static void report_verified(const struct state *s) {
     uint64_t asked = state_counter(s, COUNT_VERIFIED), wrong = state_counter(s, COUNT_MISMATCH);
     (void)state_settings(s, NULL, &settings);
     if (asked && (wrong || settings.log_verify == VERIFY_ALWAYS))
-        complain("%llu closes verified, %llu verdicts corrected", (unsigned long long)asked, (unsigned long long)wrong);
+        warn("%llu closes verified, %llu verdicts corrected", (unsigned long long)asked, (unsigned long long)wrong);
 }
 
 /* What is missing from the stream is said, never left to be guessed. */
@@ -109,18 +109,18 @@ static void close_view(struct view *v) {
     uint64_t dropped = state_counter(&v->source.state, COUNT_EVENTS_DROPPED);
     /* Counted in cells; an event takes one to four of them. */
     if (reader->lost)
-        complain("up to %llu events lost: overwritten before they could be read; try: a larger log.size",
-                 (unsigned long long)reader->lost);
+        warn("up to %llu events lost: overwritten before they could be read; try: a larger log.size",
+             (unsigned long long)reader->lost);
     if (reader->torn)
-        complain("up to %llu events lost: incomplete, because their writer was killed or is still writing them",
-                 (unsigned long long)reader->torn);
+        warn("up to %llu events lost: incomplete, because their writer was killed or is still writing them",
+             (unsigned long long)reader->torn);
     if (dropped)
-        complain("%llu events lost since this state file was made: dropped by their writers, which were stopped for "
-                 "longer than the ring lasts or had no ring",
-                 (unsigned long long)dropped);
+        warn("%llu events lost since this state file was made: dropped by their writers, which were stopped for "
+             "longer than the ring lasts or had no ring",
+             (unsigned long long)dropped);
     report_verified(&v->source.state);
-    harvest_end(&v->harvest);
-    untold_free(&v->untold);
+    reaper_end(&v->reaper);
+    preview_free(&v->preview);
     if (v->aftermath)
         aftermath_end(v->aftermath);
     free(v->aftermath);
@@ -144,12 +144,12 @@ static bool wait_for_view(struct view *v, const char *path, int *status) {
         if (result == STATE_OK)
             return true;
         if (result != STATE_ABSENT) {
-            complain("%s: %s", path, state_error_text(result, error));
+            warn("%s: %s", path, state_error_text(result, error));
             *status = EXIT_FOUND;
             return false;
         }
         if (!said)
-            complain("%s: not there yet: no program has run under this instance; waiting for it", path);
+            warn("%s: not there yet: no program has run under this instance; waiting for it", path);
         said = true;
         sleep_one_poll();
     }
@@ -161,10 +161,10 @@ static void follow_one(const struct log_request *request, struct view *v, const 
     for (unsigned polls = 1; !stop_signal; polls++) {
         bool over = time_now_us() > request->until_us;
         bool last = over || (polls % POLLS_PER_LOOK == 0 && source_was_replaced(&v->source, path));
-        if (last || polls % POLLS_PER_HARVEST == 0)
-            (void)harvest(&v->harvest, &v->source.state, 0);
+        if (last || polls % POLLS_PER_ROUND == 0)
+            (void)reaper_round(&v->reaper, &v->source.state, 0);
         if (!source_refresh(&v->source)) {
-            complain("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
+            warn("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
             return;
         }
         print_batch(request, v);
@@ -190,7 +190,7 @@ static int read_once(const struct log_request *request, struct view *v, const ch
     int error = 0;
     enum state_error result = open_view(v, path, &error);
     if (result != STATE_OK) {
-        complain("%s: %s", path, state_error_text(result, error));
+        warn("%s: %s", path, state_error_text(result, error));
         return EXIT_FOUND;
     }
     ask_the_kernel(v);
@@ -203,7 +203,7 @@ static int read_once(const struct log_request *request, struct view *v, const ch
 int log_from_state(const struct log_request *request, const struct location *where) {
     struct view *v = calloc(1, sizeof *v);
     if (!v) {
-        complain("no memory: %zu bytes are needed", sizeof *v);
+        warn("no memory: %zu bytes are needed", sizeof *v);
         return EXIT_FOUND;
     }
     int status = request->follow ? follow(request, v, where->state_file) : read_once(request, v, where->state_file);

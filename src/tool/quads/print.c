@@ -33,68 +33,68 @@ static double per_second(const struct quads_report *r) {
 
 /* --- JSON --- */
 
-static void key(struct sink *s, const char *name) {
-    sink_text(s, ",\"");
-    sink_text(s, name);
-    sink_text(s, "\":");
+static void key(struct strbuf *s, const char *name) {
+    strbuf_text(s, ",\"");
+    strbuf_text(s, name);
+    strbuf_text(s, "\":");
 }
 
-static void real(struct sink *s, const char *name, const char *format, double value) {
+static void real(struct strbuf *s, const char *name, const char *format, double value) {
     char text[NUMBER];
     (void)snprintf(text, sizeof text, format, value);
     key(s, name);
-    sink_text(s, text);
+    strbuf_text(s, text);
 }
 
-static void json_addresses(struct sink *s, const struct quads_pair *p) {
+static void json_addresses(struct strbuf *s, const struct quads_pair *p) {
     char text[ENDPOINT_TEXT];
     format_address(text, &p->source);
-    sink_text(s, "{\"source\":\"");
-    sink_text(s, text);
+    strbuf_text(s, "{\"source\":\"");
+    strbuf_text(s, text);
     format_endpoint(text, &p->destination, p->port);
-    sink_text(s, "\",\"destination\":\"");
-    sink_text(s, text);
-    sink_text(s, "\"");
+    strbuf_text(s, "\",\"destination\":\"");
+    strbuf_text(s, text);
+    strbuf_text(s, "\"");
 }
 
-static void json_pair(struct sink *s, const struct quads_report *r, const struct quads_pair *p) {
+static void json_pair(struct strbuf *s, const struct quads_report *r, const struct quads_pair *p) {
     json_addresses(s, p);
     for (unsigned i = 0; i < QUADS_COUNTS; i++) {
         key(s, count_name[i].key);
-        sink_number(s, p->count[i]);
+        strbuf_number(s, p->count[i]);
     }
     key(s, "capacity");
-    sink_number(s, r->capacity);
+    strbuf_number(s, r->capacity);
     real(s, "percent", "%.2f", quads_percent(p, r->capacity));
     key(s, "outside");
-    sink_number(s, p->outside);
+    strbuf_number(s, p->outside);
     if (p->next_free_ms == QUADS_NEVER) {
         key(s, "next_free_s");
-        sink_text(s, "null");
+        strbuf_text(s, "null");
     } else {
         real(s, "next_free_s", "%.3f", p->next_free_ms / 1000.0);
     }
     real(s, "per_second", "%.1f", per_second(r));
     key(s, "time_wait_bytes");
     if (r->slab_denied)
-        sink_text(s, "null");
+        strbuf_text(s, "null");
     else
-        sink_number(s, time_wait_bytes(r, p));
+        strbuf_number(s, time_wait_bytes(r, p));
     key(s, "direction");
-    sink_text(s, r->table->inbound ? "\"inbound\"" : "\"outbound\"");
+    strbuf_text(s, r->table->inbound ? "\"inbound\"" : "\"outbound\"");
     key(s, "time");
-    sink_text(s, "\"");
-    sink_time(s, r->time_us);
-    sink_text(s, "\"}\n");
+    strbuf_text(s, "\"");
+    strbuf_time(s, r->time_us);
+    strbuf_text(s, "\"}\n");
 }
 
 void quads_print_json(const struct quads_report *r) {
     char line[LINE];
     for (size_t i = 0; i < printed(r); i++) {
-        struct sink s;
-        sink_init(&s, line, sizeof line);
+        struct strbuf s;
+        strbuf_init(&s, line, sizeof line);
         json_pair(&s, r, &r->table->pair[i]);
-        (void)sink_finish(&s);
+        (void)strbuf_finish(&s);
         (void)fputs(line, stdout);
     }
 }
@@ -102,10 +102,10 @@ void quads_print_json(const struct quads_report *r) {
 /* --- text --- */
 
 static const char *grouped(char out[NUMBER], uint64_t n) {
-    struct sink s;
-    sink_init(&s, out, NUMBER);
-    sink_grouped(&s, n);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, NUMBER);
+    strbuf_grouped(&s, n);
+    (void)strbuf_finish(&s);
     return out;
 }
 

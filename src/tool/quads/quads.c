@@ -63,61 +63,61 @@ struct arguments {
     bool json, has_to, has_top, inbound, watch;
 };
 
-static bool take_target(struct arguments *a, const char *text) {
+static bool parse_to(struct arguments *a, const char *text) {
     const char *wrong = parse_target(text, &a->to);
     if (wrong)
-        complain("quads: --to %s is not valid; try: %s", text, wrong);
+        warn("quads: --to %s is not valid; try: %s", text, wrong);
     return a->has_to = !wrong;
 }
 
-static bool take_top(struct arguments *a, const char *text) {
+static bool parse_top(struct arguments *a, const char *text) {
     char *end;
     errno = 0;
     unsigned long n = strtoul(text, &end, 10);
     a->has_top = text[0] >= '0' && text[0] <= '9' && !*end && !errno;
     a->top = n;
     if (!a->has_top)
-        complain("quads: --top %s is not a number; try: 20, or 0 for all", text);
+        warn("quads: --top %s is not a number; try: 20, or 0 for all", text);
     return a->has_top;
 }
 
-static bool take_interval(struct arguments *a, const char *text) {
+static bool parse_interval(struct arguments *a, const char *text) {
     const char *wrong = parse_duration(text, &a->every_ms);
     if (!wrong && a->every_ms == 0)
         wrong = "more than 0";
     if (wrong)
-        complain("quads: --every %s is not valid; try: %s", text, wrong);
+        warn("quads: --every %s is not valid; try: %s", text, wrong);
     return !wrong;
 }
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     switch (option) {
     case 'o':
         return arguments_format("quads", optarg, &a->json);
     case OPTION_TO:
-        return take_target(a, optarg);
+        return parse_to(a, optarg);
     case OPTION_INBOUND:
         return a->inbound = true;
     case OPTION_TOP:
-        return take_top(a, optarg);
+        return parse_top(a, optarg);
     case 'w':
         return a->watch = true;
     default:
-        return take_interval(a, optarg);
+        return parse_interval(a, optarg);
     }
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"quads", help, "o:wh", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"quads", help, "o:wh", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &(struct chosen){0}, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     const char *argument = argv[optind];
     if (argument)
-        complain("quads: %s: quads takes no argument; try: --to for a destination", argument);
+        warn("quads: %s: quads takes no argument; try: --to for a destination", argument);
     else if (a->every_ms && !a->watch)
-        complain("quads: --every only goes with -w; try: add -w");
+        warn("quads: --every only goes with -w; try: add -w");
     if (argument || (a->every_ms && !a->watch))
         return EXIT_USAGE;
     if (!a->has_top)
@@ -156,17 +156,17 @@ static bool look(const struct arguments *a) {
     struct host_ports ports;
     const char *what;
     if (!l) {
-        complain("no memory");
+        warn("no memory");
         return false;
     }
     if (!host_look_at_ports(&ports, &what))
-        complain("%s: %s: the kernel's defaults are assumed", what, strerror(errno));
+        warn("%s: %s: the kernel's defaults are assumed", what, strerror(errno));
     struct quads_table t = {.ephemeral = ports.ephemeral, .listeners = l, .inbound = a->inbound};
     int error = quads_take(&t, l, a->has_to ? &a->to : NULL);
     if (error == 0)
         print(a, &t, &ports);
     else
-        complain("the sockets of this network namespace cannot be listed: %s", strerror(-error));
+        warn("the sockets of this network namespace cannot be listed: %s", strerror(-error));
     quads_free(&t);
     quads_listeners_free(l);
     free(l);
@@ -181,7 +181,7 @@ static void wait_ms(uint32_t ms) {
 
 int quads_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     bool good = look(&a);

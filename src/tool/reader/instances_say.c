@@ -53,14 +53,14 @@ void instance_say(const struct instance *i, const char *command, const char *res
     const char *s = i->processes == 1 ? "" : "es";
     if (i->path[0]) {
         command_for(text, i, command, rest);
-        complain("instance %s: %u process%s (%s[%u], uid %u) follow%s %s: try: %s", instances_word(name, i->name),
-                 i->processes, s, instances_word(program, i->program), i->pid, i->uid, i->processes == 1 ? "s" : "",
-                 instances_word(path, i->path), text);
+        warn("instance %s: %u process%s (%s[%u], uid %u) follow%s %s: try: %s", instances_word(name, i->name),
+             i->processes, s, instances_word(program, i->program), i->pid, i->uid, i->processes == 1 ? "s" : "",
+             instances_word(path, i->path), text);
     } else {
-        complain("instance %s: %u process%s (%s[%u], uid %u) cannot be reached: %s: restart it without connspread",
-                 instances_word(name, i->name), i->processes, s, instances_word(program, i->program), i->pid, i->uid,
-                 i->has_file ? "its state file was removed, is of another version, or cannot be opened from here"
-                             : "it could not have a state file");
+        warn("instance %s: %u process%s (%s[%u], uid %u) cannot be reached: %s: restart it without connspread",
+             instances_word(name, i->name), i->processes, s, instances_word(program, i->program), i->pid, i->uid,
+             i->has_file ? "its state file was removed, is of another version, or cannot be opened from here"
+                         : "it could not have a state file");
     }
 }
 
@@ -74,11 +74,11 @@ void instances_say_all(const struct instances *all, const struct location *where
                 reached += all->instance[i].path[0] != 0;
             }
     if (all->n == 0)
-        complain("no instance is running, as far as can be seen from here");
+        warn("no instance is running, as far as can be seen from here");
     if (reached && strcmp(command, "set") == 0)
-        complain("all of these at once: try: connspread set --all %s", rest);
+        warn("all of these at once: try: connspread set --all %s", rest);
     if (all->hidden && geteuid() != 0)
-        complain("%u processes cannot be looked into by this user: root sees them all", all->hidden);
+        warn("%u processes cannot be looked into by this user: root sees them all", all->hidden);
 }
 
 static bool folder_was_named(void) {
@@ -97,7 +97,7 @@ unsigned instances_say_others(const struct instances *all, const struct instance
         if (dir && dir[0] && (other->path[0] || strcmp(other->dir, dir) != 0))
             continue;
         if (n++ == 0)
-            complain("%s was set, but not all processes of instance %s follow it:", where->state_file, where->instance);
+            warn("%s was set, but not all processes of instance %s follow it:", where->state_file, where->instance);
         instance_say(other, command, rest);
     }
     return n;
@@ -116,8 +116,8 @@ void instances_note_files(const struct location *where, const char *command) {
         memcpy(other.path, f->path, sizeof other.path);
         memcpy(other.name, f->instance, sizeof other.name);
         command_for(text, &other, command, "");
-        complain("note: %s (uid %u) is of this instance too: try: %s", instances_word(path, f->path),
-                 f->identity.st_uid, text);
+        warn("note: %s (uid %u) is of this instance too: try: %s", instances_word(path, f->path), f->identity.st_uid,
+             text);
     }
     state_files_free(&files);
 }

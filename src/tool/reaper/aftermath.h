@@ -60,7 +60,7 @@ typedef void aftermath_each(struct event_record *gone, void *context);
 void aftermath_round(struct aftermath *a, aftermath_each *each, void *context);
 
 /* The same now, for all that nothing was found of. For who reads once: nobody has recorded those events, and each gets
- * the number of its close beyond this, the same whenever somebody looks; below those of untold_find. */
+ * the number of its close beyond this, the same whenever somebody looks; below those of preview_find. */
 #define GONE_SEQ ((uint64_t)1 << 51)
 void aftermath_conclude(struct aftermath *a, aftermath_each *each, void *context);
 

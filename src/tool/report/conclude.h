@@ -50,7 +50,7 @@ enum ports_from { PORTS_BY_EVENT, PORTS_OF_THIS_HOST, PORTS_ASSUMED };
 
 /* Of one incident, at its first failure unless said otherwise. Counts are quadruplets towards the destination. */
 struct evidence {
-    bool source_down; /* told by a source that was put aside, not by a call that failed */
+    bool source_down; /* told by a source that was unusable, not by a call that failed */
     uint8_t cause;    /* enum cause */
     enum ports_from ports_from;
     uint32_t ports, sources; /* ports each source can use */

@@ -61,7 +61,7 @@ static void fold_incident(void *rest, const void *evicted) {
     to->failed += from->failed;
     to->fallback += from->fallback;
     to->recovered += from->recovered;
-    to->told += from->told;
+    to->events += from->events;
 }
 
 bool facts_init(struct facts *f, size_t sets) {
@@ -261,7 +261,7 @@ static void add_incident(struct facts *f, const struct event_record *r, const st
     struct incident *i = facts_incident(f, to, &r->e.local, (enum event_kind)r->e.kind, r->u.exhausted.cause);
     bool exhausted = r->e.kind == EVENT_EXHAUSTED;
     bool failed = exhausted && r->u.exhausted.outcome == OUTCOME_FAILED;
-    if (i->told == 0 || (failed && i->failed == 0)) {
+    if (i->events == 0 || (failed && i->failed == 0)) {
         i->first_us = i->last_us = 0;
         take_moment(f, to, r, &i->first);
         memcpy(i->rule, c->rule, sizeof i->rule);
@@ -270,7 +270,7 @@ static void add_incident(struct facts *f, const struct event_record *r, const st
     }
     if (exhausted)
         moment_count(&i->first, &r->u.exhausted);
-    i->told++;
+    i->events++;
     i->entry.weight += failed ? FAILURE_WEIGHT : 1;
     if (exhausted)
         count_outcome(&i->failed, &i->fallback, &i->recovered, r->u.exhausted.outcome, n);
@@ -321,7 +321,7 @@ static void add_exhausted(struct facts *f, const struct event_record *r, const s
 
 uint64_t incident_count(const struct incident *i) {
     uint64_t n = i->failed + i->fallback + i->recovered;
-    return n ? n : i->told;
+    return n ? n : i->events;
 }
 
 void facts_add(struct facts *f, const struct event_record *r, const struct event_context *context) {

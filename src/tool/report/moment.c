@@ -8,7 +8,7 @@ static uint32_t range_size(struct port_range ports) {
     return ports.low == 0 || ports.high < ports.low ? 0 : ports.high - ports.low + 1u;
 }
 
-/* Sources that were put aside, or are not on this host, say nothing of how full the others are. */
+/* Sources that were unreachable, or are not on this host, say nothing of how full the others are. */
 static bool concerns(const struct event_exhausted *x, unsigned source) {
     return x->cause != CAUSE_RANGE_FULL || x->source[source].cause == CAUSE_RANGE_FULL;
 }

@@ -7,45 +7,45 @@
 #include "tool/report/model.h"
 #include "tool/common/strbuf.h"
 
-static void put_time(struct sink *s, uint64_t us) {
+static void put_time(struct strbuf *s, uint64_t us) {
     char text[32];
-    struct sink time;
-    sink_init(&time, text, sizeof text);
-    sink_time(&time, us);
-    (void)sink_finish(&time);
-    sink_bytes(s, text, 10);
-    sink_bytes(s, " ", 1);
-    sink_bytes(s, text + 11, 8);
-    sink_text(s, " UTC");
+    struct strbuf time;
+    strbuf_init(&time, text, sizeof text);
+    strbuf_time(&time, us);
+    (void)strbuf_finish(&time);
+    strbuf_bytes(s, text, 10);
+    strbuf_bytes(s, " ", 1);
+    strbuf_bytes(s, text + 11, 8);
+    strbuf_text(s, " UTC");
 }
 
-static void put_rate(struct sink *s, double rate) {
+static void put_rate(struct strbuf *s, double rate) {
     char text[32];
     if (rate < 10) {
         snprintf(text, sizeof text, "%.1f", rate);
-        sink_text(s, text);
+        strbuf_text(s, text);
     } else {
-        sink_grouped(s, (uint64_t)(rate + 0.5));
+        strbuf_grouped(s, (uint64_t)(rate + 0.5));
     }
 }
 
-void words_fill(struct sink *s, const char *sentence, ...) {
+void words_fill(struct strbuf *s, const char *sentence, ...) {
     va_list blanks;
     va_start(blanks, sentence);
     for (const char *p = sentence; *p; p++) {
         size_t plain = strcspn(p, "$");
-        sink_bytes(s, p, plain);
+        strbuf_bytes(s, p, plain);
         p += plain;
         if (!*p)
             break;
         switch (*++p) {
         case 's': {
             const char *text = va_arg(blanks, const char *);
-            sink_plain(s, text, strlen(text));
+            strbuf_plain(s, text, strlen(text));
             break;
         }
         case 'n':
-            sink_grouped(s, va_arg(blanks, uint64_t));
+            strbuf_grouped(s, va_arg(blanks, uint64_t));
             break;
         case 'd':
             put_rate(s, va_arg(blanks, double));
@@ -68,13 +68,13 @@ static bool somebody_else(const struct finding *f) {
     return f->culprit[0] && strcmp(f->culprit, f->program) != 0;
 }
 
-static void say_failed(struct sink *s, const struct finding *f) {
+static void say_failed(struct strbuf *s, const struct finding *f) {
     uint64_t n = f->failed ? f->failed : incident_count(f->incident);
     char times[32];
-    struct sink count;
-    sink_init(&count, times, sizeof times);
+    struct strbuf count;
+    strbuf_init(&count, times, sizeof times);
     words_fill(&count, n == 1 ? "once" : "$n times", n);
-    (void)sink_finish(&count);
+    (void)strbuf_finish(&count);
     if (f->failed) {
         words_fill(s, "$s on $s got \"Cannot assign requested address\" (EADDRNOTAVAIL) $s", f->program, f->host,
                    times);
@@ -89,10 +89,10 @@ static void say_failed(struct sink *s, const struct finding *f) {
         words_fill(s, ", at $t", f->first_us);
     else
         words_fill(s, ", first at $t, last at $t", f->first_us, f->last_us);
-    sink_text(s, ". ");
+    strbuf_text(s, ". ");
 }
 
-static void say_time_wait(struct sink *s, const struct finding *f) {
+static void say_time_wait(struct strbuf *s, const struct finding *f) {
     const char *who = somebody_else(f) ? f->culprit : f->program;
     if (somebody_else(f))
         words_fill(s, "The cause is another program, $s: it", who);
@@ -105,7 +105,7 @@ static void say_time_wait(struct sink *s, const struct finding *f) {
                destination_of(f));
 }
 
-static void say_address(struct sink *s, const struct finding *f) {
+static void say_address(struct strbuf *s, const struct finding *f) {
     words_fill(s, "The cause: $s is not an address of this host. $s", f->source,
                f->evidence.source_down ? "The pool names it, and binding to it fails."
                                        : "The client binds its connections to it, and that bind fails.");
@@ -113,7 +113,7 @@ static void say_address(struct sink *s, const struct finding *f) {
         words_fill(s, " It was one until $t at least, and has been removed since.", f->carried_last_us);
 }
 
-static void say_cause(struct sink *s, const struct finding *f) {
+static void say_cause(struct strbuf *s, const struct finding *f) {
     switch (f->conclusion.kind) {
     case CONCLUDE_TIME_WAIT:
         say_time_wait(s, f);
@@ -174,11 +174,11 @@ static void say_cause(struct sink *s, const struct finding *f) {
 }
 
 void words_summary(char out[REPORT_WORDS], const struct finding *f) {
-    struct sink s;
-    sink_init(&s, out, REPORT_WORDS);
+    struct strbuf s;
+    strbuf_init(&s, out, REPORT_WORDS);
     say_failed(&s, f);
     say_cause(&s, f);
-    (void)sink_finish(&s);
+    (void)strbuf_finish(&s);
 }
 
 /* --- the numbers behind it --- */
@@ -187,7 +187,7 @@ static bool about_ports(const struct finding *f) {
     return f->conclusion.kind <= CONCLUDE_ELSEWHERE;
 }
 
-static bool say_taken(struct sink *s, const struct finding *f) {
+static bool say_taken(struct strbuf *s, const struct finding *f) {
     const struct evidence *e = &f->evidence;
     static const char *const from[] = {
         [PORTS_BY_EVENT] = "",
@@ -204,7 +204,7 @@ static bool say_taken(struct sink *s, const struct finding *f) {
     return true;
 }
 
-static bool say_kernel(struct sink *s, const struct finding *f) {
+static bool say_kernel(struct strbuf *s, const struct finding *f) {
     const struct evidence *e = &f->evidence;
     if (!about_ports(f) || !e->counted)
         return false;
@@ -219,26 +219,26 @@ static bool say_kernel(struct sink *s, const struct finding *f) {
 }
 
 /* Whom else it hit, and where to. */
-static bool say_hit(struct sink *s, const struct finding *f) {
+static bool say_hit(struct strbuf *s, const struct finding *f) {
     const struct totals *programs = &f->incident->programs, *destinations = &f->incident->destinations;
     if (programs->top[1].n == 0 && destinations->top[1].n == 0)
         return false;
-    sink_text(s, "By program:");
+    strbuf_text(s, "By program:");
     for (unsigned i = 0; i < REPORT_NAMES && programs->top[i].n; i++)
         words_fill(s, "$s $s $n", i ? "," : "", programs->top[i].name, programs->top[i].n);
     if (programs->more)
         words_fill(s, ", others $n", programs->more);
     if (destinations->top[0].n)
-        sink_text(s, ". By destination:");
+        strbuf_text(s, ". By destination:");
     for (unsigned i = 0; i < REPORT_NAMES && destinations->top[i].n; i++)
         words_fill(s, "$s $s $n", i ? "," : "", destinations->top[i].name, destinations->top[i].n);
     if (destinations->more)
         words_fill(s, ", others $n", destinations->more);
-    sink_text(s, ".");
+    strbuf_text(s, ".");
     return true;
 }
 
-static bool say_rate(struct sink *s, const struct finding *f) {
+static bool say_rate(struct strbuf *s, const struct finding *f) {
     const struct conclusion *c = &f->conclusion;
     if (c->kind != CONCLUDE_TIME_WAIT)
         return false;
@@ -249,7 +249,7 @@ static bool say_rate(struct sink *s, const struct finding *f) {
     return true;
 }
 
-static bool say_culprit(struct sink *s, const struct finding *f) {
+static bool say_culprit(struct strbuf *s, const struct finding *f) {
     if (f->conclusion.kind != CONCLUDE_TIME_WAIT || !f->all_waits)
         return false;
     words_fill(s, "Of the $n closes in the minute before that left a TIME-WAIT, $n were by $s.", f->all_waits,
@@ -257,7 +257,7 @@ static bool say_culprit(struct sink *s, const struct finding *f) {
     return true;
 }
 
-static bool say_carried(struct sink *s, const struct finding *f) {
+static bool say_carried(struct strbuf *s, const struct finding *f) {
     if (!f->carried || f->conclusion.kind != CONCLUDE_ADDRESS)
         return false;
     words_fill(s, "$s had carried $n connection$s that it closed first, the last at $t.", f->source, f->carried,
@@ -265,7 +265,7 @@ static bool say_carried(struct sink *s, const struct finding *f) {
     return true;
 }
 
-static bool say_saved(struct sink *s, const struct finding *f) {
+static bool say_saved(struct strbuf *s, const struct finding *f) {
     const struct incident *i = f->incident;
     if (i->recovered + i->fallback == 0)
         return false;
@@ -278,11 +278,11 @@ static bool say_saved(struct sink *s, const struct finding *f) {
 }
 
 bool words_because(char out[REPORT_WORDS], const struct finding *f, unsigned n) {
-    static bool (*const say[REPORT_BECAUSE])(struct sink *, const struct finding *) = {
+    static bool (*const say[REPORT_BECAUSE])(struct strbuf *, const struct finding *) = {
         say_hit, say_taken, say_kernel, say_rate, say_culprit, say_carried, say_saved};
-    struct sink s;
-    sink_init(&s, out, REPORT_WORDS);
+    struct strbuf s;
+    strbuf_init(&s, out, REPORT_WORDS);
     bool said = n < REPORT_BECAUSE && say[n](&s, f);
-    (void)sink_finish(&s);
+    (void)strbuf_finish(&s);
     return said;
 }

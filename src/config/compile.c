@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "text/meant.h"
 #include "text/parse.h"
 #include "config/values.h"
 #include "config/ranges.h"
@@ -76,14 +77,34 @@ static void add_source(struct reading *r, const struct entry *e, const struct po
         value_wrong(r, e, "is one range too many for a pool (32 of one kind)", "A-B or A/LEN, or a second pool");
 }
 
+/* What was written is not what it seems to be. */
+static bool is_meant(struct reading *r, const struct entry *e, bool (*ask)(const char *, struct meant *)) {
+    struct meant meant;
+    bool found = ask(e->text, &meant);
+    if (found)
+        value_wrong(r, e, meant.what, meant.right);
+    return found;
+}
+
 struct adding {
     struct reading *r;
     const struct entry *e;
+    int left_out;
 };
 
+/* What the kernel would not choose for a new connection is none of a pool that names the interface. */
 static void add_interface_source(void *context, const struct policy_source *source) {
     struct adding *adding = context;
-    add_source(adding->r, adding->e, source);
+    const char *fault = interface_fault(&source->first);
+    char text[ADDR_TEXT];
+    if (!fault) {
+        add_source(adding->r, adding->e, source);
+        return;
+    }
+    adding->left_out++;
+    format_address(text, &source->first);
+    mistake_note(adding->r->m, adding->e->line, "%s: \"%.80s\": its address %s is left out: %s", adding->r->key,
+                 adding->e->text, text, fault);
 }
 
 /* Only letters, digits and punctuation of an address: then it is meant as one and not as an interface. */
@@ -111,6 +132,8 @@ static void compile_interface(struct reading *r, const struct entry *e) {
         value_wrong(r, e, "is no address and no interface of this host", right);
     else if (count == 0)
         value_wrong(r, e, "is an interface without addresses", right);
+    else if (count == adding.left_out)
+        value_wrong(r, e, "is an interface without an address that can be used now", right);
 }
 
 /* A link-local address is one only together with its interface. */
@@ -126,6 +149,8 @@ static bool find_link(struct reading *r, const struct entry *e, struct policy_so
 
 static void compile_addresses(struct reading *r, const struct entry *e) {
     struct policy_source source;
+    if (is_meant(r, e, meant_source))
+        return;
     const char *wrong = parse_source(e->text, &source);
     if (wrong && looks_like_address(e->text))
         value_wrong(r, e, "is not valid", wrong);
@@ -141,9 +166,9 @@ static void compile_ports(struct reading *r, const struct entry *e) {
     r->has_ports = true;
     if (!r->ports_line)
         r->ports_line = e->line;
-    if (wrong)
+    if (wrong && !is_meant(r, e, meant_ports))
         value_wrong(r, e, "is not a port or range", wrong);
-    else
+    else if (!wrong)
         ports_add(r->ports, range);
 }
 
@@ -151,7 +176,8 @@ static void compile_exclude_ports(struct reading *r, const struct entry *e) {
     struct port_range range;
     const char *wrong = parse_ports(e->text, &range);
     if (wrong) {
-        value_wrong(r, e, "is not a port or range", wrong);
+        if (!is_meant(r, e, meant_ports))
+            value_wrong(r, e, "is not a port or range", wrong);
         return;
     }
     if (!r->has_ports && !r->has_exclusions)
@@ -188,6 +214,8 @@ const struct key config_pool_keys[] = {{"addresses", true, compile_addresses},
 static void add_target(struct reading *r, const struct entry *e, struct policy_span *span) {
     struct policy *out = r->out;
     struct policy_target target;
+    if (is_meant(r, e, meant_target))
+        return;
     const char *wrong = parse_target(e->text, &target);
     if (wrong) {
         value_wrong(r, e, "is not a destination", wrong);

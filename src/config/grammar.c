@@ -225,6 +225,10 @@ void config_grammar(struct reading *r) {
         mistake_add(r->m, 0, "syntax: libconfuse cannot read it; try: KEY = VALUE or SECTION \"TITLE\" { ... }");
     else
         parse_all(r, cfg);
+    if (r->out->n_rules == 0 && r->out->mode == MODE_ENFORCE)
+        mistake_note(r->m, 0,
+                     "no rule: nothing is spread, closes are logged all the same; try: a pool and a rule, as in man "
+                     "connspread.conf, or mode = \"observe\"");
     current = NULL;
     if (cfg)
         cfg_free(cfg);

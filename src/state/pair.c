@@ -1,4 +1,5 @@
 #include "state/pair.h"
+#include "policy/order.h"
 #include "state/control.h"
 
 #include <string.h>
@@ -29,6 +30,12 @@ uint64_t pair_key(uint64_t netns, const struct addr *source, const struct endpoi
     h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
     h ^= h >> 29;
     return h ? h : 1;
+}
+
+uint32_t pair_first_source(const struct match *match, const struct endpoint *destination, uint32_t turn,
+                           uint64_t epoch) {
+    uint64_t hash = match->policy == POOL_HASH ? pair_key(0, &destination->addr, destination) : 0;
+    return order_first((enum pool_policy)match->policy, match->total, turn, epoch, hash);
 }
 
 static uint64_t load(const uint64_t *word) {

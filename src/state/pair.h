@@ -26,6 +26,11 @@ enum {
 /* destination NULL: the source alone (is it on this host at all?). */
 uint64_t pair_key(uint64_t netns, const struct addr *source, const struct endpoint *destination);
 
+/* The index (below match->total) of the source at which a connect to the destination begins, before it is known how
+ * used any is. turn: the pool's shared counter, drawn for this connect. epoch: of the state file. */
+uint32_t pair_first_source(const struct match *match, const struct endpoint *destination, uint32_t turn,
+                           uint64_t epoch);
+
 /* The entry with this key; when there is none and create is set, a new one. NULL: none, or no room (counted). */
 struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_t now);
 

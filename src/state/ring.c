@@ -12,8 +12,9 @@ _Static_assert(CELL_PAYLOAD % 16 == 0, "two lanes of whole words");
 #endif
 
 enum ring_id ring_of(enum event_kind kind) {
+    /* A trace is as frequent as closes are, and shall not evict incidents. */
     bool close = kind == EVENT_TIME_WAIT || kind == EVENT_CLOSE || kind == EVENT_TIME_WAIT_GONE;
-    return close ? RING_CLOSES : RING_INCIDENTS;
+    return close || event_is_trace(kind) ? RING_CLOSES : RING_INCIDENTS;
 }
 
 unsigned record_cells(const struct event_record *r) {
@@ -24,7 +25,8 @@ unsigned record_cells(const struct event_record *r) {
         bytes = r->e.direction & EVENT_ASKED ? sizeof r->u.asked : 0;
         break;
     case EVENT_EXHAUSTED:
-    case EVENT_SOURCE_DOWN: {
+    case EVENT_SOURCE_DOWN:
+    case EVENT_TRACE_CONNECT: {
         unsigned n = r->u.exhausted.n_sources;
         n = n > EXHAUSTED_SOURCES ? EXHAUSTED_SOURCES : n;
         bytes = offsetof(struct event_exhausted, source) + n * sizeof(struct exhausted_source);
@@ -34,6 +36,7 @@ unsigned record_cells(const struct event_record *r) {
     case EVENT_DETACH:
     case EVENT_RELOAD:
     case EVENT_OVERRIDE:
+    case EVENT_TRACE_CLOSE:
         bytes = strnlen(r->u.text, EVENT_TEXT - 1) + 1;
         break;
     default:

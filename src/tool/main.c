@@ -12,6 +12,7 @@
 #include "tool/log/log.h"
 #include "tool/stat/stat.h"
 #include "tool/report/report.h"
+#include "tool/ls.h"
 #include "tool/set.h"
 #include "tool/reap.h"
 #include "tool/record/record.h"
@@ -30,6 +31,7 @@ static const struct command {
     {"stat", "what each arm did under each rule from each source; canary against control", stat_main},
     {"report", "what failed with EADDRNOTAVAIL, why, and what to do about it", report_main},
     {"record", "write the events of an instance to log.file, as they come", record_main},
+    {"ls", "list the instances: clients, mode, folder", ls_main},
     {"set", "override mode and canary of running clients, or end that", set_main},
     {"reload", "compile the config anew and hand it to running clients", reload_main},
     {"reap", "write down what killed processes left open, where no recorder does", reap_main},

@@ -109,7 +109,7 @@ static struct event_record any_event(uint8_t kind, struct event_context *c) {
     e->fate = any_of(FATES);
     e->decided_by = any_of(DECIDED_BYS);
     e->verified = any_of(VERIFIEDS);
-    if (kind == EVENT_EXHAUSTED || kind == EVENT_SOURCE_DOWN)
+    if (event_has_sources(kind))
         any_exhausted(&r.u.exhausted);
     else
         any_text(r.u.text, sizeof r.u.text);
@@ -148,16 +148,18 @@ static const struct {
     uint64_t json, read, text;
 } expected[EVENT_KINDS + 1] = {
     {"none", 0x2644ae4a053e5ab1, 0x1c86420404b850c9, 0x8b1068f7db7e1920},
-    {"time-wait", 0xe8938e7464dd484d, 0x39256fa47b414b59, 0xdecc2f625ba71d14},
-    {"close", 0x0e83e2981ee47bc2, 0x75d0d2af97cc1aa5, 0xbb2f5e26b085a48e},
+    {"time-wait", 0x5946060a82a95d12, 0xca7f6f54e4ed1a77, 0xf0620dfe0d37d5ef},
+    {"close", 0x5e2ef4fec5be8c68, 0xd825c8737e47e5ab, 0x886a472e0922187f},
     {"exhausted", 0xe37de6ae7d51b8b4, 0x85867d05b743444f, 0x00334e23c7db0479},
     {"source-down", 0x0f2dd758fba71cfc, 0xf13724d9633ee361, 0xc3a655be5b822e84},
     {"attach", 0x357e4944fef0c59b, 0x0bf5165f994fcadd, 0x56519fcba2e99243},
     {"detach", 0xbfa8fa8935631ec5, 0xb647c5934e1eb951, 0x0df7ce51c0a3479f},
     {"reload", 0x89a4aa6cbd8a0b51, 0xb4cdb66f6a42f2a3, 0x30cca5285416822c},
     {"override", 0x66c95a72a695f701, 0x421d76661a324389, 0xb8237e9d6087f933},
-    {"time-wait-gone", 0xd5d852fcf9e1b274, 0x4003a284a9958e8d, 0xee42d077551c8561},
-    {"later", 0x6c50f2a003a1a926, 0x700147a670cf206f, 0x60f3670dd2c3d53a},
+    {"trace-connect", 0x1e6f4c3c486679a0, 0x2f7ce745fdc529c9, 0x60b64f2d25f2fac6},
+    {"trace-close", 0x73e595da81c6766e, 0x92d64d6340416ee1, 0x5351e8d6260897c0},
+    {"time-wait-gone", 0xd5963d3857a7ee98, 0x14bac17daeb432a1, 0xf5cc35fa44f5cfb7},
+    {"later", 0x574947e1c10ff092, 0x1e97b73c6e6c6ebd, 0x020566488e7e8d74},
 };
 
 START_TEST(generated_events_of_each_kind_are_the_same_bytes) {

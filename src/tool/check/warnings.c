@@ -6,6 +6,7 @@
 #include "tool/check/model.h"
 #include "text/parse.h"
 #include "tool/check/routes.h"
+#include "config/interfaces.h"
 
 /* Addresses of one range that are tried one by one; a /8 would take minutes. */
 enum { PROBES = 1024 };
@@ -53,13 +54,13 @@ static void warn_of_mute(const struct policy_pool *pool, const struct policy_sou
         return;
     for (uint32_t i = 0; i < probed; i++) {
         struct addr a = addr_add(&source->first, i);
-        const char *unusable = host_unusable(&a);
+        const char *unusable = interface_fault(&a);
         bool absent = !host_has(h, &a) && (pool->freebind || host_can_bind(h, &a, source->interface));
         if (!unusable && (!absent || missing++))
             continue; /* of those that are absent the first */
         format_address(text, &a);
         if (unusable)
-            warning_add(out, "pool \"%s\": %s cannot be used now: %s", pool->title, text, unusable);
+            warning_add(out, "pool \"%s\": %s is %s", pool->title, text, unusable);
         else
             warning_add(
                 out,

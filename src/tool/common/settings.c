@@ -9,6 +9,14 @@
 enum { ERRORS_BYTES = 64 << 10 };
 
 bool settings_load(const struct location *where, struct policy *out) {
+    char *notes;
+    bool good = settings_load_noted(where, out, &notes);
+    free(notes);
+    return good;
+}
+
+bool settings_load_noted(const struct location *where, struct policy *out, char **notes) {
+    *notes = NULL;
     if (!where->config[0]) {
         policy_default(out);
         return true;
@@ -24,6 +32,9 @@ bool settings_load(const struct location *where, struct policy *out) {
         warn("%s: refused: %d mistake%s; try: man connspread.conf, which has every key", where->config, mistakes,
              mistakes == 1 ? "" : "s");
     }
-    free(errors);
+    if (mistakes == 0)
+        *notes = errors;
+    else
+        free(errors);
     return mistakes == 0;
 }

@@ -1,9 +1,7 @@
 #include "tool/doctor/holders.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -14,6 +12,7 @@
 
 #include "tool/common/strbuf.h"
 #include "tool/host/dump.h"
+#include "tool/host/socket_users.h"
 #include "base/kernel_constants.h"
 #include "tool/doctor/facts.h"
 
@@ -126,54 +125,21 @@ static void attribute(struct search *s, const struct owned *o, uint32_t pid, con
     add_port(&g->ports, o->port);
 }
 
-/* "socket:[123]" in /proc/PID/fd; 0: no socket. */
-static uint32_t inode_of_link(int folder, const char *name) {
-    char text[64];
-    ssize_t n = readlinkat(folder, name, text, sizeof text - 1);
-    text[n > 0 ? n : 0] = 0;
-    return strncmp(text, "socket:[", 8) == 0 ? (uint32_t)strtoul(text + 8, NULL, 10) : 0;
-}
-
-static void read_name(char out[HOLDER_NAME], const char *pid) {
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%.20s/comm", pid);
-    FILE *file = fopen(path, "re");
-    if (!file || !fgets(out, HOLDER_NAME, file))
-        out[0] = 0;
-    if (file)
-        (void)fclose(file);
-    out[strcspn(out, "\n")] = 0;
-}
-
-static void look_into(struct search *s, const char *pid) {
-    char path[64], name[HOLDER_NAME];
-    (void)snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
-    DIR *folder = opendir(path);
-    if (!folder)
+static void name_owner(void *context, uint32_t inode, uint32_t pid, const char *name) {
+    struct search *s = context;
+    const struct owned wanted = {.inode = inode};
+    struct owned *found = bsearch(&wanted, s->owned, s->n, sizeof wanted, by_inode);
+    if (!found)
         return;
-    read_name(name, pid);
-    for (const struct dirent *entry; (entry = readdir(folder));) {
-        struct owned wanted = {.inode = inode_of_link(dirfd(folder), entry->d_name)};
-        struct owned *found = wanted.inode ? bsearch(&wanted, s->owned, s->n, sizeof wanted, by_inode) : NULL;
-        if (!found)
-            continue;
-        found->named = true;
-        attribute(s, found, (uint32_t)strtoul(pid, NULL, 10), name);
-    }
-    (void)closedir(folder);
+    found->named = true;
+    attribute(s, found, pid, name);
 }
 
 static void name_owners(struct search *s) {
-    DIR *proc = opendir("/proc");
-    if (s->n)
+    if (s->n) {
         qsort(s->owned, s->n, sizeof *s->owned, by_inode);
-    if (proc && s->n) {
-        for (const struct dirent *entry; (entry = readdir(proc));)
-            if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-                look_into(s, entry->d_name);
+        socket_walk(name_owner, s);
     }
-    if (proc)
-        (void)closedir(proc);
     for (size_t i = 0; i < s->n; i++)
         if (!s->owned[i].named)
             attribute(s, &s->owned[i], 0, "");

@@ -6,15 +6,18 @@
 #include <stddef.h>
 
 /* Kinds. */
-#define BIT(kind)   (1u << EVENT_##kind)
-#define EXHAUSTED   BIT(EXHAUSTED)
-#define SOURCE_DOWN BIT(SOURCE_DOWN)
-#define CLOSES      (BIT(TIME_WAIT) | BIT(CLOSE))
-#define GONE        BIT(TIME_WAIT_GONE)
-#define AGED        (CLOSES | EXHAUSTED | SOURCE_DOWN)
-#define CONNECTIONS (AGED | GONE)
-#define TEXTS       (BIT(ATTACH) | BIT(DETACH) | BIT(RELOAD) | BIT(OVERRIDE))
-#define ALL         (BIT(NONE) | CONNECTIONS | TEXTS)
+#define BIT(kind)     (1u << EVENT_##kind)
+#define EXHAUSTED     BIT(EXHAUSTED)
+#define SOURCE_DOWN   BIT(SOURCE_DOWN)
+#define TRACE_CONNECT BIT(TRACE_CONNECT)
+#define TRACE_CLOSE   BIT(TRACE_CLOSE)
+#define ENDS          (BIT(TIME_WAIT) | BIT(CLOSE))
+#define CLOSES        (ENDS | TRACE_CLOSE)
+#define GONE          BIT(TIME_WAIT_GONE)
+#define AGED          (CLOSES | EXHAUSTED | SOURCE_DOWN | TRACE_CONNECT)
+#define CONNECTIONS   (AGED | GONE)
+#define TEXTS         (BIT(ATTACH) | BIT(DETACH) | BIT(RELOAD) | BIT(OVERRIDE))
+#define ALL           (BIT(NONE) | CONNECTIONS | TEXTS)
 _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 
 /* Types: enum field_type, and what some need beside it. */
@@ -32,6 +35,7 @@ _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 #define ADDRESS_IF_ANY          .type = FIELD_ADDRESS, .if_any = true
 #define PORTS                   .type = FIELD_PORTS
 #define ERROR                   .type = FIELD_ERROR
+#define ERROR_IF_ANY            .type = FIELD_ERROR, .if_any = true
 #define OCCUPIED_BY             .type = FIELD_OCCUPIED_BY
 #define COMPLETE                .type = FIELD_COMPLETE
 #define OBJECT(table)           .type = FIELD_OBJECT, .members = &table##_fields
@@ -51,6 +55,7 @@ _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 #define SOURCE(name, ...)
 #define KERNEL(name, ...)
 #define RECENT(name, ...)
+#define ASKED(name, ...)
 
 #undef KERNEL
 #define KERNEL(name, ...) ROW(name, ALL, __VA_ARGS__)
@@ -78,6 +83,15 @@ static const struct event_field source[] = {
 TABLE(source);
 #undef SOURCE
 #define SOURCE(name, ...)
+
+#undef ASKED
+#define ASKED(name, ...) ROW(name, ALL, __VA_ARGS__)
+static const struct event_field asked[] = {
+#include "tool/events/fields.def"
+};
+TABLE(asked);
+#undef ASKED
+#define ASKED(name, ...)
 
 #undef FIELD
 #define FIELD(name, of, ...) ROW(name, of, __VA_ARGS__)

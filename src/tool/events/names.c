@@ -8,9 +8,17 @@
 #include "state/event.h"
 
 static const char *const kinds[EVENT_KINDS] = {
-    [EVENT_TIME_WAIT] = "time-wait",     [EVENT_CLOSE] = "close",       [EVENT_EXHAUSTED] = "exhausted",
-    [EVENT_SOURCE_DOWN] = "source-down", [EVENT_ATTACH] = "attach",     [EVENT_DETACH] = "detach",
-    [EVENT_RELOAD] = "reload",           [EVENT_OVERRIDE] = "override", [EVENT_TIME_WAIT_GONE] = "time-wait-gone",
+    [EVENT_TIME_WAIT] = "time-wait",
+    [EVENT_CLOSE] = "close",
+    [EVENT_EXHAUSTED] = "exhausted",
+    [EVENT_SOURCE_DOWN] = "source-down",
+    [EVENT_ATTACH] = "attach",
+    [EVENT_DETACH] = "detach",
+    [EVENT_RELOAD] = "reload",
+    [EVENT_OVERRIDE] = "override",
+    [EVENT_TRACE_CONNECT] = "trace-connect",
+    [EVENT_TRACE_CLOSE] = "trace-close",
+    [EVENT_TIME_WAIT_GONE] = "time-wait-gone",
 };
 static const char *const arms[ARMS] = {
     [ARM_ENFORCE] = "enforce",
@@ -25,6 +33,7 @@ static const char *const vias[VIAS] = {
     [VIA_FREOPEN] = "freopen",     [VIA_SYSCALL] = "syscall",
     [VIA_EXIT] = "exit",           [VIA__EXIT] = "_exit",
     [VIA_EXEC] = "exec",           [VIA_KILLED] = "killed",
+    [VIA_KERNEL] = "kernel",
 };
 /* A listener's close is no connection's close: the contract has no word for it, and it stays "unknown". */
 static const char *const phases[TCP_STATES] = {
@@ -65,7 +74,7 @@ static const char *const proofs[PROOFS] = {
     [PROOF_NONE] = "none", [PROOF_SEARCH] = "search", [PROOF_HOLD_DOWN] = "hold-down",
     [PROOF_BIND] = "bind", [PROOF_ROUTE] = "route",   [PROOF_BOUND_PORT] = "bound-port",
 };
-static const char *const reasons[GONE_REASONS] = {
+static const char *const gone[GONE_REASONS] = {
     [GONE_UNKNOWN] = "unknown",
     [GONE_RESET] = "reset",
     [GONE_FIN_TIMEOUT] = "fin-timeout",
@@ -76,6 +85,30 @@ static const char *const occupied[OCCUPIED_BYS] = {
     [OCCUPIED_INSTANCE] = "instance",
     [OCCUPIED_OTHERS] = "others",
     [OCCUPIED_BOUND] = "bound-ports",
+};
+
+static const char *const decisions[DECISIONS] = {
+    [DECISION_PASSED] = "passed",       [DECISION_WATCHED] = "watched",   [DECISION_SPREAD] = "spread",
+    [DECISION_RECOVERED] = "recovered", [DECISION_FALLBACK] = "fallback", [DECISION_FAILED] = "failed",
+};
+static const char *const reasons[REASONS] = {
+    [REASON_RULE] = "rule",
+    [REASON_MODE_OFF] = "mode-off",
+    [REASON_NO_RULE] = "no-rule",
+    [REASON_IGNORED] = "ignored",
+    [REASON_OBSERVE] = "observe",
+    [REASON_CONTROL] = "control",
+    [REASON_PORT_BOUND] = "port-bound",
+    [REASON_ADDRESS_BOUND] = "address-bound",
+    [REASON_NO_SOURCE] = "no-source",
+    [REASON_CLOSED] = "descriptor-closed",
+};
+static const char *const saids[SAIDS] = {
+    [SAID_CHOSEN] = "chosen",           [SAID_NOT_LOCAL] = "address-not-local",
+    [SAID_UNREACHABLE] = "unreachable", [SAID_MARKED_DOWN] = "marked-down",
+    [SAID_HELD_DOWN] = "held-down",     [SAID_FULL] = "full",
+    [SAID_BIND_FAILED] = "bind-failed", [SAID_OTHER_INTERFACE] = "other-interface",
+    [SAID_UNPREPARED] = "unprepared",
 };
 
 static const struct {
@@ -94,8 +127,11 @@ static const struct {
     [NAMES_CAUSE] = {causes, CAUSES},
     [NAMES_OUTCOME] = {outcomes, OUTCOMES},
     [NAMES_PROOF] = {proofs, PROOFS},
-    [NAMES_REASON] = {reasons, GONE_REASONS},
+    [NAMES_GONE] = {gone, GONE_REASONS},
     [NAMES_OCCUPIED] = {occupied, OCCUPIED_BYS},
+    [NAMES_DECISION] = {decisions, DECISIONS},
+    [NAMES_REASON] = {reasons, REASONS},
+    [NAMES_SAID] = {saids, SAIDS},
 };
 
 static const struct {

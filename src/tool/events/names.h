@@ -18,8 +18,11 @@ enum name_table {
     NAMES_CAUSE,
     NAMES_OUTCOME,
     NAMES_PROOF,
-    NAMES_REASON,
+    NAMES_GONE,
     NAMES_OCCUPIED,
+    NAMES_DECISION,
+    NAMES_REASON,
+    NAMES_SAID,
     NAME_TABLES
 };
 

@@ -13,6 +13,7 @@
 #include "tool/reaper/aftermath.h"
 #include "tool/common/locate.h"
 #include "tool/log/model.h"
+#include "state/boot.h"
 #include "state/control.h"
 #include "tool/common/stop.h"
 #include "tool/log/print.h"
@@ -25,6 +26,7 @@ struct view {
     struct event_merge merge;
     struct reaper reaper;
     struct preview preview;
+    uint64_t boot;               /* this one */
     struct aftermath *aftermath; /* NULL: nothing is asked */
 };
 
@@ -51,25 +53,26 @@ static enum state_error open_view(struct view *v, const char *path, int *error) 
     return STATE_OK;
 }
 
-static void print_one(const struct log_request *request, struct view *v, const struct event_record *r) {
-    if (!log_wants(request, &r->e))
+static void print_one(struct log_request *request, struct view *v, const struct event_record *r) {
+    bool here = boot_made(v->source.state.header, v->boot);
+    if (!log_wants(request, r))
         return;
     source_name(&v->source, &r->e);
-    log_print(request, r, &v->source.context, NULL, 0);
+    log_print(request, &(struct log_line){.record = r, .context = &v->source.context, .of_this_boot = here});
 }
 
-static void print_batch(const struct log_request *request, struct view *v) {
+static void print_batch(struct log_request *request, struct view *v) {
     struct event_record r;
     while (!stop_signal && merge_next(&v->merge, &r)) {
         if (v->aftermath)
             (void)aftermath_read(v->aftermath, &r.e, true);
         print_one(request, v, &r);
     }
-    log_flush();
+    log_flush(request);
 }
 
 struct printing {
-    const struct log_request *request;
+    struct log_request *request;
     struct view *view;
 };
 
@@ -80,11 +83,11 @@ static void print_gone(struct event_record *gone, void *context) {
     print_one(p->request, p->view, gone);
 }
 
-static void print_what_is_gone(const struct log_request *request, struct view *v) {
+static void print_what_is_gone(struct log_request *request, struct view *v) {
     struct printing p = {request, v};
     if (v->aftermath && !stop_signal)
         aftermath_conclude(v->aftermath, print_gone, &p);
-    log_flush();
+    log_flush(request);
 }
 
 /* Only of this user's file: what another one wrote is not asked about. NULL: no memory, and nothing is. */
@@ -157,7 +160,7 @@ static bool wait_for_view(struct view *v, const char *path, int *status) {
 }
 
 /* Until another file has its name, or the user ends it. */
-static void follow_one(const struct log_request *request, struct view *v, const char *path) {
+static void follow_one(struct log_request *request, struct view *v, const char *path) {
     for (unsigned polls = 1; !stop_signal; polls++) {
         bool over = time_now_us() > request->until_us;
         bool last = over || (polls % POLLS_PER_LOOK == 0 && source_was_replaced(&v->source, path));
@@ -177,7 +180,7 @@ static void follow_one(const struct log_request *request, struct view *v, const 
     print_batch(request, v);
 }
 
-static int follow(const struct log_request *request, struct view *v, const char *path) {
+static int follow(struct log_request *request, struct view *v, const char *path) {
     int status = EXIT_DONE;
     while (wait_for_view(v, path, &status)) {
         follow_one(request, v, path);
@@ -186,7 +189,7 @@ static int follow(const struct log_request *request, struct view *v, const char 
     return status;
 }
 
-static int read_once(const struct log_request *request, struct view *v, const char *path) {
+static int read_once(struct log_request *request, struct view *v, const char *path) {
     int error = 0;
     enum state_error result = open_view(v, path, &error);
     if (result != STATE_OK) {
@@ -200,8 +203,10 @@ static int read_once(const struct log_request *request, struct view *v, const ch
     return EXIT_DONE;
 }
 
-int log_from_state(const struct log_request *request, const struct location *where) {
+int log_from_state(struct log_request *request, const struct location *where) {
     struct view *v = calloc(1, sizeof *v);
+    if (v)
+        v->boot = boot_number();
     if (!v) {
         warn("no memory: %zu bytes are needed", sizeof *v);
         return EXIT_FOUND;

@@ -7,7 +7,7 @@
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
 
-enum { LINE = 512, NUMBER = 32 };
+enum { LINE = 8192, NUMBER = 32 };
 
 /* Names as in the design's JSON, and for people. */
 static const struct {
@@ -57,6 +57,30 @@ static void json_addresses(struct strbuf *s, const struct quads_pair *p) {
     strbuf_text(s, "\"");
 }
 
+static void json_users(struct strbuf *s, const struct socket_users *u) {
+    key(s, "processes");
+    for (unsigned i = 0; i < u->n; i++) {
+        strbuf_text(s, i ? ",{\"pid\":" : "[{\"pid\":");
+        if (u->user[i].pid)
+            strbuf_number(s, u->user[i].pid);
+        else
+            strbuf_text(s, "null");
+        key(s, "uid");
+        strbuf_number(s, u->user[i].uid);
+        key(s, "program");
+        if (u->user[i].pid)
+            strbuf_json(s, u->user[i].name, sizeof u->user[i].name);
+        else
+            strbuf_text(s, "null");
+        key(s, "sockets");
+        strbuf_number(s, u->user[i].sockets);
+        strbuf_text(s, "}");
+    }
+    strbuf_text(s, u->n ? "]" : "[]");
+    key(s, "unowned");
+    strbuf_number(s, u->unowned);
+}
+
 static void json_pair(struct strbuf *s, const struct quads_report *r, const struct quads_pair *p) {
     json_addresses(s, p);
     for (unsigned i = 0; i < QUADS_COUNTS; i++) {
@@ -68,6 +92,8 @@ static void json_pair(struct strbuf *s, const struct quads_report *r, const stru
     real(s, "percent", "%.2f", quads_percent(p, r->capacity));
     key(s, "outside");
     strbuf_number(s, p->outside);
+    key(s, "reusable");
+    strbuf_number(s, p->reusable);
     if (p->next_free_ms == QUADS_NEVER) {
         key(s, "next_free_s");
         strbuf_text(s, "null");
@@ -80,6 +106,9 @@ static void json_pair(struct strbuf *s, const struct quads_report *r, const stru
         strbuf_text(s, "null");
     else
         strbuf_number(s, time_wait_bytes(r, p));
+    size_t at = (size_t)(p - r->table->pair);
+    if (at < r->n_users)
+        json_users(s, &r->users[at]);
     key(s, "direction");
     strbuf_text(s, r->table->inbound ? "\"inbound\"" : "\"outbound\"");
     key(s, "time");
@@ -97,6 +126,37 @@ void quads_print_json(const struct quads_report *r) {
         (void)strbuf_finish(&s);
         (void)fputs(line, stdout);
     }
+}
+
+/* --- Prometheus --- */
+
+static void family(const char *name, const char *help) {
+    printf("# HELP connspread_%s %s\n# TYPE connspread_%s gauge\n", name, help, name);
+}
+
+/* Addresses and ports: nothing in the labels needs an escape. */
+static void pair_metrics(const struct quads_pair *p, const char *direction) {
+    char source[ADDR_TEXT], destination[ENDPOINT_TEXT];
+    format_address(source, &p->source);
+    format_endpoint(destination, &p->destination, p->port);
+    for (unsigned i = 0; i < QUADS_COUNTS; i++)
+        printf("connspread_quadruplets{direction=\"%s\",source=\"%s\",destination=\"%s\",state=\"%s\"} %llu\n",
+               direction, source, destination, count_name[i].key, (unsigned long long)p->count[i]);
+}
+
+void quads_print_prometheus(const struct quads_report *r) {
+    const char *direction = r->table->inbound ? "inbound" : "outbound";
+    family("quadruplets", "Connections between a source and a destination, of any program; the fullest pairs.");
+    for (size_t i = 0; i < printed(r); i++)
+        pair_metrics(&r->table->pair[i], direction);
+    family("quadruplets_all", "All connections of this network namespace, also those of pairs that are left out.");
+    for (unsigned i = 0; i < QUADS_COUNTS; i++)
+        printf("connspread_quadruplets_all{direction=\"%s\",state=\"%s\"} %llu\n", direction, count_name[i].key,
+               (unsigned long long)r->table->total[i]);
+    family("quadruplets_pairs", "Pairs of a source and a destination that have connections.");
+    printf("connspread_quadruplets_pairs{direction=\"%s\"} %zu\n", direction, r->table->n);
+    family("quadruplets_capacity", "How many quadruplets one source has to one destination.");
+    printf("connspread_quadruplets_capacity{direction=\"%s\"} %u\n", direction, r->capacity);
 }
 
 /* --- text --- */
@@ -146,8 +206,14 @@ static void print_pairs(const struct quads_report *r) {
     for (unsigned i = 0; i < QUADS_COUNTS; i++)
         printf("  %11s", count_name[i].title);
     printf("  %11s  %9s  %9s\n", "outside", "used", "next free");
-    for (size_t i = 0; i < printed(r); i++)
+    for (size_t i = 0; i < printed(r); i++) {
         text_pair(r, &r->table->pair[i], source, destination);
+        if (i >= r->n_users)
+            continue;
+        char users[SOCKET_USERS_TEXT];
+        socket_users_text(&r->users[i], users);
+        printf("    %s\n", users);
+    }
     if (printed(r) < r->table->n)
         printf("and %zu more, which are emptier: --top 0 shows all\n", r->table->n - printed(r));
 }
@@ -162,6 +228,20 @@ static void print_capacity(const struct quads_report *r) {
         printf(" less %s reserved", grouped(number, range.high - range.low + 1u - r->capacity));
     printf(":\n%.1f new connections a second, since each TIME-WAIT keeps its quadruplet for %d s\n", per_second(r),
            TIME_WAIT_SECONDS);
+}
+
+/* Of all that are shown or not: where connect() need not wait for the 60 s. */
+static void print_reuse(const struct quads_report *r) {
+    char number[NUMBER], text[TW_REUSE_TEXT];
+    uint64_t reusable = 0;
+    for (size_t i = 0; i < r->table->n; i++)
+        reusable += r->table->pair[i].reusable;
+    if (r->table->inbound || !tw_reuse_text(&r->table->reuse, true, text))
+        return;
+    printf("%s: %s may be taken now\n", text, grouped(number, reusable));
+    if (r->table->reuse.step_width > 0)
+        printf("net.ipv4.ip_local_port_step_width is %lld: connect() searches ports by random strides\n",
+               (long long)r->table->reuse.step_width);
 }
 
 static void print_memory(const struct quads_report *r) {
@@ -185,5 +265,6 @@ void quads_print_text(const struct quads_report *r) {
         printf("%s%s %s", i ? ", " : "", grouped(number, r->table->total[i]), count_name[i].title);
     putchar('\n');
     print_capacity(r);
+    print_reuse(r);
     print_memory(r);
 }

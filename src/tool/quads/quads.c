@@ -20,20 +20,24 @@
 #include "tool/quads/print.h"
 #include "tool/quads/model.h"
 
-enum { TEXT_PAIRS = 20, EVERY_MS = 2000 };
+enum { TEXT_PAIRS = 20, PROMETHEUS_PAIRS = 100, EVERY_MS = 2000 };
 
 static const char help[] =
-    "usage: connspread quads [-o text|json] [--to ADDRESS[:PORT]] [--inbound] [--top N] [-w] [--every TIME]\n"
+    "usage: connspread quads [-o text|json|prometheus] [--to ADDRESS[:PORT]] [--inbound] [--top N]\n"
+    "                        [-p] [-w] [--every TIME]\n"
     "\n"
     "Shows how full the quadruplets between each source and destination are, fullest first: connections by state,\n"
     "the share of the ephemeral ports that they take, and when the next TIME-WAIT gives one back.\n"
     "\n"
-    "  -o, --output FORMAT    text (the default) or json: one object a line for each pair\n"
+    "  -o, --output FORMAT    text (the default), json: one object a line for each pair, or prometheus\n"
     "      --to ADDRESS       only this destination: ADDRESS[/LEN][:PORT[-PORT]], IPv6 in brackets before a port;\n"
     "                         \"*:443\" is every address\n"
     "      --inbound          accepted connections, by client address and the address that it came to, as on a web\n"
     "                         server behind a balancer; --to is then an address of this host\n"
-    "      --top N            only the N fullest; 0: all (default: 20 as text, all as json)\n"
+    "      --top N            only the N fullest; 0: all (default: 20 as text, 100 for prometheus, all as json)\n"
+    "  -p, --processes        name the processes that have the sockets open, of the 64 fullest pairs at most; root "
+    "sees\n"
+    "                         all, others their own. Nobody can say whose a TIME-WAIT was\n"
     "  -w, --watch            again and again, every 2 s\n"
     "      --every TIME       with -w: another interval (500ms, 10s)\n"
     "\n"
@@ -50,6 +54,7 @@ static const struct option options[] = {
     {"to", required_argument, NULL, OPTION_TO},
     {"inbound", no_argument, NULL, OPTION_INBOUND},
     {"top", required_argument, NULL, OPTION_TOP},
+    {"processes", no_argument, NULL, 'p'},
     {"watch", no_argument, NULL, 'w'},
     {"every", required_argument, NULL, OPTION_EVERY},
     {"help", no_argument, NULL, 'h'},
@@ -60,14 +65,20 @@ struct arguments {
     struct policy_target to;
     uint32_t every_ms;
     size_t top;
-    bool json, has_to, has_top, inbound, watch;
+    bool json, prometheus, has_to, has_top, inbound, watch, processes;
 };
 
+static bool parse_format(struct arguments *a, const char *text) {
+    a->json = strcmp(text, "json") == 0;
+    a->prometheus = strcmp(text, "prometheus") == 0;
+    if (a->json || a->prometheus || strcmp(text, "text") == 0)
+        return true;
+    warn("quads: -o %s is not a format; try: text, json or prometheus", text);
+    return false;
+}
+
 static bool parse_to(struct arguments *a, const char *text) {
-    const char *wrong = parse_target(text, &a->to);
-    if (wrong)
-        warn("quads: --to %s is not valid; try: %s", text, wrong);
-    return a->has_to = !wrong;
+    return a->has_to = arguments_target("quads", "--to", text, &a->to);
 }
 
 static bool parse_top(struct arguments *a, const char *text) {
@@ -94,13 +105,15 @@ static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     switch (option) {
     case 'o':
-        return arguments_format("quads", optarg, &a->json);
+        return parse_format(a, optarg);
     case OPTION_TO:
         return parse_to(a, optarg);
     case OPTION_INBOUND:
         return a->inbound = true;
     case OPTION_TOP:
         return parse_top(a, optarg);
+    case 'p':
+        return a->processes = true;
     case 'w':
         return a->watch = true;
     default:
@@ -109,7 +122,7 @@ static bool parse_option(int option, void *context) {
 }
 
 static int parse_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"quads", help, "o:wh", options, parse_option};
+    static const struct command_line line = {"quads", help, "o:pwh", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &(struct chosen){0}, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
@@ -118,10 +131,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
         warn("quads: %s: quads takes no argument; try: --to for a destination", argument);
     else if (a->every_ms && !a->watch)
         warn("quads: --every only goes with -w; try: add -w");
-    if (argument || (a->every_ms && !a->watch))
+    else if (a->prometheus && (a->watch || a->processes))
+        warn("quads: -o prometheus is one look, at pairs; try: without -w and -p");
+    if (argument || (a->every_ms && !a->watch) || (a->prometheus && (a->watch || a->processes)))
         return EXIT_USAGE;
     if (!a->has_top)
-        a->top = a->json ? 0 : TEXT_PAIRS;
+        a->top = a->json ? 0 : a->prometheus ? PROMETHEUS_PAIRS : TEXT_PAIRS;
     if (!a->every_ms)
         a->every_ms = EVERY_MS;
     return ARGUMENTS_GOOD;
@@ -137,18 +152,36 @@ static void look_at_memory(struct quads_report *r) {
     free(slabinfo);
 }
 
+/* To be freed. NULL: none could be found out, which has been said. */
+static struct socket_users *look_at_users(struct quads_report *r) {
+    size_t wanted = r->top && r->top < r->table->n ? r->top : r->table->n;
+    size_t n = wanted < SOCKET_USERS_PAIRS ? wanted : SOCKET_USERS_PAIRS;
+    struct socket_users *users = calloc(n + 1, sizeof *users);
+    int error = users ? 0 : -ENOMEM;
+    for (size_t i = 0; users && i < n; i++) {
+        const struct quads_pair *p = &r->table->pair[i];
+        users[i] = (struct socket_users){
+            .source = p->source, .destination = p->destination, .port = p->port, .inbound = r->table->inbound};
+    }
+    if (users && n)
+        error = socket_users_find(users, n);
+    if (error)
+        warn("the processes cannot be found out: %s", strerror(-error));
+    r->users = users;
+    r->n_users = users ? n : 0;
+    return users;
+}
+
 static void print(const struct arguments *a, struct quads_table *t, const struct host_ports *ports) {
     struct quads_report r = {.table = t, .ports = *ports, .time_us = time_now_us(), .top = a->top};
     r.capacity = quads_capacity(ports, a->inbound);
     look_at_memory(&r);
     quads_sort(t);
-    if (a->json) {
-        quads_print_json(&r);
-        return;
-    }
-    if (a->watch)
+    struct socket_users *users = a->processes ? look_at_users(&r) : NULL;
+    if (a->watch && !a->json)
         fputs(isatty(STDOUT_FILENO) ? "\033[H\033[2J" : "\n", stdout);
-    quads_print_text(&r);
+    (a->json ? quads_print_json : a->prometheus ? quads_print_prometheus : quads_print_text)(&r);
+    free(users);
 }
 
 static bool look(const struct arguments *a) {
@@ -162,6 +195,7 @@ static bool look(const struct arguments *a) {
     if (!host_look_at_ports(&ports, &what))
         warn("%s: %s: the kernel's defaults are assumed", what, strerror(errno));
     struct quads_table t = {.ephemeral = ports.ephemeral, .listeners = l, .inbound = a->inbound};
+    tw_reuse_look(&t.reuse);
     int error = quads_take(&t, l, a->has_to ? &a->to : NULL);
     if (error == 0)
         print(a, &t, &ports);

@@ -1,16 +1,19 @@
 #include "tool/reader/instances_say.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "state/control.h"
+#include "state/copy.h"
 #include "tool/common/message.h"
 #include "tool/reader/instances.h"
 #include "tool/reader/state_files.h"
 #include "tool/common/locate.h"
 
-enum { COMMAND = 4 * INSTANCES_WORD };
+enum { COMMAND = 4 * INSTANCES_WORD, SILENCE_OTHERS = 4 };
 
 static bool is_plain(const char *text) {
     for (const unsigned char *p = (const unsigned char *)text; *p; p++)
@@ -101,6 +104,35 @@ unsigned instances_say_others(const struct instances *all, const struct instance
         instance_say(other, command, rest);
     }
     return n;
+}
+
+static bool is_silent(const struct location *where) {
+    struct state s;
+    int error;
+    enum state_error result = state_copy(&s, AT_FDCWD, where->state_file, COPY(SECTION_COUNTERS), &error);
+    if (result != STATE_OK)
+        return result == STATE_ABSENT;
+    bool silent = state_counter(&s, COUNT_ATTACHED) == 0;
+    state_release(&s);
+    return silent;
+}
+
+void instances_say_silence(const struct location *where, const char *command) {
+    struct instances running;
+    unsigned others = 0;
+    if (!is_silent(where))
+        return;
+    warn("no client has made a TCP connection under instance %s in %s. It may run without the library: env -i, sudo, "
+         "su and cron clear LD_PRELOAD and CONNSPREAD_*; static, Go and setuid programs ignore it; and clients of "
+         "another user have a folder of their own. try: connspread ls; connspread doctor PROGRAM",
+         where->instance, where->folder);
+    if (instances_find(&running))
+        for (size_t i = 0; i < running.n && others < SILENCE_OTHERS; i++)
+            if (running.instance[i].path[0] && strcmp(running.instance[i].path, where->state_file) != 0) {
+                instance_say(&running.instance[i], command, "");
+                others++;
+            }
+    instances_free(&running);
 }
 
 void instances_note_files(const struct location *where, const char *command) {

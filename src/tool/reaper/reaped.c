@@ -269,7 +269,16 @@ static void judge_by_search(struct reaped *l, unsigned n, const struct state *st
     free(s.candidate);
 }
 
-/* Whoever died over it, or reaps at this moment, wrote an event before it freed the entry: so this comes last. */
+/* The event of this very connection, or of its TIME-WAIT where the port is known: processes note when they connected by
+ * a clock of some milliseconds, so that several of their connections begin at the same time. */
+static bool has_event(const struct recorded *t, const struct reaped *l) {
+    const struct open_entry *h = &l->entry;
+    if (l->local_port != 0)
+        return recorded_time_wait(t, &l->local, l->local_port, &h->peer, h->peer_port, connected_us(l) - coarse_us);
+    return recorded_by_reaper(t, l->pid, &h->peer, h->peer_port, connected_us(l));
+}
+
+/* A reaper that died over it, or reaps at this moment, wrote an event before it freed the entry: so this comes last. */
 static void mark_recorded(struct reaped *l, unsigned n, const struct state *s, uint64_t from_us) {
     struct recorded recorded;
     unsigned first = 0;
@@ -282,8 +291,7 @@ static void mark_recorded(struct reaped *l, unsigned n, const struct state *s, u
         if (!l[i].second_hand)
             continue;
         if (known)
-            l[i].recorded =
-                recorded_by_reaper(&recorded, l[i].pid, &l[i].entry.peer, l[i].entry.peer_port, connected_us(&l[i]));
+            l[i].recorded |= has_event(&recorded, &l[i]);
         else
             l[i].stays = true;
     }

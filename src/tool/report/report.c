@@ -169,6 +169,7 @@ int report_main(int argc, char **argv) {
         if (!arguments_locate(&a.chosen, &where))
             return EXIT_USAGE;
         instances_note_files(&where, "report");
+        instances_say_silence(&where, "report");
         files = instance_files;
         n_files = find_log(&where, log_file) ? 2 : 1;
     }

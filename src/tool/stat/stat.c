@@ -204,5 +204,7 @@ int stat_main(int argc, char **argv) {
     if (a.all)
         return stat_all(&where, a.format);
     instances_note_files(&where, "stat");
+    if (!a.interval_ms)
+        instances_say_silence(&where, "stat");
     return stat_one(&a, &where);
 }

@@ -1,6 +1,6 @@
 /* client.h - this process as a client of an instance: what the constructor found out, and what events say of it.
  *
- * There is one a process (shim/self.h), but nothing below the shim knows that: whoever acts for a client is given it,
+ * There is one a process (shim/self.h), but nothing below the shim knows that: code that acts for a client is given it,
  * as the first argument or in what it works on (struct closing, struct report). What is asked of "this
  * process" (process.h, fdtab.h) is the process that runs the code. */
 #ifndef CONNSPREAD_CLIENT_CLIENT_H

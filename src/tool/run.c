@@ -274,7 +274,7 @@ static int execute(char **command) {
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
-/* For what the supervisor counts: the state file, or memory that nobody else reads. */
+/* For what the supervisor counts: the state file, or memory that no other process reads. */
 static bool map_state(struct state *out, const struct location *where, const struct policy *policy) {
     int error;
     if (state_map(out, where->state_file, &error) == STATE_OK)

@@ -255,19 +255,25 @@ START_TEST(control_characters_do_not_reach_a_terminal) {
 }
 END_TEST
 
-/* A scribbled record: every byte the same, for every byte. */
+static void expect_valid(enum event_schema schema, const struct event_record *r) {
+    char out[EVENT_LINE_MAX];
+    json_error_t error;
+    int n = event_json_as(schema, r, &context, out, sizeof out);
+    ck_assert_int_gt(n, 0);
+    json_t *object = json_loadb(out, (size_t)n, JSON_DECODE_INT_AS_REAL | JSON_REJECT_DUPLICATES, &error);
+    ck_assert_msg(json_is_object(object), "%s: %s", error.text, out);
+    json_decref(object);
+}
+
+/* A scribbled record: every byte the same, for every byte; under the names of each schema. */
 START_TEST(no_record_makes_an_invalid_line) {
     struct event_record r;
     char out[EVENT_LINE_MAX];
     memset(&r, _i, sizeof r);
     for (unsigned kind = 0; kind < 256; kind++) {
         r.e.kind = (uint8_t)kind;
-        int n = event_json(&r, &context, out, sizeof out);
-        ck_assert_int_gt(n, 0);
-        json_error_t error;
-        json_t *object = json_loadb(out, (size_t)n, JSON_DECODE_INT_AS_REAL, &error);
-        ck_assert_msg(json_is_object(object), "%s: %s", error.text, out);
-        json_decref(object);
+        for (unsigned schema = 0; schema < SCHEMAS; schema++)
+            expect_valid((enum event_schema)schema, &r);
         ck_assert_int_gt(event_text(&r, &context, out, sizeof out), 0);
     }
 }

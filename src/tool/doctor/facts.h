@@ -23,7 +23,7 @@ enum feature {
 
 enum ipv6 { IPV6_UNKNOWN, IPV6_WORKS, IPV6_DISABLED, IPV6_ABSENT };
 
-/* A process, or where it cannot be looked into a user, that keeps ephemeral ports from everybody's connect(). */
+/* A process, or where it cannot be looked into a user, that keeps ephemeral ports from the connect() of all others. */
 struct holder {
     uint32_t pid; /* 0: unknown */
     uint32_t uid;
@@ -36,7 +36,7 @@ struct holder {
 struct held_ports {
     bool known;
     uint32_t blocked;   /* all of them */
-    uint32_t listening; /* of these: somebody listens there */
+    uint32_t listening; /* of these: a listener is there */
     uint32_t ended;     /* of these: nothing but TIME-WAITs, left by sockets that were bound to the port */
     uint32_t unseen;    /* of these: no socket that the kernel would show */
     struct holder listener[HOLDERS], binder[HOLDERS];

@@ -48,6 +48,11 @@ _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 #define CONTEXT(part)      PLACE(event_context, part), .of_context = true
 #define OF_SOURCE(part)    PLACE(exhausted_source, part)
 
+/* Names of others. */
+#define OURS                         NULL
+#define AS(otel, ecs)                AS_SIDE(otel, ecs, ecs)
+#define AS_SIDE(otel, ecs, accepted) .as = {[SCHEMA_OTEL] = otel, [SCHEMA_ECS] = ecs, [SCHEMA_ECS_ACCEPTED] = accepted}
+
 #define ROW(title, of, ...)                                                                                            \
     {.name = #title, .key = ",\"" #title "\":", .length = sizeof(#title) + 3, .kinds = (of), __VA_ARGS__},
 #define TABLE(name) static const struct event_fields name##_fields = {name, sizeof name / sizeof name[0]}

@@ -76,7 +76,7 @@ static struct nlmsghdr *request(char *buffer, int family, uint32_t states) {
     header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     if (family == AF_UNSPEC) {
         struct inet_diag_req *q = mnl_nlmsg_put_extra_header(header, sizeof *q);
-        q->idiag_family = AF_INET; /* looked at by nobody but strace */
+        q->idiag_family = AF_INET; /* read by strace alone */
         q->idiag_states = states;
     } else {
         struct inet_diag_req_v2 *q = mnl_nlmsg_put_extra_header(header, sizeof *q);

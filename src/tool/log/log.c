@@ -10,7 +10,6 @@
 
 #include "tool/common/arguments.h"
 #include "tool/common/message.h"
-#include "tool/common/time_text.h"
 #include "tool/events/names.h"
 #include "tool/common/locate.h"
 #include "tool/log/state.h"
@@ -22,7 +21,7 @@
 #include "tool/reader/instances_say.h"
 
 static const char help[] =
-    "usage: connspread log [-f] [-o text|json] [-n N] [--since T] [--until T] [--event E]\n"
+    "usage: connspread log [-f] [-o text|json] [--schema otel|ecs] [-n N] [--since T] [--until T] [--event E]\n"
     "                      [--to ADDRESS] [--source ADDRESS] [--program NAME] [--pid N]\n"
     "                      [--trace] [-i INSTANCE | -c CONF | FILE...]\n"
     "\n"
@@ -32,6 +31,8 @@ static const char help[] =
     "  -f, --follow           after what is there, go on with what comes, until interrupted (record writes it into\n"
     "                         log.file)\n"
     "  -o, --output FORMAT    text (the default), or json: one object a line\n"
+    "      --schema NAME      with -o json, the names of others for its members: otel (OpenTelemetry) or ecs (Elastic\n"
+    "                         Common Schema); what has no name there is connspread.MEMBER\n"
     "  -n, --last N           only the last N events of what is there; with -f, then what comes\n"
     "      --since T          from then on; T is 2026-11-21T03:27:59Z, 03:27 (today, UTC), 10m or 2h (ago),\n"
     "                         now, or seconds since 1970\n"
@@ -59,7 +60,8 @@ enum {
     OPTION_SOURCE,
     OPTION_PROGRAM,
     OPTION_PID,
-    OPTION_TRACE
+    OPTION_TRACE,
+    OPTION_SCHEMA
 };
 
 #define TRACES (UINT32_C(1) << EVENT_TRACE_CONNECT | UINT32_C(1) << EVENT_TRACE_CLOSE)
@@ -67,6 +69,7 @@ enum {
 static const struct option options[] = {
     {"follow", no_argument, NULL, 'f'},
     {"output", required_argument, NULL, 'o'},
+    {"schema", required_argument, NULL, OPTION_SCHEMA},
     {"since", required_argument, NULL, OPTION_SINCE},
     {"until", required_argument, NULL, OPTION_UNTIL},
     {"event", required_argument, NULL, OPTION_EVENT},
@@ -82,11 +85,11 @@ static const struct option options[] = {
     {0},
 };
 
-static bool parse_time(const char *option, const char *text, uint64_t *out) {
-    const char *wrong = time_from_text(text, time_now_us(), out);
-    if (wrong)
-        warn("log: %s %s is not a time; try: %s", option, text, wrong);
-    return !wrong;
+static bool parse_schema(const char *text, enum event_schema *out) {
+    *out = strcmp(text, "otel") == 0 ? SCHEMA_OTEL : strcmp(text, "ecs") == 0 ? SCHEMA_ECS : SCHEMA_OURS;
+    if (*out == SCHEMA_OURS)
+        warn("log: --schema %s is not one; try: otel or ecs", text);
+    return *out != SCHEMA_OURS;
 }
 
 /* "time-wait,close" */
@@ -150,10 +153,12 @@ static bool parse_option(int option, void *context) {
         return request->follow = true;
     case 'o':
         return arguments_format("log", optarg, &request->json);
+    case OPTION_SCHEMA:
+        return parse_schema(optarg, &request->schema);
     case OPTION_SINCE:
-        return parse_time("--since", optarg, &request->since_us);
+        return arguments_time("log", "--since", optarg, &request->since_us);
     case OPTION_UNTIL:
-        return parse_time("--until", optarg, &request->until_us);
+        return arguments_time("log", "--until", optarg, &request->until_us);
     case OPTION_TRACE:
         return a->trace = true;
     case OPTION_EVENT:
@@ -184,6 +189,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
         a->request.kinds |= TRACES;
     const char *conflict = a->request.since_us > a->request.until_us
                                ? "--since is later than --until, so no event can be between; try: exchange them"
+                           : a->request.schema && !a->request.json ? "--schema is about JSON; try: with -o json"
                            : optind < argc && a->request.follow ? "-f follows the state file, not a FILE; try: -i or -c"
                            : optind < argc && (a->chosen.instance || a->chosen.config)
                                ? "FILE and -i or -c exclude each other; try: one of them"
@@ -212,6 +218,6 @@ int log_main(int argc, char **argv) {
         return wrong;
     stop_catch();
     int status = read_events(&a, argv + optind, argc - optind);
-    errno = log_write_error(); /* for whoever looks at stdout last */
+    errno = log_write_error(); /* for the check of stdout at the end */
     return status;
 }

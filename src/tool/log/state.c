@@ -97,7 +97,7 @@ static void ask_the_kernel(struct view *v) {
         aftermath_begin(v->aftermath, false);
 }
 
-/* Only where somebody asked for every verdict to be checked, or one was wrong. */
+/* Only where the config asked for every verdict to be checked, or one was wrong. */
 static void report_verified(const struct state *s) {
     struct settings settings = {0};
     uint64_t asked = state_counter(s, COUNT_VERIFIED), wrong = state_counter(s, COUNT_MISMATCH);

@@ -190,7 +190,7 @@ static bool same_destination(const struct flow *flow, const struct destination_k
     return memcmp(&flow->key.to, to, sizeof *to) == 0 && flow->key.direction == OUTBOUND;
 }
 
-/* Who had closed most towards this destination in the minute before. */
+/* The program that had closed most towards this destination in the minute before. */
 static void find_culprit(const struct facts *f, const struct destination_key *to, struct moment *m) {
     const struct flow *flow;
     size_t at = 0;

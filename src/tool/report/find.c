@@ -8,7 +8,7 @@
 #include "tool/host/netns.h"
 #include "tool/report/model.h"
 
-enum { DEFAULT_PORTS = 60999 - 32768 + 1, MINUTE_US = 60000000 };
+enum { DEFAULT_PORTS = PORTS_DEFAULT_HIGH - PORTS_DEFAULT_LOW + 1, MINUTE_US = 60000000 };
 
 void report_look_here(struct report *r) {
     struct host *host = malloc(sizeof *host);

@@ -28,7 +28,7 @@ struct report {
     uint64_t since_us, until_us; /* inclusive */
     struct report_inputs inputs;
     struct facts facts;
-    uint32_t here_ports; /* ephemeral, not reserved, in the network namespace of whoever asks */
+    uint32_t here_ports; /* ephemeral, not reserved, in the network namespace of this command */
     uint64_t here_netns; /* its cookie */
     char here_host[64];
     struct {

@@ -18,7 +18,7 @@ struct moment {
     uint32_t ports;                 /* that each can use, as the event says; 0: the host's ephemeral range */
     enum counted counted;           /* how well the next are known: */
     enum occupied occupied;         /* what the event made of it */
-    uint64_t kernel[KERNEL_GROUPS]; /* the kernel's count, whosever the sockets are */
+    uint64_t kernel[KERNEL_GROUPS]; /* the kernel's count, of the sockets of all users */
     uint32_t bound;                 /* ports of the range that are taken without a connection to there */
     uint32_t reserved;              /* ports that ip_local_reserved_ports takes away */
     uint64_t own_open, own_waits;   /* quadruplets to this destination through this instance, as the event says */

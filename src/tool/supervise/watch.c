@@ -41,7 +41,7 @@ static struct tuple tuple_of_socket(const struct dump_socket *d) {
 
 static void tell(struct service *s, struct known_socket *known, const struct tuple *where) {
     struct client client = service_client(s, &known->peer);
-    client.tid = known->peer.pid; /* which of its threads, nobody knows */
+    client.tid = known->peer.pid; /* which of its threads is not known */
     reported_close(&client, known->conn, known->cookie, where);
     free(known);
 }

@@ -37,6 +37,27 @@ def other_users():
     return 1234
 
 
+def test_client_and_tool_give_a_long_name_alike(t):
+    """A config's name of up to 63 bytes names the instance, whatever dots it has; with one more, neither the client nor the tool uses it."""
+    pool = t.sources(11, 11)
+    port = t.server()
+    longest = ("long.name." + "n" * 63)[:63]
+    for stem in longest[:62], longest, "web.v2":
+        t.spread(pool, name=stem)
+        t.run(["bash", "-c", f"exec 3<>/dev/tcp/10.1.0.1/{port}"])
+        equal(t.files(), [f"{stem}.state"], f"the state file of a client with {stem}.conf")
+        equal(t.tool("log", "-c", t.conf, "--event", "attach", check=0).stdout.count("attach"), 1, "attach events that the tool finds by the config's name")
+        os.unlink(os.path.join(t.state, t.files()[0]))
+    t.spread(pool, name=longest + "n")
+    done = t.run(["bash", "-c", f"exec 3<>/dev/tcp/10.1.0.1/{port}"], check=False, CONNSPREAD_VERBOSE="1")
+    equal((done.returncode, t.files()), (0, []), "exit status and state files of a client whose config has a name too long")
+    assert "an instance's name has 1 to 63 bytes" in done.stderr, done.stderr
+    equal(dict(kernel.by_source(port)), {pool[0]: 4}, "it is spread all the same")
+    for command in ["log"], ["stat"], ["set", "mode=off"], ["run", "true"]:
+        done = t.tool(command[0], "-c", t.conf, *command[1:], check=2)
+        assert "a name has 1 to 63 bytes" in done.stderr and "try: -i NAME" in done.stderr, done.stderr
+
+
 def test_two_instances_are_apart(t):
     """Each with its config, its counters, its override."""
     t.spread(["10.0.0.11"])

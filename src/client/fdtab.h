@@ -49,7 +49,7 @@ enum conn_flag {
     CONN_SHUT = 1 << 23,       /* the client called shutdown, either way */
     CONN_STDIO = 1 << 26,      /* a FILE was made of it */
     CONN_OUR_PORT = 1 << 25,   /* bound by us to a port of its own: cannot be bound again */
-    CONN_PINNED = 1 << 27,     /* the client pinned its device or mark; or nobody knows: it was adopted */
+    CONN_PINNED = 1 << 27,     /* the client pinned its device or mark; or that is not known: it was adopted */
     CONN_FASTOPEN = 1 << 24,   /* TCP_FASTOPEN_CONNECT: connect returns before anything is sent */
     CONN_LINGER_WAIT = 1 << 28 /* SO_LINGER {1, n}: close may wait */
 };

@@ -197,7 +197,7 @@ struct event_exhausted {
 };
 
 /* The rest of EVENT_TIME_WAIT and EVENT_CLOSE, if direction has EVENT_ASKED, which a reader takes off: what connect was
- * called with, where somebody has translated it. port 0: nobody has. */
+ * called with, where a program of the host translated it. port 0: none did. */
 enum { EVENT_ASKED = 0x80 };
 struct event_asked {
     struct addr address;

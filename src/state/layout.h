@@ -177,7 +177,7 @@ enum stat_counter {
     STAT_UNREACHABLE, /* ENETUNREACH, EHOSTUNREACH, ENETDOWN */
     STAT_DENIED,      /* EACCES, EPERM */
     STAT_OTHER_ERROR,
-    STAT_SYN_TIMEOUT,            /* nobody answered: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT */
+    STAT_SYN_TIMEOUT,            /* no answer: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT */
     STAT_IMMEDIATE,              /* connect returned 0 */
     STAT_IN_PROGRESS,            /* EINPROGRESS, or EINTR with the handshake going on */
     STAT_SPREAD,                 /* left through a source or port range of ours */

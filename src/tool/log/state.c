@@ -76,7 +76,7 @@ struct printing {
     struct view *view;
 };
 
-/* Nobody has recorded it: no event has this number, and it is the same whenever somebody looks. */
+/* It is in no ring: no event has this number, and it is the same at each look. */
 static void print_gone(struct event_record *gone, void *context) {
     const struct printing *p = context;
     gone->e.seq = GONE_SEQ + gone->e.age_us;

@@ -231,7 +231,7 @@ static void tell(const struct aftermath_case *c, enum gone_reason reason, afterm
     each(&r, context);
 }
 
-/* A dump has been made. A name under which nothing was ever found may be one that somebody translates: then the one
+/* A dump has been made. A name under which nothing was ever found may be one that is translated: then the one
  * other socket of this local end is it, perhaps, with the peer that it really has. What was accepted has its peer's
  * name. */
 static void confirm(struct aftermath *a, aftermath_each *each, void *context) {

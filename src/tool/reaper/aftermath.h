@@ -26,7 +26,7 @@ struct aftermath_case {
     uint32_t next;        /* with the same local port: number + 1; 0: none */
     uint8_t phase;        /* as seen last; TCP_STATE_UNKNOWN: never */
     bool missing;         /* the last answer: there is none */
-    bool found, listener; /* by a dump: it; somebody who listens on its port */
+    bool found, listener; /* by a dump: it; a listener on its port */
     uint32_t elsewhere;   /* sockets of its local end that have another peer */
 };
 
@@ -43,7 +43,7 @@ struct aftermath {
     struct aftermath_case one[AFTERMATH_CASES];
 };
 
-/* a: some 10 MB, zeroed. recording: nobody else tells what is gone. */
+/* a: some 10 MB, zeroed. recording: no other process tells what is gone. */
 void aftermath_begin(struct aftermath *a, bool recording);
 void aftermath_end(struct aftermath *a);
 
@@ -59,8 +59,8 @@ void aftermath_resume(struct aftermath *a, const struct event *e);
 typedef void aftermath_each(struct event_record *gone, void *context);
 void aftermath_round(struct aftermath *a, aftermath_each *each, void *context);
 
-/* The same now, for all that nothing was found of. For who reads once: nobody has recorded those events, and each gets
- * the number of its close beyond this, the same whenever somebody looks; below those of preview_find. */
+/* The same now, for all that nothing was found of. For one reading: those events are in no ring, and each gets
+ * the number of its close beyond this, the same at each look; below those of preview_find. */
 #define GONE_SEQ ((uint64_t)1 << 51)
 void aftermath_conclude(struct aftermath *a, aftermath_each *each, void *context);
 

@@ -21,8 +21,8 @@ struct batch {
 void batch_read(struct batch *b, struct tail *tail, bool give_up);
 
 /* A few round trips after a close its TIME-WAIT is there, and its line can say so. A batch waits for that: not for
- * long, not while much is to be read, and not with last. False: not yet. a: NULL: nobody is asked. What j has was
- * written by an earlier recorder. */
+ * long, not while much is to be read, and not with last. False: not yet. a: NULL: the kernel is not asked. What j has
+ * was written by an earlier recorder. */
 bool batch_ripe(struct batch *b, struct aftermath *a, const struct journal *j, bool last);
 
 #endif

@@ -34,7 +34,7 @@ static uint32_t options_of(int fd) {
     struct linger linger = {0};
     socklen_t length = sizeof linger;
     (void)sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &length);
-    return (linger.l_onoff && linger.l_linger == 0 ? CONN_LINGER_RESET : 0) |
+    return (linger.l_onoff ? linger.l_linger == 0 ? CONN_LINGER_RESET : CONN_LINGER_WAIT : 0) |
            (sockinfo_linger2_off(fd) ? CONN_LINGER2_OFF : 0);
 }
 

@@ -7,8 +7,9 @@
  *
  * All of it is before or after the client's own call, never in its place: once fd is closed, another thread may own the
  * number. Between begin and end the connection belongs to this struct alone, so two threads that close one descriptor
- * write one event. Nothing is held across the real call but memory of the shim's own: if the thread is cancelled there,
- * one record is lost. Async-signal-safe; errno is the real call's. */
+ * write one event. Nothing is held across the real call but memory of the shim's own. close() keeps cancellations
+ * off meanwhile (shim/cancel.h); a thread that is cancelled while it lingers there loses one record. Async-signal-safe;
+ * errno is the real call's. */
 #ifndef CONNSPREAD_CLOSE_CLOSING_H
 #define CONNSPREAD_CLOSE_CLOSING_H
 

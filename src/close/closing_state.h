@@ -13,7 +13,9 @@ struct closing {
     struct conn *conn; /* NULL: nothing to write */
     int fd;
     enum via via;
-    int connect_error; /* of a connect that went on after the call and failed; 0: none */
+    bool exact;           /* it is connect_error, not just like it */
+    int connect_error;    /* of a connect that went on after the call and failed; 0: none */
+    struct endpoint peer; /* that it is really connected to; port 0: the one that was asked for */
     struct fate_facts facts;
     struct fate_verdict verdict;
     struct settings settings; /* as they were at the look */

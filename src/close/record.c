@@ -14,6 +14,12 @@ static void write_event(const struct closing *c, enum fate fate, enum verified v
     struct event_record r;
     event_of_conn(c->client, &r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, c->conn, now);
     trace_fill(c, &r, fate, verified, now);
+    if (c->peer.port) {
+        r.u.asked = (struct event_asked){.address = c->conn->peer.addr, .port = c->conn->peer.port};
+        r.e.direction |= EVENT_ASKED;
+        r.e.peer = c->peer.addr;
+        r.e.peer_port = c->peer.port;
+    }
     (void)ring_write(&c->client->state, &r);
 }
 
@@ -32,7 +38,9 @@ static void count(const struct closing *c, enum fate fate) {
     const struct conn *conn = c->conn;
     struct stat_entry *e = entry_of(c->client, conn);
     stats_close(&c->client->state, e, (enum arm)conn->arm, fate);
-    if (c->connect_error == ECONNREFUSED)
+    if (c->exact)
+        stats_outcome(e, c->connect_error);
+    else if (c->connect_error == ECONNREFUSED)
         stats_add(e, STAT_REFUSED);
     else if (c->connect_error == ETIMEDOUT || c->facts.phase == TCP_STATE_SYN_SENT)
         stats_add(e, STAT_SYN_TIMEOUT);

@@ -6,6 +6,7 @@
 #include "client/sockinfo.h"
 #include "client/process.h"
 #include "close/deferred.h"
+#include "close/peer.h"
 #include "base/sys.h"
 #include "state/control.h"
 
@@ -30,7 +31,8 @@ static int lookup(const struct closing *c, struct diag_answer *answer) {
     const struct conn *conn = c->conn;
     if (conn->local_port == 0)
         return -EINVAL;
-    struct tuple tuple = tuple_of(&conn->source, conn->local_port, &conn->peer.addr, conn->peer.port);
+    const struct endpoint *peer = peer_of(c);
+    struct tuple tuple = tuple_of(&conn->source, conn->local_port, &peer->addr, peer->port);
     tuple.interface = c->interface;
     return diag_lookup_ending(&tuple, c->verdict.fate == FATE_TIME_WAIT, answer);
 }

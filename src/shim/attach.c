@@ -20,6 +20,7 @@
 #include "connect/explicit_port.h"
 #include "client/process.h"
 #include "shim/real.h"
+#include "shim/cancel.h"
 #include "shim/seal.h"
 #include "state/history.h"
 #include "base/sys.h"
@@ -300,6 +301,7 @@ __attribute__((constructor)) static void construct(void) {
     struct setup s = {0};
     int saved = errno;
     real_resolve();
+    cancel_resolve();
     if (!disabled()) {
         bool allowed = seal_allows(secure_getenv("CONNSPREAD_SECCOMP"));
         if (allowed) {

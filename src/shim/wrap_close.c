@@ -12,6 +12,7 @@
 #include "client/sockinfo.h"
 #include "client/process.h"
 #include "shim/real.h"
+#include "shim/cancel.h"
 #include "base/sys.h"
 #include "close/exit_close.h"
 #include "shim/seal.h"
@@ -32,7 +33,25 @@ static int close_via(int fd, enum via via, int (*next)(int)) {
     return r;
 }
 
+/* The same for a call in which the thread may be cancelled. With SO_LINGER and a time it may wait there for long, and
+ * must be reached by a cancellation meanwhile. */
+static int close_cancellable(int fd) {
+    struct closing c;
+    int before = cancel_hold();
+    closing_begin(&c, &client, fd, VIA_CLOSE);
+    if (c.conn && conn_flags(c.conn) & CONN_LINGER_WAIT)
+        cancel_allow(before);
+    int r = real_close(fd);
+    closing_end(&c, r == 0 || errno != EBADF);
+    cancel_allow(before);
+    return r;
+}
+
 EXPORT int close(int fd) {
+    struct conn *c;
+    enum fd_kind kind = client_active(&client) ? fd_look(fd, &c) : FD_NOT_TCP;
+    if (kind == FD_TCP || kind == FD_UNKNOWN)
+        return close_cancellable(fd);
     return close_via(fd, VIA_CLOSE, real_close);
 }
 

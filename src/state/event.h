@@ -24,6 +24,7 @@ enum event_kind {
     EVENT_OVERRIDE,
     EVENT_TRACE_CONNECT, /* these two only from clients that are traced: CONNSPREAD_TRACE */
     EVENT_TRACE_CLOSE,
+    EVENT_TIME_WAIT_GONE,
     EVENT_KINDS
 };
 enum direction { OUTBOUND, INBOUND, DIRECTIONS };
@@ -135,6 +136,14 @@ enum proof {
     PROOF_BOUND_PORT, /* the socket was bound to one port */
     PROOFS
 };
+/* Why a TIME-WAIT that was told is not there. */
+enum gone_reason {
+    GONE_UNKNOWN,
+    GONE_RESET,       /* the peer reset it, or sent data, which the kernel answers with a reset */
+    GONE_FIN_TIMEOUT, /* no FIN of the peer came, and FIN-WAIT-2 ended */
+    GONE_OVERFLOW,    /* tcp_max_tw_buckets */
+    GONE_REASONS
+};
 enum { EVENT_PROGRAM = 20, EXHAUSTED_SOURCES = 9 };
 
 struct event {
@@ -150,6 +159,8 @@ struct event {
     uint16_t rule_id, pool_id;      /* name table; 0: none */
     uint8_t kind, arm, direction, via, phase, fate, decided_by, verified;
 };
+/* Of EVENT_TIME_WAIT_GONE: decided_before_ms is the time since the close, age_us the seq of its event, phase the state
+ * that was seen last after the close, and via an enum gone_reason. */
 _Static_assert(sizeof(struct event) == CELL_PAYLOAD, "an event fills one cell");
 
 /* One source that a connect tried. */
@@ -185,6 +196,14 @@ struct event_exhausted {
     uint32_t zero2;
 };
 
+/* The rest of EVENT_TIME_WAIT and EVENT_CLOSE, if direction has EVENT_ASKED, which a reader takes off: what connect was
+ * called with, where a program of the host translated it. port 0: none did. */
+enum { EVENT_ASKED = 0x80 };
+struct event_asked {
+    struct addr address;
+    uint16_t port, zero[3];
+};
+
 /* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD, EVENT_OVERRIDE and EVENT_TRACE_CLOSE: free text for people. */
 enum { EVENT_TEXT = (EVENT_CELLS_MAX - 1) * CELL_PAYLOAD };
 
@@ -192,6 +211,7 @@ struct event_record {
     struct event e;
     union {
         struct event_exhausted exhausted;
+        struct event_asked asked;
         char text[EVENT_TEXT];
     } u;
 };

@@ -115,7 +115,8 @@ AT(stat_entry, lane, 27);
 AT(stat_entry, counter, 48);
 AT(stat_entry, connect_ns, 192);
 AT(stat_entry, bucket, 200);
-AT(stat_entry, zero2, 392);
+AT(stat_entry, rare, 392);
+AT(stat_entry, zero2, 496);
 SIZE(stat_entry, 512);
 
 AT(place, born_ns, 8);
@@ -203,6 +204,9 @@ AT(event_exhausted, capacity, 38);
 AT(event_exhausted, bound_counted, 40);
 AT(event_exhausted, source, 48);
 SIZE(event_exhausted, 448);
+
+AT(event_asked, port, 16);
+SIZE(event_asked, 24);
 
 AT(event_record, u, 112);
 SIZE(event_record, 560);

@@ -13,12 +13,17 @@ _Static_assert(CELL_PAYLOAD % 16 == 0, "two lanes of whole words");
 
 enum ring_id ring_of(enum event_kind kind) {
     /* A trace is as frequent as closes are, and shall not evict incidents. */
-    return kind == EVENT_TIME_WAIT || kind == EVENT_CLOSE || event_is_trace(kind) ? RING_CLOSES : RING_INCIDENTS;
+    bool close = kind == EVENT_TIME_WAIT || kind == EVENT_CLOSE || kind == EVENT_TIME_WAIT_GONE;
+    return close || event_is_trace(kind) ? RING_CLOSES : RING_INCIDENTS;
 }
 
 unsigned record_cells(const struct event_record *r) {
     size_t bytes = 0;
     switch (r->e.kind) {
+    case EVENT_TIME_WAIT:
+    case EVENT_CLOSE:
+        bytes = r->e.direction & EVENT_ASKED ? sizeof r->u.asked : 0;
+        break;
     case EVENT_EXHAUSTED:
     case EVENT_SOURCE_DOWN:
     case EVENT_TRACE_CONNECT: {

@@ -62,6 +62,10 @@ static void sanitise(struct event_record *r) {
     struct event *e = &r->e;
     if (e->kind >= EVENT_KINDS)
         e->kind = EVENT_NONE;
+    bool close = e->kind == EVENT_TIME_WAIT || e->kind == EVENT_CLOSE, asked = close && e->direction & EVENT_ASKED;
+    e->direction &= (uint8_t)~EVENT_ASKED;
+    if (close && !asked)
+        r->u.asked = (struct event_asked){0};
     e->arm = e->arm < ARMS ? e->arm : ARM_ENFORCE;
     e->direction = e->direction < DIRECTIONS ? e->direction : OUTBOUND;
     e->via = e->via < VIAS ? e->via : VIA_CLOSE;

@@ -4,9 +4,11 @@
  *   thread    in threads with the smallest stack there is
  *   early     before any constructor (.preinit_array), and once more in main
  *   late      in an atexit handler, in a destructor
- *   cancel    in threads that are cancelled at any moment */
+ *   cancel    in threads that are cancelled at any moment
+ *   unwound   in threads that call close with a cancellation pending; their cleanup, or who joins them, closes then */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -88,6 +90,52 @@ static void cancel_case(void) {
     }
 }
 
+static int connected(void) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
+        exit(8);
+    return fd;
+}
+
+static int left; /* by the thread that was cancelled */
+
+static void close_again(void *unused) {
+    (void)unused;
+    if (fcntl(left, F_GETFD) < 0 || close(left) != 0)
+        exit(5);
+    left = -1;
+}
+
+static void no_cleanup(void *unused) {
+    (void)unused;
+}
+
+/* Both a close by the thread itself and one by whoever joins it. */
+static void *unwound(void *cleanup) {
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    left = connected();
+    pthread_cancel(pthread_self());
+    pthread_cleanup_push(cleanup ? close_again : no_cleanup, NULL);
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    close(left);
+    pthread_cleanup_pop(0);
+    exit(6); /* bare it would have been cancelled */
+}
+
+static void unwound_case(void) {
+    for (int i = 0; i < 40; i++) {
+        pthread_t thread;
+        void *result = NULL;
+        if (pthread_create(&thread, NULL, unwound, i % 2 ? &left : NULL) != 0)
+            exit(4);
+        pthread_join(thread, &result);
+        if (result != PTHREAD_CANCELED)
+            exit(7);
+        if (left >= 0)
+            close_again(NULL);
+    }
+}
+
 static void arguments(char **argv) {
     to.sin_port = htons((uint16_t)atoi(argv[3]));
     inet_pton(AF_INET, argv[2], &to.sin_addr);
@@ -124,6 +172,8 @@ int main(int argc, char **argv) {
         thread_case();
     else if (strcmp(argv[1], "cancel") == 0)
         cancel_case();
+    else if (strcmp(argv[1], "unwound") == 0)
+        unwound_case();
     else if (strcmp(argv[1], "early") == 0)
         one();
     else if (strcmp(argv[1], "late") == 0)

@@ -19,7 +19,7 @@
     "\"program\":\"curl\""
 #define NO_EVIDENCE                                                                                                    \
     ",\"proof\":\"none\",\"occupied_by\":\"unknown\",\"capacity\":0,\"reserved_ports\":0,\"bound_ports\":null,"        \
-    "\"recent\":{\"seconds\":0,\"connects\":0,\"time_waits\":0}}"
+    "\"recent\":{\"seconds\":0,\"connects\":0,\"time_waits\":0},\"error\":\"0\"}"
 #define CONNECTION(local, port)                                                                                        \
     ",\"direction\":\"outbound\",\"local_address\":\"" local "\",\"local_port\":" port                                 \
     ",\"peer_address\":\"10.2.0.1\",\"peer_port\":6379,\"rule\":\"redis\",\"pool\":\"lo\",\"age_us\":12345"
@@ -100,7 +100,7 @@ START_TEST(an_exhausted_event_brings_its_evidence) {
     ck_assert_ptr_nonnull(strstr(
         out, "\"kernel\":{\"established\":1,\"time_wait\":28000,\"fin_wait\":2,\"other\":3,\"complete\":false}}],"
              "\"proof\":\"search\",\"occupied_by\":\"instance\",\"capacity\":28230,\"reserved_ports\":2,"
-             "\"bound_ports\":3,\"recent\":{\"seconds\":75,\"connects\":31000,\"time_waits\":30000}}"));
+             "\"bound_ports\":3,\"recent\":{\"seconds\":75,\"connects\":31000,\"time_waits\":30000},\"error\":\"0\"}"));
     ck_assert_ptr_null(jsonl_parse(out, strlen(out), &back, &with));
     ck_assert_mem_eq(&back.u.exhausted.source[0].kernel, &x->source[0].kernel, sizeof x->source[0].kernel);
     ck_assert_uint_eq(back.u.exhausted.bound, 3);
@@ -331,6 +331,7 @@ START_TEST(every_value_has_a_name) {
         [NAMES_CAUSE] = CAUSES,
         [NAMES_OUTCOME] = OUTCOMES,
         [NAMES_PROOF] = PROOFS,
+        [NAMES_GONE] = GONE_REASONS,
         [NAMES_OCCUPIED] = OCCUPIED_BYS,
         [NAMES_DECISION] = DECISIONS,
         [NAMES_REASON] = REASONS,
@@ -344,6 +345,7 @@ START_TEST(every_value_has_a_name) {
                             (table == NAMES_PHASE && (value == TCP_STATE_UNKNOWN || value == TCP_STATE_LISTEN)) ||
                             (table == NAMES_CAUSE && value == CAUSE_UNKNOWN) ||
                             (table == NAMES_SAID && value == SAID_UNKNOWN) ||
+                            (table == NAMES_GONE && value == GONE_UNKNOWN) ||
                             (table == NAMES_OCCUPIED && value == OCCUPIED_UNKNOWN);
             ck_assert_int_eq(strcmp(name, "unknown") == 0, nameless);
             if (!nameless) {

@@ -11,8 +11,11 @@
 #define SOURCE_DOWN   BIT(SOURCE_DOWN)
 #define TRACE_CONNECT BIT(TRACE_CONNECT)
 #define TRACE_CLOSE   BIT(TRACE_CLOSE)
-#define CLOSES        (BIT(TIME_WAIT) | BIT(CLOSE) | TRACE_CLOSE)
-#define CONNECTIONS   (CLOSES | EXHAUSTED | SOURCE_DOWN | TRACE_CONNECT)
+#define ENDS          (BIT(TIME_WAIT) | BIT(CLOSE))
+#define CLOSES        (ENDS | TRACE_CLOSE)
+#define GONE          BIT(TIME_WAIT_GONE)
+#define AGED          (CLOSES | EXHAUSTED | SOURCE_DOWN | TRACE_CONNECT)
+#define CONNECTIONS   (AGED | GONE)
 #define TEXTS         (BIT(ATTACH) | BIT(DETACH) | BIT(RELOAD) | BIT(OVERRIDE))
 #define ALL           (BIT(NONE) | CONNECTIONS | TEXTS)
 _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
@@ -29,6 +32,7 @@ _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 #define DECIDED                 .type = FIELD_DECIDED
 #define HEX                     .type = FIELD_HEX
 #define ADDRESS                 .type = FIELD_ADDRESS
+#define ADDRESS_IF_ANY          .type = FIELD_ADDRESS, .if_any = true
 #define PORTS                   .type = FIELD_PORTS
 #define ERROR                   .type = FIELD_ERROR
 #define ERROR_IF_ANY            .type = FIELD_ERROR, .if_any = true

@@ -9,10 +9,17 @@
 #include "state/control.h"
 
 static const char *const kinds[EVENT_KINDS] = {
-    [EVENT_TIME_WAIT] = "time-wait",     [EVENT_CLOSE] = "close",       [EVENT_EXHAUSTED] = "exhausted",
-    [EVENT_SOURCE_DOWN] = "source-down", [EVENT_ATTACH] = "attach",     [EVENT_DETACH] = "detach",
-    [EVENT_RELOAD] = "reload",           [EVENT_OVERRIDE] = "override", [EVENT_TRACE_CONNECT] = "trace-connect",
+    [EVENT_TIME_WAIT] = "time-wait",
+    [EVENT_CLOSE] = "close",
+    [EVENT_EXHAUSTED] = "exhausted",
+    [EVENT_SOURCE_DOWN] = "source-down",
+    [EVENT_ATTACH] = "attach",
+    [EVENT_DETACH] = "detach",
+    [EVENT_RELOAD] = "reload",
+    [EVENT_OVERRIDE] = "override",
+    [EVENT_TRACE_CONNECT] = "trace-connect",
     [EVENT_TRACE_CLOSE] = "trace-close",
+    [EVENT_TIME_WAIT_GONE] = "time-wait-gone",
 };
 static const char *const directions[DIRECTIONS] = {[OUTBOUND] = "outbound", [INBOUND] = "inbound"};
 static const char *const vias[VIAS] = {
@@ -63,6 +70,12 @@ static const char *const proofs[PROOFS] = {
     [PROOF_NONE] = "none", [PROOF_SEARCH] = "search", [PROOF_HOLD_DOWN] = "hold-down",
     [PROOF_BIND] = "bind", [PROOF_ROUTE] = "route",   [PROOF_BOUND_PORT] = "bound-port",
 };
+static const char *const gone[GONE_REASONS] = {
+    [GONE_UNKNOWN] = "unknown",
+    [GONE_RESET] = "reset",
+    [GONE_FIN_TIMEOUT] = "fin-timeout",
+    [GONE_OVERFLOW] = "overflow",
+};
 static const char *const occupied[OCCUPIED_BYS] = {
     [OCCUPIED_UNKNOWN] = "unknown",
     [OCCUPIED_INSTANCE] = "instance",
@@ -110,6 +123,7 @@ static const struct {
     [NAMES_CAUSE] = {causes, CAUSES},
     [NAMES_OUTCOME] = {outcomes, OUTCOMES},
     [NAMES_PROOF] = {proofs, PROOFS},
+    [NAMES_GONE] = {gone, GONE_REASONS},
     [NAMES_OCCUPIED] = {occupied, OCCUPIED_BYS},
     [NAMES_DECISION] = {decisions, DECISIONS},
     [NAMES_REASON] = {reasons, REASONS},

@@ -18,6 +18,7 @@ enum name_table {
     NAMES_CAUSE,
     NAMES_OUTCOME,
     NAMES_PROOF,
+    NAMES_GONE,
     NAMES_OCCUPIED,
     NAMES_DECISION,
     NAMES_REASON,

@@ -87,6 +87,22 @@ static void put_close(struct strbuf *s, const struct event *e) {
         strbuf_text(s, e->via == VIA_KILLED || e->via == VIA_EXEC ? ", inferred" : ", unconfirmed");
 }
 
+static void put_asked_for(struct strbuf *s, const struct event_asked *asked) {
+    if (asked->port == 0)
+        return;
+    strbuf_text(s, ", asked for ");
+    put_endpoint(s, &asked->address, asked->port);
+}
+
+static void put_gone(struct strbuf *s, const struct event *e) {
+    strbuf_text(s, event_name(NAMES_GONE, e->via));
+    strbuf_text(s, ", last seen in ");
+    strbuf_text(s, event_name(NAMES_PHASE, e->phase));
+    strbuf_text(s, ", ");
+    put_duration(s, (uint64_t)e->decided_before_ms * 1000);
+    strbuf_text(s, " after the close");
+}
+
 static void put_count(struct strbuf *s, uint64_t n, const char *what) {
     strbuf_number(s, n);
     strbuf_text(s, what);
@@ -250,6 +266,12 @@ int event_text(const struct event_record *r, const struct event_context *context
     case EVENT_CLOSE:
         put_connection(&s, &r->e);
         put_close(&s, &r->e);
+        put_asked_for(&s, &r->u.asked);
+        put_rule(&s, &r->e, context);
+        break;
+    case EVENT_TIME_WAIT_GONE:
+        put_connection(&s, &r->e);
+        put_gone(&s, &r->e);
         put_rule(&s, &r->e, context);
         break;
     case EVENT_EXHAUSTED:

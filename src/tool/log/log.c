@@ -37,8 +37,9 @@ static const char help[] =
     "      --since T          from then on; T is 2026-11-21T03:27:59Z, 03:27 (today, UTC), 10m or 2h (ago),\n"
     "                         now, or seconds since 1970\n"
     "      --until T          up to then\n"
-    "      --event E          only these: time-wait, close, exhausted, source-down, attach, detach, reload,\n"
-    "                         override, trace-connect, trace-close; several with commas, or by giving it again\n"
+    "      --event E          only these: time-wait, time-wait-gone, close, exhausted, source-down, attach, detach,\n"
+    "                         reload, override, trace-connect, trace-close; several with commas, or by giving it "
+    "again\n"
     "      --to ADDRESS       only those with this peer: ADDRESS[/LEN][:PORT[-PORT]], IPv6 in brackets before a port;\n"
     "                         \"*:443\" is every address\n"
     "      --source ADDRESS   only those from this address of this host, written likewise; a connect that ran out of\n"
@@ -99,9 +100,8 @@ static bool parse_events(const char *list, uint32_t *kinds) {
         uint8_t kind;
         int n = snprintf(word, sizeof word, "%.*s", (int)(length < 64 ? length : 64), p);
         if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
-            warn("log: --event %s: there is no such event; try: time-wait, close, exhausted, source-down, attach, "
-                 "detach, "
-                 "reload, override, trace-connect, trace-close",
+            warn("log: --event %s: there is no such event; try: time-wait, time-wait-gone, close, exhausted, "
+                 "source-down, attach, detach, reload, override, trace-connect, trace-close",
                  list);
             return false;
         }

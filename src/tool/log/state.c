@@ -10,6 +10,7 @@
 #include "tool/common/time_text.h"
 #include "tool/reader/merge.h"
 #include "tool/reaper/reaper.h"
+#include "tool/reaper/aftermath.h"
 #include "tool/common/locate.h"
 #include "tool/log/model.h"
 #include "state/boot.h"
@@ -25,7 +26,8 @@ struct view {
     struct event_merge merge;
     struct reaper reaper;
     struct preview preview;
-    uint64_t boot; /* this one */
+    uint64_t boot;               /* this one */
+    struct aftermath *aftermath; /* NULL: nothing is asked */
 };
 
 static enum state_error follow_view(struct view *v, const char *path, int *error) {
@@ -51,16 +53,48 @@ static enum state_error open_view(struct view *v, const char *path, int *error) 
     return STATE_OK;
 }
 
+static void print_one(struct log_request *request, struct view *v, const struct event_record *r) {
+    bool here = boot_made(v->source.state.header, v->boot);
+    if (!log_wants(request, r))
+        return;
+    source_name(&v->source, &r->e);
+    log_print(request, &(struct log_line){.record = r, .context = &v->source.context, .of_this_boot = here});
+}
+
 static void print_batch(struct log_request *request, struct view *v) {
     struct event_record r;
-    bool here = boot_made(v->source.state.header, v->boot);
     while (!stop_signal && merge_next(&v->merge, &r)) {
-        if (!log_wants(request, &r))
-            continue;
-        source_name(&v->source, &r.e);
-        log_print(request, &(struct log_line){.record = &r, .context = &v->source.context, .of_this_boot = here});
+        if (v->aftermath)
+            (void)aftermath_read(v->aftermath, &r.e, true);
+        print_one(request, v, &r);
     }
     log_flush(request);
+}
+
+struct printing {
+    struct log_request *request;
+    struct view *view;
+};
+
+/* It is in no ring: no event has this number, and it is the same at each look. */
+static void print_gone(struct event_record *gone, void *context) {
+    const struct printing *p = context;
+    gone->e.seq = GONE_SEQ + gone->e.age_us;
+    print_one(p->request, p->view, gone);
+}
+
+static void print_what_is_gone(struct log_request *request, struct view *v) {
+    struct printing p = {request, v};
+    if (v->aftermath && !stop_signal)
+        aftermath_conclude(v->aftermath, print_gone, &p);
+    log_flush(request);
+}
+
+/* Only of this user's file: what another one wrote is not asked about. NULL: no memory, and nothing is. */
+static void ask_the_kernel(struct view *v) {
+    v->aftermath = source_is_ours(&v->source) ? calloc(1, sizeof *v->aftermath) : NULL;
+    if (v->aftermath)
+        aftermath_begin(v->aftermath, false);
 }
 
 /* Only where the config asked for every verdict to be checked, or one was wrong. */
@@ -90,6 +124,10 @@ static void close_view(struct view *v) {
     report_verified(&v->source.state);
     reaper_end(&v->reaper);
     preview_free(&v->preview);
+    if (v->aftermath)
+        aftermath_end(v->aftermath);
+    free(v->aftermath);
+    v->aftermath = NULL;
     source_close(&v->source);
 }
 
@@ -158,7 +196,9 @@ static int read_once(struct log_request *request, struct view *v, const char *pa
         warn("%s: %s", path, state_error_text(result, error));
         return EXIT_FOUND;
     }
+    ask_the_kernel(v);
     print_batch(request, v);
+    print_what_is_gone(request, v);
     close_view(v);
     return EXIT_DONE;
 }

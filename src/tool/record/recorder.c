@@ -9,9 +9,11 @@
 #include "tool/common/message.h"
 #include "tool/common/time_text.h"
 #include "tool/host/clients.h"
+#include "tool/record/batch.h"
 #include "tool/record/journal_path.h"
 #include "tool/record/wanted.h"
 #include "tool/reaper/reaper.h"
+#include "tool/reaper/aftermath.h"
 #include "tool/common/locate.h"
 #include "tool/record/logfile.h"
 #include "tool/reader/tail.h"
@@ -19,11 +21,12 @@
 #include "tool/events/json.h"
 #include "tool/record/logfile_resume.h"
 #include "tool/common/stop.h"
+#include "state/control.h"
 
-enum { BATCH = 2048, BUSY_US = 1000, IDLE_US = 50000, FINAL_PATIENCE_MS = 2000 };
+enum { BUSY_US = 1000, IDLE_US = 50000, FINAL_PATIENCE_MS = 2000 };
 
 #define MS ((uint64_t)1000000)
-static const uint64_t reap_every = 200 * MS, settle_every = 1000 * MS, look_every = 1000 * MS;
+static const uint64_t reap_every = 200 * MS, follow_every = 50 * MS, settle_every = 1000 * MS, look_every = 1000 * MS;
 
 /* Without a client for so long, and seen twice to be so: the next one may be about to start. */
 static const uint64_t quiet_before_end = 2000 * MS, grace = 5000 * MS;
@@ -38,7 +41,7 @@ struct recorder {
     bool keep, named;    /* named: log.file is the caller's own choice, and stays */
     uint64_t generation; /* of the policy that log.file was read from */
     uint64_t now;        /* CLOCK_MONOTONIC */
-    uint64_t reaped, settled, looked, busy, began, deadline;
+    uint64_t reaped, followed, settled, looked, busy, began, deadline;
     uint64_t wanted;
     uint32_t client;
     unsigned without_clients;
@@ -47,11 +50,10 @@ struct recorder {
     struct tail_mark mark;
     uint64_t settle_to;   /* a line that says what was lost up to there is on its way; 0: none */
     uint64_t overwritten; /* reader.lost when that was last said */
-    unsigned n, next;     /* of the batch: records, and those dealt with */
-    uint16_t order[BATCH];
-    struct event_record batch[BATCH];
+    struct batch batch;
     struct journal journal;
     struct reaper reaper;
+    struct aftermath *aftermath; /* NULL: no memory */
     struct tail tail;
     struct logfile out;
 };
@@ -114,23 +116,11 @@ static void settle(struct recorder *f) {
 
 /* --- from the rings to the file --- */
 
-static const struct recorder *sorting;
-
-static int by_number(const void *left, const void *right) {
-    uint64_t a = sorting->batch[*(const uint16_t *)left].e.seq, b = sorting->batch[*(const uint16_t *)right].e.seq;
-    return (a > b) - (a < b);
-}
-
-static void read_batch(struct recorder *f, bool give_up) {
-    f->n = f->next = 0;
-    while (f->n < BATCH && tail_late(&f->tail, give_up, &f->batch[f->n]))
-        f->n++;
-    while (f->n < BATCH && tail_next(&f->tail, &f->batch[f->n]))
-        f->n++;
-    for (unsigned i = 0; i < f->n; i++)
-        f->order[i] = (uint16_t)i;
-    sorting = f;
-    qsort(f->order, f->n, sizeof f->order[0], by_number);
+static void tell_gone(struct event_record *gone, void *context) {
+    struct recorder *f = context;
+    enum arm arm = gone->e.arm < ARMS ? (enum arm)gone->e.arm : ARM_ENFORCE;
+    if (ring_write(&f->source->state, gone))
+        state_count(&f->source->state, arm, COUNT_TIME_WAIT_GONE);
 }
 
 /* False: the file does not take it now. */
@@ -156,28 +146,31 @@ static bool write_one(struct recorder *f, const struct event_record *r) {
 }
 
 /* Writes out what has been read, and only then reads on. True: all of it is in the file. */
-static bool write_batch(struct recorder *f) {
-    for (; f->next < f->n; f->next++)
-        if (!write_one(f, &f->batch[f->order[f->next]]))
+static bool write_batch(struct recorder *f, bool last) {
+    struct batch *b = &f->batch;
+    if (!batch_ripe(b, f->aftermath, &f->journal, last))
+        return false;
+    for (; b->next < b->n; b->next++)
+        if (!write_one(f, &b->record[b->order[b->next]]))
             return false;
     return flush(f);
 }
 
-/* Returns the number of events, 0 as well when the file takes none. */
-static unsigned round_of(struct recorder *f, bool give_up) {
-    if (!write_batch(f))
+/* Returns the number of events, 0 as well when the file takes none, or they are not ripe. last: all of them are. */
+static unsigned round_of(struct recorder *f, bool give_up, bool last) {
+    if (!write_batch(f, last))
         return 0;
-    read_batch(f, give_up);
-    unsigned n = f->n;
-    return write_batch(f) ? n : 0;
+    batch_read(&f->batch, &f->tail, give_up);
+    unsigned n = f->batch.n;
+    return write_batch(f, last) ? n : 0;
 }
 
 /* Until nothing comes any more, for 10 s at most. False: the file does not take it. */
 static bool drain(struct recorder *f, bool give_up) {
     uint64_t end = clock_ns(CLOCK_MONOTONIC) + 10000 * MS;
-    while (round_of(f, give_up) > 0 && clock_ns(CLOCK_MONOTONIC) < end)
+    while (round_of(f, give_up, true) > 0 && clock_ns(CLOCK_MONOTONIC) < end)
         ;
-    if (f->next < f->n || !flush(f))
+    if (f->batch.next < f->batch.n || !flush(f))
         return false;
     journal_advance(&f->journal);
     return true;
@@ -319,8 +312,12 @@ static void record(struct recorder *f) {
             (void)reaper_round(&f->reaper, &f->source->state, 0);
             f->reaped = f->now;
         }
-        unsigned n = round_of(f, false);
-        bool written = f->next == f->n && f->out.used == 0;
+        if (f->aftermath && f->now - f->followed >= follow_every) {
+            aftermath_round(f->aftermath, tell_gone, f);
+            f->followed = f->now;
+        }
+        unsigned n = round_of(f, false, false);
+        bool written = f->batch.next == f->batch.n && f->out.used == 0;
         if (n > 0)
             f->busy = f->now;
         if (written)
@@ -346,14 +343,20 @@ static int record_as(struct recorder *f, const char *log_file) {
         break;
     }
     logfile_init(&f->out, log_file, &f->journal);
+    f->aftermath = calloc(1, sizeof *f->aftermath);
+    if (f->aftermath)
+        aftermath_begin(f->aftermath, true);
     begin_epoch(f);
     record(f);
-    bool written = f->out.used == 0 && f->next == f->n;
+    bool written = f->out.used == 0 && f->batch.next == f->batch.n;
     if (!written)
         warn("%s: %s; the events that are not in it stay in the state file", f->out.path,
              logfile_error_text(f->out.error));
     logfile_end(&f->out);
     reaper_end(&f->reaper);
+    if (f->aftermath)
+        aftermath_end(f->aftermath);
+    free(f->aftermath);
     journal_close(&f->journal);
     return written ? EXIT_DONE : EXIT_FOUND;
 }

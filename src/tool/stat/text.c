@@ -10,6 +10,7 @@
 #include "tool/stat/names.h"
 #include "state/event.h"
 #include "tool/stat/compare.h"
+#include "state/stats.h"
 
 enum { TIME_TEXT = 32 };
 
@@ -80,6 +81,32 @@ static void print_connects(const struct stat_report *r) {
         for (unsigned j = 0; j < sizeof column / sizeof *column; j++)
             printf(" %11s", grouped(number, r->row[i].counter[column[j].counter]));
         putchar('\n');
+    }
+}
+
+static void print_errors(const struct stat_report *r) {
+    char number[GROUPED_TEXT];
+    bool some = false;
+    for (unsigned i = 0; i < r->n_rows; i++) {
+        const struct stat_row *row = &r->row[i];
+        const char *before = "";
+        for (unsigned j = 0; j < STAT_COUNTERS; j++) {
+            bool bind = j == STAT_BIND_IN_USE || j == STAT_BIND_NOT_LOCAL;
+            if ((!bind && !stats_errno(j)) || row->counter[j] == 0)
+                continue;
+            if (!some)
+                printf("\nfailed calls by errno\n");
+            if (!*before)
+                print_labels(row);
+            printf("%s %s%s %s", before, bind ? "bind " : "",
+                   bind ? (j == STAT_BIND_IN_USE ? "EADDRINUSE" : "EADDRNOTAVAIL")
+                        : error_name((unsigned)stats_errno(j)),
+                   grouped(number, row->counter[j]));
+            before = ",";
+            some = true;
+        }
+        if (*before)
+            putchar('\n');
     }
 }
 
@@ -158,6 +185,7 @@ static void print_downs(const struct stat_report *r) {
 void stat_print_text(const struct stat_report *r) {
     print_head(r);
     print_connects(r);
+    print_errors(r);
     print_closes(r);
     print_counters(r);
     print_occupancy(r);

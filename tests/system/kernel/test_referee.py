@@ -23,6 +23,9 @@ CONDUCTORS = 6
 UNKNOWABLE = ("peer reset after our close", "peer data after our close", "closed last where no shim is", "handed to a process, and killed",
               "fallen back, shut down and shared")
 
+# Of these a recorder finds out.
+AFTERWARDS = ("peer reset after our close", "peer data after our close")
+
 # The shim does not ask for the port that the kernel chose before the close (a call more for every connection), so of what a
 # killed process had open only destination and source are known, and the tool looks for a TIME-WAIT to there that nobody has
 # told. One of an end that no shim saw closed (UNKNOWABLE), of the same destination and moment, looks exactly alike: if it
@@ -100,10 +103,10 @@ def stand_ins(done, events):
                                if life.row in UNKNOWABLE and any(e["via"] == "killed" for e in events[life.quad]))
 
 
-def compare(t, done, truth):
+def compare(t, done, truth, told_by=None, unknown=UNKNOWABLE):
     """The matrices by what happened and by family; every mismatch that could have been known is a failure."""
     events, examples, mistaken = collections.defaultdict(list), [], 0
-    for e in t.events("time-wait"):
+    for e in told_by or t.events("time-wait"):
         events[quadruplet_of(e)].append(e)
     counters = json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)["counters"]
     equal({k: sum(arm[k] for arm in counters.values()) for k in ("open_table_full", "events_dropped", "connections_untracked")},
@@ -116,7 +119,7 @@ def compare(t, done, truth):
         if life.number in left_out:
             continue
         told, waits = events[life.quad], truth[life.quad]
-        if life.row in UNKNOWABLE:
+        if life.row in unknown:
             unknowable.add(life.row, waits, len(told))
             continue
         wrong = knowable.add(life.row, waits, len(told))
@@ -159,3 +162,42 @@ def test_twenty_thousand_lifecycles(t):
         compare(t, *conduct(t, nth, 5100))
     t.config('log { size = "64m" }', name="round3")
     compare(t, *conduct(t, 3, 5100))
+
+
+def recorded(path):
+    """The time-waits of a recorder's file, without those of which it says that they are gone."""
+    with open(path) as f:
+        found = [json.loads(line) for line in f.read().splitlines()]
+    gone = {e["closed_seq"] for e in found if e["event"] == "time-wait-gone"}
+    return [e for e in found if e["event"] == "time-wait" and e["seq"] not in gone]
+
+
+def conduct_recorded(t, nth, count, sources):
+    """A round with a recorder; its file, when the recorder has seen how all of it went on."""
+    name = f"recorded{nth}"
+    path = os.path.join(t.folder, name)
+    t.spread(sources, to=("10.1.0.1",), top=f'log {{ size = "64m" file = "{path}" }}', name=name)
+    recorder = t.start([TOOL, "record", "--keep", "-c", t.conf], bare=True)
+    done, truth = conduct(t, nth, count)
+    kernel.wait_until(lambda: os.path.exists(path) and len(recorded(path)) >= len(t.events("time-wait")) - len(t.events("time-wait-gone")), 20, "unwritten")
+    afterwards = {life.quad for life in done if life.row in AFTERWARDS and not life.note and truth[life.quad] == 0}
+    end = time.monotonic() + 15
+    while any(quadruplet_of(e) in afterwards for e in recorded(path)) and time.monotonic() < end:
+        time.sleep(0.2)
+    recorder.terminate()
+    recorder.wait()
+    compare(t, done, truth, recorded(path), [row for row in UNKNOWABLE if row not in AFTERWARDS])
+
+
+@limit(120)
+def test_the_recorders_file(t):
+    """A recorder's file against the kernel: also what came after the close is right, and nothing else became wrong."""
+    conduct_recorded(t, 0, 1200, prepare(t))
+
+
+@full
+@limit(400)
+def test_the_recorders_file_of_twenty_thousand(t):
+    sources = prepare(t)
+    for nth in range(4):
+        conduct_recorded(t, nth, 5100, sources)

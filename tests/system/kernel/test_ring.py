@@ -53,7 +53,8 @@ def test_sigkill_in_a_burst(t):
     assert missing <= len(victims) + lost, f"{missing} TIME-WAITs without an event: {len(victims)} victims, {lost} counted as lost"
     assert lost <= len(victims), f"{lost} events lost, of {len(victims)} victims"
     assert all(per_pid[v.pid] > 10 for v in victims), "a victim was killed before its burst"
-    gaps = max(e["seq"] for e in events) - min(e["seq"] for e in events) + 1 - len(events)
+    written = [e["seq"] for e in events if e["seq"] < 1 << 51]  # what log computes of the dead has numbers beyond
+    gaps = max(written) - min(written) + 1 - len(written)
     assert gaps <= len(victims) + lost, f"{gaps} sequence numbers are missing, {lost} events are counted as lost"
 
 

@@ -117,7 +117,7 @@ struct exhausted_source {
     /* The kernel's sockets from it to this destination, whosever they are; at most 65535 of each. */
     uint16_t kernel[KERNEL_GROUPS];
     uint8_t counted; /* enum counted */
-    uint8_t zero[3];
+    uint8_t zero;
 };
 
 /* The rest of EVENT_EXHAUSTED (call, cause, outcome ...) and EVENT_SOURCE_DOWN (cause, error). */

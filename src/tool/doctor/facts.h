@@ -4,10 +4,11 @@
 #define CONNSPREAD_TOOL_DOCTOR_FACTS_H
 
 #include "tool/host/capacity.h"
+#include "tool/host/counters.h"
 #include "tool/host/preloadable.h"
 #include "text/parse.h"
 
-enum { FACT_UNKNOWN = -1, HOLDERS = 16, HOLDER_NAME = 32, HOLDER_PORTS = 64 };
+enum { FACT_UNKNOWN = COUNTER_UNKNOWN, HOLDERS = 16, HOLDER_NAME = 32, HOLDER_PORTS = 64 };
 
 /* Tried, not read off a version. */
 enum feature {

@@ -99,6 +99,7 @@ static void put_kernel(struct sink *s, const struct exhausted_source *x) {
     put_count(s, x->kernel[KERNEL_ESTABLISHED], " established, ");
     put_count(s, x->kernel[KERNEL_TIME_WAIT], " in TIME-WAIT, ");
     put_count(s, x->kernel[KERNEL_FIN_WAIT], " in FIN-WAIT, ");
+    put_count(s, x->kernel[KERNEL_CLOSE_WAIT], " in CLOSE-WAIT, ");
     put_count(s, x->kernel[KERNEL_OTHER], " other");
 }
 

@@ -203,13 +203,39 @@ static void find_culprit(const struct facts *f, const struct destination_key *to
     }
 }
 
+static void add_logged(struct logged *out, const struct window *w, uint64_t time_us) {
+    out->waits += window_at(w, time_us);
+    out->old += window_old(w, time_us);
+}
+
+/* Of the sources that the event is about; of all, where it names none. */
+static struct logged logged_waits(const struct facts *f, const struct destination_key *to,
+                                  const struct event_record *r) {
+    const struct event_exhausted *x = &r->u.exhausted;
+    const struct destination *destination = report_table_find(&f->destinations, to);
+    struct logged sum = {0};
+    unsigned named = 0;
+    for (unsigned i = 0; r->e.kind == EVENT_EXHAUSTED && i < event_sources(x); i++) {
+        const struct route_key key = {.to = *to, .source = x->source[i].address};
+        if (!moment_concerns(x, i) || addr_is_any(&key.source))
+            continue;
+        const struct route *route = report_table_find(&f->routes, &key);
+        if (route)
+            add_logged(&sum, &route->window, r->e.time_us);
+        named++;
+    }
+    if (!named && destination)
+        add_logged(&sum, &destination->window, r->e.time_us);
+    return sum;
+}
+
 static void take_moment(const struct facts *f, const struct destination_key *to, const struct event_record *r,
                         struct moment *m) {
     const struct destination *destination = report_table_find(&f->destinations, to);
     moment_begin(m, r);
     if (!destination)
         return;
-    m->logged_waits = window_at(&destination->window, m->time_us);
+    m->logged_waits = logged_waits(f, to, r).waits;
     find_culprit(f, to, m);
     for (unsigned i = 0; i < WINDOW_MINUTES; i++)
         m->waits[i] = minutes_at(&destination->minutes, m->time_us / 60000000 - (WINDOW_MINUTES - 1 - i));
@@ -269,7 +295,7 @@ static void add_incident(struct facts *f, const struct event_record *r, const st
         i->error = r->u.exhausted.error;
     }
     if (exhausted)
-        moment_count(&i->first, &r->u.exhausted);
+        moment_count(&i->first, &r->u.exhausted, logged_waits(f, to, r));
     i->told++;
     i->entry.weight += failed ? FAILURE_WEIGHT : 1;
     if (exhausted)

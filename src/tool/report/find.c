@@ -1,36 +1,20 @@
 #include "tool/report/find.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
-#include "tool/host/host.h"
-#include "tool/host/netns.h"
+#include "tool/report/causes.h"
 #include "tool/report/model.h"
 
-enum { DEFAULT_PORTS = 60999 - 32768 + 1, MINUTE_US = 60000000 };
+enum { DEFAULT_PORTS = 60999 - 32768 + 1, MINUTE_US = 60000000, SECOND_US = 1000000 };
 
-void report_look_here(struct report *r) {
-    struct host *host = malloc(sizeof *host);
-    struct utsname name;
-    const char *what;
-    if (!host)
-        return;
-    if (host_look(host, &what)) {
-        for (unsigned port = host->ports.ephemeral.low; port <= host->ports.ephemeral.high; port++)
-            r->here_ports += !port_in(&host->ports.reserved, port);
-        r->here_netns = netns_cookie();
-    }
-    free(host);
-    if (uname(&name) == 0)
-        memcpy(r->here_host, name.nodename, strnlen(name.nodename, sizeof r->here_host - 1));
+static bool is_here(const struct report *r, const struct destination_key *place) {
+    return here_is(&r->here, r->facts.host[place->host % REPORT_HOSTS].name, place->netns);
 }
 
 uint32_t report_ports(const struct report *r, const struct destination_key *place, enum ports_from *from) {
-    bool here = r->here_ports && place->netns == r->here_netns &&
-                strcmp(r->facts.host[place->host % REPORT_HOSTS].name, r->here_host) == 0;
+    bool here = is_here(r, place);
     *from = here ? PORTS_OF_THIS_HOST : PORTS_ASSUMED;
-    return here ? r->here_ports : (uint32_t)DEFAULT_PORTS;
+    return here ? r->here.ports : (uint32_t)DEFAULT_PORTS;
 }
 
 static uint64_t incident_failed(const struct incident *i) {
@@ -42,6 +26,18 @@ static uint64_t remembered_waits(const struct incident *i) {
     return larger(i->history.waits[WINDOW_MINUTES - 1], i->history.waits[WINDOW_MINUTES - 2]);
 }
 
+/* Connections of ours that were in FIN-WAIT, and had been for seconds: by the log those that were not closed just
+ * before; or those that still are so when the report is made, while the incident is fresh. */
+static uint64_t prove_fin_wait(const struct report *r, const struct incident *i) {
+    const struct moment *m = &i->first;
+    uint64_t young = m->counted_waits > m->counted_old ? m->counted_waits - m->counted_old : 0;
+    uint64_t fin_wait = m->kernel[KERNEL_FIN_WAIT], proven = fin_wait > young ? fin_wait - young : 0;
+    uint64_t age = r->now_us > m->time_us ? r->now_us - m->time_us : 0;
+    if (fin_wait == proven || age < SECOND_US || age > MINUTE_US || !is_here(r, &i->key.to))
+        return proven;
+    return larger(proven, here_waiting_for_close(&i->key.to.peer, i->key.to.port));
+}
+
 static void collect(const struct report *r, const struct incident *i, struct evidence *e) {
     const struct moment *m = &i->first;
     *e = (struct evidence){
@@ -49,24 +45,26 @@ static void collect(const struct report *r, const struct incident *i, struct evi
         .cause = (uint8_t)i->key.cause,
         .ports = m->ports,
         .sources = m->sources,
+        .more_sources = m->more_sources,
         .open = m->own_open,
         .waits = larger(m->own_waits, m->logged_waits),
         .counted = m->counted != COUNTED_NO,
         .estimated = m->counted == COUNTED_SAMPLE,
-        .occupied = m->occupied,
-        .kernel_open = m->kernel[KERNEL_ESTABLISHED],
-        .kernel_waits = m->kernel[KERNEL_TIME_WAIT],
-        .kernel_closing = m->kernel[KERNEL_FIN_WAIT],
-        .kernel_other = m->kernel[KERNEL_OTHER],
-        .bound = m->bound,
+        .counted_open = m->counted_open,
+        .counted_waits = m->counted_waits,
+        .fin_wait = prove_fin_wait(r, i),
         .reserved = m->reserved,
         .peak_waits = i->peak_waits,
         .peak_failures = i->failures.peak,
     };
-    if (m->ports == 0)
+    memcpy(e->kernel, m->kernel, sizeof e->kernel);
+    if (!m->ports_known)
         e->ports = report_ports(r, &i->key.to, &e->ports_from);
-    uint64_t capacity = (uint64_t)e->ports * e->sources, remembered = remembered_waits(i);
-    e->waits = larger(e->waits, remembered < capacity ? remembered : capacity);
+    /* A quadruplet that was reused has more closes than one in a minute: there are not more of them than there are. */
+    uint64_t capacity = (uint64_t)e->ports * e->sources;
+    e->waits = larger(e->waits, remembered_waits(i));
+    e->open = e->open < capacity ? e->open : capacity;
+    e->waits = e->waits < capacity - e->open ? e->waits : capacity - e->open;
 }
 
 /* What the local address of the incident had carried; where to, if the event could not know. */
@@ -118,7 +116,7 @@ static void name_finding(const struct report *r, struct finding *f) {
     memcpy(f->program, tally_leader(&i->programs), EVENT_PROGRAM);
     memcpy(f->destination, tally_leader(&i->destinations), sizeof f->destination - 1);
     name_by_moment(f);
-    if (f->conclusion.kind == CONCLUDE_TIME_WAIT)
+    if (causes_has(f, CONCLUDE_TIME_WAIT))
         name_culprit(f);
     if (!addr_is_any(&i->key.local)) {
         format_address(f->source, &i->key.local);

@@ -4,9 +4,6 @@
 
 #include "tool/report/model.h"
 
-/* Fills in what this host offers, for events that do not say what theirs did. */
-void report_look_here(struct report *r);
-
 /* Ports that a source of this place can use towards one destination. */
 uint32_t report_ports(const struct report *r, const struct destination_key *place, enum ports_from *from);
 

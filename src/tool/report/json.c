@@ -82,6 +82,29 @@ static json_t *tally_of(const struct totals *t, const char *key, const char *onl
     return array;
 }
 
+static json_t *shares_of(const struct finding *f) {
+    json_t *array = json_array();
+    for (unsigned i = 0; i < f->conclusion.n_shares; i++) {
+        const struct share *share = &f->conclusion.share[i];
+        bool culprit = share->kind == CONCLUDE_TIME_WAIT && f->culprit[0];
+        json_t *one = json_object();
+        put(one, "kind", json_string(conclusion_name(share->kind)));
+        put(one, "percent", number(share->percent));
+        put(one, "quadruplets", number(share->quadruplets));
+        put(one, "program", culprit ? text_of(f->culprit) : json_null());
+        append(array, one);
+    }
+    if (f->conclusion.n_shares == 0) { /* what is no matter of a range is one thing */
+        json_t *one = json_object();
+        put(one, "kind", json_string(conclusion_name(f->conclusion.kind)));
+        put(one, "percent", number(100));
+        put(one, "quadruplets", json_null());
+        put(one, "program", json_null());
+        append(array, one);
+    }
+    return array;
+}
+
 static json_t *numbers_of(const struct finding *f) {
     const struct evidence *e = &f->evidence;
     const struct conclusion *c = &f->conclusion;
@@ -94,11 +117,15 @@ static json_t *numbers_of(const struct finding *f) {
     put(o, "capacity", number(c->capacity));
     put(o, "open", number(e->open));
     put(o, "time_wait", number(e->waits));
-    put(o, "kernel_established", e->counted ? number(e->kernel_open) : json_null());
-    put(o, "kernel_time_wait", e->counted ? number(e->kernel_waits) : json_null());
-    put(o, "kernel_fin_wait", e->counted ? number(e->kernel_closing) : json_null());
-    put(o, "kernel_other", e->counted ? number(e->kernel_other) : json_null());
-    put(o, "bound_ports", e->counted ? number(e->bound) : json_null());
+    static const char *const group[KERNEL_GROUPS] = {
+        [KERNEL_ESTABLISHED] = "kernel_established",
+        [KERNEL_TIME_WAIT] = "kernel_time_wait",
+        [KERNEL_FIN_WAIT] = "kernel_fin_wait",
+        [KERNEL_CLOSE_WAIT] = "kernel_close_wait",
+        [KERNEL_OTHER] = "kernel_other",
+    };
+    for (unsigned i = 0; i < KERNEL_GROUPS; i++)
+        put(o, group[i], e->counted ? number(e->kernel[i]) : json_null());
     put(o, "reserved_ports", number(e->reserved));
     put(o, "wanted_per_second", json_real(c->wanted));
     put(o, "sustained_per_second", json_real(c->sustained));
@@ -125,6 +152,7 @@ static json_t *finding_of(const struct finding *f) {
     const struct incident *i = f->incident;
     json_t *o = json_object(), *because = json_array(), *remedies = json_array();
     put(o, "kind", json_string(conclusion_name(f->conclusion.kind)));
+    put(o, "shares", shares_of(f));
     put(o, "cause", json_string(event_name(NAMES_CAUSE, i->key.cause)));
     put(o, "host", text_of(f->host));
     put(o, "failed", number(f->failed));

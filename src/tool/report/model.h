@@ -4,10 +4,11 @@
 
 #include "tool/report/conclude.h"
 #include "tool/report/facts.h"
+#include "tool/report/here.h"
 #include "tool/report/input.h"
 #include "text/parse.h"
 
-enum { REPORT_FINDINGS = 32, REPORT_CLASSES = 5, REPORT_WORDS = 2048, REPORT_BECAUSE = 7 };
+enum { REPORT_FINDINGS = 32, REPORT_CLASSES = 5, REPORT_WORDS = 2048, REPORT_BECAUSE = 8 };
 
 /* One incident, understood. */
 struct finding {
@@ -28,9 +29,8 @@ struct report {
     uint64_t since_us, until_us; /* inclusive */
     struct report_inputs inputs;
     struct facts facts;
-    uint32_t here_ports; /* ephemeral, not reserved, in the network namespace of whoever asks */
-    uint64_t here_netns; /* its cookie */
-    char here_host[64];
+    struct here here;
+    uint64_t now_us;
     struct {
         uint64_t connects, connect_us;
     } by_occupancy[REPORT_CLASSES]; /* under 25, 50, 75, 90 and from 90 % of a source's ports; by the history */

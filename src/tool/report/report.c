@@ -94,8 +94,9 @@ static int make_report(struct report *r, char *const *files, unsigned n, bool in
     }
     read_events(r);
     bool good = inputs_judge(&r->inputs);
-    report_look_here(r);
-    report_add_history(r, time_now_us());
+    here_look(&r->here);
+    r->now_us = time_now_us();
+    report_add_history(r, r->now_us);
     report_find(r);
     if (!json)
         report_print_text(r);

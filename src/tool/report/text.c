@@ -8,6 +8,7 @@
 #include "tool/report/words.h"
 #include "tool/report/advice.h"
 #include "tool/common/strbuf.h"
+#include "tool/report/sentence.h"
 
 enum { COLUMNS = 100, TIMELINE_ROWS = 24, BAR = 30, TOP = 10 };
 
@@ -101,7 +102,7 @@ static void print_minutes(const struct finding *f) {
     unsigned first = 0;
     while (first < WINDOW_MINUTES && moment_waits(f->incident, first) == 0)
         first++;
-    if (first == WINDOW_MINUTES || f->conclusion.kind > CONCLUDE_ELSEWHERE)
+    if (first == WINDOW_MINUTES || f->conclusion.n_shares == 0)
         return;
     printf("\n   The minutes before, towards %s: closes that left a TIME-WAIT (full bar: all %llu quadruplets)\n",
            f->destination, (unsigned long long)f->conclusion.capacity);

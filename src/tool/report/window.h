@@ -20,6 +20,9 @@ void window_add(struct window *w, uint64_t time_us, uint32_t n);
 /* How many there are at time_us. */
 uint32_t window_at(const struct window *w, uint64_t time_us);
 
+/* The same without those of the last 4 to 8 s. */
+uint32_t window_old(const struct window *w, uint64_t time_us);
+
 /* The same by calendar minute, for the last WINDOW_MINUTES. */
 struct minutes {
     uint64_t minute; /* of the newest one, since 1970 */

@@ -4,6 +4,8 @@ name: the test is test_NAME in test_*.py of this folder. staged: what is done, w
 shares: the kinds of cause and their percent of what stood in the way, largest first; 100 where there is one. program: whom it hit. destination:
 "server" is the one that was staged; None: none can be named. first: the remedy to try first.
 
+Where the code had a name for the same kind or remedy already, its name stands here now (source-unanswered, follow-packets).
+
 An incident in which nothing failed has failed=False; one that is no incident at all has no shares.
 """
 
@@ -48,7 +50,7 @@ ROWS = [
     row("address_removed", "curl --interface with an address that is gone", True, {"address-gone": 100}, "curl", "restore-address"),
     row("pool_address_removed", "one of two addresses of a pool is gone; enforce: nothing fails", False, {"address-gone": 100}, "curl", "restore-address"),
     row("pool_address_returned", "it was gone and is back: nothing fails, and it is not said to be missing", False, {"address-gone": 100}, "curl", "restore-address"),
-    row("no_way_back", "answers to one of two sources are lost; enforce", False, {"no-way-back": 100}, "curl", "mend-way-back"),
+    row("no_way_back", "answers to one of two sources are lost; enforce", False, {"source-unanswered": 100}, "curl", "follow-packets"),
 
     # --- ports that the program chose itself ---
     row("own_port_bind", "socat with sourceport, again: bind, EADDRINUSE", True, {"port-busy": 100}, "socat", "let-kernel-choose-port"),

@@ -1,0 +1,162 @@
+#include "tool/report/causes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tool/report/sentence.h"
+
+const char *causes_destination(const struct finding *f) {
+    return f->destination[0] ? f->destination : "some destination";
+}
+
+static bool somebody_else(const struct finding *f) {
+    return f->culprit[0] && strcmp(f->culprit, f->program) != 0;
+}
+
+static const char *who_closed(const struct finding *f) {
+    return somebody_else(f) ? f->culprit : f->program;
+}
+
+bool causes_has(const struct finding *f, enum conclusion_kind kind) {
+    for (unsigned i = 0; i < f->conclusion.n_shares; i++)
+        if (f->conclusion.share[i].kind == kind)
+            return true;
+    return false;
+}
+
+/* --- shares --- */
+
+static void say_share(struct sink *s, const struct finding *f, enum conclusion_kind kind) {
+    static const char *const what[SHARES_MAX] = {
+        [CONCLUDE_OPEN] = "open connections of this instance",
+        [CONCLUDE_FIN_WAIT] = "connections that the server does not close (FIN-WAIT)",
+        [CONCLUDE_CLOSE_WAIT] = "connections that the client does not close (CLOSE-WAIT)",
+        [CONCLUDE_OTHERS] = "connections of programs that this instance does not see",
+        [CONCLUDE_EXPLICIT] = "ports that are bound explicitly",
+        [CONCLUDE_RESERVED] = "reserved ports",
+        [CONCLUDE_ELSEWHERE] = "taken by others, in a way that was not measured",
+    };
+    if (kind == CONCLUDE_TIME_WAIT)
+        words_fill(s, "TIME-WAITs that $s left", who_closed(f));
+    else
+        sink_text(s, what[kind]);
+}
+
+static void say_shares(struct sink *s, const struct finding *f) {
+    const struct conclusion *c = &f->conclusion;
+    sink_text(s, "Several causes share the ports: ");
+    for (unsigned i = 0; i < c->n_shares; i++) {
+        words_fill(s, "$s$n % ", i == 0 ? "" : i + 1 < c->n_shares ? ", " : " and ", (uint64_t)c->share[i].percent);
+        say_share(s, f, c->share[i].kind);
+    }
+    sink_text(s, ". ");
+}
+
+/* --- each kind --- */
+
+static void say_time_wait(struct sink *s, const struct finding *f) {
+    const char *who = who_closed(f);
+    if (somebody_else(f))
+        words_fill(s, "The cause is another program, $s: it", who);
+    else
+        words_fill(s, "The cause: $s", who);
+    words_fill(s,
+               " makes short-lived connections to $s and closes its connections first. Each of them keeps its port "
+               "taken towards that destination for another 60 s, in TIME-WAIT, until there was none left. Neither the "
+               "server nor the network is at fault.",
+               causes_destination(f));
+}
+
+static void say_of_range(struct sink *s, const struct finding *f) {
+    static const char *const cause[SHARES_MAX] = {
+        [CONCLUDE_OPEN] = "connections to $s that stay open took every port there is towards it. Either it needs "
+                          "that many at a time, or it opens connections and forgets to close them.",
+        [CONCLUDE_FIN_WAIT] =
+            "the server at $s does not close. The client has closed its connections, and each of them "
+            "waits in FIN-WAIT for the server's own close, and keeps its port meanwhile.",
+        [CONCLUDE_CLOSE_WAIT] = "the client does not close. The server at $s has closed these connections, and each of "
+                                "them stays in CLOSE-WAIT, and keeps its port, until the client closes it too: a bug "
+                                "in the client, which more ports or sources only delay.",
+        [CONCLUDE_OTHERS] = "other processes, which do not run under this instance of connspread, hold most of the "
+                            "ports towards $s.",
+        [CONCLUDE_EXPLICIT] =
+            "most of the host's ephemeral ports are bound explicitly by other processes. A connect() "
+            "that leaves the choice to the kernel skips every such port, wherever it is connected to.",
+        [CONCLUDE_RESERVED] = "net.ipv4.ip_local_reserved_ports takes most ports of net.ipv4.ip_local_port_range away. "
+                              "A connect() that leaves the choice to the kernel gets none of these.",
+        [CONCLUDE_ELSEWHERE] =
+            "the ports are held by others. The program itself had few of them. They are either bound "
+            "explicitly by other processes, or connected by them to $s.",
+    };
+    if (f->conclusion.kind == CONCLUDE_TIME_WAIT) {
+        say_time_wait(s, f);
+        return;
+    }
+    sink_text(s, f->conclusion.n_shares > 1 ? "The largest: " : "The cause: ");
+    words_fill(s, cause[f->conclusion.kind], causes_destination(f));
+}
+
+/* When it was last seen to work says whether it is back. */
+static void say_address(struct sink *s, const struct finding *f) {
+    bool back = f->carried_last_us > f->last_us;
+    words_fill(s, "The cause: $s $s. $s", f->source,
+               back ? "was not an address of this host" : "is not an address of this host",
+               f->evidence.source_down ? "The pool names it, and binding to it fails."
+                                       : "The client binds its connections to it, and that bind fails.");
+    if (back)
+        words_fill(s, " It is one again: a connection from it was closed at $t.", f->carried_last_us);
+    else if (f->carried)
+        words_fill(s, " It was one until $t at least, and has been removed since.", f->carried_last_us);
+}
+
+static const char *source_of(const struct finding *f) {
+    return f->source[0] ? f->source : "that source";
+}
+
+static void say_port_busy(struct sink *s, const struct finding *f) {
+    uint64_t port = f->incident->first.local_port;
+    char number[8] = "its own";
+    if (port)
+        snprintf(number, sizeof number, "%u", (unsigned)port);
+    words_fill(
+        s,
+        "The cause: the client binds a local port of its own choice, $s, and from that port a connection to $s is "
+        "still open or in TIME-WAIT.",
+        number, causes_destination(f));
+}
+
+void causes_say(struct sink *s, const struct finding *f) {
+    if (f->conclusion.n_shares > 1)
+        say_shares(s, f);
+    switch (f->conclusion.kind) {
+    case CONCLUDE_ADDRESS:
+        say_address(s, f);
+        break;
+    case CONCLUDE_IPV6:
+        words_fill(s,
+                   "The cause: IPv6 is disabled on this host, and $s is an IPv6 destination, so that connect() finds "
+                   "no source address. Ports and TIME-WAIT have nothing to do with it.",
+                   causes_destination(f));
+        break;
+    case CONCLUDE_PORT_BUSY:
+        say_port_busy(s, f);
+        break;
+    case CONCLUDE_UNREACHABLE:
+        words_fill(s, "The cause: from $s there is no way to $s: routing or a filter refuses it.", source_of(f),
+                   causes_destination(f));
+        break;
+    case CONCLUDE_UNANSWERED:
+        words_fill(s,
+                   "The cause: what $s sends to $s is not answered, while the pool's other addresses are. Either the "
+                   "address is not on this host, or answers to it go elsewhere, or a filter drops them. connspread has "
+                   "left it out since, and tries it again from time to time.",
+                   source_of(f), causes_destination(f));
+        break;
+    case CONCLUDE_UNKNOWN:
+        words_fill(s, "The cause is not known.");
+        break;
+    default:
+        say_of_range(s, f);
+        break;
+    }
+}

@@ -1,0 +1,128 @@
+"""Others take the ports, or the host's settings do: expected.py."""
+
+import subprocess
+
+import kernel
+import stage
+from fixture import equal
+from stage import LOW, PORTS, curls, host, other, perl, tells
+
+
+def fills(t, name, what, n, share, address="10.1.0.1"):
+    """Another program takes some of the ports, curl's TIME-WAITs the rest."""
+    port = host(t)
+    with other(what, address, LOW if what == "bind" else port, n):
+        if what == "spend":
+            kernel.settle(port)
+        equal(curls(t, PORTS - n + 4, f"http://10.1.0.1:{port}/"), 4, "failures")
+        return tells(t, name, f"10.1.0.1:{port}"), port
+
+
+def test_binds_of_others(t):
+    fills(t, "binds_of_others", "bind", PORTS, 100)
+
+
+def test_binds_and_time_waits(t):
+    fills(t, "binds_and_time_waits", "bind", PORTS * 2 // 5, 40)
+
+
+def test_others_on_the_source(t):
+    fills(t, "others_on_the_source", "hold", PORTS, 100)
+
+
+def test_others_time_waits(t):
+    worst, _ = fills(t, "others_time_waits", "spend", PORTS, 100)
+    assert "no owner" in " ".join(worst["because"]), worst
+
+
+def test_others_and_time_waits(t):
+    fills(t, "others_and_time_waits", "hold", PORTS // 4, 25)
+
+
+def test_all_ports_reserved(t):
+    port = host(t)
+    kernel.sysctl("net.ipv4.ip_local_reserved_ports", f"{LOW}-{LOW + PORTS - 1}")
+    equal(stage.repeated(t, 3, f"nc -w 2 -N 10.1.0.1 {port}"), 3, "failures")
+    tells(t, "all_ports_reserved", f"10.1.0.1:{port}")
+
+
+def test_reserved_and_time_waits(t):
+    port = host(t)
+    kernel.sysctl("net.ipv4.ip_local_reserved_ports", f"{LOW}-{LOW + PORTS * 3 // 4 - 1}")
+    equal(curls(t, PORTS // 4 + 3, f"http://10.1.0.1:{port}/"), 3, "failures")
+    tells(t, "reserved_and_time_waits", f"10.1.0.1:{port}")
+
+
+def test_descriptors(t):
+    port = host(t)
+    script = f"ulimit -n 12; exec perl -e '{stage.PERL_KEEP}' 10.1.0.1:{port} 16 16"
+    done = subprocess.run(["sh", "-c", script], env=t.environment(), input="\n", stdout=subprocess.PIPE, text=True, check=True)
+    failed = int(done.stdout.split()[1])
+    assert 0 < failed < 16, done.stdout
+    worst = tells(t, "descriptors")
+    equal(worst["failed"], failed, "failures")
+
+
+def test_tw_buckets(t):
+    port = host(t)
+    kernel.sysctl("net.ipv4.tcp_max_tw_buckets", 4)
+    equal(curls(t, 12, f"http://10.1.0.1:{port}/"), 0, "failures")
+    kernel.settle(port)
+    equal(len(kernel.time_waits(port)), 4, "TIME-WAITs")
+    worst = tells(t, "tw_buckets")
+    assert "tcp_max_tw_buckets" in worst["summary"], worst
+
+
+def test_ipv6_disabled(t):
+    host(t)
+    kernel.add_addresses("fd00:2::1")
+    port = t.server("fd00:2::1", kind="http")
+    page = f"http://[fd00:2::1]:{port}/"
+    equal(curls(t, 1, page), 0, "failures before")
+    kernel.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
+    kernel.sysctl("net.ipv6.conf.lo.disable_ipv6", 1)
+    equal(curls(t, 2, page), 2, "failures")
+    tells(t, "ipv6_disabled", f"[fd00:2::1]:{port}")
+
+
+def test_slow_search(t):
+    """Of 6,000 ports two thirds are taken: from the half on every connect() looks at all of them."""
+    port = host(t, kind="hold", ports=6000)
+    with perl(t, port, 4000, 0, CONNSPREAD_MODE="observe") as failed:
+        equal(failed, 0, "failures")
+        worst = tells(t, "slow_search", f"10.1.0.1:{port}")
+        assert "half" in worst["summary"], worst
+
+
+def test_tw_reuse(t):
+    port = host(t)
+    kernel.sysctl("net.ipv4.tcp_tw_reuse", 1)
+    kernel.sysctl("net.ipv4.tcp_tw_reuse_delay", 1)
+    equal(curls(t, 3 * PORTS, f"http://10.1.0.1:{port}/"), 0, "failures")
+    tells(t, "tw_reuse")
+
+
+def test_inbound_server(t):
+    """python3 -m http.server closes first: HTTP/1.0."""
+    host(t)
+    server = t.start([stage.PYTHON, "-m", "http.server", "8099", "--bind", "10.1.0.1"])
+    try:
+        kernel.wait_until(lambda: any(s.local_port == 8099 for s in kernel.sockets("LISTEN")), 20, "the server does not listen")
+        equal(curls(t, 2 * PORTS, "http://10.1.0.1:8099/", bare=True), 0, "failures")
+        kernel.settle(8099)
+        waits = len([s for s in kernel.sockets("TIME_WAIT") if s.local_port == 8099])
+        assert waits > PORTS, waits
+        tells(t, "inbound_server")
+        found = stage.report(t, 0)
+        equal((found["closed_first"][0]["direction"], found["closed_first"][0]["time_wait"]), ("inbound", waits), "who closed first")
+        text = t.tool("report", *stage.instance(t), check=0).stdout
+        assert "fullest" not in text, text
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_healthy(t):
+    port = host(t)
+    equal(curls(t, 5, f"http://10.1.0.1:{port}/"), 0, "failures")
+    tells(t, "healthy")

@@ -1,0 +1,100 @@
+"""The client's own connections take its ports: expected.py."""
+
+import time
+
+import stage
+from fixture import equal
+from kernel import settle
+from stage import PORTS, curls, host, perl, tells
+
+A_MOMENT = 1.1  # seconds, after which a server that has not closed is not about to
+
+
+def test_own_time_waits(t):
+    port = host(t)
+    equal(curls(t, PORTS + 5, f"http://10.1.0.1:{port}/", CONNSPREAD_MODE="observe"), 5, "failures")
+    worst = tells(t, "own_time_waits", f"10.1.0.1:{port}")
+    equal((worst["failed"], worst["numbers"]["capacity"]), (5, PORTS), "failures, capacity")
+
+
+def test_own_time_waits_of_a_pool(t):
+    port = host(t, ports=10)
+    t.spread(["10.0.0.11", "10.0.0.12"], rule='on-exhausted = "error"')
+    equal(curls(t, 24, f"http://10.1.0.1:{port}/"), 4, "failures")
+    worst = tells(t, "own_time_waits_of_a_pool", f"10.1.0.1:{port}")
+    equal((worst["failed"], worst["numbers"]["sources"], worst["numbers"]["capacity"]), (4, 2, 20), "failures, sources, capacity")
+
+
+def test_own_time_waits_of_wget(t):
+    port = host(t)
+    equal(stage.repeated(t, PORTS + 5, 'wget -q -t 1 -O /dev/null "$@"', f"http://10.1.0.1:{port}/"), 5, "failures")
+    tells(t, "own_time_waits_of_wget", f"10.1.0.1:{port}")
+
+
+def test_bind_then_connect(t):
+    port = host(t)
+    code = """
+import socket, sys
+for i in range(25):
+    try:
+        socket.create_connection(("10.1.0.1", int(sys.argv[1])), source_address=("10.0.0.11", 0)).close()
+    except OSError as e:
+        print(e.errno)
+"""
+    equal(t.python(code, port, CONNSPREAD_MODE="observe").stdout, "98\n" * 5, "errno of the failures")
+    tells(t, "bind_then_connect", f"10.1.0.1:{port}")
+
+
+def test_leak(t):
+    port = host(t)
+    with perl(t, port, PORTS + 4) as failed:
+        equal(failed, 4, "failures")
+        tells(t, "leak", f"10.1.0.1:{port}")
+
+
+def test_leak_and_time_waits(t):
+    port = host(t)
+    with perl(t, port, PORTS + 4, PORTS // 2) as failed:
+        equal(failed, 4, "failures")
+        settle(port)
+        tells(t, "leak_and_time_waits", f"10.1.0.1:{port}")
+
+
+def test_server_never_closes(t):
+    port = host(t, kind="never")
+    equal(curls(t, PORTS + 4, f"http://10.1.0.1:{port}/"), 4, "failures")
+    time.sleep(A_MOMENT)
+    worst = tells(t, "server_never_closes", f"10.1.0.1:{port}")
+    assert any("tcp_fin_timeout" in r["text"] for r in worst["remedies"]), worst
+
+
+def test_half_closed_and_time_waits(t):
+    port = host(t, kind="seldom")
+    equal(curls(t, PORTS + 4, f"http://10.1.0.1:{port}/"), 4, "failures")
+    time.sleep(A_MOMENT)
+    tells(t, "half_closed_and_time_waits", f"10.1.0.1:{port}")
+
+
+def test_client_never_closes(t):
+    port = host(t, kind="close")
+    with perl(t, port, PORTS + 4) as failed:
+        equal(failed, 4, "failures")
+        tells(t, "client_never_closes", f"10.1.0.1:{port}")
+
+
+def test_another_watched_program(t):
+    port = host(t)
+    equal(curls(t, PORTS, f"http://10.1.0.1:{port}/"), 0, "failures of curl")
+    equal(stage.repeated(t, 3, "nc -w 2 -N 10.1.0.1 " + str(port)), 3, "failures of nc")
+    worst = tells(t, "another_watched_program", f"10.1.0.1:{port}")
+    equal(worst["culprit"], "curl", "culprit")
+
+
+def test_two_incidents(t):
+    port = host(t)
+    kept = t.server(kind="hold")
+    equal(curls(t, PORTS + 6, f"http://10.1.0.1:{port}/"), 6, "failures of curl")
+    with perl(t, kept, PORTS + 3) as failed:
+        equal(failed, 3, "failures of perl")
+        tells(t, "two_incidents", f"10.1.0.1:{port}", among=lambda c: c["programs"][0]["program"] == "curl")
+        tells(t, "leak", f"10.1.0.1:{kept}", among=lambda c: c["programs"][0]["program"] == "perl")

@@ -31,6 +31,11 @@ static void say_targets(struct sink *s, const struct finding *f) {
 }
 
 static void say_restore(struct sink *s, const struct finding *f) {
+    if (f->source_is_back) {
+        words_fill(s,
+                   "It is back: find out what had removed it (a failover, a DHCP lease, a network manager's reload).");
+        return;
+    }
     words_fill(s,
                "Put the address back: ip addr add $s/PREFIX dev INTERFACE, and find out what removed it (a failover, a "
                "DHCP lease, a network manager's reload). connspread and the client take it up again by themselves.",
@@ -109,6 +114,13 @@ static const char *const fixed[REMEDIES] = {
     [REMEDY_FOLLOW_PACKETS] =
         "Run connspread check: it says when an address is on no interface, or leaves by another interface than "
         "its own. Then see with tcpdump whether its SYNs leave, and whether anything comes back.",
+    [REMEDY_TW_BUCKETS] =
+        "Raise net.ipv4.tcp_max_tw_buckets: a TIME-WAIT takes some 256 bytes, so that 262144 of them take 64 MB.",
+    [REMEDY_SOCKET_RANGE] = "Let connspread spread these connections (connspread set mode=enforce, or a rule that "
+                            "covers the destination): it "
+                            "gives each socket a port range of its own (IP_LOCAL_PORT_RANGE), with which the kernel "
+                            "(6.8 and later) takes the "
+                            "next free port.",
     [REMEDY_ASK_DOCTOR] = "Run connspread doctor on that host: it looks for what makes the kernel say EADDRNOTAVAIL.",
 };
 

@@ -96,15 +96,15 @@ static void say_of_range(struct sink *s, const struct finding *f) {
     words_fill(s, cause[f->conclusion.kind], causes_destination(f));
 }
 
-/* When it was last seen to work says whether it is back. */
 static void say_address(struct sink *s, const struct finding *f) {
-    bool back = f->carried_last_us > f->last_us;
-    words_fill(s, "The cause: $s $s. $s", f->source,
-               back ? "was not an address of this host" : "is not an address of this host",
-               f->evidence.source_down ? "The pool names it, and binding to it fails."
-                                       : "The client binds its connections to it, and that bind fails.");
+    bool back = f->source_is_back;
+    words_fill(s, "The cause: $s $s an address of this host. ", f->source, back ? "was not" : "is not");
+    words_fill(s,
+               f->evidence.source_down ? "The pool names it, and binding to it $s."
+                                       : "The client binds its connections to it, and that bind $s.",
+               back ? "failed" : "fails");
     if (back)
-        words_fill(s, " It is one again: a connection from it was closed at $t.", f->carried_last_us);
+        words_fill(s, " It is an address of this host again.");
     else if (f->carried)
         words_fill(s, " It was one until $t at least, and has been removed since.", f->carried_last_us);
 }
@@ -123,6 +123,18 @@ static void say_port_busy(struct sink *s, const struct finding *f) {
         "The cause: the client binds a local port of its own choice, $s, and from that port a connection to $s is "
         "still open or in TIME-WAIT.",
         number, causes_destination(f));
+}
+
+/* connect() takes ports of one parity, and once these are gone looks at all of them before each of the other. */
+static void say_slow_search(struct sink *s, const struct finding *f) {
+    words_fill(
+        s,
+        "No call failed, but $s is slow: $n of its connects to $s took $n us each. More than half of the $n ports "
+        "of $s were taken towards it",
+        f->program, f->counted, causes_destination(f), f->mean_us, (uint64_t)f->evidence.ports, f->source);
+    words_fill(
+        s,
+        ", and from there on connect() looks at all ports of one parity, in vain, before it finds one of the other.");
 }
 
 void causes_say(struct sink *s, const struct finding *f) {
@@ -151,6 +163,16 @@ void causes_say(struct sink *s, const struct finding *f) {
                    "address is not on this host, or answers to it go elsewhere, or a filter drops them. connspread has "
                    "left it out since, and tries it again from time to time.",
                    source_of(f), causes_destination(f));
+        break;
+    case CONCLUDE_TW_BUCKETS:
+        words_fill(s,
+                   "The kernel of $s made no TIME-WAIT for $n closed connections, for there may be no more than $n "
+                   "(net.ipv4.tcp_max_tw_buckets). Their quadruplets are free at once; late segments of them may reach "
+                   "connections that follow, and the log tells of TIME-WAITs that were never there.",
+                   f->host, f->counted, f->limit);
+        break;
+    case CONCLUDE_SLOW_SEARCH:
+        say_slow_search(s, f);
         break;
     case CONCLUDE_UNKNOWN:
         words_fill(s, "The cause is not known.");

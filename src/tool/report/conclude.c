@@ -137,6 +137,14 @@ static void choose_remedies(struct conclusion *out) {
         add(out, REMEDY_RESTORE_ADDRESS);
         add(out, REMEDY_CHANGE_SOURCE);
         break;
+    case CONCLUDE_TW_BUCKETS:
+        add(out, REMEDY_TW_BUCKETS);
+        break;
+    case CONCLUDE_SLOW_SEARCH:
+        add(out, REMEDY_SOCKET_RANGE);
+        add(out, REMEDY_REUSE_CONNECTIONS);
+        add(out, REMEDY_ADD_SOURCES);
+        break;
     case CONCLUDE_IPV6:
         add(out, REMEDY_ENABLE_IPV6);
         add(out, REMEDY_USE_IPV4);
@@ -164,12 +172,12 @@ void conclude(const struct evidence *e, struct conclusion *out) {
     *out = (struct conclusion){.capacity = (uint64_t)e->ports * e->sources};
     out->taken = taken_by_all(e, out->capacity);
     compute_demand(e, out);
-    if (e->cause == CAUSE_RANGE_FULL) {
+    if (e->cause == CAUSE_RANGE_FULL && !e->quiet) {
         out->n_shares = shares_find(e, out->share);
         out->kind = out->share[0].kind;
         choose_for_shares(e, out);
     } else {
-        out->kind = kind_of(e);
+        out->kind = e->quiet ? e->kind : kind_of(e);
         choose_remedies(out);
     }
 }
@@ -189,6 +197,8 @@ const char *conclusion_name(enum conclusion_kind kind) {
         [CONCLUDE_PORT_BUSY] = "port-busy",
         [CONCLUDE_UNREACHABLE] = "source-unreachable",
         [CONCLUDE_UNANSWERED] = "source-unanswered",
+        [CONCLUDE_TW_BUCKETS] = "tw-buckets",
+        [CONCLUDE_SLOW_SEARCH] = "slow-search",
         [CONCLUDE_UNKNOWN] = "unknown",
     };
     return kind < CONCLUSIONS ? names[kind] : "unknown";
@@ -217,6 +227,8 @@ const char *remedy_name(enum remedy remedy) {
         [REMEDY_LET_KERNEL_CHOOSE] = "let-kernel-choose-port",
         [REMEDY_ROUTE_SOURCE] = "route-source",
         [REMEDY_FOLLOW_PACKETS] = "follow-packets",
+        [REMEDY_TW_BUCKETS] = "raise-tw-buckets",
+        [REMEDY_SOCKET_RANGE] = "per-socket-range",
         [REMEDY_ASK_DOCTOR] = "ask-doctor",
     };
     return remedy < REMEDIES ? names[remedy] : "unknown";

@@ -23,6 +23,9 @@ enum conclusion_kind {
     CONCLUDE_PORT_BUSY,   /* the client's own fixed local port is taken */
     CONCLUDE_UNREACHABLE, /* a source from which the destination cannot be reached */
     CONCLUDE_UNANSWERED,  /* a source from which nothing comes back from the destination */
+    /* Of which no call fails. */
+    CONCLUDE_TW_BUCKETS,  /* closes that left no TIME-WAIT, for the kernel makes no more of them */
+    CONCLUDE_SLOW_SEARCH, /* connect() searches long for a port */
     CONCLUDE_UNKNOWN,
     CONCLUSIONS
 };
@@ -31,6 +34,8 @@ enum ports_from { PORTS_BY_EVENT, PORTS_OF_THIS_HOST, PORTS_ASSUMED };
 
 /* Of one incident, at its first failure unless said otherwise. Counts are quadruplets towards the destination. */
 struct evidence {
+    bool quiet; /* no call failed, and no event tells: the next is what it is */
+    enum conclusion_kind kind;
     bool source_down; /* told by a source that was put aside, not by a call that failed */
     uint8_t cause;    /* enum cause */
     enum ports_from ports_from;
@@ -45,6 +50,11 @@ struct evidence {
     uint32_t reserved;                    /* ports of the range that a program gets only by asking */
     uint64_t peak_waits, peak_failures;   /* most in a minute during the incident */
 };
+
+/* Is it one of which no call fails? */
+static inline bool conclusion_is_quiet(enum conclusion_kind kind) {
+    return kind == CONCLUDE_TW_BUCKETS || kind == CONCLUDE_SLOW_SEARCH;
+}
 
 /* Of the ports of all sources, the reserved included. */
 struct share {

@@ -161,8 +161,16 @@ static void add_time_wait(struct facts *f, const struct destination_key *to, con
     route->entry.weight++;
     route->time_waits++;
     window_add(&route->window, e->time_us, 1);
-    if (route->window.sum > when->fullest)
-        when->fullest = route->window.sum;
+    if (route->lowest == 0 || e->local_port < route->lowest)
+        route->lowest = e->local_port;
+    if (e->local_port > route->highest)
+        route->highest = e->local_port;
+    /* One port is in TIME-WAIT once, however often it was used. */
+    uint32_t ports = 1u + route->highest - route->lowest, held = route->window.sum < ports ? route->window.sum : ports;
+    if (held > route->held)
+        route->held = held;
+    if (held > when->fullest)
+        when->fullest = held;
 }
 
 static void add_close(struct facts *f, const struct event *e, const struct event_context *c,
@@ -176,6 +184,7 @@ static void add_close(struct facts *f, const struct event *e, const struct event
     when->passive += fate == FATE_PASSIVE;
     f->time_waits += fate == FATE_TIME_WAIT;
     f->passive += fate == FATE_PASSIVE;
+    flow->unspread += e->direction == OUTBOUND && (e->arm != ARM_ENFORCE || c->rule[0] == 0);
     if (fate != FATE_TIME_WAIT)
         return;
     flow->age_us += e->age_us;
@@ -271,10 +280,8 @@ static void add_full_routes(struct facts *f, const struct destination_key *to, c
         struct route *route = route_of(f, to, &x->source[i].address, r->e.time_us);
         route->entry.weight += FAILURE_WEIGHT;
         route->full += 1 + (uint64_t)x->repeats;
-        if (x->source[i].time_wait > route->window.peak) {
-            route->window.peak = x->source[i].time_wait;
-            route->window.peak_us = r->e.time_us;
-        }
+        if (x->source[i].time_wait > route->held)
+            route->held = x->source[i].time_wait;
     }
 }
 

@@ -38,6 +38,13 @@ struct remembered {
     uint32_t peak; /* quadruplets taken at one time */
 };
 
+/* Connects that were made while at least half of their source's ports were taken, by the history. */
+struct crowded {
+    uint64_t connects, connect_us, first_us, last_us;
+    struct addr source; /* of the last of them */
+    uint32_t ports;     /* of it */
+};
+
 struct destination {
     struct report_entry entry;
     struct destination_key key;
@@ -52,7 +59,9 @@ struct flow {
     uint64_t closes[FATES];
     uint64_t failed, fallback, recovered;
     uint64_t first_us, last_us;
-    uint64_t age_us; /* sum over the closes that left a TIME-WAIT */
+    uint64_t age_us;   /* sum over the closes that left a TIME-WAIT */
+    uint64_t unspread; /* closes whose connect we only watched, or no rule covered */
+    struct crowded crowded;
     struct window window;
     struct remembered history;
 };
@@ -61,7 +70,9 @@ struct route {
     struct report_entry entry;
     struct route_key key;
     uint64_t time_waits;
-    uint64_t full; /* times a connect found it so */
+    uint64_t full;            /* times a connect found it so */
+    uint16_t lowest, highest; /* local ports of its closes */
+    uint32_t held;            /* most TIME-WAITs at one time */
     uint64_t first_us, last_us;
     struct window window;
     struct remembered history;

@@ -7,12 +7,12 @@
 
 enum { DEFAULT_PORTS = 60999 - 32768 + 1, MINUTE_US = 60000000, SECOND_US = 1000000 };
 
-static bool is_here(const struct report *r, const struct destination_key *place) {
+bool report_is_here(const struct report *r, const struct destination_key *place) {
     return here_is(&r->here, r->facts.host[place->host % REPORT_HOSTS].name, place->netns);
 }
 
 uint32_t report_ports(const struct report *r, const struct destination_key *place, enum ports_from *from) {
-    bool here = is_here(r, place);
+    bool here = report_is_here(r, place);
     *from = here ? PORTS_OF_THIS_HOST : PORTS_ASSUMED;
     return here ? r->here.ports : (uint32_t)DEFAULT_PORTS;
 }
@@ -33,7 +33,7 @@ static uint64_t prove_fin_wait(const struct report *r, const struct incident *i)
     uint64_t young = m->counted_waits > m->counted_old ? m->counted_waits - m->counted_old : 0;
     uint64_t fin_wait = m->kernel[KERNEL_FIN_WAIT], proven = fin_wait > young ? fin_wait - young : 0;
     uint64_t age = r->now_us > m->time_us ? r->now_us - m->time_us : 0;
-    if (fin_wait == proven || age < SECOND_US || age > MINUTE_US || !is_here(r, &i->key.to))
+    if (fin_wait == proven || age < SECOND_US || age > MINUTE_US || !report_is_here(r, &i->key.to))
         return proven;
     return larger(proven, here_waiting_for_close(&i->key.to.peer, i->key.to.port));
 }
@@ -121,6 +121,8 @@ static void name_finding(const struct report *r, struct finding *f) {
     if (!addr_is_any(&i->key.local)) {
         format_address(f->source, &i->key.local);
         find_carried(&r->facts, f);
+        f->source_is_back = f->carried_last_us > f->last_us ||
+                            (report_is_here(r, &i->key.to) && host_can_bind(&r->here.host, &i->key.local, 0));
     }
 }
 

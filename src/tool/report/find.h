@@ -10,4 +10,7 @@ uint32_t report_ports(const struct report *r, const struct destination_key *plac
 /* From the facts to the findings. */
 void report_find(struct report *r);
 
+/* Is this of the very host and network namespace that we are in? */
+bool report_is_here(const struct report *r, const struct destination_key *place);
+
 #endif

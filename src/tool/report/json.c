@@ -209,7 +209,7 @@ static json_t *timeline_of(const struct report *r) {
         put(one, "recovered", number(bucket_recovered(b)));
         put(one, "time_wait", number(bucket_waits(b)));
         put(one, "connects", number(b->history.connects));
-        put(one, "fullest_source", number(b->fullest));
+        put(one, "fullest_source", b->fullest ? number(b->fullest) : json_null());
         append(array, one);
     }
     put(o, "seconds", number(rows.width_us / 1000000));
@@ -298,7 +298,7 @@ static json_t *routes_of(const struct report *r) {
         put(o, "destination", endpoint_of(&route->key.to.peer, route->key.to.port));
         put(o, "time_wait", number(route_waits(route)));
         put(o, "peak", number(route_peak(route)));
-        put(o, "ports", number(report_ports(r, &route->key.to, &from)));
+        put(o, "ports", number(route_ports(route, report_ports(r, &route->key.to, &from))));
         put(o, "found_full", number(route->full));
         append(array, o);
     }

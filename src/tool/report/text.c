@@ -118,7 +118,10 @@ static void print_minutes(const struct finding *f) {
 
 static void print_finding(const struct finding *f, unsigned number) {
     char text[REPORT_WORDS], first[32];
-    printf("\n%u. %s: %s%s%s\n", number, f->failed ? "FAILED" : "met, and recovered",
+    printf("\n%u. %s: %s%s%s\n", number,
+           f->failed                                 ? "FAILED"
+           : conclusion_is_quiet(f->conclusion.kind) ? "no call failed"
+                                                     : "met, and recovered",
            conclusion_name(f->conclusion.kind), f->destination[0] ? ", " : "", f->destination);
     words_summary(text, f);
     print_wrapped("   ", text);
@@ -140,11 +143,15 @@ static void print_finding(const struct finding *f, unsigned number) {
 static void print_timeline(const struct report *r) {
     static struct timeline rows;
     uint64_t most = 0;
+    bool outbound = false; /* a connection that was accepted takes no port of a source */
     timeline_rows(&r->facts.timeline, &rows, TIMELINE_ROWS, report_row_us(r));
-    for (size_t i = 0; i < rows.n; i++)
+    for (size_t i = 0; i < rows.n; i++) {
         most = larger(most, bucket_waits(&rows.bucket[i]));
-    puts("\nTimeline (UTC); fullest: the most TIME-WAITs that one source held towards one destination\n"
-         "                       failed recovered   fullest  TIME-WAITs left here");
+        outbound |= rows.bucket[i].fullest > 0;
+    }
+    printf("\nTimeline (UTC)%s\n                       failed recovered%s  TIME-WAITs left here\n",
+           outbound ? "; fullest: the most TIME-WAITs that one source held towards one destination" : "",
+           outbound ? "   fullest" : "");
     for (size_t i = 0; i < rows.n; i++) {
         const struct timeline_bucket *b = &rows.bucket[i];
         print_time(rows.start_us + i * rows.width_us, rows.width_us);
@@ -152,7 +159,8 @@ static void print_timeline(const struct report *r) {
             fputs("   ", stdout);
         print_number(8, bucket_failed(b));
         print_number(10, bucket_recovered(b));
-        print_number(10, b->fullest);
+        if (outbound)
+            print_number(10, b->fullest);
         print_number(12, bucket_waits(b));
         fputs("  ", stdout);
         print_bar(bucket_waits(b), most);
@@ -229,7 +237,7 @@ static void print_routes(const struct report *r) {
         printf("  %-23s %-25s", source, destination);
         print_number(15, route_waits(route));
         print_number(10, route_peak(route));
-        print_number(11, report_ports(r, &route->key.to, &from));
+        print_number(11, route_ports(route, report_ports(r, &route->key.to, &from)));
         print_number(13, route->full);
         puts("");
     }

@@ -38,7 +38,8 @@ static void say_failed(struct sink *s, const struct finding *f) {
 void words_summary(char out[REPORT_WORDS], const struct finding *f) {
     struct sink s;
     sink_init(&s, out, REPORT_WORDS);
-    say_failed(&s, f);
+    if (!f->evidence.quiet)
+        say_failed(&s, f);
     causes_say(&s, f);
     (void)sink_finish(&s);
 }

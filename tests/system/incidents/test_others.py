@@ -55,7 +55,7 @@ def test_reserved_and_time_waits(t):
 
 def test_descriptors(t):
     port = host(t)
-    script = f"ulimit -n 12; exec perl -e '{stage.PERL_KEEP}' 10.1.0.1:{port} 16 16"
+    script = f"ulimit -n 12; exec perl -e '{stage.PERL_KEEP}' 10.1.0.1:{port} 16 16 0"
     done = subprocess.run(["sh", "-c", script], env=t.environment(), input="\n", stdout=subprocess.PIPE, text=True, check=True)
     failed = int(done.stdout.split()[1])
     assert 0 < failed < 16, done.stdout

@@ -68,7 +68,7 @@ ROWS = [
     # --- more clients (check-full) ---
     row("php", "php, fsockopen and fclose in a loop", True, {"time-wait": 100}, "php", "reuse-connections"),
     row("redis_cli", "redis-cli, run after run, only exits", True, {"time-wait": 100}, "redis-cli", "reuse-connections"),
-    row("haproxy", "haproxy binds its own source ports", True, {"port-busy": 100}, "haproxy", "let-kernel-choose-port"),
+    row("haproxy", "haproxy binds its own source ports, which another program has", True, {"port-busy": 100}, "haproxy", "let-kernel-choose-port"),
     row("wrk_of_others", "wrk, which is not watched, holds connections from the same source", True, {"other-processes": 100}, "curl", "find-other-processes"),
 ]
 

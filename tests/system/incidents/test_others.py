@@ -104,7 +104,7 @@ def test_tw_reuse(t):
 
 def test_inbound_server(t):
     """python3 -m http.server closes first: HTTP/1.0."""
-    host(t)
+    host(t, ports=200)
     server = t.start([stage.PYTHON, "-m", "http.server", "8099", "--bind", "10.1.0.1"])
     try:
         kernel.wait_until(lambda: any(s.local_port == 8099 for s in kernel.sockets("LISTEN")), 20, "the server does not listen")

@@ -12,14 +12,14 @@
 enum { SIBLINGS = 256 };
 #define PATIENCE_NS 1000000000u /* the first SYN is sent again after a second: less says nothing */
 
-/* The last answer of the same destination to another source of the pool. Apart: it needs room for a plan. */
+/* The last answer of the same destination to another source of the pool. Apart: it needs room for a match. */
 __attribute__((noinline)) static uint64_t last_of_siblings(struct client *client, const struct conn *c, uint64_t now) {
-    struct plan plan;
+    struct match match;
     uint64_t netns = __atomic_load_n(&client->netns, __ATOMIC_RELAXED), last = 0;
-    if (!plans_find(&client->state, &c->peer, client->program, &plan) || !plan.matched)
+    if (!match_cache_find(&client->state, &c->peer, client->program, &match) || !match.matched)
         return 0;
-    for (uint32_t i = 0; i < plan.total && i < SIBLINGS; i++) {
-        struct endpoint source = plan_source(&plan, i);
+    for (uint32_t i = 0; i < match.total && i < SIBLINGS; i++) {
+        struct endpoint source = match_source(&match, i);
         if (addr_compare(&source.addr, &c->source) == 0)
             continue;
         const struct pair *pair = pair_find(&client->state, pair_key(netns, &source.addr, &c->peer), false, now);

@@ -80,12 +80,12 @@ static unsigned canary_now(struct client *client, const struct settings *setting
     return canary < 100 ? canary : 100;
 }
 
-struct standing arm_now(struct client *client, const struct settings *settings) {
+struct assignment arm_now(struct client *client, const struct settings *settings) {
     enum policy_mode mode = client_mode(client, settings);
     unsigned canary = canary_now(client, settings);
     unsigned place = mode == MODE_OFF ? 0 : place_of(client, settings, canary);
     enum arm arm = arm_of(mode, canary, place);
-    return (struct standing){.mode = mode, .arm = arm, .enforce = arm == ARM_ENFORCE};
+    return (struct assignment){.mode = mode, .arm = arm, .enforce = arm == ARM_ENFORCE};
 }
 
 bool arm_may_enforce(struct client *client, const struct settings *settings) {

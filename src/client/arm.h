@@ -18,12 +18,12 @@ unsigned arm_place(uint64_t n);
 enum arm arm_of(enum policy_mode mode, unsigned canary, unsigned place);
 
 /* What is in force for the connection that is about to be made. */
-struct standing {
+struct assignment {
     enum policy_mode mode;
     enum arm arm;
     bool enforce; /* spread it */
 };
-struct standing arm_now(struct client *client, const struct settings *settings);
+struct assignment arm_now(struct client *client, const struct settings *settings);
 
 /* May a connection that is not made yet come to be spread? For bind, which draws no place by connection. */
 bool arm_may_enforce(struct client *client, const struct settings *settings);

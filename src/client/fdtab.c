@@ -18,7 +18,7 @@ static struct conn *conn_page[CONN_MAX / CONN_PAGE];
 static uint32_t conn_fresh; /* connections ever handed out from pages; those below are in use or on a free list */
 
 /* Free lists: tag << 32 | index + 1. The tag defeats ABA. Several, each a cache line of its own, so that threads get
- * back what they gave: a record, and its entry in the held table, would else move from processor to processor. */
+ * back what they gave: a record, and its entry in the open table, would else move from processor to processor. */
 enum { SPARES = 16, LINE = 64 };
 static struct { _Alignas(LINE) uint64_t head; } conn_spare[SPARES];
 

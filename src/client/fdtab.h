@@ -72,7 +72,7 @@ struct conn {
     uint16_t local_port;    /* 0: not known */
     uint8_t phase;          /* enum conn_phase */
     uint8_t family;         /* AF_INET or AF_INET6 */
-    uint8_t shutdown_phase; /* enum tcp_phase just before that shutdown; PHASE_UNKNOWN: none */
+    uint8_t shutdown_phase; /* enum tcp_state just before that shutdown; TCP_STATE_UNKNOWN: none */
     uint8_t arm;
     uint16_t stat;  /* stats_number() of the entry that its connect was counted in; 0: it was not seen */
     uint32_t flow;  /* history_key; 0: its connect was not seen */

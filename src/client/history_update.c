@@ -30,7 +30,8 @@ static uint32_t taken(const struct pair *pair, uint64_t now) {
     return pair_open(pair) + pair_time_waits(pair, now);
 }
 
-void minutes_connect(const struct history_update *u, struct conn *c, const struct pair *pair, uint64_t elapsed_ns) {
+void history_update_connect(const struct history_update *u, struct conn *c, const struct pair *pair,
+                            uint64_t elapsed_ns) {
     struct history_flow f = flow_of(u->client, c, u->netns, u->destination);
     uint32_t minute = history_minute(u->now);
     /* A pair that no rule is about has another key (pair_key_unruled). */
@@ -53,28 +54,29 @@ static void exhausted(struct client *client, const struct history_flow *f, enum 
     history_count(&client->state, f, minute, (enum history_counter)(HISTORY_CAUSE + cause));
 }
 
-void minutes_exhausted(const struct history_update *u, const struct conn *c, enum outcome outcome, enum cause cause) {
+void history_update_exhausted(const struct history_update *u, const struct conn *c, enum outcome outcome,
+                              enum cause cause) {
     struct history_flow f = flow_of(u->client, c, u->netns, u->destination);
     f.key = key_of(u->client, &f);
     exhausted(u->client, &f, outcome, cause, history_minute(u->now));
 }
 
-void minutes_full(const struct history_update *u, const struct conn *c, const struct pair *pair) {
+void history_update_full(const struct history_update *u, const struct conn *c, const struct pair *pair) {
     struct history_flow f = flow_of(u->client, c, u->netns, u->destination);
     f.key = key_of(u->client, &f);
     if (pair)
         history_peak(&u->client->state, &f, history_minute(u->now), taken(pair, u->now));
 }
 
-void minutes_bind_failed(struct client *client, uint64_t netns, const struct addr *source, enum outcome outcome,
-                         enum cause cause, uint64_t now) {
+void history_update_bind_failed(struct client *client, uint64_t netns, const struct addr *source, enum outcome outcome,
+                                enum cause cause, uint64_t now) {
     static const struct endpoint nowhere;
     struct history_flow f = {.netns = netns, .source = source, .destination = &nowhere, .program = client->program};
     f.key = key_of(client, &f);
     exhausted(client, &f, outcome, cause, history_minute(now));
 }
 
-void minutes_closed(struct client *client, const struct conn *c, enum fate fate, uint64_t now) {
+void history_update_closed(struct client *client, const struct conn *c, enum fate fate, uint64_t now) {
     if (c->flow == 0 || fate == FATE_SHARED)
         return;
     struct history_flow f = flow_of(client, c, __atomic_load_n(&client->netns, __ATOMIC_RELAXED), &c->peer);

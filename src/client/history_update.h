@@ -18,19 +18,21 @@ struct history_update {
 
 /* A connect, whatever came of it, before c becomes a connection. pair: of c's source and destination, or NULL: the
  * occupancy is then not known. */
-void minutes_connect(const struct history_update *u, struct conn *c, const struct pair *pair, uint64_t elapsed_ns);
+void history_update_connect(const struct history_update *u, struct conn *c, const struct pair *pair,
+                            uint64_t elapsed_ns);
 
 /* An EADDRNOTAVAIL: what it came to and why. */
-void minutes_exhausted(const struct history_update *u, const struct conn *c, enum outcome outcome, enum cause cause);
+void history_update_exhausted(const struct history_update *u, const struct conn *c, enum outcome outcome,
+                              enum cause cause);
 
 /* The source that c is bound to was found full: as many quadruplets of the pair are taken as can be. */
-void minutes_full(const struct history_update *u, const struct conn *c, const struct pair *pair);
+void history_update_full(const struct history_update *u, const struct conn *c, const struct pair *pair);
 
 /* The client's own bind failed, so the destination is not known: the flow is from the address to nowhere. */
-void minutes_bind_failed(struct client *client, uint64_t netns, const struct addr *source, enum outcome outcome,
-                         enum cause cause, uint64_t now);
+void history_update_bind_failed(struct client *client, uint64_t netns, const struct addr *source, enum outcome outcome,
+                                enum cause cause, uint64_t now);
 
 /* The last close of c in this process; a shared one is still open elsewhere. */
-void minutes_closed(struct client *client, const struct conn *c, enum fate fate, uint64_t now);
+void history_update_closed(struct client *client, const struct conn *c, enum fate fate, uint64_t now);
 
 #endif

@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#ifndef PLANS_STEP
-/* Between any two steps of who keeps a plan or recalls one; a test lets others go first here. */
-#define PLANS_STEP() ((void)0)
+#ifndef MATCH_CACHE_STEP
+/* Between any two steps of who keeps a match or recalls one; a test lets others go first here. */
+#define MATCH_CACHE_STEP() ((void)0)
 #endif
 
 typedef uint64_t __attribute__((may_alias)) word;
@@ -14,9 +14,9 @@ typedef uint64_t __attribute__((may_alias)) word;
 enum {
     SETS = 32,
     WAYS = 2,
-    SOURCES = 8, /* plans with more of them, or more ports, are asked for anew each time */
+    SOURCES = 8, /* matches with more of them, or more ports, are asked for anew each time */
     PORTS = 8,
-    HEAD_WORDS = offsetof(struct plan, source) / sizeof(word),
+    HEAD_WORDS = offsetof(struct match, source) / sizeof(word),
     SOURCE_WORDS = sizeof(struct policy_source) / sizeof(word),
     PORTS_IN_WORD = sizeof(word) / sizeof(struct port_range)
 };
@@ -30,8 +30,8 @@ struct kept {
 static struct kept kept[SETS][WAYS];
 
 _Static_assert(sizeof(struct endpoint) == sizeof kept[0][0].destination, "an endpoint is three words");
-_Static_assert(offsetof(struct plan, source) % sizeof(word) == 0 && sizeof(struct policy_source) % sizeof(word) == 0 &&
-                   offsetof(struct plan, ports) % sizeof(word) == 0,
+_Static_assert(offsetof(struct match, source) % sizeof(word) == 0 && sizeof(struct policy_source) % sizeof(word) == 0 &&
+                   offsetof(struct match, ports) % sizeof(word) == 0,
                "copied by words");
 
 static uint64_t load(const uint64_t *from) {
@@ -43,20 +43,20 @@ static void load_words(void *to, const uint64_t *from, unsigned n) {
     word *out = to;
     for (unsigned i = 0; i < n; i++) {
         out[i] = load(&from[i]);
-        PLANS_STEP();
+        MATCH_CACHE_STEP();
     }
 }
 
 static void store_words(uint64_t *to, const void *from, unsigned n) {
     const word *in = from;
     for (unsigned i = 0; i < n; i++) {
-        PLANS_STEP();
+        MATCH_CACHE_STEP();
         __atomic_store_n(&to[i], in[i], __ATOMIC_RELAXED);
     }
 }
 
-static unsigned port_words(const struct plan *plan) {
-    unsigned n = plan->n_ports < PORTS ? plan->n_ports : PORTS;
+static unsigned port_words(const struct match *match) {
+    unsigned n = match->n_ports < PORTS ? match->n_ports : PORTS;
     return (n + PORTS_IN_WORD - 1) / PORTS_IN_WORD;
 }
 
@@ -81,7 +81,7 @@ static bool is_about(const struct kept *k, uint64_t generation, const uint64_t d
            load(&k->destination[1]) == destination[1] && load(&k->destination[2]) == destination[2];
 }
 
-static bool recall(const struct kept *k, uint64_t generation, const uint64_t destination[3], struct plan *out) {
+static bool recall(const struct kept *k, uint64_t generation, const uint64_t destination[3], struct match *out) {
     uint64_t version = __atomic_load_n(&k->version, __ATOMIC_ACQUIRE);
     if (version & 1 || !is_about(k, generation, destination))
         return false;
@@ -94,23 +94,24 @@ static bool recall(const struct kept *k, uint64_t generation, const uint64_t des
     return load(&k->version) == version;
 }
 
-static void keep(struct kept *k, uint64_t generation, const uint64_t destination[3], const struct plan *plan) {
+static void keep(struct kept *k, uint64_t generation, const uint64_t destination[3], const struct match *match) {
     uint64_t version = load(&k->version);
-    if (version & 1 || plan->n_sources > SOURCES || plan->n_ports > PORTS ||
+    if (version & 1 || match->n_sources > SOURCES || match->n_ports > PORTS ||
         !__atomic_compare_exchange_n(&k->version, &version, version + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return;
     /* Odd before any of what follows is seen. */
     __atomic_thread_fence(__ATOMIC_RELEASE);
     store_words(&k->generation, &generation, 1);
     store_words(k->destination, destination, 3);
-    store_words(k->head, plan, HEAD_WORDS);
-    store_words(k->ports, plan->ports, port_words(plan));
-    for (unsigned i = 0; i < plan->n_sources; i++)
-        store_words(k->source[i], &plan->source[i], SOURCE_WORDS);
+    store_words(k->head, match, HEAD_WORDS);
+    store_words(k->ports, match->ports, port_words(match));
+    for (unsigned i = 0; i < match->n_sources; i++)
+        store_words(k->source[i], &match->source[i], SOURCE_WORDS);
     __atomic_store_n(&k->version, version + 2, __ATOMIC_RELEASE);
 }
 
-bool plans_find(const struct state *s, const struct endpoint *destination, const char *program, struct plan *out) {
+bool match_cache_find(const struct state *s, const struct endpoint *destination, const char *program,
+                      struct match *out) {
     uint64_t generation = __atomic_load_n(&s->header->generation, __ATOMIC_ACQUIRE);
     uint64_t key[3];
     memcpy(key, destination, sizeof key);
@@ -118,7 +119,7 @@ bool plans_find(const struct state *s, const struct endpoint *destination, const
     for (struct kept *k = set; generation != 0 && k < set + WAYS; k++)
         if (recall(k, generation, key, out))
             return true;
-    if (!state_plan(s, destination, program, out))
+    if (!state_match(s, destination, program, out))
         return false;
     /* Under the generation that was read first. If the policy has changed meanwhile, nobody will ask for that one. */
     struct kept *k = least_written(set);

@@ -8,7 +8,8 @@
 
 #include "state/state.h"
 
-/* state_plan() on s. s and program (NUL-terminated) are the same at every call of a process. */
-bool plans_find(const struct state *s, const struct endpoint *destination, const char *program, struct plan *out);
+/* state_match() on s. s and program (NUL-terminated) are the same at every call of a process. */
+bool match_cache_find(const struct state *s, const struct endpoint *destination, const char *program,
+                      struct match *out);
 
 #endif

@@ -16,7 +16,7 @@ enum { NONE = 0xffff };
 /* A child of a server with thousands of connections shall not write them all down before it execs a helper. */
 enum { INHERITED_MAX = 64 };
 
-static uint16_t own[HELD_CHUNKS];
+static uint16_t own[OPEN_CHUNKS];
 static uint64_t pid_namespace;
 static bool left_pending; /* something is left for the tool to tell: the chunks stay */
 
@@ -26,10 +26,10 @@ static uint64_t ask_pid_namespace(void) {
     return (uint64_t)st.st_ino;
 }
 
-static void label(struct client *client, struct held_chunk *chunk, const struct conn *c) {
+static void label(struct client *client, struct open_chunk *chunk, const struct conn *c) {
     if (pid_namespace == 0)
         pid_namespace = ask_pid_namespace();
-    memset(chunk->held, 0, sizeof chunk->held);
+    memset(chunk->entry, 0, sizeof chunk->entry);
     chunk->born_ns = clock_ns(CLOCK_BOOTTIME);
     chunk->seen_ns = clock_ns(CLOCK_REALTIME);
     chunk->pid_namespace = pid_namespace;
@@ -40,18 +40,18 @@ static void label(struct client *client, struct held_chunk *chunk, const struct 
 
 /* The birth goes first: with the old one, the next owner would look like a process that took over a pid. */
 static void give_back(struct client *client, unsigned at) {
-    __atomic_store_n(&client->state.held->chunk[at].born_ns, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&client->state.held->owner[at], 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&client->state.open_table->chunk[at].born_ns, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&client->state.open_table->owner[at], 0, __ATOMIC_RELEASE);
 }
 
 /* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the
  * loser gives its own back. */
-__attribute__((noinline)) static struct held_chunk *take_chunk(struct client *client, unsigned n,
+__attribute__((noinline)) static struct open_chunk *take_chunk(struct client *client, unsigned n,
                                                                const struct conn *c) {
-    struct held_table *table = client->state.held;
+    struct open_table *table = client->state.open_table;
     uint64_t pid = process_pid();
-    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
-        unsigned at = (unsigned)(pid * 7 + n + i) % HELD_CHUNKS;
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
+        unsigned at = (unsigned)(pid * 7 + n + i) % OPEN_CHUNKS;
         uint64_t free = 0;
         if (__atomic_load_n(&table->owner[at], __ATOMIC_RELAXED) != 0)
             continue;
@@ -69,33 +69,33 @@ __attribute__((noinline)) static struct held_chunk *take_chunk(struct client *cl
     return NULL;
 }
 
-static struct held *slot_of(struct client *client, const struct conn *c, struct held_chunk **chunk) {
+static struct open_entry *slot_of(struct client *client, const struct conn *c, struct open_chunk **chunk) {
     uint32_t index = conn_index(c);
-    unsigned n = index / HELD_PER_CHUNK, place = index - n * HELD_PER_CHUNK;
-    uint16_t number = n < HELD_CHUNKS ? __atomic_load_n(&own[n], __ATOMIC_ACQUIRE) : NONE;
+    unsigned n = index / OPEN_PER_CHUNK, place = index - n * OPEN_PER_CHUNK;
+    uint16_t number = n < OPEN_CHUNKS ? __atomic_load_n(&own[n], __ATOMIC_ACQUIRE) : NONE;
     if (number == NONE || number == 0)
         return NULL;
-    *chunk = &client->state.held->chunk[number - 1];
-    return &(*chunk)->held[place];
+    *chunk = &client->state.open_table->chunk[number - 1];
+    return &(*chunk)->entry[place];
 }
 
 /* Apart: hardly one connection in 63 comes here. */
-__attribute__((noinline)) static struct held *slot_taken(struct client *client, const struct conn *c,
-                                                         struct held_chunk **chunk) {
-    unsigned n = conn_index(c) / HELD_PER_CHUNK;
-    if (n >= HELD_CHUNKS || __atomic_load_n(&own[n], __ATOMIC_RELAXED) == NONE)
+__attribute__((noinline)) static struct open_entry *slot_taken(struct client *client, const struct conn *c,
+                                                               struct open_chunk **chunk) {
+    unsigned n = conn_index(c) / OPEN_PER_CHUNK;
+    if (n >= OPEN_CHUNKS || __atomic_load_n(&own[n], __ATOMIC_RELAXED) == NONE)
         return NULL;
     *chunk = take_chunk(client, n, c);
-    return *chunk ? &(*chunk)->held[conn_index(c) % HELD_PER_CHUNK] : NULL;
+    return *chunk ? &(*chunk)->entry[conn_index(c) % OPEN_PER_CHUNK] : NULL;
 }
 
-static struct held *slot_for(struct client *client, const struct conn *c, struct held_chunk **chunk) {
-    struct held *h = slot_of(client, c, chunk);
+static struct open_entry *slot_for(struct client *client, const struct conn *c, struct open_chunk **chunk) {
+    struct open_entry *h = slot_of(client, c, chunk);
     return h ? h : slot_taken(client, c, chunk);
 }
 
-static void put(struct held *h, const struct conn *c, enum held_word word) {
-    __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELAXED);
+static void put(struct open_entry *h, const struct conn *c, enum open_word word) {
+    __atomic_store_n(&h->word, OPEN_FREE, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     h->local = c->source;
     h->peer = c->peer.addr;
@@ -109,30 +109,30 @@ static void put(struct held *h, const struct conn *c, enum held_word word) {
 }
 
 /* Stored once per tick of the coarse clock: threads share the line that it lies in. */
-static void note_seen(struct held_chunk *chunk, uint64_t now) {
+static void note_seen(struct open_chunk *chunk, uint64_t now) {
     if (__atomic_load_n(&chunk->seen_ns, __ATOMIC_RELAXED) != now)
         __atomic_store_n(&chunk->seen_ns, now, __ATOMIC_RELAXED);
 }
 
-void held_open(struct client *client, const struct conn *c) {
-    struct held_chunk *chunk;
-    struct held *h = slot_for(client, c, &chunk);
+void open_table_opened(struct client *client, const struct conn *c) {
+    struct open_chunk *chunk;
+    struct open_entry *h = slot_for(client, c, &chunk);
     if (!h) {
-        state_count(&client->state, (enum arm)c->arm, COUNT_HELD_FULL);
+        state_count(&client->state, (enum arm)c->arm, COUNT_OPEN_TABLE_FULL);
         return;
     }
     uint64_t now = clock_ns(CLOCK_REALTIME_COARSE); /* some ms late at most, a third of the price */
-    __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELAXED);
+    __atomic_store_n(&h->word, OPEN_FREE, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     h->connected_ns = now;
-    h->counted = HELD_UNCOUNTED;
+    h->counted = OPEN_UNCOUNTED;
     note_seen(chunk, now);
-    put(h, c, HELD_OPEN);
+    put(h, c, OPEN_NOW);
 }
 
-void held_located(struct client *client, const struct conn *c) {
-    struct held_chunk *chunk;
-    struct held *h = slot_of(client, c, &chunk);
+void open_table_located(struct client *client, const struct conn *c) {
+    struct open_chunk *chunk;
+    struct open_entry *h = slot_of(client, c, &chunk);
     if (!h)
         return;
     h->local = c->source;
@@ -148,65 +148,65 @@ void held_located(struct client *client, const struct conn *c) {
 static uint8_t nowhere;
 
 static uint8_t *note_of(struct client *client, const struct conn *c) {
-    struct held_chunk *chunk;
-    struct held *h = slot_of(client, c, &chunk);
+    struct open_chunk *chunk;
+    struct open_entry *h = slot_of(client, c, &chunk);
     return h ? &h->counted : &nowhere;
 }
 
-void held_count(struct client *client, const struct conn *c, uint64_t now) {
-    uint8_t *note = note_of(client, c), how = addr_is_any(&c->source) ? HELD_COUNTED_ANY : HELD_COUNTED;
+void open_table_count(struct client *client, const struct conn *c, uint64_t now) {
+    uint8_t *note = note_of(client, c), how = addr_is_any(&c->source) ? OPEN_COUNTED_ANY : OPEN_COUNTED;
     pair_opened(c->pair, now);
     __atomic_store_n(note, how, __ATOMIC_RELAXED);
 }
 
-void held_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now) {
+void open_table_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now) {
     uint8_t *note = note_of(client, c);
     pair_closed(c->pair, time_wait, now);
-    __atomic_store_n(note, HELD_UNCOUNTED, __ATOMIC_RELAXED);
+    __atomic_store_n(note, OPEN_UNCOUNTED, __ATOMIC_RELAXED);
 }
 
-void held_closed(struct client *client, const struct conn *c) {
-    struct held_chunk *chunk;
-    struct held *h = slot_of(client, c, &chunk);
+void open_table_closed(struct client *client, const struct conn *c) {
+    struct open_chunk *chunk;
+    struct open_entry *h = slot_of(client, c, &chunk);
     if (h)
-        __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELEASE);
+        __atomic_store_n(&h->word, OPEN_FREE, __ATOMIC_RELEASE);
 }
 
-void held_pending(struct client *client, const struct conn *c, enum held_word word, enum tcp_phase phase,
-                  enum fate fate) {
-    struct held_chunk *chunk;
-    struct held *h = slot_for(client, c, &chunk);
+void open_table_pending(struct client *client, const struct conn *c, enum open_word word, enum tcp_state phase,
+                        enum fate fate) {
+    struct open_chunk *chunk;
+    struct open_entry *h = slot_for(client, c, &chunk);
     if (!h)
         return;
-    h->verdict = held_verdict(phase, fate);
+    h->verdict = open_verdict(phase, fate);
     h->marked_ns = clock_ns(CLOCK_REALTIME);
     put(h, c, word);
-    left_pending |= word == HELD_EXIT;
+    left_pending |= word == OPEN_TO_EXIT;
 }
 
-void held_exec_failed(struct client *client, const struct conn *c) {
-    struct held_chunk *chunk;
-    struct held *h = slot_of(client, c, &chunk);
+void open_table_exec_failed(struct client *client, const struct conn *c) {
+    struct open_chunk *chunk;
+    struct open_entry *h = slot_of(client, c, &chunk);
     if (h)
-        put(h, c, HELD_OPEN);
+        put(h, c, OPEN_NOW);
 }
 
 /* Not made by this image of this process. connected_ns 0: nobody knows since when. */
 static void hold_again(struct client *client, const struct conn *c) {
-    struct held_chunk *chunk;
-    struct held *h = slot_for(client, c, &chunk);
+    struct open_chunk *chunk;
+    struct open_entry *h = slot_for(client, c, &chunk);
     if (!h)
         return;
     uint64_t age = clock_ns(CLOCK_MONOTONIC) - c->connected_ns, now = clock_ns(CLOCK_REALTIME);
-    __atomic_store_n(&h->word, HELD_FREE, __ATOMIC_RELAXED);
+    __atomic_store_n(&h->word, OPEN_FREE, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     h->connected_ns = c->connected_ns ? now - age : 0;
-    h->counted = HELD_UNCOUNTED;
+    h->counted = OPEN_UNCOUNTED;
     note_seen(chunk, now);
-    put(h, c, HELD_OPEN);
+    put(h, c, OPEN_NOW);
 }
 
-void held_all_open(struct client *client) {
+void open_table_write_all(struct client *client) {
     struct conn *c;
     int n = 0;
     for (int fd = 0; n < INHERITED_MAX && (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
@@ -216,43 +216,43 @@ void held_all_open(struct client *client) {
         }
 }
 
-void held_inherit(struct client *client) {
+void open_table_inherit(struct client *client) {
     left_pending = false;
-    for (unsigned i = 0; i < HELD_CHUNKS; i++)
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++)
         __atomic_store_n(&own[i], 0, __ATOMIC_RELAXED);
-    held_all_open(client);
+    open_table_write_all(client);
 }
 
-void held_release(struct client *client) {
+void open_table_release(struct client *client) {
     if (left_pending)
         return;
-    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
         uint16_t number = __atomic_exchange_n(&own[i], 0, __ATOMIC_ACQ_REL);
         if (number != 0 && number != NONE)
             give_back(client, number - 1u);
     }
 }
 
-bool held_take_over(struct client *client, held_marked *marked) {
-    struct held_table *table = client->state.held;
+bool open_table_take_over(struct client *client, open_table_marked *marked) {
+    struct open_table *table = client->state.open_table;
     uint64_t pid = process_pid();
     bool survived = false;
-    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
         if (__atomic_load_n(&table->owner[i], __ATOMIC_ACQUIRE) != pid)
             continue;
         if (pid_namespace == 0)
             pid_namespace = ask_pid_namespace();
-        struct held_chunk *chunk = &table->chunk[i];
+        struct open_chunk *chunk = &table->chunk[i];
         if (chunk->pid_namespace != pid_namespace || process_born_ns() > chunk->born_ns + 20000000u)
             continue; /* another process that had this pid: the tool's to tell */
-        for (unsigned j = 0; j < HELD_PER_CHUNK; j++) {
-            struct held copy = chunk->held[j];
-            uint8_t word = __atomic_exchange_n(&chunk->held[j].word, HELD_FREE, __ATOMIC_ACQ_REL);
-            if (word == HELD_EXEC)
+        for (unsigned j = 0; j < OPEN_PER_CHUNK; j++) {
+            struct open_entry copy = chunk->entry[j];
+            uint8_t word = __atomic_exchange_n(&chunk->entry[j].word, OPEN_FREE, __ATOMIC_ACQ_REL);
+            if (word == OPEN_TO_EXEC)
                 marked(client, &copy, chunk);
-            else if (word != HELD_FREE)
+            else if (word != OPEN_FREE)
                 pair_left(&client->state, chunk->netns, &copy, false, clock_ns(CLOCK_MONOTONIC));
-            survived |= word == HELD_OPEN;
+            survived |= word == OPEN_NOW;
         }
         give_back(client, i);
     }

@@ -13,38 +13,38 @@ struct client;
 
 /* c is connected, or about to connect: a process can be killed inside connect(), and what the kernel had made by then
  * is named all the same. No room: counted, and the connection goes unnamed. */
-void held_open(struct client *client, const struct conn *c);
+void open_table_opened(struct client *client, const struct conn *c);
 
 /* c's addresses and ports are known now: before its close, so that the tool never takes the TIME-WAIT of a process that
  * is just about to tell of it for a dead one's. */
-void held_located(struct client *client, const struct conn *c);
+void open_table_located(struct client *client, const struct conn *c);
 
 /* c is one more that is open in its pair, or one less. Both words are at hand before either is written, so that hardly
  * anybody is killed between the two, and counted for ever. */
-void held_count(struct client *client, const struct conn *c, uint64_t now);
-void held_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now);
+void open_table_count(struct client *client, const struct conn *c, uint64_t now);
+void open_table_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now);
 
 /* c is closed. */
-void held_closed(struct client *client, const struct conn *c);
+void open_table_closed(struct client *client, const struct conn *c);
 
 /* An exec or exit (word) is about to close c (phase before, fate expected); and the exec came back. */
-void held_pending(struct client *client, const struct conn *c, enum held_word word, enum tcp_phase phase,
-                  enum fate fate);
-void held_exec_failed(struct client *client, const struct conn *c);
+void open_table_pending(struct client *client, const struct conn *c, enum open_word word, enum tcp_state phase,
+                        enum fate fate);
+void open_table_exec_failed(struct client *client, const struct conn *c);
 
 /* A fork child: the chunks are the parent's, and it has connections of its own from the start. */
-void held_inherit(struct client *client);
+void open_table_inherit(struct client *client);
 
 /* The process ends in an orderly way: its chunks are free. */
-void held_release(struct client *client);
+void open_table_release(struct client *client);
 
-typedef void held_marked(struct client *client, const struct held *copy, const struct held_chunk *chunk);
+typedef void open_table_marked(struct client *client, const struct open_entry *copy, const struct open_chunk *chunk);
 
 /* Constructor: the chunks that an earlier image of this process left are given back. marked is called for each
  * connection that its exec closed. Returns whether others survived: those sockets are still there, in no pair. */
-bool held_take_over(struct client *client, held_marked *marked);
+bool open_table_take_over(struct client *client, open_table_marked *marked);
 
 /* Every connection in the table of descriptors, but a fork child's or next image's first 64, is written down. */
-void held_all_open(struct client *client);
+void open_table_write_all(struct client *client);
 
 #endif

@@ -27,7 +27,7 @@ int set_option(int fd, int level, int option, int value) {
     return (int)sys_call5(SYS_setsockopt, fd, level, option, &value, sizeof value);
 }
 
-int look_state(int fd, enum tcp_phase *phase, uint32_t *segments_out) {
+int sockinfo_state(int fd, enum tcp_state *phase, uint32_t *segments_out) {
     struct tcp_info info;
     /* Up to the last member that is read: the kernel copies no more. The one byte of state alone where that is all. */
     socklen_t length = segments_out ? offsetof(struct tcp_info, tcpi_segs_out) + sizeof info.tcpi_segs_out : 1;
@@ -35,13 +35,13 @@ int look_state(int fd, enum tcp_phase *phase, uint32_t *segments_out) {
     int r = (int)sys_call5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &length);
     if (r != 0)
         return r;
-    *phase = phase_from_kernel(info.tcpi_state);
+    *phase = tcp_state_from_kernel(info.tcpi_state);
     if (segments_out)
         *segments_out = info.tcpi_segs_out;
     return 0;
 }
 
-int look_connect_error(int fd) {
+int sockinfo_connect_error(int fd) {
     struct tcp_info info = {0};
     socklen_t length = offsetof(struct tcp_info, tcpi_segs_in) + sizeof info.tcpi_segs_in;
     if (sys_call5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
@@ -51,19 +51,19 @@ int look_connect_error(int fd) {
     return info.tcpi_segs_in != 0 ? ECONNREFUSED : ETIMEDOUT;
 }
 
-void look_peek(int fd, enum tcp_phase *phase, bool *unread) {
+void sockinfo_peek(int fd, enum tcp_state *phase, bool *unread) {
     char byte;
     long n = sys_call6(SYS_recvfrom, fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, 0, 0);
     *unread = n > 0;
     if (n > 0 || n == -EAGAIN)
-        *phase = PHASE_ESTABLISHED;
+        *phase = TCP_STATE_ESTABLISHED;
     else if (n == 0)
-        *phase = PHASE_CLOSE_WAIT;
-    else if (look_state(fd, phase, NULL) != 0)
-        *phase = PHASE_UNKNOWN;
+        *phase = TCP_STATE_CLOSE_WAIT;
+    else if (sockinfo_state(fd, phase, NULL) != 0)
+        *phase = TCP_STATE_UNKNOWN;
 }
 
-bool look_unread(int fd) {
+bool sockinfo_unread(int fd) {
     int n = 0;
     return sys_call3(SYS_ioctl, fd, FIONREAD, &n) == 0 && n > 0;
 }
@@ -74,15 +74,15 @@ static bool look_name(long call, int fd, struct endpoint *out) {
     return sys_call3(call, fd, &name, &length) == 0 && endpoint_from_sockaddr(out, &name, length);
 }
 
-bool look_local(int fd, struct endpoint *out) {
+bool sockinfo_local(int fd, struct endpoint *out) {
     return look_name(SYS_getsockname, fd, out);
 }
 
-bool look_peer(int fd, struct endpoint *out) {
+bool sockinfo_peer(int fd, struct endpoint *out) {
     return look_name(SYS_getpeername, fd, out);
 }
 
-bool look_late_peer(int fd, int family, struct endpoint *out) {
+bool sockinfo_late_peer(int fd, int family, struct endpoint *out) {
     struct sockaddr_in6 name;
     /* More than the name has is EINVAL. */
     socklen_t length = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof name;
@@ -90,7 +90,7 @@ bool look_late_peer(int fd, int family, struct endpoint *out) {
            endpoint_from_sockaddr(out, &name, length) && out->port != 0;
 }
 
-bool look_mptcp_token(int fd, uint32_t *token) {
+bool sockinfo_mptcp_token(int fd, uint32_t *token) {
     enum { MPTCP_INFO_OPTION = 1, TOKEN = 3 }; /* linux/mptcp.h: struct mptcp_info begins with 8 bytes, flags, token */
     uint32_t info[TOKEN + 1] = {0};
     socklen_t length = sizeof info;
@@ -101,21 +101,21 @@ bool look_mptcp_token(int fd, uint32_t *token) {
     return true;
 }
 
-bool look_mptcp_phase(uint32_t token, enum tcp_phase *phase) {
+bool sockinfo_mptcp_phase(uint32_t token, enum tcp_state *phase) {
     struct diag_answer answer;
     if (diag_lookup_mptcp(token, &answer) != 0)
         return false;
-    *phase = phase_from_kernel(answer.state);
+    *phase = tcp_state_from_kernel(answer.state);
     return true;
 }
 
-uint64_t look_cookie(int fd) {
+uint64_t sockinfo_cookie(int fd) {
     uint64_t cookie = 0;
     socklen_t length = sizeof cookie;
     return sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
 }
 
-bool look_is_tcp(int fd, int *family, bool *mptcp) {
+bool sockinfo_is_tcp(int fd, int *family, bool *mptcp) {
     int protocol;
     if (get_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) != 0)
         return false;
@@ -125,17 +125,17 @@ bool look_is_tcp(int fd, int *family, bool *mptcp) {
     return get_option(fd, SOL_SOCKET, SO_DOMAIN, family) == 0 && (*family == AF_INET || *family == AF_INET6);
 }
 
-bool look_linger2_off(int fd) {
+bool sockinfo_linger2_off(int fd) {
     int linger2 = 0;
     return get_option(fd, IPPROTO_TCP, TCP_LINGER2, &linger2) == 0 && linger2 < 0;
 }
 
-uint32_t look_interface(int fd) {
+uint32_t sockinfo_interface(int fd) {
     int index = 0;
     return get_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index) == 0 ? (uint32_t)index : 0;
 }
 
-bool look_blocking(int fd) {
+bool sockinfo_blocking(int fd) {
     long flags = sys_call2(SYS_fcntl, fd, F_GETFL);
     return flags >= 0 && !(flags & O_NONBLOCK);
 }

@@ -10,48 +10,48 @@
 
 /* TCP_INFO's state. 0, or -errno: -ENOTSOCK or another error says that fd is no TCP socket (MPTCP answers with its
  * first subflow). segments_out: sent so far, NULL if not wanted. */
-int look_state(int fd, enum tcp_phase *phase, uint32_t *segments_out);
+int sockinfo_state(int fd, enum tcp_state *phase, uint32_t *segments_out);
 
 /* Of a socket in CLOSE whose connect went on after the call: what became of that, when its SO_ERROR has been fetched
  * already. ECONNREFUSED: the peer answered, but not with a SYN of its own; ETIMEDOUT: nobody did, for whatever reason;
  * 0: it was connected, or nobody knows. */
-int look_connect_error(int fd);
+int sockinfo_connect_error(int fd);
 
 /* One recv(MSG_PEEK) in place of TCP_INFO and SIOCINQ. Only for a plain TCP socket that was established, that this
  * process alone holds, without ULP and without a shutdown of ours: it consumes a pending error. */
-void look_peek(int fd, enum tcp_phase *phase, bool *unread);
+void sockinfo_peek(int fd, enum tcp_state *phase, bool *unread);
 
-bool look_unread(int fd);
+bool sockinfo_unread(int fd);
 
 /* getsockname and getpeername. False: *out untouched. */
-bool look_local(int fd, struct endpoint *out);
-bool look_peer(int fd, struct endpoint *out);
+bool sockinfo_local(int fd, struct endpoint *out);
+bool sockinfo_peer(int fd, struct endpoint *out);
 
 /* The peer of a TCP_CLOSE socket, which getpeername no longer names: SO_PEERNAME does (net/core/sock.c asks the family
  * with peer == 2, which inet_getname answers in any state). family: of the socket. */
-bool look_late_peer(int fd, int family, struct endpoint *out);
+bool sockinfo_late_peer(int fd, int family, struct endpoint *out);
 
 /* An MPTCP connection's token, by which diag_lookup_mptcp finds it (MPTCP_INFO, Linux 5.16). *token is 0 when it fell
  * back to plain TCP, or the kernel is older. False: no answer, *token untouched. */
-bool look_mptcp_token(int fd, uint32_t *token);
+bool sockinfo_mptcp_token(int fd, uint32_t *token);
 
 /* The state of an MPTCP connection itself: TCP_INFO's is that of a subflow, which stays ESTABLISHED until both ends
  * have closed. False: the kernel does not say. */
-bool look_mptcp_phase(uint32_t token, enum tcp_phase *phase);
+bool sockinfo_mptcp_phase(uint32_t token, enum tcp_state *phase);
 
 /* SO_COOKIE, 0 when the kernel will not say. */
-uint64_t look_cookie(int fd);
+uint64_t sockinfo_cookie(int fd);
 
 /* SO_DOMAIN and SO_PROTOCOL; true for TCP and MPTCP over IPv4 or IPv6. */
-bool look_is_tcp(int fd, int *family, bool *mptcp);
+bool sockinfo_is_tcp(int fd, int *family, bool *mptcp);
 
-bool look_blocking(int fd);
+bool sockinfo_blocking(int fd);
 
 /* TCP_LINGER2 < 0: no FIN_WAIT2, and so no TIME-WAIT (tcp(7)). */
-bool look_linger2_off(int fd);
+bool sockinfo_linger2_off(int fd);
 
 /* Index of the interface that the socket is bound to, 0: none (SO_BINDTOIFINDEX, Linux 5.0). */
-uint32_t look_interface(int fd);
+uint32_t sockinfo_interface(int fd);
 
 /* Sets an int option. 0 or -errno. */
 int set_option(int fd, int level, int option, int value);

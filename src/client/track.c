@@ -35,32 +35,32 @@ static uint32_t options_of(int fd) {
     socklen_t length = sizeof linger;
     (void)sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &length);
     return (linger.l_onoff && linger.l_linger == 0 ? CONN_LINGER_RESET : 0) |
-           (look_linger2_off(fd) ? CONN_LINGER2_OFF : 0);
+           (sockinfo_linger2_off(fd) ? CONN_LINGER2_OFF : 0);
 }
 
-struct conn *adopt(struct client *client, int fd) {
+struct conn *track_adopt(struct client *client, int fd) {
     struct endpoint local = {0}, peer = {0};
-    enum tcp_phase phase = PHASE_UNKNOWN;
+    enum tcp_state phase = TCP_STATE_UNKNOWN;
     int family;
     bool mptcp;
-    if (!look_is_tcp(fd, &family, &mptcp))
+    if (!sockinfo_is_tcp(fd, &family, &mptcp))
         return NULL;
     struct conn *c = conn_made(client, family, mptcp, process_generation());
     if (!c)
         return NULL;
     conn_set_flags(c, CONN_ADOPTED | CONN_PINNED | options_of(fd));
     (void)client_netns(client, fd);
-    (void)look_state(fd, &phase, NULL);
-    if (look_local(fd, &local) && local.port != 0) {
+    (void)sockinfo_state(fd, &phase, NULL);
+    if (sockinfo_local(fd, &local) && local.port != 0) {
         c->source = local.addr;
         c->local_port = local.port;
     }
-    if (phase == PHASE_LISTEN) {
+    if (phase == TCP_STATE_LISTEN) {
         c->phase = CONN_LISTENING;
-    } else if (look_peer(fd, &peer) || (phase == PHASE_CLOSED && look_late_peer(fd, family, &peer))) {
+    } else if (sockinfo_peer(fd, &peer) || (phase == TCP_STATE_CLOSED && sockinfo_late_peer(fd, family, &peer))) {
         c->peer = peer;
         c->phase = CONN_CONNECTED;
-    } else if (phase == PHASE_SYN_SENT) {
+    } else if (phase == TCP_STATE_SYN_SENT) {
         c->phase = CONN_CONNECTING;
         conn_set_flags(c, CONN_PEER_ASK);
     } else if (local.port != 0) {
@@ -75,25 +75,25 @@ struct conn *adopt(struct client *client, int fd) {
 /* SO_PEERNAME names a peer in every state but that of a socket that was never connected, or is so no more; of MPTCP's
  * it does even then, so there getpeername has to do. */
 static bool find_peer(const struct conn *c, int fd, struct endpoint *peer) {
-    return conn_flags(c) & CONN_MPTCP ? look_peer(fd, peer) : look_late_peer(fd, c->family, peer);
+    return conn_flags(c) & CONN_MPTCP ? sockinfo_peer(fd, peer) : sockinfo_late_peer(fd, c->family, peer);
 }
 
 void conn_catch_up(struct client *client, struct conn *c, int fd, bool shared) {
     struct endpoint peer;
-    enum tcp_phase phase = PHASE_UNKNOWN;
+    enum tcp_state phase = TCP_STATE_UNKNOWN;
     if (c->phase != CONN_IDLE || !find_peer(c, fd, &peer))
         return;
-    (void)look_state(fd, &phase, NULL);
+    (void)sockinfo_state(fd, &phase, NULL);
     (void)client_netns(client, fd);
     c->peer = peer;
-    c->phase = phase == PHASE_SYN_SENT || phase == PHASE_SYN_RECV ? CONN_CONNECTING : CONN_CONNECTED;
+    c->phase = phase == TCP_STATE_SYN_SENT || phase == TCP_STATE_SYN_RECV ? CONN_CONNECTING : CONN_CONNECTED;
     if (shared)
         conn_set_flags(c, CONN_ADOPTED);
 }
 
 void conn_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now) {
     if (conn_flags(c) & CONN_COUNTED && c->generation >= process_first_generation())
-        held_uncount(client, c, time_wait, now);
+        open_table_uncount(client, c, time_wait, now);
 }
 
 void conn_install(struct client *client, int fd, struct conn *conn) {
@@ -124,7 +124,7 @@ struct conn *conn_of(struct client *client, int fd) {
     }
     if (fd < 0 || !client_asks(client))
         return NULL;
-    conn = adopt(client, fd);
+    conn = track_adopt(client, fd);
     if (!conn) {
         return NULL;
     }
@@ -145,7 +145,7 @@ void conn_release(struct client *client, struct conn *c) {
     if (open && !(conn_flags(c) & CONN_QUIET))
         state_count(&client->state, (enum arm)c->arm, COUNT_UNSEEN_CLOSE);
     conn_uncount(client, c, false, clock_ns(CLOCK_MONOTONIC));
-    held_closed(client, c);
+    open_table_closed(client, c);
     conn_free(c);
 }
 
@@ -161,9 +161,9 @@ void track_find(struct client *client, int first, int last) {
     if (sys_call5(SYS_ppoll, fds, n, &now, 0, 0) < 0)
         return;
     for (int i = 0; i < n; i++) {
-        enum tcp_phase phase;
+        enum tcp_state phase;
         int fd = first + i;
-        if (!(fds[i].revents & POLLNVAL) && fd_look(fd, &conn) == FD_UNKNOWN && look_state(fd, &phase, NULL) == 0)
+        if (!(fds[i].revents & POLLNVAL) && fd_look(fd, &conn) == FD_UNKNOWN && sockinfo_state(fd, &phase, NULL) == 0)
             (void)conn_of(client, fd);
     }
 }

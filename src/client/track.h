@@ -12,7 +12,7 @@ struct conn *conn_made(struct client *client, int family, bool mptcp, uint32_t g
 
 /* A record, in no table yet, for a TCP socket that was never seen: inherited, received, or made behind our back. Asks
  * the kernel for everything. NULL: fd is no TCP socket, or no memory. */
-struct conn *adopt(struct client *client, int fd);
+struct conn *track_adopt(struct client *client, int fd);
 
 /* What is known of fd, asking the kernel once if nothing is: the connection, or NULL when it is no TCP socket. */
 struct conn *conn_of(struct client *client, int fd);

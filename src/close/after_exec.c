@@ -18,14 +18,14 @@
 #include "state/stats.h"
 
 /* What has become of it the kernel says: another process may have held it too. */
-static int ask(const struct held *h, struct diag_answer *answer) {
+static int ask(const struct open_entry *h, struct diag_answer *answer) {
     if (h->token != 0 && h->token != MPTCP_UNKNOWN && diag_lookup_mptcp(h->token, answer) == 0 &&
-        phase_from_kernel(answer->state) != PHASE_CLOSED)
+        tcp_state_from_kernel(answer->state) != TCP_STATE_CLOSED)
         return 0;
     if (h->local_port == 0)
         return -EINVAL;
-    bool expected = held_fate(h) == FATE_TIME_WAIT;
-    struct tuple tuple = held_tuple(h);
+    bool expected = open_fate(h) == FATE_TIME_WAIT;
+    struct tuple tuple = open_tuple(h);
     int found = diag_lookup_ending(&tuple, expected, answer);
     if (h->token != 0)
         answer->inode = 0; /* a subflow's says nothing */
@@ -37,23 +37,23 @@ static uint64_t monotonic_ns(uint64_t stamp, uint64_t now) {
     return now - (clock_ns(CLOCK_REALTIME) - stamp);
 }
 
-static bool told_before(struct client *client, const struct held *h, uint64_t netns) {
-    struct tuple tuple = held_tuple(h);
+static bool recorded_before(struct client *client, const struct open_entry *h, uint64_t netns) {
+    struct tuple tuple = open_tuple(h);
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    uint64_t began = h->connected_ns ? h->connected_ns : h->marked_ns - ONCE_NS;
-    uint64_t since = monotonic_ns(held_phase(h) == PHASE_CLOSED ? began : h->marked_ns, now);
-    return h->local_port != 0 && !once_first(&client->state, netns, &tuple, since, now);
+    uint64_t began = h->connected_ns ? h->connected_ns : h->marked_ns - DEDUP_NS;
+    uint64_t since = monotonic_ns(open_phase(h) == TCP_STATE_CLOSED ? began : h->marked_ns, now);
+    return h->local_port != 0 && !dedup_first(&client->state, netns, &tuple, since, now);
 }
 
-static void tell(struct client *client, const struct held *copy, const struct held_chunk *chunk) {
+static void tell(struct client *client, const struct open_entry *copy, const struct open_chunk *chunk) {
     struct event_record r;
     struct diag_answer answer = {0};
     int found = ask(copy, &answer);
-    enum fate first = held_fate(copy) < FATES ? (enum fate)held_fate(copy) : FATE_NONE;
+    enum fate first = open_fate(copy) < FATES ? (enum fate)open_fate(copy) : FATE_NONE;
     enum fate fate = fate_from_lookup(found, &answer, first, false);
-    if (found == 0 && phase_from_kernel(answer.state) == PHASE_FIN_WAIT_1 && held_without_fin_wait_2(copy))
+    if (found == 0 && tcp_state_from_kernel(answer.state) == TCP_STATE_FIN_WAIT_1 && open_without_fin_wait_2(copy))
         fate = FATE_NONE;
-    if (fate == FATE_TIME_WAIT && told_before(client, copy, chunk->netns))
+    if (fate == FATE_TIME_WAIT && recorded_before(client, copy, chunk->netns))
         fate = FATE_SHARED;
     enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
     struct settings settings = {0};
@@ -75,7 +75,7 @@ static void tell(struct client *client, const struct held *copy, const struct he
     r.e.pool_id = copy->pool_id;
     r.e.netns = chunk->netns;
     r.e.via = VIA_EXEC;
-    r.e.phase = held_phase(copy);
+    r.e.phase = open_phase(copy);
     r.e.fate = (uint8_t)fate;
     r.e.verified = found == 0 || found == -ENOENT ? VERIFIED_TRUE : VERIFIED_FALSE;
     if (copy->connected_ns && copy->marked_ns > copy->connected_ns)
@@ -84,9 +84,9 @@ static void tell(struct client *client, const struct held *copy, const struct he
     (void)ring_write(&client->state, &r);
 }
 
-void after_exec_tell(struct client *client) {
-    if (held_take_over(client, tell)) {
+void after_exec_record(struct client *client) {
+    if (open_table_take_over(client, tell)) {
         track_find(client, 0, INT_MAX);
-        held_all_open(client);
+        open_table_write_all(client);
     }
 }

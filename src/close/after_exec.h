@@ -5,6 +5,6 @@
 struct client;
 
 /* Constructor: connections that the exec closed become events, via exec; those that survived it are found again. */
-void after_exec_tell(struct client *client);
+void after_exec_record(struct client *client);
 
 #endif

@@ -29,9 +29,9 @@ static bool others_may_hold(const struct conn *c) {
 
 /* The kernel reads the state before it waits for the socket's lock (tcp_get_info): a FIN_WAIT_2 may be a TIME-WAIT by
  * the time it answers. twice: that would matter. */
-static int look_settled(int fd, enum tcp_phase *phase, bool twice) {
-    int r = look_state(fd, phase, NULL);
-    return r == 0 && twice && *phase != PHASE_CLOSED ? look_state(fd, phase, NULL) : r;
+static int look_settled(int fd, enum tcp_state *phase, bool twice) {
+    int r = sockinfo_state(fd, phase, NULL);
+    return r == 0 && twice && *phase != TCP_STATE_CLOSED ? sockinfo_state(fd, phase, NULL) : r;
 }
 
 /* State and receive queue with as few system calls as the case allows. identified: the socket's cookie was drawn. If
@@ -40,47 +40,48 @@ static void look_at(const struct conn *c, int fd, struct fate_facts *f, bool ide
     uint32_t flags = conn_flags(c);
     bool plain = !(flags & (CONN_MPTCP | CONN_ULP | CONN_SHUT)) && !f->others;
     if (plain && c->phase == CONN_CONNECTED) {
-        look_peek(fd, &f->phase, &f->unread);
+        sockinfo_peek(fd, &f->phase, &f->unread);
         return;
     }
     int r = look_settled(fd, &f->phase, identified);
     if (r != 0)
-        f->phase = PHASE_UNKNOWN;
+        f->phase = TCP_STATE_UNKNOWN;
     if (r == -EBADF)
         return;
     if (f->mptcp && c->token != MPTCP_UNKNOWN) {
-        enum tcp_phase subflow;
-        look_peek(fd, &subflow, &f->unread); /* SIOCINQ says 1 after shutdown(SHUT_RD) */
-        (void)look_mptcp_phase(c->token, &f->phase);
+        enum tcp_state subflow;
+        sockinfo_peek(fd, &subflow, &f->unread); /* SIOCINQ says 1 after shutdown(SHUT_RD) */
+        (void)sockinfo_mptcp_phase(c->token, &f->phase);
         return;
     }
     /* A peek sees the queue, and a FIN that came meanwhile. MPTCP before Linux 5.16: the subflow stays ESTABLISHED when
      * the peer closes; only reading shows its DATA_FIN. */
-    enum tcp_phase as_seen = f->phase;
-    bool open = f->phase == PHASE_ESTABLISHED || f->phase == PHASE_FIN_WAIT_1 || f->phase == PHASE_FIN_WAIT_2;
-    if ((plain || f->mptcp) && f->phase == PHASE_ESTABLISHED && !(flags & CONN_SHUT))
-        look_peek(fd, &f->phase, &f->unread);
+    enum tcp_state as_seen = f->phase;
+    bool open =
+        f->phase == TCP_STATE_ESTABLISHED || f->phase == TCP_STATE_FIN_WAIT_1 || f->phase == TCP_STATE_FIN_WAIT_2;
+    if ((plain || f->mptcp) && f->phase == TCP_STATE_ESTABLISHED && !(flags & CONN_SHUT))
+        sockinfo_peek(fd, &f->phase, &f->unread);
     else if (open && f->fallback)
-        look_peek(fd, &as_seen, &f->unread);
+        sockinfo_peek(fd, &as_seen, &f->unread);
     else if (open)
-        f->unread = look_unread(fd);
+        f->unread = sockinfo_unread(fd);
 }
 
 void closing_complete(struct client *client, struct conn *c, int fd) {
     struct endpoint local, peer;
-    if (c->local_port == 0 && look_local(fd, &local)) {
+    if (c->local_port == 0 && sockinfo_local(fd, &local)) {
         c->source = local.addr;
         c->local_port = local.port;
     }
-    if (conn_flags(c) & CONN_PEER_ASK && look_peer(fd, &peer))
+    if (conn_flags(c) & CONN_PEER_ASK && sockinfo_peer(fd, &peer))
         c->peer = peer;
-    held_located(client, c);
+    open_table_located(client, c);
 }
 
 /* MPTCP_UNKNOWN: no answer. */
 static uint32_t ask_token(struct client *client, int fd) {
     uint32_t token;
-    return look_mptcp_token(fd, &token) && (token || client->mptcp_info) ? token : MPTCP_UNKNOWN;
+    return sockinfo_mptcp_token(fd, &token) && (token || client->mptcp_info) ? token : MPTCP_UNKNOWN;
 }
 
 uint32_t closing_token(struct client *client, struct conn *c, int fd) {
@@ -108,15 +109,15 @@ static void judge(struct closing *c) {
     uint8_t asking = c->settings.log_verify;
     if (c->facts.others) {
         c->looked_ns = clock_ns(CLOCK_MONOTONIC);
-        c->facts.linger2_off |= look_linger2_off(c->fd); /* set by whoever else has it */
+        c->facts.linger2_off |= sockinfo_linger2_off(c->fd); /* set by whoever else has it */
     }
     if (asking == VERIFY_ALWAYS || (asking == VERIFY_AUTO && c->facts.others))
         verify_identify(c);
     closing_complete(c->client, conn, c->fd);
     /* As late as can be: a FIN of the peer between this look and the close makes the verdict wrong. */
     look_at(conn, c->fd, &c->facts, c->cookie != 0);
-    if (conn->phase == CONN_CONNECTING && c->facts.phase == PHASE_CLOSED && !(flags & CONN_ADOPTED))
-        c->connect_error = look_connect_error(c->fd);
+    if (conn->phase == CONN_CONNECTING && c->facts.phase == TCP_STATE_CLOSED && !(flags & CONN_ADOPTED))
+        c->connect_error = sockinfo_connect_error(c->fd);
     c->verdict = fate_decide(&c->facts);
     if (asking != VERIFY_AUTO)
         c->verdict.ask = asking == VERIFY_ALWAYS;
@@ -143,7 +144,7 @@ static struct located look_located(struct client *client, const struct conn *con
     if (!worth_a_look(conn))
         return p;
     if (conn->local_port == 0)
-        (void)look_local(fd, &p.local);
+        (void)sockinfo_local(fd, &p.local);
     if (p.token == MPTCP_UNKNOWN)
         p.token = ask_token(client, fd);
     return p;
@@ -172,12 +173,12 @@ static struct conn *claim(struct closing *c) {
     case FD_CLOSING:
         return NULL;
     case FD_UNKNOWN: {
-        enum tcp_phase phase;
-        if (c->silent || fd < 0 || look_state(fd, &phase, NULL) != 0 || phase == PHASE_LISTEN ||
+        enum tcp_state phase;
+        if (c->silent || fd < 0 || sockinfo_state(fd, &phase, NULL) != 0 || phase == TCP_STATE_LISTEN ||
             !process_may_record(c->client))
             return NULL;
         c->found = true;
-        return adopt(c->client, fd);
+        return track_adopt(c->client, fd);
     }
     default:
         break;
@@ -196,7 +197,7 @@ static struct conn *claim(struct closing *c) {
 }
 
 void closing_begin(struct closing *c, struct client *client, int fd, enum via via) {
-    *c = (struct closing){.client = client, .fd = fd, .via = via, .mark = unsettled_mark()};
+    *c = (struct closing){.client = client, .fd = fd, .via = via, .mark = deferred_mark()};
     if (!client_active(client))
         return;
     c->silent = !client_asks(client);
@@ -215,20 +216,20 @@ void closing_begin(struct closing *c, struct client *client, int fd, enum via vi
 
 /* Of several processes that hold one socket, each may see its end; and a TIME-WAIT that was there before the close may
  * be seen by whoever finds the closed socket later (received, or closed by two threads), though we alone held it. */
-static bool told_before(const struct closing *c, uint64_t now) {
+static bool recorded_before(const struct closing *c, uint64_t now) {
     const struct conn *conn = c->conn;
     uint64_t since = c->looked_ns;
     bool alone = !c->facts.others;
-    if (alone && (c->facts.phase != PHASE_CLOSED || conn->local_port == 0))
+    if (alone && (c->facts.phase != TCP_STATE_CLOSED || conn->local_port == 0))
         return false;
     if (conn->local_port == 0) /* disconnected by another, who told */
         return true;
     /* It may have been told already while we held it; a word of the millisecond in which it began may be another's. */
-    if (c->facts.phase == PHASE_CLOSED || c->facts.phase == PHASE_UNKNOWN || c->facts.fallback)
-        since = conn->connected_ns ? conn->connected_ns + (alone ? 1000000 : 0) : now - ONCE_NS;
+    if (c->facts.phase == TCP_STATE_CLOSED || c->facts.phase == TCP_STATE_UNKNOWN || c->facts.fallback)
+        since = conn->connected_ns ? conn->connected_ns + (alone ? 1000000 : 0) : now - DEDUP_NS;
     struct tuple tuple = tuple_of(&conn->source, conn->local_port, &conn->peer.addr, conn->peer.port);
-    return !once_first(&c->client->state, __atomic_load_n(&c->client->netns, __ATOMIC_RELAXED), &tuple, since,
-                       clock_ns(CLOCK_MONOTONIC));
+    return !dedup_first(&c->client->state, __atomic_load_n(&c->client->netns, __ATOMIC_RELAXED), &tuple, since,
+                        clock_ns(CLOCK_MONOTONIC));
 }
 
 /* Another thread forked between the look and the close: the child has it too. */
@@ -259,10 +260,10 @@ static void finish(struct closing *c) {
     notice_fork(c);
     if (c->verdict.ask)
         fate = verify_fate(c, &verified);
-    if (fate == FATE_TIME_WAIT && told_before(c, now))
+    if (fate == FATE_TIME_WAIT && recorded_before(c, now))
         fate = FATE_SHARED;
     conn_uncount(c->client, conn, fate == FATE_TIME_WAIT, now);
-    tell_close(c, fate, verified, now);
+    record_close(c, fate, verified, now);
 }
 
 /* Another thread's note: when it was left this one still had a reference to the socket. */
@@ -272,17 +273,17 @@ static bool settle(struct closing *c) {
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     if (fate == FATE_SHARED)
         return false;
-    if (fate == FATE_TIME_WAIT && told_before(c, now))
+    if (fate == FATE_TIME_WAIT && recorded_before(c, now))
         return true;
     if (fate == FATE_TIME_WAIT && conn_flags(c->conn) & CONN_COUNTED)
         pair_waits(c->conn->pair, now);
-    tell_close(c, fate, verified, now);
+    record_close(c, fate, verified, now);
     return true;
 }
 
 static void settle_noted(const struct closing *c) {
-    if (unsettled_mark() != c->mark && client_asks(c->client) && process_may_record(c->client))
-        unsettled_settle(c->mark, settle);
+    if (deferred_mark() != c->mark && client_asks(c->client) && process_may_record(c->client))
+        deferred_settle(c->mark, settle);
 }
 
 /* A filter of the client's own keeps us from finding out what becomes of it; mode off, from saying so. */
@@ -304,7 +305,7 @@ void closing_end(struct closing *c, bool closed) {
             finish_unasked(c->client, conn);
         else if (worth_a_look(conn) && (closed || lost_the_race(c)))
             finish(c);
-        held_closed(c->client, conn);
+        open_table_closed(c->client, conn);
         conn_free(conn);
     }
     settle_noted(c);
@@ -324,13 +325,13 @@ void closing_abort(struct closing *c) {
 void closing_disconnect(struct client *client, int fd, struct conn *conn) {
     struct closing c = {.client = client, .conn = conn, .fd = fd, .via = VIA_CLOSE};
     int saved = errno;
-    bool shut = conn->shutdown_phase != PHASE_UNKNOWN || others_may_hold(conn);
+    bool shut = conn->shutdown_phase != TCP_STATE_UNKNOWN || others_may_hold(conn);
     if (shut && conn->phase != CONN_IDLE && process_may_record(client)) {
         enum verified verified;
         judge(&c);
-        if (c.verdict.ask && c.facts.phase == PHASE_CLOSED)
+        if (c.verdict.ask && c.facts.phase == TCP_STATE_CLOSED)
             c.verdict.fate = verify_fate(&c, &verified);
-        if (c.facts.phase == PHASE_CLOSED && c.verdict.fate == FATE_TIME_WAIT) {
+        if (c.facts.phase == TCP_STATE_CLOSED && c.verdict.fate == FATE_TIME_WAIT) {
             finish(&c);
             conn_clear_flags(conn, CONN_COUNTED); /* in all other cases the record is given back */
         }
@@ -374,11 +375,11 @@ void closing_exec(struct client *client, bool pending) {
         if (!may_close_on_exec(client, fd, c.conn))
             continue;
         if (!pending) {
-            held_exec_failed(client, c.conn);
+            open_table_exec_failed(client, c.conn);
             continue;
         }
         judge(&c);
         closing_complete(client, c.conn, fd);
-        held_pending(client, c.conn, HELD_EXEC, c.facts.phase, c.verdict.fate);
+        open_table_pending(client, c.conn, OPEN_TO_EXEC, c.facts.phase, c.verdict.fate);
     }
 }

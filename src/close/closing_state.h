@@ -25,7 +25,7 @@ struct closing {
     bool raced;         /* another thread closed the same number first */
     bool silent;        /* nothing may be asked (client_asks): only the record is given back */
     bool claimed;       /* taken out of the table: fd_closed is due */
-    uint32_t mark;      /* unsettled_mark before the first look */
+    uint32_t mark;      /* deferred_mark before the first look */
     uint32_t interface; /* that it is bound to */
 };
 

@@ -30,7 +30,7 @@ static bool change(struct note *n, uint64_t from, uint64_t to) {
     return __atomic_compare_exchange_n(&n->word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-uint32_t unsettled_mark(void) {
+uint32_t deferred_mark(void) {
     return __atomic_load_n(&left, __ATOMIC_ACQUIRE);
 }
 
@@ -55,7 +55,7 @@ static struct note *take(uint64_t fresh) {
     return NULL;
 }
 
-uint64_t unsettled_leave(const struct closing *c) {
+uint64_t deferred_leave(const struct closing *c) {
     uint32_t number = __atomic_add_fetch(&left, 1, __ATOMIC_ACQ_REL);
     struct note *n = take(word_of(number, WRITING));
     if (!n)
@@ -78,7 +78,7 @@ static bool grab(struct note *n, uint64_t ready, enum note_state as) {
            (!change(n, busy, word_of(number_of(ready), AGAIN)) && change(n, ready, word_of(number_of(ready), as)));
 }
 
-bool unsettled_withdraw(uint64_t note) {
+bool deferred_withdraw(uint64_t note) {
     if (note == 0)
         return true;
     for (struct note *n = notes; n < notes + NOTES; n++)
@@ -100,7 +100,7 @@ static void ask(struct note *n, uint32_t number, bool (*settle)(struct closing *
     __atomic_store_n(&n->word, word_of(number, READY), __ATOMIC_RELEASE);
 }
 
-void unsettled_settle(uint32_t mark, bool (*settle)(struct closing *)) {
+void deferred_settle(uint32_t mark, bool (*settle)(struct closing *)) {
     for (struct note *n = notes; n < notes + NOTES; n++) {
         uint32_t number = number_of(__atomic_load_n(&n->word, __ATOMIC_RELAXED));
         if ((int32_t)(number - mark) > 0 && grab(n, word_of(number, READY), BUSY))
@@ -108,7 +108,7 @@ void unsettled_settle(uint32_t mark, bool (*settle)(struct closing *)) {
     }
 }
 
-void unsettled_forget(void) {
+void deferred_forget(void) {
     for (struct note *n = notes; n < notes + NOTES; n++)
         __atomic_store_n(&n->word, 0, __ATOMIC_RELAXED);
 }

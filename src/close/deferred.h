@@ -14,19 +14,19 @@
 #include "close/closing_state.h"
 
 /* How many notes there have been: taken before a close looks at its descriptor. */
-uint32_t unsettled_mark(void);
+uint32_t deferred_mark(void);
 
 /* Copies c and its connection. 0: no room, nothing left. */
-uint64_t unsettled_leave(const struct closing *c);
+uint64_t deferred_leave(const struct closing *c);
 
 /* c's end is known after all. False: another thread tells it, or told it. */
-bool unsettled_withdraw(uint64_t note);
+bool deferred_withdraw(uint64_t note);
 
 /* After a close: settle for each note left since mark. It returns whether the end is known; no note is given to two
  * threads at once, and none is kept from a thread that comes while another has it. */
-void unsettled_settle(uint32_t mark, bool (*settle)(struct closing *));
+void deferred_settle(uint32_t mark, bool (*settle)(struct closing *));
 
 /* A fork child. */
-void unsettled_forget(void);
+void deferred_forget(void);
 
 #endif

@@ -14,7 +14,7 @@
 #include "state/control.h"
 #include "client/events.h"
 
-void closing_range(struct client *client, unsigned first, unsigned last, enum via via) {
+void exit_close_range(struct client *client, unsigned first, unsigned last, enum via via) {
     struct closing c;
     int to = last > INT_MAX ? INT_MAX : (int)last;
     if (first > INT_MAX)
@@ -45,14 +45,14 @@ static bool is_buffered(int fd) {
 
 /* Where another process may hold the connection, only the kernel can tell what becomes of it, and only once it is
  * closed. A socket that has to stay open is left for the tool to tell. */
-static void sweep_one(struct client *client, int fd, enum via via, bool may_close) {
+static void close_one(struct client *client, int fd, enum via via, bool may_close) {
     struct closing c;
     bool closes = may_close && !is_buffered(fd) && !would_wait(fd);
     closing_begin(&c, client, fd, via);
     if (closes) {
         (void)sys_call1(SYS_close, fd);
     } else if (c.conn && c.verdict.ask) {
-        held_pending(client, c.conn, HELD_EXIT, c.facts.phase, c.verdict.fate);
+        open_table_pending(client, c.conn, OPEN_TO_EXIT, c.facts.phase, c.verdict.fate);
         conn_free(c.conn);
         fd_closed(fd);
         return;
@@ -60,8 +60,8 @@ static void sweep_one(struct client *client, int fd, enum via via, bool may_clos
     closing_end(&c, true);
 }
 
-void closing_sweep(struct client *client, enum via via, bool last) {
-    /* Sealed: what is open stays in the held table, and the tool, which may ask, tells of it. */
+void exit_close_all(struct client *client, enum via via, bool last) {
+    /* Sealed: what is open stays in the open table, and the tool, which may ask, tells of it. */
     if (!client_active(client) || sys_sealed())
         return;
     bool asks = client_asks(client);
@@ -73,8 +73,8 @@ void closing_sweep(struct client *client, enum via via, bool last) {
     /* Another thread may still be using them, and would meet an error that it would not have met. */
     bool may_close = asks && last && fd_next_tcp(0, INT_MAX) >= 0 && process_single_threaded();
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
-        sweep_one(client, fd, via, may_close);
-    held_release(client);
+        close_one(client, fd, via, may_close);
+    open_table_release(client);
     /* After the first sweep (exit handlers run, then _exit) there is nothing left to say. */
     if (__atomic_exchange_n(&client->attached, 0, __ATOMIC_RELAXED)) {
         struct settings settings = {0};

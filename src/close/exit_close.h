@@ -9,9 +9,9 @@ struct client;
 /* Every TCP descriptor still open, when the process ends: an event each, then `detach`. last: no code of the client
  * runs any more, but for other threads. If there are none, what can be is closed here, so that nothing happens between
  * look and close, and the kernel can be asked what became of it. */
-void closing_sweep(struct client *client, enum via via, bool last);
+void exit_close_all(struct client *client, enum via via, bool last);
 
 /* Closes the tracked descriptors in [first, last] one by one, each with its event. */
-void closing_range(struct client *client, unsigned first, unsigned last, enum via via);
+void exit_close_range(struct client *client, unsigned first, unsigned last, enum via via);
 
 #endif

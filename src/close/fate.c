@@ -7,7 +7,7 @@ static enum fate fate_of_open(const struct fate_facts *f) {
     if (f->linger_reset || f->unread)
         return FATE_RESET;
     /* No FIN_WAIT2, and so no TIME-WAIT: gone with the ACK of our FIN, even if the peer's FIN comes along with it. */
-    if (f->linger2_off && f->phase != PHASE_CLOSING)
+    if (f->linger2_off && f->phase != TCP_STATE_CLOSING)
         return FATE_NONE;
     return FATE_TIME_WAIT;
 }
@@ -17,17 +17,17 @@ static enum fate fate_of_open(const struct fate_facts *f) {
 static struct fate_verdict fate_of_closed(const struct fate_facts *f) {
     struct fate_verdict v = {.fate = f->connected ? FATE_RESET : FATE_NONE, .decided_by = DECIDED_BY_CLOSE};
     switch (f->shutdown_phase) {
-    case PHASE_UNKNOWN:
-    case PHASE_CLOSED:
+    case TCP_STATE_UNKNOWN:
+    case TCP_STATE_CLOSED:
         v.ask = f->others; /* somebody else, or an earlier image of this process, may have shut it down */
         break;
-    case PHASE_CLOSE_WAIT:
-    case PHASE_LAST_ACK: /* somebody else had shut it down before us */
+    case TCP_STATE_CLOSE_WAIT:
+    case TCP_STATE_LAST_ACK: /* somebody else had shut it down before us */
         v.fate = FATE_PASSIVE;
         v.decided_by = DECIDED_BY_SHUTDOWN;
         break;
-    case PHASE_SYN_SENT: /* there shutdown only breaks the attempt off */
-    case PHASE_LISTEN:
+    case TCP_STATE_SYN_SENT: /* there shutdown only breaks the attempt off */
+    case TCP_STATE_LISTEN:
         v.fate = FATE_NONE;
         break;
     default:
@@ -44,30 +44,30 @@ struct fate_verdict fate_decide(const struct fate_facts *f) {
     /* What unread data and TCP_LINGER2 do then depends on the kernel: on 6.18, nothing, but for both together. */
     v.ask |= f->fallback && (f->unread || f->linger2_off);
     switch (f->phase) {
-    case PHASE_ESTABLISHED:
-    case PHASE_SYN_RECV:
+    case TCP_STATE_ESTABLISHED:
+    case TCP_STATE_SYN_RECV:
         v.fate = fate_of_open(f);
         break;
-    case PHASE_FIN_WAIT_1:
-    case PHASE_FIN_WAIT_2:
-    case PHASE_CLOSING:
+    case TCP_STATE_FIN_WAIT_1:
+    case TCP_STATE_FIN_WAIT_2:
+    case TCP_STATE_CLOSING:
         v.fate = fate_of_open(f);
         v.decided_by = v.fate == FATE_TIME_WAIT ? DECIDED_BY_SHUTDOWN : DECIDED_BY_CLOSE;
         break;
-    case PHASE_TIME_WAIT:
+    case TCP_STATE_TIME_WAIT:
         v.fate = FATE_TIME_WAIT;
         v.decided_by = DECIDED_BY_SHUTDOWN;
         break;
-    case PHASE_CLOSE_WAIT:
-    case PHASE_LAST_ACK:
-        v.fate = f->unread || (f->linger_reset && f->phase == PHASE_CLOSE_WAIT) ? FATE_RESET : FATE_PASSIVE;
+    case TCP_STATE_CLOSE_WAIT:
+    case TCP_STATE_LAST_ACK:
+        v.fate = f->unread || (f->linger_reset && f->phase == TCP_STATE_CLOSE_WAIT) ? FATE_RESET : FATE_PASSIVE;
         break;
-    case PHASE_CLOSED:
+    case TCP_STATE_CLOSED:
         v = fate_of_closed(f);
         v.ask |= f->mptcp;
         break;
-    case PHASE_SYN_SENT:
-    case PHASE_LISTEN:
+    case TCP_STATE_SYN_SENT:
+    case TCP_STATE_LISTEN:
         v.ask = false;
         break;
     default:
@@ -82,20 +82,20 @@ enum fate fate_from_lookup(int found, const struct diag_answer *answer, enum fat
         return first == FATE_TIME_WAIT || first == FATE_SHARED ? FATE_RESET : first;
     if (found != 0)
         return first;
-    switch (phase_from_kernel(answer->state)) {
-    case PHASE_TIME_WAIT:
+    switch (tcp_state_from_kernel(answer->state)) {
+    case TCP_STATE_TIME_WAIT:
         return FATE_TIME_WAIT;
-    case PHASE_FIN_WAIT_1:
-    case PHASE_FIN_WAIT_2:
-    case PHASE_CLOSING:
+    case TCP_STATE_FIN_WAIT_1:
+    case TCP_STATE_FIN_WAIT_2:
+    case TCP_STATE_CLOSING:
         /* Shut down, and another process still has it: whoever closes it last will say so. */
         return answer->inode != 0 && !lingers ? FATE_SHARED : FATE_TIME_WAIT;
-    case PHASE_LAST_ACK:
+    case TCP_STATE_LAST_ACK:
         return FATE_PASSIVE;
-    case PHASE_ESTABLISHED:
-    case PHASE_SYN_SENT:
-    case PHASE_SYN_RECV:
-    case PHASE_CLOSE_WAIT:
+    case TCP_STATE_ESTABLISHED:
+    case TCP_STATE_SYN_SENT:
+    case TCP_STATE_SYN_RECV:
+    case TCP_STATE_CLOSE_WAIT:
         return lingers ? first : FATE_SHARED;
     default:
         return FATE_NONE;

@@ -10,8 +10,8 @@
 #include "state/event.h"
 
 struct fate_facts {
-    enum tcp_phase phase;          /* just before the close */
-    enum tcp_phase shutdown_phase; /* just before our first shutdown(SHUT_WR); PHASE_UNKNOWN: there was none */
+    enum tcp_state phase;          /* just before the close */
+    enum tcp_state shutdown_phase; /* just before our first shutdown(SHUT_WR); TCP_STATE_UNKNOWN: there was none */
     bool connected;                /* the handshake is known to have been done, or nothing is known of it */
     bool unread;                   /* data in the receive queue */
     bool linger_reset;             /* SO_LINGER {1, 0} */

@@ -42,7 +42,7 @@ static void count(const struct closing *c, enum fate fate) {
     stats_close(&c->client->state, e, (enum arm)conn->arm, fate);
     if (c->connect_error == ECONNREFUSED)
         stats_add(e, STAT_REFUSED);
-    else if (c->connect_error == ETIMEDOUT || c->facts.phase == PHASE_SYN_SENT)
+    else if (c->connect_error == ETIMEDOUT || c->facts.phase == TCP_STATE_SYN_SENT)
         stats_add(e, STAT_SYN_TIMEOUT);
 }
 
@@ -53,18 +53,18 @@ static void note_answer(const struct closing *c) {
         return;
     if (c->connect_error)
         answers_note(c->client, conn, conn->pair, c->connect_error, conn->connected_ns);
-    else if (c->facts.phase == PHASE_SYN_SENT)
+    else if (c->facts.phase == TCP_STATE_SYN_SENT)
         answers_note(c->client, conn, conn->pair, ETIMEDOUT, conn->connected_ns); /* given up */
-    else if (c->facts.phase != PHASE_CLOSED && c->facts.phase != PHASE_UNKNOWN)
+    else if (c->facts.phase != TCP_STATE_CLOSED && c->facts.phase != TCP_STATE_UNKNOWN)
         answers_note(c->client, conn, conn->pair, 0, conn->connected_ns);
 }
 
-void tell_close(const struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
+void record_close(const struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
     if (conn_flags(c->conn) & CONN_QUIET || !c->has_settings || client_mode(c->client, &c->settings) == MODE_OFF)
         return;
     count(c, fate);
     note_answer(c);
-    minutes_closed(c->client, c->conn, fate, now);
+    history_update_closed(c->client, c->conn, fate, now);
     if (fate == FATE_TIME_WAIT || c->settings.log_closes == CLOSES_ALL)
         write_event(c, fate, verified, now);
 }

@@ -5,6 +5,6 @@
 #include "close/closing_state.h"
 
 /* verified: whether the kernel's answer stands behind fate. now: CLOCK_MONOTONIC, ns. */
-void tell_close(const struct closing *c, enum fate fate, enum verified verified, uint64_t now);
+void record_close(const struct closing *c, enum fate fate, enum verified verified, uint64_t now);
 
 #endif

@@ -36,13 +36,13 @@ static int lookup(const struct closing *c, struct diag_answer *answer) {
 }
 
 void verify_identify(struct closing *c) {
-    c->cookie = look_cookie(c->fd);
+    c->cookie = sockinfo_cookie(c->fd);
 }
 
 void verify_prepare(struct closing *c) {
-    c->interface = look_interface(c->fd);
+    c->interface = sockinfo_interface(c->fd);
     /* The socket that is there now is not the TIME-WAIT that its shutdown left: the cookie was drawn too late. */
-    if (c->facts.phase == PHASE_CLOSED || c->facts.phase == PHASE_UNKNOWN)
+    if (c->facts.phase == TCP_STATE_CLOSED || c->facts.phase == TCP_STATE_UNKNOWN)
         c->cookie = 0;
     if (!kernel_answers())
         c->verdict.ask = false;
@@ -53,7 +53,7 @@ static bool ask_mptcp(const struct closing *c, enum fate *fate) {
     struct diag_answer answer;
     uint32_t token = c->conn->token;
     if (!c->facts.mptcp || token == MPTCP_UNKNOWN || diag_lookup_mptcp(token, &answer) != 0 ||
-        phase_from_kernel(answer.state) == PHASE_CLOSED)
+        tcp_state_from_kernel(answer.state) == TCP_STATE_CLOSED)
         return false;
     *fate = fate_from_lookup(0, &answer, c->verdict.fate, false);
     return true;
@@ -70,19 +70,19 @@ static bool ask_tcp(const struct closing *c, enum fate *fate) {
         answer.inode = 0; /* it keeps one that says nothing */
     if (found != 0 && (found != -ENOENT || c->forked))
         return false;
-    if (lingers && found == 0 && phase_from_kernel(answer.state) == PHASE_ESTABLISHED) {
+    if (lingers && found == 0 && tcp_state_from_kernel(answer.state) == TCP_STATE_ESTABLISHED) {
         /* No answer yet: an MPTCP subflow before the peer's close, or in the midst of another thread's. */
         *fate = c->raced ? FATE_SHARED : *fate;
         return c->raced;
     }
-    if (found == -ENOENT && c->facts.phase == PHASE_CLOSED && first == FATE_TIME_WAIT &&
+    if (found == -ENOENT && c->facts.phase == TCP_STATE_CLOSED && first == FATE_TIME_WAIT &&
         clock_ns(CLOCK_MONOTONIC) - c->conn->shutdown_ns >= TIME_WAIT_NS)
         return false; /* too late to ask */
     *fate = fate_from_lookup(found, &answer, first, lingers);
     /* No FIN_WAIT2: gone with the ACK that is to come. What MPTCP has fallen back to is closed at once only where
      * something was unread; else it is shut down, and stays. */
     if (*fate == FATE_TIME_WAIT && c->facts.linger2_off && (!c->facts.fallback || c->facts.unread) &&
-        phase_from_kernel(answer.state) == PHASE_FIN_WAIT_1)
+        tcp_state_from_kernel(answer.state) == TCP_STATE_FIN_WAIT_1)
         *fate = FATE_NONE;
     return true;
 }
@@ -103,9 +103,9 @@ static int tries_of(const struct closing *c) {
 
 /* If that call is a close, it may be the last to have it, and comes by our note. */
 static enum fate ask_those_who_close(struct closing *c, enum verified *verified) {
-    uint64_t note = unsettled_leave(c);
+    uint64_t note = deferred_leave(c);
     enum fate fate = ask(c, verified);
-    return fate != FATE_SHARED && !unsettled_withdraw(note) ? FATE_SHARED : fate;
+    return fate != FATE_SHARED && !deferred_withdraw(note) ? FATE_SHARED : fate;
 }
 
 static enum fate counted(const struct closing *c, enum fate fate) {

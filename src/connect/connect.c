@@ -22,17 +22,17 @@
 #include "connect/diagnosis.h"
 
 /* The client bound an address itself and the rule leaves it that one. */
-static bool keeps_own_address(const struct climb *k) {
+static bool keeps_own_address(const struct connecting *k) {
     return conn_flags(k->conn) & CONN_APP_ADDRESS && !addr_is_any(&k->conn->app) &&
-           k->plan->client_bind != CLIENT_BIND_OVERRIDE;
+           k->match->client_bind != CLIENT_BIND_OVERRIDE;
 }
 
-static bool started(const struct climb *k) {
+static bool started(const struct connecting *k) {
     return k->result >= 0 || k->error == EINPROGRESS || k->error == EINTR || k->error == EALREADY;
 }
 
 /* What the connection is from now on. */
-static void settle(struct client *client, struct climb *k) {
+static void settle(struct client *client, struct connecting *k) {
     struct conn *c = k->conn;
     if (k->lost)
         return;
@@ -40,26 +40,26 @@ static void settle(struct client *client, struct climb *k) {
     if (!started(k)) {
         if (k->error != EISCONN)
             conn_set_flags(c, CONN_TRIED);
-        held_closed(client, c);
+        open_table_closed(client, c);
         return;
     }
     c->phase = connecting ? CONN_CONNECTING : CONN_CONNECTED;
     if (addr_is_any(&k->destination->addr))
         conn_set_flags(c, CONN_PEER_ASK);
     c->connected_ns = k->now;
-    c->shutdown_phase = PHASE_UNKNOWN;
+    c->shutdown_phase = TCP_STATE_UNKNOWN;
     c->token = conn_flags(c) & CONN_MPTCP ? MPTCP_UNKNOWN : 0;
     c->pair = k->pair;
     conn_clear_flags(c, CONN_TRIED | CONN_SHUT);
     if (k->pair) {
         conn_set_flags(c, CONN_COUNTED);
-        held_count(client, c, k->now);
+        open_table_count(client, c, k->now);
     }
 }
 
 /* The client's own call, for want of a better one. */
-static enum outcome fall_back(struct client *client, struct climb *k) {
-    bool refuse = k->plan->on_exhausted == EXHAUSTED_ERROR && k->full > 0;
+static enum outcome fall_back(struct client *client, struct connecting *k) {
+    bool refuse = k->match->on_exhausted == EXHAUSTED_ERROR && k->full > 0;
     bool same = k->whole_range && k->met; /* its own call has just been made */
     int error = k->error;
     prepare_undo(k->call->fd, k->conn);
@@ -68,31 +68,31 @@ static enum outcome fall_back(struct client *client, struct climb *k) {
         k->result = -1;
         k->error = same ? error : EADDRNOTAVAIL;
     } else {
-        (void)climb_run(client, k);
+        (void)sources_run(client, k);
     }
     if (k->error == EADDRNOTAVAIL)
         return OUTCOME_FAILED;
     if (started(k))
-        climb_commit_asides(client, k);
+        sources_commit_asides(client, k);
     return OUTCOME_FALLBACK;
 }
 
 /* EADDRNOTAVAIL was met, or is known from a hold-down: to the counters, and if it is worth an event, to the log. */
-static void tell(struct client *client, struct climb *k, enum outcome outcome, enum cause cause, bool event) {
+static void tell(struct client *client, struct connecting *k, enum outcome outcome, enum cause cause, bool event) {
     static const uint8_t counter[OUTCOMES] = {
         [OUTCOME_RECOVERED] = COUNT_RECOVERED,
         [OUTCOME_FALLBACK] = COUNT_FALLBACK,
         [OUTCOME_FAILED] = COUNT_FAILED,
     };
     state_count(&client->state, (enum arm)k->conn->arm, (enum counter)counter[outcome]);
-    const struct history_update u = climb_moment(client, k);
-    minutes_exhausted(&u, k->conn, outcome, cause);
+    const struct history_update u = sources_moment(client, k);
+    history_update_exhausted(&u, k->conn, outcome, cause);
     if (event)
         report_exhausted(k->report, k->conn, CALL_CONNECT, outcome, cause, k->attempts);
 }
 
 /* Why the sources of the pool did not do, and how it is known. */
-static enum cause cause_of(struct client *client, struct climb *k) {
+static enum cause cause_of(struct client *client, struct connecting *k) {
     k->report->proof = k->met ? PROOF_SEARCH : PROOF_HOLD_DOWN;
     if (k->full)
         return CAUSE_RANGE_FULL;
@@ -102,45 +102,45 @@ static enum cause cause_of(struct client *client, struct climb *k) {
     }
     k->report->proof = k->refused ? PROOF_BIND : PROOF_HOLD_DOWN;
     if (!k->report->filled)
-        climb_name_sources(client, k, CAUSE_ADDRESS_NOT_LOCAL);
+        sources_name(client, k, CAUSE_ADDRESS_NOT_LOCAL);
     return CAUSE_ADDRESS_NOT_LOCAL;
 }
 
 /* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
  * they run out. */
-static void watch(struct client *client, struct climb *k) {
+static void watch(struct client *client, struct connecting *k) {
     prepare_undo(k->call->fd, k->conn);
     uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
-    k->pair = pair_find(&client->state, k->plan->pool_id ? key : pair_key_unruled(key), true, k->now);
-    (void)climb_run(client, k);
+    k->pair = pair_find(&client->state, k->match->pool_id ? key : pair_key_unruled(key), true, k->now);
+    (void)sources_run(client, k);
     if (k->error != EADDRNOTAVAIL)
         return;
-    const struct history_update u = climb_moment(client, k);
-    minutes_full(&u, k->conn, k->pair);
-    enum cause cause = explain_connect(k->report);
+    const struct history_update u = sources_moment(client, k);
+    history_update_full(&u, k->conn, k->pair);
+    enum cause cause = diagnosis_of_connect(k->report);
     report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
                   EADDRNOTAVAIL, k->pair);
-    if (k->plan->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
-        climb_name_sources(client, k, CAUSE_UNKNOWN);
+    if (k->match->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
+        sources_name(client, k, CAUSE_UNKNOWN);
     tell(client, k, OUTCOME_FAILED, cause, true);
 }
 
 /* What has only begun is told later; with fast open, success says nothing of the peer. */
-static void note_answer(struct client *client, const struct climb *k) {
+static void note_answer(struct client *client, const struct connecting *k) {
     bool early = k->call->sends || conn_flags(k->conn) & CONN_FASTOPEN;
     if (!k->closed && (k->result < 0 || !early))
         answers_note(client, k->conn, k->pair, k->result < 0 ? k->error : 0, k->now);
 }
 
-static void climb(struct client *client, struct climb *k) {
-    bool own = k->plan->total == 0 || keeps_own_address(k);
+static void through_policy(struct client *client, struct connecting *k) {
+    bool own = k->match->total == 0 || keeps_own_address(k);
     enum step step;
-    if (own && k->plan->has_sources && !keeps_own_address(k))
+    if (own && k->match->has_sources && !keeps_own_address(k))
         step = STEP_STOP; /* the pool's addresses are all of another scope or family */
     else
-        step = own ? climb_own_address(client, k) : climb_sources(client, k);
-    if (step == STEP_NEXT && k->plan->wait_ms)
-        step = climb_wait(client, k);
+        step = own ? sources_own_address(client, k) : sources_try(client, k);
+    if (step == STEP_NEXT && k->match->wait_ms)
+        step = wait_for_source(client, k);
     if (k->left_alone) {
         watch(client, k);
         return;
@@ -157,7 +157,7 @@ static void climb(struct client *client, struct climb *k) {
     }
     if (step == STEP_DONE) {
         if (started(k))
-            climb_commit_asides(client, k);
+            sources_commit_asides(client, k);
         k->spread = true;
         note_answer(client, k);
         if (!k->met)
@@ -176,7 +176,7 @@ static void climb(struct client *client, struct climb *k) {
     }
     enum cause cause = cause_of(client, k);
     if (outcome == OUTCOME_FAILED && (own || !k->full)) {
-        cause = explain_connect(k->report);
+        cause = diagnosis_of_connect(k->report);
         if (!k->full) /* what the client's own call would have had */
             report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
                           EADDRNOTAVAIL, NULL);
@@ -185,55 +185,55 @@ static void climb(struct client *client, struct climb *k) {
 }
 
 /* May this socket be prepared, as far as the client's own doings go? */
-static bool spreadable(const struct climb *k) {
+static bool spreadable(const struct connecting *k) {
     uint32_t flags = conn_flags(k->conn);
-    if (!k->plan->matched || addr_is_any(&k->destination->addr) || flags & (CONN_APP_PORT | CONN_OUR_PORT))
+    if (!k->match->matched || addr_is_any(&k->destination->addr) || flags & (CONN_APP_PORT | CONN_OUR_PORT))
         return false;
-    return !(flags & CONN_APP_ADDRESS) || addr_is_any(&k->conn->app) || k->plan->client_bind != CLIENT_BIND_KEEP;
+    return !(flags & CONN_APP_ADDRESS) || addr_is_any(&k->conn->app) || k->match->client_bind != CLIENT_BIND_KEEP;
 }
 
-static void spread_or_watch(struct client *client, struct climb *k, const struct settings *settings) {
+static void spread_or_watch(struct client *client, struct connecting *k, const struct settings *settings) {
     struct conn *c = k->conn, *s = k->stand_in;
-    struct standing standing = arm_now(client, settings);
-    c->arm = (uint8_t)standing.arm;
-    c->rule_id = k->plan->rule_id;
-    c->pool_id = k->plan->pool_id;
+    struct assignment assignment = arm_now(client, settings);
+    c->arm = (uint8_t)assignment.arm;
+    c->rule_id = k->match->rule_id;
+    c->pool_id = k->match->pool_id;
     s->arm = c->arm;
     s->rule_id = c->rule_id;
     s->pool_id = c->pool_id;
     conn_clear_flags(c, CONN_QUIET);
-    client_attach(client, k->call->fd, standing.arm);
+    client_attach(client, k->call->fd, assignment.arm);
     k->netns = client_netns(client, k->call->fd);
     report_begin(k->report, client, k->call->fd, c, k->destination, k->now);
-    if (standing.enforce && spreadable(k)) {
-        k->report->plan = k->plan;
-        climb(client, k);
-        climb_wait_over(k);
+    if (assignment.enforce && spreadable(k)) {
+        k->report->match = k->match;
+        through_policy(client, k);
+        wait_over(k);
     } else {
         watch(client, k);
     }
     c = k->conn;
     /* Who carried it: a source of ours or the client's own; :: is the kernel's choice. */
     uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
-    struct stat_entry *e = stats_find(&client->state, standing.arm, c->rule_id, &c->source);
+    struct stat_entry *e = stats_find(&client->state, assignment.arm, c->rule_id, &c->source);
     c->stat = (uint16_t)stats_number(&client->state, e);
     const struct stat_connect how = {.error = k->error,
                                      .spread = k->spread,
                                      .recovered = k->recovered && !k->fell_back,
                                      .fallback = k->fell_back,
                                      .elapsed_ns = elapsed};
-    stats_connect(&client->state, e, standing.arm, &how);
-    const struct history_update u = climb_moment(client, k);
-    minutes_connect(&u, c, k->pair, elapsed);
+    stats_connect(&client->state, e, assignment.arm, &how);
+    const struct history_update u = sources_moment(client, k);
+    history_update_connect(&u, c, k->pair, elapsed);
 }
 
 /* Mode off, or no policy: as if we were not there, but for the record that a later mode will want. */
-static void pass(struct client *client, struct climb *k) {
+static void pass(struct client *client, struct connecting *k) {
     prepare_undo(k->call->fd, k->conn);
     k->conn->arm = ARM_CONTROL;
     k->conn->rule_id = k->conn->pool_id = 0;
     conn_set_flags(k->conn, CONN_QUIET);
-    (void)climb_run(client, k);
+    (void)sources_run(client, k);
 }
 
 /* A connect on a socket that is connecting or connected asks how it stands; nothing may be bound under it. */
@@ -254,7 +254,7 @@ static ssize_t ask_again(struct client *client, const struct call *call, struct 
                 stats_outcome(stats_find(&client->state, (enum arm)c->arm, c->rule_id, &c->source), error);
             answers_note(client, c, c->pair, error, c->connected_ns);
             conn_set_flags(c, CONN_TRIED);
-            held_closed(client, c);
+            open_table_closed(client, c);
             conn_uncount(client, c, false, clock_ns(CLOCK_MONOTONIC));
             conn_clear_flags(c, CONN_COUNTED);
         }
@@ -264,7 +264,7 @@ static ssize_t ask_again(struct client *client, const struct call *call, struct 
     return r;
 }
 
-ssize_t ladder_connect(struct client *client, const struct call *call, const struct endpoint *destination) {
+ssize_t connect_spread(struct client *client, const struct call *call, const struct endpoint *destination) {
     int saved = errno;
     process_refresh(client);
     struct conn *c = conn_hold(client, call->fd);
@@ -274,14 +274,14 @@ ssize_t ladder_connect(struct client *client, const struct call *call, const str
     if (c->phase != CONN_IDLE)
         return ask_again(client, call, c);
     struct report report;
-    struct plan plan;
+    struct match match;
     struct settings settings;
     struct aside asides[ASIDES];
     struct conn stand_in = {0};
-    struct climb k = {
+    struct connecting k = {
         .call = call,
         .destination = destination,
-        .plan = &plan,
+        .match = &match,
         .conn = c,
         .stand_in = &stand_in,
         .report = &report,
@@ -292,7 +292,7 @@ ssize_t ladder_connect(struct client *client, const struct call *call, const str
     c->peer = *destination;
     c->local_port = 0;
     if (state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF &&
-        plans_find(&client->state, destination, client->program, &plan))
+        match_cache_find(&client->state, destination, client->program, &match))
         spread_or_watch(client, &k, &settings);
     else
         pass(client, &k);

@@ -17,6 +17,6 @@ struct conn;
 struct endpoint;
 
 /* call: the client's call, to destination (its copy). Result and errno as of libc. */
-ssize_t ladder_connect(struct client *client, const struct call *call, const struct endpoint *destination);
+ssize_t connect_spread(struct client *client, const struct call *call, const struct endpoint *destination);
 
 #endif

@@ -17,7 +17,7 @@ void report_begin(struct report *r, struct client *client, int fd, const struct 
     r->client = client;
     r->conn = c;
     r->destination = destination;
-    r->plan = NULL;
+    r->match = NULL;
     r->began = began;
     r->fd = fd;
     r->proof = PROOF_NONE;
@@ -81,7 +81,7 @@ void report_exhausted(struct report *r, const struct conn *c, enum exhausted_cal
     (void)ring_write(&r->client->state, &r->record);
 }
 
-enum cause explain_connect(struct report *r) {
+enum cause diagnosis_of_connect(struct report *r) {
     struct addr source;
     if (conn_flags(r->conn) & CONN_APP_PORT) {
         r->proof = PROOF_BOUND_PORT;
@@ -96,7 +96,7 @@ enum cause explain_connect(struct report *r) {
 }
 
 /* Where IPv6 is on, ::1 has a route to itself. */
-enum cause explain_bind(struct report *r, const struct endpoint *address) {
+enum cause diagnosis_of_bind(struct report *r, const struct endpoint *address) {
     static const struct endpoint loopback6 = {.addr = {.b = {[15] = 1}}, .port = 9};
     struct addr source;
     if (!addr_is_v4(&address->addr) && !evidence_source(&loopback6, &source)) {

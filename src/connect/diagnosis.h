@@ -23,7 +23,7 @@ void report_exhausted(struct report *r, const struct conn *c, enum exhausted_cal
 
 /* The cause of an EADDRNOTAVAIL that the client's own connect met, with its proof in r, as far as it can be proven
  * without the client's socket. */
-enum cause explain_connect(struct report *r);
-enum cause explain_bind(struct report *r, const struct endpoint *address);
+enum cause diagnosis_of_connect(struct report *r);
+enum cause diagnosis_of_bind(struct report *r, const struct endpoint *address);
 
 #endif

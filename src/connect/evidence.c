@@ -27,7 +27,7 @@ bool evidence_source(const struct endpoint *destination, struct addr *out) {
     if (fd < 0)
         return fd != -EAFNOSUPPORT;
     long r = sys_call3(SYS_connect, fd, &name, length);
-    if (r == 0 && look_local(fd, &local))
+    if (r == 0 && sockinfo_local(fd, &local))
         *out = local.addr;
     (void)sys_call1(SYS_close, fd);
     return r != -EADDRNOTAVAIL;
@@ -49,13 +49,13 @@ static uint16_t narrow(uint32_t n) {
 
 /* Ports that a connect of one source can have: those inside the ephemeral range but the reserved ones, and those
  * outside that are bound explicitly. False: the host does not say. */
-static bool weigh_ports(struct event_exhausted *x, const struct plan *plan, struct port_split *split, char *scratch) {
+static bool weigh_ports(struct event_exhausted *x, const struct match *match, struct port_split *split, char *scratch) {
     struct port_range host;
     if (!ports_read_sysctl(read_text("/proc/sys/net/ipv4/ip_local_port_range", scratch, SCRATCH), &host))
         return false;
     *split = (struct port_split){.n_inside = 1, .inside[0] = host};
-    if (plan && plan->n_ports)
-        ports_split(split, plan->ports, plan->n_ports, host);
+    if (match && match->n_ports)
+        ports_split(split, match->ports, match->n_ports, host);
     const char *list = read_text("/proc/sys/net/ipv4/ip_local_reserved_ports", scratch, SCRATCH);
     x->reserved = narrow(ports_reserved(list, split->inside, split->n_inside));
     x->capacity = narrow(ports_total(split) - x->reserved);
@@ -67,7 +67,7 @@ static void look_at_quadruplet(struct report *r) {
     struct endpoint local;
     struct diag_answer answer;
     struct event *e = &r->record.e;
-    if (!look_local(r->fd, &local) || local.port == 0)
+    if (!sockinfo_local(r->fd, &local) || local.port == 0)
         return;
     e->local_port = local.port;
     struct exhausted_source *one = &r->record.u.exhausted.source[0];
@@ -155,7 +155,7 @@ void evidence_gather(struct report *r, uint64_t now) {
     for (unsigned i = 0; i < x->n_sources; i++)
         if (addr_is_any(&x->source[i].address))
             (void)evidence_source(r->destination, &x->source[i].address);
-    bool weighed = weigh_ports(x, r->plan, &split, scratch);
+    bool weighed = weigh_ports(x, r->match, &split, scratch);
     (void)sys_call2(SYS_munmap, scratch, SCRATCH);
     if (x->cause == CAUSE_PORT_BUSY)
         look_at_quadruplet(r);

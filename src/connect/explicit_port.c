@@ -96,12 +96,12 @@ int explicit_bind(const struct explicit_bind *b, const struct port_split *split)
     for (uint32_t i = 0; i < tries; i++) {
         uint32_t turn = __atomic_fetch_add(&pair->port_cursor, 1, __ATOMIC_RELAXED);
         uint16_t port = ports_outside(split, turn % split->outside_total);
-        if (!once_claim(&b->client->state, key, port, now))
+        if (!dedup_claim(&b->client->state, key, port, now))
             continue;
         int r = bind_free(b, port);
         if (r == 0)
             return port;
-        once_release(&b->client->state, key, port);
+        dedup_release(&b->client->state, key, port);
         /* EACCES: ports under 1024, or a security module, which says nothing of the source. Anything else but "taken"
          * concerns the socket, not the port. */
         denied |= r == -EACCES && port >= 1024;
@@ -112,5 +112,5 @@ int explicit_bind(const struct explicit_bind *b, const struct port_split *split)
 }
 
 void explicit_connected(struct client *client, const struct pair *pair, uint16_t port) {
-    once_release(&client->state, __atomic_load_n(&pair->key, __ATOMIC_RELAXED), port);
+    dedup_release(&client->state, __atomic_load_n(&pair->key, __ATOMIC_RELAXED), port);
 }

@@ -9,7 +9,7 @@
 
 bool pin_look(int fd, int family, struct pin *out) {
     int wish = 0, mark = 0;
-    out->device = look_interface(fd);
+    out->device = sockinfo_interface(fd);
     (void)get_option(fd, SOL_SOCKET, SO_MARK, &mark);
     (void)get_option(fd, IPPROTO_IP, IP_UNICAST_IF, &wish);
     if (wish == 0 && family == AF_INET6)

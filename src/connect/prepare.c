@@ -116,7 +116,7 @@ void prepare_settle_port(int fd, struct conn *c) {
     struct endpoint at = {.addr = c->app};
     if (!(conn_flags(c) & CONN_OUR_NO_PORT))
         return; /* the client asked for a late port itself */
-    (void)look_local(fd, &at);
+    (void)sockinfo_local(fd, &at);
     at.port = 0;
     socklen_t length = endpoint_to_sockaddr(&name, &at, c->family);
     if (length == 0 || (set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0) != 0 &&

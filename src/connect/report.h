@@ -13,7 +13,7 @@ struct report {
     struct client *client;
     const struct conn *conn;
     const struct endpoint *destination; /* all zero: not known */
-    const struct plan *plan;            /* NULL: no rule's */
+    const struct match *match;          /* NULL: no rule's */
     uint64_t began;                     /* CLOCK_MONOTONIC, ns */
     int fd;                             /* the client's socket */
     enum proof proof;

@@ -18,7 +18,7 @@
 #include "connect/diagnosis.h"
 #include "base/kernel_constants.h"
 
-void climb_look_again(struct climb *k, uint32_t serial) {
+void sources_look_again(struct connecting *k, uint32_t serial) {
     struct conn *now;
     if (!conn_take(k->conn, serial)) {
         k->lost = true;
@@ -28,16 +28,16 @@ void climb_look_again(struct climb *k, uint32_t serial) {
     k->closed = k->lost || fd_look(k->call->fd, &now) != FD_TCP || now != k->conn;
 }
 
-bool climb_run(struct client *client, struct climb *k) {
+bool sources_run(struct client *client, struct connecting *k) {
     uint32_t serial = conn_serial(k->conn);
     k->attempts++;
-    held_open(client, k->conn);
+    open_table_opened(client, k->conn);
     k->stand_in->source = k->conn->source;
     k->stand_in->flags = conn_flags(k->conn) & (CONN_OUR_BIND | CONN_APP_ADDRESS);
     conn_release(client, k->conn);
     k->result = k->call->make(k->call);
     k->error = k->result < 0 ? errno : 0;
-    climb_look_again(k, serial);
+    sources_look_again(k, serial);
     return k->closed || k->error != EADDRNOTAVAIL;
 }
 
@@ -46,7 +46,7 @@ enum { PORT_WINDOWS = 4, LEAST_USED_MAX = 256, PINNED_MAX = 64, AT_ONCE_NS = 500
 
 /* The socket that we prepared, still: it has our option, and the number is on record as ours. A socket that another
  * thread has just got under the number has neither both. */
-static bool is_prepared(const struct climb *k) {
+static bool is_prepared(const struct connecting *k) {
     struct conn *now;
     int value = 0, fd = k->call->fd;
     return get_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &value) == 0 && value == 1 && fd_look(fd, &now) == FD_TCP &&
@@ -57,7 +57,7 @@ static bool is_prepared(const struct climb *k) {
  * takes a port then (tcp_v4_connect, tcp_v6_connect), and the socket goes on showing that port when the connect has
  * failed: what shows our source and no port has sent nothing, and is the socket that we bound. NEXT: so it is. STOP:
  * getsockname is denied (a seccomp filter), but what came back at once may be made once more, as the client made it. */
-static enum step step_without_way(const struct climb *k) {
+static enum step step_without_way(const struct connecting *k) {
     struct sockaddr_storage name;
     struct endpoint local;
     socklen_t length = sizeof name;
@@ -71,7 +71,7 @@ static enum step step_without_way(const struct climb *k) {
 
 /* NEXT: an error of routing or filtering that our source has caused. What the network answered is the client's result:
  * to ask it again from elsewhere would cost the client its wait again. */
-static enum step step_after(const struct climb *k) {
+static enum step step_after(const struct connecting *k) {
     if (k->own || k->closed)
         return STEP_DONE;
     switch (k->error) {
@@ -86,13 +86,13 @@ static enum step step_after(const struct climb *k) {
     }
 }
 
-static void note_aside(struct climb *k, const struct endpoint *source, int error) {
+static void note_aside(struct connecting *k, const struct endpoint *source, int error) {
     if (k->n_asides < ASIDES && !k->pinned) /* what its own device refuses says nothing to others */
         k->aside[k->n_asides++] = (struct aside){k->pair, *source, error};
 }
 
 /* Another way worked: so it was the sources. */
-void climb_commit_asides(struct client *client, struct climb *k) {
+void sources_commit_asides(struct client *client, struct connecting *k) {
     for (unsigned i = 0; i < k->n_asides; i++)
         if (pair_set_aside(k->aside[i].pair, k->now, ASIDE_MS))
             event_source_down(client, k->conn, &k->aside[i].source, k->destination, CAUSE_UNREACHABLE,
@@ -101,26 +101,26 @@ void climb_commit_asides(struct client *client, struct climb *k) {
 }
 
 /* For reports: where the search began. 0-0 is the whole ephemeral range. */
-static struct port_range first_range(const struct plan *plan) {
-    return plan->n_ports ? plan->ports[0] : (struct port_range){0, 0};
+static struct port_range first_range(const struct match *match) {
+    return match->n_ports ? match->ports[0] : (struct port_range){0, 0};
 }
 
-static enum step source_is_full(struct client *client, struct climb *k, const struct endpoint *source) {
+static enum step source_is_full(struct client *client, struct connecting *k, const struct endpoint *source) {
     uint64_t began = k->now;
     k->now = clock_ns(CLOCK_MONOTONIC); /* a search may have taken long */
     k->full++;
     k->newly_full |= pair_full(k->pair, k->now, k->now - began);
-    const struct history_update u = climb_moment(client, k);
-    minutes_full(&u, k->conn, k->pair);
-    if (k->plan->n_ports)
+    const struct history_update u = sources_moment(client, k);
+    history_update_full(&u, k->conn, k->pair);
+    if (k->match->n_ports)
         host_ports_may_have_changed(client, k->now);
-    report_source(k->report, source, first_range(k->plan), CAUSE_RANGE_FULL, EADDRNOTAVAIL, k->pair);
+    report_source(k->report, source, first_range(k->match), CAUSE_RANGE_FULL, EADDRNOTAVAIL, k->pair);
     return STEP_NEXT;
 }
 
 /* Ports outside the ephemeral range, once all inside it are taken. What is bound so stays bound: whatever this connect
  * says is the client's. */
-static enum step try_explicit(struct client *client, struct climb *k, const struct endpoint *source,
+static enum step try_explicit(struct client *client, struct connecting *k, const struct endpoint *source,
                               const struct port_split *split) {
     const struct explicit_bind b = {
         .client = client,
@@ -129,13 +129,13 @@ static enum step try_explicit(struct client *client, struct climb *k, const stru
         .source = source,
         .destination = k->destination,
         .pair = k->pair,
-        .reuse_after_ms = k->plan->reuse_after_ms,
+        .reuse_after_ms = k->match->reuse_after_ms,
     };
     int port = explicit_bind(&b, split);
     if (port <= 0)
         return port == 0 ? source_is_full(client, k, source) : STEP_STOP;
     conn_set_flags(k->conn, CONN_OUR_PORT);
-    (void)climb_run(client, k);
+    (void)sources_run(client, k);
     explicit_connected(client, k->pair, (uint16_t)port);
     return STEP_DONE;
 }
@@ -143,13 +143,13 @@ static enum step try_explicit(struct client *client, struct climb *k, const stru
 /* Before Linux 6.8 a connect searches all ports of one parity before the first of the other: costly once half of them
  * are taken. Small windows at random keep the search short while there is room; then the whole range, which finds what
  * is left. */
-static bool connect_in_window(struct client *client, struct climb *k, struct port_range range) {
+static bool connect_in_window(struct client *client, struct connecting *k, struct port_range range) {
     struct port_range window, whole = range.high ? range : host_ports(client, false);
     for (unsigned i = 0; i < PORT_WINDOWS; i++) {
         if (!ports_window(whole, order_scatter(k->now + i), &window) ||
             prepare_range(client, k->call->fd, k->conn, window) != 0)
             return false;
-        if (climb_run(client, k))
+        if (sources_run(client, k))
             return true;
         k->attempts--; /* part of one attempt */
     }
@@ -162,7 +162,7 @@ static bool connect_in_window(struct client *client, struct climb *k, struct por
  * are neighbours in its tables, where sources in turn share an entry: its connect gets cheaper by more than the option
  * costs. Where the turns of a destination begin cannot be guessed from outside (RFC 6056, 3.3.3). If the port is taken,
  * the range is searched. */
-static bool connect_in_turn(struct client *client, struct climb *k, struct port_range range) {
+static bool connect_in_turn(struct client *client, struct connecting *k, struct port_range range) {
     if (conn_flags(k->conn) & CONN_APP_RANGE || (range.high == 0 && !host_ports_known(client, &range)))
         return false;
     uint32_t size = (uint32_t)range.high - range.low + 1;
@@ -174,7 +174,7 @@ static bool connect_in_turn(struct client *client, struct climb *k, struct port_
     if (prepare_range(client, k->call->fd, k->conn, (struct port_range){port, port}) != 0 ||
         __atomic_load_n(&client->no_port_range, __ATOMIC_RELAXED))
         return false;
-    if (climb_run(client, k))
+    if (sources_run(client, k))
         return true;
     k->attempts--; /* part of one attempt */
     pair_port_taken(k->pair);
@@ -184,7 +184,7 @@ static bool connect_in_turn(struct client *client, struct climb *k, struct port_
 enum found { FOUND, FULL, BROKEN };
 
 /* FOUND: anything but EADDRNOTAVAIL. BROKEN: this socket takes no range. */
-static enum found connect_in(struct client *client, struct climb *k, struct port_range range) {
+static enum found connect_in(struct client *client, struct connecting *k, struct port_range range) {
     bool has_option = !__atomic_load_n(&client->no_port_range, __ATOMIC_RELAXED);
     if (has_option && connect_in_turn(client, k, range))
         return FOUND;
@@ -192,19 +192,19 @@ static enum found connect_in(struct client *client, struct climb *k, struct port
         return FOUND;
     if (prepare_range(client, k->call->fd, k->conn, range) != 0)
         return BROKEN;
-    return climb_run(client, k) ? FOUND : FULL;
+    return sources_run(client, k) ? FOUND : FULL;
 }
 
 /* The ports inside the ephemeral range were all taken a moment ago; those outside need not wait for another search. */
-static bool inside_is_full(const struct climb *k) {
+static bool inside_is_full(const struct connecting *k) {
     uint64_t until = k->pair ? __atomic_load_n(&k->pair->inside_until, __ATOMIC_RELAXED) : 0;
     return until > k->now && until - k->now <= INSIDE_NS;
 }
 
 /* No ports configured: 0-0, the whole ephemeral range. */
-static void split_ports(struct client *client, const struct plan *plan, struct port_split *out) {
-    if (plan->n_ports) {
-        ports_split(out, plan->ports, plan->n_ports, host_ports(client, false));
+static void split_ports(struct client *client, const struct match *match, struct port_split *out) {
+    if (match->n_ports) {
+        ports_split(out, match->ports, match->n_ports, host_ports(client, false));
         return;
     }
     out->n_inside = 1;
@@ -213,13 +213,13 @@ static void split_ports(struct client *client, const struct plan *plan, struct p
 }
 
 /* The port ranges of one source, from the one that had room last. */
-static enum step try_ranges(struct client *client, struct climb *k, const struct endpoint *source) {
+static enum step try_ranges(struct client *client, struct connecting *k, const struct endpoint *source) {
     struct port_split split;
-    split_ports(client, k->plan, &split);
+    split_ports(client, k->match, &split);
     bool skip = split.outside_total && !k->own && inside_is_full(k);
     unsigned n = skip ? 0 : split.n_inside, tried = 0;
     unsigned hint = k->pair && n ? __atomic_load_n(&k->pair->range_hint, __ATOMIC_RELAXED) % n : 0;
-    for (; tried < n && k->attempts < k->plan->attempts; tried++) {
+    for (; tried < n && k->attempts < k->match->attempts; tried++) {
         struct port_range range = split.inside[(hint + tried) % n];
         enum found found = connect_in(client, k, range);
         if (found == BROKEN)
@@ -246,14 +246,14 @@ static enum step try_ranges(struct client *client, struct climb *k, const struct
     return source_is_full(client, k, source);
 }
 
-static enum step leave_alone(struct climb *k) {
+static enum step leave_alone(struct connecting *k) {
     k->left_alone = true;
     return STEP_STOP;
 }
 
 /* Landlock, seccomp or another security module: it is about this process, and says nothing of the source, so no other
  * process may hear of it. Such a filter is not taken back; so it is asked once, and children inherit both. */
-static enum step bind_denied(struct client *client, struct climb *k, int error) {
+static enum step bind_denied(struct client *client, struct connecting *k, int error) {
     if (!__atomic_exchange_n(&client->bind_denied, true, __ATOMIC_RELAXED))
         event_of_text(client, EVENT_ATTACH, (enum arm)k->conn->arm,
                       error == EACCES
@@ -263,20 +263,20 @@ static enum step bind_denied(struct client *client, struct climb *k, int error) 
     return leave_alone(k);
 }
 
-static enum step bind_failed(struct client *client, struct climb *k, const struct endpoint *source, struct pair *alone,
-                             int error) {
+static enum step bind_failed(struct client *client, struct connecting *k, const struct endpoint *source,
+                             struct pair *alone, int error) {
     if (error == -EACCES || error == -EPERM)
         return bind_denied(client, k, -error);
     if (error == -EADDRNOTAVAIL && k->pinned)
         return STEP_NEXT; /* its VRF, say, does not have it */
-    if (error == -EADDRNOTAVAIL && look_interface(k->call->fd)) {
+    if (error == -EADDRNOTAVAIL && sockinfo_interface(k->call->fd)) {
         conn_set_flags(k->conn, CONN_PINNED); /* not by a call of its own: ip vrf exec */
         return leave_alone(k);
     }
     if (error == -EADDRNOTAVAIL) {
         k->not_local++;
         k->refused = true;
-        report_source(k->report, source, first_range(k->plan), CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL, NULL);
+        report_source(k->report, source, first_range(k->match), CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL, NULL);
         if (!alone)
             alone = pair_find(&client->state, pair_key(k->netns, &source->addr, NULL), true, k->now);
         (void)__atomic_fetch_add(&client->state.header->quarantines, 1, __ATOMIC_RELAXED);
@@ -287,18 +287,18 @@ static enum step bind_failed(struct client *client, struct climb *k, const struc
     if (error == -EINVAL || error == -EBADF || error == -ENOTSOCK)
         return STEP_STOP; /* bound already, without our having seen it: leave it alone */
     note_aside(k, source, -error);
-    report_source(k->report, source, first_range(k->plan), CAUSE_UNREACHABLE, -error, NULL);
+    report_source(k->report, source, first_range(k->match), CAUSE_UNREACHABLE, -error, NULL);
     return STEP_NEXT;
 }
 
 /* What is known of the source alone: only whether it is on this host. */
-static struct pair *find_alone(struct client *client, const struct climb *k, const struct endpoint *source) {
+static struct pair *find_alone(struct client *client, const struct connecting *k, const struct endpoint *source) {
     if (__atomic_load_n(&client->state.header->quarantines, __ATOMIC_RELAXED) == 0)
         return NULL;
     return pair_find(&client->state, pair_key(k->netns, &source->addr, NULL), false, k->now);
 }
 
-static enum step try_source(struct client *client, struct climb *k, const struct endpoint *source) {
+static enum step try_source(struct client *client, struct connecting *k, const struct endpoint *source) {
     int fd = k->call->fd;
     struct pair *alone = find_alone(client, k, source);
     if (!pair_may_try(alone, k->now)) {
@@ -313,14 +313,14 @@ static enum step try_source(struct client *client, struct climb *k, const struct
         if (held) {
             k->full++;
             state_count(&client->state, (enum arm)k->conn->arm, COUNT_HELD_DOWN);
-            report_source(k->report, source, first_range(k->plan), CAUSE_RANGE_FULL, 0, k->pair);
+            report_source(k->report, source, first_range(k->match), CAUSE_RANGE_FULL, 0, k->pair);
         }
         return STEP_NEXT;
     }
     k->probed |= held;
     if (prepare_no_port(fd, k->conn) != 0)
         return STEP_STOP;
-    if (k->plan->freebind && prepare_freebind(fd, k->conn, !addr_is_v4(&source->addr)) != 0)
+    if (k->match->freebind && prepare_freebind(fd, k->conn, !addr_is_v4(&source->addr)) != 0)
         return STEP_STOP;
     int r = prepare_bind(fd, k->conn, source);
     if (r != 0)
@@ -334,22 +334,22 @@ static enum step try_source(struct client *client, struct climb *k, const struct
 }
 
 /* No source of ours: the client's own address, or the kernel's choice, with our port ranges. */
-enum step climb_own_address(struct client *client, struct climb *k) {
+enum step sources_own_address(struct client *client, struct connecting *k) {
     struct endpoint source = {.addr = k->conn->source};
     k->pair = pair_find(&client->state, pair_key(k->netns, &source.addr, k->destination), true, k->now);
     k->own = true;
-    k->whole_range = k->plan->n_ports == 0;
+    k->whole_range = k->match->n_ports == 0;
     return try_ranges(client, k, &source);
 }
 
 /* The source with the fewest quadruplets to this destination, open or in TIME-WAIT, among those from first on. */
-static uint32_t least_used(struct client *client, const struct climb *k, uint32_t first) {
-    const struct plan *plan = k->plan;
-    uint32_t n = plan->total < LEAST_USED_MAX ? plan->total : LEAST_USED_MAX;
+static uint32_t least_used(struct client *client, const struct connecting *k, uint32_t first) {
+    const struct match *match = k->match;
+    uint32_t n = match->total < LEAST_USED_MAX ? match->total : LEAST_USED_MAX;
     uint32_t best = first, fewest = UINT32_MAX;
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = (uint32_t)(((uint64_t)first + i) % plan->total);
-        struct endpoint source = plan_source(plan, at);
+        uint32_t at = (uint32_t)(((uint64_t)first + i) % match->total);
+        struct endpoint source = match_source(match, at);
         uint64_t key = pair_key(k->netns, &source.addr, k->destination);
         const struct pair *pair = pair_find(&client->state, key, false, k->now);
         uint32_t used = pair_open(pair) + pair_time_waits(pair, k->now);
@@ -361,18 +361,18 @@ static uint32_t least_used(struct client *client, const struct climb *k, uint32_
     return best;
 }
 
-static uint32_t first_source(struct client *client, const struct climb *k) {
-    const struct plan *plan = k->plan;
-    uint32_t *rotor = &client->state.rotor[plan->pool % POLICY_POOLS][plan->scope % SCOPE_COUNT];
-    uint32_t turn = plan->policy == POOL_HASH ? 0 : __atomic_fetch_add(rotor, 1, __ATOMIC_RELAXED);
-    uint64_t destination = plan->policy == POOL_HASH ? pair_key(0, &k->destination->addr, k->destination) : 0;
-    uint32_t first = order_first((enum pool_policy)plan->policy, plan->total, turn, client->state.epoch, destination);
+static uint32_t first_source(struct client *client, const struct connecting *k) {
+    const struct match *match = k->match;
+    uint32_t *next_source = &client->state.next_source[match->pool % POLICY_POOLS][match->scope % SCOPE_COUNT];
+    uint32_t turn = match->policy == POOL_HASH ? 0 : __atomic_fetch_add(next_source, 1, __ATOMIC_RELAXED);
+    uint64_t destination = match->policy == POOL_HASH ? pair_key(0, &k->destination->addr, k->destination) : 0;
+    uint32_t first = order_first((enum pool_policy)match->policy, match->total, turn, client->state.epoch, destination);
     /* The turn breaks ties, so that equally used sources still take turns. */
-    return plan->policy == POOL_LEAST_USED ? least_used(client, k, first) : first;
+    return match->policy == POOL_LEAST_USED ? least_used(client, k, first) : first;
 }
 
 /* Only sockets with the flag pay for it. */
-static void look_at_pin(struct climb *k) {
+static void look_at_pin(struct connecting *k) {
     if (!(conn_flags(k->conn) & CONN_PINNED))
         return;
     k->pinned = pin_look(k->call->fd, k->conn->family, &k->pin);
@@ -380,10 +380,10 @@ static void look_at_pin(struct climb *k) {
         conn_clear_flags(k->conn, CONN_PINNED);
 }
 
-enum step climb_sources(struct client *client, struct climb *k) {
-    const struct plan *plan = k->plan;
+enum step sources_try(struct client *client, struct connecting *k) {
+    const struct match *match = k->match;
     uint32_t first = first_source(client, k);
-    uint32_t n = plan->total < ORDER_MAX ? plan->total : ORDER_MAX, fit = 0;
+    uint32_t n = match->total < ORDER_MAX ? match->total : ORDER_MAX, fit = 0;
     if (__atomic_load_n(&client->bind_denied, __ATOMIC_RELAXED)) {
         state_count(&client->state, (enum arm)k->conn->arm, COUNT_BIND_DENIED);
         return leave_alone(k);
@@ -391,8 +391,8 @@ enum step climb_sources(struct client *client, struct climb *k) {
     look_at_pin(k);
     if (k->pinned && n > PINNED_MAX)
         n = PINNED_MAX;
-    for (uint32_t i = 0; i < n && k->attempts < plan->attempts; i++) {
-        struct endpoint source = plan_source(plan, (uint32_t)(((uint64_t)first + i) % plan->total));
+    for (uint32_t i = 0; i < n && k->attempts < match->attempts; i++) {
+        struct endpoint source = match_source(match, (uint32_t)(((uint64_t)first + i) % match->total));
         if (k->pinned && !pin_allows(&k->pin, &source, k->destination))
             continue;
         fit++;
@@ -403,12 +403,12 @@ enum step climb_sources(struct client *client, struct climb *k) {
     return fit ? STEP_NEXT : leave_alone(k);
 }
 
-void climb_name_sources(struct client *client, struct climb *k, enum cause cause) {
-    const struct plan *plan = k->plan;
-    uint32_t first = plan->total ? first_source(client, k) : 0;
-    for (uint32_t i = 0; i < plan->total && i < EXHAUSTED_SOURCES; i++) {
-        struct endpoint source = plan_source(plan, (uint32_t)(((uint64_t)first + i) % plan->total));
+void sources_name(struct client *client, struct connecting *k, enum cause cause) {
+    const struct match *match = k->match;
+    uint32_t first = match->total ? first_source(client, k) : 0;
+    for (uint32_t i = 0; i < match->total && i < EXHAUSTED_SOURCES; i++) {
+        struct endpoint source = match_source(match, (uint32_t)(((uint64_t)first + i) % match->total));
         uint64_t key = pair_key(k->netns, &source.addr, k->destination);
-        report_source(k->report, &source, first_range(plan), cause, 0, pair_find(&client->state, key, false, k->now));
+        report_source(k->report, &source, first_range(match), cause, 0, pair_find(&client->state, key, false, k->now));
     }
 }

@@ -1,4 +1,5 @@
-/* sources.h - one connect on its way up the ladder: shared by connect.c (the whole) and sources.c (the sources). */
+/* sources.h - one connect on its way through the sources: shared by connect.c (the whole) and sources.c (the sources).
+ */
 #ifndef CONNSPREAD_CONNECT_SOURCES_H
 #define CONNSPREAD_CONNECT_SOURCES_H
 
@@ -24,10 +25,10 @@ struct aside {
     int error;
 };
 
-struct climb {
+struct connecting {
     const struct call *call;
     const struct endpoint *destination;
-    const struct plan *plan;
+    const struct match *match;
     struct conn *conn;     /* held, but while the kernel is at work */
     struct conn *stand_in; /* takes conn's place once that is another connection's */
     struct pair *pair;     /* of the source tried last */
@@ -59,26 +60,27 @@ struct climb {
 };
 
 /* For the history. */
-static inline struct history_update climb_moment(struct client *client, const struct climb *k) {
+static inline struct history_update sources_moment(struct client *client, const struct connecting *k) {
     return (struct history_update){.client = client, .destination = k->destination, .netns = k->netns, .now = k->now};
 }
 
 /* Makes the client's own call once. True: there is no use in another: anything but EADDRNOTAVAIL, or closed. */
-bool climb_run(struct client *client, struct climb *k);
+bool sources_run(struct client *client, struct connecting *k);
 
 /* The pool's sources, in its policy's order; or, own, the address that the socket has anyway with the pool's ports. */
-enum step climb_sources(struct client *client, struct climb *k);
-enum step climb_own_address(struct client *client, struct climb *k);
+enum step sources_try(struct client *client, struct connecting *k);
+enum step sources_own_address(struct client *client, struct connecting *k);
 
 /* The sources that would have been tried, into the report. */
-void climb_name_sources(struct client *client, struct climb *k, enum cause cause);
+void sources_name(struct client *client, struct connecting *k, enum cause cause);
 
 /* The thread may have slept since the record, of this serial, was released: another may have closed the number, or
  * given it to another socket, and the record may be another connection's. What is still its own is held again. (Every
  * close that goes through libc takes the number from the record before it begins.) */
-void climb_look_again(struct climb *k, uint32_t serial);
+void sources_look_again(struct connecting *k, uint32_t serial);
 
-/* Another way worked: sources that had failed on this climb are put aside for this destination, and said to be down. */
-void climb_commit_asides(struct client *client, struct climb *k);
+/* Another way worked: sources that had failed in this connect are put aside for this destination, and said to be down.
+ */
+void sources_commit_asides(struct client *client, struct connecting *k);
 
 #endif

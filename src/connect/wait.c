@@ -18,11 +18,11 @@ static void set_limit(int fd, uint64_t ns) {
 }
 
 /* The rule's wait, or less where the client said with SO_SNDTIMEO how long a connect may take. ns. */
-static uint64_t patience(struct climb *k) {
+static uint64_t patience(struct connecting *k) {
     struct timeval limit = {0};
     socklen_t length = sizeof limit;
-    uint64_t wait = (uint64_t)k->plan->wait_ms * 1000000u;
-    if (wait == 0 || !look_blocking(k->call->fd))
+    uint64_t wait = (uint64_t)k->match->wait_ms * 1000000u;
+    if (wait == 0 || !sockinfo_blocking(k->call->fd))
         return 0;
     if (sys_call5(SYS_getsockopt, k->call->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &length) == 0)
         k->limit = (uint64_t)limit.tv_sec * SECOND + (uint64_t)limit.tv_usec * MICROSECOND;
@@ -30,35 +30,35 @@ static uint64_t patience(struct climb *k) {
 }
 
 /* What the client allowed is for the wait and the connect together. 0 would mean without end. */
-static void shorten_limit(const struct climb *k, uint64_t waited) {
+static void shorten_limit(const struct connecting *k, uint64_t waited) {
     if (k->limit)
         set_limit(k->call->fd, waited + MICROSECOND < k->limit ? k->limit - waited : MICROSECOND);
 }
 
-void climb_wait_over(struct climb *k) {
-    if (k->limit && !k->closed && look_cookie(k->call->fd) == k->cookie)
+void wait_over(struct connecting *k) {
+    if (k->limit && !k->closed && sockinfo_cookie(k->call->fd) == k->cookie)
         set_limit(k->call->fd, k->limit);
 }
 
 /* False: a signal came. The socket is known again by its cookie, too: a client may close it behind libc's back. */
-static bool rest(struct client *client, struct climb *k) {
+static bool rest(struct client *client, struct connecting *k) {
     struct {
         long s, ns;
     } pause = {0, WAIT_STEP_NS};
     uint32_t serial = conn_serial(k->conn);
     conn_release(client, k->conn);
     bool whole = sys_call2(SYS_nanosleep, &pause, 0) == 0;
-    climb_look_again(k, serial);
-    k->closed |= !k->closed && look_cookie(k->call->fd) != k->cookie;
+    sources_look_again(k, serial);
+    k->closed |= !k->closed && sockinfo_cookie(k->call->fd) != k->cookie;
     k->now = clock_ns(CLOCK_MONOTONIC);
     return whole;
 }
 
-enum step climb_wait(struct client *client, struct climb *k) {
+enum step wait_for_source(struct client *client, struct connecting *k) {
     uint64_t began = k->now, wait = k->full && !k->own ? patience(k) : 0;
     unsigned attempts = k->attempts;
     enum step step = STEP_NEXT;
-    k->cookie = wait ? look_cookie(k->call->fd) : 0;
+    k->cookie = wait ? sockinfo_cookie(k->call->fd) : 0;
     while (step == STEP_NEXT && k->now - began < wait) {
         bool whole = rest(client, k);
         if (k->closed) {
@@ -75,7 +75,7 @@ enum step climb_wait(struct client *client, struct climb *k) {
         k->attempts = k->full = 0;
         k->probed = false;
         k->report->filled = false;
-        step = climb_sources(client, k);
+        step = sources_try(client, k);
         attempts += k->attempts;
         if (step == STEP_NEXT && k->full == 0)
             break;

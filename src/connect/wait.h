@@ -1,13 +1,13 @@
-/* wait.h - climbing again and again while a full pool may get a quadruplet back. */
+/* wait.h - asking the sources again and again while a full pool may get a quadruplet back. */
 #ifndef CONNSPREAD_CONNECT_WAIT_H
 #define CONNSPREAD_CONNECT_WAIT_H
 
 #include "connect/sources.h"
 
 /* The same while a full pool may get a quadruplet back: for at most the rule's wait, on blocking sockets only. The
- * client's SO_SNDTIMEO is shortened by what was waited, until climb_wait_over. */
-enum step climb_wait(struct client *client, struct climb *k);
+ * client's SO_SNDTIMEO is shortened by what was waited, until wait_over. */
+enum step wait_for_source(struct client *client, struct connecting *k);
 
-void climb_wait_over(struct climb *k);
+void wait_over(struct connecting *k);
 
 #endif

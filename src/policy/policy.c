@@ -73,7 +73,7 @@ static bool program_fits(const struct policy *p, const struct policy_rule *rule,
 
 /* Copies the sources of the destination's scope; on a link, those of its interface. */
 static void plan_sources(const struct policy *p, const struct policy_pool *pool, const struct endpoint *destination,
-                         struct plan *out) {
+                         struct match *out) {
     struct policy_span span = load_span(&pool->sources[out->scope], POLICY_SOURCES);
     for (unsigned i = 0; i < span.count && out->n_sources < POOL_SOURCES; i++) {
         const struct policy_source *shared = &p->source[span.first + i];
@@ -92,7 +92,7 @@ static void plan_sources(const struct policy *p, const struct policy_pool *pool,
     }
 }
 
-static void plan_ports(const struct policy *p, const struct policy_pool *pool, struct plan *out) {
+static void plan_ports(const struct policy *p, const struct policy_pool *pool, struct match *out) {
     struct policy_span span = load_span(&pool->ports, POLICY_PORTS);
     for (unsigned i = 0; i < span.count && out->n_ports < POOL_PORTS; i++) {
         struct port_range range = load_ports(&p->ports[span.first + i]);
@@ -101,7 +101,7 @@ static void plan_ports(const struct policy *p, const struct policy_pool *pool, s
     }
 }
 
-static void plan_pool(const struct policy *p, unsigned index, const struct endpoint *destination, struct plan *out) {
+static void plan_pool(const struct policy *p, unsigned index, const struct endpoint *destination, struct match *out) {
     const struct policy_pool *pool = &p->pool[index];
     uint8_t policy = LOAD(pool->policy);
     out->pool = (uint16_t)index;
@@ -117,7 +117,7 @@ static void plan_pool(const struct policy *p, unsigned index, const struct endpo
 }
 
 static void plan_rule(const struct policy *p, const struct policy_rule *rule, const struct endpoint *destination,
-                      struct plan *out) {
+                      struct match *out) {
     unsigned pool = LOAD(rule->pool), pools = LOAD(p->n_pools);
     uint8_t attempts = LOAD(rule->attempts), client_bind = LOAD(rule->client_bind);
     out->rule_id = LOAD(rule->title_id);
@@ -205,9 +205,9 @@ bool policy_glob(const char *pattern, const char *text) {
     return *pattern == '\0';
 }
 
-void policy_match(const struct policy *p, const struct endpoint *destination, const char *program, struct plan *out) {
+void policy_match(const struct policy *p, const struct endpoint *destination, const char *program, struct match *out) {
     unsigned rules = rule_count(p);
-    memset(out, 0, offsetof(struct plan, source)); /* of the arrays, what the counts cover is written */
+    memset(out, 0, offsetof(struct match, source)); /* of the arrays, what the counts cover is written */
     out->scope = (uint8_t)addr_scope(&destination->addr);
     /* Connecting to the wildcard means this host: the kernel puts the source there if one is bound, so bind none. */
     if (addr_is_any(&destination->addr))
@@ -236,10 +236,10 @@ __attribute__((noinline)) enum rule_client_bind policy_client_bind(const struct 
     return strongest;
 }
 
-struct endpoint plan_source(const struct plan *plan, uint32_t n) {
+struct endpoint match_source(const struct match *match, uint32_t n) {
     struct endpoint source = {0};
-    for (unsigned i = 0; i < plan->n_sources && i < POOL_SOURCES; i++) {
-        const struct policy_source *range = &plan->source[i];
+    for (unsigned i = 0; i < match->n_sources && i < POOL_SOURCES; i++) {
+        const struct policy_source *range = &match->source[i];
         if (n < range->count) {
             source.addr = addr_add(&range->first, n);
             source.scope = range->interface;

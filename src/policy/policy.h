@@ -115,7 +115,7 @@ _Static_assert(offsetof(struct policy, mode) % 8 == 0 &&
 /* What one connect needs of the policy, copied out: the rule that matched and its pool, narrowed to the sources whose
  * scope fits the destination. About 1 KiB, on the caller's stack; of the arrays only the entries that the counts cover
  * are written. */
-struct plan {
+struct match {
     uint16_t rule_id, pool_id; /* name table; 0: none */
     uint16_t pool;             /* index of the pool, for its shared round-robin counter */
     uint8_t matched;           /* a rule with ACTION_SPREAD matched; all else below is only then meaningful */
@@ -138,13 +138,13 @@ bool policy_glob(const char *pattern, const char *text);
 
 /* First matching rule wins. Reads *p with relaxed atomic loads, each count and index once and clamped: safe on memory
  * that another process is scribbling over. program: NUL-terminated. Async-signal-safe. */
-void policy_match(const struct policy *p, const struct endpoint *destination, const char *program, struct plan *out);
+void policy_match(const struct policy *p, const struct endpoint *destination, const char *program, struct match *out);
 
 /* The strongest client-bind among the rules that this program can meet (override, else late-port, else keep): what
  * bind() must prepare for before the destination is known. Same safety as policy_match. */
 enum rule_client_bind policy_client_bind(const struct policy *p, const char *program);
 
-/* The n-th address of a plan (n < plan->total), with its interface as scope. */
-struct endpoint plan_source(const struct plan *plan, uint32_t n);
+/* The n-th address of a match (n < match->total), with its interface as scope. */
+struct endpoint match_source(const struct match *match, uint32_t n);
 
 #endif

@@ -258,7 +258,7 @@ static bool leaves_room(struct setup *s) {
 
 static void at_exit(void *unused) {
     (void)unused;
-    closing_sweep(&client, VIA_EXIT, true);
+    exit_close_all(&client, VIA_EXIT, true);
 }
 
 static void name_program(void) {
@@ -317,7 +317,7 @@ static void begin(struct setup *s) {
         (void)__cxa_atexit(at_exit, NULL, NULL);
 #endif
         __atomic_store_n(&client.active, true, __ATOMIC_RELEASE);
-        after_exec_tell(&client);
+        after_exec_record(&client);
     }
 }
 

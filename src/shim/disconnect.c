@@ -12,9 +12,9 @@
 
 void disconnected(int fd, struct conn *c) {
     c->phase = CONN_IDLE;
-    c->shutdown_phase = PHASE_UNKNOWN;
+    c->shutdown_phase = TCP_STATE_UNKNOWN;
     c->local_port = 0;
-    held_closed(&client, c);
+    open_table_closed(&client, c);
     conn_uncount(&client, c, false, clock_ns(CLOCK_MONOTONIC));
     conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
     struct conn *now;

@@ -12,6 +12,6 @@ void new_process(struct client *client) {
     __atomic_store_n(&client->attached, 0, __ATOMIC_RELAXED);
     arm_forget();
     fd_forget_closing();
-    unsettled_forget();
-    held_inherit(client);
+    deferred_forget();
+    open_table_inherit(client);
 }

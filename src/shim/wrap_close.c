@@ -149,7 +149,7 @@ static void close_tracked(unsigned first, unsigned last, int flags, enum via via
         closes = sys_call1(SYS_unshare, 0x400 /* CLONE_FILES */) == 0;
     }
     if (closes && client_active(&client))
-        closing_range(&client, first, last, via);
+        exit_close_range(&client, first, last, via);
     errno = saved;
 }
 
@@ -212,7 +212,7 @@ EXPORT FILE *freopen64(const char *path, const char *mode, FILE *stream) {
 /* --- shutdown --- */
 
 /* Our FIN goes out: what the state was just before says later who closed first. */
-static void before_shutdown(int fd, int how, struct conn **out, enum tcp_phase *phase) {
+static void before_shutdown(int fd, int how, struct conn **out, enum tcp_state *phase) {
     struct conn *c = NULL;
     int saved = errno;
     *out = NULL;
@@ -221,16 +221,16 @@ static void before_shutdown(int fd, int how, struct conn **out, enum tcp_phase *
             conn_set_flags(c, CONN_SHUT);
         return;
     }
-    if (fd_look(fd, &c) == FD_UNKNOWN && fd >= 0 && look_state(fd, phase, NULL) == 0 && process_may_record(&client))
+    if (fd_look(fd, &c) == FD_UNKNOWN && fd >= 0 && sockinfo_state(fd, phase, NULL) == 0 && process_may_record(&client))
         c = conn_of(&client, fd);
     if (c)
         conn_catch_up(&client, c, fd, false);
     if (c && (c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING)) {
         conn_set_flags(c, CONN_SHUT);
-        if (how != SHUT_RD && c->shutdown_phase == PHASE_UNKNOWN && look_state(fd, phase, NULL) == 0) {
+        if (how != SHUT_RD && c->shutdown_phase == TCP_STATE_UNKNOWN && sockinfo_state(fd, phase, NULL) == 0) {
             uint32_t token = closing_token(&client, c, fd);
             if (token != 0 && token != MPTCP_UNKNOWN)
-                (void)look_mptcp_phase(token, phase);
+                (void)sockinfo_mptcp_phase(token, phase);
             /* From now on its TIME-WAIT may exist before its close: it must be known whose it is. */
             closing_complete(&client, c, fd);
             *out = c;
@@ -241,7 +241,7 @@ static void before_shutdown(int fd, int how, struct conn **out, enum tcp_phase *
 
 EXPORT int shutdown(int fd, int how) {
     struct conn *c = NULL;
-    enum tcp_phase phase = PHASE_UNKNOWN;
+    enum tcp_state phase = TCP_STATE_UNKNOWN;
     if (client_active(&client))
         before_shutdown(fd, how, &c, &phase);
     int r = real_shutdown(fd, how);
@@ -295,7 +295,7 @@ EXPORT long syscall(long number, ...) {
         break;
 #endif
     case SYS_exit_group:
-        closing_sweep(&client, VIA__EXIT, true);
+        exit_close_all(&client, VIA__EXIT, true);
         break;
     default:
         break;

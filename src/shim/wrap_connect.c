@@ -83,7 +83,7 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
     if (!client_asks(&client) || !readable(address, length))
         return connect_as_it_came(fd, address, length);
     if (endpoint_from_sockaddr(&destination, address, length))
-        return (int)ladder_connect(&client, &call, &destination);
+        return (int)connect_spread(&client, &call, &destination);
     if (length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC)
         return (int)disconnect(&call);
     return real_connect(fd, address, length);
@@ -94,7 +94,7 @@ EXPORT ssize_t sendto(int fd, const void *data, size_t size, int flags, const st
     struct endpoint destination;
     struct call call = {make_sendto, true, fd, flags, address, length, data, size};
     if (flags & MSG_FASTOPEN && has_destination(address, length, &destination))
-        return ladder_connect(&client, &call, &destination);
+        return connect_spread(&client, &call, &destination);
     return real_sendto(fd, data, size, flags, address, length);
 }
 
@@ -123,7 +123,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
         return real_sendmsg(fd, message, flags);
     if (flags & MSG_FASTOPEN && has_destination(message->msg_name, message->msg_namelen, &destination)) {
         struct call call = {.make = make_sendmsg, .sends = true, .fd = fd, .flags = flags, .data = message};
-        return ladder_connect(&client, &call, &destination);
+        return connect_spread(&client, &call, &destination);
     }
     if (message->msg_controllen != 0)
         note_passed(message);
@@ -139,7 +139,7 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, sendmm
     if (flags & MSG_FASTOPEN && has_destination(first->msg_name, first->msg_namelen, &destination)) {
         struct call call = {
             .make = make_sendmmsg, .sends = true, .fd = fd, .flags = (int)flags, .data = messages, .size = count};
-        return (int)ladder_connect(&client, &call, &destination);
+        return (int)connect_spread(&client, &call, &destination);
     }
     for (unsigned i = 0; i < count; i++)
         if (messages[i].msg_hdr.msg_controllen != 0)

@@ -28,14 +28,14 @@ __attribute__((used)) void *process_before_vfork(void) {
 /* --- the end --- */
 
 EXPORT void _exit(int status) {
-    closing_sweep(&client, VIA__EXIT, true);
+    exit_close_all(&client, VIA__EXIT, true);
     real__exit(status);
     for (;;) /* the declaration in unistd.h says that this does not return */
         raw__exit(status);
 }
 
 EXPORT void _Exit(int status) {
-    closing_sweep(&client, VIA__EXIT, true);
+    exit_close_all(&client, VIA__EXIT, true);
     real__Exit(status);
     for (;;)
         raw__exit(status);
@@ -44,7 +44,7 @@ EXPORT void _Exit(int status) {
 /* libc runs the at_quick_exit handlers and ends in an _exit of its own that is no call of ours: so sweep before them.
  */
 EXPORT void quick_exit(int status) {
-    closing_sweep(&client, VIA__EXIT, false);
+    exit_close_all(&client, VIA__EXIT, false);
     real_quick_exit(status);
     for (;;)
         raw__exit(status);

@@ -111,7 +111,7 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr *a
     look_listener_again(listener);
     int family;
     bool mptcp = listener->flags & CONN_MPTCP;
-    if (mptcp && !look_is_tcp(fd, &family, &mptcp)) /* a peer without MPTCP comes in as plain TCP */
+    if (mptcp && !sockinfo_is_tcp(fd, &family, &mptcp)) /* a peer without MPTCP comes in as plain TCP */
         mptcp = false;
     struct conn *c = listener->family ? conn_made(&client, listener->family, mptcp, listener->generation) : NULL;
     if (!c) { /* no memory; or the listener is not TCP, or closed by now: its close will look */
@@ -124,15 +124,15 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr *a
     conn_set_flags(c, CONN_INBOUND | inherited | (settings.log_inbound ? 0 : CONN_QUIET));
     c->phase = CONN_CONNECTED;
     c->connected_ns = clock_ns(CLOCK_MONOTONIC);
-    struct standing standing = arm_now(&client, &settings);
-    c->arm = (uint8_t)standing.arm;
-    if (standing.mode == MODE_OFF)
+    struct assignment assignment = arm_now(&client, &settings);
+    c->arm = (uint8_t)assignment.arm;
+    if (assignment.mode == MODE_OFF)
         conn_set_flags(c, CONN_QUIET);
     if (!address || !length || !endpoint_from_sockaddr(&c->peer, address, *length))
-        conn_set_flags(c, look_peer(fd, &c->peer) ? 0 : CONN_PEER_ASK);
-    if (standing.mode != MODE_OFF)
-        client_attach(&client, fd, standing.arm);
-    held_open(&client, c);
+        conn_set_flags(c, sockinfo_peer(fd, &c->peer) ? 0 : CONN_PEER_ASK);
+    if (assignment.mode != MODE_OFF)
+        client_attach(&client, fd, assignment.arm);
+    open_table_opened(&client, c);
     conn_install(&client, fd, c);
 }
 
@@ -198,8 +198,8 @@ static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum 
     report_record(&report)->e.local = at->addr;
     report_record(&report)->e.local_port = at->port;
     state_count(&client.state, (enum arm)c->arm, outcome == OUTCOME_FAILED ? COUNT_FAILED : COUNT_RECOVERED);
-    enum cause cause = explain_bind(&report, at);
-    minutes_bind_failed(&client, client_netns(&client, fd), &at->addr, outcome, cause, now);
+    enum cause cause = diagnosis_of_bind(&report, at);
+    history_update_bind_failed(&client, client_netns(&client, fd), &at->addr, outcome, cause, now);
     report_exhausted(&report, c, CALL_BIND, outcome, cause, 1);
 }
 

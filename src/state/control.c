@@ -91,7 +91,7 @@ bool state_policy_is(const struct state *s, const struct policy_origin *origin) 
     return false;
 }
 
-bool state_plan(const struct state *s, const struct endpoint *destination, const char *program, struct plan *out) {
+bool state_match(const struct state *s, const struct endpoint *destination, const char *program, struct match *out) {
     for (int i = 0; i < PLAN_TRIES; i++) {
         uint64_t g = begin(s);
         if (g == 0)

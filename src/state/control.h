@@ -17,7 +17,7 @@ bool state_policy(const struct state *s, struct policy *out);
 bool state_policy_is(const struct state *s, const struct policy_origin *origin);
 
 /* policy_match on the live policy under its generation: 8 tries. False when there is none or it kept changing. */
-bool state_plan(const struct state *s, const struct endpoint *destination, const char *program, struct plan *out);
+bool state_match(const struct state *s, const struct endpoint *destination, const char *program, struct match *out);
 
 bool state_settings(const struct state *s, const char *program, struct settings *out);
 

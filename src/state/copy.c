@@ -66,20 +66,20 @@ static bool whole(int fd, const struct state_section file[SECTIONS]) {
     return size >= 0 && (uint64_t)size >= need;
 }
 
-static bool copy_sections(const struct ring_window *w, unsigned sections, const struct state_header *plan) {
+static bool copy_sections(const struct ring_window *w, unsigned sections, const struct state_header *layout) {
     for (unsigned i = 0; i < SECTIONS; i++)
-        if (sections & COPY(i) && !read_data(w->fd, (char *)plan + plan->section[i].offset, w->file[i]))
+        if (sections & COPY(i) && !read_data(w->fd, (char *)layout + layout->section[i].offset, w->file[i]))
             return false;
     return whole(w->fd, w->file);
 }
 
 /* The copy's own layout: that of a small file, with the header of the one that was read. */
 static size_t lay_out(struct state_header *header) {
-    struct state_header plan = {0};
-    sections_plan(&plan, LOG_SIZE_MIN);
-    memcpy(header->section, plan.section, sizeof header->section);
-    header->size = plan.size;
-    return (size_t)plan.size;
+    struct state_header layout = {0};
+    sections_plan(&layout, LOG_SIZE_MIN);
+    memcpy(header->section, layout.section, sizeof header->section);
+    header->size = layout.size;
+    return (size_t)layout.size;
 }
 
 static enum state_error make(struct state *out, int fd, unsigned sections, struct state_header *header, int *error) {
@@ -144,14 +144,15 @@ bool state_copy_again(const struct state *s, unsigned more) {
     struct ring_window *w = s->window;
     struct state_header header;
     w->sections |= more;
-    if ((w->sections & COPY(SECTION_HELD) && !read_data(w->fd, (char *)s->held, w->file[SECTION_HELD])) ||
+    if ((w->sections & COPY(SECTION_OPEN_TABLE) &&
+         !read_data(w->fd, (char *)s->open_table, w->file[SECTION_OPEN_TABLE])) ||
         !read_all(w->fd, &header, sizeof header, 0))
         return false;
     (void)lay_out(&header);
     memcpy(s->header, &header, sizeof header);
     for (unsigned i = 0; i < RINGS; i++)
         w->ring[i].n = 0, w->ring[i].gone = false;
-    return copy_sections(w, w->sections & ~COPY(SECTION_HELD), s->header);
+    return copy_sections(w, w->sections & ~COPY(SECTION_OPEN_TABLE), s->header);
 }
 
 void *state_copy_mapping(const struct state *s) {

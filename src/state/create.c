@@ -40,15 +40,15 @@ static void temporary_name(char out[STATE_PATH]) {
 
 static int build(int dir, const char *name, const char *instance, uint64_t log_size) {
     char temporary[STATE_PATH];
-    struct state_header plan = {0};
+    struct state_header layout = {0};
     temporary_name(temporary);
-    sections_plan(&plan, log_size);
+    sections_plan(&layout, log_size);
     int fd = (int)sys_call4(SYS_openat, dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return fd;
     int r = (int)sys_call2(SYS_fchmod, fd, 0600); /* whatever the umask is */
     if (r == 0)
-        r = allocate(fd, plan.size);
+        r = allocate(fd, layout.size);
     if (r == 0) {
         struct state_header *header = sys_mmap(4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
         r = header ? 0 : -ENOMEM;

@@ -41,7 +41,7 @@ static bool change(uint64_t *word, uint64_t from, uint64_t to) {
 
 /* For how long it is worth keeping, in ms; 0: it says nothing any more. */
 static uint32_t rest_of(uint64_t word, uint32_t now) {
-    uint32_t age = now - (uint32_t)word, end = (uint32_t)(ONCE_NS / 1000000);
+    uint32_t age = now - (uint32_t)word, end = (uint32_t)(DEDUP_NS / 1000000);
     bool ahead = (int32_t)age < 0 && (int32_t)age >= -LATE_MS;
     return word == 0 || (age >= end && !ahead) ? 0 : end - age;
 }
@@ -88,7 +88,7 @@ static bool first_since(struct spot at, uint64_t since_ns, uint64_t now_ns) {
     return true;
 }
 
-bool once_first(const struct state *s, uint64_t netns, const struct tuple *tuple, uint64_t since, uint64_t now) {
+bool dedup_first(const struct state *s, uint64_t netns, const struct tuple *tuple, uint64_t since, uint64_t now) {
     uint64_t pair = pair_key(netns, &tuple->local.addr, &tuple->peer);
     return first_since(spot_of(s, pair, tuple->local.port), since, now);
 }
@@ -98,7 +98,7 @@ static struct spot claim_of(const struct state *s, uint64_t pair, uint16_t local
     return spot_of(s, ~pair, local_port);
 }
 
-bool once_claim(const struct state *s, uint64_t pair, uint16_t local_port, uint64_t now) {
+bool dedup_claim(const struct state *s, uint64_t pair, uint16_t local_port, uint64_t now) {
     return first_since(claim_of(s, pair, local_port), now - CLAIM_NS, now);
 }
 
@@ -108,7 +108,7 @@ static void clear(uint64_t *word, uint32_t tag) {
         (void)change(word, old, 0);
 }
 
-void once_release(const struct state *s, uint64_t pair, uint16_t local_port) {
+void dedup_release(const struct state *s, uint64_t pair, uint16_t local_port) {
     struct spot at = claim_of(s, pair, local_port);
     clear(at.home, at.tag);
     for (int i = 0; i < LINE - HOMES; i++)

@@ -19,19 +19,19 @@
 #include "state/state.h"
 
 /* No TIME-WAIT lasts longer: 60 s, and its timers fire in bursts. What was told before that is another connection's. */
-#define ONCE_NS ((uint64_t)62 * 1000000000u)
+#define DEDUP_NS ((uint64_t)62 * 1000000000u)
 
 /* True: nobody has told of this connection's end, and from now on somebody has. since: what
  * was told before then was another connection's (a time at which this one had not ended). Times: CLOCK_MONOTONIC, ns.
  */
-bool once_first(const struct state *s, uint64_t netns, const struct tuple *tuple, uint64_t since, uint64_t now);
+bool dedup_first(const struct state *s, uint64_t netns, const struct tuple *tuple, uint64_t since, uint64_t now);
 
 /* A claim whose owner was killed, or is still waiting for the peer's SYN, ends by itself. */
 #define CLAIM_NS ((uint64_t)1000000000u)
 
 /* True: nobody else is about to connect this quadruplet, and now the caller is. pair: pair_key of namespace, source and
  * destination. */
-bool once_claim(const struct state *s, uint64_t pair, uint16_t local_port, uint64_t now);
-void once_release(const struct state *s, uint64_t pair, uint16_t local_port);
+bool dedup_claim(const struct state *s, uint64_t pair, uint16_t local_port, uint64_t now);
+void dedup_release(const struct state *s, uint64_t pair, uint16_t local_port);
 
 #endif

@@ -40,28 +40,29 @@ enum via {
     VIA_KILLED,
     VIAS
 };
-enum tcp_phase { /* the state before the close; numbers are ours, names are the contract's */
-                 PHASE_UNKNOWN,
-                 PHASE_ESTABLISHED,
-                 PHASE_SYN_SENT,
-                 PHASE_SYN_RECV,
-                 PHASE_FIN_WAIT_1,
-                 PHASE_FIN_WAIT_2,
-                 PHASE_TIME_WAIT,
-                 PHASE_CLOSED,
-                 PHASE_CLOSE_WAIT,
-                 PHASE_LAST_ACK,
-                 PHASE_LISTEN,
-                 PHASE_CLOSING,
-                 PHASES
+enum tcp_state { /* the state before the close; numbers are ours, names are the contract's */
+                 TCP_STATE_UNKNOWN,
+                 TCP_STATE_ESTABLISHED,
+                 TCP_STATE_SYN_SENT,
+                 TCP_STATE_SYN_RECV,
+                 TCP_STATE_FIN_WAIT_1,
+                 TCP_STATE_FIN_WAIT_2,
+                 TCP_STATE_TIME_WAIT,
+                 TCP_STATE_CLOSED,
+                 TCP_STATE_CLOSE_WAIT,
+                 TCP_STATE_LAST_ACK,
+                 TCP_STATE_LISTEN,
+                 TCP_STATE_CLOSING,
+                 TCP_STATES
 };
-_Static_assert(PHASE_ESTABLISHED == 1 && PHASE_SYN_SENT == 2 && PHASE_FIN_WAIT_1 == 4 && PHASE_TIME_WAIT == 6 &&
-                   PHASE_CLOSED == 7 && PHASE_LAST_ACK == 9 && PHASE_CLOSING == 11,
-               "enum tcp_phase follows the kernel's numbers (include/net/tcp_states.h)");
+_Static_assert(TCP_STATE_ESTABLISHED == 1 && TCP_STATE_SYN_SENT == 2 && TCP_STATE_FIN_WAIT_1 == 4 &&
+                   TCP_STATE_TIME_WAIT == 6 && TCP_STATE_CLOSED == 7 && TCP_STATE_LAST_ACK == 9 &&
+                   TCP_STATE_CLOSING == 11,
+               "enum tcp_state follows the kernel's numbers (include/net/tcp_states.h)");
 
-/* The kernel's state (TCP_INFO, sock_diag) in our numbering, which is the same; anything else is PHASE_UNKNOWN. */
-static inline enum tcp_phase phase_from_kernel(unsigned state) {
-    return state < PHASES ? (enum tcp_phase)state : PHASE_UNKNOWN;
+/* The kernel's state (TCP_INFO, sock_diag) in our numbering, which is the same; anything else is TCP_STATE_UNKNOWN. */
+static inline enum tcp_state tcp_state_from_kernel(unsigned state) {
+    return state < TCP_STATES ? (enum tcp_state)state : TCP_STATE_UNKNOWN;
 }
 
 enum fate { FATE_TIME_WAIT, FATE_PASSIVE, FATE_RESET, FATE_SHARED, FATE_NONE, FATES };
@@ -151,10 +152,10 @@ struct event_record {
 };
 _Static_assert(sizeof(struct event_record) == EVENT_CELLS_MAX * CELL_PAYLOAD, "an event takes at most five cells");
 
-/* A marked entry of the held table had TCP_LINGER2 < 0, as its owner saw (the one way from ESTABLISHED to FATE_NONE):
+/* A marked entry of the open table had TCP_LINGER2 < 0, as its owner saw (the one way from ESTABLISHED to FATE_NONE):
  * if it is in FIN_WAIT1, it goes with the ACK that is to come. */
-static inline bool held_without_fin_wait_2(const struct held *h) {
-    return held_fate(h) == FATE_NONE && held_phase(h) != PHASE_UNKNOWN && h->token == 0;
+static inline bool open_without_fin_wait_2(const struct open_entry *h) {
+    return open_fate(h) == FATE_NONE && open_phase(h) != TCP_STATE_UNKNOWN && h->token == 0;
 }
 
 #endif

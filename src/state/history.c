@@ -256,7 +256,7 @@ void history_peak(const struct state *s, const struct history_flow *f, uint32_t 
 }
 
 /* Counted in a pair means: its connect was seen, and where from it was. */
-void history_left(const struct state *s, const struct held_chunk *chunk, const struct held *h, bool time_wait,
+void history_left(const struct state *s, const struct open_chunk *chunk, const struct open_entry *h, bool time_wait,
                   uint32_t minute) {
     static const struct addr any;
     const struct endpoint destination = {.addr = h->peer, .port = h->peer_port};
@@ -264,12 +264,12 @@ void history_left(const struct state *s, const struct held_chunk *chunk, const s
     memcpy(name, chunk->program, strnlen(chunk->program, HISTORY_PROGRAM));
     struct history_flow f = {
         .netns = chunk->netns,
-        .source = h->counted == HELD_COUNTED_ANY ? &any : &h->local,
+        .source = h->counted == OPEN_COUNTED_ANY ? &any : &h->local,
         .destination = &destination,
         .program = name,
     };
     f.key = history_key(pair_key(f.netns, f.source, &destination), history_program(name));
-    if (h->counted != HELD_UNCOUNTED)
+    if (h->counted != OPEN_UNCOUNTED)
         history_count(s, &f, minute, time_wait ? HISTORY_TIME_WAITS : HISTORY_CLOSES);
 }
 

@@ -47,7 +47,7 @@ void history_count(const struct state *s, const struct history_flow *f, uint32_t
 void history_peak(const struct state *s, const struct history_flow *f, uint32_t minute, uint32_t taken);
 
 /* The close of h, an entry of chunk, whose process cannot tell it itself any more. */
-void history_left(const struct state *s, const struct held_chunk *chunk, const struct held *h, bool time_wait,
+void history_left(const struct state *s, const struct open_chunk *chunk, const struct open_entry *h, bool time_wait,
                   uint32_t minute);
 
 struct history_counts {

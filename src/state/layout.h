@@ -8,7 +8,7 @@
  *                   pairs       struct pair, a hash table over (namespace, source, destination)
  *                   stats       struct stat_entry, a hash table over (arm, rule, source, lane)
  *                   places      struct place, processes' places in the canary sequence, kept through exec
- *                   held        struct held_table, connections that processes have open, by process
+ *                   open_table  struct open_table, connections that processes have open, by process
  *                   told        words: TIME-WAITs told while several processes held the socket; ports claimed (dedup.h)
  *                   history     struct history_minute [1440], what the busiest flows did in each minute of a day
  *                   incidents   ring of cells: everything but closes; closes never evict it
@@ -37,8 +37,8 @@ enum {
     STATS = 2048,
     STAT_LANES = 4, /* threads count in entries of their own, as far as these go */
     PLACES = 1024,
-    HELD_CHUNKS = 512,
-    HELD_PER_CHUNK = 63,
+    OPEN_CHUNKS = 512,
+    OPEN_PER_CHUNK = 63,
     TOLD = 16384,
     HISTORY_MINUTES = 1440,
     HISTORY_FLOWS = 31,
@@ -51,11 +51,11 @@ enum section {
     SECTION_POLICY,
     SECTION_NAMES,
     SECTION_COUNTERS,
-    SECTION_ROTORS,
+    SECTION_NEXT_SOURCES,
     SECTION_PAIRS,
     SECTION_STATS,
     SECTION_PLACES,
-    SECTION_HELD,
+    SECTION_OPEN_TABLE,
     SECTION_INCIDENTS,
     SECTION_CLOSES,
     SECTION_HISTORY,
@@ -79,19 +79,19 @@ enum counter {
     COUNT_RESET,
     COUNT_SHARED,
     COUNT_NONE,
-    COUNT_VERIFIED,       /* closes that sock_diag was asked about */
-    COUNT_MISMATCH,       /* of those: the look before the close had said otherwise */
-    COUNT_EVENTS_DROPPED, /* a writer found its cell taken by a later lap, or no ring to write to */
-    COUNT_UNSEEN_CLOSE,   /* a descriptor number came back though no close was seen */
-    COUNT_UNTRACKED,      /* connections for which there was no record: table full or no memory */
-    COUNT_PAIRS_FULL,     /* accounting had no room for a (source, destination) pair */
-    COUNT_HELD_FULL,      /* no room in the table that survives SIGKILL */
-    COUNT_POLICY_BUSY,    /* a call passed through because the policy changed 8 times under it */
-    COUNT_CONFIG_ERROR,   /* attaches with a config that was refused */
-    COUNT_ATTACHED,       /* processes */
-    COUNT_SEALED_CLOSE,   /* connections closed under a filter of the client's own: nobody may ask how they ended */
-    COUNT_BIND_DENIED,    /* connects made as the client asked, because its process may not bind */
-    COUNT_MARKED_DOWN,    /* times that a source was found unanswered while its siblings were answered */
+    COUNT_VERIFIED,        /* closes that sock_diag was asked about */
+    COUNT_MISMATCH,        /* of those: the look before the close had said otherwise */
+    COUNT_EVENTS_DROPPED,  /* a writer found its cell taken by a later lap, or no ring to write to */
+    COUNT_UNSEEN_CLOSE,    /* a descriptor number came back though no close was seen */
+    COUNT_UNTRACKED,       /* connections for which there was no record: table full or no memory */
+    COUNT_PAIRS_FULL,      /* accounting had no room for a (source, destination) pair */
+    COUNT_OPEN_TABLE_FULL, /* no room in the table that survives SIGKILL */
+    COUNT_POLICY_BUSY,     /* a call passed through because the policy changed 8 times under it */
+    COUNT_CONFIG_ERROR,    /* attaches with a config that was refused */
+    COUNT_ATTACHED,        /* processes */
+    COUNT_SEALED_CLOSE,    /* connections closed under a filter of the client's own: nobody may ask how they ended */
+    COUNT_BIND_DENIED,     /* connects made as the client asked, because its process may not bind */
+    COUNT_MARKED_DOWN,     /* times that a source was found unanswered while its siblings were answered */
     COUNTERS = 64
 };
 
@@ -202,56 +202,57 @@ struct place {
 
 /* A connection that a process has open, so that what a killed process left behind can be named, and what an exec
  * closed. Written by its owner alone, word last (release); read by the owner's next image and by the tool. */
-struct held {
+struct open_entry {
     struct addr local, peer;
     uint16_t local_port, peer_port; /* local_port 0: not known, the kernel chose it and nobody asked; written last */
     uint16_t rule_id, pool_id;
     uint64_t connected_ns; /* CLOCK_REALTIME; 0: not known, it was inherited */
     uint32_t token;        /* of an MPTCP connection; 0: plain TCP; UINT32_MAX: perhaps MPTCP, nobody asked */
-    uint8_t word;          /* enum held_word */
+    uint8_t word;          /* enum open_word */
     uint8_t direction;     /* enum direction */
-    uint8_t verdict;       /* with HELD_EXEC, HELD_EXIT: see held_phase, held_fate */
-    uint8_t counted;       /* enum held_counted */
-    uint64_t marked_ns;    /* with HELD_EXEC, HELD_EXIT: CLOCK_REALTIME */
+    uint8_t verdict;       /* with OPEN_TO_EXEC, OPEN_TO_EXIT: see open_phase, open_fate */
+    uint8_t counted;       /* enum open_counted */
+    uint64_t marked_ns;    /* with OPEN_TO_EXEC, OPEN_TO_EXIT: CLOCK_REALTIME */
 };
 
-/* enum tcp_phase just before the end, and enum fate expected, in one byte. Neither is checked. */
-static inline uint8_t held_verdict(unsigned phase, unsigned fate) {
+/* enum tcp_state just before the end, and enum fate expected, in one byte. Neither is checked. */
+static inline uint8_t open_verdict(unsigned phase, unsigned fate) {
     return (uint8_t)((phase & 15) | fate << 4);
 }
-static inline uint8_t held_phase(const struct held *h) {
+static inline uint8_t open_phase(const struct open_entry *h) {
     return h->verdict & 15;
 }
-static inline uint8_t held_fate(const struct held *h) {
+static inline uint8_t open_fate(const struct open_entry *h) {
     return h->verdict >> 4;
 }
 
-static inline struct tuple held_tuple(const struct held *h) {
+static inline struct tuple open_tuple(const struct open_entry *h) {
     return tuple_of(&h->local, h->local_port, &h->peer, h->peer_port);
 }
 
-/* HELD_EXEC: an exec is about to close it. HELD_EXIT: its owner is exiting and could not tell who else holds it. */
-enum held_word { HELD_FREE, HELD_OPEN, HELD_EXEC, HELD_EXIT };
+/* OPEN_TO_EXEC: an exec is about to close it. OPEN_TO_EXIT: its owner is exiting and could not tell who else holds it.
+ */
+enum open_word { OPEN_FREE, OPEN_NOW, OPEN_TO_EXEC, OPEN_TO_EXIT };
 
 /* Counted as open in the pair of its local address, or in that of ::, when the kernel chose the address later. */
-enum held_counted { HELD_UNCOUNTED, HELD_COUNTED, HELD_COUNTED_ANY };
+enum open_counted { OPEN_UNCOUNTED, OPEN_COUNTED, OPEN_COUNTED_ANY };
 
 /* Connections of one process; a process takes as many chunks as it needs. */
-struct held_chunk {
+struct open_chunk {
     uint64_t born_ns; /* CLOCK_BOOTTIME when it was taken: a process of that pid that started later is another one */
     uint64_t seen_ns; /* CLOCK_REALTIME when the owner last wrote here */
     uint64_t pid_namespace; /* inode of /proc/self/ns/pid */
     uint64_t netns;         /* cookie */
     char program[24];
     uint8_t arm, zero[7];
-    struct held held[HELD_PER_CHUNK];
+    struct open_entry entry[OPEN_PER_CHUNK];
 };
 
 /* owner: pid, 0: free; taken by compare-and-swap. While a tool harvests what a dead owner left: tool << 32 | pid.
  * Beside each other, so that all are seen in one page. */
-struct held_table {
-    uint64_t owner[HELD_CHUNKS];
-    struct held_chunk chunk[HELD_CHUNKS];
+struct open_table {
+    uint64_t owner[OPEN_CHUNKS];
+    struct open_chunk chunk[OPEN_CHUNKS];
 };
 
 /* What is counted of a flow besides its connects: how its connections ended, what EADDRNOTAVAIL came to, and why. */
@@ -287,8 +288,8 @@ struct history_minute {
 _Static_assert(sizeof(struct cell) == CELL_BYTES, "cell");
 _Static_assert(sizeof(struct pair) == 192, "pair");
 _Static_assert(sizeof(struct stat_entry) == 512, "stat_entry");
-_Static_assert(sizeof(struct held) == 64, "held");
-_Static_assert(sizeof(struct held_chunk) == 4096, "held_chunk");
+_Static_assert(sizeof(struct open_entry) == 64, "open_entry");
+_Static_assert(sizeof(struct open_chunk) == 4096, "open_chunk");
 _Static_assert(sizeof(struct history_entry) == 120, "history_entry");
 _Static_assert(sizeof(struct history_minute) == 4096, "history_minute");
 _Static_assert(sizeof(struct state_header) <= 4096, "header");

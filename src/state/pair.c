@@ -277,7 +277,7 @@ void pair_opened(struct pair *p, uint64_t now) {
     if (!p)
         return;
     store(&p->last_used, now);
-    __atomic_fetch_add(&p->open, 1, __ATOMIC_RELAXED); /* last, see held_count */
+    __atomic_fetch_add(&p->open, 1, __ATOMIC_RELAXED); /* last, see open_table_count */
 }
 
 static uint32_t period_tag(uint64_t now) {
@@ -304,15 +304,15 @@ void pair_closed(struct pair *p, bool time_wait, uint64_t now) {
     store(&p->last_used, now); /* the TIME-WAIT is still to come: not idle for as long */
     if (time_wait)
         pair_waits(p, now);
-    __atomic_fetch_sub(&p->open, 1, __ATOMIC_RELAXED); /* last, see held_uncount */
+    __atomic_fetch_sub(&p->open, 1, __ATOMIC_RELAXED); /* last, see open_table_uncount */
 }
 
-void pair_left(const struct state *s, uint64_t netns, const struct held *h, bool time_wait, uint64_t now) {
+void pair_left(const struct state *s, uint64_t netns, const struct open_entry *h, bool time_wait, uint64_t now) {
     const struct endpoint peer = {.addr = h->peer, .port = h->peer_port};
     const struct addr any = {{0}};
-    const struct addr *source = h->counted == HELD_COUNTED_ANY ? &any : &h->local;
+    const struct addr *source = h->counted == OPEN_COUNTED_ANY ? &any : &h->local;
     uint64_t key = pair_key(netns, source, &peer);
-    if (h->counted != HELD_UNCOUNTED)
+    if (h->counted != OPEN_UNCOUNTED)
         pair_closed(pair_find(s, h->pool_id ? key : pair_key_unruled(key), false, now), time_wait, now);
 }
 

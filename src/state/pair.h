@@ -96,8 +96,8 @@ void pair_closed(struct pair *p, bool time_wait, uint64_t now);
 /* Its end, told as unknown before, was a TIME-WAIT. */
 void pair_waits(struct pair *p, uint64_t now);
 
-/* The same as pair_closed for an entry of the held table whose process cannot do it itself any more. */
-void pair_left(const struct state *s, uint64_t netns, const struct held *h, bool time_wait, uint64_t now);
+/* The same as pair_closed for an entry of the open table whose process cannot do it itself any more. */
+void pair_left(const struct state *s, uint64_t netns, const struct open_entry *h, bool time_wait, uint64_t now);
 
 uint32_t pair_open(const struct pair *p);
 /* TIME-WAITs left in the last 60 to 64 s. */

@@ -65,7 +65,7 @@ static void sanitise(struct event_record *r) {
     e->arm = e->arm < ARMS ? e->arm : ARM_ENFORCE;
     e->direction = e->direction < DIRECTIONS ? e->direction : OUTBOUND;
     e->via = e->via < VIAS ? e->via : VIA_CLOSE;
-    e->phase = e->phase < PHASES ? e->phase : PHASE_UNKNOWN;
+    e->phase = e->phase < TCP_STATES ? e->phase : TCP_STATE_UNKNOWN;
     e->fate = e->fate < FATES ? e->fate : FATE_NONE;
     e->decided_by = e->decided_by < DECIDED_BYS ? e->decided_by : DECIDED_BY_CLOSE;
     e->verified = e->verified < VERIFIEDS ? e->verified : VERIFIED_NULL;

@@ -15,11 +15,11 @@ static const uint64_t fixed_size[SECTIONS] = {
     [SECTION_POLICY] = 2 * sizeof(struct policy),
     [SECTION_NAMES] = (uint64_t)NAMES * POLICY_TITLE,
     [SECTION_COUNTERS] = (uint64_t)ARMS * COUNTERS * sizeof(uint64_t),
-    [SECTION_ROTORS] = (uint64_t)POLICY_POOLS * SCOPE_COUNT * sizeof(uint32_t),
+    [SECTION_NEXT_SOURCES] = (uint64_t)POLICY_POOLS * SCOPE_COUNT * sizeof(uint32_t),
     [SECTION_PAIRS] = PAIRS * sizeof(struct pair),
     [SECTION_STATS] = STATS * sizeof(struct stat_entry),
     [SECTION_PLACES] = PLACES * sizeof(struct place),
-    [SECTION_HELD] = sizeof(struct held_table),
+    [SECTION_OPEN_TABLE] = sizeof(struct open_table),
     [SECTION_TOLD] = TOLD * sizeof(uint64_t),
     [SECTION_HISTORY] = HISTORY_MINUTES * sizeof(struct history_minute),
 };
@@ -86,11 +86,11 @@ bool sections_bind(struct state *out, void *mapping, size_t size) {
         .policy = (void *)(base + section[SECTION_POLICY].offset),
         .name = (void *)(base + section[SECTION_NAMES].offset),
         .counter = (void *)(base + section[SECTION_COUNTERS].offset),
-        .rotor = (void *)(base + section[SECTION_ROTORS].offset),
+        .next_source = (void *)(base + section[SECTION_NEXT_SOURCES].offset),
         .pair = (void *)(base + section[SECTION_PAIRS].offset),
         .stat = (void *)(base + section[SECTION_STATS].offset),
         .place = (void *)(base + section[SECTION_PLACES].offset),
-        .held = (void *)(base + section[SECTION_HELD].offset),
+        .open_table = (void *)(base + section[SECTION_OPEN_TABLE].offset),
         .told = (void *)(base + section[SECTION_TOLD].offset),
         .history = (void *)(base + section[SECTION_HISTORY].offset),
         .ring = {[RING_INCIDENTS] = (void *)(base + section[SECTION_INCIDENTS].offset),
@@ -198,9 +198,9 @@ void state_unmap(struct state *s) {
 }
 
 bool state_private(struct state *out, const char *instance) {
-    struct state_header plan = {0};
-    sections_plan(&plan, LOG_SIZE_PRIVATE);
-    size_t size = (size_t)plan.size;
+    struct state_header layout = {0};
+    sections_plan(&layout, LOG_SIZE_PRIVATE);
+    size_t size = (size_t)layout.size;
     /* Shared so that children of fork go on counting in the same place as with a file. */
     void *mapping = sys_mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1);
     if (!mapping)

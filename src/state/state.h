@@ -25,14 +25,14 @@ enum { STATE_INSTANCE = 64 };
  * read from the file again. */
 struct state {
     struct state_header *header;
-    struct policy *policy;          /* [2] */
-    char (*name)[POLICY_TITLE];     /* [NAMES] */
-    uint64_t (*counter)[COUNTERS];  /* [ARMS] */
-    uint32_t (*rotor)[SCOPE_COUNT]; /* [POLICY_POOLS] */
-    struct pair *pair;              /* [PAIRS] */
-    struct stat_entry *stat;        /* [STATS] */
-    struct place *place;            /* [PLACES] */
-    struct held_table *held;
+    struct policy *policy;                /* [2] */
+    char (*name)[POLICY_TITLE];           /* [NAMES] */
+    uint64_t (*counter)[COUNTERS];        /* [ARMS] */
+    uint32_t (*next_source)[SCOPE_COUNT]; /* [POLICY_POOLS] */
+    struct pair *pair;                    /* [PAIRS] */
+    struct stat_entry *stat;              /* [STATS] */
+    struct place *place;                  /* [PLACES] */
+    struct open_table *open_table;
     uint64_t *told;                 /* [TOLD] */
     struct history_minute *history; /* [HISTORY_MINUTES] */
     struct cell *ring[RINGS];
@@ -73,7 +73,7 @@ void state_unmap(struct state *s);
 
 /* --- policy slots --- */
 
-/* What a client needs of the live policy besides a plan, read the same way. program NULL: client_bind stays keep. The
+/* What a client needs of the live policy besides a match, read the same way. program NULL: client_bind stays keep. The
  * members up to log_verify lie as they do in struct policy. */
 struct settings {
     uint8_t mode, canary, canary_by, log_closes, log_inbound, log_verify, client_bind, zero;

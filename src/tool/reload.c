@@ -80,9 +80,9 @@ static void refuse(const struct state *s, const struct location *where, int mist
 
 /* The rings were laid out when the file was made, and clients have them mapped. */
 static void compare_log_size(const struct state *s, const struct policy *p) {
-    struct state_header plan = {0};
-    sections_plan(&plan, p->log_size);
-    if (plan.size != s->size)
+    struct state_header layout = {0};
+    sections_plan(&layout, p->log_size);
+    if (layout.size != s->size)
         complain("log.size is now %llu bytes, but the rings of a state file never change: once no client uses it any "
                  "more, connspread prune removes it and the next one has the new size",
                  (unsigned long long)p->log_size);

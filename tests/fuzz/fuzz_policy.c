@@ -7,17 +7,17 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(const struct policy *p, const struct endpoint *destination, const char *program) {
-    static struct plan plan;
+    static struct match match;
     uint64_t total = 0;
-    policy_match(p, destination, program, &plan);
-    if (plan.n_sources > POOL_SOURCES || plan.n_ports > POOL_PORTS || plan.attempts > RULE_ATTEMPTS_MAX)
+    policy_match(p, destination, program, &match);
+    if (match.n_sources > POOL_SOURCES || match.n_ports > POOL_PORTS || match.attempts > RULE_ATTEMPTS_MAX)
         abort();
-    for (unsigned i = 0; i < plan.n_sources; i++)
-        total += plan.source[i].count;
-    if (total != plan.total)
+    for (unsigned i = 0; i < match.n_sources; i++)
+        total += match.source[i].count;
+    if (total != match.total)
         abort();
-    plan_source(&plan, plan.total);
-    plan_source(&plan, plan.total / 2);
+    match_source(&match, match.total);
+    match_source(&match, match.total / 2);
     policy_client_bind(p, program);
 }
 

@@ -49,10 +49,10 @@ static void write_history(const struct state *s) {
 /* A file as a busy instance leaves it: a policy with sources and ports, names, and rings that have gone round. */
 static void build_image(void) {
     static struct policy policy;
-    struct state_header plan = {0};
+    struct state_header layout = {0};
     struct state s;
-    sections_plan(&plan, LOG_SIZE_MIN);
-    size = (size_t)plan.size;
+    sections_plan(&layout, LOG_SIZE_MIN);
+    size = (size_t)layout.size;
     image = aligned_alloc(4096, size);
     copy = aligned_alloc(4096, size);
     require(image && copy);
@@ -112,7 +112,7 @@ static void restore(void) {
 static void check_record(const struct event_record *r) {
     const struct event *e = &r->e;
     require(e->kind != EVENT_NONE && e->kind < EVENT_KINDS && e->arm < ARMS && e->direction < DIRECTIONS);
-    require(e->via < VIAS && e->phase < PHASES && e->fate < FATES);
+    require(e->via < VIAS && e->phase < TCP_STATES && e->fate < FATES);
     require(e->decided_by < DECIDED_BYS && e->verified < VERIFIEDS);
     if (e->kind == EVENT_EXHAUSTED || e->kind == EVENT_SOURCE_DOWN) {
         require(r->u.exhausted.n_sources <= EXHAUSTED_SOURCES && r->u.exhausted.cause < CAUSES);
@@ -137,20 +137,20 @@ static void read_rings(const struct state *s) {
 static void read_policy(const struct state *s) {
     static struct policy policy;
     static const char *const program[] = {"", "abcx", "zzzzzzzzzzzzzzzzzzz"};
-    struct plan plan;
+    struct match match;
     struct settings settings;
     char title[POLICY_TITLE];
     (void)state_policy(s, &policy);
     (void)state_policy_is(s, &policy.origin);
     for (int i = 0; i < 3; i++) {
         (void)state_settings(s, program[i], &settings);
-        if (!state_plan(s, &destination, program[i], &plan))
+        if (!state_match(s, &destination, program[i], &match))
             continue;
-        require(plan.n_sources <= POOL_SOURCES && plan.n_ports <= POOL_PORTS);
-        require(!plan.matched || (plan.attempts >= 1 && plan.attempts <= RULE_ATTEMPTS_MAX));
-        if (plan.total)
-            (void)plan_source(&plan, plan.total - 1);
-        state_title(s, plan.rule_id, title);
+        require(match.n_sources <= POOL_SOURCES && match.n_ports <= POOL_PORTS);
+        require(!match.matched || (match.attempts >= 1 && match.attempts <= RULE_ATTEMPTS_MAX));
+        if (match.total)
+            (void)match_source(&match, match.total - 1);
+        state_title(s, match.rule_id, title);
     }
     for (unsigned id = 0; id <= NAMES; id += 31) {
         state_title(s, (uint16_t)id, title);

@@ -27,7 +27,7 @@ static void make_close(struct event_record *r) {
         memcpy(r->e.program, "hog", sizeof "hog");
     r->e.kind = n >> 40 & 15 ? EVENT_TIME_WAIT : EVENT_CLOSE;
     r->e.fate = r->e.kind == EVENT_TIME_WAIT ? FATE_TIME_WAIT : FATE_PASSIVE;
-    r->e.phase = r->e.kind == EVENT_TIME_WAIT ? PHASE_ESTABLISHED : PHASE_CLOSE_WAIT;
+    r->e.phase = r->e.kind == EVENT_TIME_WAIT ? TCP_STATE_ESTABLISHED : TCP_STATE_CLOSE_WAIT;
     r->e.local = addr_from_v4(0x0a00000bu + (uint32_t)(n >> 24) % 8);
     r->e.local_port = (uint16_t)(32768 + (n >> 32) % 28232);
     r->e.peer = addr_from_v4(0x0a020001u + rank);

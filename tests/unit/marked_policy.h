@@ -1,4 +1,4 @@
-/* marked_policy.h - policies and plans that show whether they are whole. */
+/* marked_policy.h - policies and matches that show whether they are whole. */
 #ifndef CONNSPREAD_TESTS_UNIT_MARKED_POLICY_H
 #define CONNSPREAD_TESTS_UNIT_MARKED_POLICY_H
 
@@ -18,7 +18,7 @@ static inline void mark_policy(struct policy *p, uint32_t mark) {
     p->pool[0].sources[SCOPE_V4] = (struct policy_span){.first = (uint16_t)(mark % 100), .count = 8};
     p->pool[0].total[SCOPE_V4] = 8;
     p->pool[0].ports = (struct policy_span){.first = 0, .count = 1};
-    /* All targets are looked at before the last one fits: a plan takes about as long as a publication. */
+    /* All targets are looked at before the last one fits: a match takes about as long as a publication. */
     p->n_targets = POLICY_TARGETS;
     p->rule[0].to = (struct policy_span){.first = 3, .count = POLICY_TARGETS - 3};
     p->target[POLICY_TARGETS - 1] = p->target[0];
@@ -30,17 +30,17 @@ static inline void mark_policy(struct policy *p, uint32_t mark) {
     (void)snprintf(p->program[POLICY_PROGRAMS - 1], POLICY_PROGRAM, "%u", mark);
 }
 
-static inline void assert_whole_plan(const struct plan *plan) {
-    uint32_t mark = plan->wait_ms;
+static inline void assert_whole_plan(const struct match *match) {
+    uint32_t mark = match->wait_ms;
     struct addr source = addr_from_v4(0x0a000000 + mark);
-    ck_assert(plan->matched);
-    ck_assert_uint_eq(plan->reuse_after_ms, mark);
-    ck_assert_uint_eq(plan->attempts, 1 + mark % RULE_ATTEMPTS_MAX);
-    ck_assert_uint_eq(plan->n_ports, 1);
-    ck_assert_uint_eq(plan->ports[0].low, 1 + mark % 60000);
-    ck_assert_uint_eq(plan->n_sources, 8);
-    for (unsigned i = 0; i < plan->n_sources; i++)
-        ck_assert_int_eq(addr_compare(&plan->source[i].first, &source), 0);
+    ck_assert(match->matched);
+    ck_assert_uint_eq(match->reuse_after_ms, mark);
+    ck_assert_uint_eq(match->attempts, 1 + mark % RULE_ATTEMPTS_MAX);
+    ck_assert_uint_eq(match->n_ports, 1);
+    ck_assert_uint_eq(match->ports[0].low, 1 + mark % 60000);
+    ck_assert_uint_eq(match->n_sources, 8);
+    for (unsigned i = 0; i < match->n_sources; i++)
+        ck_assert_int_eq(addr_compare(&match->source[i].first, &source), 0);
 }
 
 #endif

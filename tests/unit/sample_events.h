@@ -22,7 +22,7 @@ static inline struct event_record close_event(void) {
         .local_port = 40000,
         .peer_port = 6379,
         .kind = EVENT_TIME_WAIT,
-        .phase = PHASE_ESTABLISHED,
+        .phase = TCP_STATE_ESTABLISHED,
     };
     return r;
 }
@@ -30,7 +30,7 @@ static inline struct event_record close_event(void) {
 static inline struct event_record exhausted_event(unsigned sources) {
     struct event_record r = close_event();
     r.e.kind = EVENT_EXHAUSTED;
-    r.e.phase = PHASE_UNKNOWN;
+    r.e.phase = TCP_STATE_UNKNOWN;
     r.e.local = (struct addr){0};
     r.e.local_port = 0;
     r.u.exhausted = (struct event_exhausted){

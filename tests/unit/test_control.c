@@ -53,9 +53,9 @@ static bool more(unsigned done) {
 }
 
 START_TEST(without_a_policy_nothing_is_planned) {
-    struct plan plan;
+    struct match match;
     struct settings settings;
-    ck_assert(!state_plan(&state, &destination, "x", &plan));
+    ck_assert(!state_match(&state, &destination, "x", &match));
     ck_assert(!state_settings(&state, NULL, &settings));
     ck_assert(!state_policy(&state, &policy));
     ck_assert(!state_policy_is(&state, &policy.origin));
@@ -77,10 +77,10 @@ END_TEST
 START_TEST(a_plan_is_never_made_of_two_policies) {
     pid_t pid = publisher();
     for (unsigned done = 0; more(done);) {
-        struct plan plan;
-        if (!state_plan(&state, &destination, "x", &plan))
+        struct match match;
+        if (!state_match(&state, &destination, "x", &match))
             continue;
-        assert_whole_plan(&plan);
+        assert_whole_plan(&match);
         done++;
     }
     stop(pid);
@@ -119,12 +119,12 @@ END_TEST
 
 START_TEST(a_publisher_killed_at_any_moment_leaves_a_whole_policy) {
     for (unsigned i = 0; i < 50; i++) {
-        struct plan plan;
+        struct match match;
         pid_t pid = publisher();
         usleep(i * 20);
         stop(pid);
-        ck_assert(state_plan(&state, &destination, "x", &plan));
-        assert_whole_plan(&plan);
+        ck_assert(state_match(&state, &destination, "x", &match));
+        assert_whole_plan(&match);
     }
 }
 END_TEST

@@ -105,7 +105,7 @@ static struct event_record any_event(uint8_t kind, struct event_context *c) {
     e->arm = any_of(ARMS);
     e->direction = any_of(DIRECTIONS);
     e->via = any_of(VIAS);
-    e->phase = any_of(PHASES);
+    e->phase = any_of(TCP_STATES);
     e->fate = any_of(FATES);
     e->decided_by = any_of(DECIDED_BYS);
     e->verified = any_of(VERIFIEDS);

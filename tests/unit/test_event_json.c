@@ -53,7 +53,7 @@ START_TEST(a_close_decided_by_shutdown_says_when) {
     struct event_record r = close_event();
     r.e.kind = EVENT_CLOSE;
     r.e.fate = FATE_PASSIVE;
-    r.e.phase = PHASE_CLOSED;
+    r.e.phase = TCP_STATE_CLOSED;
     r.e.via = VIA__EXIT;
     r.e.decided_by = DECIDED_BY_SHUTDOWN;
     r.e.decided_before_ms = 2123;
@@ -268,7 +268,7 @@ START_TEST(every_value_has_a_name) {
         [NAMES_ARM] = ARMS,
         [NAMES_DIRECTION] = DIRECTIONS,
         [NAMES_VIA] = VIAS,
-        [NAMES_PHASE] = PHASES,
+        [NAMES_PHASE] = TCP_STATES,
         [NAMES_FATE] = FATES,
         [NAMES_DECIDED_BY] = DECIDED_BYS,
         [NAMES_VERIFIED] = VERIFIEDS,
@@ -283,7 +283,7 @@ START_TEST(every_value_has_a_name) {
             const char *name = event_name((enum name_table)table, value);
             uint8_t back = 0;
             bool nameless = (table == NAMES_KIND && value == EVENT_NONE) ||
-                            (table == NAMES_PHASE && (value == PHASE_UNKNOWN || value == PHASE_LISTEN)) ||
+                            (table == NAMES_PHASE && (value == TCP_STATE_UNKNOWN || value == TCP_STATE_LISTEN)) ||
                             (table == NAMES_CAUSE && value == CAUSE_UNKNOWN) ||
                             (table == NAMES_OCCUPIED && value == OCCUPIED_UNKNOWN);
             ck_assert_int_eq(strcmp(name, "unknown") == 0, nameless);

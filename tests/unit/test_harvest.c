@@ -205,7 +205,7 @@ START_TEST(an_end_that_was_told_a_little_before_the_begin_is_the_same_one) {
     struct state state;
     ck_assert(state_private(&state, "test"));
     struct leftover l = {
-        .held = {.word = HELD_OPEN, .local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80}};
+        .held = {.word = OPEN_NOW, .local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80}};
     l.held.connected_ns = clock_ns(CLOCK_REALTIME);
     l.alive_us = l.held.connected_ns / 1000;
     struct event_record r = {

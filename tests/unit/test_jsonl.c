@@ -14,7 +14,7 @@ START_TEST(what_is_written_can_be_read_back) {
     records[0].e.verified = VERIFIED_TRUE;
     records[0].e.decided_before_ms = 77;
     records[2].e.kind = EVENT_SOURCE_DOWN;
-    records[2].e.phase = PHASE_UNKNOWN;
+    records[2].e.phase = TCP_STATE_UNKNOWN;
     records[2].u.exhausted = (struct event_exhausted){.cause = CAUSE_ADDRESS_NOT_LOCAL, .error = EADDRNOTAVAIL};
     records[3] = (struct event_record){.e = {.kind = EVENT_ATTACH, .time_us = 5, .program = "12345678901234567890"},
                                        .u.text = "hello"};

@@ -46,35 +46,35 @@ static struct endpoint any_destination(void) {
     return e;
 }
 
-/* What every plan promises, whatever it was made from. */
-static void assert_plan(const struct plan *plan, const struct endpoint *destination) {
+/* What every match promises, whatever it was made from. */
+static void assert_plan(const struct match *match, const struct endpoint *destination) {
     uint64_t total = 0;
-    ck_assert_uint_le(plan->n_sources, POOL_SOURCES);
-    ck_assert_uint_le(plan->n_ports, POOL_PORTS);
-    for (unsigned i = 0; i < plan->n_sources; i++) {
-        ck_assert_uint_ge(plan->source[i].count, 1);
-        ck_assert_int_eq(addr_scope(&plan->source[i].first), addr_scope(&destination->addr));
-        total += plan->source[i].count;
+    ck_assert_uint_le(match->n_sources, POOL_SOURCES);
+    ck_assert_uint_le(match->n_ports, POOL_PORTS);
+    for (unsigned i = 0; i < match->n_sources; i++) {
+        ck_assert_uint_ge(match->source[i].count, 1);
+        ck_assert_int_eq(addr_scope(&match->source[i].first), addr_scope(&destination->addr));
+        total += match->source[i].count;
     }
-    ck_assert_uint_eq(plan->total, total);
-    for (unsigned i = 0; i < plan->n_ports; i++)
-        ck_assert(plan->ports[i].low >= 1 && plan->ports[i].low <= plan->ports[i].high);
-    if (!plan->matched)
+    ck_assert_uint_eq(match->total, total);
+    for (unsigned i = 0; i < match->n_ports; i++)
+        ck_assert(match->ports[i].low >= 1 && match->ports[i].low <= match->ports[i].high);
+    if (!match->matched)
         return;
-    ck_assert(plan->attempts >= 1 && plan->attempts <= RULE_ATTEMPTS_MAX);
-    ck_assert_uint_lt(plan->pool, POLICY_POOLS);
-    ck_assert_uint_lt(plan->policy, POOL_POLICY_COUNT);
-    ck_assert_uint_le(plan->client_bind, CLIENT_BIND_OVERRIDE);
-    ck_assert_uint_le(plan->on_exhausted, EXHAUSTED_ERROR);
+    ck_assert(match->attempts >= 1 && match->attempts <= RULE_ATTEMPTS_MAX);
+    ck_assert_uint_lt(match->pool, POLICY_POOLS);
+    ck_assert_uint_lt(match->policy, POOL_POLICY_COUNT);
+    ck_assert_uint_le(match->client_bind, CLIENT_BIND_OVERRIDE);
+    ck_assert_uint_le(match->on_exhausted, EXHAUSTED_ERROR);
 }
 
-static void match(const struct policy *p) {
-    struct plan plan;
+static void find_match(const struct policy *p) {
+    struct match match;
     struct endpoint destination = any_destination();
-    policy_match(p, &destination, "php-fpm8.2", &plan);
-    assert_plan(&plan, &destination);
-    plan_source(&plan, plan.total ? plan.total - 1 : 0);
-    plan_source(&plan, UINT32_MAX);
+    policy_match(p, &destination, "php-fpm8.2", &match);
+    assert_plan(&match, &destination);
+    match_source(&match, match.total ? match.total - 1 : 0);
+    match_source(&match, UINT32_MAX);
     ck_assert_int_le(policy_client_bind(p, "php-fpm8.2"), CLIENT_BIND_OVERRIDE);
 }
 
@@ -83,7 +83,7 @@ START_TEST(random_bytes_are_survived) {
     seed = 88172645463325252u + (uint64_t)_i;
     for (int i = 0; i < ROUNDS; i++) {
         scribble(p);
-        match(p);
+        find_match(p);
     }
 }
 END_TEST
@@ -109,11 +109,11 @@ START_TEST(random_rules_and_pools_are_survived) {
         for (unsigned s = 0; s < POLICY_SOURCES; s++)
             if (next_random() & 1)
                 p->source[s].first = addr_from_v4((uint32_t)next_random());
-        struct plan plan;
+        struct match match;
         struct endpoint destination = any_destination();
-        policy_match(p, &destination, "x", &plan);
-        assert_plan(&plan, &destination);
-        matched += plan.matched;
+        policy_match(p, &destination, "x", &match);
+        assert_plan(&match, &destination);
+        matched += match.matched;
     }
     ck_assert_int_gt(matched, ROUNDS / 10);
 }
@@ -123,7 +123,7 @@ END_TEST
 START_TEST(full_arrays_are_read_to_their_end) {
     struct policy *p = fenced();
     memset(p, 0xff, sizeof *p);
-    match(p);
+    find_match(p);
     policy_default(p);
     p->rule[0].programs = (struct policy_span){.first = POLICY_PROGRAMS - 1, .count = UINT16_MAX};
     memset(p->program, '*', sizeof p->program); /* no NUL anywhere */
@@ -131,12 +131,12 @@ START_TEST(full_arrays_are_read_to_their_end) {
     p->source[POLICY_SOURCES - 1] = (struct policy_source){.first = addr_from_v4(0x0a000001), .count = 1};
     p->pool[0].ports = (struct policy_span){.first = POLICY_PORTS - 1, .count = UINT16_MAX};
     p->ports[POLICY_PORTS - 1] = (struct port_range){.low = 7, .high = 9};
-    struct plan plan;
+    struct match match;
     struct endpoint destination = {.addr = addr_from_v4(0x0a000002), .port = 80};
-    policy_match(p, &destination, "x", &plan);
-    ck_assert(plan.matched);
-    ck_assert_uint_eq(plan.total, 1);
-    ck_assert_uint_eq(plan.n_ports, 1);
+    policy_match(p, &destination, "x", &match);
+    ck_assert(match.matched);
+    ck_assert_uint_eq(match.total, 1);
+    ck_assert_uint_eq(match.n_ports, 1);
 }
 END_TEST
 
@@ -160,7 +160,7 @@ START_TEST(a_concurrent_scribbler_is_survived) {
     policy_default(p);
     ck_assert_int_eq(pthread_create(&thread, NULL, scribbler, p), 0);
     for (int i = 0; i < ROUNDS; i++)
-        match(p);
+        find_match(p);
     __atomic_store_n(&done, true, __ATOMIC_RELAXED);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }

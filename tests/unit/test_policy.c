@@ -11,7 +11,7 @@
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 
 static struct policy policy;
-static struct plan plan;
+static struct match match;
 
 /* Compiles a config and numbers the titles as publishing does: rule i is 1 + i, pool i is 101 + i. */
 static void config(const char *text) {
@@ -30,32 +30,32 @@ static struct endpoint to(const char *address, uint16_t port) {
     return e;
 }
 
-static void match(const char *address, uint16_t port, const char *program) {
+static void find_match(const char *address, uint16_t port, const char *program) {
     struct endpoint destination = to(address, port);
-    policy_match(&policy, &destination, program, &plan);
+    policy_match(&policy, &destination, program, &match);
 }
 
 static void assert_source(uint32_t n, const char *wanted) {
     char text[ADDR_TEXT];
-    struct endpoint source = plan_source(&plan, n);
+    struct endpoint source = match_source(&match, n);
     format_address(text, &source.addr);
     ck_assert_str_eq(text, wanted);
 }
 
 START_TEST(the_default_spreads_everything_but_loopback) {
     policy_default(&policy);
-    match("10.0.0.1", 80, "curl");
-    ck_assert(plan.matched);
-    ck_assert_uint_eq(plan.attempts, 16);
-    ck_assert_uint_eq(plan.n_ports, 0);
-    ck_assert_uint_eq(plan.total, 0);
-    ck_assert(!plan.has_sources);
-    match("fd00::1", 80, "curl");
-    ck_assert(plan.matched);
-    match("127.0.0.1", 80, "curl");
-    ck_assert(!plan.matched);
-    match("::1", 80, "curl");
-    ck_assert(!plan.matched);
+    find_match("10.0.0.1", 80, "curl");
+    ck_assert(match.matched);
+    ck_assert_uint_eq(match.attempts, 16);
+    ck_assert_uint_eq(match.n_ports, 0);
+    ck_assert_uint_eq(match.total, 0);
+    ck_assert(!match.has_sources);
+    find_match("fd00::1", 80, "curl");
+    ck_assert(match.matched);
+    find_match("127.0.0.1", 80, "curl");
+    ck_assert(!match.matched);
+    find_match("::1", 80, "curl");
+    ck_assert(!match.matched);
 }
 END_TEST
 
@@ -74,90 +74,90 @@ END_TEST
 START_TEST(the_first_matching_rule_wins) {
     config("pool a {} pool b {}"
            "rule one { to = \"10.0.0.0/8:80\" pool = b } rule two { to = \"10.0.0.0/8\" pool = a }");
-    match("10.0.0.1", 80, "x");
-    ck_assert_uint_eq(plan.rule_id, 1);
-    ck_assert_uint_eq(plan.pool_id, 102);
-    ck_assert_uint_eq(plan.pool, 1);
-    match("10.0.0.1", 81, "x");
-    ck_assert_uint_eq(plan.rule_id, 2);
-    ck_assert_uint_eq(plan.pool_id, 101);
+    find_match("10.0.0.1", 80, "x");
+    ck_assert_uint_eq(match.rule_id, 1);
+    ck_assert_uint_eq(match.pool_id, 102);
+    ck_assert_uint_eq(match.pool, 1);
+    find_match("10.0.0.1", 81, "x");
+    ck_assert_uint_eq(match.rule_id, 2);
+    ck_assert_uint_eq(match.pool_id, 101);
 }
 END_TEST
 
 START_TEST(no_rule_means_no_match) {
     config("pool a {} rule one { to = \"10.0.0.0/8\" pool = a }");
-    match("11.0.0.1", 80, "x");
-    ck_assert(!plan.matched);
-    ck_assert_uint_eq(plan.rule_id, 0);
+    find_match("11.0.0.1", 80, "x");
+    ck_assert(!match.matched);
+    ck_assert_uint_eq(match.rule_id, 0);
 }
 END_TEST
 
 START_TEST(an_ignoring_rule_is_named_but_does_not_spread) {
     config("pool a {} rule one { to = \"10.9.0.0/16\" action = ignore } rule two { to = \"*\" pool = a }");
-    match("10.9.0.1", 80, "x");
-    ck_assert(!plan.matched);
-    ck_assert_uint_eq(plan.rule_id, 1);
-    match("10.8.0.1", 80, "x");
-    ck_assert(plan.matched);
+    find_match("10.9.0.1", 80, "x");
+    ck_assert(!match.matched);
+    ck_assert_uint_eq(match.rule_id, 1);
+    find_match("10.8.0.1", 80, "x");
+    ck_assert(match.matched);
 }
 END_TEST
 
 START_TEST(what_a_rule_excepts_goes_on_to_the_next) {
     config("pool a {} rule one { to = \"10.0.0.0/8\" except = { \"10.2.9.9\", \"*:22\" } pool = a }"
            "rule two { to = \"10.2.9.9\" pool = a }");
-    match("10.2.9.9", 80, "x");
-    ck_assert_uint_eq(plan.rule_id, 2);
-    match("10.1.1.1", 22, "x");
-    ck_assert_uint_eq(plan.rule_id, 0);
-    match("10.1.1.1", 80, "x");
-    ck_assert_uint_eq(plan.rule_id, 1);
+    find_match("10.2.9.9", 80, "x");
+    ck_assert_uint_eq(match.rule_id, 2);
+    find_match("10.1.1.1", 22, "x");
+    ck_assert_uint_eq(match.rule_id, 0);
+    find_match("10.1.1.1", 80, "x");
+    ck_assert_uint_eq(match.rule_id, 1);
 }
 END_TEST
 
 START_TEST(a_rule_may_be_for_some_programs) {
     config("pool a {} rule one { to = \"*\" program = { \"php-fpm*\", nginx } pool = a }");
-    match("10.0.0.1", 80, "php-fpm8.2");
-    ck_assert(plan.matched);
-    match("10.0.0.1", 80, "nginx");
-    ck_assert(plan.matched);
-    match("10.0.0.1", 80, "nginx2");
-    ck_assert(!plan.matched);
-    match("10.0.0.1", 80, "");
-    ck_assert(!plan.matched);
+    find_match("10.0.0.1", 80, "php-fpm8.2");
+    ck_assert(match.matched);
+    find_match("10.0.0.1", 80, "nginx");
+    ck_assert(match.matched);
+    find_match("10.0.0.1", 80, "nginx2");
+    ck_assert(!match.matched);
+    find_match("10.0.0.1", 80, "");
+    ck_assert(!match.matched);
 }
 END_TEST
 
 START_TEST(ipv4_rules_match_v4_mapped_destinations) {
     config("pool a {} rule one { to = \"10.0.0.0/8\" pool = a }");
-    match("::ffff:10.0.0.1", 80, "x");
-    ck_assert(plan.matched);
+    find_match("::ffff:10.0.0.1", 80, "x");
+    ck_assert(match.matched);
 }
 END_TEST
 
 START_TEST(all_of_ipv6_is_not_ipv4) {
     config("pool a {} rule one { to = \"::/0\" pool = a }");
-    match("fd00::1", 80, "x");
-    ck_assert(plan.matched);
-    match("10.0.0.1", 80, "x");
-    ck_assert(!plan.matched);
+    find_match("fd00::1", 80, "x");
+    ck_assert(match.matched);
+    find_match("10.0.0.1", 80, "x");
+    ck_assert(!match.matched);
 }
 END_TEST
 
 START_TEST(all_of_ipv4_is_not_ipv6) {
     config("pool a {} rule one { to = \"0.0.0.0/0\" pool = a }");
-    match("fd00::1", 80, "x");
-    ck_assert(!plan.matched);
-    match("10.0.0.1", 80, "x");
-    ck_assert(plan.matched);
+    find_match("fd00::1", 80, "x");
+    ck_assert(!match.matched);
+    find_match("10.0.0.1", 80, "x");
+    ck_assert(match.matched);
 }
 END_TEST
 
 START_TEST(a_connection_to_the_wildcard_is_left_alone) {
     config("pool a { addresses = \"10.0.0.1\" } rule one { to = \"*\" pool = a }");
-    match("0.0.0.0", 80, "x");
-    ck_assert(!plan.matched);
-    match("::", 80, "x");
-    ck_assert(!plan.matched);
+    find_match("0.0.0.0", 80, "x");
+    ck_assert(!match.matched);
+    find_match("::", 80, "x");
+    ck_assert(!match.matched);
 }
 END_TEST
 
@@ -176,21 +176,21 @@ START_TEST(a_plan_has_only_sources_of_the_destinations_scope) {
     config("pool a { addresses = { \"10.0.0.11-10.0.0.14\", \"fd00::1-fd00::3\", \"127.0.0.2/31\", \"::1\", "
            "\"10.0.1.0/31\" } }"
            "rule one { to = \"*\" pool = a }");
-    match(scopes[_i].destination, 80, "x");
-    ck_assert(plan.has_sources);
-    ck_assert_uint_eq(plan.total, scopes[_i].total);
+    find_match(scopes[_i].destination, 80, "x");
+    ck_assert(match.has_sources);
+    ck_assert_uint_eq(match.total, scopes[_i].total);
     assert_source(0, scopes[_i].first);
-    assert_source(plan.total - 1, scopes[_i].last);
+    assert_source(match.total - 1, scopes[_i].last);
 }
 END_TEST
 
 START_TEST(a_pool_of_another_family_has_sources_but_none_that_fit) {
     config("pool a { addresses = { \"10.0.0.11\" } } rule one { to = \"*\" pool = a }");
-    match("fd00::1", 80, "x");
-    ck_assert(plan.matched);
-    ck_assert(plan.has_sources);
-    ck_assert_uint_eq(plan.total, 0);
-    ck_assert_uint_eq(plan.n_sources, 0);
+    find_match("fd00::1", 80, "x");
+    ck_assert(match.matched);
+    ck_assert(match.has_sources);
+    ck_assert_uint_eq(match.total, 0);
+    ck_assert_uint_eq(match.n_sources, 0);
 }
 END_TEST
 
@@ -201,63 +201,63 @@ START_TEST(link_local_sources_stay_on_their_interface) {
     policy.pool[0].sources[SCOPE_V6_LINK] = (struct policy_span){.first = 0, .count = 2};
     struct endpoint destination = to("fe80::9", 80);
     destination.scope = 3;
-    policy_match(&policy, &destination, "x", &plan);
-    ck_assert_uint_eq(plan.total, 1);
+    policy_match(&policy, &destination, "x", &match);
+    ck_assert_uint_eq(match.total, 1);
     assert_source(0, "fe80::2");
-    ck_assert_uint_eq(plan_source(&plan, 0).scope, 3);
+    ck_assert_uint_eq(match_source(&match, 0).scope, 3);
     destination.scope = 4;
-    policy_match(&policy, &destination, "x", &plan);
-    ck_assert_uint_eq(plan.total, 0);
+    policy_match(&policy, &destination, "x", &match);
+    ck_assert_uint_eq(match.total, 0);
     destination.scope = 0;
-    policy_match(&policy, &destination, "x", &plan);
-    ck_assert_uint_eq(plan.total, 2);
+    policy_match(&policy, &destination, "x", &match);
+    ck_assert_uint_eq(match.total, 2);
 }
 END_TEST
 
 START_TEST(a_plan_copies_what_its_pool_and_rule_say) {
     config("pool a { ports = { \"2000-3000\", \"1024\" } policy = hash freebind = true }"
            "rule one { to = \"*\" pool = a attempts = 5 on-exhausted = error client-bind = override }");
-    match("10.0.0.1", 80, "x");
-    ck_assert_uint_eq(plan.n_ports, 2);
-    ck_assert_uint_eq(plan.ports[0].low, 1024);
-    ck_assert_uint_eq(plan.ports[1].low, 2000);
-    ck_assert_uint_eq(plan.ports[1].high, 3000);
-    ck_assert_uint_eq(plan.policy, POOL_HASH);
-    ck_assert_uint_eq(plan.freebind, 1);
-    ck_assert_uint_eq(plan.attempts, 5);
-    ck_assert_uint_eq(plan.on_exhausted, EXHAUSTED_ERROR);
-    ck_assert_uint_eq(plan.client_bind, CLIENT_BIND_OVERRIDE);
-    ck_assert_uint_eq(plan.reuse_after_ms, 60000);
+    find_match("10.0.0.1", 80, "x");
+    ck_assert_uint_eq(match.n_ports, 2);
+    ck_assert_uint_eq(match.ports[0].low, 1024);
+    ck_assert_uint_eq(match.ports[1].low, 2000);
+    ck_assert_uint_eq(match.ports[1].high, 3000);
+    ck_assert_uint_eq(match.policy, POOL_HASH);
+    ck_assert_uint_eq(match.freebind, 1);
+    ck_assert_uint_eq(match.attempts, 5);
+    ck_assert_uint_eq(match.on_exhausted, EXHAUSTED_ERROR);
+    ck_assert_uint_eq(match.client_bind, CLIENT_BIND_OVERRIDE);
+    ck_assert_uint_eq(match.reuse_after_ms, 60000);
 }
 END_TEST
 
 START_TEST(attempts_are_clamped) {
     config("pool a { } rule one { to = \"*\" pool = a }");
     policy.rule[0].attempts = 0;
-    match("10.0.0.1", 80, "x");
-    ck_assert_uint_eq(plan.attempts, 1);
+    find_match("10.0.0.1", 80, "x");
+    ck_assert_uint_eq(match.attempts, 1);
     policy.rule[0].attempts = 255;
-    match("10.0.0.1", 80, "x");
-    ck_assert_uint_eq(plan.attempts, RULE_ATTEMPTS_MAX);
+    find_match("10.0.0.1", 80, "x");
+    ck_assert_uint_eq(match.attempts, RULE_ATTEMPTS_MAX);
 }
 END_TEST
 
 START_TEST(a_rule_that_points_at_no_pool_does_not_spread) {
     config("pool a { } rule one { to = \"*\" pool = a }");
     policy.rule[0].pool = 1;
-    match("10.0.0.1", 80, "x");
-    ck_assert(!plan.matched);
+    find_match("10.0.0.1", 80, "x");
+    ck_assert(!match.matched);
     policy.n_pools = UINT16_MAX;
     policy.rule[0].pool = UINT16_MAX;
-    match("10.0.0.1", 80, "x");
-    ck_assert(!plan.matched);
+    find_match("10.0.0.1", 80, "x");
+    ck_assert(!match.matched);
 }
 END_TEST
 
 START_TEST(sources_are_numbered_across_ranges) {
     config("pool a { addresses = { \"10.0.0.3\", \"10.0.0.10-10.0.0.11\", \"10.0.0.1\" } } rule one { to = \"*\" pool "
            "= a }");
-    match("10.9.9.9", 80, "x");
+    find_match("10.9.9.9", 80, "x");
     assert_source(0, "10.0.0.3");
     assert_source(1, "10.0.0.10");
     assert_source(2, "10.0.0.11");
@@ -269,9 +269,9 @@ END_TEST
 START_TEST(the_total_of_a_scribbled_pool_does_not_overflow) {
     config("pool a { addresses = { \"10.0.0.3\", \"10.0.0.10\" } } rule one { to = \"*\" pool = a }");
     policy.source[0].count = policy.source[1].count = UINT32_MAX;
-    match("10.9.9.9", 80, "x");
-    ck_assert_uint_eq(plan.total, UINT32_MAX);
-    ck_assert_uint_eq(plan.n_sources, 1);
+    find_match("10.9.9.9", 80, "x");
+    ck_assert_uint_eq(match.total, UINT32_MAX);
+    ck_assert_uint_eq(match.n_sources, 1);
 }
 END_TEST
 

@@ -116,7 +116,7 @@ static uint64_t dice(void) {
 static void assert_in_range(const struct event_record *r) {
     const struct event *e = &r->e;
     ck_assert(e->kind != EVENT_NONE && e->kind < EVENT_KINDS && e->arm < ARMS && e->direction < DIRECTIONS);
-    ck_assert(e->via < VIAS && e->phase < PHASES && e->fate < FATES);
+    ck_assert(e->via < VIAS && e->phase < TCP_STATES && e->fate < FATES);
     ck_assert(e->decided_by < DECIDED_BYS && e->verified < VERIFIEDS);
     if (e->kind == EVENT_EXHAUSTED || e->kind == EVENT_SOURCE_DOWN) {
         const struct event_exhausted *x = &r->u.exhausted;

@@ -62,7 +62,7 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
 /* The ring as it is, or as it will be made. */
 static void look_at_state(struct findings *f) {
     struct state state;
-    struct state_header plan = {0};
+    struct state_header layout = {0};
     int error;
     enum state_error result = state_copy(&state, AT_FDCWD, f->where.state_file, 0, &error);
     if (result == STATE_OK) {
@@ -74,8 +74,8 @@ static void look_at_state(struct findings *f) {
     }
     if (result != STATE_ABSENT)
         warn(&f->warnings, "%s: %s", f->where.state_file, state_error_text(result, error));
-    sections_plan(&plan, f->policy.log_size);
-    f->close_cells = plan.section[SECTION_CLOSES].size / CELL_BYTES;
+    sections_plan(&layout, f->policy.log_size);
+    f->close_cells = layout.section[SECTION_CLOSES].size / CELL_BYTES;
 }
 
 static int check(struct findings *f, const struct arguments *a) {

@@ -27,11 +27,11 @@ static const char *const vias[VIAS] = {
     [VIA_EXEC] = "exec",           [VIA_KILLED] = "killed",
 };
 /* A listener's close is no connection's close: the contract has no word for it, and it stays "unknown". */
-static const char *const phases[PHASES] = {
-    [PHASE_UNKNOWN] = "unknown",     [PHASE_ESTABLISHED] = "established", [PHASE_SYN_SENT] = "syn_sent",
-    [PHASE_SYN_RECV] = "syn_recv",   [PHASE_FIN_WAIT_1] = "fin_wait_1",   [PHASE_FIN_WAIT_2] = "fin_wait_2",
-    [PHASE_TIME_WAIT] = "time_wait", [PHASE_CLOSED] = "closed",           [PHASE_CLOSE_WAIT] = "close_wait",
-    [PHASE_LAST_ACK] = "last_ack",   [PHASE_CLOSING] = "closing",
+static const char *const phases[TCP_STATES] = {
+    [TCP_STATE_UNKNOWN] = "unknown",     [TCP_STATE_ESTABLISHED] = "established", [TCP_STATE_SYN_SENT] = "syn_sent",
+    [TCP_STATE_SYN_RECV] = "syn_recv",   [TCP_STATE_FIN_WAIT_1] = "fin_wait_1",   [TCP_STATE_FIN_WAIT_2] = "fin_wait_2",
+    [TCP_STATE_TIME_WAIT] = "time_wait", [TCP_STATE_CLOSED] = "closed",           [TCP_STATE_CLOSE_WAIT] = "close_wait",
+    [TCP_STATE_LAST_ACK] = "last_ack",   [TCP_STATE_CLOSING] = "closing",
 };
 static const char *const fates[FATES] = {
     [FATE_TIME_WAIT] = "time-wait", [FATE_PASSIVE] = "passive", [FATE_RESET] = "reset",
@@ -80,7 +80,7 @@ static const struct {
     [NAMES_ARM] = {arms, ARMS},
     [NAMES_DIRECTION] = {directions, DIRECTIONS},
     [NAMES_VIA] = {vias, VIAS},
-    [NAMES_PHASE] = {phases, PHASES},
+    [NAMES_PHASE] = {phases, TCP_STATES},
     [NAMES_FATE] = {fates, FATES},
     [NAMES_DECIDED_BY] = {decided_bys, DECIDED_BYS},
     [NAMES_VERIFIED] = {verifieds, VERIFIEDS},

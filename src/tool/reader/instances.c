@@ -37,14 +37,14 @@ static char *path_of(char *line, bool *gone) {
 
 /* Anonymous memory that is laid out as a state file: a client that could have no file (state_private). */
 static bool is_private(const char *line, const char *path) {
-    struct state_header plan = {0};
+    struct state_header layout = {0};
     unsigned long long start, end;
     char mode[8];
     // NOLINTNEXTLINE(cert-err34-c): the kernel wrote these numbers
     if (strcmp(path, "/dev/zero") != 0 || sscanf(line, "%llx-%llx %7s", &start, &end, mode) != 3)
         return false;
-    sections_plan(&plan, LOG_SIZE_PRIVATE);
-    return strcmp(mode, "rw-s") == 0 && end - start == (plan.size + 4095) / 4096 * 4096;
+    sections_plan(&layout, LOG_SIZE_PRIVATE);
+    return strcmp(mode, "rw-s") == 0 && end - start == (layout.size + 4095) / 4096 * 4096;
 }
 
 static bool name_of(char out[STATE_INSTANCE], const char *path) {
@@ -271,17 +271,18 @@ static bool is_closed_to_us(uint64_t owner) {
 unsigned instances_foreign(const struct state *s) {
     uint64_t ours = owner_namespace();
     unsigned n = 0;
-    for (unsigned i = 0; i < HELD_CHUNKS; i++)
-        n += __atomic_load_n(&s->held->owner[i], __ATOMIC_RELAXED) != 0 && s->held->chunk[i].pid_namespace != ours;
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++)
+        n += __atomic_load_n(&s->open_table->owner[i], __ATOMIC_RELAXED) != 0 &&
+             s->open_table->chunk[i].pid_namespace != ours;
     return n;
 }
 
 unsigned instances_told(const struct state *s) {
     uint64_t ours = owner_namespace();
     unsigned n = instances_foreign(s);
-    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
-        uint64_t owner = __atomic_load_n(&s->held->owner[i], __ATOMIC_RELAXED);
-        const struct held_chunk *chunk = &s->held->chunk[i];
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
+        uint64_t owner = __atomic_load_n(&s->open_table->owner[i], __ATOMIC_RELAXED);
+        const struct open_chunk *chunk = &s->open_table->chunk[i];
         n += owner != 0 && chunk->pid_namespace == ours && owner_lives((uint32_t)owner, chunk->born_ns) &&
              is_closed_to_us(owner);
     }

@@ -75,7 +75,7 @@ static uint32_t layout_of(int dir, const char *name) {
 
 static void look_into(struct state_file *f, int dir, const char *name) {
     struct state s;
-    f->usable = state_copy(&s, dir, name, COPY(SECTION_HELD), &f->error);
+    f->usable = state_copy(&s, dir, name, COPY(SECTION_OPEN_TABLE), &f->error);
     if (f->usable == STATE_OK) {
         f->hidden += instances_foreign(&s); /* in another pid namespace, such as a container's */
         state_release(&s);

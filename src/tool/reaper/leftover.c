@@ -23,7 +23,7 @@ static const uint64_t named_us = 121 * 1000000;
 
 static uint64_t connected_us(const struct leftover *l) {
     uint64_t known = l->held.connected_ns / 1000;
-    return known ? known : l->alive_us - ONCE_NS / 1000;
+    return known ? known : l->alive_us - DEDUP_NS / 1000;
 }
 
 /* When a socket came into TIME-WAIT; on its way there: now. */
@@ -34,7 +34,7 @@ static uint64_t entered_us(uint8_t state, uint32_t expires_ms, uint64_t now) {
 
 /* The client has looked at it just before. */
 static bool marked(const struct leftover *l) {
-    return l->held.word != HELD_OPEN;
+    return l->held.word != OPEN_NOW;
 }
 
 static void end(struct leftover *l, enum fate fate, enum verified verified) {
@@ -45,17 +45,17 @@ static void end(struct leftover *l, enum fate fate, enum verified verified) {
 /* There is no such socket any more. While a TIME-WAIT of it would still be there, that says there was none. */
 static void end_absent(struct leftover *l, uint64_t now) {
     uint64_t earliest = marked(l) ? l->held.marked_ns / 1000 : l->alive_us;
-    bool expected = !marked(l) || held_fate(&l->held) == FATE_TIME_WAIT || held_fate(&l->held) >= FATES;
+    bool expected = !marked(l) || open_fate(&l->held) == FATE_TIME_WAIT || open_fate(&l->held) >= FATES;
     bool recent = earliest + time_wait_us > now;
     l->stays = l->perhaps_elsewhere;
     if (l->ask && (recent || !expected))
-        end(l, !marked(l) ? FATE_NONE : expected ? FATE_RESET : (enum fate)held_fate(&l->held), VERIFIED_TRUE);
+        end(l, !marked(l) ? FATE_NONE : expected ? FATE_RESET : (enum fate)open_fate(&l->held), VERIFIED_TRUE);
     else
-        end(l, expected ? FATE_TIME_WAIT : (enum fate)held_fate(&l->held), VERIFIED_FALSE);
+        end(l, expected ? FATE_TIME_WAIT : (enum fate)open_fate(&l->held), VERIFIED_FALSE);
 }
 
 static void end_found(struct leftover *l, uint8_t state, uint64_t entered) {
-    if (state == TCP_FIN_WAIT1 && marked(l) && held_without_fin_wait_2(&l->held)) {
+    if (state == TCP_FIN_WAIT1 && marked(l) && open_without_fin_wait_2(&l->held)) {
         end(l, FATE_NONE, VERIFIED_TRUE);
         return;
     }
@@ -79,7 +79,7 @@ static void end_found(struct leftover *l, uint8_t state, uint64_t entered) {
 
 /* A process that lives has not lost a connection that is there as it was before the exec. */
 static bool still_open(const struct leftover *l, uint8_t state) {
-    bool half_closed = held_phase(&l->held) == PHASE_FIN_WAIT_1 || held_phase(&l->held) == PHASE_FIN_WAIT_2;
+    bool half_closed = open_phase(&l->held) == TCP_STATE_FIN_WAIT_1 || open_phase(&l->held) == TCP_STATE_FIN_WAIT_2;
     bool on_its_way = state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2;
     return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_SYN_SENT || state == TCP_SYN_RECV ||
            (half_closed && on_its_way);
@@ -99,8 +99,8 @@ static bool judge_mptcp(struct leftover *l, uint64_t now) {
             end(l, FATE_SHARED, VERIFIED_TRUE);
         return true;
     }
-    const struct held *h = &l->held;
-    struct tuple tuple = held_tuple(h);
+    const struct open_entry *h = &l->held;
+    struct tuple tuple = open_tuple(h);
     if (diag_lookup(&tuple, &answer) == 0 && answer.state == TCP_ESTABLISHED)
         l->stays = true;
     return l->stays;
@@ -108,12 +108,12 @@ static bool judge_mptcp(struct leftover *l, uint64_t now) {
 
 static void judge_exact(struct leftover *l, const struct told *t, uint64_t now) {
     struct diag_answer answer;
-    const struct held *h = &l->held;
+    const struct open_entry *h = &l->held;
     l->told = told_time_wait(t, &h->local, h->local_port, &h->peer, h->peer_port, connected_us(l) - coarse_us);
     if (judge_mptcp(l, now))
         return;
-    struct tuple tuple = held_tuple(h);
-    bool expected = marked(l) && held_fate(h) == FATE_TIME_WAIT;
+    struct tuple tuple = open_tuple(h);
+    bool expected = marked(l) && open_fate(h) == FATE_TIME_WAIT;
     int found = -ENOENT;
     if (l->ask)
         found = diag_lookup_ending(&tuple, expected, &answer);
@@ -260,7 +260,7 @@ static void judge_by_search(struct leftover *l, unsigned n, const struct state *
         } else {
             end_absent(one, now);
             /* An MPTCP subflow is no candidate until both ends have closed; it waits as long as a TIME-WAIT would. */
-            one->stays |= one->held.token != 0 && one->alive_us + ONCE_NS / 1000 > now;
+            one->stays |= one->held.token != 0 && one->alive_us + DEDUP_NS / 1000 > now;
         }
     }
     free(s.orphan);
@@ -298,8 +298,8 @@ void leftovers_judge(struct leftover *l, unsigned n, const struct state *s) {
         from_us = connected_us(&l[i]) < from_us ? connected_us(&l[i]) : from_us;
     (void)told_read(&told, s, from_us - coarse_us);
     for (unsigned i = 0; i < n; i++) {
-        const struct held *h = &l[i].held;
-        l[i].via = h->word == HELD_EXEC ? VIA_EXEC : h->word == HELD_EXIT ? VIA_EXIT : VIA_KILLED;
+        const struct open_entry *h = &l[i].held;
+        l[i].via = h->word == OPEN_TO_EXEC ? VIA_EXEC : h->word == OPEN_TO_EXIT ? VIA_EXIT : VIA_KILLED;
         l[i].time_us = marked(&l[i]) && h->marked_ns ? h->marked_ns / 1000 : now;
         l[i].local = h->local;
         l[i].local_port = h->local_port;

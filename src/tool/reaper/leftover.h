@@ -10,7 +10,7 @@
 struct state;
 
 struct leftover {
-    struct held held; /* a copy */
+    struct open_entry held; /* a copy */
     unsigned chunk, slot;
     uint32_t pid;
     bool alive;             /* its process lives: gone by exec, if at all */

@@ -35,7 +35,7 @@ struct round {
     uint64_t now_ns;       /* CLOCK_REALTIME */
     struct leftover *left;
     unsigned n, n_stays, room;
-    bool taken[HELD_CHUNKS], stays[HELD_CHUNKS];
+    bool taken[OPEN_CHUNKS], stays[OPEN_CHUNKS];
     /* The last question about a process: chunks of one process lie beside each other. */
     uint32_t last_pid;
     uint64_t last_noted;
@@ -43,14 +43,14 @@ struct round {
 };
 
 static uint64_t owner_word(const struct round *r, unsigned chunk) {
-    return __atomic_load_n(&r->s->held->owner[chunk], __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&r->s->open_table->owner[chunk], __ATOMIC_ACQUIRE);
 }
 
 static uint64_t mark_of(uint32_t pid) {
     return (uint64_t)(uint32_t)getpid() << 32 | pid;
 }
 
-static bool lives(struct round *r, uint32_t pid, const struct held_chunk *chunk) {
+static bool lives(struct round *r, uint32_t pid, const struct open_chunk *chunk) {
     uint64_t noted = chunk->born_ns;
     if (r->last_pid == pid && r->last_noted == noted)
         return r->last_lives;
@@ -82,7 +82,7 @@ static bool add(struct round *r, const struct leftover *l) {
 }
 
 static uint64_t last_sign_of_life(const struct round *r, unsigned chunk, uint32_t pid) {
-    uint64_t seen = r->s->held->chunk[chunk].seen_ns;
+    uint64_t seen = r->s->open_table->chunk[chunk].seen_ns;
     if (r->h->owner[chunk] == pid && r->h->alive_ns[chunk] > seen)
         seen = r->h->alive_ns[chunk];
     return seen < r->now_ns ? seen : r->now_ns;
@@ -90,18 +90,18 @@ static uint64_t last_sign_of_life(const struct round *r, unsigned chunk, uint32_
 
 /* Copies of the chunk's entries that an exec was to close; all: of all entries. False: no memory. */
 static bool gather(struct round *r, unsigned chunk, const struct leftover *common, bool all, uint64_t marked_before) {
-    const struct held_chunk *c = &r->s->held->chunk[chunk];
-    for (unsigned slot = 0; slot < HELD_PER_CHUNK; slot++) {
+    const struct open_chunk *c = &r->s->open_table->chunk[chunk];
+    for (unsigned slot = 0; slot < OPEN_PER_CHUNK; slot++) {
         struct leftover l = *common;
-        uint8_t word = __atomic_load_n(&c->held[slot].word, __ATOMIC_ACQUIRE);
-        if (word != HELD_EXEC && (!all || (word != HELD_OPEN && word != HELD_EXIT)))
+        uint8_t word = __atomic_load_n(&c->entry[slot].word, __ATOMIC_ACQUIRE);
+        if (word != OPEN_TO_EXEC && (!all || (word != OPEN_NOW && word != OPEN_TO_EXIT)))
             continue;
-        l.held = c->held[slot];
+        l.held = c->entry[slot];
         l.held.word = word;
         l.held.direction = l.held.direction < DIRECTIONS ? l.held.direction : OUTBOUND;
         l.chunk = chunk;
         l.slot = slot;
-        if (word == HELD_EXEC && l.held.marked_ns > marked_before)
+        if (word == OPEN_TO_EXEC && l.held.marked_ns > marked_before)
             continue;
         if (!add(r, &l))
             return false;
@@ -114,13 +114,13 @@ static void visit_living(struct round *r, unsigned chunk, uint32_t pid) {
         .pid = pid, .alive = true, .alive_us = r->now_ns / 1000, .ask = true, .second_hand = r->untold != NULL};
     r->h->owner[chunk] = pid;
     r->h->alive_ns[chunk] = r->now_ns;
-    if (r->s->held->chunk[chunk].netns == r->h->netns)
+    if (r->s->open_table->chunk[chunk].netns == r->h->netns)
         (void)gather(r, chunk, &common, false, r->now_ns - exec_patience_ns);
 }
 
 static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t pid) {
     uint64_t seen = last_sign_of_life(r, chunk, pid);
-    uint64_t netns = r->s->held->chunk[chunk].netns;
+    uint64_t netns = r->s->open_table->chunk[chunk].netns;
     bool patient = seen + foreign_patience_ns > r->now_ns;
     const struct leftover common = {.pid = pid,
                                     .alive_us = seen / 1000,
@@ -129,7 +129,7 @@ static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t 
                                     .second_hand = word >> 32 != 0 || r->untold};
     if (!common.ask && (patient || r->untold))
         return;
-    if (!__atomic_compare_exchange_n(&r->s->held->owner[chunk], &word, mark_of(pid), false, __ATOMIC_ACQ_REL,
+    if (!__atomic_compare_exchange_n(&r->s->open_table->owner[chunk], &word, mark_of(pid), false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
         return;
     /* Without memory the chunk stays ours, and falls to whoever harvests after us. */
@@ -139,7 +139,7 @@ static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t 
 static void visit(struct round *r, unsigned chunk) {
     uint64_t word = owner_word(r, chunk);
     uint32_t pid = (uint32_t)word, harvester = (uint32_t)(word >> 32);
-    const struct held_chunk *c = &r->s->held->chunk[chunk];
+    const struct open_chunk *c = &r->s->open_table->chunk[chunk];
     if (word == 0 || c->pid_namespace != r->h->pid_namespace)
         return;
     if (harvester == 0 && lives(r, pid, c))
@@ -150,15 +150,15 @@ static void visit(struct round *r, unsigned chunk) {
 
 /* Of a living process: it may settle the entry itself at any moment. False: it, or another tool, has. */
 static bool claim(const struct round *r, const struct leftover *l) {
-    struct held *h = &r->s->held->chunk[l->chunk].held[l->slot];
-    uint8_t word = HELD_EXEC;
-    if (!__atomic_compare_exchange_n(&h->word, &word, HELD_FREE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    struct open_entry *h = &r->s->open_table->chunk[l->chunk].entry[l->slot];
+    uint8_t word = OPEN_TO_EXEC;
+    if (!__atomic_compare_exchange_n(&h->word, &word, OPEN_FREE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return false;
     if (owner_word(r, l->chunk) == l->pid && h->marked_ns == l->held.marked_ns)
         return true;
     /* The chunk has changed hands since the copy was made, and what we took is somebody else's. */
-    word = HELD_FREE;
-    (void)__atomic_compare_exchange_n(&h->word, &word, HELD_EXEC, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    word = OPEN_FREE;
+    (void)__atomic_compare_exchange_n(&h->word, &word, OPEN_TO_EXEC, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
     return false;
 }
 
@@ -171,7 +171,7 @@ static void count(const struct round *r, const struct leftover *l, enum arm arm)
 /* The same entry gets the same number from whoever looks, and none that a writer will draw. */
 static void keep(const struct round *r, const struct leftover *l, struct event_record *event) {
     struct untold *out = r->untold;
-    uint64_t hash = (((uint64_t)l->chunk * HELD_PER_CHUNK + l->slot) << 32 | l->pid) ^ l->held.connected_ns;
+    uint64_t hash = (((uint64_t)l->chunk * OPEN_PER_CHUNK + l->slot) << 32 | l->pid) ^ l->held.connected_ns;
     hash = (hash ^ hash >> 31) * UINT64_C(0x9e3779b97f4a7c15);
     event->e.seq = UNTOLD_SEQ | (hash >> 12 & (UNTOLD_SEQ - 1));
     if (out->n < r->n)
@@ -179,8 +179,8 @@ static void keep(const struct round *r, const struct leftover *l, struct event_r
 }
 
 static void tell(const struct round *r, const struct leftover *l, const struct settings *settings) {
-    const struct held *h = &l->held;
-    const struct held_chunk *chunk = &r->s->held->chunk[l->chunk];
+    const struct open_entry *h = &l->held;
+    const struct open_chunk *chunk = &r->s->open_table->chunk[l->chunk];
     enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
     bool time_wait = l->fate == FATE_TIME_WAIT;
     if (settings->mode == MODE_OFF || (h->direction == INBOUND && !settings->log_inbound))
@@ -204,7 +204,7 @@ static void tell(const struct round *r, const struct leftover *l, const struct s
     e->pool_id = h->pool_id;
     e->direction = h->direction;
     e->via = l->via;
-    e->phase = h->word == HELD_OPEN ? PHASE_UNKNOWN : held_phase(h);
+    e->phase = h->word == OPEN_NOW ? TCP_STATE_UNKNOWN : open_phase(h);
     e->fate = l->fate;
     e->verified = l->verified;
     if (r->untold)
@@ -214,14 +214,14 @@ static void tell(const struct round *r, const struct leftover *l, const struct s
 }
 
 /* Another process held the same socket, and has said how it ended. */
-static bool told_before(const struct round *r, const struct leftover *l) {
-    const struct held *h = &l->held;
+static bool recorded_before(const struct round *r, const struct leftover *l) {
+    const struct open_entry *h = &l->held;
     struct tuple tuple = tuple_of(&l->local, l->local_port, &h->peer, h->peer_port);
-    bool open = h->word != HELD_OPEN && held_phase(h) != PHASE_CLOSED; /* when it was looked at last */
-    uint64_t connected = h->connected_ns ? h->connected_ns : l->alive_us * 1000 - ONCE_NS;
+    bool open = h->word != OPEN_NOW && open_phase(h) != TCP_STATE_CLOSED; /* when it was looked at last */
+    uint64_t connected = h->connected_ns ? h->connected_ns : l->alive_us * 1000 - DEDUP_NS;
     uint64_t began = open ? h->marked_ns : connected, now = clock_ns(CLOCK_MONOTONIC);
-    uint64_t ago = clock_ns(CLOCK_REALTIME) - began, netns = r->s->held->chunk[l->chunk].netns;
-    return l->local_port != 0 && !once_first(r->s, netns, &tuple, now - ago, now);
+    uint64_t ago = clock_ns(CLOCK_REALTIME) - began, netns = r->s->open_table->chunk[l->chunk].netns;
+    return l->local_port != 0 && !dedup_first(r->s, netns, &tuple, now - ago, now);
 }
 
 static void settle(struct round *r, struct leftover *l, const struct settings *settings) {
@@ -230,10 +230,10 @@ static void settle(struct round *r, struct leftover *l, const struct settings *s
     r->n_stays += stays;
     if (stays || (l->alive && !claim(r, l)))
         return;
-    if (!l->told && l->fate == FATE_TIME_WAIT && told_before(r, l))
+    if (!l->told && l->fate == FATE_TIME_WAIT && recorded_before(r, l))
         l->fate = FATE_SHARED;
     /* The pair's connection is closed, whether that is told or not. */
-    const struct held_chunk *chunk = &r->s->held->chunk[l->chunk];
+    const struct open_chunk *chunk = &r->s->open_table->chunk[l->chunk];
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     if (!r->untold)
         pair_left(r->s, chunk->netns, &l->held, l->fate == FATE_TIME_WAIT, now);
@@ -242,19 +242,19 @@ static void settle(struct round *r, struct leftover *l, const struct settings *s
     if (!l->told)
         tell(r, l, settings);
     if (!l->alive)
-        __atomic_store_n(&r->s->held->chunk[l->chunk].held[l->slot].word, HELD_FREE, __ATOMIC_RELEASE);
+        __atomic_store_n(&r->s->open_table->chunk[l->chunk].entry[l->slot].word, OPEN_FREE, __ATOMIC_RELEASE);
 }
 
 /* A chunk whose birth is 0 is one that its next owner has not labelled yet. */
 static void give_back(const struct round *r) {
-    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
         if (!r->taken[i])
             continue;
         uint32_t pid = (uint32_t)owner_word(r, i);
         uint64_t word = mark_of(pid), next = r->stays[i] ? pid : 0;
         if (next == 0)
-            __atomic_store_n(&r->s->held->chunk[i].born_ns, 0, __ATOMIC_RELAXED);
-        (void)__atomic_compare_exchange_n(&r->s->held->owner[i], &word, next, false, __ATOMIC_ACQ_REL,
+            __atomic_store_n(&r->s->open_table->chunk[i].born_ns, 0, __ATOMIC_RELAXED);
+        (void)__atomic_compare_exchange_n(&r->s->open_table->owner[i], &word, next, false, __ATOMIC_ACQ_REL,
                                           __ATOMIC_RELAXED);
     }
 }
@@ -281,7 +281,7 @@ static bool lock(const struct harvest *h, unsigned patience_ms) {
 }
 
 static void visit_all(struct round *r) {
-    for (unsigned i = 0; i < HELD_CHUNKS; i++)
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++)
         visit(r, i);
 }
 
@@ -312,9 +312,9 @@ static unsigned harvest_locked(struct harvest *h, const struct state *s) {
 /* So much that the next processes may find no room. */
 static bool much_is_left(const struct state *s) {
     unsigned n = 0;
-    for (unsigned i = 0; i < HELD_CHUNKS; i++)
-        n += __atomic_load_n(&s->held->owner[i], __ATOMIC_RELAXED) != 0;
-    return n > HELD_CHUNKS / 2;
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++)
+        n += __atomic_load_n(&s->open_table->owner[i], __ATOMIC_RELAXED) != 0;
+    return n > OPEN_CHUNKS / 2;
 }
 
 unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms) {
@@ -330,7 +330,7 @@ unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms)
 
 /* A chunk's owner in another pid namespace can only be judged by the clock: what it wrote before this boot. */
 static bool of_another_boot(struct round *r, unsigned chunk) {
-    const struct held_chunk *c = &r->s->held->chunk[chunk];
+    const struct open_chunk *c = &r->s->open_table->chunk[chunk];
     uint64_t up_ns = clock_ns(CLOCK_BOOTTIME), pid = owner_word(r, chunk);
     if (pid == 0)
         return false;
@@ -344,15 +344,16 @@ void harvest_take_over(struct harvest *h, const struct state *s, const char *pat
     unsigned n = 0;
     if (!s->writable || h->pid_namespace == 0 || boot_made(s->header, h->boot) || !lock(h, 5000))
         return;
-    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
         uint64_t word = owner_word(&r, i);
-        struct held_chunk *c = &s->held->chunk[i];
-        if (!of_another_boot(&r, i) || !__atomic_compare_exchange_n(&s->held->owner[i], &word, mark_of((uint32_t)word),
-                                                                    false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        struct open_chunk *c = &s->open_table->chunk[i];
+        if (!of_another_boot(&r, i) ||
+            !__atomic_compare_exchange_n(&s->open_table->owner[i], &word, mark_of((uint32_t)word), false,
+                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             continue;
         r.taken[i] = true;
-        for (unsigned slot = 0; slot < HELD_PER_CHUNK; slot++)
-            n += __atomic_exchange_n(&c->held[slot].word, HELD_FREE, __ATOMIC_ACQ_REL) != HELD_FREE;
+        for (unsigned slot = 0; slot < OPEN_PER_CHUNK; slot++)
+            n += __atomic_exchange_n(&c->entry[slot].word, OPEN_FREE, __ATOMIC_ACQ_REL) != OPEN_FREE;
     }
     give_back(&r);
     __atomic_store_n(&s->header->boot, h->boot, __ATOMIC_RELEASE);
@@ -369,7 +370,7 @@ static int by_time(const void *left, const void *right) {
 }
 
 void untold_find(struct untold *out, const struct state *s) {
-    enum { SECTIONS_NEEDED = COPY(SECTION_HELD) | COPY(SECTION_TOLD) };
+    enum { SECTIONS_NEEDED = COPY(SECTION_OPEN_TABLE) | COPY(SECTION_TOLD) };
     struct harvest h = {.lock = -1, .netns = netns_cookie(), .pid_namespace = owner_namespace(), .boot = boot_number()};
     struct round r = {.h = &h, .s = s, .untold = out, .now_ns = clock_ns(CLOCK_REALTIME)};
     *out = (struct untold){0};
@@ -382,7 +383,7 @@ void untold_find(struct untold *out, const struct state *s) {
     if (out->n)
         qsort(out->event, out->n, sizeof *out->event, by_time);
     free(r.left);
-    state_copy_drop(s, SECTION_HELD);
+    state_copy_drop(s, SECTION_OPEN_TABLE);
     state_copy_drop(s, SECTION_TOLD);
 }
 
@@ -393,7 +394,7 @@ void untold_free(struct untold *u) {
 
 bool harvest_sees_life(const struct harvest *h) {
     uint64_t now = clock_ns(CLOCK_REALTIME);
-    for (unsigned i = 0; i < HELD_CHUNKS; i++)
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++)
         if (h->owner[i] != 0 && now - h->alive_ns[i] < 1000000000)
             return true;
     return false;

@@ -1,7 +1,7 @@
 /* reaper.h - events of connections that no process is left to tell of: killed (via killed), gone by the exec of a
  * program that is not preloaded (via exec), or left open by an exit that could not know who else holds them (via exit).
  *
- * A process's open connections lie in the held table of the state file. One tool at a time harvests (flock on the state
+ * A process's open connections lie in the open table of the state file. One tool at a time harvests (flock on the state
  * file, which clients never lock). It takes a chunk of a dead process by putting its own pid beside the owner's (owner
  * word: harvester << 32 | owner), so that no client takes it; an event is written before its entry is freed, and
  * whoever takes over from a harvester that died looks the event up in the ring first. */
@@ -17,7 +17,7 @@ struct harvest {
     uint64_t told;          /* events written */
     uint64_t rest_until_ns; /* CLOCK_REALTIME */
     /* When we last saw the owner of a chunk alive (CLOCK_REALTIME, ns), and who that was. */
-    uint64_t alive_ns[HELD_CHUNKS], owner[HELD_CHUNKS];
+    uint64_t alive_ns[OPEN_CHUNKS], owner[OPEN_CHUNKS];
 };
 
 /* path: of the state file. */

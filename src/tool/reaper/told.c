@@ -59,12 +59,12 @@ static bool read_ring(struct told *t, size_t *room, const struct state *s, uint6
 }
 
 static bool read_held(struct told *t, size_t *room, const struct state *s) {
-    for (unsigned i = 0; i < HELD_CHUNKS; i++) {
-        if (__atomic_load_n(&s->held->owner[i], __ATOMIC_ACQUIRE) == 0)
+    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
+        if (__atomic_load_n(&s->open_table->owner[i], __ATOMIC_ACQUIRE) == 0)
             continue;
-        for (unsigned j = 0; j < HELD_PER_CHUNK; j++) {
-            const struct held *h = &s->held->chunk[i].held[j];
-            if (__atomic_load_n(&h->word, __ATOMIC_ACQUIRE) == HELD_FREE)
+        for (unsigned j = 0; j < OPEN_PER_CHUNK; j++) {
+            const struct open_entry *h = &s->open_table->chunk[i].entry[j];
+            if (__atomic_load_n(&h->word, __ATOMIC_ACQUIRE) == OPEN_FREE)
                 continue;
             uint16_t local_port = __atomic_load_n(&h->local_port, __ATOMIC_ACQUIRE);
             if (local_port == 0)

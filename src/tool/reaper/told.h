@@ -1,4 +1,4 @@
-/* told.h - which quadruplets are accounted for: by an event in the ring of closes, or by an entry of the held table. */
+/* told.h - which quadruplets are accounted for: by an event in the ring of closes, or by an entry of the open table. */
 #ifndef CONNSPREAD_TOOL_REAPER_TOLD_H
 #define CONNSPREAD_TOOL_REAPER_TOLD_H
 
@@ -11,7 +11,7 @@ struct told_event {
     struct addr local, peer;
     uint16_t local_port, peer_port;
     uint8_t kind, via;
-    bool held; /* no event: an entry of the held table that knows its port */
+    bool held; /* no event: an entry of the open table that knows its port */
     uint32_t pid;
     uint64_t time_us, began_us; /* began: time - age */
 };
@@ -22,7 +22,7 @@ struct told {
     uint64_t since_us; /* events before that have left the ring; 0: none have */
 };
 
-/* Reads both; events from then on. The held table first: a client writes its connection's port there before it closes,
+/* Reads both; events from then on. The open table first: a client writes its connection's port there before it closes,
  * and leaves there only after its event is in the ring. So a TIME-WAIT that was there before this call, and that it
  * does not know, is not one that a living process is about to tell of. Of a copy, both are copied anew. False: no
  * memory, or the file was cut. */
@@ -33,7 +33,7 @@ void told_free(struct told *t);
 bool told_time_wait(const struct told *t, const struct addr *local, uint16_t local_port, const struct addr *peer,
                     uint16_t peer_port, uint64_t from_us);
 
-/* The same, or an entry of the held table: this socket is not one to be guessed at. */
+/* The same, or an entry of the open table: this socket is not one to be guessed at. */
 bool told_named(const struct told *t, const struct addr *local, uint16_t local_port, const struct addr *peer,
                 uint16_t peer_port, uint64_t from_us);
 

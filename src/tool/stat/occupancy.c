@@ -48,11 +48,11 @@ static int compare(const void *left, const void *right) {
 
 /* The rule's source that this address is; false: it is none. A pool without addresses takes whatever the kernel took.
  */
-static bool is_source(const struct plan *plan, const struct addr *local) {
-    if (!plan->has_sources)
+static bool is_source(const struct match *match, const struct addr *local) {
+    if (!match->has_sources)
         return true;
-    for (unsigned i = 0; i < plan->n_sources && i < POOL_SOURCES; i++) {
-        const struct policy_source *s = &plan->source[i];
+    for (unsigned i = 0; i < match->n_sources && i < POOL_SOURCES; i++) {
+        const struct policy_source *s = &match->source[i];
         struct addr last = addr_add(&s->first, s->count ? s->count - 1u : 0);
         if (addr_compare(local, &s->first) >= 0 && addr_compare(local, &last) <= 0)
             return true;
@@ -78,7 +78,7 @@ static void note(struct stat_report *r, const char *rule, const char *source, ui
 /* alone: a policy that consists of this rule, for any program. */
 static void measure_rule(struct stat_report *r, const struct policy *alone, const struct quadruplets *all,
                          const struct host_ports *ports, uint64_t *budget) {
-    static struct plan plan;
+    static struct match match;
     char rule[POLICY_TITLE] = "", source[ADDR_TEXT];
     size_t next;
     const struct policy_pool *pool = &alone->pool[alone->rule[0].pool % POLICY_POOLS];
@@ -90,10 +90,10 @@ static void measure_rule(struct stat_report *r, const struct policy *alone, cons
         const struct endpoint destination = {.addr = q->peer, .port = q->peer_port};
         for (next = i + 1; next < all->n && compare(q, &all->q[next]) == 0; next++)
             ;
-        policy_match(alone, &destination, "", &plan);
-        if (!plan.matched || !is_source(&plan, &q->local))
+        policy_match(alone, &destination, "", &match);
+        if (!match.matched || !is_source(&match, &q->local))
             continue;
-        if (plan.has_sources)
+        if (match.has_sources)
             format_address(source, &q->local);
         else
             memcpy(source, "any", sizeof "any");

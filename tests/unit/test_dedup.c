@@ -19,11 +19,11 @@ static void gone(void) {
     state_unmap(&state);
 }
 
-/* once_first of a connection from from:port to to, in namespace netns. */
+/* dedup_first of a connection from from:port to to, in namespace netns. */
 static bool told(uint64_t netns, const struct addr *from, uint16_t port, const struct endpoint *to, uint64_t since,
                  uint64_t now) {
     struct tuple tuple = tuple_of(from, port, &to->addr, to->port);
-    return once_first(&state, netns, &tuple, since, now);
+    return dedup_first(&state, netns, &tuple, since, now);
 }
 
 static bool first(uint16_t port, uint64_t since, uint64_t now) {
@@ -69,28 +69,28 @@ END_TEST
 
 START_TEST(a_quadruplet_is_claimed_by_one_until_it_is_released) {
     uint64_t pair = pair_key(1, &local, &peer);
-    ck_assert(once_claim(&state, pair, 4000, start));
-    ck_assert(!once_claim(&state, pair, 4000, start + second / 2));
-    ck_assert(once_claim(&state, pair, 4001, start));
-    ck_assert(once_claim(&state, pair + 1, 4000, start));
-    once_release(&state, pair, 4000);
-    ck_assert(once_claim(&state, pair, 4000, start + second / 2));
-    ck_assert(!once_claim(&state, pair, 4001, start + second / 2)); /* was not released with it */
+    ck_assert(dedup_claim(&state, pair, 4000, start));
+    ck_assert(!dedup_claim(&state, pair, 4000, start + second / 2));
+    ck_assert(dedup_claim(&state, pair, 4001, start));
+    ck_assert(dedup_claim(&state, pair + 1, 4000, start));
+    dedup_release(&state, pair, 4000);
+    ck_assert(dedup_claim(&state, pair, 4000, start + second / 2));
+    ck_assert(!dedup_claim(&state, pair, 4001, start + second / 2)); /* was not released with it */
 }
 END_TEST
 
 START_TEST(a_claim_of_the_dead_ends) {
     uint64_t pair = pair_key(1, &local, &peer);
-    ck_assert(once_claim(&state, pair, 4000, start));
-    ck_assert(once_claim(&state, pair, 4000, start + CLAIM_NS + second / 100));
+    ck_assert(dedup_claim(&state, pair, 4000, start));
+    ck_assert(dedup_claim(&state, pair, 4000, start + CLAIM_NS + second / 100));
 }
 END_TEST
 
 START_TEST(a_claim_says_nothing_of_the_end) {
     uint64_t pair = pair_key(1, &local, &peer);
-    ck_assert(once_claim(&state, pair, 4000, start));
+    ck_assert(dedup_claim(&state, pair, 4000, start));
     ck_assert(first(4000, start, start));
-    once_release(&state, pair, 4000);
+    dedup_release(&state, pair, 4000);
     ck_assert(!first(4000, start, start));
 }
 END_TEST
@@ -121,11 +121,11 @@ END_TEST
 START_TEST(a_claim_that_was_displaced_is_released_too) {
     uint64_t pair = pair_key(1, &local, &peer);
     for (unsigned i = 1; i <= 3000; i++)
-        ck_assert(once_claim(&state, pair + i * 0x9e3779b97f4a7c15u, (uint16_t)i, start));
+        ck_assert(dedup_claim(&state, pair + i * 0x9e3779b97f4a7c15u, (uint16_t)i, start));
     for (unsigned i = 1; i <= 3000; i++)
-        once_release(&state, pair + i * 0x9e3779b97f4a7c15u, (uint16_t)i);
+        dedup_release(&state, pair + i * 0x9e3779b97f4a7c15u, (uint16_t)i);
     for (unsigned i = 1; i <= 3000; i++)
-        ck_assert(once_claim(&state, pair + i * 0x9e3779b97f4a7c15u, (uint16_t)i, start));
+        ck_assert(dedup_claim(&state, pair + i * 0x9e3779b97f4a7c15u, (uint16_t)i, start));
 }
 END_TEST
 
@@ -186,8 +186,8 @@ START_TEST(the_clock_of_milliseconds_wraps) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("once");
-    TCase *t = tcase_create("once");
+    Suite *suite = suite_create("dedup");
+    TCase *t = tcase_create("dedup");
     tcase_add_checked_fixture(t, fresh, gone);
     tcase_add_test(t, told_once);
     tcase_add_test(t, told_again_of_a_connection_that_had_not_ended_then);

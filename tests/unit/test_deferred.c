@@ -1,4 +1,4 @@
-/* shim/unsettled: whoever has the last reference tells, and he alone, also under threads. */
+/* close/deferred: whoever has the last reference tells, and it alone, also under threads. */
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -22,21 +22,21 @@ static bool settle(struct closing *c) {
 
 static unsigned asked_by(uint32_t mark) {
     asked = 0;
-    unsettled_settle(mark, settle);
+    deferred_settle(mark, settle);
     return asked;
 }
 
 static void blank(void) {
-    unsettled_forget();
+    deferred_forget();
     known = false;
 }
 
 START_TEST(a_note_is_asked_about_by_those_who_came_before_it) {
-    uint32_t before = unsettled_mark();
-    ck_assert_uint_ne(unsettled_leave(&a_close), 0);
+    uint32_t before = deferred_mark();
+    ck_assert_uint_ne(deferred_leave(&a_close), 0);
     ck_assert_uint_eq(asked_by(before), 1);
     ck_assert_uint_eq(asked_by(before), 1); /* still not known */
-    ck_assert_uint_eq(asked_by(unsettled_mark()), 0);
+    ck_assert_uint_eq(asked_by(deferred_mark()), 0);
     known = true;
     ck_assert_uint_eq(asked_by(before), 1);
     ck_assert_uint_eq(asked_by(before), 0);
@@ -46,8 +46,8 @@ END_TEST
 START_TEST(a_note_is_a_copy) {
     struct conn changing = a_connection;
     struct closing c = {.conn = &changing, .fd = a_close.fd};
-    uint32_t before = unsettled_mark();
-    ck_assert_uint_ne(unsettled_leave(&c), 0);
+    uint32_t before = deferred_mark();
+    ck_assert_uint_ne(deferred_leave(&c), 0);
     memset(&changing, 0xff, sizeof changing);
     memset(&c, 0xff, sizeof c);
     ck_assert_uint_eq(asked_by(before), 1);
@@ -55,16 +55,16 @@ START_TEST(a_note_is_a_copy) {
 END_TEST
 
 START_TEST(a_note_is_withdrawn_once_and_not_after_it_was_settled) {
-    uint32_t before = unsettled_mark();
-    uint64_t note = unsettled_leave(&a_close);
-    ck_assert(unsettled_withdraw(note));
-    ck_assert(!unsettled_withdraw(note));
+    uint32_t before = deferred_mark();
+    uint64_t note = deferred_leave(&a_close);
+    ck_assert(deferred_withdraw(note));
+    ck_assert(!deferred_withdraw(note));
     ck_assert_uint_eq(asked_by(before), 0);
-    note = unsettled_leave(&a_close);
+    note = deferred_leave(&a_close);
     known = true;
     ck_assert_uint_eq(asked_by(before), 1);
-    ck_assert(!unsettled_withdraw(note));
-    ck_assert(unsettled_withdraw(0)); /* there was no room for it */
+    ck_assert(!deferred_withdraw(note));
+    ck_assert(deferred_withdraw(0)); /* there was no room for it */
 }
 END_TEST
 
@@ -77,20 +77,20 @@ static bool overtaken(struct closing *c) {
     if (++asked > 1)
         return true;
     if (meanwhile)
-        ck_assert(!unsettled_withdraw(meanwhile));
+        ck_assert(!deferred_withdraw(meanwhile));
     else
-        unsettled_settle(mark_meanwhile, overtaken);
+        deferred_settle(mark_meanwhile, overtaken);
     return false;
 }
 
 START_TEST(whoever_finds_a_note_busy_has_it_asked_again) {
-    mark_meanwhile = unsettled_mark();
-    uint64_t note = unsettled_leave(&a_close);
+    mark_meanwhile = deferred_mark();
+    uint64_t note = deferred_leave(&a_close);
     meanwhile = _i ? note : 0;
     asked = 0;
-    unsettled_settle(mark_meanwhile, overtaken);
+    deferred_settle(mark_meanwhile, overtaken);
     ck_assert_uint_eq(asked, 2);
-    ck_assert(!unsettled_withdraw(note));
+    ck_assert(!deferred_withdraw(note));
 }
 END_TEST
 
@@ -98,22 +98,22 @@ START_TEST(where_there_is_no_room_the_oldest_goes) {
     uint32_t mark[NOTES + 2];
     uint64_t note[NOTES + 2];
     for (int i = 0; i < NOTES + 2; i++) {
-        mark[i] = unsettled_mark();
-        note[i] = unsettled_leave(&a_close);
+        mark[i] = deferred_mark();
+        note[i] = deferred_leave(&a_close);
         ck_assert_uint_ne(note[i], 0);
     }
     ck_assert_uint_eq(asked_by(mark[0]), NOTES);
     ck_assert_uint_eq(asked_by(mark[3]), NOTES - 1);
     ck_assert_uint_eq(asked_by(mark[NOTES + 1]), 1);
     for (int i = 0; i < NOTES + 2; i++)
-        ck_assert_int_eq(unsettled_withdraw(note[i]), i >= 2);
+        ck_assert_int_eq(deferred_withdraw(note[i]), i >= 2);
 }
 END_TEST
 
 START_TEST(a_fork_child_has_none) {
-    uint32_t before = unsettled_mark();
-    (void)unsettled_leave(&a_close);
-    unsettled_forget();
+    uint32_t before = deferred_mark();
+    (void)deferred_leave(&a_close);
+    deferred_forget();
     ck_assert_uint_eq(asked_by(before), 0);
 }
 END_TEST
@@ -137,7 +137,7 @@ static bool settle_model(struct closing *c) {
 static void leave_a_close(int socket, bool closes) {
     struct conn conn = {.refs = 1};
     struct closing c = {.conn = &conn, .fd = socket};
-    uint32_t mark = unsettled_mark();
+    uint32_t mark = deferred_mark();
     pthread_barrier_wait(&barrier);
     if (!closes)
         sched_yield();
@@ -145,13 +145,13 @@ static void leave_a_close(int socket, bool closes) {
     if (closes && __atomic_load_n(&references[socket], __ATOMIC_SEQ_CST) == 0) {
         __atomic_fetch_add(&told[socket], 1, __ATOMIC_RELAXED);
     } else if (closes) {
-        uint64_t note = unsettled_leave(&c);
+        uint64_t note = deferred_leave(&c);
         ck_assert_uint_ne(note, 0);
-        if (__atomic_load_n(&references[socket], __ATOMIC_SEQ_CST) == 0 && unsettled_withdraw(note))
+        if (__atomic_load_n(&references[socket], __ATOMIC_SEQ_CST) == 0 && deferred_withdraw(note))
             __atomic_fetch_add(&told[socket], 1, __ATOMIC_RELAXED);
     }
-    if (unsettled_mark() != mark)
-        unsettled_settle(mark, settle_model);
+    if (deferred_mark() != mark)
+        deferred_settle(mark, settle_model);
 }
 
 static void *holder(void *number) {
@@ -179,7 +179,7 @@ START_TEST(of_threads_that_leave_at_once_exactly_one_tells) {
             told[j] = 0;
             references[j] = HOLDERS;
         }
-        unsettled_forget();
+        deferred_forget();
         pthread_barrier_wait(&barrier);
     }
     for (int i = 0; i < SOCKETS * HOLDERS; i++)
@@ -189,8 +189,8 @@ START_TEST(of_threads_that_leave_at_once_exactly_one_tells) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("unsettled");
-    TCase *tc = tcase_create("unsettled");
+    Suite *suite = suite_create("deferred");
+    TCase *tc = tcase_create("deferred");
     tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, blank, NULL);
     tcase_add_test(tc, a_note_is_asked_about_by_those_who_came_before_it);

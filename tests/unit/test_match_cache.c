@@ -1,4 +1,4 @@
-/* shim/plans: what is remembered is what the policy says, however many ask while it changes. */
+/* shim/matches: what is remembered is what the policy says, however many ask while it changes. */
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,7 +15,7 @@ static void step(void) {
     if (++steps % hurry == 0)
         (void)sched_yield();
 }
-#define PLANS_STEP() step()
+#define MATCH_CACHE_STEP() step()
 #include "client/match_cache.c" /* NOLINT: with its steps visible */
 
 #include "marked_policy.h"
@@ -44,21 +44,21 @@ static struct endpoint destination(unsigned n) {
     return (struct endpoint){.addr = addr_from_v4(0x0a020000 + n / 3), .port = (uint16_t)(80 + n % 3)};
 }
 
-static void assert_same(const struct plan *a, const struct plan *b) {
-    ck_assert_mem_eq(a, b, offsetof(struct plan, source));
+static void assert_same(const struct match *a, const struct match *b) {
+    ck_assert_mem_eq(a, b, offsetof(struct match, source));
     ck_assert_mem_eq(a->source, b->source, a->n_sources * sizeof a->source[0]);
     ck_assert_mem_eq(a->ports, b->ports, a->n_ports * sizeof a->ports[0]);
 }
 
-static void ask(const struct endpoint *to, struct plan *out) {
+static void ask(const struct endpoint *to, struct match *out) {
     memset(out, 0xee, sizeof *out);
-    ck_assert(plans_find(&state, to, "curl", out));
+    ck_assert(match_cache_find(&state, to, "curl", out));
 }
 
 /* Asked twice: the second time what was remembered answers. */
 static void assert_as_the_policy_says(const struct endpoint *to) {
-    struct plan wanted, got;
-    ck_assert(state_plan(&state, to, "curl", &wanted));
+    struct match wanted, got;
+    ck_assert(state_match(&state, to, "curl", &wanted));
     for (int i = 0; i < 2; i++) {
         ask(to, &got);
         assert_same(&got, &wanted);
@@ -89,9 +89,9 @@ static void rule_with(unsigned i, unsigned sources, unsigned ports) {
 }
 
 START_TEST(without_a_policy_there_is_no_plan) {
-    struct plan plan;
+    struct match match;
     struct endpoint to = destination(0);
-    ck_assert(!plans_find(&state, &to, "curl", &plan));
+    ck_assert(!match_cache_find(&state, &to, "curl", &match));
 }
 END_TEST
 
@@ -120,7 +120,7 @@ START_TEST(what_is_too_large_to_keep_is_right_all_the_same) {
 END_TEST
 
 START_TEST(what_the_policy_said_is_kept_until_there_is_another) {
-    struct plan before, after;
+    struct match before, after;
     struct endpoint to = destination(0), other = destination(1);
     rule_with(0, 4, 2);
     policy.target[policy.rule[0].to.first].ports = (struct port_range){1, 65535};
@@ -142,7 +142,7 @@ END_TEST
 
 /* As a fork child finds them when a thread of its parent was just writing one in each set. */
 START_TEST(a_writer_who_never_comes_back_costs_one_entry) {
-    struct plan before, after;
+    struct match before, after;
     struct endpoint to = destination(0);
     for (unsigned i = 0; i < SETS; i++)
         kept[i][i % WAYS].version = 1;
@@ -159,7 +159,7 @@ START_TEST(a_writer_who_never_comes_back_costs_one_entry) {
 }
 END_TEST
 
-/* Runs asker in threads, each from a number of its own on; each must have got a plan. */
+/* Runs asker in threads, each from a number of its own on; each must have got a match. */
 static void in_threads(void *(*asker)(void *)) {
     hurry = 13;
     pthread_t thread[THREADS];
@@ -183,11 +183,11 @@ static struct endpoint destination_for(const void *first, unsigned n) {
 static void *ask_while_it_changes(void *first) {
     uintptr_t asked = 0;
     for (unsigned n = 0; n < ROUNDS || asked == 0; n++) {
-        struct plan plan;
+        struct match match;
         struct endpoint to = destination_for(first, n);
-        if (!plans_find(&state, &to, "curl", &plan))
+        if (!match_cache_find(&state, &to, "curl", &match))
             continue;
-        assert_whole_plan(&plan);
+        assert_whole_plan(&match);
         asked++;
     }
     return (void *)asked;
@@ -210,14 +210,14 @@ START_TEST(a_plan_is_never_made_of_two_policies) {
 }
 END_TEST
 
-static struct plan wanted[3];
+static struct match wanted[3];
 
 static void *ask_in_turn(void *first) {
     for (unsigned n = 0; n < 4 * ROUNDS; n++) {
-        struct plan plan;
+        struct match match;
         struct endpoint to = destination_for(first, n);
-        ask(&to, &plan);
-        assert_same(&plan, &wanted[to.port - 80]);
+        ask(&to, &match);
+        assert_same(&match, &wanted[to.port - 80]);
     }
     return &wanted;
 }
@@ -229,15 +229,15 @@ START_TEST(a_plan_is_never_that_of_another_destination) {
     publish();
     for (unsigned n = 0; n < 3; n++) {
         struct endpoint to = destination(n);
-        ck_assert(state_plan(&state, &to, "curl", &wanted[n]));
+        ck_assert(state_match(&state, &to, "curl", &wanted[n]));
     }
     in_threads(ask_in_turn);
 }
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("plans");
-    TCase *tc = tcase_create("plans");
+    Suite *suite = suite_create("match_cache");
+    TCase *tc = tcase_create("match_cache");
     tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, fresh, gone);
     tcase_add_test(tc, without_a_policy_there_is_no_plan);

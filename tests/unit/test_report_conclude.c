@@ -16,6 +16,7 @@ static struct evidence range_full(uint64_t open, uint64_t waits) {
 
 static struct evidence kernel_counted(struct evidence e, uint64_t open, uint64_t waits) {
     e.counted = true;
+    e.counted_sources = e.sources;
     e.kernel[KERNEL_ESTABLISHED] = open;
     e.kernel[KERNEL_TIME_WAIT] = waits;
     e.counted_open = e.open;

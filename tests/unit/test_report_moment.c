@@ -77,6 +77,22 @@ START_TEST(what_is_ours_is_of_the_moment_of_the_count) {
 }
 END_TEST
 
+START_TEST(a_later_connect_that_tried_more_sources_has_the_numbers) {
+    struct event_exhausted wider = event.u.exhausted;
+    wider.n_sources = 3;
+    wider.source[2] = source(CAUSE_RANGE_FULL, 0, 100, COUNTED_NO);
+    moment_begin(&moment, &event);
+    moment_count(&moment, &event.u.exhausted, (struct logged){0});
+    moment_widen(&moment, &wider, 297);
+    ck_assert_uint_eq(moment.sources, 3);
+    ck_assert_uint_eq(moment.own_waits, 250);
+    ck_assert_uint_eq(moment.logged_waits, 297);
+    ck_assert_uint_eq(moment.counted_sources, 2);
+    moment_widen(&moment, &event.u.exhausted, 1);
+    ck_assert_uint_eq(moment.sources, 3);
+}
+END_TEST
+
 START_TEST(without_sources_it_is_the_kernels_choice_of_one) {
     event.u.exhausted.n_sources = 0;
     moment_begin(&moment, &event);
@@ -121,6 +137,7 @@ int main(void) {
     tcase_add_test(tc, reserved_ports_say_that_there_are_no_others);
     tcase_add_test(tc, sources_that_the_event_does_not_list_are_not_in_its_numbers);
     tcase_add_test(tc, what_is_ours_is_of_the_moment_of_the_count);
+    tcase_add_test(tc, a_later_connect_that_tried_more_sources_has_the_numbers);
     tcase_add_test(tc, without_sources_it_is_the_kernels_choice_of_one);
     tcase_add_test(tc, an_older_event_has_its_ports_as_a_range);
     tcase_add_test(tc, the_best_count_is_kept);

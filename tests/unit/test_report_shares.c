@@ -15,6 +15,7 @@ static struct evidence counted(uint64_t open, uint64_t waits, uint64_t fin, uint
                              .ports = 100,
                              .sources = 1,
                              .counted = true,
+                             .counted_sources = 1,
                              .kernel = {[KERNEL_ESTABLISHED] = open,
                                         [KERNEL_TIME_WAIT] = waits,
                                         [KERNEL_FIN_WAIT] = fin,
@@ -135,6 +136,7 @@ START_TEST(shares_add_up_whatever_comes) {
         e.fin_wait = random_below(most);
         e.ports = (uint32_t)random_below(65536);
         e.sources = (uint32_t)random_below(9);
+        e.counted_sources = (uint32_t)random_below(9);
         e.reserved = random_below(2) ? (uint32_t)random_below(65536) : 0;
         e.ports_from = (enum ports_from)random_below(3);
         find(&e);

@@ -46,6 +46,7 @@ struct evidence {
     bool estimated;                 /* ... from a sample */
     uint64_t kernel[KERNEL_GROUPS]; /* of all processes */
     uint64_t fin_wait;              /* of the kernel's FIN-WAITs those that are known to have been so for seconds */
+    uint32_t counted_sources;
     uint64_t counted_open, counted_waits; /* open and waits of the moment at which the kernel's were counted */
     uint32_t reserved;                    /* ports of the range that a program gets only by asking */
     uint64_t peak_waits, peak_failures;   /* most in a minute during the incident */

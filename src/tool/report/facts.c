@@ -217,6 +217,18 @@ static void add_logged(struct logged *out, const struct window *w, uint64_t time
     out->old += window_old(w, time_us);
 }
 
+/* A bind does not know where to: whatever was closed from its address has a port. */
+static struct logged logged_from(const struct facts *f, const struct event *e, uint32_t host) {
+    const struct route *route;
+    struct logged sum = {0};
+    size_t at = 0;
+    while ((route = report_table_next(&f->routes, &at)))
+        if (route->key.to.host == host && route->key.to.netns == e->netns &&
+            (addr_is_any(&e->local) || addr_compare(&route->key.source, &e->local) == 0))
+            add_logged(&sum, &route->window, e->time_us);
+    return sum;
+}
+
 /* Of the sources that the event is about; of all, where it names none. */
 static struct logged logged_waits(const struct facts *f, const struct destination_key *to,
                                   const struct event_record *r) {
@@ -224,6 +236,8 @@ static struct logged logged_waits(const struct facts *f, const struct destinatio
     const struct destination *destination = report_table_find(&f->destinations, to);
     struct logged sum = {0};
     unsigned named = 0;
+    if (to->port == 0)
+        return logged_from(f, &r->e, to->host);
     for (unsigned i = 0; r->e.kind == EVENT_EXHAUSTED && i < event_sources(x); i++) {
         const struct route_key key = {.to = *to, .source = x->source[i].address};
         if (!moment_concerns(x, i) || addr_is_any(&key.source))
@@ -242,9 +256,10 @@ static void take_moment(const struct facts *f, const struct destination_key *to,
                         struct moment *m) {
     const struct destination *destination = report_table_find(&f->destinations, to);
     moment_begin(m, r);
+    m->logged_waits = logged_waits(f, to, r).waits;
     if (!destination)
         return;
-    m->logged_waits = logged_waits(f, to, r).waits;
+    m->all_waits = window_at(&destination->window, m->time_us);
     find_culprit(f, to, m);
     for (unsigned i = 0; i < WINDOW_MINUTES; i++)
         m->waits[i] = minutes_at(&destination->minutes, m->time_us / 60000000 - (WINDOW_MINUTES - 1 - i));
@@ -289,9 +304,22 @@ static void count_outcome(uint64_t *failed, uint64_t *fallback, uint64_t *recove
     *(outcome == OUTCOME_FAILED ? failed : outcome == OUTCOME_FALLBACK ? fallback : recovered) += n;
 }
 
+/* A connect that no source of the pool could serve, and that left as the client had asked, is about these sources: of
+ * several the first. */
+static struct incident *incident_of(struct facts *f, const struct destination_key *to, const struct event_record *r) {
+    const struct event_exhausted *x = &r->u.exhausted;
+    bool client_bound = r->e.kind == EVENT_EXHAUSTED && (x->outcome == OUTCOME_FAILED || x->call == CALL_BIND);
+    if (client_bound || !addr_is_any(&r->e.local))
+        return facts_incident(f, to, &r->e.local, (enum event_kind)r->e.kind, x->cause);
+    for (unsigned i = 0; i < event_sources(x); i++)
+        if (x->source[i].cause == x->cause && x->cause != CAUSE_RANGE_FULL && x->cause != CAUSE_PORT_BUSY)
+            return facts_incident(f, to, &x->source[i].address, EVENT_SOURCE_DOWN, x->cause);
+    return facts_incident(f, to, &r->e.local, (enum event_kind)r->e.kind, x->cause);
+}
+
 static void add_incident(struct facts *f, const struct event_record *r, const struct event_context *c,
                          const struct destination_key *to, uint64_t n) {
-    struct incident *i = facts_incident(f, to, &r->e.local, (enum event_kind)r->e.kind, r->u.exhausted.cause);
+    struct incident *i = incident_of(f, to, r);
     bool exhausted = r->e.kind == EVENT_EXHAUSTED;
     bool failed = exhausted && r->u.exhausted.outcome == OUTCOME_FAILED;
     if (i->told == 0 || (failed && i->failed == 0)) {
@@ -301,8 +329,11 @@ static void add_incident(struct facts *f, const struct event_record *r, const st
         memcpy(i->pool, c->pool, sizeof i->pool);
         i->error = r->u.exhausted.error;
     }
-    if (exhausted)
-        moment_count(&i->first, &r->u.exhausted, logged_waits(f, to, r));
+    if (exhausted) {
+        const struct logged logged = logged_waits(f, to, r);
+        moment_count(&i->first, &r->u.exhausted, logged);
+        moment_widen(&i->first, &r->u.exhausted, logged.waits);
+    }
     i->told++;
     i->entry.weight += failed ? FAILURE_WEIGHT : 1;
     if (exhausted)

@@ -1,9 +1,11 @@
 #include "tool/report/find.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "tool/report/causes.h"
 #include "tool/report/model.h"
+#include "state/control.h"
 
 enum { DEFAULT_PORTS = 60999 - 32768 + 1, MINUTE_US = 60000000, SECOND_US = 1000000 };
 
@@ -38,6 +40,22 @@ static uint64_t prove_fin_wait(const struct report *r, const struct incident *i)
     return larger(proven, here_waiting_for_close(&i->key.to.peer, i->key.to.port));
 }
 
+/* Sources of the pool that no event tells of, if the state file that knows the pool is among the inputs. */
+static void count_other_sources(const struct report *r, const struct incident *i, struct evidence *e) {
+    struct policy *policy = i->pool[0] ? malloc(sizeof *policy) : NULL;
+    for (unsigned n = 0; policy && n < r->inputs.n; n++) {
+        const struct report_input *in = &r->inputs.input[n];
+        if (!in->is_state || in->failed || !state_policy(&in->source.state, policy))
+            continue;
+        for (unsigned p = 0; p < policy->n_pools && p < POLICY_POOLS; p++) {
+            uint32_t total = policy->pool[p].total[addr_scope(&i->first.peer)];
+            if (strncmp(policy->pool[p].title, i->pool, POLICY_TITLE) == 0 && total > e->sources)
+                e->more_sources = total - e->sources;
+        }
+    }
+    free(policy);
+}
+
 static void collect(const struct report *r, const struct incident *i, struct evidence *e) {
     const struct moment *m = &i->first;
     *e = (struct evidence){
@@ -50,6 +68,7 @@ static void collect(const struct report *r, const struct incident *i, struct evi
         .waits = larger(m->own_waits, m->logged_waits),
         .counted = m->counted != COUNTED_NO,
         .estimated = m->counted == COUNTED_SAMPLE,
+        .counted_sources = m->counted_sources,
         .counted_open = m->counted_open,
         .counted_waits = m->counted_waits,
         .fin_wait = prove_fin_wait(r, i),
@@ -58,6 +77,8 @@ static void collect(const struct report *r, const struct incident *i, struct evi
         .peak_failures = i->failures.peak,
     };
     memcpy(e->kernel, m->kernel, sizeof e->kernel);
+    if (e->cause == CAUSE_RANGE_FULL)
+        count_other_sources(r, i, e);
     if (!m->ports_known)
         e->ports = report_ports(r, &i->key.to, &e->ports_from);
     /* A quadruplet that was reused has more closes than one in a minute: there are not more of them than there are. */
@@ -86,16 +107,32 @@ static void find_carried(const struct facts *facts, struct finding *f) {
     }
 }
 
+/* A bind that failed does not say where to: the destination that the most TIME-WAITs of its address lead to. */
+static void find_destination(const struct facts *facts, struct finding *f) {
+    const struct moment *m = &f->incident->first;
+    const struct route *route, *most = NULL;
+    size_t at = 0;
+    if (f->destination[0] || m->peer_port || f->conclusion.n_shares == 0)
+        return;
+    while ((route = report_table_next(&facts->routes, &at)))
+        if (route->key.to.host == f->incident->key.to.host &&
+            (addr_is_any(&m->local) || addr_compare(&route->key.source, &m->local) == 0) &&
+            (!most || route_waits(route) > route_waits(most)))
+            most = route;
+    if (most)
+        format_endpoint(f->destination, &most->key.to.peer, most->key.to.port);
+}
+
 /* Whose TIME-WAITs they were, if most of them were one program's. */
 static void name_culprit(struct finding *f) {
     const struct incident *i = f->incident;
     uint64_t remembered = 0;
     for (unsigned n = 0; n < REPORT_NAMES; n++)
         remembered += i->history.closers.top[n].n;
-    if (i->first.culprit_waits > i->first.logged_waits / 2) {
+    if (i->first.culprit_waits > i->first.all_waits / 2) {
         program_text(f->culprit, i->first.culprit);
         f->culprit_waits = i->first.culprit_waits;
-        f->all_waits = i->first.logged_waits;
+        f->all_waits = i->first.all_waits;
     } else if (remembered) {
         memcpy(f->culprit, tally_leader(&i->history.closers), EVENT_PROGRAM);
     }
@@ -116,6 +153,7 @@ static void name_finding(const struct report *r, struct finding *f) {
     memcpy(f->program, tally_leader(&i->programs), EVENT_PROGRAM);
     memcpy(f->destination, tally_leader(&i->destinations), sizeof f->destination - 1);
     name_by_moment(f);
+    find_destination(&r->facts, f);
     if (causes_has(f, CONCLUDE_TIME_WAIT))
         name_culprit(f);
     if (!addr_is_any(&i->key.local)) {

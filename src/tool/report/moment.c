@@ -32,12 +32,14 @@ void moment_count(struct moment *m, const struct event_exhausted *x, struct logg
     m->counted = counted;
     m->counted_open = 0;
     m->counted_waits = 0;
+    m->counted_sources = 0;
     memset(m->kernel, 0, sizeof m->kernel);
     for (unsigned i = 0; i < event_sources(x); i++) {
         if (!moment_concerns(x, i))
             continue;
         for (unsigned group = 0; group < KERNEL_GROUPS; group++)
             m->kernel[group] += x->source[i].kernel[group];
+        m->counted_sources++;
         m->counted_open += x->source[i].open;
         m->counted_waits += x->source[i].time_wait;
     }
@@ -80,4 +82,16 @@ void moment_begin(struct moment *m, const struct event_record *r) {
     };
     memcpy(m->program, r->e.program, sizeof m->program);
     take_sources(m, &r->u.exhausted);
+}
+
+void moment_widen(struct moment *m, const struct event_exhausted *x, uint64_t logged_waits) {
+    struct moment wider = {0};
+    take_sources(&wider, x);
+    if (!wider.ports_known || wider.sources <= m->sources)
+        return;
+    m->sources = wider.sources;
+    m->more_sources = wider.more_sources;
+    m->own_open = wider.own_open;
+    m->own_waits = wider.own_waits;
+    m->logged_waits = logged_waits;
 }

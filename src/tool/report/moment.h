@@ -19,13 +19,15 @@ struct moment {
     uint32_t ports;                       /* that each can use */
     enum counted counted;                 /* how well the next are known: */
     uint64_t kernel[KERNEL_GROUPS];       /* the kernel's count, whosever the sockets are */
-    uint64_t counted_open, counted_waits; /* of this instance, at that moment */
+    uint32_t counted_sources;             /* of how many sources that was */
+    uint64_t counted_open, counted_waits; /* of this instance, from these, at that moment */
     uint64_t counted_old;                 /* of counted_waits: closed some seconds before, as logged */
     uint32_t reserved;                    /* ports that ip_local_reserved_ports takes away */
     uint64_t own_open, own_waits;         /* quadruplets to this destination through this instance, as the event says */
+    uint64_t all_waits;                   /* closes of the minute before that left a TIME-WAIT towards it, as logged */
     uint64_t logged_waits;          /* closes of the minute before that left a TIME-WAIT from these sources to it */
     char culprit[EVENT_PROGRAM];    /* whose closes most of those were; empty: none */
-    uint64_t culprit_waits;         /* of logged_waits */
+    uint64_t culprit_waits;         /* of all_waits */
     uint32_t waits[WINDOW_MINUTES]; /* by minute, the last one is that of the failure */
 };
 
@@ -34,6 +36,10 @@ void moment_begin(struct moment *m, const struct event_record *r);
 
 /* Takes the sockets that an exhausted event counted, if they are better known than before. They are counted for one
  * event in a few seconds only, and sometimes estimated. */
+/* A later event of the same incident whose connect tried more sources than the first did: the numbers of all of these.
+ */
+void moment_widen(struct moment *m, const struct event_exhausted *x, uint64_t logged_waits);
+
 struct logged {
     uint64_t waits, old; /* closes of the minute before that left a TIME-WAIT; of these, without the last 4 to 8 s */
 };

@@ -61,13 +61,14 @@ static void give_percents(struct share *share, unsigned n, uint64_t all) {
 }
 
 unsigned shares_find(const struct evidence *e, struct share out[SHARES_MAX]) {
-    uint64_t n[SHARES_MAX] = {0}, capacity = (uint64_t)e->ports * e->sources, all = 0;
+    uint32_t sources = e->counted ? e->counted_sources : e->sources;
+    uint64_t n[SHARES_MAX] = {0}, capacity = (uint64_t)e->ports * sources, all = 0;
     unsigned found = 0;
     if (e->counted)
         split_counted(e, capacity, n);
     else
         split_uncounted(e, capacity, n);
-    n[CONCLUDE_RESERVED] = (uint64_t)e->reserved * e->sources;
+    n[CONCLUDE_RESERVED] = (uint64_t)e->reserved * sources;
     for (unsigned kind = 0; kind < SHARES_MAX; kind++) {
         unsigned place = found;
         if (n[kind] == 0)

@@ -114,7 +114,8 @@ def test_inbound_server(t):
         assert waits > PORTS, waits
         tells(t, "inbound_server")
         found = stage.report(t, 0)
-        equal((found["closed_first"][0]["direction"], found["closed_first"][0]["time_wait"]), ("inbound", waits), "who closed first")
+        equal(found["closed_first"][0]["direction"], "inbound", "who closed first")
+        assert found["closed_first"][0]["time_wait"] >= waits, (found["closed_first"], waits)
         text = t.tool("report", *stage.instance(t), check=0).stdout
         assert "fullest" not in text, text
     finally:

@@ -25,6 +25,19 @@ def test_own_time_waits_of_a_pool(t):
     equal((worst["failed"], worst["numbers"]["sources"], worst["numbers"]["capacity"]), (4, 2, 20), "failures, sources, capacity")
 
 
+def test_a_pool_of_which_a_connect_tries_half(t):
+    """The connect that fails first has tried two of four sources: the numbers are those of all, as soon as another tried more."""
+    port = host(t, sources=(11, 14), ports=10)
+    t.spread(["10.0.0.11", "10.0.0.12", "10.0.0.13", "10.0.0.14"], rule='attempts = 2\non-exhausted = "error"')
+    equal(curls(t, 41, f"http://10.1.0.1:{port}/"), 1, "failures")
+    first = tells(t, "own_time_waits_of_a_pool", f"10.1.0.1:{port}")
+    assert any("2 more sources of the pool" in b for b in first["because"]), first["because"]
+    equal(first["numbers"]["sources_needed"], 5, "sources needed: 41 connections, a tenth more, 10 ports")
+    equal(curls(t, 4, f"http://10.1.0.1:{port}/"), 4, "failures")
+    worst = tells(t, "own_time_waits_of_a_pool", f"10.1.0.1:{port}")
+    equal((worst["numbers"]["sources"], worst["numbers"]["capacity"], worst["numbers"]["time_wait"]), (4, 40, 40), "sources, capacity, TIME-WAITs")
+
+
 def test_own_time_waits_of_wget(t):
     port = host(t)
     equal(stage.repeated(t, PORTS + 5, 'wget -q -t 1 -O /dev/null "$@"', f"http://10.1.0.1:{port}/"), 5, "failures")

@@ -88,6 +88,18 @@ def test_no_source_of_the_family(t):
     tells(t, "no_source_of_the_family")
 
 
+def test_no_source_of_the_family_on_this_host(t):
+    """The pool's only IPv6 address is missing: that is told of the address, not as an error that a call met."""
+    host(t)
+    kernel.add_addresses("fd00:2::1")
+    port = t.server("fd00:2::1", kind="http")
+    t.spread(["10.0.0.11", "fd00:1::77"])
+    equal(curls(t, 3, f"http://[fd00:2::1]:{port}/"), 0, "failures")
+    worst = tells(t, "pool_address_removed", f"[fd00:2::1]:{port}")
+    equal(worst["source"], "fd00:1::77", "source")
+    assert "met EADDRNOTAVAIL" not in worst["summary"], worst["summary"]
+
+
 # --- more clients ---
 
 @full
@@ -119,7 +131,7 @@ def test_wrk_of_others(t):
     port = host(t)
     wrk = t.start(["wrk", "-t", "1", "-c", str(PORTS), "-d", "20", f"http://10.1.0.1:{port}/"], bare=True)
     try:
-        kernel.wait_until(lambda: len([s for s in kernel.sockets("ESTABLISHED", port)]) >= PORTS, 10, "wrk has not connected")
+        kernel.wait_until(lambda: len(kernel.sockets(to_port=port)) >= PORTS, 10, "wrk has not connected")
         equal(curls(t, 3, f"http://10.1.0.1:{port}/"), 3, "failures")
         tells(t, "wrk_of_others", f"10.1.0.1:{port}")
     finally:

@@ -11,7 +11,6 @@
 #include "tool/common/strbuf.h"
 #include "tool/doctor/gather.h"
 #include "tool/doctor/try.h"
-#include "tool/doctor/holders.h"
 #include "tool/doctor/judge.h"
 #include "tool/doctor/blame.h"
 #include "tool/doctor/facts.h"
@@ -76,7 +75,7 @@ static void gather(struct host_facts *f) {
     doctor_read_conntrack(f);
     doctor_look_at_sockets(f);
     doctor_try_features(f);
-    doctor_find_holders(f);
+    holders_find(&f->ports, &f->held);
 }
 
 static void print_string(const char *key, const char *text) {

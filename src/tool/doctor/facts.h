@@ -5,10 +5,11 @@
 
 #include "tool/host/capacity.h"
 #include "tool/host/counters.h"
+#include "tool/host/holders.h"
 #include "tool/host/preloadable.h"
 #include "text/parse.h"
 
-enum { FACT_UNKNOWN = COUNTER_UNKNOWN, HOLDERS = 16, HOLDER_NAME = 32, HOLDER_PORTS = 64 };
+enum { FACT_UNKNOWN = COUNTER_UNKNOWN };
 
 /* Tried, not read off a version. */
 enum feature {
@@ -21,26 +22,6 @@ enum feature {
 };
 
 enum ipv6 { IPV6_UNKNOWN, IPV6_WORKS, IPV6_DISABLED, IPV6_ABSENT };
-
-/* A process, or where it cannot be looked into a user, that keeps ephemeral ports from everybody's connect(). */
-struct holder {
-    uint32_t pid; /* 0: unknown */
-    uint32_t uid;
-    char name[HOLDER_NAME];
-    uint32_t ports;          /* different ones */
-    char some[HOLDER_PORTS]; /* "40000, 40002, ..." */
-};
-
-/* Ports of the ephemeral range that connect() does not take, although they are not reserved. */
-struct held_ports {
-    bool known;
-    uint32_t blocked;   /* all of them */
-    uint32_t listening; /* of these: somebody listens there */
-    uint32_t ended;     /* of these: nothing but TIME-WAITs, left by sockets that were bound to the port */
-    uint32_t unseen;    /* of these: no socket that the kernel would show */
-    struct holder listener[HOLDERS], binder[HOLDERS];
-    unsigned n_listeners, n_binders; /* those that found room */
-};
 
 struct host_facts {
     /* Sysctls and counters: FACT_UNKNOWN where there is no such file, or it cannot be read. */

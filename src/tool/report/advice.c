@@ -4,7 +4,7 @@
 
 #include "tool/report/model.h"
 #include "tool/common/strbuf.h"
-#include "tool/report/sentence.h"
+#include "tool/common/sentence.h"
 
 static void say_widen(struct sink *s, const struct finding *f) {
     words_fill(s,

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tool/report/sentence.h"
+#include "tool/common/sentence.h"
 
 const char *causes_destination(const struct finding *f) {
     return f->destination[0] ? f->destination : "some destination";
@@ -15,6 +15,19 @@ static bool somebody_else(const struct finding *f) {
 
 static const char *who_closed(const struct finding *f) {
     return somebody_else(f) ? f->culprit : f->program;
+}
+
+const char *causes_program(const struct finding *f, enum conclusion_kind kind) {
+    switch (kind) {
+    case CONCLUDE_TIME_WAIT:
+        return f->culprit;
+    case CONCLUDE_EXPLICIT:
+        return f->binder.name;
+    case CONCLUDE_OTHERS:
+        return f->connected.name;
+    default:
+        return "";
+    }
 }
 
 bool causes_has(const struct finding *f, enum conclusion_kind kind) {
@@ -38,6 +51,10 @@ static void say_share(struct sink *s, const struct finding *f, enum conclusion_k
     };
     if (kind == CONCLUDE_TIME_WAIT)
         words_fill(s, "TIME-WAITs that $s left", who_closed(f));
+    else if (kind == CONCLUDE_EXPLICIT && f->binder.pid)
+        words_fill(s, "ports that are bound explicitly, by $s", f->binder.name);
+    else if (kind == CONCLUDE_OTHERS && f->connected.pid)
+        words_fill(s, "connections of programs that this instance does not see, such as $s", f->connected.name);
     else
         sink_text(s, what[kind]);
 }

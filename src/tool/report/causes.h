@@ -8,6 +8,9 @@
 /* The shares, if there are several, and what the largest one means. */
 void causes_say(struct sink *s, const struct finding *f);
 
+/* Whose share it is; empty: not known, or no single one's. */
+const char *causes_program(const struct finding *f, enum conclusion_kind kind);
+
 bool causes_has(const struct finding *f, enum conclusion_kind kind);
 
 /* The destination, or words for one that is not known. */

@@ -10,6 +10,7 @@
 #include "tool/report/words.h"
 #include "tool/report/advice.h"
 #include "tool/common/strbuf.h"
+#include "tool/report/causes.h"
 
 enum { TOP = 1000, ROWS = 288 };
 
@@ -86,12 +87,12 @@ static json_t *shares_of(const struct finding *f) {
     json_t *array = json_array();
     for (unsigned i = 0; i < f->conclusion.n_shares; i++) {
         const struct share *share = &f->conclusion.share[i];
-        bool culprit = share->kind == CONCLUDE_TIME_WAIT && f->culprit[0];
+        const char *program = causes_program(f, share->kind);
         json_t *one = json_object();
         put(one, "kind", json_string(conclusion_name(share->kind)));
         put(one, "percent", number(share->percent));
         put(one, "quadruplets", number(share->quadruplets));
-        put(one, "program", culprit ? text_of(f->culprit) : json_null());
+        put(one, "program", program[0] ? text_of(program) : json_null());
         append(array, one);
     }
     if (f->conclusion.n_shares == 0) { /* what is no matter of a range is one thing */

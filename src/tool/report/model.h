@@ -3,12 +3,13 @@
 #define CONNSPREAD_TOOL_REPORT_MODEL_H
 
 #include "tool/report/conclude.h"
+#include "tool/host/holders.h"
 #include "tool/report/facts.h"
 #include "tool/report/here.h"
 #include "tool/report/input.h"
 #include "text/parse.h"
 
-enum { REPORT_FINDINGS = 32, REPORT_CLASSES = 5, REPORT_WORDS = 2048, REPORT_BECAUSE = 8, REPORT_QUIET = 4 };
+enum { REPORT_FINDINGS = 32, REPORT_CLASSES = 5, REPORT_WORDS = 2048, REPORT_BECAUSE = 9, REPORT_QUIET = 4 };
 
 /* One incident, understood. */
 struct finding {
@@ -24,7 +25,9 @@ struct finding {
     char source[ADDR_TEXT];             /* the local address it is about; empty: none in particular */
     uint64_t carried, carried_last_us;  /* connections that this source carried */
     uint64_t counted, limit, mean_us;   /* of a quiet one: closes, or connects; what sysctl allows; of each connect */
-    bool source_is_back;                /* it was missing, and is an address of its host again */
+    /* Of what the shares name, who has most of it while the report is made, on this very host; pid 0: not known. */
+    struct holder binder, connected;
+    bool source_is_back; /* it was missing, and is an address of its host again */
 };
 
 struct report {

@@ -16,6 +16,7 @@
 #include "tool/report/history.h"
 #include "tool/report/find.h"
 #include "tool/report/quiet.h"
+#include "tool/report/who.h"
 #include "tool/report/text.h"
 #include "tool/report/json.h"
 #include "tool/report/model.h"
@@ -99,6 +100,7 @@ static int make_report(struct report *r, char *const *files, unsigned n, bool in
     r->now_us = time_now_us();
     report_add_history(r, r->now_us);
     report_find(r);
+    report_name_holders(r);
     report_find_quiet(r);
     if (!json)
         report_print_text(r);

@@ -8,7 +8,7 @@
 #include "tool/report/words.h"
 #include "tool/report/advice.h"
 #include "tool/common/strbuf.h"
-#include "tool/report/sentence.h"
+#include "tool/common/sentence.h"
 
 enum { COLUMNS = 100, TIMELINE_ROWS = 24, BAR = 30, TOP = 10 };
 

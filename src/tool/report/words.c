@@ -6,7 +6,7 @@
 
 #include "tool/report/causes.h"
 #include "tool/report/model.h"
-#include "tool/report/sentence.h"
+#include "tool/common/sentence.h"
 #include "tool/common/strbuf.h"
 
 /* --- what happened --- */
@@ -83,6 +83,24 @@ static bool say_kernel(struct sink *s, const struct finding *f) {
     return true;
 }
 
+static void say_holder(struct sink *s, const struct holder *h, const char *what) {
+    char pid[16];
+    snprintf(pid, sizeof pid, "%u", h->pid);
+    words_fill(s, "$s (pid $s) has $n of ", h->name, pid, (uint64_t)h->ports);
+    words_fill(s, what, h->some);
+}
+
+/* While the report is made: who it was then, no event knows. */
+static bool say_holders(struct sink *s, const struct finding *f) {
+    if (f->binder.pid)
+        say_holder(s, &f->binder, "the ports bound at this moment: $s.");
+    if (f->binder.pid && f->connected.pid)
+        sink_text(s, " ");
+    if (f->connected.pid)
+        say_holder(s, &f->connected, "these connections open at this moment, on the ports $s.");
+    return f->binder.pid || f->connected.pid;
+}
+
 /* A TIME-WAIT has no owner any more: what can be said of others' is that they are not ours. */
 static bool say_ownerless(struct sink *s, const struct finding *f) {
     const struct evidence *e = &f->evidence;
@@ -157,7 +175,7 @@ static bool say_saved(struct sink *s, const struct finding *f) {
 
 bool words_because(char out[REPORT_WORDS], const struct finding *f, unsigned n) {
     static bool (*const say[REPORT_BECAUSE])(struct sink *, const struct finding *) = {
-        say_hit, say_taken, say_kernel, say_ownerless, say_rate, say_culprit, say_carried, say_saved};
+        say_hit, say_taken, say_kernel, say_holders, say_ownerless, say_rate, say_culprit, say_carried, say_saved};
     struct sink s;
     sink_init(&s, out, REPORT_WORDS);
     bool said = n < REPORT_BECAUSE && say[n](&s, f);

@@ -8,35 +8,41 @@ from fixture import equal
 from stage import LOW, PORTS, curls, host, other, perl, tells
 
 
-def fills(t, name, what, n, share, address="10.1.0.1"):
+def fills(t, name, what, n, address="10.1.0.1"):
     """Another program takes some of the ports, curl's TIME-WAITs the rest."""
     port = host(t)
-    with other(what, address, LOW if what == "bind" else port, n):
+    with other(what, address, LOW if what == "bind" else port, n) as process:
         if what == "spend":
             kernel.settle(port)
         equal(curls(t, PORTS - n + 4, f"http://10.1.0.1:{port}/"), 4, "failures")
-        return tells(t, name, f"10.1.0.1:{port}"), port
+        worst = tells(t, name, f"10.1.0.1:{port}")
+        of_others = {"bind": "explicit-binds", "hold": "other-processes"}.get(what)
+        if of_others:
+            share = next(s for s in worst["shares"] if s["kind"] == of_others)
+            equal((share["program"], share["quadruplets"]), ("python3", n), "who has what others have")
+            assert any(f"python3 (pid {process.pid}) has {n} of" in b for b in worst["because"]), worst["because"]
+        return worst
 
 
 def test_binds_of_others(t):
-    fills(t, "binds_of_others", "bind", PORTS, 100)
+    fills(t, "binds_of_others", "bind", PORTS)
 
 
 def test_binds_and_time_waits(t):
-    fills(t, "binds_and_time_waits", "bind", PORTS * 2 // 5, 40)
+    fills(t, "binds_and_time_waits", "bind", PORTS * 2 // 5)
 
 
 def test_others_on_the_source(t):
-    fills(t, "others_on_the_source", "hold", PORTS, 100)
+    fills(t, "others_on_the_source", "hold", PORTS)
 
 
 def test_others_time_waits(t):
-    worst, _ = fills(t, "others_time_waits", "spend", PORTS, 100)
+    worst = fills(t, "others_time_waits", "spend", PORTS)
     assert "no owner" in " ".join(worst["because"]), worst
 
 
 def test_others_and_time_waits(t):
-    fills(t, "others_and_time_waits", "hold", PORTS // 4, 25)
+    fills(t, "others_and_time_waits", "hold", PORTS // 4)
 
 
 def test_all_ports_reserved(t):

@@ -1,6 +1,6 @@
 /* sentence.h - sentences with blanks. */
-#ifndef CONNSPREAD_TOOL_REPORT_SENTENCE_H
-#define CONNSPREAD_TOOL_REPORT_SENTENCE_H
+#ifndef CONNSPREAD_TOOL_COMMON_SENTENCE_H
+#define CONNSPREAD_TOOL_COMMON_SENTENCE_H
 
 #include "tool/common/strbuf.h"
 

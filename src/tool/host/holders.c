@@ -1,4 +1,4 @@
-#include "tool/doctor/holders.h"
+#include "tool/host/holders.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -15,7 +15,6 @@
 #include "tool/common/strbuf.h"
 #include "tool/host/dump.h"
 #include "base/kernel_constants.h"
-#include "tool/doctor/facts.h"
 
 #ifndef TCP_FASTOPEN_NO_COOKIE
 #define TCP_FASTOPEN_NO_COOKIE 34
@@ -41,6 +40,8 @@ struct search {
     size_t n, room;
     struct gathering listener[HOLDERS], binder[HOLDERS];
     unsigned n_listeners, n_binders;
+    const struct endpoint *to; /* NULL: who has a blocked port; else: who is connected to there */
+    const char *but_mapping;
 };
 
 static void add_port(struct port_set *set, unsigned port) {
@@ -91,7 +92,8 @@ static void remember(struct search *s, const struct dump_socket *socket) {
 
 static void consider(const struct dump_socket *socket, void *context) {
     struct search *s = context;
-    if (!port_in(&s->blocked, socket->local_port))
+    if (s->to ? socket->peer_port != s->to->port || addr_compare(&socket->peer, &s->to->addr) != 0
+              : !port_in(&s->blocked, socket->local_port))
         return;
     if (socket->state == TCP_LISTEN)
         add_port(&s->listening, socket->local_port);
@@ -145,8 +147,26 @@ static void read_name(char out[HOLDER_NAME], const char *pid) {
     out[strcspn(out, "\n")] = 0;
 }
 
+/* Does it have a file of this name mapped? */
+static bool maps(const char *pid, const char *file) {
+    char line[512], path[64];
+    (void)snprintf(path, sizeof path, "/proc/%.20s/maps", pid);
+    FILE *text = fopen(path, "re");
+    bool found = false;
+    while (text && !found && fgets(line, sizeof line, text)) {
+        const char *name = strrchr(line, '/');
+        line[strcspn(line, "\n")] = 0;
+        found = name && strcmp(name + 1, file) == 0;
+    }
+    if (text)
+        (void)fclose(text);
+    return found;
+}
+
 static void look_into(struct search *s, const char *pid) {
     char path[64], name[HOLDER_NAME];
+    if (s->but_mapping && maps(pid, s->but_mapping))
+        return;
     (void)snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
     DIR *folder = opendir(path);
     if (!folder)
@@ -174,7 +194,7 @@ static void name_owners(struct search *s) {
     }
     if (proc)
         (void)closedir(proc);
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n && !s->to; i++)
         if (!s->owned[i].named)
             attribute(s, &s->owned[i], 0, "");
 }
@@ -228,17 +248,31 @@ static unsigned hand_over(struct holder *out, struct gathering *all, unsigned n)
     return n;
 }
 
-void doctor_find_holders(struct host_facts *f) {
+void holders_find(const struct host_ports *ports, struct held_ports *out) {
     struct search *s = calloc(1, sizeof *s);
-    struct held_ports *held = &f->held;
-    held->known = s && find_blocked(&s->blocked, &f->ports) && dump_sockets(ALL_STATES, consider, s) == 0;
-    if (held->known) {
+    out->known = s && find_blocked(&s->blocked, ports) && dump_sockets(ALL_STATES, consider, s) == 0;
+    if (out->known) {
         name_owners(s);
-        count_ports(held, s);
-        held->n_listeners = hand_over(held->listener, s->listener, s->n_listeners);
-        held->n_binders = hand_over(held->binder, s->binder, s->n_binders);
+        count_ports(out, s);
+        out->n_listeners = hand_over(out->listener, s->listener, s->n_listeners);
+        out->n_binders = hand_over(out->binder, s->binder, s->n_binders);
     }
     if (s)
         free(s->owned);
     free(s);
+}
+
+unsigned holders_of_connections(const struct endpoint *to, const char *but_mapping, struct holder out[HOLDERS]) {
+    struct search *s = calloc(1, sizeof *s);
+    unsigned n = 0;
+    if (s) {
+        s->to = to;
+        s->but_mapping = but_mapping;
+        (void)dump_sockets(0xfff & ~(1 << TCP_LISTEN), consider, s);
+        name_owners(s);
+        n = hand_over(out, s->binder, s->n_binders);
+        free(s->owned);
+    }
+    free(s);
+    return n;
 }

@@ -1,4 +1,4 @@
-#include "tool/report/sentence.h"
+#include "tool/common/sentence.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -36,7 +36,7 @@ struct host_facts {
     int64_t conntrack_insert_failed, conntrack_drop, conntrack_early_drop;
     /* The fullest (source, destination). */
     bool pairs_known;
-    uint32_t fullest_taken, fullest_time_waits, capacity;
+    uint32_t fullest_taken, fullest_time_waits, fullest_fin_waits, fullest_close_waits, capacity;
     double fullest_percent;
     char fullest_source[ADDR_TEXT], fullest_destination[ENDPOINT_TEXT];
 

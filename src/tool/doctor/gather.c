@@ -59,6 +59,8 @@ static void note_fullest(struct host_facts *f, const struct quads_table *t) {
         return;
     f->fullest_taken = quads_taken(p);
     f->fullest_time_waits = p->count[QUADS_TIME_WAIT];
+    f->fullest_fin_waits = p->count[QUADS_FIN_WAIT];
+    f->fullest_close_waits = p->close_wait;
     f->fullest_percent = quads_percent(p, f->capacity);
     format_address(f->fullest_source, &p->source);
     format_endpoint(f->fullest_destination, &p->destination, p->port);

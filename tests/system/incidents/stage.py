@@ -147,6 +147,10 @@ def tells(t, name, destination=None, among=None):
 BLAMES = {"explicit-binds": "explicit-binds", "explicit-time-waits": "explicit-binds", "reserved-ports": "reserved-ports", "ipv6": "ipv6-disabled", "tw-buckets": "tw-buckets"}
 
 
+# Where one kind has nearly all of the ports: what doctor's remedy for the fullest pair must say.
+OCCUPANCY = {"time-wait": "use them again", "open-connections": "forgets to close", "fin-wait": "Have the server close", "close-wait": "Have the client close"}
+
+
 def agrees(t, worst, found):
     """quads counts no more than there can be; doctor blames nothing that report does not know of."""
     quads = [json.loads(line) for line in t.tool("quads", "-o", "json", check=0).stdout.splitlines()]
@@ -154,6 +158,9 @@ def agrees(t, worst, found):
         assert q["percent"] <= 100, q
     findings = [json.loads(line) for line in t.tool("doctor", "-o", "json").stdout.splitlines()]
     errors = {f["finding"] for f in findings if f["severity"] == "error"}
+    full = [f for f in findings if f["finding"] == "occupancy" and f["severity"] == "error"]
+    if worst and worst["shares"][0]["percent"] > 90 and worst["kind"] in OCCUPANCY and worst["failed"] and full and len(found["conclusions"]) == 1:
+        assert OCCUPANCY[worst["kind"]] in full[0]["remedy"], (worst["kind"], full[0])
     known = {s["kind"] for c in found["conclusions"] for s in c["shares"]}
     for finding, kind in BLAMES.items():
         if finding in errors:

@@ -114,8 +114,8 @@ static const char *const fixed[REMEDIES] = {
     [REMEDY_FOLLOW_PACKETS] =
         "Run connspread check: it says when an address is on no interface, or leaves by another interface than "
         "its own. Then see with tcpdump whether its SYNs leave, and whether anything comes back.",
-    [REMEDY_TW_BUCKETS] =
-        "Raise net.ipv4.tcp_max_tw_buckets: a TIME-WAIT takes some 256 bytes, so that 262144 of them take 64 MB.",
+    [REMEDY_TW_BUCKETS] = "Raise it: sysctl -w net.ipv4.tcp_max_tw_buckets=262144; a TIME-WAIT takes some 256 bytes, "
+                          "so that these take 64 MB.",
     [REMEDY_SOCKET_RANGE] = "Let connspread spread these connections (connspread set mode=enforce, or a rule that "
                             "covers the destination): it "
                             "gives each socket a port range of its own (IP_LOCAL_PORT_RANGE), with which the kernel "

@@ -72,11 +72,7 @@ static void say_shares(struct sink *s, const struct finding *f) {
 /* --- each kind --- */
 
 static void say_time_wait(struct sink *s, const struct finding *f) {
-    const char *who = who_closed(f);
-    if (somebody_else(f))
-        words_fill(s, "The cause is another program, $s: it", who);
-    else
-        words_fill(s, "The cause: $s", who);
+    words_fill(s, somebody_else(f) ? "another program, $s," : "$s", who_closed(f));
     words_fill(s,
                " makes short-lived connections to $s and closes its connections first. Each of them keeps its port "
                "taken towards that destination for another 60 s, in TIME-WAIT, until there was none left. Neither the "
@@ -94,23 +90,22 @@ static void say_of_range(struct sink *s, const struct finding *f) {
         [CONCLUDE_CLOSE_WAIT] = "the client does not close. The server at $s has closed these connections, and each of "
                                 "them stays in CLOSE-WAIT, and keeps its port, until the client closes it too: a bug "
                                 "in the client, which more ports or sources only delay.",
-        [CONCLUDE_OTHERS] = "other processes, which do not run under this instance of connspread, hold most of the "
+        [CONCLUDE_OTHERS] = "other processes, which do not run under this instance of connspread, hold "
                             "ports towards $s.",
         [CONCLUDE_EXPLICIT] =
-            "most of the host's ephemeral ports are bound explicitly by other processes. A connect() "
+            "ephemeral ports of the host are bound explicitly by other processes. A connect() "
             "that leaves the choice to the kernel skips every such port, wherever it is connected to.",
-        [CONCLUDE_RESERVED] = "net.ipv4.ip_local_reserved_ports takes most ports of net.ipv4.ip_local_port_range away. "
+        [CONCLUDE_RESERVED] = "net.ipv4.ip_local_reserved_ports takes ports of net.ipv4.ip_local_port_range away. "
                               "A connect() that leaves the choice to the kernel gets none of these.",
         [CONCLUDE_ELSEWHERE] =
             "the ports are held by others. The program itself had few of them. They are either bound "
             "explicitly by other processes, or connected by them to $s.",
     };
-    if (f->conclusion.kind == CONCLUDE_TIME_WAIT) {
-        say_time_wait(s, f);
-        return;
-    }
     sink_text(s, f->conclusion.n_shares > 1 ? "The largest: " : "The cause: ");
-    words_fill(s, cause[f->conclusion.kind], causes_destination(f));
+    if (f->conclusion.kind == CONCLUDE_TIME_WAIT)
+        say_time_wait(s, f);
+    else
+        words_fill(s, cause[f->conclusion.kind], causes_destination(f));
 }
 
 static void say_address(struct sink *s, const struct finding *f) {
@@ -146,12 +141,12 @@ static void say_port_busy(struct sink *s, const struct finding *f) {
 static void say_slow_search(struct sink *s, const struct finding *f) {
     words_fill(
         s,
-        "No call failed, but $s is slow: $n of its connects to $s took $n us each. More than half of the $n ports "
-        "of $s were taken towards it",
-        f->program, f->counted, causes_destination(f), f->mean_us, (uint64_t)f->evidence.ports, f->source);
-    words_fill(
-        s,
-        ", and from there on connect() looks at all ports of one parity, in vain, before it finds one of the other.");
+        "No call failed, but connect() was slow: in the minutes in which more than half of the $n ports were taken "
+        "towards $s, $n connects of $s took $n us each. ",
+        (uint64_t)f->evidence.ports, causes_destination(f), f->counted, f->program, f->mean_us);
+    sink_text(s,
+              "From there on the kernel looks at all ports of one parity, in vain, before it finds one of the other; "
+              "until there it takes some 20 us.");
 }
 
 void causes_say(struct sink *s, const struct finding *f) {

@@ -59,8 +59,10 @@ static bool say_taken(struct sink *s, const struct finding *f) {
     };
     if (!about_ports(f))
         return false;
-    words_fill(s, "When it began, $n connections of this instance were in TIME-WAIT towards $s and $n open: ", e->waits,
-               causes_destination(f), e->open);
+    words_fill(s,
+               "When it began, this instance had $n connections towards $s in TIME-WAIT or closed and on the way "
+               "there, and $n open: ",
+               e->waits, causes_destination(f), e->open);
     words_fill(s, "$n of $n quadruplets, which is $n source address$s with $n ports$s.", e->waits + e->open,
                f->conclusion.capacity, (uint64_t)e->sources, e->sources == 1 ? "" : "es", (uint64_t)e->ports,
                from[e->ports_from]);

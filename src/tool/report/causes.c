@@ -14,7 +14,7 @@ static bool somebody_else(const struct finding *f) {
 }
 
 static const char *who_closed(const struct finding *f) {
-    return somebody_else(f) ? f->culprit : f->program;
+    return f->shared ? "several programs" : somebody_else(f) ? f->culprit : f->program;
 }
 
 const char *causes_program(const struct finding *f, enum conclusion_kind kind) {
@@ -74,10 +74,12 @@ static void say_shares(struct sink *s, const struct finding *f) {
 static void say_time_wait(struct sink *s, const struct finding *f) {
     words_fill(s, somebody_else(f) ? "another program, $s," : "$s", who_closed(f));
     words_fill(s,
-               " makes short-lived connections to $s and closes its connections first. Each of them keeps its port "
-               "taken towards that destination for another 60 s, in TIME-WAIT, until there was none left. Neither the "
-               "server nor the network is at fault.",
+               f->shared ? " make short-lived connections to $s and close them"
+                         : " makes short-lived connections to $s and closes its connections",
                causes_destination(f));
+    sink_text(s, " first. Each of them keeps its port taken towards that destination for another 60 s, in TIME-WAIT, "
+                 "until there "
+                 "was none left. Neither the server nor the network is at fault.");
 }
 
 static void say_of_range(struct sink *s, const struct finding *f) {

@@ -199,17 +199,24 @@ static bool same_destination(const struct flow *flow, const struct destination_k
     return memcmp(&flow->key.to, to, sizeof *to) == 0 && flow->key.direction == OUTBOUND;
 }
 
+static void add_closer(struct moment *m, const struct flow *flow, uint64_t waits) {
+    unsigned place = MOMENT_CLOSERS;
+    while (place > 0 && m->closer[place - 1].waits < waits)
+        place--;
+    if (place == MOMENT_CLOSERS)
+        return;
+    memmove(&m->closer[place + 1], &m->closer[place], (MOMENT_CLOSERS - 1 - place) * sizeof m->closer[0]);
+    m->closer[place].waits = waits;
+    memcpy(m->closer[place].program, flow->key.program, sizeof m->closer[place].program);
+}
+
 /* Who had closed most towards this destination in the minute before. */
-static void find_culprit(const struct facts *f, const struct destination_key *to, struct moment *m) {
+static void find_closers(const struct facts *f, const struct destination_key *to, struct moment *m) {
     const struct flow *flow;
     size_t at = 0;
-    while ((flow = report_table_next(&f->flows, &at))) {
-        uint32_t waits = same_destination(flow, to) ? window_at(&flow->window, m->time_us) : 0;
-        if (waits > m->culprit_waits) {
-            m->culprit_waits = waits;
-            memcpy(m->culprit, flow->key.program, sizeof m->culprit);
-        }
-    }
+    while ((flow = report_table_next(&f->flows, &at)))
+        if (same_destination(flow, to))
+            add_closer(m, flow, window_at(&flow->window, m->time_us));
 }
 
 static void add_logged(struct logged *out, const struct window *w, uint64_t time_us) {
@@ -260,7 +267,7 @@ static void take_moment(const struct facts *f, const struct destination_key *to,
     if (!destination)
         return;
     m->all_waits = window_at(&destination->window, m->time_us);
-    find_culprit(f, to, m);
+    find_closers(f, to, m);
     for (unsigned i = 0; i < WINDOW_MINUTES; i++)
         m->waits[i] = minutes_at(&destination->minutes, m->time_us / 60000000 - (WINDOW_MINUTES - 1 - i));
 }

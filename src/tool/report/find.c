@@ -129,10 +129,10 @@ static void name_culprit(struct finding *f) {
     uint64_t remembered = 0;
     for (unsigned n = 0; n < REPORT_NAMES; n++)
         remembered += i->history.closers.top[n].n;
-    if (i->first.culprit_waits > i->first.all_waits / 2) {
-        program_text(f->culprit, i->first.culprit);
-        f->culprit_waits = i->first.culprit_waits;
-        f->all_waits = i->first.all_waits;
+    if (i->first.closer[0].waits) {
+        f->shared = i->first.closer[0].waits <= i->first.all_waits / 2;
+        if (!f->shared)
+            program_text(f->culprit, i->first.closer[0].program);
     } else if (remembered) {
         memcpy(f->culprit, tally_leader(&i->history.closers), EVENT_PROGRAM);
     }

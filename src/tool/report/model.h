@@ -20,7 +20,7 @@ struct finding {
     uint64_t failed, first_us, last_us; /* by the events or by the history, whichever knows more */
     char program[EVENT_PROGRAM + 1];    /* whom it hit most */
     char culprit[EVENT_PROGRAM + 1];    /* whose TIME-WAITs took the ports; empty: not known */
-    uint64_t culprit_waits, all_waits;  /* in the minute before; 0: not known */
+    bool shared;                        /* they are several programs', none of which has more than half */
     char destination[ENDPOINT_TEXT];    /* the one hit most; empty: not known */
     char source[ADDR_TEXT];             /* the local address it is about; empty: none in particular */
     uint64_t carried, carried_last_us;  /* connections that this source carried */

@@ -5,6 +5,8 @@
 #include "tool/report/window.h"
 #include "state/event.h"
 
+enum { MOMENT_CLOSERS = 3 };
+
 /* What was known at the first failure of an incident, or, if there is none, at its first event. */
 struct moment {
     uint64_t time_us;
@@ -25,9 +27,11 @@ struct moment {
     uint32_t reserved;                    /* ports that ip_local_reserved_ports takes away */
     uint64_t own_open, own_waits;         /* quadruplets to this destination through this instance, as the event says */
     uint64_t all_waits;                   /* closes of the minute before that left a TIME-WAIT towards it, as logged */
-    uint64_t logged_waits;          /* closes of the minute before that left a TIME-WAIT from these sources to it */
-    char culprit[EVENT_PROGRAM];    /* whose closes most of those were; empty: none */
-    uint64_t culprit_waits;         /* of all_waits */
+    uint64_t logged_waits; /* closes of the minute before that left a TIME-WAIT from these sources to it */
+    struct {
+        char program[EVENT_PROGRAM];
+        uint64_t waits;
+    } closer[MOMENT_CLOSERS];       /* of all_waits, who left the most of them; waits 0: nobody */
     uint32_t waits[WINDOW_MINUTES]; /* by minute, the last one is that of the failure */
 };
 

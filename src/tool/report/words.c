@@ -147,11 +147,17 @@ static bool say_rate(struct sink *s, const struct finding *f) {
     return true;
 }
 
-static bool say_culprit(struct sink *s, const struct finding *f) {
-    if (f->conclusion.kind != CONCLUDE_TIME_WAIT || !f->all_waits)
+static bool say_closers(struct sink *s, const struct finding *f) {
+    const struct moment *m = &f->incident->first;
+    if (!causes_has(f, CONCLUDE_TIME_WAIT) || m->closer[0].waits == 0)
         return false;
-    words_fill(s, "Of the $n closes in the minute before that left a TIME-WAIT, $n were by $s.", f->all_waits,
-               f->culprit_waits, f->culprit);
+    words_fill(s, "Of the $n closes in the minute before that left a TIME-WAIT, ", m->all_waits);
+    for (unsigned i = 0; i < MOMENT_CLOSERS && m->closer[i].waits; i++) {
+        char program[EVENT_PROGRAM + 1];
+        program_text(program, m->closer[i].program);
+        words_fill(s, i ? ", $n by $s" : "$n were by $s", m->closer[i].waits, program);
+    }
+    sink_text(s, ".");
     return true;
 }
 
@@ -177,7 +183,7 @@ static bool say_saved(struct sink *s, const struct finding *f) {
 
 bool words_because(char out[REPORT_WORDS], const struct finding *f, unsigned n) {
     static bool (*const say[REPORT_BECAUSE])(struct sink *, const struct finding *) = {
-        say_hit, say_taken, say_kernel, say_holders, say_ownerless, say_rate, say_culprit, say_carried, say_saved};
+        say_hit, say_taken, say_kernel, say_holders, say_ownerless, say_rate, say_closers, say_carried, say_saved};
     struct sink s;
     sink_init(&s, out, REPORT_WORDS);
     bool said = n < REPORT_BECAUSE && say[n](&s, f);

@@ -103,6 +103,18 @@ def test_another_watched_program(t):
     equal(worst["culprit"], "curl", "culprit")
 
 
+def test_time_waits_of_several_programs(t):
+    """None has more than half of them: nobody is called the cause alone."""
+    port = host(t)
+    equal(curls(t, PORTS // 2, f"http://10.1.0.1:{port}/"), 0, "failures of curl")
+    equal(stage.repeated(t, PORTS // 2, 'wget -q -t 1 -O /dev/null "$@"', f"http://10.1.0.1:{port}/"), 0, "failures of wget")
+    equal(stage.repeated(t, 3, "nc -w 2 -N 10.1.0.1 " + str(port)), 3, "failures of nc")
+    worst = tells(t, "another_watched_program", f"10.1.0.1:{port}")
+    equal(worst["culprit"], None, "culprit")
+    assert "several programs make short-lived connections" in worst["summary"], worst["summary"]
+    assert any("10 were by curl, 10 by wget" in b or "10 were by wget, 10 by curl" in b for b in worst["because"]), worst["because"]
+
+
 def test_two_incidents(t):
     port = host(t)
     kept = t.server(kind="hold")

@@ -8,7 +8,14 @@ out=$1 root=$1/root
 umask 022
 rm -rf "$out"
 mkdir -p "$out"
-trap 'rm -rf "$root"' EXIT
+# mmdebstrap mounts the host's /proc and /sys in there until it has ended.
+debootstrap=
+clean_up() {
+    [ -z "$debootstrap" ] || kill "$debootstrap" 2>/dev/null || true
+    wait
+    rm -rf --one-file-system "$root"
+}
+trap clean_up EXIT
 fail() {
     echo "FAILED: $*"
     exit 1
@@ -49,6 +56,7 @@ gcc -m32 -O1 tests/system/plain_client.c -o "$out/client32"
 said=$(lintian --quiet --display-info --pedantic --fail-on none "$out"/build/deb/*.changes 2>&1 | grep -v '^running with root' || true)
 [ -z "$said" ] || fail "lintian: $said"
 wait $debootstrap || fail "mmdebstrap"
+debootstrap=
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 
 say "the package"

@@ -1,4 +1,4 @@
-/* events.h - what the ring is told of this client: the part that all events share, and events of a few words.
+/* events.h - what of this client goes into the ring: the part that all events share, and events of a few words.
  *
  * Async-signal-safe, errno untouched. */
 #ifndef CONNSPREAD_CLIENT_EVENTS_H

@@ -79,7 +79,7 @@ struct conn {
     uint32_t token; /* of an MPTCP connection; 0: plain TCP; MPTCP_UNKNOWN: not asked yet, or no answer */
 };
 
-/* FD_CLOSING: another thread is just closing it, and tells what is to be told. */
+/* FD_CLOSING: another thread is just closing it, and records what is to be recorded. */
 enum fd_kind { FD_UNKNOWN, FD_NOT_TCP, FD_TCP, FD_CLOSING };
 
 /* Looks without changing anything. *conn is set for FD_TCP. */

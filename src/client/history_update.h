@@ -1,7 +1,8 @@
-/* history_update.h - what the history (state/history.h) is told of this client's connects and closes.
+/* history_update.h - what the history (state/history.h) records of this client's connects and closes.
  *
  * A probe and an addition or two each; async-signal-safe, errno untouched, no system call. Times: CLOCK_MONOTONIC,
- * ns. Nothing is told of accepted connections, nor of such as were inherited from a program that was not watched. */
+ * ns. Nothing is recorded of accepted connections, nor of such as were inherited from a program that was not watched.
+ */
 #ifndef CONNSPREAD_CLIENT_HISTORY_UPDATE_H
 #define CONNSPREAD_CLIENT_HISTORY_UPDATE_H
 

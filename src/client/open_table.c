@@ -18,7 +18,7 @@ enum { INHERITED_MAX = 64 };
 
 static uint16_t own[OPEN_CHUNKS];
 static uint64_t pid_namespace;
-static bool left_pending; /* something is left for the tool to tell: the chunks stay */
+static bool left_pending; /* something is left for the tool to record: the chunks stay */
 
 static uint64_t ask_pid_namespace(void) {
     sys_stat st = {0};
@@ -244,7 +244,7 @@ bool open_table_take_over(struct client *client, open_table_marked *marked) {
             pid_namespace = ask_pid_namespace();
         struct open_chunk *chunk = &table->chunk[i];
         if (chunk->pid_namespace != pid_namespace || process_born_ns() > chunk->born_ns + 20000000u)
-            continue; /* another process that had this pid: the tool's to tell */
+            continue; /* another process that had this pid: the tool's to record */
         for (unsigned j = 0; j < OPEN_PER_CHUNK; j++) {
             struct open_entry copy = chunk->entry[j];
             uint8_t word = __atomic_exchange_n(&chunk->entry[j].word, OPEN_FREE, __ATOMIC_ACQ_REL);

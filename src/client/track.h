@@ -21,7 +21,7 @@ struct conn *conn_of(struct client *client, int fd);
 struct conn *conn_hold(struct client *client, int fd);
 
 /* The end of conn_hold or conn_take. Was it the last reference, then another thread closed the connection meanwhile and
- * left the record to the caller: it is freed, and a close that ought to have been told is counted as unseen. */
+ * left the record to the caller: it is freed, and a close that ought to have been recorded is counted as unseen. */
 void conn_release(struct client *client, struct conn *c);
 
 /* c was not connected by any call that we saw: was it all the same (syscall(SYS_connect), a library that finds libc by

@@ -45,7 +45,7 @@ static bool recorded_before(struct client *client, const struct open_entry *h, u
     return h->local_port != 0 && !dedup_first(&client->state, netns, &tuple, since, now);
 }
 
-static void tell(struct client *client, const struct open_entry *copy, const struct open_chunk *chunk) {
+static void record_exec(struct client *client, const struct open_entry *copy, const struct open_chunk *chunk) {
     struct event_record r;
     struct diag_answer answer = {0};
     int found = ask(copy, &answer);
@@ -85,7 +85,7 @@ static void tell(struct client *client, const struct open_entry *copy, const str
 }
 
 void after_exec_record(struct client *client) {
-    if (open_table_take_over(client, tell)) {
+    if (open_table_take_over(client, record_exec)) {
         track_find(client, 0, INT_MAX);
         open_table_write_all(client);
     }

@@ -222,9 +222,10 @@ static bool recorded_before(const struct closing *c, uint64_t now) {
     bool alone = !c->facts.others;
     if (alone && (c->facts.phase != TCP_STATE_CLOSED || conn->local_port == 0))
         return false;
-    if (conn->local_port == 0) /* disconnected by another, who told */
+    if (conn->local_port == 0) /* disconnected by another thread, which recorded it */
         return true;
-    /* It may have been told already while we held it; a word of the millisecond in which it began may be another's. */
+    /* It may have been recorded already while we held it; a word of the millisecond in which it began may be another's.
+     */
     if (c->facts.phase == TCP_STATE_CLOSED || c->facts.phase == TCP_STATE_UNKNOWN || c->facts.fallback)
         since = conn->connected_ns ? conn->connected_ns + (alone ? 1000000 : 0) : now - DEDUP_NS;
     struct tuple tuple = tuple_of(&conn->source, conn->local_port, &conn->peer.addr, conn->peer.port);
@@ -242,7 +243,7 @@ static void notice_fork(struct closing *c) {
 }
 
 /* It was open when it was claimed and is not now: another thread closed the same number, and may have found no record.
- * What this close itself has found, without a record, is that other thread's to tell. */
+ * What this close itself has found, without a record, is that other thread's to record. */
 static bool lost_the_race(struct closing *c) {
     if (c->found)
         return false;

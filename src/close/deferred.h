@@ -1,4 +1,4 @@
-/* deferred.h - ends that no thread could tell yet, because another thread was still on its way through a close.
+/* deferred.h - ends that no thread could record yet, because another thread was still on its way through a close.
  *
  * The kernel ends a connection with the last reference to its socket, and a thread inside close or one of the shim's
  * own looks has one for as long as that takes, or as it is kept from running. The thread that closed the connection's
@@ -19,7 +19,7 @@ uint32_t deferred_mark(void);
 /* Copies c and its connection. 0: no room, nothing left. */
 uint64_t deferred_leave(const struct closing *c);
 
-/* c's end is known after all. False: another thread tells it, or told it. */
+/* c's end is known after all. False: another thread records it, or has. */
 bool deferred_withdraw(uint64_t note);
 
 /* After a close: settle for each note left since mark. It returns whether the end is known; no note is given to two

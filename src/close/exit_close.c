@@ -44,7 +44,7 @@ static bool is_buffered(int fd) {
 }
 
 /* Where another process may hold the connection, only the kernel can tell what becomes of it, and only once it is
- * closed. A socket that has to stay open is left for the tool to tell. */
+ * closed. A socket that has to stay open is left for the tool to record. */
 static void close_one(struct client *client, int fd, enum via via, bool may_close) {
     struct closing c;
     bool closes = may_close && !is_buffered(fd) && !would_wait(fd);
@@ -75,7 +75,7 @@ void exit_close_all(struct client *client, enum via via, bool last) {
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
         close_one(client, fd, via, may_close);
     open_table_release(client);
-    /* After the first sweep (exit handlers run, then _exit) there is nothing left to say. */
+    /* After the first of them (exit handlers run, then _exit) there is nothing left to say. */
     if (__atomic_exchange_n(&client->attached, 0, __ATOMIC_RELAXED)) {
         struct settings settings = {0};
         (void)state_settings(&client->state, NULL, &settings);

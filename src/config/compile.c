@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "text/meant.h"
 #include "text/parse.h"
 #include "config/values.h"
 #include "config/ranges.h"
@@ -10,24 +11,24 @@
 
 /* The top of the file. */
 
-static void take_mode(struct reading *r, const struct entry *e) {
+static void compile_mode(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"enforce", "observe", "off", NULL}, &r->out->mode);
 }
 
-static void take_canary(struct reading *r, const struct entry *e) {
+static void compile_canary(struct reading *r, const struct entry *e) {
     value_number(r, e, 0, 100, &r->out->canary);
 }
 
-static void take_canary_by(struct reading *r, const struct entry *e) {
+static void compile_canary_by(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"process", "connection", NULL}, &r->out->canary_by);
 }
 
 const struct key config_root_keys[] = {
-    {"mode", false, take_mode}, {"canary", false, take_canary}, {"canary-by", false, take_canary_by}, {0}};
+    {"mode", false, compile_mode}, {"canary", false, compile_canary}, {"canary-by", false, compile_canary_by}, {0}};
 
 /* log { } */
 
-static void take_size(struct reading *r, const struct entry *e) {
+static void compile_size(struct reading *r, const struct entry *e) {
     static const uint64_t low = 64u << 10, high = 1u << 30; /* what a state file can be built with */
     uint64_t size;
     const char *wrong = parse_size(e->text, &size);
@@ -42,7 +43,7 @@ static void take_size(struct reading *r, const struct entry *e) {
     r->out->log_size = size;
 }
 
-static void take_file(struct reading *r, const struct entry *e) {
+static void compile_file(struct reading *r, const struct entry *e) {
     if (*e->text == '\0') {
         r->out->log_file[0] = '\0';
         return;
@@ -53,21 +54,21 @@ static void take_file(struct reading *r, const struct entry *e) {
         value_wrong(r, e, "is not an absolute path", "\"/var/log/connspread.log\", or \"\" for none");
 }
 
-static void take_closes(struct reading *r, const struct entry *e) {
+static void compile_closes(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"time-wait", "all", NULL}, &r->out->log_closes);
 }
 
-static void take_inbound(struct reading *r, const struct entry *e) {
+static void compile_inbound(struct reading *r, const struct entry *e) {
     value_flag(r, e, &r->out->log_inbound);
 }
 
-static void take_verify(struct reading *r, const struct entry *e) {
+static void compile_verify(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"never", "auto", "always", NULL}, &r->out->log_verify);
 }
 
-const struct key config_log_keys[] = {{"size", false, take_size},     {"file", false, take_file},
-                                      {"closes", false, take_closes}, {"inbound", false, take_inbound},
-                                      {"verify", false, take_verify}, {0}};
+const struct key config_log_keys[] = {{"size", false, compile_size},     {"file", false, compile_file},
+                                      {"closes", false, compile_closes}, {"inbound", false, compile_inbound},
+                                      {"verify", false, compile_verify}, {0}};
 
 /* pool "..." { } */
 
@@ -76,14 +77,34 @@ static void add_source(struct reading *r, const struct entry *e, const struct po
         value_wrong(r, e, "is one range too many for a pool (32 of one kind)", "A-B or A/LEN, or a second pool");
 }
 
+/* What was written is not what it seems to be. */
+static bool is_meant(struct reading *r, const struct entry *e, bool (*ask)(const char *, struct meant *)) {
+    struct meant meant;
+    bool found = ask(e->text, &meant);
+    if (found)
+        value_wrong(r, e, meant.what, meant.right);
+    return found;
+}
+
 struct adding {
     struct reading *r;
     const struct entry *e;
+    int left_out;
 };
 
+/* What the kernel would not choose for a new connection is none of a pool that names the interface. */
 static void add_interface_source(void *context, const struct policy_source *source) {
     struct adding *adding = context;
-    add_source(adding->r, adding->e, source);
+    const char *fault = interface_fault(&source->first);
+    char text[ADDR_TEXT];
+    if (!fault) {
+        add_source(adding->r, adding->e, source);
+        return;
+    }
+    adding->left_out++;
+    format_address(text, &source->first);
+    mistake_note(adding->r->m, adding->e->line, "%s: \"%.80s\": its address %s is left out: %s", adding->r->key,
+                 adding->e->text, text, fault);
 }
 
 /* Only letters, digits and punctuation of an address: then it is meant as one and not as an interface. */
@@ -100,7 +121,7 @@ static const struct ifaddrs *interfaces(struct reading *r, const struct entry *e
     return r->interfaces;
 }
 
-static void take_interface(struct reading *r, const struct entry *e) {
+static void compile_interface(struct reading *r, const struct entry *e) {
     static const char right[] = "an address, a range A-B, a prefix A/LEN or the name of an interface of this host";
     struct adding adding = {.r = r, .e = e};
     const struct ifaddrs *all = interfaces(r, e);
@@ -111,6 +132,8 @@ static void take_interface(struct reading *r, const struct entry *e) {
         value_wrong(r, e, "is no address and no interface of this host", right);
     else if (count == 0)
         value_wrong(r, e, "is an interface without addresses", right);
+    else if (count == adding.left_out)
+        value_wrong(r, e, "is an interface without an address that can be used now", right);
 }
 
 /* A link-local address is one only together with its interface. */
@@ -124,34 +147,37 @@ static bool find_link(struct reading *r, const struct entry *e, struct policy_so
     return source->interface != 0;
 }
 
-static void take_addresses(struct reading *r, const struct entry *e) {
+static void compile_addresses(struct reading *r, const struct entry *e) {
     struct policy_source source;
+    if (is_meant(r, e, meant_source))
+        return;
     const char *wrong = parse_source(e->text, &source);
     if (wrong && looks_like_address(e->text))
         value_wrong(r, e, "is not valid", wrong);
     else if (wrong)
-        take_interface(r, e);
+        compile_interface(r, e);
     else if (addr_scope(&source.first) != SCOPE_V6_LINK || find_link(r, e, &source))
         add_source(r, e, &source);
 }
 
-static void take_ports(struct reading *r, const struct entry *e) {
+static void compile_ports(struct reading *r, const struct entry *e) {
     struct port_range range;
     const char *wrong = parse_ports(e->text, &range);
     r->has_ports = true;
     if (!r->ports_line)
         r->ports_line = e->line;
-    if (wrong)
+    if (wrong && !is_meant(r, e, meant_ports))
         value_wrong(r, e, "is not a port or range", wrong);
-    else
+    else if (!wrong)
         ports_add(r->ports, range);
 }
 
-static void take_exclude_ports(struct reading *r, const struct entry *e) {
+static void compile_exclude_ports(struct reading *r, const struct entry *e) {
     struct port_range range;
     const char *wrong = parse_ports(e->text, &range);
     if (wrong) {
-        value_wrong(r, e, "is not a port or range", wrong);
+        if (!is_meant(r, e, meant_ports))
+            value_wrong(r, e, "is not a port or range", wrong);
         return;
     }
     if (!r->has_ports && !r->has_exclusions)
@@ -162,25 +188,25 @@ static void take_exclude_ports(struct reading *r, const struct entry *e) {
     ports_remove(r->ports, range);
 }
 
-static void take_policy(struct reading *r, const struct entry *e) {
+static void compile_policy(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"round-robin", "random", "hash", "least-used", NULL}, &r->pool->policy);
 }
 
-static void take_freebind(struct reading *r, const struct entry *e) {
+static void compile_freebind(struct reading *r, const struct entry *e) {
     value_flag(r, e, &r->pool->freebind);
 }
 
-static void take_reuse_after(struct reading *r, const struct entry *e) {
+static void compile_reuse_after(struct reading *r, const struct entry *e) {
     value_duration(r, e, "1s", "60s", &r->pool->reuse_after_ms);
 }
 
 /* exclude-ports stands behind ports: it takes away from what is there. */
-const struct key config_pool_keys[] = {{"addresses", true, take_addresses},
-                                       {"ports", true, take_ports},
-                                       {"exclude-ports", true, take_exclude_ports},
-                                       {"policy", false, take_policy},
-                                       {"freebind", false, take_freebind},
-                                       {"reuse-after", false, take_reuse_after},
+const struct key config_pool_keys[] = {{"addresses", true, compile_addresses},
+                                       {"ports", true, compile_ports},
+                                       {"exclude-ports", true, compile_exclude_ports},
+                                       {"policy", false, compile_policy},
+                                       {"freebind", false, compile_freebind},
+                                       {"reuse-after", false, compile_reuse_after},
                                        {0}};
 
 /* rule "..." { } */
@@ -188,6 +214,8 @@ const struct key config_pool_keys[] = {{"addresses", true, take_addresses},
 static void add_target(struct reading *r, const struct entry *e, struct policy_span *span) {
     struct policy *out = r->out;
     struct policy_target target;
+    if (is_meant(r, e, meant_target))
+        return;
     const char *wrong = parse_target(e->text, &target);
     if (wrong) {
         value_wrong(r, e, "is not a destination", wrong);
@@ -202,15 +230,15 @@ static void add_target(struct reading *r, const struct entry *e, struct policy_s
     out->target[out->n_targets++] = target;
 }
 
-static void take_to(struct reading *r, const struct entry *e) {
+static void compile_to(struct reading *r, const struct entry *e) {
     add_target(r, e, &r->rule->to);
 }
 
-static void take_except(struct reading *r, const struct entry *e) {
+static void compile_except(struct reading *r, const struct entry *e) {
     add_target(r, e, &r->rule->except);
 }
 
-static void take_program(struct reading *r, const struct entry *e) {
+static void compile_program(struct reading *r, const struct entry *e) {
     struct policy *out = r->out;
     char glob[POLICY_PROGRAM];
     if (!value_text(r, e, "a program's name or a glob", glob, sizeof glob))
@@ -228,11 +256,11 @@ static void take_program(struct reading *r, const struct entry *e) {
     memcpy(out->program[out->n_programs++], glob, sizeof glob);
 }
 
-static void take_action(struct reading *r, const struct entry *e) {
+static void compile_action(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"spread", "ignore", NULL}, &r->rule->action);
 }
 
-static void take_pool(struct reading *r, const struct entry *e) {
+static void compile_pool(struct reading *r, const struct entry *e) {
     r->has_pool = true;
     for (uint16_t i = 0; i < r->out->n_pools; i++)
         if (strcmp(r->out->pool[i].title, e->text) == 0) {
@@ -243,29 +271,29 @@ static void take_pool(struct reading *r, const struct entry *e) {
         value_wrong(r, e, "is no pool of this file", "the title of a pool \"...\" { } section");
 }
 
-static void take_attempts(struct reading *r, const struct entry *e) {
+static void compile_attempts(struct reading *r, const struct entry *e) {
     value_number(r, e, 1, RULE_ATTEMPTS_MAX, &r->rule->attempts);
 }
 
-static void take_wait(struct reading *r, const struct entry *e) {
+static void compile_wait(struct reading *r, const struct entry *e) {
     value_duration(r, e, "0ms", "60s", &r->rule->wait_ms);
 }
 
-static void take_on_exhausted(struct reading *r, const struct entry *e) {
+static void compile_on_exhausted(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"fallback", "error", NULL}, &r->rule->on_exhausted);
 }
 
-static void take_client_bind(struct reading *r, const struct entry *e) {
+static void compile_client_bind(struct reading *r, const struct entry *e) {
     value_choice(r, e, (const char *const[]){"late-port", "keep", "override", NULL}, &r->rule->client_bind);
 }
 
-const struct key config_rule_keys[] = {{"to", true, take_to},
-                                       {"except", true, take_except},
-                                       {"program", true, take_program},
-                                       {"action", false, take_action},
-                                       {"pool", false, take_pool},
-                                       {"attempts", false, take_attempts},
-                                       {"wait", false, take_wait},
-                                       {"on-exhausted", false, take_on_exhausted},
-                                       {"client-bind", false, take_client_bind},
+const struct key config_rule_keys[] = {{"to", true, compile_to},
+                                       {"except", true, compile_except},
+                                       {"program", true, compile_program},
+                                       {"action", false, compile_action},
+                                       {"pool", false, compile_pool},
+                                       {"attempts", false, compile_attempts},
+                                       {"wait", false, compile_wait},
+                                       {"on-exhausted", false, compile_on_exhausted},
+                                       {"client-bind", false, compile_client_bind},
                                        {0}};

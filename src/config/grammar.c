@@ -137,7 +137,7 @@ static void build(struct grammar *g) {
     }
 }
 
-static void take_section(struct reading *r, cfg_t *cfg, enum kind kind) {
+static void parse_section(struct reading *r, cfg_t *cfg, enum kind kind) {
     r->section = kind_name[kind];
     for (const struct key *key = kind_keys[kind]; key->name; key++) {
         cfg_opt_t *opt = cfg_getopt(cfg, key->name);
@@ -155,27 +155,27 @@ static int line_of(const cfg_t *section, const int lines[], int count, unsigned 
     return i < (unsigned)count ? lines[i] : section->line;
 }
 
-static void take_all(struct reading *r, cfg_t *cfg) {
+static void parse_all(struct reading *r, cfg_t *cfg) {
     const struct source *source = r->source;
-    take_section(r, cfg, ROOT);
+    parse_section(r, cfg, ROOT);
     for (unsigned i = 0; i < cfg_size(cfg, "log"); i++) {
         cfg_t *log = cfg_getnsec(cfg, "log", i);
         if (i > 0)
             mistake_add(r->m, log->line, "log: is given twice; try: keep one");
-        take_section(r, log, LOG);
+        parse_section(r, log, LOG);
     }
     for (unsigned i = 0; i < cfg_size(cfg, "pool"); i++) {
         cfg_t *pool = cfg_getnsec(cfg, "pool", i);
         if (!config_pool_begin(r, cfg_title(pool), line_of(pool, source->pool_line, source->n_pool_lines, i)))
             break;
-        take_section(r, pool, POOL);
+        parse_section(r, pool, POOL);
         config_pool_end(r);
     }
     for (unsigned i = 0; i < cfg_size(cfg, "rule"); i++) {
         cfg_t *rule = cfg_getnsec(cfg, "rule", i);
         if (!config_rule_begin(r, cfg_title(rule), line_of(rule, source->rule_line, source->n_rule_lines, i)))
             break;
-        take_section(r, rule, RULE);
+        parse_section(r, rule, RULE);
         config_rule_end(r, cfg_getopt(rule, "to")->flags & CFGF_MODIFIED);
     }
 }
@@ -224,7 +224,11 @@ void config_grammar(struct reading *r) {
     else if (r->stopped && r->m->count == 0)
         mistake_add(r->m, 0, "syntax: libconfuse cannot read it; try: KEY = VALUE or SECTION \"TITLE\" { ... }");
     else
-        take_all(r, cfg);
+        parse_all(r, cfg);
+    if (r->out->n_rules == 0 && r->out->mode == MODE_ENFORCE)
+        mistake_note(r->m, 0,
+                     "no rule: nothing is spread, closes are logged all the same; try: a pool and a rule, as in man "
+                     "connspread.conf, or mode = \"observe\"");
     current = NULL;
     if (cfg)
         cfg_free(cfg);

@@ -15,19 +15,33 @@ static void sort(struct mistakes *m, int order[]) {
     }
 }
 
-void mistake_add(struct mistakes *m, int line, const char *format, ...) {
-    m->count++;
+static struct mistake *keep(struct mistakes *m, int line, const char *format, va_list arguments) {
     if (m->kept == MISTAKES_KEPT)
-        return;
+        return NULL;
     struct mistake *new = &m->mistake[m->kept++];
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(new->text, sizeof new->text, format, arguments);
-    va_end(arguments);
     new->line = line;
     for (unsigned char *c = (unsigned char *)new->text; *c; c++)
         if (*c < ' ' || *c == 0x7f)
             *c = '?';
+    return new;
+}
+
+void mistake_add(struct mistakes *m, int line, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    (void)keep(m, line, format, arguments);
+    va_end(arguments);
+    m->count++;
+}
+
+void mistake_note(struct mistakes *m, int line, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    struct mistake *new = keep(m, line, format, arguments);
+    va_end(arguments);
+    if (new)
+        new->note = true;
 }
 
 void mistakes_truncate(struct mistakes *m, int count) {
@@ -44,6 +58,8 @@ int mistakes_write(struct mistakes *m, const char *file, char *errors, size_t si
         errors[0] = '\0';
     for (int i = 0; i < m->kept && used < size; i++) {
         const struct mistake *one = &m->mistake[order[i]];
+        if (one->note && m->count > 0)
+            continue;
         char where[16] = "";
         if (one->line > 0)
             snprintf(where, sizeof where, "%d:", one->line);

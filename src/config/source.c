@@ -233,9 +233,21 @@ bool source_read(const char *path, struct source *source, struct stat *identity,
     return true;
 }
 
+/* What some editors put before the first word, and nobody sees. */
+static void mark(struct scan *s) {
+    if (s->source->length < 3 || memcmp(s->at, "\xef\xbb\xbf", 3) != 0)
+        return;
+    mistake_add(s->m, 1, "byte order mark: stands before the first word; try: save the file as UTF-8 without it");
+    memset(s->at, ' ', 3);
+}
+
 bool source_clean(struct source *source, struct mistakes *m) {
     struct scan s = {.source = source, .m = m, .at = source->text, .line = 1};
     const char *end = source->text + source->length, *nul = memchr(source->text, '\0', source->length);
+    if (source->length >= 2 && (memcmp(source->text, "\xff\xfe", 2) == 0 || memcmp(source->text, "\xfe\xff", 2) == 0)) {
+        mistake_add(m, 1, "byte order mark: the file is UTF-16; try: save it as UTF-8");
+        return false;
+    }
     if (nul) {
         int line = 1;
         for (const char *c = source->text; c < nul; c++)
@@ -243,6 +255,7 @@ bool source_clean(struct source *source, struct mistakes *m) {
         mistake_add(m, line, "byte 0x00: is not text; try: remove it");
         return false;
     }
+    mark(&s);
     while (s.at < end)
         if (!one_token(&s))
             return false;

@@ -73,12 +73,13 @@ static enum outcome fall_back(struct client *client, struct connecting *k) {
     if (k->error == EADDRNOTAVAIL)
         return OUTCOME_FAILED;
     if (started(k))
-        sources_commit_asides(client, k);
+        sources_mark_unusable(client, k);
     return OUTCOME_FALLBACK;
 }
 
 /* EADDRNOTAVAIL was met, or is known from a hold-down: to the counters, and if it is worth an event, to the log. */
-static void tell(struct client *client, struct connecting *k, enum outcome outcome, enum cause cause, bool event) {
+static void record_outcome(struct client *client, struct connecting *k, enum outcome outcome, enum cause cause,
+                           bool event) {
     static const uint8_t counter[OUTCOMES] = {
         [OUTCOME_RECOVERED] = COUNT_RECOVERED,
         [OUTCOME_FALLBACK] = COUNT_FALLBACK,
@@ -122,10 +123,10 @@ static void watch(struct client *client, struct connecting *k) {
                   EADDRNOTAVAIL, k->pair);
     if (k->match->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
         sources_name(client, k, CAUSE_UNKNOWN);
-    tell(client, k, OUTCOME_FAILED, cause, true);
+    record_outcome(client, k, OUTCOME_FAILED, cause, true);
 }
 
-/* What has only begun is told later; with fast open, success says nothing of the peer. */
+/* What has only begun is recorded later; with fast open, success says nothing of the peer. */
 static void note_answer(struct client *client, const struct connecting *k) {
     bool early = k->call->sends || conn_flags(k->conn) & CONN_FASTOPEN;
     if (!k->closed && (k->result < 0 || !early))
@@ -146,25 +147,25 @@ static void through_policy(struct client *client, struct connecting *k) {
         return;
     }
     if (k->closed && k->error == EADDRNOTAVAIL) {
-        tell(client, k, OUTCOME_FAILED, CAUSE_UNKNOWN, true); /* and the search was cut short */
+        record_outcome(client, k, OUTCOME_FAILED, CAUSE_UNKNOWN, true); /* and the search was cut short */
         return;
     }
     if (step == STEP_DONE && k->error == EADDRNOTAVAIL) {
         /* Bound to a port that another process took between the look and the connect; there is no way back. */
         k->report->proof = PROOF_BOUND_PORT;
-        tell(client, k, OUTCOME_FAILED, CAUSE_PORT_BUSY, true);
+        record_outcome(client, k, OUTCOME_FAILED, CAUSE_PORT_BUSY, true);
         return;
     }
     if (step == STEP_DONE) {
         if (started(k))
-            sources_commit_asides(client, k);
+            sources_mark_unusable(client, k);
         k->spread = true;
         note_answer(client, k);
         if (!k->met)
             return;
         k->recovered = true;
         k->report->proof = PROOF_SEARCH;
-        tell(client, k, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, k->newly_full);
+        record_outcome(client, k, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, k->newly_full);
         return;
     }
     enum outcome outcome = fall_back(client, k);
@@ -181,7 +182,7 @@ static void through_policy(struct client *client, struct connecting *k) {
             report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
                           EADDRNOTAVAIL, NULL);
     }
-    tell(client, k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_FAILED);
+    record_outcome(client, k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_FAILED);
 }
 
 /* May this socket be prepared, as far as the client's own doings go? */
@@ -276,7 +277,7 @@ ssize_t connect_spread(struct client *client, const struct call *call, const str
     struct report report;
     struct match match;
     struct settings settings;
-    struct aside asides[ASIDES];
+    struct unusable_source unusable[UNUSABLE_MAX];
     struct conn stand_in = {0};
     struct connecting k = {
         .call = call,
@@ -285,7 +286,7 @@ ssize_t connect_spread(struct client *client, const struct call *call, const str
         .conn = c,
         .stand_in = &stand_in,
         .report = &report,
-        .aside = asides,
+        .unusable = unusable,
         .now = clock_ns(CLOCK_MONOTONIC),
     };
     k.began = k.now;

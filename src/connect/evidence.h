@@ -1,4 +1,4 @@
-/* evidence.h - what else is known when an EADDRNOTAVAIL is told: how many quadruplets there could be, how many the
+/* evidence.h - what else is known when an EADDRNOTAVAIL is recorded: how many quadruplets there could be, how many the
  * kernel has, and what this program has been doing.
  *
  * Runs in the client, and only for an event that is written: at most 10 a second for a (program, destination). Opens

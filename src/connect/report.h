@@ -8,7 +8,7 @@
 
 struct client;
 
-/* An exhausted event about to be told. */
+/* An exhausted event about to be recorded. */
 struct report {
     struct client *client;
     const struct conn *conn;
@@ -17,7 +17,7 @@ struct report {
     uint64_t began;                     /* CLOCK_MONOTONIC, ns */
     int fd;                             /* the client's socket */
     enum proof proof;
-    bool filled; /* record is: only once there is something to tell */
+    bool filled; /* record is: only once there is something to record */
     struct event_record record;
 };
 

@@ -86,18 +86,18 @@ static enum step step_after(const struct connecting *k) {
     }
 }
 
-static void note_aside(struct connecting *k, const struct endpoint *source, int error) {
-    if (k->n_asides < ASIDES && !k->pinned) /* what its own device refuses says nothing to others */
-        k->aside[k->n_asides++] = (struct aside){k->pair, *source, error};
+static void note_unusable(struct connecting *k, const struct endpoint *source, int error) {
+    if (k->n_unusable < UNUSABLE_MAX && !k->pinned) /* what its own device refuses says nothing to others */
+        k->unusable[k->n_unusable++] = (struct unusable_source){k->pair, *source, error};
 }
 
 /* Another way worked: so it was the sources. */
-void sources_commit_asides(struct client *client, struct connecting *k) {
-    for (unsigned i = 0; i < k->n_asides; i++)
-        if (pair_set_aside(k->aside[i].pair, k->now, ASIDE_MS))
-            event_source_down(client, k->conn, &k->aside[i].source, k->destination, CAUSE_UNREACHABLE,
-                              k->aside[i].error);
-    k->n_asides = 0;
+void sources_mark_unusable(struct client *client, struct connecting *k) {
+    for (unsigned i = 0; i < k->n_unusable; i++)
+        if (pair_set_unusable(k->unusable[i].pair, k->now, UNREACHABLE_MS))
+            event_source_down(client, k->conn, &k->unusable[i].source, k->destination, CAUSE_UNREACHABLE,
+                              k->unusable[i].error);
+    k->n_unusable = 0;
 }
 
 /* For reports: where the search began. 0-0 is the whole ephemeral range. */
@@ -228,7 +228,7 @@ static enum step try_ranges(struct client *client, struct connecting *k, const s
             enum step step = step_after(k);
             if (step != STEP_NEXT)
                 return step;
-            note_aside(k, source, k->error);
+            note_unusable(k, source, k->error);
             report_source(k->report, source, range, CAUSE_UNREACHABLE, k->error, k->pair);
             return STEP_NEXT;
         }
@@ -280,13 +280,13 @@ static enum step bind_failed(struct client *client, struct connecting *k, const 
         if (!alone)
             alone = pair_find(&client->state, pair_key(k->netns, &source->addr, NULL), true, k->now);
         (void)__atomic_fetch_add(&client->state.header->quarantines, 1, __ATOMIC_RELAXED);
-        if (pair_set_aside(alone, k->now, QUARANTINE_MS))
+        if (pair_set_unusable(alone, k->now, QUARANTINE_MS))
             event_source_down(client, k->conn, source, NULL, CAUSE_ADDRESS_NOT_LOCAL, EADDRNOTAVAIL);
         return STEP_NEXT;
     }
     if (error == -EINVAL || error == -EBADF || error == -ENOTSOCK)
         return STEP_STOP; /* bound already, without our having seen it: leave it alone */
-    note_aside(k, source, -error);
+    note_unusable(k, source, -error);
     report_source(k->report, source, first_range(k->match), CAUSE_UNREACHABLE, -error, NULL);
     return STEP_NEXT;
 }
@@ -365,8 +365,7 @@ static uint32_t first_source(struct client *client, const struct connecting *k) 
     const struct match *match = k->match;
     uint32_t *next_source = &client->state.next_source[match->pool % POLICY_POOLS][match->scope % SCOPE_COUNT];
     uint32_t turn = match->policy == POOL_HASH ? 0 : __atomic_fetch_add(next_source, 1, __ATOMIC_RELAXED);
-    uint64_t destination = match->policy == POOL_HASH ? pair_key(0, &k->destination->addr, k->destination) : 0;
-    uint32_t first = order_first((enum pool_policy)match->policy, match->total, turn, client->state.epoch, destination);
+    uint32_t first = pair_first_source(match, k->destination, turn, client->state.epoch);
     /* The turn breaks ties, so that equally used sources still take turns. */
     return match->policy == POOL_LEAST_USED ? least_used(client, k, first) : first;
 }

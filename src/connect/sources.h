@@ -13,13 +13,13 @@
 
 struct client;
 
-enum { ASIDES = 8 };
+enum { UNUSABLE_MAX = 8 };
 
 /* DONE: the result is the client's. NEXT: another source may do. STOP: this socket cannot be prepared, or enough. */
 enum step { STEP_DONE, STEP_NEXT, STEP_STOP };
 
-/* A source that failed for a reason that may be its own; it is put aside if another way then works. */
-struct aside {
+/* A source that failed for a reason that may be its own; it is marked unusable if another way then works. */
+struct unusable_source {
     struct pair *pair;
     struct endpoint source;
     int error;
@@ -55,8 +55,8 @@ struct connecting {
     bool left_alone; /* no source may be bound to this socket: with STEP_STOP, the client's own call and no failure */
     struct pin pin;
     bool whole_range; /* the last connect was the client's own in all but the search's step */
-    unsigned n_asides;
-    struct aside *aside; /* [ASIDES], not filled beforehand */
+    unsigned n_unusable;
+    struct unusable_source *unusable; /* [UNUSABLE_MAX], not filled beforehand */
 };
 
 /* For the history. */
@@ -79,8 +79,9 @@ void sources_name(struct client *client, struct connecting *k, enum cause cause)
  * close that goes through libc takes the number from the record before it begins.) */
 void sources_look_again(struct connecting *k, uint32_t serial);
 
-/* Another way worked: sources that had failed in this connect are put aside for this destination, and said to be down.
+/* Another way worked: sources that had failed in this connect are marked unusable for this destination, and said to be
+ * down.
  */
-void sources_commit_asides(struct client *client, struct connecting *k);
+void sources_mark_unusable(struct client *client, struct connecting *k);
 
 #endif

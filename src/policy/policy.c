@@ -32,7 +32,7 @@ static struct policy_span load_span(const struct policy_span *shared, unsigned l
     return span;
 }
 
-static bool target_fits(const struct policy_target *shared, const struct endpoint *destination) {
+bool policy_target_fits(const struct policy_target *shared, const struct endpoint *destination) {
     struct port_range ports = load_ports(&shared->ports);
     if (destination->port < ports.low || destination->port > ports.high)
         return false;
@@ -49,7 +49,7 @@ static bool any_target_fits(const struct policy *p, const struct policy_span *sh
                             const struct endpoint *destination) {
     struct policy_span span = load_span(shared, POLICY_TARGETS);
     for (unsigned i = 0; i < span.count; i++)
-        if (target_fits(&p->target[span.first + i], destination))
+        if (policy_target_fits(&p->target[span.first + i], destination))
             return true;
     return false;
 }

@@ -136,6 +136,9 @@ void policy_default(struct policy *out);
 /* Does text match the glob (`*`, `?`, `[a-z]`, `[!x]`, backslash quotes)? Bounded: linear in pattern times text. */
 bool policy_glob(const char *pattern, const char *text);
 
+/* Does a destination lie in a target? Reads it with relaxed atomic loads. */
+bool policy_target_fits(const struct policy_target *target, const struct endpoint *destination);
+
 /* First matching rule wins. Reads *p with relaxed atomic loads, each count and index once and clamped: safe on memory
  * that another process is scribbling over. program: NUL-terminated. Async-signal-safe. */
 void policy_match(const struct policy *p, const struct endpoint *destination, const char *program, struct match *out);

@@ -165,7 +165,8 @@ EXPORT void closefrom(int first) {
 
 /* --- stdio over a socket: libc closes without coming through close --- */
 
-/* What is buffered in a stream goes out after the last exit handler: its socket must not be closed in the sweep. */
+/* What is buffered in a stream goes out after the last exit handler: its socket must not be closed by exit_close_all.
+ */
 EXPORT FILE *fdopen(int fd, const char *mode) {
     FILE *stream = real_fdopen(fd, mode);
     if (stream && client_active(&client)) {

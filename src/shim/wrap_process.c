@@ -41,7 +41,7 @@ EXPORT void _Exit(int status) {
         raw__exit(status);
 }
 
-/* libc runs the at_quick_exit handlers and ends in an _exit of its own that is no call of ours: so sweep before them.
+/* libc runs the at_quick_exit handlers and ends in an _exit of its own that is no call of ours: so close before them.
  */
 EXPORT void quick_exit(int status) {
     exit_close_all(&client, VIA__EXIT, false);

@@ -11,9 +11,9 @@ static uint32_t ms_of(uint64_t ns) {
 enum { LATE_MS = 2000 };
 
 /* Told at or after since, and not in the future, where only a scribble or another boot can have put it. */
-static bool is_told(uint64_t word, uint32_t tag, uint32_t since, uint32_t now) {
-    uint32_t told = (uint32_t)word;
-    return word >> 32 == tag && (int32_t)(told - since) >= 0 && (int32_t)(now + LATE_MS - told) >= 0;
+static bool is_known(uint64_t word, uint32_t tag, uint32_t since, uint32_t now) {
+    uint32_t then = (uint32_t)word;
+    return word >> 32 == tag && (int32_t)(then - since) >= 0 && (int32_t)(now + LATE_MS - then) >= 0;
 }
 
 enum { LINE = 8, HOMES = LINE / 2 };
@@ -26,8 +26,8 @@ struct spot {
 
 static struct spot spot_of(const struct state *s, uint64_t pair, uint16_t local_port) {
     uint64_t key = (pair ^ local_port) * 0xff51afd7ed558ccdu;
-    uint32_t place = (uint32_t)key % (TOLD / LINE * HOMES);
-    uint64_t *line = s->told + place / HOMES * LINE;
+    uint32_t place = (uint32_t)key % (DEDUP_WORDS / LINE * HOMES);
+    uint64_t *line = s->dedup + place / HOMES * LINE;
     return (struct spot){line + place % HOMES, line + HOMES, (uint32_t)(key >> 32) | 1};
 }
 
@@ -64,9 +64,9 @@ static void keep(struct spot at, uint64_t word, uint32_t now) {
     }
 }
 
-static bool any_told(struct spot at, uint32_t since, uint32_t now) {
+static bool any_known(struct spot at, uint32_t since, uint32_t now) {
     for (int i = 0; i < LINE - HOMES; i++)
-        if (is_told(load(&at.left[i]), at.tag, since, now))
+        if (is_known(load(&at.left[i]), at.tag, since, now))
             return true;
     return false;
 }
@@ -78,7 +78,7 @@ static bool first_since(struct spot at, uint64_t since_ns, uint64_t now_ns) {
     uint32_t since = ms_of(since_ns), now = ms_of(now_ns);
     for (int tries = 0; tries < 16; tries++) {
         uint64_t old = load(at.home);
-        if (is_told(old, at.tag, since, now) || any_told(at, since, now))
+        if (is_known(old, at.tag, since, now) || any_known(at, since, now))
             return false;
         if (old >> 32 != at.tag && rest_of(old, now) > 0)
             keep(at, old, now);

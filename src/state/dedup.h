@@ -1,4 +1,4 @@
-/* dedup.h - what only one of several processes shall do: tell of a TIME-WAIT; connect a quadruplet.
+/* dedup.h - what only one of several processes shall do: record a TIME-WAIT; connect a quadruplet.
  *
  * When our FIN and the peer's have both been sent, the TIME-WAIT exists and the socket is merely CLOSED: nothing in the
  * kernel says any more how many processes still have a descriptor of it, and each would log the same end. So whoever is
@@ -10,19 +10,21 @@
  *
  * A table of words: half a hash of (namespace, quadruplet), half the time of telling. Each quadruplet has one home;
  * what another needs that for is kept beside it, the four youngest in a line of the cache. A compare-and-swap or two
- * each; no lock. Only what more than four others have displaced is lost: then one end is told twice, or two connect it.
- * Async-signal-safe. */
+ * each; no lock. Only what more than four others have displaced is lost: then one end is recorded twice, or two connect
+ * it. Async-signal-safe. */
 #ifndef CONNSPREAD_STATE_DEDUP_H
 #define CONNSPREAD_STATE_DEDUP_H
 
 #include "net/tuple.h"
 #include "state/state.h"
 
-/* No TIME-WAIT lasts longer: 60 s, and its timers fire in bursts. What was told before that is another connection's. */
+/* No TIME-WAIT lasts longer: 60 s, and its timers fire in bursts. What was recorded before that is another
+ * connection's. */
 #define DEDUP_NS ((uint64_t)62 * 1000000000u)
 
-/* True: nobody has told of this connection's end, and from now on somebody has. since: what
- * was told before then was another connection's (a time at which this one had not ended). Times: CLOCK_MONOTONIC, ns.
+/* True: nobody has recorded this connection's end, and from now on somebody has. since: what
+ * was recorded before then was another connection's (a time at which this one had not ended). Times: CLOCK_MONOTONIC,
+ * ns.
  */
 bool dedup_first(const struct state *s, uint64_t netns, const struct tuple *tuple, uint64_t since, uint64_t now);
 

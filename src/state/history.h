@@ -46,7 +46,7 @@ void history_count(const struct state *s, const struct history_flow *f, uint32_t
 /* Quadruplets taken at this moment through this instance: open and in TIME-WAIT. The highest of a minute stays. */
 void history_peak(const struct state *s, const struct history_flow *f, uint32_t minute, uint32_t taken);
 
-/* The close of h, an entry of chunk, whose process cannot tell it itself any more. */
+/* The close of h, an entry of chunk, whose process cannot record it itself any more. */
 void history_left(const struct state *s, const struct open_chunk *chunk, const struct open_entry *h, bool time_wait,
                   uint32_t minute);
 

@@ -4,12 +4,12 @@
  *   section         policy      two slots of struct policy; generation & 1 says which one is live
  *                   names       titles of rules and pools, by number; only ever added to
  *                   counters    one array of 64-bit counters per arm
- *                   rotors      one round-robin counter per pool and scope
+ *                   next_source one round-robin counter per pool and scope
  *                   pairs       struct pair, a hash table over (namespace, source, destination)
  *                   stats       struct stat_entry, a hash table over (arm, rule, source, lane)
  *                   places      struct place, processes' places in the canary sequence, kept through exec
  *                   open_table  struct open_table, connections that processes have open, by process
- *                   told        words: TIME-WAITs told while several processes held the socket; ports claimed (dedup.h)
+ *                   dedup       words: TIME-WAITs of sockets that several processes held; ports claimed (dedup.h)
  *                   history     struct history_minute [1440], what the busiest flows did in each minute of a day
  *                   incidents   ring of cells: everything but closes; closes never evict it
  *                   closes      ring of cells: time-wait and close
@@ -39,7 +39,7 @@ enum {
     PLACES = 1024,
     OPEN_CHUNKS = 512,
     OPEN_PER_CHUNK = 63,
-    TOLD = 16384,
+    DEDUP_WORDS = 16384,
     HISTORY_MINUTES = 1440,
     HISTORY_FLOWS = 31,
     HISTORY_CAUSES = 6,
@@ -59,7 +59,7 @@ enum section {
     SECTION_INCIDENTS,
     SECTION_CLOSES,
     SECTION_HISTORY,
-    SECTION_TOLD,
+    SECTION_DEDUP,
     SECTIONS
 };
 enum ring_id { RING_INCIDENTS, RING_CLOSES, RINGS };
@@ -139,12 +139,12 @@ struct cell {
 
 /* What is known about one (network namespace, source, destination). Times: CLOCK_MONOTONIC, ns. */
 struct pair {
-    uint64_t key;         /* hash of the three; 0: free */
-    uint64_t hold_until;  /* full: do not try before */
-    uint64_t probe_next;  /* next moment at which one caller may try all the same */
-    uint64_t aside_until; /* unreachable from this source, or (destination 0) not on this host */
-    int32_t open;         /* connections open through this instance */
-    uint32_t hold_count;  /* EADDRNOTAVAIL met; for people */
+    uint64_t key;            /* hash of the three; 0: free */
+    uint64_t hold_until;     /* full: do not try before */
+    uint64_t probe_next;     /* next moment at which one caller may try all the same */
+    uint64_t unusable_until; /* unreachable from this source, or (destination 0) not on this host */
+    int32_t open;            /* connections open through this instance */
+    uint32_t hold_count;     /* EADDRNOTAVAIL met; for people */
     uint64_t last_used;
     uint32_t time_wait[16]; /* per 4 s: 12 bits of the period's number, 20 bits of count */
     uint8_t range_hint;     /* index of the port range to begin with; the ones before it were full */
@@ -230,7 +230,7 @@ static inline struct tuple open_tuple(const struct open_entry *h) {
     return tuple_of(&h->local, h->local_port, &h->peer, h->peer_port);
 }
 
-/* OPEN_TO_EXEC: an exec is about to close it. OPEN_TO_EXIT: its owner is exiting and could not tell who else holds it.
+/* OPEN_TO_EXEC: an exec is about to close it. OPEN_TO_EXIT: its owner is exiting and could not know who else holds it.
  */
 enum open_word { OPEN_FREE, OPEN_NOW, OPEN_TO_EXEC, OPEN_TO_EXIT };
 
@@ -248,7 +248,7 @@ struct open_chunk {
     struct open_entry entry[OPEN_PER_CHUNK];
 };
 
-/* owner: pid, 0: free; taken by compare-and-swap. While a tool harvests what a dead owner left: tool << 32 | pid.
+/* owner: pid, 0: free; taken by compare-and-swap. While a tool reaps what a dead owner left: tool << 32 | pid.
  * Beside each other, so that all are seen in one page. */
 struct open_table {
     uint64_t owner[OPEN_CHUNKS];

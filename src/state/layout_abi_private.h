@@ -87,7 +87,7 @@ SIZE(cell, 128);
 
 AT(pair, hold_until, 8);
 AT(pair, probe_next, 16);
-AT(pair, aside_until, 24);
+AT(pair, unusable_until, 24);
 AT(pair, open, 32);
 AT(pair, hold_count, 36);
 AT(pair, last_used, 40);

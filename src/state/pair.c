@@ -1,4 +1,5 @@
 #include "state/pair.h"
+#include "policy/order.h"
 #include "state/control.h"
 
 #include <string.h>
@@ -31,6 +32,12 @@ uint64_t pair_key(uint64_t netns, const struct addr *source, const struct endpoi
     return h ? h : 1;
 }
 
+uint32_t pair_first_source(const struct match *match, const struct endpoint *destination, uint32_t turn,
+                           uint64_t epoch) {
+    uint64_t hash = match->policy == POOL_HASH ? pair_key(0, &destination->addr, destination) : 0;
+    return order_first((enum pool_policy)match->policy, match->total, turn, epoch, hash);
+}
+
 static uint64_t load(const uint64_t *word) {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
@@ -50,7 +57,7 @@ static bool idle(const struct pair *p, uint64_t now) {
 static void reset(struct pair *p) {
     store(&p->hold_until, 0);
     store(&p->probe_next, 0);
-    store(&p->aside_until, 0);
+    store(&p->unusable_until, 0);
     __atomic_store_n(&p->open, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&p->hold_count, 0, __ATOMIC_RELAXED);
     for (int i = 0; i < PERIODS; i++)
@@ -128,8 +135,8 @@ static bool is_down(struct pair *p, uint64_t now) {
 bool pair_may_try(struct pair *p, uint64_t now) {
     if (!p)
         return true;
-    uint64_t aside = load(&p->aside_until);
-    if (aside > now && aside - now <= (uint64_t)QUARANTINE_MS * MS)
+    uint64_t unusable = load(&p->unusable_until);
+    if (unusable > now && unusable - now <= (uint64_t)QUARANTINE_MS * MS)
         return false;
     if (!pair_held_down(p, now))
         return !is_down(p, now);
@@ -152,10 +159,10 @@ bool pair_full(struct pair *p, uint64_t now, uint64_t searched) {
     return before <= now || before - now > (uint64_t)HOLD_DOWN_MS * MS;
 }
 
-bool pair_set_aside(struct pair *p, uint64_t now, unsigned ms) {
+bool pair_set_unusable(struct pair *p, uint64_t now, unsigned ms) {
     if (!p)
         return true;
-    return __atomic_exchange_n(&p->aside_until, now + (uint64_t)ms * MS, __ATOMIC_RELAXED) == 0;
+    return __atomic_exchange_n(&p->unusable_until, now + (uint64_t)ms * MS, __ATOMIC_RELAXED) == 0;
 }
 
 bool pair_worked(struct pair *p) {
@@ -164,9 +171,9 @@ bool pair_worked(struct pair *p) {
     /* Whoever got through a hold-down has shown that there is room again. */
     if (load(&p->hold_until) != 0)
         store(&p->hold_until, 0);
-    if (load(&p->aside_until) == 0)
+    if (load(&p->unusable_until) == 0)
         return false;
-    return __atomic_exchange_n(&p->aside_until, 0, __ATOMIC_RELAXED) != 0;
+    return __atomic_exchange_n(&p->unusable_until, 0, __ATOMIC_RELAXED) != 0;
 }
 
 void pair_answered(struct pair *p, uint64_t began) {

@@ -16,7 +16,7 @@ enum {
     SUSPECT_MS = 1000,
     SEARCHES = 32,
     QUARANTINE_MS = 10000,
-    ASIDE_MS = 10000,
+    UNREACHABLE_MS = 10000,
     UNANSWERED = 3,
     DOWN_MS = 30000,
     DOWN_MAX_MS = 300000,
@@ -26,14 +26,19 @@ enum {
 /* destination NULL: the source alone (is it on this host at all?). */
 uint64_t pair_key(uint64_t netns, const struct addr *source, const struct endpoint *destination);
 
+/* The index (below match->total) of the source at which a connect to the destination begins, before it is known how
+ * used any is. turn: the pool's shared counter, drawn for this connect. epoch: of the state file. */
+uint32_t pair_first_source(const struct match *match, const struct endpoint *destination, uint32_t turn,
+                           uint64_t epoch);
+
 /* The entry with this key; when there is none and create is set, a new one. NULL: none, or no room (counted). */
 struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_t now);
 
-/* May a connect try this pair now? False while it is put aside, held down or marked down, except for one caller per
+/* May a connect try this pair now? False while it is unusable, held down or marked down, except for one caller per
  * 10 ms, which probes through a hold-down, and one per period of a mark. */
 bool pair_may_try(struct pair *p, uint64_t now);
 
-/* Is it held down (rather than put aside)? For 100 ms after it was found full, and for a second more only the probing
+/* Is it held down (rather than unusable)? For 100 ms after it was found full, and for a second more only the probing
  * caller tries, so that a full pool is not searched by everybody whenever a hold-down ends. */
 bool pair_held_down(const struct pair *p, uint64_t now);
 
@@ -42,9 +47,9 @@ bool pair_held_down(const struct pair *p, uint64_t now);
 bool pair_full(struct pair *p, uint64_t now, uint64_t searched);
 
 /* Not usable for ms milliseconds. True when it was usable before. */
-bool pair_set_aside(struct pair *p, uint64_t now, unsigned ms);
+bool pair_set_unusable(struct pair *p, uint64_t now, unsigned ms);
 
-/* It worked. True when the pair had been put aside before (the source is back). */
+/* It worked. True when the pair had been unusable before (the source is back). */
 bool pair_worked(struct pair *p);
 
 /* A connect that began at began was answered, by whatever. Ends a mark. */
@@ -93,7 +98,7 @@ void pair_opened(struct pair *p, uint64_t now);
 /* A connection of this pair was closed; ends a hold-down. time_wait: its quadruplet stays taken for 60 s. */
 void pair_closed(struct pair *p, bool time_wait, uint64_t now);
 
-/* Its end, told as unknown before, was a TIME-WAIT. */
+/* Its end, recorded as unknown before, was a TIME-WAIT. */
 void pair_waits(struct pair *p, uint64_t now);
 
 /* The same as pair_closed for an entry of the open table whose process cannot do it itself any more. */

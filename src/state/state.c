@@ -20,7 +20,7 @@ static const uint64_t fixed_size[SECTIONS] = {
     [SECTION_STATS] = STATS * sizeof(struct stat_entry),
     [SECTION_PLACES] = PLACES * sizeof(struct place),
     [SECTION_OPEN_TABLE] = sizeof(struct open_table),
-    [SECTION_TOLD] = TOLD * sizeof(uint64_t),
+    [SECTION_DEDUP] = DEDUP_WORDS * sizeof(uint64_t),
     [SECTION_HISTORY] = HISTORY_MINUTES * sizeof(struct history_minute),
 };
 
@@ -91,7 +91,7 @@ bool sections_bind(struct state *out, void *mapping, size_t size) {
         .stat = (void *)(base + section[SECTION_STATS].offset),
         .place = (void *)(base + section[SECTION_PLACES].offset),
         .open_table = (void *)(base + section[SECTION_OPEN_TABLE].offset),
-        .told = (void *)(base + section[SECTION_TOLD].offset),
+        .dedup = (void *)(base + section[SECTION_DEDUP].offset),
         .history = (void *)(base + section[SECTION_HISTORY].offset),
         .ring = {[RING_INCIDENTS] = (void *)(base + section[SECTION_INCIDENTS].offset),
                  [RING_CLOSES] = (void *)(base + section[SECTION_CLOSES].offset)},

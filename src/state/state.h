@@ -33,7 +33,7 @@ struct state {
     struct stat_entry *stat;              /* [STATS] */
     struct place *place;                  /* [PLACES] */
     struct open_table *open_table;
-    uint64_t *told;                 /* [TOLD] */
+    uint64_t *dedup;                /* [DEDUP_WORDS] */
     struct history_minute *history; /* [HISTORY_MINUTES] */
     struct cell *ring[RINGS];
     uint64_t cells[RINGS];

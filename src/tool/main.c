@@ -12,6 +12,7 @@
 #include "tool/log/log.h"
 #include "tool/stat/stat.h"
 #include "tool/report/report.h"
+#include "tool/ls.h"
 #include "tool/set.h"
 #include "tool/reap.h"
 #include "tool/record/record.h"
@@ -30,6 +31,7 @@ static const struct command {
     {"stat", "what each arm did under each rule from each source; canary against control", stat_main},
     {"report", "what failed with EADDRNOTAVAIL, why, and what to do about it", report_main},
     {"record", "write the events of an instance to log.file, as they come", record_main},
+    {"ls", "list the instances: clients, mode, folder", ls_main},
     {"set", "override mode and canary of running clients, or end that", set_main},
     {"reload", "compile the config anew and hand it to running clients", reload_main},
     {"reap", "write down what killed processes left open, where no recorder does", reap_main},
@@ -99,11 +101,11 @@ static int unknown(const char *name) {
         if (distance(name, commands[i].name) < distance(name, nearest->name))
             nearest = &commands[i];
     if (name[0] == '-')
-        complain("%s: there is no such option; try: connspread --help", name);
+        warn("%s: there is no such option; try: connspread --help", name);
     else if (distance(name, nearest->name) < strlen(nearest->name))
-        complain("%s: there is no such command; try: %s, or connspread --help", name, nearest->name);
+        warn("%s: there is no such command; try: %s, or connspread --help", name, nearest->name);
     else
-        complain("%s: there is no such command; try: connspread --help", name);
+        warn("%s: there is no such command; try: connspread --help", name);
     return EXIT_USAGE;
 }
 
@@ -125,7 +127,7 @@ static int finish(int status) {
         errno = earlier;
     if (errno == EPIPE)
         return status;
-    complain("cannot write the answer: %s", strerror(errno));
+    warn("cannot write the answer: %s", strerror(errno));
     return status ? status : EXIT_FOUND;
 }
 

@@ -48,18 +48,18 @@ struct arguments {
     int folder; /* opened */
 };
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     return option == 'n' ? (a->dry = true) : (a->force = true);
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"prune", help, "nfc:i:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"prune", help, "nfc:i:h", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind < argc)
-        complain("prune: %s: it takes no argument; name an instance with -i", argv[optind]);
+        warn("prune: %s: it takes no argument; name an instance with -i", argv[optind]);
     return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
@@ -86,7 +86,7 @@ static void leave(const struct state_file *f) {
 static bool removed(const char *path, const struct arguments *a, const char *reason) {
     const char *slash = strrchr(path, '/');
     if (!a->dry && unlinkat(a->folder, slash ? slash + 1 : path, 0) != 0 && errno != ENOENT) {
-        complain("%s: cannot be removed: %s", path, strerror(errno));
+        warn("%s: cannot be removed: %s", path, strerror(errno));
         return false;
     }
     say("%s: %s: %s", path, a->dry ? "would be removed" : "removed", reason);
@@ -155,18 +155,18 @@ int prune_main(int argc, char **argv) {
     struct location where;
     struct state_files files;
     int status = EXIT_DONE;
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (!arguments_locate(&a.chosen, &where))
         return EXIT_USAGE;
     a.folder = state_folder_open(where.folder);
     if (a.folder < 0 && errno != ENOENT) {
-        complain("%s: %s", where.folder, errno == ENOTDIR ? "is no folder, or a symbolic link" : strerror(errno));
+        warn("%s: %s", where.folder, errno == ENOTDIR ? "is no folder, or a symbolic link" : strerror(errno));
         return EXIT_FOUND;
     }
     if (!state_files_find(&files, where.folder, false)) {
-        complain("no memory");
+        warn("no memory");
         return EXIT_FOUND;
     }
     bool *pruned = calloc(files.n + 1, sizeof *pruned);
@@ -176,7 +176,7 @@ int prune_main(int argc, char **argv) {
     if (!pruned || !prune_journals(where.folder, &files, pruned, &a))
         status = EXIT_FOUND;
     free(pruned);
-    state_files_complain(&files);
+    state_files_warn(&files);
     state_files_free(&files);
     if (a.folder >= 0)
         (void)close(a.folder);

@@ -30,12 +30,12 @@ static const struct option options[] = {
 };
 
 static void reap(struct state *s, const char *path) {
-    struct harvest h;
-    harvest_init(&h, path);
-    harvest_take_over(&h, s, path);
-    (void)harvest(&h, s, PATIENCE_MS);
-    printf("%s: %llu event%s written\n", path, (unsigned long long)h.told, h.told == 1 ? "" : "s");
-    harvest_end(&h);
+    struct reaper h;
+    reaper_init(&h, path);
+    reaper_take_over(&h, s, path);
+    (void)reaper_round(&h, s, PATIENCE_MS);
+    printf("%s: %llu event%s written\n", path, (unsigned long long)h.recorded, h.recorded == 1 ? "" : "s");
+    reaper_end(&h);
 }
 
 int reap_main(int argc, char **argv) {
@@ -47,7 +47,7 @@ int reap_main(int argc, char **argv) {
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind < argc) {
-        complain("reap: %s: reap takes no argument; try: -i for an instance", argv[optind]);
+        warn("reap: %s: reap takes no argument; try: -i for an instance", argv[optind]);
         return EXIT_USAGE;
     }
     if (!arguments_locate(&chosen, &where))
@@ -56,7 +56,7 @@ int reap_main(int argc, char **argv) {
         return EXIT_FOUND;
     enum state_error result = state_write(&s, where.state_file, &error);
     if (result != STATE_OK) {
-        complain("%s: %s", where.state_file, state_error_text(result, error));
+        warn("%s: %s", where.state_file, state_error_text(result, error));
         return EXIT_FOUND;
     }
     reap(&s, where.state_file);

@@ -43,13 +43,13 @@ static const struct option options[] = {
     {0},
 };
 
-static int take_arguments(int argc, char **argv, struct chosen *chosen) {
+static int parse_arguments(int argc, char **argv, struct chosen *chosen) {
     static const struct command_line line = {"reload", help, "c:i:h", options, NULL};
     int wrong = arguments_read(&line, argc, argv, chosen, NULL);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind < argc)
-        complain("reload: %s: it takes no argument; name the config with -c", argv[optind]);
+        warn("reload: %s: it takes no argument; name the config with -c", argv[optind]);
     return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
@@ -67,9 +67,9 @@ static int load(const struct location *where, struct policy *out, char *errors) 
 /* s NULL: there is no state file to say it in. */
 static void refuse(const struct state *s, const struct location *where, int mistakes, const char *errors) {
     char actor[ACTOR_TEXT], text[EVENT_TEXT];
-    complain_lines(errors);
-    complain("%s: refused: %d mistake%s: the clients keep the policy that they have", where->config, mistakes,
-             mistakes == 1 ? "" : "s");
+    warn_lines(errors);
+    warn("%s: refused: %d mistake%s: the clients keep the policy that they have", where->config, mistakes,
+         mistakes == 1 ? "" : "s");
     if (!s)
         return;
     actor_name(actor);
@@ -83,9 +83,9 @@ static void compare_log_size(const struct state *s, const struct policy *p) {
     struct state_header layout = {0};
     sections_plan(&layout, p->log_size);
     if (layout.size != s->size)
-        complain("log.size is now %llu bytes, but the rings of a state file never change: once no client uses it any "
-                 "more, connspread prune removes it and the next one has the new size",
-                 (unsigned long long)p->log_size);
+        warn("log.size is now %llu bytes, but the rings of a state file never change: once no client uses it any "
+             "more, connspread prune removes it and the next one has the new size",
+             (unsigned long long)p->log_size);
 }
 
 static int publish(struct state *s, const struct location *where, struct policy *p, unsigned followers) {
@@ -95,8 +95,8 @@ static int publish(struct state *s, const struct location *where, struct policy 
     bool published = state_publish(s, p, where->folder);
     rights_back();
     if (!published) {
-        complain("%s: not reloaded: the folder's lock could not be had: %s", where->folder,
-                 "somebody else holds it, or the folder is not yours");
+        warn("%s: not reloaded: the folder's lock could not be had: %s", where->folder,
+             "somebody else holds it, or the folder is not yours");
         return EXIT_FOUND;
     }
     unsigned long long generation = __atomic_load_n(&s->header->generation, __ATOMIC_RELAXED);
@@ -118,11 +118,11 @@ static int publish(struct state *s, const struct location *where, struct policy 
 static int reload(struct state *s, const struct location *where, struct policy *policy, char *errors) {
     struct instances running;
     if (!instances_find(&running)) {
-        complain("no memory");
+        warn("no memory");
         return EXIT_FOUND;
     }
     const struct instance *ours = s ? instances_of(&running, s) : NULL;
-    unsigned followers = ours ? ours->processes : s ? instances_told(s) : 0;
+    unsigned followers = ours ? ours->processes : s ? instances_closed_to_us(s) : 0;
     int mistakes = load(where, policy, errors), status = EXIT_FOUND;
     if (mistakes) {
         refuse(followers ? s : NULL, where, mistakes, errors);
@@ -132,10 +132,10 @@ static int reload(struct state *s, const struct location *where, struct policy *
         if (instances_say_others(&running, ours, where, "reload", ""))
             status = EXIT_FOUND;
     } else {
-        complain(s ? "%s: no living process follows it: nothing was changed" : "%s: nothing was changed",
-                 where->state_file);
+        warn(s ? "%s: no living process follows it: nothing was changed" : "%s: nothing was changed",
+             where->state_file);
         instances_say_all(&running, where, "reload", "");
-        complain("clients to come read the config themselves: they need no reload");
+        warn("clients to come read the config themselves: they need no reload");
     }
     instances_free(&running);
     return status;
@@ -146,7 +146,7 @@ static int map_and_reload(const struct location *where, struct policy *policy, c
     int number = 0;
     enum state_error result = state_write_for_owner(&s, where->state_file, &number);
     if (result != STATE_OK)
-        complain("%s: %s", where->state_file, state_error_text(result, number));
+        warn("%s: %s", where->state_file, state_error_text(result, number));
     int status = reload(result == STATE_OK ? &s : NULL, where, policy, errors);
     if (result == STATE_OK)
         state_unmap(&s);
@@ -156,7 +156,7 @@ static int map_and_reload(const struct location *where, struct policy *policy, c
 int reload_main(int argc, char **argv) {
     struct chosen chosen = {0};
     struct location where;
-    int wrong = take_arguments(argc, argv, &chosen);
+    int wrong = parse_arguments(argc, argv, &chosen);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (!arguments_locate(&chosen, &where))
@@ -167,7 +167,7 @@ int reload_main(int argc, char **argv) {
     if (policy && errors)
         status = map_and_reload(&where, policy, errors);
     else
-        complain("no memory");
+        warn("no memory");
     free(errors);
     free(policy);
     return status;

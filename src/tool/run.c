@@ -18,57 +18,64 @@
 #include "tool/record/start.h"
 #include "tool/host/filters.h"
 #include "tool/host/sanitizer.h"
+#include "tool/host/conduct.h"
+#include "tool/host/linker.h"
 
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
 static const char help[] =
-    "usage: connspread run [-c CONF] [-i INSTANCE] [-m MODE] [--] COMMAND [ARGUMENT...]\n"
+    "usage: connspread run [-c CONF] [-i INSTANCE] [-m MODE] [--require] [--] COMMAND [ARGUMENT...]\n"
     "\n"
     "Runs COMMAND with its TCP connections spread over the sources of the config, and its closes logged.\n"
     "\n"
     "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "  -m, --mode MODE        enforce, observe or off: overrides the config's, for COMMAND and its children\n"
+    "      --require          do not start COMMAND if the library cannot attach to it, or its events could not be "
+    "read\n"
     "\n"
     "Exits as COMMAND does; with 2 if the config is refused or for a usage error, 126 if COMMAND cannot be\n"
-    "executed, 127 if there is none.\n";
+    "executed or, with --require, would not be attached to, 127 if there is none.\n";
+
+enum { OPTION_REQUIRE = 256 };
 
 static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"instance", required_argument, NULL, 'i'},
-    {"mode", required_argument, NULL, 'm'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+    {"config", required_argument, NULL, 'c'}, {"instance", required_argument, NULL, 'i'},
+    {"mode", required_argument, NULL, 'm'},   {"require", no_argument, NULL, OPTION_REQUIRE},
+    {"help", no_argument, NULL, 'h'},         {0},
 };
 
 struct arguments {
     struct chosen chosen;
     const char *mode;
     char **command;
+    bool require;
 };
 
 static bool mode_is_good(const char *mode) {
     if (override_mode(mode) >= 0)
         return true;
-    complain("run: -m %s is not a mode; try: enforce, observe or off", mode);
+    warn("run: -m %s is not a mode; try: enforce, observe or off", mode);
     return false;
 }
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
-    (void)option; /* -m is the only one */
-    a->mode = optarg;
+    if (option == OPTION_REQUIRE)
+        a->require = true;
+    else
+        a->mode = optarg;
     return true;
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"run", help, "+c:i:m:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"run", help, "+c:i:m:h", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     a->command = argv + optind;
     if (optind == argc)
-        complain("run: no command; try: connspread run -- COMMAND [ARGUMENT...]");
+        warn("run: no command; try: connspread run -- COMMAND [ARGUMENT...]");
     return optind < argc && (!a->mode || mode_is_good(a->mode)) ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
@@ -108,13 +115,13 @@ static bool prepare_state(const struct location *where, struct policy *policy) {
     int error = 0;
     enum state_error result = state_create(&state, where->state_file, where->instance, policy->log_size, &error);
     if (result != STATE_OK) {
-        complain("%s: %s; the program runs, but its events and counters cannot be read", where->state_file,
-                 state_error_text(result, error));
+        warn("%s: %s; the program runs, but its events and counters cannot be read", where->state_file,
+             state_error_text(result, error));
         return false;
     }
     if (!publish(&state, policy, where))
-        complain("%s: the policy could not be published: another process holds the lock on its folder; try: again",
-                 where->state_file);
+        warn("%s: the policy could not be published: another process holds the lock on its folder; try: again",
+             where->state_file);
     state_unmap(&state);
     return true;
 }
@@ -126,9 +133,9 @@ static bool prepare_for_filters(void) {
     if (filters == 0 || getenv("CONNSPREAD_SECCOMP"))
         return true;
     if (!filters_spare(call)) {
-        complain("a seccomp filter that was here before does not let %s through alive: connspread does nothing in the "
-                 "command; try: a filter that answers with an error (systemd: SystemCallErrorNumber=EPERM)",
-                 call);
+        warn("a seccomp filter that was here before does not let %s through alive: connspread does nothing in the "
+             "command; try: a filter that answers with an error (systemd: SystemCallErrorNumber=EPERM)",
+             call);
         return true;
     }
     snprintf(number, sizeof number, "%u", filters);
@@ -148,25 +155,70 @@ static bool prepare_environment(const struct arguments *a, const struct location
     if (a->mode)
         good = good && setenv("CONNSPREAD_MODE", a->mode, 1) == 0;
     if (!good)
-        complain("the environment cannot be set: %s", strerror(errno));
+        warn("the environment cannot be set: %s", strerror(errno));
     return good;
 }
 
-static void warn_of_program(const char *name) {
+static void warn_of_program(char **command) {
+    const char *name = command[0];
     char path[PRELOADABLE_PATH];
     enum preloadable result = find_program(path, name) ? preloadable(path) : PRELOAD_OK;
     const char *why = preloadable_text(result);
+    unsigned conduct = result == PRELOAD_OK ? conduct_of_command(path, command) : 0;
+    for (unsigned i = 0; i < CONDUCTS; i++)
+        if (conduct >> i & 1)
+            warn("%s %s; try: %s", path, conduct_text((enum conduct)(1 << i)), conduct_remedy((enum conduct)(1 << i)));
     const char *disabled = getenv("CONNSPREAD_DISABLE");
     if (why && !(result == PRELOAD_OTHER_CLASS && shim_for_other_class()))
-        complain("%s %s", path, why);
+        warn("%s %s", path, why);
     if (disabled && strcmp(disabled, "1") == 0)
-        complain("CONNSPREAD_DISABLE is set, so the shim does nothing; try: unset CONNSPREAD_DISABLE");
+        warn("CONNSPREAD_DISABLE is set, so the shim does nothing; try: unset CONNSPREAD_DISABLE");
+}
+
+static void find_shim(void *context, const char *path) {
+    const char *slash = strrchr(path, '/');
+    bool *found = context;
+    *found = *found || strcmp(slash ? slash + 1 : path, "libconnspread.so") == 0;
+}
+
+/* Why the library would not attach to the command, or do nothing in it; NULL: it will. The dynamic linker is asked, not
+ * the command run. */
+static const char *unattached(const char *path) {
+    const char *why = preloadable_text(preloadable(path)), *disabled = getenv("CONNSPREAD_DISABLE");
+    char call[FILTERS_CALL];
+    bool found = false;
+    if (why)
+        return why;
+    if (disabled && strcmp(disabled, "1") == 0)
+        return "is told by CONNSPREAD_DISABLE to run without it";
+    if (filters_inherited() && !getenv("CONNSPREAD_SECCOMP") && !filters_spare(call))
+        return "runs behind a seccomp filter under which it does nothing";
+    if (!linker_list(path, getenv("LD_PRELOAD"), find_shim, &found))
+        return "cannot be looked into: the dynamic linker does not list what it would load";
+    return found ? NULL : "would be run without it: the dynamic linker does not load it";
+}
+
+/* What the command line asks for with --require. */
+static bool is_attachable(const struct arguments *a, bool readable) {
+    char path[PRELOADABLE_PATH];
+    const char *why = NULL;
+    if (!a->require)
+        return true;
+    if (!find_program(path, a->command[0]))
+        return true; /* execute says so */
+    if (!readable)
+        why = "would run unseen, for its state file cannot be used";
+    else
+        why = unattached(path);
+    if (why)
+        warn("--require: not started: %s %s", path, why);
+    return !why;
 }
 
 static int execute(char **command) {
     execvp(command[0], command);
     int error = errno;
-    complain("%s: %s", command[0], error == ENOENT ? "command not found" : strerror(error));
+    warn("%s: %s", command[0], error == ENOENT ? "command not found" : strerror(error));
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
@@ -177,27 +229,30 @@ static int run(const struct arguments *a, struct policy *policy) {
         (void)sanitizer_needed(path, sanitizer);
     if (!locate(&where, a->chosen.config, a->chosen.instance, error) ||
         !(preload = preload_value(getenv("LD_PRELOAD"), sanitizer, error))) {
-        complain("%s", error);
+        warn("%s", error);
         return EXIT_USAGE;
     }
     bool ready = settings_load(&where, policy) && prepare_environment(a, &where, preload);
     free(preload);
     if (!ready)
         return EXIT_USAGE;
-    if (prepare_state(&where, policy) && policy->log_file[0])
+    bool readable = prepare_state(&where, policy);
+    if (!is_attachable(a, readable))
+        return EXIT_NOT_EXECUTABLE;
+    if (readable && policy->log_file[0])
         (void)record_start(where.state_file, where.instance, where.config, policy->log_file);
-    warn_of_program(a->command[0]);
+    warn_of_program(a->command);
     return execute(a->command);
 }
 
 int run_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     struct policy *policy = calloc(1, sizeof *policy);
     if (!policy) {
-        complain("no memory: %zu bytes are needed", sizeof *policy);
+        warn("no memory: %zu bytes are needed", sizeof *policy);
         return EXIT_USAGE;
     }
     int status = run(&a, policy);

@@ -50,23 +50,23 @@ struct arguments {
     char text[32];          /* of the settings, for messages */
 };
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     return option == OPTION_ALL ? (a->all = true) : (a->later = true);
 }
 
-static bool take_mode(struct arguments *a, const char *value) {
+static bool parse_mode(struct arguments *a, const char *value) {
     int mode = override_mode(value);
     a->sets_mode = true;
     a->control.has_mode = mode >= 0;
     a->control.mode = mode >= 0 ? (uint8_t)mode : 0;
     if (mode >= 0 || strcmp(value, "config") == 0)
         return true;
-    complain("set: mode=%s is not a mode: enforce, observe, off or config", value);
+    warn("set: mode=%s is not a mode: enforce, observe, off or config", value);
     return false;
 }
 
-static bool take_canary(struct arguments *a, const char *value) {
+static bool parse_canary(struct arguments *a, const char *value) {
     unsigned percent = 0;
     bool number = value[0] != 0 && strlen(value) <= 3;
     for (const char *p = value; *p && number; p++) {
@@ -79,31 +79,31 @@ static bool take_canary(struct arguments *a, const char *value) {
     a->control.canary = number ? (uint8_t)percent : 0;
     if (number || strcmp(value, "config") == 0)
         return true;
-    complain("set: canary=%s is not a percentage: 0 to 100, or config", value);
+    warn("set: canary=%s is not a percentage: 0 to 100, or config", value);
     return false;
 }
 
-static bool take_setting(struct arguments *a, const char *text) {
+static bool parse_setting(struct arguments *a, const char *text) {
     if (strncmp(text, "mode=", 5) == 0 && !a->sets_mode)
-        return take_mode(a, text + 5);
+        return parse_mode(a, text + 5);
     if (strncmp(text, "canary=", 7) == 0 && !a->sets_canary)
-        return take_canary(a, text + 7);
-    complain("set: %s: mode=MODE and canary=PERCENT can be set, each once", text);
+        return parse_canary(a, text + 7);
+    warn("set: %s: mode=MODE and canary=PERCENT can be set, each once", text);
     return false;
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"set", help, "c:i:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"set", help, "c:i:h", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind == argc)
-        complain("set: nothing to set: mode=enforce|observe|off|config, canary=0..100|config");
+        warn("set: nothing to set: mode=enforce|observe|off|config, canary=0..100|config");
     for (int i = optind; i < argc; i++)
-        if (!take_setting(a, argv[i]))
+        if (!parse_setting(a, argv[i]))
             return EXIT_USAGE;
     if (a->all && (a->chosen.config || a->chosen.instance || a->later)) {
-        complain("set: --all is about every instance that is running: it goes without -c, -i and --for-later");
+        warn("set: --all is about every instance that is running: it goes without -c, -i and --for-later");
         return EXIT_USAGE;
     }
     snprintf(a->text, sizeof a->text, "%s%s%s", optind < argc ? argv[optind] : "", optind + 1 < argc ? " " : "",
@@ -139,7 +139,7 @@ static void set(struct state *s, const struct arguments *a, const char *instance
     actor_name(actor);
     snprintf(text, sizeof text, "%s; before: %s; by %s", is, was, actor);
     if (!tool_event(s, EVENT_OVERRIDE, text))
-        complain("the event that says so was dropped");
+        warn("the event that says so was dropped");
     say("instance %s: %s", instance, is);
     say("before: %s", was);
     override_followers(followers);
@@ -150,22 +150,22 @@ static int set_followed(struct state *s, const struct arguments *a, const char *
     set(s, a, name, i->processes);
     if (!a->sets_mode || !i->fixed)
         return EXIT_DONE;
-    complain("%u of these processes keep%s the mode of CONNSPREAD_MODE in the environment (connspread run -m): restart "
-             "without it",
-             i->fixed, i->fixed == 1 ? "s" : "");
+    warn("%u of these processes keep%s the mode of CONNSPREAD_MODE in the environment (connspread run -m): restart "
+         "without it",
+         i->fixed, i->fixed == 1 ? "s" : "");
     return EXIT_FOUND;
 }
 
 /* Nobody is seen to map it. There may be some who say so themselves; it never hurts to brake those. */
 static bool set_unseen(struct state *s, const struct arguments *a, const struct location *where) {
-    unsigned told = instances_told(s);
-    if (!told && !a->later)
+    unsigned closed = instances_closed_to_us(s);
+    if (!closed && !a->later)
         return false;
     set(s, a, where->instance, 0);
-    if (told)
-        complain("%s: %u process%s that cannot be looked into from here had connections open: whether they live and "
-                 "follow cannot be told",
-                 where->state_file, told, told == 1 ? "" : "es");
+    if (closed)
+        warn("%s: %u process%s that cannot be looked into from here had connections open: whether they live and "
+             "follow cannot be told",
+             where->state_file, closed, closed == 1 ? "" : "es");
     else
         puts("clients to come will follow");
     return true;
@@ -179,8 +179,8 @@ static int set_one(const struct arguments *a, const struct instances *running) {
         return EXIT_USAGE;
     enum state_error result = state_write_for_owner(&s, where.state_file, &number);
     if (result != STATE_OK) {
-        complain("%s: %s", where.state_file, state_error_text(result, number));
-        complain("nothing was changed");
+        warn("%s: %s", where.state_file, state_error_text(result, number));
+        warn("nothing was changed");
         instances_say_all(running, &where, "set", a->text);
         return EXIT_FOUND;
     }
@@ -188,9 +188,9 @@ static int set_one(const struct arguments *a, const struct instances *running) {
     if (ours)
         status = set_followed(&s, a, where.instance, ours);
     if (!ours && !set_unseen(&s, a, &where)) {
-        complain("%s: no living process follows it: nothing was changed", where.state_file);
+        warn("%s: no living process follows it: nothing was changed", where.state_file);
         instances_say_all(running, &where, "set", a->text);
-        complain("for clients to come: try: connspread set --for-later with the same arguments");
+        warn("for clients to come: try: connspread set --for-later with the same arguments");
         status = EXIT_FOUND;
     } else if (instances_say_others(running, ours, &where, "set", a->text)) {
         status = EXIT_FOUND;
@@ -230,7 +230,7 @@ static int set_apart(const struct arguments *a, const struct instance *i) {
 static int set_all(const struct arguments *a, const struct instances *running) {
     int status = running->n ? EXIT_DONE : EXIT_FOUND;
     if (running->n == 0)
-        complain("no instance is running, as far as can be seen from here: nothing was changed");
+        warn("no instance is running, as far as can be seen from here: nothing was changed");
     for (size_t n = 0; n < running->n; n++)
         if (set_apart(a, &running->instance[n]) != EXIT_DONE)
             status = EXIT_FOUND;
@@ -240,11 +240,11 @@ static int set_all(const struct arguments *a, const struct instances *running) {
 int set_main(int argc, char **argv) {
     struct arguments a = {0};
     struct instances running;
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (!instances_find(&running)) {
-        complain("no memory");
+        warn("no memory");
         return EXIT_FOUND;
     }
     int status = a.all ? set_all(&a, &running) : set_one(&a, &running);

@@ -181,7 +181,7 @@ static void write_all(const struct state *s) {
         (void)ring_write(s, &r);
         (void)pair_full(p, now, i * (uint64_t)1000);
         (void)pair_may_try(p, now + i);
-        (void)pair_set_aside(p, now, ASIDE_MS);
+        (void)pair_set_unusable(p, now, UNREACHABLE_MS);
         (void)pair_worked(p);
         (void)pair_within_budget(p, now, 1, &repeats);
         pair_opened(p, now);

@@ -166,6 +166,8 @@ class Job:
 
 
 def main():
+    # A shell starts what it puts in the background with SIGINT ignored, and a program would inherit that from us.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description="Run the system tests.")
     parser.add_argument("filter", nargs="*", help="part of a name, or a glob, such as close or 'clients.*'")
     parser.add_argument("-x", action="append", default=[], metavar="FILTER", help="leave these out")

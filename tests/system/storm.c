@@ -43,7 +43,7 @@ static void watch(int epoll, int fd, uint32_t events, bool is_listener) {
         die("epoll_ctl");
 }
 
-static void take_all(int epoll, int listener) {
+static void parse_all(int epoll, int listener) {
     for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;)
         watch(epoll, fd, EPOLLIN, false);
 }
@@ -70,7 +70,7 @@ static void serve(int argc, char **argv) {
         for (int i = 0; i < ready; i++) {
             int fd = (int)(e[i].data.u64 >> 1);
             if (e[i].data.u64 & 1)
-                take_all(epoll, fd);
+                parse_all(epoll, fd);
             else if (recv(fd, &byte, 1, 0) <= 0)
                 close(fd);
         }

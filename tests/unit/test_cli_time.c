@@ -104,10 +104,10 @@ END_TEST
 
 static void expect_written(uint64_t us, const char *expected) {
     char out[64];
-    struct sink s;
-    sink_init(&s, out, sizeof out);
-    sink_time(&s, us);
-    ck_assert_int_eq(sink_finish(&s), (int)strlen(expected));
+    struct strbuf s;
+    strbuf_init(&s, out, sizeof out);
+    strbuf_time(&s, us);
+    ck_assert_int_eq(strbuf_finish(&s), (int)strlen(expected));
     ck_assert_str_eq(out, expected);
 }
 
@@ -118,11 +118,11 @@ START_TEST(times_are_written_as_they_are_read) {
     /* A day and a bit at a time through four centuries, leap years of all kinds among them. */
     for (uint64_t us = 0; us < 400 * 366 * (86400 * second); us += 86477000001) {
         char out[64];
-        struct sink s;
+        struct strbuf s;
         uint64_t back;
-        sink_init(&s, out, sizeof out);
-        sink_time(&s, us);
-        (void)sink_finish(&s);
+        strbuf_init(&s, out, sizeof out);
+        strbuf_time(&s, us);
+        (void)strbuf_finish(&s);
         ck_assert_msg(time_from_rfc3339(out, &back) && back == us, "%s", out);
     }
 }
@@ -130,16 +130,16 @@ END_TEST
 
 START_TEST(large_numbers_are_grouped) {
     char out[64];
-    struct sink s;
-    sink_init(&s, out, sizeof out);
-    sink_grouped(&s, 0);
-    sink_text(&s, " ");
-    sink_grouped(&s, 999);
-    sink_text(&s, " ");
-    sink_grouped(&s, 28232);
-    sink_text(&s, " ");
-    sink_grouped(&s, UINT64_MAX);
-    ck_assert_int_gt(sink_finish(&s), 0);
+    struct strbuf s;
+    strbuf_init(&s, out, sizeof out);
+    strbuf_grouped(&s, 0);
+    strbuf_text(&s, " ");
+    strbuf_grouped(&s, 999);
+    strbuf_text(&s, " ");
+    strbuf_grouped(&s, 28232);
+    strbuf_text(&s, " ");
+    strbuf_grouped(&s, UINT64_MAX);
+    ck_assert_int_gt(strbuf_finish(&s), 0);
     ck_assert_str_eq(out, "0 999 28,232 18,446,744,073,709,551,615");
 }
 END_TEST

@@ -75,6 +75,53 @@ static const struct {
     {"rule r { to = \"*\" action = ignore wait = soon }", "f:1: wait: \"soon\" "},
     {"rule r { to = \"*\" action = ignore on-exhausted = die }", "f:1: on-exhausted: "},
     {"rule r { to = \"*\" action = ignore client-bind = drop }", "f:1: client-bind: "},
+    /* not what it seems */
+    {"pool p { addresses = \"10.0.0.11/24\" }",
+     "f:1: addresses: \"10.0.0.11/24\" is an address and the prefix length of its network; try: \"10.0.0.11\" for that "
+     "address alone, or \"10.0.0.0/24\" for its whole network\n"},
+    {"pool p { addresses = \"fd00::5/64\" }", "f:1: addresses: \"fd00::5/64\" is an address and the prefix length"},
+    {"pool p { addresses = \"10.0.0.1-10.0.0.4:1024-65535\" }",
+     "f:1: addresses: \"10.0.0.1-10.0.0.4:1024-65535\" has ports, which stand apart from the addresses; try: addresses "
+     "= "
+     "\"10.0.0.1-10.0.0.4\" and ports = \"1024-65535\"\n"},
+    {"pool p { addresses = \"[fd00::1]:80\" }", "f:1: addresses: \"[fd00::1]:80\" has ports"},
+    {"pool p { addresses = \"!10.0.0.0/24\" }", "f:1: addresses: \"!10.0.0.0/24\" is an exclusion"},
+    {"pool p { addresses = \"fe80::1%eth0\" }",
+     "f:1: addresses: \"fe80::1%eth0\" names an interface behind an address; try: \"fe80::1\", or \"eth0\" for all"},
+    {"pool p { addresses = \"10.0.0.1, 10.0.0.2\" }",
+     "f:1: addresses: \"10.0.0.1, 10.0.0.2\" is a list in one string; try: { \"10.0.0.1\", \"10.0.0.2\" }\n"},
+    {"pool p { addresses = \"10.0.0.11-14\" }",
+     "f:1: addresses: \"10.0.0.11-14\" has only the end of its last address; try: \"10.0.0.11-10.0.0.14\"\n"},
+    {"pool p { ports = \"80,443\" }", "f:1: ports: \"80,443\" is a list in one string; try: { \"80\", \"443\" }\n"},
+    {"pool p { exclude-ports = \"80,443\" }", "f:1: exclude-ports: \"80,443\" is a list in one string"},
+    {"pool p { ports = \"1024 65535\" }", "f:1: ports: \"1024 65535\" has something else than - between its ends; try: "
+                                          "\"1024-65535\"\n"},
+    {"rule r { to = \"fd00::2:443\" action = ignore }", "f:1: to: \"fd00::2:443\" can be read as an address, and as an "
+                                                        "address with a port; try: \"[fd00::2]:443\" with the "
+                                                        "port, or \"[fd00::2:443]\" for the address\n"},
+    {"rule r { to = \"fd00::2:65535\" action = ignore }", "f:1: to: \"fd00::2:65535\" has a port behind IPv6"},
+    {"rule r { to = \"fd00::/64:443\" action = ignore }",
+     "f:1: to: \"fd00::/64:443\" has a port behind IPv6 without brackets; try: \"[fd00::/64]:443\"\n"},
+    {"rule r { to = \"0.0.0.0:443\" action = ignore }", "f:1: to: \"0.0.0.0:443\" is the wildcard address, which "
+                                                        "matches no connection; try: \"*:443\" for every address, or "
+                                                        "\"0.0.0.0/0:443\" for every IPv4 address\n"},
+    {"rule r { to = \"::\" action = ignore }", "f:1: to: \"::\" is the wildcard"},
+    {"rule r { to = \"10.2.0.5/16:80\" action = ignore }",
+     "f:1: to: \"10.2.0.5/16:80\" is an address and the prefix length of its network; try: \"10.2.0.5:80\" for that "
+     "address alone, or \"10.2.0.0/16:80\" for its whole network\n"},
+    {"rule r { to = \"*\" except = \"!10.0.0.1\" action = ignore }", "f:1: except: \"!10.0.0.1\" is an exclusion"},
+    {"rule r { to = \"!10.0.0.0/24\" action = ignore }",
+     "f:1: to: \"!10.0.0.0/24\" is an exclusion, which has a key of its own; try: except = { \"10.0.0.0/24\" }\n"},
+    {"rule r { to = \"10.0.0.1:80,443\" action = ignore }",
+     "f:1: to: \"10.0.0.1:80,443\" is a list in one string; try: { \"10.0.0.1:80\", \"10.0.0.1:443\" }\n"},
+    {"rule r { to = \"[fe80::1%eth0]:80\" action = ignore }",
+     "f:1: to: \"[fe80::1%eth0]:80\" names an interface, and destinations are compared without it; try: "
+     "\"[fe80::1]:80\"\n"},
+    {"rule r { to = \"10.0.0.1-10.0.0.9\" action = ignore }", "f:1: to: \"10.0.0.1-10.0.0.9\" is a range of addresses"},
+    {"rule r { to = \"10.0.0.1:https\" action = ignore }", "f:1: to: \"10.0.0.1:https\" names its port"},
+    {"\xef\xbb\xbfmode = \"off\"", "f:1: byte order mark: stands before the first word; try: "},
+    {"\xef\xbb\xbfmode = \"observe\"\nlog { }", "f:1: byte order mark"},
+    {"\xff\xfem", "f:1: byte order mark: the file is UTF-16; try: "},
     /* keys */
     {"moed = off", "f:1: moed: is not known here; try: mode"},
     {"log { inbuond = true }", "f:1: inbuond: is not known in log; try: inbound"},
@@ -117,6 +164,39 @@ START_TEST(a_mistake_is_named_with_line_key_and_value) {
                   errors);
     ck_assert_msg(count == 1 || strstr(mistakes[_i].text, "${HOME\n"), "%s\n%s", mistakes[_i].text, errors);
     ck_assert_int_eq(errors[strlen(errors) - 1], '\n');
+}
+END_TEST
+
+/* What is meant as it is written is not taken for something else. */
+static const char *const meant_so[] = {
+    "rule r { to = \"fd00::1:2\" action = ignore }",
+    "rule r { to = \"[fd00::2:443]\" action = ignore }",
+    "rule r { to = \"fd00:2::11\" action = ignore }",
+    "rule r { to = \"0.0.0.0/0:443\" action = ignore }",
+    "rule r { to = \"::/0\" action = ignore }",
+    "rule r { to = \"10.2.0.0/16:6379-6384\" action = ignore }",
+    "rule r { to = \"10.2.9.9/32\" action = ignore }",
+    "pool p { addresses = \"10.0.1.0/29\" } mode = \"off\"",
+    "pool p { addresses = \"fd00::1:10\" } mode = \"off\"",
+    "mode = \"observe\"",
+};
+
+START_TEST(what_is_meant_as_written_is_taken_as_written) {
+    ck_assert_msg(parse(meant_so[_i]) == 0 && !*errors, "%s\n%s", meant_so[_i], errors);
+}
+END_TEST
+
+START_TEST(a_config_without_a_rule_is_noted) {
+    static const char *const texts[] = {"", "# nothing\n", "log { size = \"8M\" }\n",
+                                        "pool p { addresses = \"10.0.0.1\" }"};
+    for (int i = 0; i < COUNT(texts); i++) {
+        ck_assert_int_eq(parse(texts[i]), 0);
+        ck_assert_msg(strncmp(errors, "f: no rule: nothing is spread", 29) == 0 && strstr(errors, "; try: "), "%s",
+                      errors);
+    }
+    /* A mistake comes first, and alone. */
+    ck_assert_int_eq(parse("canary = 101"), 1);
+    ck_assert_ptr_null(strstr(errors, "no rule"));
 }
 END_TEST
 
@@ -225,6 +305,8 @@ int main(void) {
     Suite *suite = suite_create("config_mistakes");
     TCase *tcase = tcase_create("config_mistakes");
     tcase_add_loop_test(tcase, a_mistake_is_named_with_line_key_and_value, 0, COUNT(mistakes));
+    tcase_add_loop_test(tcase, what_is_meant_as_written_is_taken_as_written, 0, COUNT(meant_so));
+    tcase_add_test(tcase, a_config_without_a_rule_is_noted);
     tcase_add_test(tcase, ten_mistakes_give_ten_lines_in_order);
     tcase_add_test(tcase, unknown_keys_do_not_hide_each_other);
     tcase_add_test(tcase, very_many_unknown_keys_come_to_an_end);

@@ -16,9 +16,7 @@ static struct findings found;
 static void set_up(void) {
     memset(&facts, 0, sizeof facts);
     facts = (struct host_facts){.ports_known = true,
-                                .tw_reuse = 2,
-                                .tw_reuse_delay_ms = 1000,
-                                .timestamps = 1,
+                                .reuse = {2, 1000, 1, FACT_UNKNOWN},
                                 .max_tw_buckets = 131072,
                                 .fin_timeout = 60,
                                 .tw_recycle = FACT_UNKNOWN,
@@ -144,25 +142,60 @@ END_TEST
 
 START_TEST(reuse_of_time_waits) {
     expect("tcp-tw-reuse", SEVERITY_OK, "loopback only", NULL);
-    facts.tw_reuse = 0;
+    facts.reuse.mode = 0;
     expect("tcp-tw-reuse", SEVERITY_OK, "never", NULL);
     facts.fullest_taken = 20000;
     facts.fullest_time_waits = 15000;
     facts.fullest_percent = 71;
     expect("tcp-tw-reuse", SEVERITY_WARNING, NULL, "After reuse of connections and more source addresses");
-    facts.tw_reuse = 1;
+    expect("tcp-tw-reuse", SEVERITY_WARNING, NULL, "tcp_tw_reuse=1");
+    facts.reuse.mode = 2;
+    expect("tcp-tw-reuse", SEVERITY_WARNING, "loopback only", "sustains 28232 new connections a second");
+    /* What is on is not advised: 2 is on for loopback; and without timestamps it would not help. */
+    facts.fullest_loopback = true;
+    expect("tcp-tw-reuse", SEVERITY_OK, "loopback only", NULL);
+    facts.reuse.mode = 0;
+    expect("tcp-tw-reuse", SEVERITY_WARNING, NULL, "tcp_tw_reuse=2");
+    facts.fullest_loopback = false;
+    facts.reuse.timestamps = 0;
+    expect("tcp-tw-reuse", SEVERITY_OK, "never", NULL);
+    facts.reuse.timestamps = 1;
+    facts.reuse.mode = 1;
     expect("tcp-tw-reuse", SEVERITY_OK, "older than 1000 ms", NULL);
-    facts.tw_reuse_delay_ms = 60000;
+    facts.reuse.delay_ms = 60000;
     expect("tcp-tw-reuse", SEVERITY_WARNING, "which none ever is", "tcp_tw_reuse_delay=1000");
-    facts.tw_reuse = FACT_UNKNOWN;
+    facts.reuse.mode = FACT_UNKNOWN;
     expect("tcp-tw-reuse", SEVERITY_UNKNOWN, NULL, NULL);
 }
 END_TEST
 
+START_TEST(what_can_be_reused_is_not_in_the_way) {
+    facts.reuse.mode = 1;
+    facts.fullest_taken = facts.fullest_time_waits = 28232;
+    facts.fullest_percent = 100;
+    expect("occupancy", SEVERITY_ERROR, "EADDRNOTAVAIL", "more source");
+    facts.fullest_reusable = 20000;
+    expect("occupancy", SEVERITY_OK, "of which connect() may take over 20000 now", NULL);
+    expect("tcp-tw-reuse", SEVERITY_OK, "older than 1000 ms", NULL);
+    facts.fullest_reusable = 10000;
+    expect("occupancy", SEVERITY_WARNING, "20 times as long", "more source");
+}
+END_TEST
+
+START_TEST(strides) {
+    judge();
+    ck_assert_ptr_null(finding("port-step-width"));
+    facts.reuse.step_width = 0;
+    expect("port-step-width", SEVERITY_OK, "usual steps", NULL);
+    facts.reuse.step_width = 64;
+    expect("port-step-width", SEVERITY_OK, "is 64: connect() goes through the ports by random strides", NULL);
+}
+END_TEST
+
 START_TEST(timestamps) {
-    facts.timestamps = 0;
+    facts.reuse.timestamps = 0;
     expect("tcp-timestamps", SEVERITY_ERROR, "no TIME-WAIT can be reused", "tcp_timestamps=1");
-    facts.timestamps = FACT_UNKNOWN;
+    facts.reuse.timestamps = FACT_UNKNOWN;
     expect("tcp-timestamps", SEVERITY_UNKNOWN, NULL, NULL);
 }
 END_TEST
@@ -402,6 +435,8 @@ int main(void) {
     tcase_add_test(t, reserved_ports);
     tcase_add_test(t, occupancy);
     tcase_add_test(t, reuse_of_time_waits);
+    tcase_add_test(t, what_can_be_reused_is_not_in_the_way);
+    tcase_add_test(t, strides);
     tcase_add_test(t, timestamps);
     tcase_add_test(t, recycling_is_never_recommended);
     tcase_add_test(t, time_wait_buckets);

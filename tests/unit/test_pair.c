@@ -148,7 +148,7 @@ START_TEST(without_a_pair_everything_may_be_tried) {
     ck_assert(pair_may_try(NULL, start));
     ck_assert(!pair_held_down(NULL, start));
     ck_assert(pair_full(NULL, start, 0));
-    ck_assert(pair_set_aside(NULL, start, 1));
+    ck_assert(pair_set_unusable(NULL, start, 1));
     ck_assert(!pair_worked(NULL));
     ck_assert(pair_within_budget(NULL, start, 0, &repeats));
     ck_assert_uint_eq(repeats, 0);
@@ -203,34 +203,34 @@ END_TEST
 
 START_TEST(a_pair_put_aside_is_left_alone_until_its_time) {
     struct pair *p = pair_at(1);
-    ck_assert(pair_set_aside(p, start, ASIDE_MS));
+    ck_assert(pair_set_unusable(p, start, UNREACHABLE_MS));
     ck_assert(!pair_may_try(p, start));
-    ck_assert(!pair_may_try(p, start + ASIDE_MS * ms - 1));
+    ck_assert(!pair_may_try(p, start + UNREACHABLE_MS * ms - 1));
     ck_assert(!pair_held_down(p, start));
-    ck_assert(pair_may_try(p, start + ASIDE_MS * ms));
+    ck_assert(pair_may_try(p, start + UNREACHABLE_MS * ms));
 }
 END_TEST
 
 START_TEST(a_source_goes_and_comes_back_once) {
     struct pair *p = pair_at(1);
     ck_assert(!pair_worked(p));
-    ck_assert(pair_set_aside(p, start, ASIDE_MS));
-    ck_assert(!pair_set_aside(p, start + second, ASIDE_MS));
+    ck_assert(pair_set_unusable(p, start, UNREACHABLE_MS));
+    ck_assert(!pair_set_unusable(p, start + second, UNREACHABLE_MS));
     ck_assert(pair_worked(p));
     ck_assert(!pair_worked(p));
     ck_assert(pair_may_try(p, start + 2 * second));
-    ck_assert(pair_set_aside(p, start + 3 * second, ASIDE_MS));
+    ck_assert(pair_set_unusable(p, start + 3 * second, UNREACHABLE_MS));
 }
 END_TEST
 
 START_TEST(times_too_far_ahead_are_not_believed) {
     struct pair *p = pair_at(1);
-    p->hold_until = p->aside_until = p->probe_next = UINT64_MAX;
+    p->hold_until = p->unusable_until = p->probe_next = UINT64_MAX;
     ck_assert(pair_may_try(p, start));
     ck_assert(!pair_held_down(p, start));
     ck_assert_msg(pair_full(p, start, 0), "a scribble is no hold-down");
     ck_assert(pair_held_down(p, start));
-    p->aside_until = start + (QUARANTINE_MS + 1) * ms;
+    p->unusable_until = start + (QUARANTINE_MS + 1) * ms;
     p->hold_until = start + (HOLD_DOWN_MS + 1) * ms;
     ck_assert(pair_may_try(p, start));
 }
@@ -313,7 +313,7 @@ START_TEST(a_pair_idle_for_two_minutes_makes_room_and_leaves_nothing_behind) {
     struct pair *old = pair_at(1);
     uint32_t repeats = 0;
     (void)pair_full(old, start, 0);
-    (void)pair_set_aside(old, start, ASIDE_MS);
+    (void)pair_set_unusable(old, start, UNREACHABLE_MS);
     pair_closed(old, true, start);
     old->range_hint = 3;
     old->inside_until = 9;

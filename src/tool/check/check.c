@@ -17,9 +17,10 @@
 #include "tool/check/print.h"
 #include "tool/check/model.h"
 #include "state/copy.h"
+#include "tool/check/ask.h"
 
 static const char help[] =
-    "usage: connspread check [-c CONF] [-i INSTANCE] [-o text|json]\n"
+    "usage: connspread check [-c CONF] [-i INSTANCE] [-o text|json] [--to ADDRESS:PORT [--program NAME]]\n"
     "\n"
     "Validates a config, and shows for each rule how many connections it can carry: sources x ports are the\n"
     "quadruplets towards one destination, and each is taken for 60 s by the TIME-WAIT it leaves.\n"
@@ -27,36 +28,73 @@ static const char help[] =
     "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "  -o, --output FORMAT    text (the default), or json\n"
+    "      --to ADDRESS:PORT  what would become of a connection to there: its rule, its sources in order, its ports, "
+    "and\n"
+    "                         why; IPv6 in brackets: [fd00:2::1]:443\n"
+    "      --program NAME     with --to: of this program; default: of one that no rule names\n"
     "\n"
-    "Exits with 0, 1 if it warns, 2 if the config is refused or for a usage error.\n";
+    "Exits with 0, 1 if it warns (with --to: if no source of that connection can be used here), 2 if the config is "
+    "refused or for a usage error.\n";
+
+enum { OPTION_TO = 256, OPTION_PROGRAM };
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
     {"instance", required_argument, NULL, 'i'},
     {"output", required_argument, NULL, 'o'},
+    {"to", required_argument, NULL, OPTION_TO},
+    {"program", required_argument, NULL, OPTION_PROGRAM},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
 struct arguments {
     struct chosen chosen;
-    bool json;
+    bool json, has_to;
+    struct question question;
 };
 
-static bool take_option(int option, void *context) {
+static bool parse_to(struct arguments *a, const char *text) {
+    struct policy_target to;
+    if (!arguments_target("check", "--to", text, &to))
+        return false;
+    a->has_to = !to.any && to.length == 128 && to.ports.low == to.ports.high;
+    if (!a->has_to)
+        warn("check: --to %s is not one address and one port; try: 10.2.0.5:443, or [fd00:2::5]:443", text);
+    a->question.to = (struct endpoint){.addr = to.prefix, .port = to.ports.low};
+    return a->has_to;
+}
+
+/* As the shim has it: program_invocation_short_name, cut. */
+static bool parse_program(struct arguments *a, const char *text) {
+    const char *slash = strrchr(text, '/');
+    snprintf(a->question.program, sizeof a->question.program, "%s", slash ? slash + 1 : text);
+    if (!a->question.program[0])
+        warn("check: --program %s is not a name; try: curl", text);
+    return a->question.program[0] != 0;
+}
+
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
-    (void)option; /* -o is the only one */
+    if (option == OPTION_TO)
+        return parse_to(a, optarg);
+    if (option == OPTION_PROGRAM)
+        return parse_program(a, optarg);
     return arguments_format("check", optarg, &a->json);
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"check", help, "c:i:o:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"check", help, "c:i:o:h", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind < argc)
-        complain("check: %s: check takes no argument; try: -c for the config", argv[optind]);
-    return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
+        warn("check: %s: check takes no argument; try: -c for the config", argv[optind]);
+    else if (a->question.program[0] && !a->has_to)
+        warn("check: --program only goes with --to; try: add --to ADDRESS:PORT");
+    else
+        return ARGUMENTS_GOOD;
+    return EXIT_USAGE;
 }
 
 /* The ring as it is, or as it will be made. */
@@ -64,29 +102,47 @@ static void look_at_state(struct findings *f) {
     struct state state;
     struct state_header layout = {0};
     int error;
-    enum state_error result = state_copy(&state, AT_FDCWD, f->where.state_file, 0, &error);
+    enum state_error result = state_copy(&state, AT_FDCWD, f->where.state_file, COPY(SECTION_NEXT_SOURCES), &error);
     if (result == STATE_OK) {
         f->has_state_file = true;
         f->close_cells = state.cells[RING_CLOSES];
         f->control = control_unpack(__atomic_load_n(&state.header->control, __ATOMIC_RELAXED));
+        f->epoch = state.epoch;
+        memcpy(f->next_source, state.next_source, sizeof f->next_source);
         state_release(&state);
         return;
     }
     if (result != STATE_ABSENT)
-        warn(&f->warnings, "%s: %s", f->where.state_file, state_error_text(result, error));
+        warning_add(&f->warnings, "%s: %s", f->where.state_file, state_error_text(result, error));
     sections_plan(&layout, f->policy.log_size);
     f->close_cells = layout.section[SECTION_CLOSES].size / CELL_BYTES;
+}
+
+/* What the loader has to say about a config that is valid, a line each. */
+static void warn_of_notes(struct warnings *w, const char *notes) {
+    for (size_t length; notes && *notes; notes += length + 1) {
+        length = strcspn(notes, "\n");
+        warning_add(w, "%.*s", (int)length, notes);
+        if (!notes[length])
+            break;
+    }
 }
 
 static int check(struct findings *f, const struct arguments *a) {
     const char *what;
     if (!arguments_locate(&a->chosen, &f->where))
         return EXIT_USAGE;
-    if (!settings_load(&f->where, &f->policy))
+    char *notes;
+    if (!settings_load_noted(&f->where, &f->policy, &notes))
         return EXIT_USAGE;
+    warn_of_notes(&f->warnings, notes);
+    free(notes);
     look_at_state(f);
     if (!host_look(&f->host, &what))
-        warn(&f->warnings, "%s: %s: the kernel's default is assumed", what, strerror(errno));
+        warning_add(&f->warnings, "%s: %s: the kernel's default is assumed", what, strerror(errno));
+    if (a->has_to)
+        return check_ask(f, &a->question, a->json) ? EXIT_DONE : EXIT_FOUND;
+    tw_reuse_look(&f->reuse);
     find_warnings(&f->policy, &f->host, &f->warnings);
     if (a->json)
         check_print_json(f);
@@ -97,12 +153,12 @@ static int check(struct findings *f, const struct arguments *a) {
 
 int check_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     struct findings *f = calloc(1, sizeof *f);
     if (!f) {
-        complain("no memory: %zu bytes are needed", sizeof *f);
+        warn("no memory: %zu bytes are needed", sizeof *f);
         return EXIT_USAGE;
     }
     int status = check(f, &a);

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void warn(struct warnings *w, const char *format, ...) {
+void warning_add(struct warnings *w, const char *format, ...) {
     va_list arguments;
     unsigned at = w->count++;
     if (at >= WARNINGS_KEPT)

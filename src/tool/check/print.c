@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tool/check/model.h"
+#include "tool/check/names.h"
 #include "tool/common/override.h"
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
@@ -19,17 +20,6 @@ static const struct {
     [SCOPE_V6_LOOPBACK] = {"ipv6-loopback", "IPv6 loopback"},
     [SCOPE_V6_LINK] = {"ipv6-link", "IPv6 link-local"},
     [SCOPE_V6] = {"ipv6", "IPv6"},
-};
-static const char *const modes[MODE_COUNT] = {
-    [MODE_ENFORCE] = "enforce",
-    [MODE_OBSERVE] = "observe",
-    [MODE_OFF] = "off",
-};
-static const char *const policies[POOL_POLICY_COUNT] = {
-    [POOL_ROUND_ROBIN] = "round-robin",
-    [POOL_RANDOM] = "random",
-    [POOL_HASH] = "hash",
-    [POOL_LEAST_USED] = "least-used",
 };
 
 /* Does this rule, towards this scope, have a capacity to speak of? A pool without addresses is the same for every
@@ -47,20 +37,11 @@ static bool applies(const struct policy *p, const struct policy_rule *rule, enum
 }
 
 static const char *grouped(char out[NUMBER_TEXT], uint64_t n) {
-    struct sink s;
-    sink_init(&s, out, NUMBER_TEXT);
-    sink_grouped(&s, n);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, NUMBER_TEXT);
+    strbuf_grouped(&s, n);
+    (void)strbuf_finish(&s);
     return out;
-}
-
-static const char *mode_name(const struct findings *f, bool override) {
-    unsigned mode = override && f->control.has_mode ? f->control.mode : f->policy.mode;
-    return mode < MODE_COUNT ? modes[mode] : "unknown";
-}
-
-static unsigned canary(const struct findings *f, bool override) {
-    return override && f->control.has_canary ? f->control.canary : f->policy.canary;
 }
 
 static void print_duration(double seconds) {
@@ -83,7 +64,7 @@ static void print_head(const struct findings *f) {
     say("instance    %s", f->where.instance);
     say("state file  %s (%s, event buffer of %s events)", f->where.state_file,
         f->has_state_file ? "in use" : "not there yet", grouped(cells, f->close_cells));
-    printf("mode        %s, canary %u %%\n", mode_name(f, false), canary(f, false));
+    printf("mode        %s, canary %u %%\n", override_mode_name(check_mode(f, false)), check_canary(f, false));
 }
 
 static bool in_pool(const struct policy *p, const struct policy_pool *pool, enum addr_scope scope,
@@ -132,6 +113,18 @@ static void print_raises(const struct findings *f, const struct policy_pool *poo
                grouped(more, c->sources * PORTS_MOST));
 }
 
+static bool is_loopback(enum addr_scope scope, const struct capacity *c) {
+    return !c->own_choice && (scope == SCOPE_V4_LOOPBACK || scope == SCOPE_V6_LOOPBACK);
+}
+
+static void print_reuse(const struct findings *f, enum addr_scope scope, const struct capacity *c) {
+    char text[TW_REUSE_TEXT], rate[NUMBER_TEXT];
+    bool loopback = is_loopback(scope, c);
+    if (tw_reuse_text(&f->reuse, loopback, text))
+        printf("    %s: up to %s a second\n", text,
+               grouped(rate, (uint64_t)tw_reuse_per_second(&f->reuse, loopback, c->quadruplets)));
+}
+
 static void print_capacity(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope) {
     char sources[NUMBER_TEXT], ports[NUMBER_TEXT], quadruplets[NUMBER_TEXT], rate[NUMBER_TEXT];
     struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
@@ -145,6 +138,7 @@ static void print_capacity(const struct findings *f, const struct policy_pool *p
         return;
     printf("    %s new connections a second, sustained (a TIME-WAIT lasts %d s)\n",
            grouped(rate, (uint64_t)c.per_second), TIME_WAIT_SECONDS);
+    print_reuse(f, scope, &c);
     printf("    at that rate the event buffer lasts ");
     print_duration(c.ring_seconds);
     putchar('\n');
@@ -160,8 +154,7 @@ static void print_rule(const struct findings *f, const struct policy_rule *rule)
         return;
     }
     putchar('\n');
-    say("rule \"%s\", pool \"%s\", %s", rule->title, pool->title,
-        pool->policy < POOL_POLICY_COUNT ? policies[pool->policy] : "unknown");
+    say("rule \"%s\", pool \"%s\", %s", rule->title, pool->title, check_policy_name(pool->policy));
     for (int scope = 0; scope < SCOPE_COUNT; scope++) {
         if (!applies(&f->policy, rule, (enum addr_scope)scope))
             continue;
@@ -177,6 +170,10 @@ void check_print_text(const struct findings *f) {
     print_head(f);
     for (unsigned i = 0; i < f->policy.n_rules && i < POLICY_RULES; i++)
         print_rule(f, &f->policy.rule[i]);
+    if (f->reuse.step_width > 0)
+        printf("\nnet.ipv4.ip_local_port_step_width is %lld: connect() searches ports by random strides of up to that, "
+               "also in a pool's ranges\n",
+               (long long)f->reuse.step_width);
     if (w->count)
         putchar('\n');
     for (unsigned i = 0; i < w->count && i < WARNINGS_KEPT; i++)
@@ -185,28 +182,20 @@ void check_print_text(const struct findings *f) {
         printf("warning: and %u more\n", w->count - WARNINGS_KEPT);
 }
 
-static void json_text(const char *key, const char *text) {
-    char out[6 * LOCATE_PATH + 3];
-    struct sink s;
-    sink_init(&s, out, sizeof out);
-    sink_json(&s, text, LOCATE_PATH);
-    (void)sink_finish(&s);
-    printf("%s%s", key, out);
-}
-
 static void json_path(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope, bool first) {
     struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
     printf("%s{\"scope\":\"%s\",\"sources\":%llu,\"ports\":%llu,\"quadruplets\":%llu,\"per_second\":%.1f,"
-           "\"ring_seconds\":%.1f}",
+           "\"per_second_reuse\":%.1f,\"ring_seconds\":%.1f}",
            first ? "" : ",", c.own_choice ? "any" : scopes[scope].name, (unsigned long long)c.sources,
-           (unsigned long long)c.ports, (unsigned long long)c.quadruplets, c.per_second, c.ring_seconds);
+           (unsigned long long)c.ports, (unsigned long long)c.quadruplets, c.per_second,
+           tw_reuse_per_second(&f->reuse, is_loopback(scope, &c), c.quadruplets), c.ring_seconds);
 }
 
 static void json_rule(const struct findings *f, const struct policy_rule *rule) {
     const struct policy_pool *pool = check_pool(&f->policy, rule);
     bool first = true;
-    json_text("{\"rule\":", rule->title);
-    json_text(",\"pool\":", pool ? pool->title : "");
+    check_json_text("{\"rule\":", rule->title);
+    check_json_text(",\"pool\":", pool ? pool->title : "");
     printf(",\"action\":\"%s\",\"capacity\":[", pool ? "spread" : "ignore");
     for (int scope = 0; scope < SCOPE_COUNT; scope++) {
         if (!applies(&f->policy, rule, (enum addr_scope)scope))
@@ -219,12 +208,13 @@ static void json_rule(const struct findings *f, const struct policy_rule *rule) 
 
 void check_print_json(const struct findings *f) {
     const struct warnings *w = &f->warnings;
-    json_text("{\"config\":", f->where.config);
-    json_text(",\"instance\":", f->where.instance);
-    json_text(",\"state_file\":", f->where.state_file);
+    check_json_text("{\"config\":", f->where.config);
+    check_json_text(",\"instance\":", f->where.instance);
+    check_json_text(",\"state_file\":", f->where.state_file);
     printf(
         ",\"mode\":\"%s\",\"canary\":%u,\"config_mode\":\"%s\",\"config_canary\":%u,\"close_cells\":%llu,\"rules\":[",
-        mode_name(f, true), canary(f, true), mode_name(f, false), canary(f, false), (unsigned long long)f->close_cells);
+        override_mode_name(check_mode(f, true)), check_canary(f, true), override_mode_name(check_mode(f, false)),
+        check_canary(f, false), (unsigned long long)f->close_cells);
     for (unsigned i = 0; i < f->policy.n_rules && i < POLICY_RULES; i++) {
         if (i)
             putchar(',');
@@ -232,6 +222,6 @@ void check_print_json(const struct findings *f) {
     }
     printf("],\"warnings\":[");
     for (unsigned i = 0; i < w->count && i < WARNINGS_KEPT; i++)
-        json_text(i ? "," : "", w->text[i]);
+        check_json_text(i ? "," : "", w->text[i]);
     printf("]}\n");
 }

@@ -43,10 +43,11 @@ static void warn_of_way(const struct policy_pool *pool, const struct addr *sourc
             continue;
         format_address(from, source);
         format_address(to, &destination[i].addr);
-        warn(out,
-             "pool \"%s\": %s is an address of %s, but what it sends to %s leaves by %s. try: ip rule add from %s "
-             "lookup TABLE, with a table that routes by %s",
-             pool->title, from, home, to, way, from, home);
+        warning_add(
+            out,
+            "pool \"%s\": %s is an address of %s, but what it sends to %s leaves by %s. try: ip rule add from %s "
+            "lookup TABLE, with a table that routes by %s",
+            pool->title, from, home, to, way, from, home);
         return;
     }
 }

@@ -6,6 +6,7 @@
 #include "tool/check/model.h"
 #include "text/parse.h"
 #include "tool/check/routes.h"
+#include "config/interfaces.h"
 
 /* Addresses of one range that are tried one by one; a /8 would take minutes. */
 enum { PROBES = 1024 };
@@ -33,14 +34,15 @@ static void warn_of_addresses(const struct policy_pool *pool, const struct polic
         return;
     format_address(text, &source->first);
     if (source->count == 1)
-        warn(out, "pool \"%s\": %s is not on this host; try: add it to an interface, or set freebind = true",
-             pool->title, text);
+        warning_add(out, "pool \"%s\": %s is not on this host; try: add it to an interface, or set freebind = true",
+                    pool->title, text);
     else
-        warn(out,
-             "pool \"%s\": %u of the %u addresses from %s on are not on this host, the first of them %s; try: add them "
-             "to an "
-             "interface, or set freebind = true",
-             pool->title, missing, probed, text, first);
+        warning_add(
+            out,
+            "pool \"%s\": %u of the %u addresses from %s on are not on this host, the first of them %s; try: add them "
+            "to an "
+            "interface, or set freebind = true",
+            pool->title, missing, probed, text, first);
 }
 
 /* Addresses that bind() accepts all the same: what they send is lost, or its answers are. */
@@ -52,18 +54,19 @@ static void warn_of_mute(const struct policy_pool *pool, const struct policy_sou
         return;
     for (uint32_t i = 0; i < probed; i++) {
         struct addr a = addr_add(&source->first, i);
-        const char *unusable = host_unusable(&a);
+        const char *unusable = interface_fault(&a);
         bool absent = !host_has(h, &a) && (pool->freebind || host_can_bind(h, &a, source->interface));
         if (!unusable && (!absent || missing++))
             continue; /* of those that are absent the first */
         format_address(text, &a);
         if (unusable)
-            warn(out, "pool \"%s\": %s cannot be used now: %s", pool->title, text, unusable);
+            warning_add(out, "pool \"%s\": %s is %s", pool->title, text, unusable);
         else
-            warn(out,
-                 "pool \"%s\": %s is not on this host, but bind() accepts it (%s): its answers would not arrive. try: "
-                 "add it to an interface, or ip route add local %s dev lo",
-                 pool->title, text, pool->freebind ? "freebind" : "net.ipv4.ip_nonlocal_bind or its IPv6 twin", text);
+            warning_add(
+                out,
+                "pool \"%s\": %s is not on this host, but bind() accepts it (%s): its answers would not arrive. try: "
+                "add it to an interface, or ip route add local %s dev lo",
+                pool->title, text, pool->freebind ? "freebind" : "net.ipv4.ip_nonlocal_bind or its IPv6 twin", text);
     }
 }
 
@@ -84,16 +87,18 @@ static void warn_of_ports(const struct policy *p, const struct policy_pool *pool
     struct port_count count = pool_ports(p, pool, &h->ports);
     struct port_range range = h->ports.ephemeral;
     if (count.outside)
-        warn(out, "pool \"%s\": %u of its %u ports lie outside net.ipv4.ip_local_port_range (%u-%u) and %s",
-             pool->title, count.outside, count.configured, range.low, range.high,
-             pool_has_sources(pool)
-                 ? "are bound one by one, so no other program should use them; try: widen the range"
-                 : "are not used, since the pool has no addresses to bind; try: widen the range, or narrow ports");
+        warning_add(
+            out, "pool \"%s\": %u of its %u ports lie outside net.ipv4.ip_local_port_range (%u-%u) and %s", pool->title,
+            count.outside, count.configured, range.low, range.high,
+            pool_has_sources(pool)
+                ? "are bound one by one, so no other program should use them; try: widen the range"
+                : "are not used, since the pool has no addresses to bind; try: widen the range, or narrow ports");
     if (count.reserved)
-        warn(out, "pool \"%s\": %u of its %u ports are in net.ipv4.ip_local_reserved_ports: connections skip them",
-             pool->title, count.reserved, count.configured);
+        warning_add(out,
+                    "pool \"%s\": %u of its %u ports are in net.ipv4.ip_local_reserved_ports: connections skip them",
+                    pool->title, count.reserved, count.configured);
     if (count.usable == 0)
-        warn(out, "pool \"%s\": no port is left that a connection could use", pool->title);
+        warning_add(out, "pool \"%s\": no port is left that a connection could use", pool->title);
 }
 
 /* Each rule reaches some scopes, the pool has sources in some: do they meet anywhere? */
@@ -107,26 +112,28 @@ static void warn_of_scopes(const struct policy *p, const struct policy_pool *poo
             meets |= pool->sources[scope].count > 0 && rule_reaches(p, &p->rule[i], (enum addr_scope)scope);
     }
     if (!used)
-        warn(out, "pool \"%s\": no rule uses it", pool->title);
+        warning_add(out, "pool \"%s\": no rule uses it", pool->title);
     else if (!meets)
-        warn(out,
-             "pool \"%s\": none of its addresses can reach a destination of the rules that use it: family, loopback or "
-             "link differ",
-             pool->title);
+        warning_add(
+            out,
+            "pool \"%s\": none of its addresses can reach a destination of the rules that use it: family, loopback or "
+            "link differ",
+            pool->title);
 }
 
 static void warn_of_rule(const struct policy *p, unsigned index, struct warnings *out) {
     const struct policy_rule *rule = &p->rule[index];
     const struct policy_pool *pool = check_pool(p, rule);
     if (pool && pool->policy == POOL_HASH && rule_has_one_destination(p, rule))
-        warn(out,
-             "rule \"%s\": its pool \"%s\" hashes over the destination, and it has one destination: every connection "
-             "takes the same source first; try: round-robin",
-             rule->title, pool->title);
+        warning_add(
+            out,
+            "rule \"%s\": its pool \"%s\" hashes over the destination, and it has one destination: every connection "
+            "takes the same source first; try: round-robin",
+            rule->title, pool->title);
     for (unsigned i = 0; i < index; i++) {
         if (rule_shadows(p, &p->rule[i], rule)) {
-            warn(out, "rule \"%s\": is never reached, since rule \"%s\" before it takes all its connections",
-                 rule->title, p->rule[i].title);
+            warning_add(out, "rule \"%s\": is never reached, since rule \"%s\" before it takes all its connections",
+                        rule->title, p->rule[i].title);
             return;
         }
     }

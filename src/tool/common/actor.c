@@ -12,24 +12,24 @@
 enum { NAME_MOST = 32 };
 
 /* Names come from elsewhere (a program can call itself anything): printable, and cut. */
-static void add_name(struct sink *s, const char *before, const char *name, const char *after) {
-    sink_text(s, before);
-    sink_plain(s, name, NAME_MOST);
-    sink_text(s, after);
+static void add_name(struct strbuf *s, const char *before, const char *name, const char *after) {
+    strbuf_text(s, before);
+    strbuf_plain(s, name, NAME_MOST);
+    strbuf_text(s, after);
 }
 
-static void add_user(struct sink *s) {
+static void add_user(struct strbuf *s) {
     const struct passwd *user = getpwuid(getuid());
     const char *sudo = getenv("SUDO_USER");
-    sink_text(s, "uid ");
-    sink_number(s, getuid());
+    strbuf_text(s, "uid ");
+    strbuf_number(s, getuid());
     if (user)
         add_name(s, " (", user->pw_name, ")");
     if (sudo && sudo[0])
         add_name(s, " for ", sudo, "");
 }
 
-static void add_parent(struct sink *s) {
+static void add_parent(struct strbuf *s) {
     char path[32], name[NAME_MOST] = "";
     pid_t parent = getppid();
     snprintf(path, sizeof path, "/proc/%d/comm", (int)parent);
@@ -41,14 +41,14 @@ static void add_parent(struct sink *s) {
         return;
     name[strcspn(name, "\n")] = 0;
     add_name(s, ", from ", name, "[");
-    sink_number(s, (uint64_t)parent);
-    sink_text(s, "]");
+    strbuf_number(s, (uint64_t)parent);
+    strbuf_text(s, "]");
 }
 
 void actor_name(char out[ACTOR_TEXT]) {
-    struct sink s;
+    struct strbuf s;
     char tty[64];
-    sink_init(&s, out, ACTOR_TEXT);
+    strbuf_init(&s, out, ACTOR_TEXT);
     add_user(&s);
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (ttyname_r(fd, tty, sizeof tty) != 0)
@@ -57,5 +57,5 @@ void actor_name(char out[ACTOR_TEXT]) {
         break;
     }
     add_parent(&s);
-    (void)sink_finish(&s);
+    (void)strbuf_finish(&s);
 }

@@ -1,8 +1,12 @@
 #include "tool/common/arguments.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "text/meant.h"
+#include "text/parse.h"
 #include "tool/common/message.h"
 
 int arguments_read(const struct command_line *line, int argc, char **argv, struct chosen *out, void *context) {
@@ -19,7 +23,7 @@ int arguments_read(const struct command_line *line, int argc, char **argv, struc
             fputs(line->help, stdout);
             return EXIT_DONE;
         case '?':
-            complain("%s: not understood; try: connspread %s --help", line->command, line->command);
+            warn("%s: not understood; try: connspread %s --help", line->command, line->command);
             return EXIT_USAGE;
         default:
             if (!line->take(option, context))
@@ -33,14 +37,38 @@ bool arguments_format(const char *command, const char *text, bool *json) {
     *json = strcmp(text, "json") == 0;
     if (*json || strcmp(text, "text") == 0)
         return true;
-    complain("%s: -o %s is not a format; try: text or json", command, text);
+    warn("%s: -o %s is not a format; try: text or json", command, text);
     return false;
+}
+
+bool arguments_target(const char *command, const char *option, const char *text, struct policy_target *out) {
+    struct meant meant;
+    if (meant_target(text, &meant)) {
+        warn("%s: %s %s %s; try: %s", command, option, text, meant.what, meant.right);
+        return false;
+    }
+    const char *wrong = parse_target(text, out);
+    if (wrong)
+        warn("%s: %s %s is not valid; try: %s", command, option, text, wrong);
+    return !wrong;
+}
+
+bool arguments_number(const char *command, const char *option, uint64_t low, uint64_t high, uint64_t *out) {
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(optarg, &end, 10);
+    bool good = optarg[0] >= '0' && optarg[0] <= '9' && !*end && !errno && n >= low && n <= high;
+    *out = n;
+    if (!good)
+        warn("%s: %s %s is not in range; try: a whole number from %llu to %llu", command, option, optarg,
+             (unsigned long long)low, (unsigned long long)high);
+    return good;
 }
 
 bool arguments_locate(const struct chosen *c, struct location *out) {
     char error[LOCATE_ERROR];
     if (locate(out, c->config, c->instance, error))
         return true;
-    complain("%s", error);
+    warn("%s", error);
     return false;
 }

@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <stdbool.h>
 
+#include "policy/policy.h"
 #include "tool/common/locate.h"
 
 struct command_line {
@@ -29,6 +30,12 @@ int arguments_read(const struct command_line *line, int argc, char **argv, struc
 
 /* text or json. False: it is neither, which has been said. */
 bool arguments_format(const char *command, const char *text, bool *json);
+
+/* "*" or ADDRESS[/LEN][:PORT[-PORT]]. False: it is not, which has been said. */
+bool arguments_target(const char *command, const char *option, const char *text, struct policy_target *out);
+
+/* A number from low to high. False: it is not, which has been said. */
+bool arguments_number(const char *command, const char *option, uint64_t low, uint64_t high, uint64_t *out);
 
 /* locate() for what was chosen. False: it has been said why not. */
 bool arguments_locate(const struct chosen *c, struct location *out);

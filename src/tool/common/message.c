@@ -20,7 +20,7 @@ static void print(FILE *out, const char *before, const char *format, va_list arg
         free(text);
 }
 
-void complain(const char *format, ...) {
+void warn(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     print(stderr, "connspread: ", format, arguments);
@@ -34,7 +34,7 @@ void say(const char *format, ...) {
     va_end(arguments);
 }
 
-void complain_lines(const char *text) {
+void warn_lines(const char *text) {
     for (size_t length; *text; text += length + (text[length] == '\n')) {
         for (length = 0; text[length] && text[length] != '\n';)
             length++;

@@ -7,10 +7,10 @@ enum { EXIT_DONE, EXIT_FOUND, EXIT_USAGE };
 
 /* One line on stderr: "connspread: " and the message. And one on stdout. Of both, what could move a terminal's cursor
  * or begin another line is '?' (foreign_text.h). */
-void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Lines of text as they are, but for the same characters. */
-void complain_lines(const char *text);
+void warn_lines(const char *text);
 
 #endif

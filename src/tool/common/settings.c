@@ -9,21 +9,32 @@
 enum { ERRORS_BYTES = 64 << 10 };
 
 bool settings_load(const struct location *where, struct policy *out) {
+    char *notes;
+    bool good = settings_load_noted(where, out, &notes);
+    free(notes);
+    return good;
+}
+
+bool settings_load_noted(const struct location *where, struct policy *out, char **notes) {
+    *notes = NULL;
     if (!where->config[0]) {
         policy_default(out);
         return true;
     }
     char *errors = calloc(1, ERRORS_BYTES);
     if (!errors) {
-        complain("no memory: %d bytes are needed", ERRORS_BYTES);
+        warn("no memory: %d bytes are needed", ERRORS_BYTES);
         return false;
     }
     int mistakes = config_load(where->config, out, errors, ERRORS_BYTES);
     if (mistakes > 0) {
-        complain_lines(errors);
-        complain("%s: refused: %d mistake%s; try: man connspread.conf, which has every key", where->config, mistakes,
-                 mistakes == 1 ? "" : "s");
+        warn_lines(errors);
+        warn("%s: refused: %d mistake%s; try: man connspread.conf, which has every key", where->config, mistakes,
+             mistakes == 1 ? "" : "s");
     }
-    free(errors);
+    if (mistakes == 0)
+        *notes = errors;
+    else
+        free(errors);
     return mistakes == 0;
 }

@@ -7,4 +7,7 @@
 /* The policy of where->config, or the built-in default. False: every mistake in it has been printed on stderr. */
 bool settings_load(const struct location *where, struct policy *out);
 
+/* Likewise; *notes, to be freed, has what is no mistake and yet may not be meant, one line each. */
+bool settings_load_noted(const struct location *where, struct policy *out, char **notes);
+
 #endif

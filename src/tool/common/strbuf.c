@@ -4,16 +4,16 @@
 
 #include "tool/common/foreign_text.h"
 
-void sink_init(struct sink *s, char *buffer, size_t size) {
-    *s = (struct sink){.start = buffer, .at = buffer, .end = buffer + (size ? size - 1 : 0)};
+void strbuf_init(struct strbuf *s, char *buffer, size_t size) {
+    *s = (struct strbuf){.start = buffer, .at = buffer, .end = buffer + (size ? size - 1 : 0)};
 }
 
-int sink_finish(struct sink *s) {
+int strbuf_finish(struct strbuf *s) {
     *s->at = 0;
     return s->full ? -1 : (int)(s->at - s->start);
 }
 
-void sink_bytes(struct sink *s, const char *bytes, size_t length) {
+void strbuf_bytes(struct strbuf *s, const char *bytes, size_t length) {
     if (s->full || length > (size_t)(s->end - s->at)) {
         s->full = true;
         return;
@@ -22,21 +22,21 @@ void sink_bytes(struct sink *s, const char *bytes, size_t length) {
     s->at += length;
 }
 
-void sink_text(struct sink *s, const char *text) {
-    sink_bytes(s, text, strlen(text));
+void strbuf_text(struct strbuf *s, const char *text) {
+    strbuf_bytes(s, text, strlen(text));
 }
 
-void sink_number(struct sink *s, uint64_t n) {
+void strbuf_number(struct strbuf *s, uint64_t n) {
     char digits[20];
     size_t i = sizeof digits;
     do {
         digits[--i] = (char)('0' + n % 10);
         n /= 10;
     } while (n);
-    sink_bytes(s, digits + i, sizeof digits - i);
+    strbuf_bytes(s, digits + i, sizeof digits - i);
 }
 
-void sink_grouped(struct sink *s, uint64_t n) {
+void strbuf_grouped(struct strbuf *s, uint64_t n) {
     char digits[27];
     size_t i = sizeof digits;
     for (unsigned written = 0; n || !written; written++) {
@@ -45,14 +45,14 @@ void sink_grouped(struct sink *s, uint64_t n) {
         digits[--i] = (char)('0' + n % 10);
         n /= 10;
     }
-    sink_bytes(s, digits + i, sizeof digits - i);
+    strbuf_bytes(s, digits + i, sizeof digits - i);
 }
 
-void sink_hex16(struct sink *s, uint64_t n) {
+void strbuf_hex16(struct strbuf *s, uint64_t n) {
     char digits[16];
     for (int i = 15; i >= 0; i--, n >>= 4)
         digits[i] = "0123456789abcdef"[n & 15];
-    sink_bytes(s, digits, sizeof digits);
+    strbuf_bytes(s, digits, sizeof digits);
 }
 
 static void put_digits(char *out, unsigned width, unsigned n) {
@@ -62,7 +62,7 @@ static void put_digits(char *out, unsigned width, unsigned n) {
     }
 }
 
-void sink_time(struct sink *s, uint64_t us) {
+void strbuf_time(struct strbuf *s, uint64_t us) {
     static const uint64_t last = 253402300799999999u; /* 9999-12-31T23:59:59.999999Z */
     char out[27] = "0000-00-00T00:00:00.000000Z";
     if (us > last)
@@ -83,42 +83,42 @@ void sink_time(struct sink *s, uint64_t us) {
     put_digits(out + 14, 2, second / 60 % 60);
     put_digits(out + 17, 2, second % 60);
     put_digits(out + 20, 6, (unsigned)(us % 1000000));
-    sink_bytes(s, out, sizeof out);
+    strbuf_bytes(s, out, sizeof out);
 }
 
 /* \u009b; what is escaped lies in the first plane. */
-static void json_escape(struct sink *s, uint32_t c) {
+static void json_escape(struct strbuf *s, uint32_t c) {
     char escape[6] = {'\\', 'u'};
     for (unsigned i = 0; i < 4; i++)
         escape[2 + i] = "0123456789abcdef"[c >> (12 - 4 * i) & 15];
     if (c == '"' || c == '\\')
-        sink_bytes(s, (char[]){'\\', (char)c}, 2);
+        strbuf_bytes(s, (char[]){'\\', (char)c}, 2);
     else
-        sink_bytes(s, escape, sizeof escape);
+        strbuf_bytes(s, escape, sizeof escape);
 }
 
-void sink_json(struct sink *s, const char *text, size_t max) {
+void strbuf_json(struct strbuf *s, const char *text, size_t max) {
     size_t length = strnlen(text, max);
-    sink_bytes(s, "\"", 1);
+    strbuf_bytes(s, "\"", 1);
     for (size_t i = 0; i < length;) {
         struct foreign_char c = foreign_char(text + i, length - i);
         if (c.plain && c.code_point != '"' && c.code_point != '\\')
-            sink_bytes(s, text + i, c.bytes);
+            strbuf_bytes(s, text + i, c.bytes);
         else
             json_escape(s, c.code_point);
         i += c.bytes;
     }
-    sink_bytes(s, "\"", 1);
+    strbuf_bytes(s, "\"", 1);
 }
 
-void sink_plain(struct sink *s, const char *text, size_t max) {
+void strbuf_plain(struct strbuf *s, const char *text, size_t max) {
     size_t length = strnlen(text, max);
     for (size_t i = 0; i < length;) {
         struct foreign_char c = foreign_char(text + i, length - i);
         if (c.plain)
-            sink_bytes(s, text + i, c.bytes);
+            strbuf_bytes(s, text + i, c.bytes);
         else
-            sink_bytes(s, "?", 1);
+            strbuf_bytes(s, "?", 1);
         i += c.bytes;
     }
 }

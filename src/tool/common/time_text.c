@@ -11,7 +11,7 @@ static bool is_digit(char c) {
 }
 
 /* Exactly width digits. */
-static bool take_digits(const char **p, unsigned width, unsigned *out) {
+static bool parse_digits(const char **p, unsigned width, unsigned *out) {
     unsigned n = 0;
     for (unsigned i = 0; i < width; i++) {
         if (!is_digit((*p)[i]))
@@ -23,7 +23,7 @@ static bool take_digits(const char **p, unsigned width, unsigned *out) {
     return true;
 }
 
-static bool take_char(const char **p, char c) {
+static bool parse_char(const char **p, char c) {
     if (**p != c)
         return false;
     (*p)++;
@@ -31,10 +31,10 @@ static bool take_char(const char **p, char c) {
 }
 
 /* ".123456789" or nothing. */
-static bool take_fraction(const char **p, uint64_t *us) {
+static bool parse_fraction(const char **p, uint64_t *us) {
     uint64_t unit = second_us / 10;
     *us = 0;
-    if (!take_char(p, '.'))
+    if (!parse_char(p, '.'))
         return true;
     if (!is_digit(**p))
         return false;
@@ -50,10 +50,10 @@ static unsigned days_in_month(unsigned year, unsigned month) {
 }
 
 /* "2026-11-21", not before 1970, as microseconds. */
-static bool take_date(const char **p, uint64_t *us) {
+static bool parse_date(const char **p, uint64_t *us) {
     unsigned year, month, day;
-    if (!take_digits(p, 4, &year) || !take_char(p, '-') || !take_digits(p, 2, &month) || !take_char(p, '-') ||
-        !take_digits(p, 2, &day))
+    if (!parse_digits(p, 4, &year) || !parse_char(p, '-') || !parse_digits(p, 2, &month) || !parse_char(p, '-') ||
+        !parse_digits(p, 2, &day))
         return false;
     if (year < 1970 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month))
         return false;
@@ -67,13 +67,13 @@ static bool take_date(const char **p, uint64_t *us) {
 }
 
 /* "03:27[:59[.123]]"; 60 is a leap second and taken as the next minute's first. */
-static bool take_clock(const char **p, bool seconds_needed, uint64_t *us) {
+static bool parse_clock(const char **p, bool seconds_needed, uint64_t *us) {
     unsigned hour, minute, second = 0;
     uint64_t fraction = 0;
-    if (!take_digits(p, 2, &hour) || !take_char(p, ':') || !take_digits(p, 2, &minute))
+    if (!parse_digits(p, 2, &hour) || !parse_char(p, ':') || !parse_digits(p, 2, &minute))
         return false;
-    if (take_char(p, ':')) {
-        if (!take_digits(p, 2, &second) || !take_fraction(p, &fraction))
+    if (parse_char(p, ':')) {
+        if (!parse_digits(p, 2, &second) || !parse_fraction(p, &fraction))
             return false;
     } else if (seconds_needed) {
         return false;
@@ -85,14 +85,15 @@ static bool take_clock(const char **p, bool seconds_needed, uint64_t *us) {
 }
 
 /* "Z" or "+01:00"; moves *us to UTC. */
-static bool take_zone(const char **p, uint64_t *us) {
+static bool parse_zone(const char **p, uint64_t *us) {
     unsigned hours, minutes;
-    if (take_char(p, 'Z') || take_char(p, 'z'))
+    if (parse_char(p, 'Z') || parse_char(p, 'z'))
         return true;
     bool east = **p == '+';
-    if (!take_char(p, '+') && !take_char(p, '-'))
+    if (!parse_char(p, '+') && !parse_char(p, '-'))
         return false;
-    if (!take_digits(p, 2, &hours) || !take_char(p, ':') || !take_digits(p, 2, &minutes) || hours > 23 || minutes > 59)
+    if (!parse_digits(p, 2, &hours) || !parse_char(p, ':') || !parse_digits(p, 2, &minutes) || hours > 23 ||
+        minutes > 59)
         return false;
     uint64_t offset = (hours * 3600u + minutes * 60u) * second_us;
     if (east && *us < offset)
@@ -103,14 +104,14 @@ static bool take_zone(const char **p, uint64_t *us) {
 
 bool time_from_rfc3339(const char *text, uint64_t *out_us) {
     uint64_t date, clock;
-    if (!take_date(&text, &date))
+    if (!parse_date(&text, &date))
         return false;
-    if (!take_char(&text, 'T') && !take_char(&text, 't'))
+    if (!parse_char(&text, 'T') && !parse_char(&text, 't'))
         return false;
-    if (!take_clock(&text, true, &clock))
+    if (!parse_clock(&text, true, &clock))
         return false;
     clock += date;
-    if (!take_zone(&text, &clock) || *text)
+    if (!parse_zone(&text, &clock) || *text)
         return false;
     *out_us = clock;
     return true;
@@ -119,16 +120,16 @@ bool time_from_rfc3339(const char *text, uint64_t *out_us) {
 /* RFC 3339 with what people leave out. */
 static bool loose_date(const char *text, uint64_t *out_us) {
     uint64_t date, clock = 0;
-    if (!take_date(&text, &date))
+    if (!parse_date(&text, &date))
         return false;
     if (*text) {
-        if (!take_char(&text, 'T') && !take_char(&text, 't') && !take_char(&text, ' '))
+        if (!parse_char(&text, 'T') && !parse_char(&text, 't') && !parse_char(&text, ' '))
             return false;
-        if (!take_clock(&text, false, &clock))
+        if (!parse_clock(&text, false, &clock))
             return false;
     }
     clock += date;
-    if (*text && !take_zone(&text, &clock))
+    if (*text && !parse_zone(&text, &clock))
         return false;
     *out_us = clock;
     return *text == 0;
@@ -136,16 +137,16 @@ static bool loose_date(const char *text, uint64_t *out_us) {
 
 static bool today(const char *text, uint64_t now_us, uint64_t *out_us) {
     uint64_t clock, day = 86400 * second_us;
-    if (!take_clock(&text, false, &clock))
+    if (!parse_clock(&text, false, &clock))
         return false;
-    (void)take_char(&text, 'Z');
+    (void)parse_char(&text, 'Z');
     *out_us = now_us / day * day + clock;
     return *text == 0;
 }
 
 static bool epoch_seconds(const char *text, uint64_t *out_us) {
     uint64_t seconds = 0, fraction;
-    (void)take_char(&text, '@');
+    (void)parse_char(&text, '@');
     if (!is_digit(*text))
         return false;
     for (; is_digit(*text); text++) {
@@ -153,13 +154,13 @@ static bool epoch_seconds(const char *text, uint64_t *out_us) {
         if (seconds > UINT32_MAX * (uint64_t)100)
             return false;
     }
-    if (!take_fraction(&text, &fraction) || *text)
+    if (!parse_fraction(&text, &fraction) || *text)
         return false;
     *out_us = seconds * second_us + fraction;
     return true;
 }
 
-static uint64_t take_unit(const char **p) {
+static uint64_t parse_unit(const char **p) {
     static const struct {
         char name[4];
         uint32_t seconds;
@@ -178,14 +179,14 @@ static uint64_t take_unit(const char **p) {
 static bool relative(const char *text, uint64_t now_us, uint64_t *out_us) {
     static const uint64_t longest = 100 * 365 * UINT64_C(86400) * 1000000;
     uint64_t sum = 0;
-    (void)take_char(&text, '-');
+    (void)parse_char(&text, '-');
     do {
         uint64_t n = 0;
         if (!is_digit(*text))
             return false;
         for (; is_digit(*text) && n < UINT32_MAX; text++)
             n = n * 10 + (uint64_t)(*text - '0');
-        uint64_t unit = take_unit(&text);
+        uint64_t unit = parse_unit(&text);
         if (unit == 0 || n > longest / unit)
             return false;
         sum += n * unit;

@@ -6,6 +6,7 @@
 #include "tool/common/strbuf.h"
 #include "tool/doctor/findings.h"
 #include "tool/doctor/facts.h"
+#include "tool/host/conduct.h"
 
 enum { HELD_ACTION = 5 /* percent of the capacity */, NAMED = 4 };
 
@@ -15,10 +16,10 @@ static void name_holders(char *out, size_t size, const struct holder *h, unsigne
     out[0] = 0;
     for (unsigned i = 0; i < n && i < NAMED && at < size; i++) {
         char who[128], name[HOLDER_NAME];
-        struct sink s;
-        sink_init(&s, name, sizeof name);
-        sink_plain(&s, h[i].name, sizeof h[i].name);
-        (void)sink_finish(&s);
+        struct strbuf s;
+        strbuf_init(&s, name, sizeof name);
+        strbuf_plain(&s, h[i].name, sizeof h[i].name);
+        (void)strbuf_finish(&s);
         if (h[i].pid)
             (void)snprintf(who, sizeof who, "%s (pid %u)", name, h[i].pid);
         else
@@ -128,6 +129,18 @@ static const char *program_remedy(enum preloadable why) {
     return "";
 }
 
+static void judge_conduct(const struct host_facts *h, struct findings *out) {
+    static const char *const name[CONDUCTS] = {"program-io-uring", "program-raw-calls", "program-setuid",
+                                               "program-environment"};
+    for (unsigned i = 0; i < CONDUCTS; i++) {
+        if (!(h->conduct >> i & 1))
+            continue;
+        struct finding *f = findings_add(out, SEVERITY_WARNING, name[i]);
+        finding_reason(f, "%.400s %s.", h->program, conduct_text((enum conduct)(1 << i)));
+        finding_remedy(f, "%s", conduct_remedy((enum conduct)(1 << i)));
+    }
+}
+
 /* Its name without folder begins with php: php, php-fpm8.2. */
 static bool is_php(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -145,6 +158,7 @@ void doctor_judge_program(const struct host_facts *h, struct findings *out) {
                                      "program");
     finding_reason(f, "%.400s %s.", h->program, why ? why : "can be preloaded");
     finding_remedy(f, "%s", program_remedy(h->preloadable));
+    judge_conduct(h, out);
     if (h->preloadable == PRELOAD_OK && is_php(h->program)) {
         f = findings_add(out, SEVERITY_WARNING, "program-php");
         finding_reason(f,

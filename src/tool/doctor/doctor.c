@@ -15,75 +15,96 @@
 #include "tool/doctor/blame.h"
 #include "tool/doctor/facts.h"
 #include "tool/doctor/findings.h"
+#include "tool/host/conduct.h"
+#include "tool/doctor/pools.h"
+#include "tool/doctor/messages.h"
 
 static const char help[] =
-    "usage: connspread doctor [-o text|json] [PROGRAM]\n"
+    "usage: connspread doctor [-o text|json] [-c CONF] [PROGRAM]\n"
+    "       connspread doctor [-o text|json] --message TEXT\n"
     "\n"
     "Looks at this host, in this network namespace, for what makes connect() fail with EADDRNOTAVAIL or soon will:\n"
     "ephemeral ports and what keeps them, TIME-WAIT settings and counters, connection tracking, IPv6, what the kernel\n"
-    "can do; and whether PROGRAM can be preloaded. Changes nothing, sends no packet.\n"
+    "can do, the addresses of the config's pools; and whether PROGRAM can be preloaded. Changes nothing, sends no "
+    "packet.\n"
     "\n"
     "  -o, --output FORMAT    text (the default) or json: one object a line for each finding\n"
+    "  -c, --config CONF      whose pools are looked at; default: CONNSPREAD_CONF, else " DEFAULT_CONF
+    ", if there is one\n"
+    "      --message TEXT     only says what a program means by this line of its output or log\n"
     "\n"
     "Findings are error (do something), warning, unknown (could not be found out) and ok. Works for every user; only\n"
     "root can name the processes of all.\n"
-    "Exits with 0, 1 if there is an error, 2 for a usage error.\n";
+    "Exits with 0, 1 if there is an error or the message is not known, 2 for a usage error.\n";
+
+enum { OPTION_MESSAGE = 256, CELL = 256 };
 
 static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
+    {"config", required_argument, NULL, 'c'},
+    {"message", required_argument, NULL, OPTION_MESSAGE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
 struct arguments {
-    const char *program;
+    struct chosen chosen;
+    const char *program, *message;
     bool json;
 };
 
 static const char *const severity_name[SEVERITIES] = {
     [SEVERITY_ERROR] = "error", [SEVERITY_WARNING] = "warning", [SEVERITY_UNKNOWN] = "unknown", [SEVERITY_OK] = "ok"};
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
-    (void)option; /* -o is the only one */
+    if (option == OPTION_MESSAGE)
+        return (a->message = optarg);
     return arguments_format("doctor", optarg, &a->json);
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"doctor", help, "+o:h", options, take_option};
-    int wrong = arguments_read(&line, argc, argv, &(struct chosen){0}, a);
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"doctor", help, "+o:c:h", options, parse_option};
+    int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     a->program = argv[optind];
     if (argc - optind > 1)
-        complain("doctor: %s: doctor looks at one program; try: once for each", argv[optind + 1]);
-    return argc - optind > 1 ? EXIT_USAGE : ARGUMENTS_GOOD;
+        warn("doctor: %s: doctor looks at one program; try: once for each", argv[optind + 1]);
+    else if (a->message && a->program)
+        warn("doctor: %s: --message is a question of its own; try: the message in quotes", a->program);
+    else
+        return ARGUMENTS_GOOD;
+    return EXIT_USAGE;
 }
 
 static bool look_at_program(struct host_facts *f, const char *name) {
     f->has_program = find_program(f->program, name);
     if (!f->has_program) {
-        complain("doctor: %s: there is no such program; try: its path", name);
+        warn("doctor: %s: there is no such program; try: its path", name);
         return false;
     }
     f->preloadable = preloadable(f->program);
+    if (f->preloadable == PRELOAD_OK)
+        f->conduct = conduct_of(f->program);
     return true;
 }
 
-static void gather(struct host_facts *f) {
+static void gather(struct host_facts *f, const struct chosen *chosen) {
     doctor_read_sysctls(f);
     doctor_read_conntrack(f);
     doctor_look_at_sockets(f);
     doctor_try_features(f);
     holders_find(&f->ports, &f->held);
+    doctor_look_at_pools(f, chosen);
 }
 
 static void print_string(const char *key, const char *text) {
     char out[6 * FINDING_TEXT + 3];
-    struct sink s;
-    sink_init(&s, out, sizeof out);
-    sink_json(&s, text, FINDING_TEXT);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, sizeof out);
+    strbuf_json(&s, text, FINDING_TEXT);
+    (void)strbuf_finish(&s);
     printf("%s%s", key, out);
 }
 
@@ -99,10 +120,10 @@ static void print_json(const struct finding *f) {
 
 static void print_text(const struct finding *f) {
     char reason[FINDING_TEXT];
-    struct sink s;
-    sink_init(&s, reason, sizeof reason);
-    sink_plain(&s, f->reason, sizeof f->reason);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, reason, sizeof reason);
+    strbuf_plain(&s, f->reason, sizeof f->reason);
+    (void)strbuf_finish(&s);
     printf("%-8s %s: %s\n", severity_name[f->severity], f->name, reason);
     if (f->remedy[0])
         printf("%-8s try: %s\n", "", f->remedy);
@@ -116,11 +137,61 @@ static void print(const struct findings *all, bool json) {
                 (json ? print_json : print_text)(&all->finding[i]);
 }
 
+/* A cell of the table for people: without what marks it up. */
+static const char *plain_cell(char out[CELL], const char *cell) {
+    size_t n = 0;
+    for (; *cell && n < CELL - 1; cell++)
+        if (*cell != '`' && *cell != '*')
+            out[n++] = *cell;
+    out[n] = '\0';
+    return out;
+}
+
+static void print_message(const struct message *m, bool json) {
+    if (json) {
+        print_string("{\"program\":", m->program);
+        print_string(",\"message\":", m->text);
+        print_string(",\"exit_status\":", m->exit_status);
+        print_string(",\"retries\":", m->retries);
+        print_string(",\"next_address\":", m->next_address);
+        puts("}");
+        return;
+    }
+    char cell[5][CELL];
+    printf("%s\n    says: %s\n    exit status: %s; retries: %s; connects to a second address of the name: %s\n",
+           plain_cell(cell[0], m->program), plain_cell(cell[1], m->text), plain_cell(cell[2], m->exit_status),
+           plain_cell(cell[3], m->retries), plain_cell(cell[4], m->next_address));
+}
+
+/* What a program's message means: nothing of this host is looked at. */
+static int look_up(const char *line, bool json) {
+    const struct message *found[MESSAGES_MAX];
+    unsigned n = messages_find(line, found);
+    const char *meaning = messages_meaning(line);
+    for (unsigned i = 0; i < n; i++)
+        print_message(found[i], json);
+    if (meaning && json) {
+        print_string("{\"meaning\":", meaning);
+        puts("}");
+    } else if (meaning) {
+        printf("%smeaning: %s\n", n ? "\n" : "", meaning);
+    } else if (n && !json) {
+        puts("\nmeaning: the message gives no reason; it is what the program says, too, when no source port is left. "
+             "try: "
+             "connspread quads -p, while it happens");
+    }
+    if (!n && !meaning)
+        warn("doctor: this message is not one that a program in the table gives when ports run out; try: the line "
+             "with the error itself, or contrib/doc/messages.md");
+    return n || meaning ? EXIT_DONE : EXIT_FOUND;
+}
+
 static int examine(const struct arguments *a, struct host_facts *facts, struct findings *found) {
     if (a->program && !look_at_program(facts, a->program))
         return EXIT_USAGE;
-    gather(facts);
+    gather(facts, &a->chosen);
     doctor_judge_program(facts, found);
+    doctor_judge_pools(facts, found);
     doctor_judge(facts, found);
     print(found, a->json);
     for (unsigned i = 0; i < found->n; i++)
@@ -131,16 +202,18 @@ static int examine(const struct arguments *a, struct host_facts *facts, struct f
 
 int doctor_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
+    if (a.message)
+        return look_up(a.message, a.json);
     struct host_facts *facts = calloc(1, sizeof *facts);
     struct findings *found = calloc(1, sizeof *found);
     int status = EXIT_FOUND;
     if (facts && found)
         status = examine(&a, facts, found);
     else
-        complain("no memory");
+        warn("no memory");
     free(facts);
     free(found);
     return status;

@@ -7,6 +7,8 @@
 #include "tool/host/counters.h"
 #include "tool/host/holders.h"
 #include "tool/host/preloadable.h"
+#include "tool/host/socket_users.h"
+#include "tool/host/tw_reuse.h"
 #include "text/parse.h"
 
 enum { FACT_UNKNOWN = COUNTER_UNKNOWN };
@@ -23,11 +25,23 @@ enum feature {
 
 enum ipv6 { IPV6_UNKNOWN, IPV6_WORKS, IPV6_DISABLED, IPV6_ABSENT };
 
+/* Of the config: addresses of pools that cannot be used now, or soon. */
+enum { POOL_FAULTS = 4, POOL_FAULT_TEXT = 144 };
+struct pool_facts {
+    bool looked_at; /* there is a config */
+    bool refused;
+    char config[256];
+    unsigned addresses, faults;
+    unsigned lost; /* of the faults: nothing can be sent from there now */
+    char fault[POOL_FAULTS][POOL_FAULT_TEXT];
+};
+
 struct host_facts {
     /* Sysctls and counters: FACT_UNKNOWN where there is no such file, or it cannot be read. */
     bool ports_known;
     struct host_ports ports;
-    int64_t tw_reuse, tw_reuse_delay_ms, timestamps, max_tw_buckets, fin_timeout, rfc1337;
+    struct tw_reuse reuse;
+    int64_t max_tw_buckets, fin_timeout, rfc1337;
     int64_t tw_recycle; /* unknown from 4.12 on */
     int64_t time_waits; /* now */
     int64_t counter_tw, counter_recycled, counter_overflow;
@@ -37,9 +51,13 @@ struct host_facts {
     /* The fullest (source, destination). */
     bool pairs_known;
     uint32_t fullest_taken, fullest_time_waits, fullest_fin_waits, fullest_close_waits, capacity;
+    uint32_t fullest_reusable; /* of the TIME-WAITs, those that a connect may take over now */
+    bool fullest_loopback;
+    char fullest_users[SOCKET_USERS_TEXT]; /* whose they are; empty: not found out */
     double fullest_percent;
     char fullest_source[ADDR_TEXT], fullest_destination[ENDPOINT_TEXT];
 
+    struct pool_facts pools;
     bool feature[FEATURES];
     enum ipv6 ipv6;
     struct held_ports held;
@@ -47,6 +65,7 @@ struct host_facts {
     bool has_program;
     char program[PRELOADABLE_PATH];
     enum preloadable preloadable;
+    unsigned conduct; /* bits of enum conduct */
 };
 
 #endif

@@ -4,7 +4,7 @@
 
 enum severity { SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_UNKNOWN, SEVERITY_OK, SEVERITIES };
 
-enum { FINDINGS = 40, FINDING_TEXT = 768 };
+enum { FINDINGS = 40, FINDING_TEXT = 1024 };
 struct finding {
     const char *name;
     enum severity severity;

@@ -32,10 +32,8 @@ static void read_counters(struct host_facts *f) {
 void doctor_read_sysctls(struct host_facts *f) {
     const char *what;
     f->ports_known = host_look_at_ports(&f->ports, &what);
-    f->tw_reuse = ipv4_sysctl("tcp_tw_reuse");
-    f->tw_reuse_delay_ms = ipv4_sysctl("tcp_tw_reuse_delay");
+    tw_reuse_look(&f->reuse);
     f->tw_recycle = ipv4_sysctl("tcp_tw_recycle");
-    f->timestamps = ipv4_sysctl("tcp_timestamps");
     f->max_tw_buckets = ipv4_sysctl("tcp_max_tw_buckets");
     f->fin_timeout = ipv4_sysctl("tcp_fin_timeout");
     f->rfc1337 = ipv4_sysctl("tcp_rfc1337");
@@ -61,14 +59,19 @@ static void note_fullest(struct host_facts *f, const struct quads_table *t) {
     f->fullest_time_waits = p->count[QUADS_TIME_WAIT];
     f->fullest_fin_waits = p->count[QUADS_FIN_WAIT];
     f->fullest_close_waits = p->close_wait;
+    f->fullest_reusable = p->reusable;
+    f->fullest_loopback = tw_reuse_is_loopback(&p->source, &p->destination);
     f->fullest_percent = quads_percent(p, f->capacity);
+    struct socket_users users = {.source = p->source, .destination = p->destination, .port = p->port};
+    if (socket_users_find(&users, 1) == 0)
+        socket_users_text(&users, f->fullest_users);
     format_address(f->fullest_source, &p->source);
     format_endpoint(f->fullest_destination, &p->destination, p->port);
 }
 
 void doctor_look_at_sockets(struct host_facts *f) {
     struct quads_listeners *l = calloc(1, sizeof *l);
-    struct quads_table t = {.ephemeral = f->ports.ephemeral, .listeners = l};
+    struct quads_table t = {.ephemeral = f->ports.ephemeral, .reuse = f->reuse, .listeners = l};
     f->capacity = quads_capacity(&f->ports, false);
     f->pairs_known = l && quads_take(&t, l, NULL) == 0;
     if (f->pairs_known) {

@@ -93,12 +93,32 @@ static const char *occupancy_remedy(const struct host_facts *h) {
            "connspread run, with a pool of them (connspread check tells how many).";
 }
 
+/* What is really in the way: a TIME-WAIT that connect() takes over is not. */
+static double pressing_percent(const struct host_facts *h) {
+    double percent = h->fullest_percent - share(h->fullest_reusable, h->capacity);
+    return percent > 0 ? percent : 0;
+}
+
+static void reason_of_occupancy(const struct host_facts *h, struct finding *f, double percent) {
+    char reusable[96] = "";
+    if (h->fullest_reusable)
+        (void)snprintf(reusable, sizeof reusable, ", of which connect() may take over %u now (tcp_tw_reuse)",
+                       h->fullest_reusable);
+    finding_reason(
+        f, "The fullest quadruplets are those from %s to %s: %.1f %% of %u, %u of them in TIME-WAIT%s%s.%s%s%s",
+        h->fullest_source, h->fullest_destination, h->fullest_percent, h->capacity, h->fullest_time_waits, reusable,
+        percent < OCCUPANCY_ADVICE ? ""
+        : percent < SHARE_ACTION   ? "; from half on, connect() without a per-socket range takes 20 times as long"
+                                   : "; when none is left, connect() fails with EADDRNOTAVAIL",
+        h->fullest_users[0] ? " Whose they are: " : "", h->fullest_users, h->fullest_users[0] ? "." : "");
+}
+
 static void judge_occupancy(const struct host_facts *h, struct findings *out) {
     if (!h->pairs_known) {
         unknown(out, "occupancy", "The sockets of this network namespace (sock_diag)");
         return;
     }
-    double percent = h->fullest_percent;
+    double percent = pressing_percent(h);
     struct finding *f = findings_add(out,
                                      h->fullest_taken == 0         ? SEVERITY_OK
                                      : percent >= SHARE_ACTION     ? SEVERITY_ERROR
@@ -109,12 +129,7 @@ static void judge_occupancy(const struct host_facts *h, struct findings *out) {
         finding_reason(f, "No outbound connection takes a quadruplet at this moment.");
         return;
     }
-    finding_reason(f, "The fullest quadruplets are those from %s to %s: %.1f %% of %u, %u of them in TIME-WAIT%s.",
-                   h->fullest_source, h->fullest_destination, percent, h->capacity, h->fullest_time_waits,
-                   percent < OCCUPANCY_ADVICE ? ""
-                   : percent < SHARE_ACTION
-                       ? "; from half on, connect() without a per-socket range takes 20 times as long"
-                       : "; when none is left, connect() fails with EADDRNOTAVAIL");
+    reason_of_occupancy(h, f, percent);
     if (f->severity != SEVERITY_OK)
         finding_remedy(f, "%s", occupancy_remedy(h));
 }
@@ -122,14 +137,14 @@ static void judge_occupancy(const struct host_facts *h, struct findings *out) {
 /* --- TIME-WAIT --- */
 
 static void judge_timestamps(const struct host_facts *h, struct findings *out) {
-    if (h->timestamps == FACT_UNKNOWN) {
+    if (h->reuse.timestamps == FACT_UNKNOWN) {
         unknown(out, "tcp-timestamps", "net.ipv4.tcp_timestamps");
         return;
     }
-    struct finding *f = findings_add(out, h->timestamps ? SEVERITY_OK : SEVERITY_ERROR, "tcp-timestamps");
-    if (h->timestamps) {
+    struct finding *f = findings_add(out, h->reuse.timestamps ? SEVERITY_OK : SEVERITY_ERROR, "tcp-timestamps");
+    if (h->reuse.timestamps) {
         finding_reason(f, "net.ipv4.tcp_timestamps is %" PRId64 ": a TIME-WAIT can be reused where that is allowed.",
-                       h->timestamps);
+                       h->reuse.timestamps);
         return;
     }
     finding_reason(f, "net.ipv4.tcp_timestamps is 0: no TIME-WAIT can be reused before its 60 s are over, whatever "
@@ -140,26 +155,43 @@ static void judge_timestamps(const struct host_facts *h, struct findings *out) {
 static void judge_reuse(const struct host_facts *h, struct findings *out) {
     static const char *const meaning[] = {"connect() never takes over a TIME-WAIT", "connect() takes over TIME-WAITs",
                                           "connect() takes over TIME-WAITs on loopback only"};
-    if (h->tw_reuse < 0 || h->tw_reuse > 2) {
+    const struct tw_reuse *r = &h->reuse;
+    if (r->mode < 0 || r->mode > 2) {
         unknown(out, "tcp-tw-reuse", "net.ipv4.tcp_tw_reuse");
         return;
     }
-    int64_t delay = h->tw_reuse_delay_ms == FACT_UNKNOWN ? 1000 : h->tw_reuse_delay_ms;
-    bool pressed =
-        h->tw_reuse != 1 && h->fullest_percent >= OCCUPANCY_ADVICE && h->fullest_time_waits > h->fullest_taken / 2;
-    bool vain = h->tw_reuse == 1 && delay >= TIME_WAIT_SECONDS * 1000;
-    struct finding *f = findings_add(out, pressed || vain ? SEVERITY_WARNING : SEVERITY_OK, "tcp-tw-reuse");
-    if (h->tw_reuse)
-        finding_reason(f, "net.ipv4.tcp_tw_reuse is %" PRId64 ": %s that are older than %" PRId64 " ms%s.", h->tw_reuse,
-                       meaning[h->tw_reuse], delay, vain ? ", which none ever is" : "");
+    bool off = !tw_reuse_is_on(r, h->fullest_loopback);
+    bool vain = r->mode && r->delay_ms >= TIME_WAIT_SECONDS * 1000;
+    bool pressed = off && !vain && r->timestamps > 0 && pressing_percent(h) >= OCCUPANCY_ADVICE &&
+                   h->fullest_time_waits > h->fullest_taken / 2;
+    struct finding *f =
+        findings_add(out, pressed || (vain && r->mode == 1) ? SEVERITY_WARNING : SEVERITY_OK, "tcp-tw-reuse");
+    if (r->mode)
+        finding_reason(f, "net.ipv4.tcp_tw_reuse is %" PRId64 ": %s that are older than %" PRId64 " ms%s%s.", r->mode,
+                       meaning[r->mode], r->delay_ms, vain ? ", which none ever is" : "",
+                       r->timestamps > 0 ? ", where both ends use TCP timestamps" : ", but not without TCP timestamps");
     else
         finding_reason(f, "net.ipv4.tcp_tw_reuse is 0: %s.", meaning[0]);
-    if (vain)
+    if (vain && r->mode == 1)
         finding_remedy(f, "sysctl -w net.ipv4.tcp_tw_reuse_delay=1000.");
     else if (pressed)
         finding_remedy(f,
-                       "After reuse of connections and more source addresses: sysctl -w net.ipv4.tcp_tw_reuse=1, for "
-                       "the whole host, if both ends use TCP timestamps.");
+                       "After reuse of connections and more source addresses: sysctl -w net.ipv4.tcp_tw_reuse=%d, for "
+                       "the whole host, if both ends use TCP timestamps: each source then sustains %.0f new "
+                       "connections a second to one destination.",
+                       h->fullest_loopback ? 2 : 1,
+                       h->capacity / ((double)r->delay_ms > 0 ? (double)r->delay_ms / 1000 : 0.001));
+}
+
+/* New in 7.1: commit 7da62262ec96. */
+static void judge_step_width(const struct host_facts *h, struct findings *out) {
+    if (h->reuse.step_width == FACT_UNKNOWN)
+        return;
+    finding_reason(findings_add(out, SEVERITY_OK, "port-step-width"),
+                   "net.ipv4.ip_local_port_step_width is %" PRId64 ": %s.", h->reuse.step_width,
+                   h->reuse.step_width ? "connect() goes through the ports by random strides of up to that, in a "
+                                         "per-socket range too unless it is of one port; it finds the same ports"
+                                       : "connect() searches the ephemeral range by the kernel's usual steps");
 }
 
 /* Removed by kernel commit 4396e46187ca, 4.12: it dropped connections of clients behind one NAT address. */
@@ -351,6 +383,7 @@ void doctor_judge(const struct host_facts *h, struct findings *out) {
     doctor_judge_holders(h, out);
     judge_reuse(h, out);
     judge_timestamps(h, out);
+    judge_step_width(h, out);
     judge_recycle(h, out);
     judge_buckets(h, out);
     judge_fin_timeout(h, out);

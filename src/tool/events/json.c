@@ -9,75 +9,75 @@
 /* Keys and their order are the contract (connspread(1), EVENTS): programs read this. They stand in fields.def. */
 
 /* A word of ours: nothing in it needs an escape. */
-static void word(struct sink *s, const char *text) {
-    sink_bytes(s, "\"", 1);
-    sink_text(s, text);
-    sink_bytes(s, "\"", 1);
+static void word(struct strbuf *s, const char *text) {
+    strbuf_bytes(s, "\"", 1);
+    strbuf_text(s, text);
+    strbuf_bytes(s, "\"", 1);
 }
 
-static void address(struct sink *s, const struct addr *a) {
+static void address(struct strbuf *s, const struct addr *a) {
     char text[ADDR_TEXT];
     format_address(text, a);
     word(s, text);
 }
 
-static void time_at(struct sink *s, uint64_t us) {
-    sink_bytes(s, "\"", 1);
-    sink_time(s, us);
-    sink_bytes(s, "\"", 1);
+static void time_at(struct strbuf *s, uint64_t us) {
+    strbuf_bytes(s, "\"", 1);
+    strbuf_time(s, us);
+    strbuf_bytes(s, "\"", 1);
 }
 
-static void hex(struct sink *s, uint64_t n) {
-    sink_bytes(s, "\"", 1);
-    sink_hex16(s, n);
-    sink_bytes(s, "\"", 1);
+static void hex(struct strbuf *s, uint64_t n) {
+    strbuf_bytes(s, "\"", 1);
+    strbuf_hex16(s, n);
+    strbuf_bytes(s, "\"", 1);
 }
 
-static void ports(struct sink *s, const struct port_range *range) {
+static void ports(struct strbuf *s, const struct port_range *range) {
     if (range->low == 0 && range->high == 0) {
         word(s, "ephemeral");
         return;
     }
-    sink_bytes(s, "\"", 1);
-    sink_number(s, range->low);
-    sink_bytes(s, "-", 1);
-    sink_number(s, range->high);
-    sink_bytes(s, "\"", 1);
+    strbuf_bytes(s, "\"", 1);
+    strbuf_number(s, range->low);
+    strbuf_bytes(s, "-", 1);
+    strbuf_number(s, range->high);
+    strbuf_bytes(s, "\"", 1);
 }
 
-static void error(struct sink *s, unsigned number) {
+static void error(struct strbuf *s, unsigned number) {
     const char *name = error_name(number);
-    sink_bytes(s, "\"", 1);
+    strbuf_bytes(s, "\"", 1);
     if (name)
-        sink_text(s, name);
+        strbuf_text(s, name);
     else
-        sink_number(s, number);
-    sink_bytes(s, "\"", 1);
+        strbuf_number(s, number);
+    strbuf_bytes(s, "\"", 1);
 }
 
-static void literal(struct sink *s, const struct event_field *f, unsigned value) {
+static void literal(struct strbuf *s, const struct event_field *f, unsigned value) {
     const char *name = event_name(f->names, value);
-    sink_text(s, strcmp(name, "unknown") == 0 ? "null" : name);
+    strbuf_text(s, strcmp(name, "unknown") == 0 ? "null" : name);
 }
 
-static void put_fields(struct sink *s, const struct event_fields *table, unsigned kind, const void *whole,
+static void put_fields(struct strbuf *s, const struct event_fields *table, unsigned kind, const void *whole,
                        const struct event_context *context);
 
-static void list(struct sink *s, const struct event_field *f, const struct event_exhausted *x) {
+static void list(struct strbuf *s, const struct event_field *f, const struct event_exhausted *x) {
     unsigned sources = event_sources(x);
-    sink_bytes(s, "[", 1);
+    strbuf_bytes(s, "[", 1);
     for (unsigned i = 0; i < sources; i++) {
         if (i)
-            sink_bytes(s, ",", 1);
+            strbuf_bytes(s, ",", 1);
         put_fields(s, f->members, event_kind_bit(EVENT_NONE), &x->source[i], NULL);
     }
-    sink_bytes(s, "]", 1);
+    strbuf_bytes(s, "]", 1);
 }
 
-static void put_value(struct sink *s, const struct event_field *f, const void *whole, const void *place) {
+static void put_value(struct strbuf *s, const struct event_field *f, const void *whole, const void *place) {
     switch ((enum field_type)f->type) {
     case FIELD_NUMBER:
-        sink_number(s, event_field_load(f, place));
+        strbuf_number(s, event_field_load(f, place));
         break;
     case FIELD_NAME:
         word(s, event_name(f->names, (unsigned)event_field_load(f, place)));
@@ -87,7 +87,7 @@ static void put_value(struct sink *s, const struct event_field *f, const void *w
         break;
     case FIELD_TITLE:
     case FIELD_TEXT:
-        sink_json(s, place, f->size);
+        strbuf_json(s, place, f->size);
         break;
     case FIELD_TIME:
         time_at(s, event_field_load(f, place));
@@ -111,7 +111,7 @@ static void put_value(struct sink *s, const struct event_field *f, const void *w
         word(s, event_name(NAMES_OCCUPIED, occupied_by(place)));
         break;
     case FIELD_COMPLETE: /* false: an estimate, from some of the ports */
-        sink_text(s, event_field_load(f, place) == COUNTED_ALL ? "true" : "false");
+        strbuf_text(s, event_field_load(f, place) == COUNTED_ALL ? "true" : "false");
         break;
     case FIELD_OBJECT:
         put_fields(s, f->members, event_kind_bit(EVENT_NONE), whole, NULL);
@@ -123,7 +123,7 @@ static void put_value(struct sink *s, const struct event_field *f, const void *w
 }
 
 /* kind: a bit. A kind of a newer version, or a damaged one, has the fields that all have. */
-static void put_fields(struct sink *s, const struct event_fields *table, unsigned kind, const void *whole,
+static void put_fields(struct strbuf *s, const struct event_fields *table, unsigned kind, const void *whole,
                        const struct event_context *context) {
     bool first = true;
     for (const struct event_field *f = table->field; f < table->field + table->n; f++) {
@@ -131,20 +131,20 @@ static void put_fields(struct sink *s, const struct event_fields *table, unsigne
         if (!(f->kinds & kind) || (f->if_any && event_field_load(f, place) == 0))
             continue;
         if (first)
-            sink_bytes(s, "{", 1);
-        sink_bytes(s, f->key + first, f->length - (size_t)first);
+            strbuf_bytes(s, "{", 1);
+        strbuf_bytes(s, f->key + first, f->length - (size_t)first);
         if (f->counted && bytes[f->counted] == COUNTED_NO)
-            sink_text(s, "null");
+            strbuf_text(s, "null");
         else
             put_value(s, f, whole, place);
         first = false;
     }
-    sink_bytes(s, "}", 1);
+    strbuf_bytes(s, "}", 1);
 }
 
 int event_json(const struct event_record *r, const struct event_context *context, char *out, size_t size) {
-    struct sink s;
-    sink_init(&s, out, size);
+    struct strbuf s;
+    strbuf_init(&s, out, size);
     put_fields(&s, &event_fields, event_kind_bit(r->e.kind), r, context);
-    return sink_finish(&s);
+    return strbuf_finish(&s);
 }

@@ -69,7 +69,7 @@ static uint16_t error(const char *text) {
 }
 
 /* What is a text in JSON. */
-static void take_text(struct reading *in, const struct event_field *f, const char *text, void *place) {
+static void read_text(struct reading *in, const struct event_field *f, const char *text, void *place) {
     struct event *e = place;
     switch ((enum field_type)f->type) {
     case FIELD_NAME:
@@ -102,26 +102,26 @@ static void take_text(struct reading *in, const struct event_field *f, const cha
     }
 }
 
-static void take_fields(struct reading *in, const struct event_fields *table, void *whole,
+static void read_fields(struct reading *in, const struct event_fields *table, void *whole,
                         struct event_context *context);
 
-static void take_list(struct reading *in, const struct event_field *f, const json_t *sources,
+static void read_list(struct reading *in, const struct event_field *f, const json_t *sources,
                       struct event_exhausted *x) {
     for (size_t i = 0; i < json_array_size(sources) && i < EXHAUSTED_SOURCES; i++) {
         struct reading one = {.object = json_array_get(sources, i), .kind = in->kind, .wrong = in->wrong};
-        take_fields(&one, f->members, &x->source[i], NULL);
+        read_fields(&one, f->members, &x->source[i], NULL);
         in->wrong = one.wrong;
         x->n_sources++;
     }
 }
 
-static void take_members(struct reading *in, const struct event_field *f, const json_t *value, void *whole) {
+static void read_members(struct reading *in, const struct event_field *f, const json_t *value, void *whole) {
     struct reading of = {.object = value, .kind = in->kind, .wrong = in->wrong};
-    take_fields(&of, f->members, whole, NULL);
+    read_fields(&of, f->members, whole, NULL);
     in->wrong = of.wrong;
 }
 
-static void take_value(struct reading *in, const struct event_field *f, const json_t *value, char *whole, char *place) {
+static void read_value(struct reading *in, const struct event_field *f, const json_t *value, char *whole, char *place) {
     switch ((enum field_type)f->type) {
     case FIELD_NUMBER:
         number(in, f, value, place);
@@ -133,16 +133,16 @@ static void take_value(struct reading *in, const struct event_field *f, const js
         *place = json_is_false(value) ? COUNTED_SAMPLE : COUNTED_ALL;
         break;
     case FIELD_OBJECT:
-        take_members(in, f, value, whole);
+        read_members(in, f, value, whole);
         break;
     case FIELD_LIST:
-        take_list(in, f, value, (struct event_exhausted *)place);
+        read_list(in, f, value, (struct event_exhausted *)place);
         break;
     case FIELD_OCCUPIED_BY:
         break;
     default:
         if (json_is_string(value))
-            take_text(in, f, json_string_value(value), place);
+            read_text(in, f, json_string_value(value), place);
         else
             wrong(in, "a text is not one");
         break;
@@ -150,7 +150,7 @@ static void take_value(struct reading *in, const struct event_field *f, const js
 }
 
 /* What is not there keeps zero. null, or an object that is none: not counted. */
-static void take_fields(struct reading *in, const struct event_fields *table, void *whole,
+static void read_fields(struct reading *in, const struct event_fields *table, void *whole,
                         struct event_context *context) {
     for (const struct event_field *f = table->field; f < table->field + table->n; f++) {
         char *bytes = f->of_context && context ? (char *)context : whole;
@@ -159,15 +159,15 @@ static void take_fields(struct reading *in, const struct event_fields *table, vo
             continue;
         if (f->counted)
             bytes[f->counted] = COUNTED_ALL;
-        take_value(in, f, value, whole, bytes + f->offset);
+        read_value(in, f, value, whole, bytes + f->offset);
     }
 }
 
-static void take_event(struct reading *in, struct event_record *r, struct event_context *context) {
+static void read_event(struct reading *in, struct event_record *r, struct event_context *context) {
     if (!json_object_get(in->object, "time") || !json_object_get(in->object, "event"))
         wrong(in, "no time or no event in it");
     in->kind = &r->e.kind;
-    take_fields(in, &event_fields, r, context);
+    read_fields(in, &event_fields, r, context);
 }
 
 const char *jsonl_parse_any(const char *line, size_t length, struct event_record *r, struct event_context *context) {
@@ -176,7 +176,7 @@ const char *jsonl_parse_any(const char *line, size_t length, struct event_record
     memset(r, 0, sizeof *r);
     memset(context, 0, sizeof *context);
     if (json_is_object(object))
-        take_event(&in, r, context);
+        read_event(&in, r, context);
     else
         in.wrong = "not a JSON object";
     json_decref(object);

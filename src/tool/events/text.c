@@ -10,92 +10,92 @@
 
 enum { KIND_WIDTH = 12 };
 
-static void put_head(struct sink *s, const struct event *e) {
+static void put_head(struct strbuf *s, const struct event *e) {
     const char *kind = event_name(NAMES_KIND, e->kind);
     size_t length = strlen(kind);
-    sink_time(s, e->time_us);
-    sink_bytes(s, " ", 1);
-    sink_text(s, kind);
-    sink_bytes(s, "            ", length < KIND_WIDTH ? KIND_WIDTH - length : 1);
-    sink_plain(s, e->program, sizeof e->program);
-    sink_bytes(s, "[", 1);
-    sink_number(s, e->pid);
-    sink_bytes(s, "] ", 2);
+    strbuf_time(s, e->time_us);
+    strbuf_bytes(s, " ", 1);
+    strbuf_text(s, kind);
+    strbuf_bytes(s, "            ", length < KIND_WIDTH ? KIND_WIDTH - length : 1);
+    strbuf_plain(s, e->program, sizeof e->program);
+    strbuf_bytes(s, "[", 1);
+    strbuf_number(s, e->pid);
+    strbuf_bytes(s, "] ", 2);
 }
 
 /* "*" for a socket that nobody had bound: the kernel was to choose. */
-static void put_endpoint(struct sink *s, const struct addr *a, uint16_t port) {
+static void put_endpoint(struct strbuf *s, const struct addr *a, uint16_t port) {
     char text[ENDPOINT_TEXT];
     if (addr_is_any(a) && port == 0) {
-        sink_bytes(s, "*", 1);
+        strbuf_bytes(s, "*", 1);
         return;
     }
     if (port)
         format_endpoint(text, a, port);
     else
         format_address(text, a);
-    sink_text(s, text);
+    strbuf_text(s, text);
 }
 
-static void put_connection(struct sink *s, const struct event *e) {
+static void put_connection(struct strbuf *s, const struct event *e) {
     put_endpoint(s, &e->local, e->local_port);
-    sink_text(s, e->direction == INBOUND ? " <- " : " -> ");
+    strbuf_text(s, e->direction == INBOUND ? " <- " : " -> ");
     put_endpoint(s, &e->peer, e->peer_port);
-    sink_bytes(s, " ", 1);
+    strbuf_bytes(s, " ", 1);
 }
 
 /* Three digits are enough to judge a duration by: 850us, 12.3ms, 4.5s, 7200s. */
-static void put_duration(struct sink *s, uint64_t us) {
+static void put_duration(struct strbuf *s, uint64_t us) {
     uint64_t unit = us < 1000 ? 1 : us < 1000000 ? 1000 : 1000000;
-    sink_number(s, us / unit);
+    strbuf_number(s, us / unit);
     if (unit > 1 && us / unit < 100) {
-        sink_bytes(s, ".", 1);
-        sink_number(s, us % unit * 10 / unit);
+        strbuf_bytes(s, ".", 1);
+        strbuf_number(s, us % unit * 10 / unit);
     }
-    sink_text(s, unit == 1 ? "us" : unit == 1000 ? "ms" : "s");
+    strbuf_text(s, unit == 1 ? "us" : unit == 1000 ? "ms" : "s");
 }
 
-static void put_rule(struct sink *s, const struct event *e, const struct event_context *c) {
+static void put_rule(struct strbuf *s, const struct event *e, const struct event_context *c) {
     if (c->rule[0]) {
-        sink_text(s, ", rule ");
-        sink_plain(s, c->rule, sizeof c->rule);
+        strbuf_text(s, ", rule ");
+        strbuf_plain(s, c->rule, sizeof c->rule);
     }
     if (e->arm != ARM_ENFORCE) {
-        sink_text(s, ", arm ");
-        sink_text(s, event_name(NAMES_ARM, e->arm));
+        strbuf_text(s, ", arm ");
+        strbuf_text(s, event_name(NAMES_ARM, e->arm));
     }
 }
 
-static void put_close(struct sink *s, const struct event *e) {
-    sink_text(s, event_name(NAMES_VIA, e->via));
-    sink_text(s, " in ");
-    sink_text(s, event_name(NAMES_PHASE, e->phase));
+static void put_close(struct strbuf *s, const struct event *e) {
+    strbuf_text(s, event_name(NAMES_VIA, e->via));
+    strbuf_text(s, " in ");
+    strbuf_text(s, event_name(NAMES_PHASE, e->phase));
     if (e->kind == EVENT_CLOSE) {
-        sink_text(s, ": ");
-        sink_text(s, event_name(NAMES_FATE, e->fate));
+        strbuf_text(s, ": ");
+        strbuf_text(s, event_name(NAMES_FATE, e->fate));
     }
     if (e->decided_by == DECIDED_BY_SHUTDOWN) {
-        sink_text(s, ", decided by shutdown ");
+        strbuf_text(s, ", decided by shutdown ");
         put_duration(s, (uint64_t)e->decided_before_ms * 1000);
-        sink_text(s, " before");
+        strbuf_text(s, " before");
     }
-    sink_text(s, ", age ");
+    strbuf_text(s, ", age ");
     put_duration(s, e->age_us);
     if (e->verified == VERIFIED_TRUE)
-        sink_text(s, ", verified");
+        strbuf_text(s, ", verified");
     else if (e->verified == VERIFIED_FALSE) /* the kernel was asked and did not know, or could not be asked any more */
-        sink_text(s, e->via == VIA_KILLED || e->via == VIA_EXEC ? ", inferred" : ", unconfirmed");
+        strbuf_text(s, e->via == VIA_KILLED || e->via == VIA_EXEC ? ", inferred" : ", unconfirmed");
 }
 
-static void put_count(struct sink *s, uint64_t n, const char *what) {
-    sink_number(s, n);
-    sink_text(s, what);
+static void put_count(struct strbuf *s, uint64_t n, const char *what) {
+    strbuf_number(s, n);
+    strbuf_text(s, what);
 }
 
-static void put_kernel(struct sink *s, const struct exhausted_source *x) {
+static void put_kernel(struct strbuf *s, const struct exhausted_source *x) {
     if (x->counted == COUNTED_NO)
         return;
-    sink_text(s, x->counted == COUNTED_ALL ? "; in the kernel " : "; in the kernel about ");
+    strbuf_text(s, x->counted == COUNTED_ALL ? "; in the kernel " : "; in the kernel about ");
     put_count(s, x->kernel[KERNEL_ESTABLISHED], " established, ");
     put_count(s, x->kernel[KERNEL_TIME_WAIT], " in TIME-WAIT, ");
     put_count(s, x->kernel[KERNEL_FIN_WAIT], " in FIN-WAIT, ");
@@ -103,50 +103,50 @@ static void put_kernel(struct sink *s, const struct exhausted_source *x) {
     put_count(s, x->kernel[KERNEL_OTHER], " other");
 }
 
-static void put_source(struct sink *s, const struct exhausted_source *x) {
-    sink_text(s, "\n    ");
+static void put_source(struct strbuf *s, const struct exhausted_source *x) {
+    strbuf_text(s, "\n    ");
     put_endpoint(s, &x->address, 0);
-    sink_text(s, " ports ");
+    strbuf_text(s, " ports ");
     if (x->ports.low == 0 && x->ports.high == 0) {
-        sink_text(s, "of the ephemeral range");
+        strbuf_text(s, "of the ephemeral range");
     } else {
-        sink_number(s, x->ports.low);
-        sink_bytes(s, "-", 1);
-        sink_number(s, x->ports.high);
+        strbuf_number(s, x->ports.low);
+        strbuf_bytes(s, "-", 1);
+        strbuf_number(s, x->ports.high);
     }
-    sink_text(s, ": ");
-    sink_text(s, event_name(NAMES_CAUSE, x->cause));
-    sink_text(s, ", ");
+    strbuf_text(s, ": ");
+    strbuf_text(s, event_name(NAMES_CAUSE, x->cause));
+    strbuf_text(s, ", ");
     put_count(s, x->open, " open, ");
     put_count(s, x->time_wait, " in TIME-WAIT");
     put_kernel(s, x);
 }
 
-static void put_exhausted(struct sink *s, const struct event_exhausted *x) {
-    sink_text(s, event_name(NAMES_CALL, x->call));
-    sink_text(s, ": ");
-    sink_text(s, event_name(NAMES_CAUSE, x->cause));
-    sink_text(s, ", ");
-    sink_text(s, event_name(NAMES_OUTCOME, x->outcome));
-    sink_text(s, " after ");
-    sink_number(s, x->attempts);
-    sink_text(s, x->attempts == 1 ? " attempt in " : " attempts in ");
+static void put_exhausted(struct strbuf *s, const struct event_exhausted *x) {
+    strbuf_text(s, event_name(NAMES_CALL, x->call));
+    strbuf_text(s, ": ");
+    strbuf_text(s, event_name(NAMES_CAUSE, x->cause));
+    strbuf_text(s, ", ");
+    strbuf_text(s, event_name(NAMES_OUTCOME, x->outcome));
+    strbuf_text(s, " after ");
+    strbuf_number(s, x->attempts);
+    strbuf_text(s, x->attempts == 1 ? " attempt in " : " attempts in ");
     put_duration(s, x->elapsed_us);
 }
 
-static void put_exhausted_sources(struct sink *s, const struct event_exhausted *x) {
+static void put_exhausted_sources(struct strbuf *s, const struct event_exhausted *x) {
     unsigned sources = event_sources(x);
     for (unsigned i = 0; i < sources; i++)
         put_source(s, &x->source[i]);
     if (x->omitted > 0) {
-        sink_text(s, "\n    and ");
-        sink_number(s, x->omitted);
-        sink_text(s, " more");
+        strbuf_text(s, "\n    and ");
+        strbuf_number(s, x->omitted);
+        strbuf_text(s, " more");
     }
 }
 
 /* What the numbers of the sources have to be held against. */
-static void put_evidence(struct sink *s, const struct event_exhausted *x) {
+static void put_evidence(struct strbuf *s, const struct event_exhausted *x) {
     static const char *const verdict[OCCUPIED_BYS] = {
         [OCCUPIED_INSTANCE] = "taken by this instance's own connections; ",
         [OCCUPIED_OTHERS] = "taken by connections of processes outside this instance; ",
@@ -155,43 +155,43 @@ static void put_evidence(struct sink *s, const struct event_exhausted *x) {
     const char *by = verdict[occupied_by(x)];
     if (x->capacity == 0 && x->recent_s == 0)
         return;
-    sink_text(s, "\n    ");
+    strbuf_text(s, "\n    ");
     if (by)
-        sink_text(s, by);
+        strbuf_text(s, by);
     if (x->capacity) {
         put_count(s, x->capacity, " quadruplets a source, ");
         put_count(s, x->reserved, " ports reserved, ");
     }
     if (x->bound_counted != COUNTED_NO)
         put_count(s, x->bound, " ports taken without a connection, ");
-    sink_text(s, "in the last ");
+    strbuf_text(s, "in the last ");
     put_count(s, x->recent_s, "s this program made ");
     put_count(s, x->recent_connects, " connects there and left ");
     put_count(s, x->recent_time_waits, " TIME-WAITs");
 }
 
-static void put_repeats(struct sink *s, const struct event_exhausted *x) {
+static void put_repeats(struct strbuf *s, const struct event_exhausted *x) {
     if (x->repeats > 0) {
-        sink_text(s, ", and ");
-        sink_number(s, x->repeats);
-        sink_text(s, " more like it since the last");
+        strbuf_text(s, ", and ");
+        strbuf_number(s, x->repeats);
+        strbuf_text(s, " more like it since the last");
     }
 }
 
-static void put_source_down(struct sink *s, const struct event_exhausted *x) {
+static void put_source_down(struct strbuf *s, const struct event_exhausted *x) {
     const char *error = error_name(x->error);
-    sink_text(s, event_name(NAMES_CAUSE, x->cause));
-    sink_text(s, " (");
+    strbuf_text(s, event_name(NAMES_CAUSE, x->cause));
+    strbuf_text(s, " (");
     if (error)
-        sink_text(s, error);
+        strbuf_text(s, error);
     else
-        sink_text(s, "errno "), sink_number(s, x->error);
-    sink_text(s, ")");
+        strbuf_text(s, "errno "), strbuf_number(s, x->error);
+    strbuf_text(s, ")");
 }
 
 int event_text(const struct event_record *r, const struct event_context *context, char *out, size_t size) {
-    struct sink s;
-    sink_init(&s, out, size);
+    struct strbuf s;
+    strbuf_init(&s, out, size);
     put_head(&s, &r->e);
     switch (r->e.kind) {
     case EVENT_TIME_WAIT:
@@ -217,11 +217,11 @@ int event_text(const struct event_record *r, const struct event_context *context
     case EVENT_DETACH:
     case EVENT_RELOAD:
     case EVENT_OVERRIDE:
-        sink_plain(&s, r->u.text, sizeof r->u.text);
+        strbuf_plain(&s, r->u.text, sizeof r->u.text);
         break;
     default:
-        sink_text(&s, "(an event of another version)");
+        strbuf_text(&s, "(an event of another version)");
         break;
     }
-    return sink_finish(&s);
+    return strbuf_finish(&s);
 }

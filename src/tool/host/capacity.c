@@ -12,7 +12,7 @@ static void add_ports(struct port_set *set, unsigned low, unsigned high) {
 }
 
 /* A port number, and what follows it in *text. */
-static bool take_port(const char **text, unsigned *out) {
+static bool parse_port(const char **text, unsigned *out) {
     unsigned n = 0, digits = 0;
     for (; **text >= '0' && **text <= '9'; (*text)++, digits++) {
         n = n * 10 + (unsigned)(**text - '0');
@@ -29,11 +29,11 @@ static bool is_end(const char *text) {
 
 static bool parse_range(struct port_range *out, const char *text) {
     unsigned low, high;
-    if (!take_port(&text, &low))
+    if (!parse_port(&text, &low))
         return false;
     while (*text == ' ' || *text == '\t')
         text++;
-    if (!take_port(&text, &high) || !is_end(text) || low > high)
+    if (!parse_port(&text, &high) || !is_end(text) || low > high)
         return false;
     *out = (struct port_range){(uint16_t)low, (uint16_t)high};
     return true;
@@ -43,10 +43,10 @@ static bool parse_reserved(struct port_set *out, const char *text) {
     memset(out, 0, sizeof *out);
     while (!is_end(text)) {
         unsigned low, high;
-        if (!take_port(&text, &low))
+        if (!parse_port(&text, &low))
             return false;
         high = low;
-        if (*text == '-' && (text++, !take_port(&text, &high)))
+        if (*text == '-' && (text++, !parse_port(&text, &high)))
             return false;
         if (low > high)
             return false;

@@ -1,9 +1,7 @@
 #include "tool/host/holders.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -14,6 +12,7 @@
 
 #include "tool/common/strbuf.h"
 #include "tool/host/dump.h"
+#include "tool/host/socket_users.h"
 #include "base/kernel_constants.h"
 
 #ifndef TCP_FASTOPEN_NO_COOKIE
@@ -42,6 +41,8 @@ struct search {
     unsigned n_listeners, n_binders;
     const struct endpoint *to; /* NULL: who has a blocked port; else: who is connected to there */
     const char *but_mapping;
+    uint32_t asked_pid;
+    bool left_out;
 };
 
 static void add_port(struct port_set *set, unsigned port) {
@@ -128,25 +129,6 @@ static void attribute(struct search *s, const struct owned *o, uint32_t pid, con
     add_port(&g->ports, o->port);
 }
 
-/* "socket:[123]" in /proc/PID/fd; 0: no socket. */
-static uint32_t inode_of_link(int folder, const char *name) {
-    char text[64];
-    ssize_t n = readlinkat(folder, name, text, sizeof text - 1);
-    text[n > 0 ? n : 0] = 0;
-    return strncmp(text, "socket:[", 8) == 0 ? (uint32_t)strtoul(text + 8, NULL, 10) : 0;
-}
-
-static void read_name(char out[HOLDER_NAME], const char *pid) {
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%.20s/comm", pid);
-    FILE *file = fopen(path, "re");
-    if (!file || !fgets(out, HOLDER_NAME, file))
-        out[0] = 0;
-    if (file)
-        (void)fclose(file);
-    out[strcspn(out, "\n")] = 0;
-}
-
 /* Does it have a file of this name mapped? */
 static bool maps(const char *pid, const char *file) {
     char line[512], path[64];
@@ -163,37 +145,32 @@ static bool maps(const char *pid, const char *file) {
     return found;
 }
 
-static void look_into(struct search *s, const char *pid) {
-    char path[64], name[HOLDER_NAME];
-    if (s->but_mapping && maps(pid, s->but_mapping))
-        return;
-    (void)snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
-    DIR *folder = opendir(path);
-    if (!folder)
-        return;
-    read_name(name, pid);
-    for (const struct dirent *entry; (entry = readdir(folder));) {
-        struct owned wanted = {.inode = inode_of_link(dirfd(folder), entry->d_name)};
-        struct owned *found = wanted.inode ? bsearch(&wanted, s->owned, s->n, sizeof wanted, by_inode) : NULL;
-        if (!found)
-            continue;
-        found->named = true;
-        attribute(s, found, (uint32_t)strtoul(pid, NULL, 10), name);
+/* The sockets of one process come one after the other. */
+static bool is_left_out(struct search *s, uint32_t pid) {
+    char number[16];
+    if (s->but_mapping && pid != s->asked_pid) {
+        (void)snprintf(number, sizeof number, "%u", pid);
+        s->asked_pid = pid;
+        s->left_out = maps(number, s->but_mapping);
     }
-    (void)closedir(folder);
+    return s->but_mapping && s->left_out;
+}
+
+static void name_owner(void *context, uint32_t inode, uint32_t pid, const char *name) {
+    struct search *s = context;
+    const struct owned wanted = {.inode = inode};
+    struct owned *found = bsearch(&wanted, s->owned, s->n, sizeof wanted, by_inode);
+    if (!found || is_left_out(s, pid))
+        return;
+    found->named = true;
+    attribute(s, found, pid, name);
 }
 
 static void name_owners(struct search *s) {
-    DIR *proc = opendir("/proc");
-    if (s->n)
+    if (s->n) {
         qsort(s->owned, s->n, sizeof *s->owned, by_inode);
-    if (proc && s->n) {
-        for (const struct dirent *entry; (entry = readdir(proc));)
-            if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-                look_into(s, entry->d_name);
+        socket_walk(name_owner, s);
     }
-    if (proc)
-        (void)closedir(proc);
     for (size_t i = 0; i < s->n && !s->to; i++)
         if (!s->owned[i].named)
             attribute(s, &s->owned[i], 0, "");
@@ -201,9 +178,9 @@ static void name_owners(struct search *s) {
 
 /* "40000-40009, 40020, ..." */
 static void list_ports(struct holder *h, const struct port_set *ports) {
-    struct sink text;
+    struct strbuf text;
     char number[HOLDER_PORTS - 8];
-    sink_init(&text, number, sizeof number);
+    strbuf_init(&text, number, sizeof number);
     for (unsigned port = 0; port < PORTS; port++) {
         unsigned last = port;
         if (!port_in(ports, port))
@@ -211,15 +188,15 @@ static void list_ports(struct holder *h, const struct port_set *ports) {
         while (port_in(ports, last + 1))
             last++;
         h->ports += last - port + 1;
-        sink_text(&text, text.at == text.start ? "" : ", ");
-        sink_number(&text, port);
+        strbuf_text(&text, text.at == text.start ? "" : ", ");
+        strbuf_number(&text, port);
         if (last > port) {
-            sink_text(&text, "-");
-            sink_number(&text, last);
+            strbuf_text(&text, "-");
+            strbuf_number(&text, last);
         }
         port = last;
     }
-    bool full = sink_finish(&text) < 0;
+    bool full = strbuf_finish(&text) < 0;
     char *comma = full ? strrchr(number, ',') : NULL; /* behind it may stand a half */
     if (comma)
         *comma = 0;

@@ -76,30 +76,6 @@ bool host_has(const struct host *h, const struct addr *a) {
     return known(h, a) || route_home(a) > 0;
 }
 
-static unsigned fourth_in_hex(const char *text) {
-    char *end = (char *)(unsigned long)text;
-    unsigned long n = 0;
-    for (unsigned i = 0; i < 4; i++)
-        n = strtoul(end, &end, 16);
-    return (unsigned)n;
-}
-
-/* Lines of /proc/net/if_inet6: the address in 32 digits, then in hex the interface, prefix length, scope and flags. */
-const char *host_unusable(const struct addr *a) {
-    enum { DAD_FAILED = 0x08, TENTATIVE = 0x40, DIGITS = 32 };
-    char want[DIGITS + 1], *all = addr_is_v4(a) ? NULL : text_file("/proc/net/if_inet6");
-    unsigned flags = 0;
-    for (unsigned i = 0; i < sizeof a->b; i++)
-        snprintf(want + 2 * i, 3, "%02x", a->b[i]);
-    for (const char *line = all; line && *line; line += strcspn(line, "\n"), line += *line == '\n')
-        if (strncmp(line, want, DIGITS) == 0)
-            flags = fourth_in_hex(line + DIGITS);
-    free(all);
-    if (flags & DAD_FAILED)
-        return "another host has it (duplicate address detection failed)";
-    return flags & TENTATIVE ? "it is tentative: duplicate address detection has not finished" : NULL;
-}
-
 bool host_leaves_elsewhere(const struct addr *a, const struct endpoint *destination, char home[IF_NAMESIZE],
                            char way[IF_NAMESIZE]) {
     int from = route_home(a), to = from > 0 ? route_way(a, destination, 0) : 0;

@@ -24,9 +24,6 @@ bool host_look_at_ports(struct host_ports *out, const char **what);
 /* Do answers to this address come here: is it on an interface, or has a local route (AnyIP)? */
 bool host_has(const struct host *h, const struct addr *a);
 
-/* IPv6: why nothing can be sent from an address though an interface has it, for as long as that lasts; NULL: it can. */
-const char *host_unusable(const struct addr *a);
-
 /* The interface that the address lives on, and the one by which a connection from it to the destination would leave.
  * False: they are the same, or it lives on one that only keeps addresses (lo, a dummy), or the kernel cannot say. */
 bool host_leaves_elsewhere(const struct addr *a, const struct endpoint *destination, char home[IF_NAMESIZE],

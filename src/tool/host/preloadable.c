@@ -11,6 +11,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "tool/host/image.h"
+
 enum { HEAD_BYTES = 4096, SCRIPT_DEPTH = 4, NOTES = 64 };
 
 /* This tool and the shim are built together: what the tool is, the shim is. */
@@ -174,6 +176,27 @@ enum preloadable preloadable(const char *path) {
         result = look(file, next);
     }
     return result;
+}
+
+bool preloadable_file(const char *path, char file[PRELOADABLE_PATH], char linker[PRELOADABLE_LINKER]) {
+    char next[PRELOADABLE_PATH];
+    struct image m;
+    snprintf(file, PRELOADABLE_PATH, "%s", path);
+    (void)look(file, next);
+    for (int depth = 0; next[0] && depth < SCRIPT_DEPTH; depth++) {
+        memcpy(file, next, PRELOADABLE_PATH);
+        (void)look(file, next);
+    }
+    linker[0] = 0;
+    const own_segment *s;
+    bool opened = image_open(&m, file);
+    for (unsigned i = 0; opened && (s = image_segment(&m, i)); i++) {
+        const char *text = s->p_type == PT_INTERP ? image_text(&m, s->p_offset, PRELOADABLE_LINKER) : NULL;
+        if (text)
+            snprintf(linker, PRELOADABLE_LINKER, "%s", text);
+    }
+    image_close(&m);
+    return linker[0] != 0;
 }
 
 const char *preloadable_text(enum preloadable why) {

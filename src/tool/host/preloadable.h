@@ -16,10 +16,14 @@ enum preloadable {
     PRELOAD_OTHER_LIBC     /* musl program, glibc shim, or the reverse */
 };
 
-enum { PRELOADABLE_PATH = 4096 };
+enum { PRELOADABLE_PATH = 4096, PRELOADABLE_LINKER = 256 };
 
 /* Looks at the file (of a script: at its interpreter). Executes nothing. */
 enum preloadable preloadable(const char *path);
+
+/* The ELF file that is executed for path (of a script: its interpreter), and the dynamic linker that it names. False:
+ * there is none. */
+bool preloadable_file(const char *path, char file[PRELOADABLE_PATH], char linker[PRELOADABLE_LINKER]);
 
 /* What that means for the program, in words that follow its name; NULL for PRELOAD_OK. */
 const char *preloadable_text(enum preloadable why);

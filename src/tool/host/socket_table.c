@@ -152,6 +152,9 @@ void quads_add(struct quads_table *t, const struct dump_socket *s) {
     p->close_wait += s->state == TCP_CLOSE_WAIT;
     t->total[which]++;
     p->outside += own_port < t->ephemeral.low || own_port > t->ephemeral.high;
+    if (which == QUADS_TIME_WAIT && !t->inbound &&
+        tw_reuse_may_take(&t->reuse, tw_reuse_is_loopback(&s->local, &s->peer), s->expires_ms))
+        p->reusable++;
     if (which == QUADS_TIME_WAIT && s->expires_ms < p->next_free_ms)
         p->next_free_ms = s->expires_ms;
 }

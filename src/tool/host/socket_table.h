@@ -8,6 +8,7 @@
 
 #include "tool/host/capacity.h"
 #include "tool/host/dump.h"
+#include "tool/host/tw_reuse.h"
 
 /* The sockets that quads counts: all that keep a quadruplet taken. */
 enum {
@@ -24,6 +25,7 @@ struct quads_pair {
     uint32_t count[QUADS_COUNTS];
     uint32_t close_wait;   /* of QUADS_OTHER */
     uint32_t outside;      /* of all these, on source ports that are not in the ephemeral range */
+    uint32_t reusable;     /* TIME-WAITs that a connect may take over now (tcp_tw_reuse); outbound */
     uint32_t next_free_ms; /* until the next TIME-WAIT ends, QUADS_NEVER: there is none */
 };
 
@@ -42,9 +44,10 @@ void quads_note_listener(struct quads_listeners *l, const struct addr *address, 
 void quads_listeners_ready(struct quads_listeners *l);
 bool quads_is_accepted(const struct quads_listeners *l, const struct addr *address, uint16_t port);
 
-/* Zero it, set ephemeral and listeners, give it sockets, free it. */
+/* Zero it, set ephemeral, reuse and listeners, give it sockets, free it. */
 struct quads_table {
     struct port_range ephemeral;
+    struct tw_reuse reuse; /* all zero: none */
     const struct quads_listeners *listeners;
     bool inbound; /* count what was accepted, by client address: the peer is the source */
     struct quads_pair *pair;

@@ -20,8 +20,9 @@ static void print_line(const struct log_request *request, struct damage *d, cons
     const char *wrong = jsonl_parse(j->line, j->length, &r, &context);
     if (wrong)
         damage_note(d, j->number, wrong);
-    else if (log_wants(request, &r.e))
-        log_print(request, &r, &context, j->line, j->length);
+    else if (log_wants(request, &r))
+        log_print(request, &(struct log_line){
+                               .record = &r, .context = &context, .original = j->line, .original_length = j->length});
 }
 
 static int read_file(const struct log_request *request, const char *file) {
@@ -30,7 +31,7 @@ static int read_file(const struct log_request *request, const char *file) {
     struct jsonl j;
     enum jsonl_result result = JSONL_END;
     if (!jsonl_open(&j, file)) {
-        complain("%s: %s", file, strerror(errno));
+        warn("%s: %s", file, strerror(errno));
         return EXIT_FOUND;
     }
     progress_begin(&progress);
@@ -46,17 +47,17 @@ static int read_file(const struct log_request *request, const char *file) {
     }
     progress_end(&progress);
     if (result == JSONL_ERROR)
-        complain("%s: %s", file, strerror(errno));
-    damage_complain(&damage, file);
+        warn("%s: %s", file, strerror(errno));
+    damage_warn(&damage, file);
     jsonl_close(&j);
     return result == JSONL_ERROR || damage.count ? EXIT_FOUND : EXIT_DONE;
 }
 
-int log_from_files(const struct log_request *request, char *const *files, int n_files) {
+int log_from_files(struct log_request *request, char *const *files, int n_files) {
     int status = EXIT_DONE;
     for (int i = 0; i < n_files && !stop_signal; i++)
         if (read_file(request, files[i]) != EXIT_DONE)
             status = EXIT_FOUND;
-    log_flush();
+    log_flush(request);
     return status;
 }

@@ -4,6 +4,6 @@
 
 #include "tool/log/model.h"
 
-int log_from_files(const struct log_request *request, char *const *files, int n_files);
+int log_from_files(struct log_request *request, char *const *files, int n_files);
 
 #endif

@@ -22,7 +22,8 @@
 #include "tool/reader/instances_say.h"
 
 static const char help[] =
-    "usage: connspread log [-f] [-o text|json] [--since T] [--until T] [--event E] [--pid N]\n"
+    "usage: connspread log [-f] [-o text|json] [-n N] [--since T] [--until T] [--event E]\n"
+    "                      [--to ADDRESS] [--source ADDRESS] [--program NAME] [--pid N]\n"
     "                      [-i INSTANCE | -c CONF | FILE...]\n"
     "\n"
     "Prints the events of an instance: every close that left a TIME-WAIT socket on this host, and every\n"
@@ -31,18 +32,24 @@ static const char help[] =
     "  -f, --follow           after what is there, go on with what comes, until interrupted (record writes it into\n"
     "                         log.file)\n"
     "  -o, --output FORMAT    text (the default), or json: one object a line\n"
+    "  -n, --last N           only the last N events of what is there; with -f, then what comes\n"
     "      --since T          from then on; T is 2026-11-21T03:27:59Z, 03:27 (today, UTC), 10m or 2h (ago),\n"
     "                         now, or seconds since 1970\n"
     "      --until T          up to then\n"
     "      --event E          only these: time-wait, close, exhausted, source-down, attach, detach, reload,\n"
     "                         override; several with commas, or by giving it again\n"
+    "      --to ADDRESS       only those with this peer: ADDRESS[/LEN][:PORT[-PORT]], IPv6 in brackets before a port;\n"
+    "                         \"*:443\" is every address\n"
+    "      --source ADDRESS   only those from this address of this host, written likewise; a connect that ran out of\n"
+    "                         ports is of each source that it tried\n"
+    "      --program NAME     only those of programs of this name, such as curl or \"php-fpm*\"\n"
     "      --pid N            only those of this process\n"
     "  -i, --instance NAME    the instance; default: CONNSPREAD_INSTANCE, else the config file's name\n"
     "  -c, --config CONF      the instance that belongs to this config file\n"
     "\n"
     "Exits with 0, 1 if there was no state file or a line was damaged, 2 for a usage error.\n";
 
-enum { OPTION_SINCE = 256, OPTION_UNTIL, OPTION_EVENT, OPTION_PID };
+enum { OPTION_SINCE = 256, OPTION_UNTIL, OPTION_EVENT, OPTION_TO, OPTION_SOURCE, OPTION_PROGRAM, OPTION_PID };
 
 static const struct option options[] = {
     {"follow", no_argument, NULL, 'f'},
@@ -50,32 +57,36 @@ static const struct option options[] = {
     {"since", required_argument, NULL, OPTION_SINCE},
     {"until", required_argument, NULL, OPTION_UNTIL},
     {"event", required_argument, NULL, OPTION_EVENT},
+    {"to", required_argument, NULL, OPTION_TO},
+    {"source", required_argument, NULL, OPTION_SOURCE},
+    {"program", required_argument, NULL, OPTION_PROGRAM},
     {"pid", required_argument, NULL, OPTION_PID},
+    {"last", required_argument, NULL, 'n'},
     {"instance", required_argument, NULL, 'i'},
     {"config", required_argument, NULL, 'c'},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
-static bool take_time(const char *option, const char *text, uint64_t *out) {
+static bool parse_time(const char *option, const char *text, uint64_t *out) {
     const char *wrong = time_from_text(text, time_now_us(), out);
     if (wrong)
-        complain("log: %s %s is not a time; try: %s", option, text, wrong);
+        warn("log: %s %s is not a time; try: %s", option, text, wrong);
     return !wrong;
 }
 
 /* "time-wait,close" */
-static bool take_events(const char *list, uint32_t *kinds) {
+static bool parse_events(const char *list, uint32_t *kinds) {
     char word[16];
     for (const char *p = list;;) {
         size_t length = strcspn(p, ",");
         uint8_t kind;
         int n = snprintf(word, sizeof word, "%.*s", (int)(length < 64 ? length : 64), p);
         if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
-            complain("log: --event %s: there is no such event; try: time-wait, close, exhausted, source-down, attach, "
-                     "detach, "
-                     "reload, override",
-                     list);
+            warn("log: --event %s: there is no such event; try: time-wait, close, exhausted, source-down, attach, "
+                 "detach, "
+                 "reload, override",
+                 list);
             return false;
         }
         *kinds |= UINT32_C(1) << kind;
@@ -85,25 +96,39 @@ static bool take_events(const char *list, uint32_t *kinds) {
     }
 }
 
-static bool take_pid(const char *text, struct log_request *request) {
-    char *end;
-    errno = 0;
-    unsigned long pid = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end || errno || pid > UINT32_MAX) {
-        complain("log: --pid %s is not a process number; try: a number above 0", text);
-        return false;
-    }
-    request->has_pid = true;
+static bool parse_pid(struct log_request *request) {
+    uint64_t pid;
+    request->has_pid = arguments_number("log", "--pid", 0, UINT32_MAX, &pid);
     request->pid = (uint32_t)pid;
-    return true;
+    return request->has_pid;
 }
 
 struct arguments {
     struct log_request request;
+    struct last_lines last;
+    struct netns_seen netns;
     struct chosen chosen;
 };
 
-static bool take_option(int option, void *context) {
+static bool parse_last(struct arguments *a) {
+    uint64_t n;
+    if (!arguments_number("log", "-n", 1, LAST_MAX, &n))
+        return false;
+    a->last.max = n;
+    a->request.last = &a->last;
+    return true;
+}
+
+static bool parse_program(const char *text, struct log_request *request) {
+    if (strchr(text, '/')) {
+        warn("log: --program %s is a path, and events have names; try: %s", text, strrchr(text, '/') + 1);
+        return false;
+    }
+    request->program = text;
+    return true;
+}
+
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     struct log_request *request = &a->request;
     switch (option) {
@@ -112,19 +137,28 @@ static bool take_option(int option, void *context) {
     case 'o':
         return arguments_format("log", optarg, &request->json);
     case OPTION_SINCE:
-        return take_time("--since", optarg, &request->since_us);
+        return parse_time("--since", optarg, &request->since_us);
     case OPTION_UNTIL:
-        return take_time("--until", optarg, &request->until_us);
+        return parse_time("--until", optarg, &request->until_us);
     case OPTION_EVENT:
-        return take_events(optarg, &request->kinds);
+        return parse_events(optarg, &request->kinds);
+    case OPTION_TO:
+        return request->has_to = arguments_target("log", "--to", optarg, &request->to);
+    case OPTION_SOURCE:
+        return request->has_source = arguments_target("log", "--source", optarg, &request->source);
+    case OPTION_PROGRAM:
+        return parse_program(optarg, request);
+    case 'n':
+        return parse_last(a);
     default:
-        return take_pid(optarg, request);
+        return parse_pid(request);
     }
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"log", help, "fo:i:c:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"log", help, "fo:n:i:c:h", options, parse_option};
     a->request.until_us = UINT64_MAX;
+    a->request.netns = &a->netns;
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
@@ -137,23 +171,25 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
                                ? "FILE and -i or -c exclude each other; try: one of them"
                                : NULL;
     if (conflict)
-        complain("log: %s", conflict);
+        warn("log: %s", conflict);
     return conflict ? EXIT_USAGE : ARGUMENTS_GOOD;
 }
 
-static int read_events(const struct arguments *a, char *const *files, int n_files) {
+static int read_events(struct arguments *a, char *const *files, int n_files) {
     struct location where;
     if (n_files > 0)
         return log_from_files(&a->request, files, n_files);
     if (!arguments_locate(&a->chosen, &where))
         return EXIT_USAGE;
     instances_note_files(&where, "log");
+    if (!a->request.follow)
+        instances_say_silence(&where, "log");
     return log_from_state(&a->request, &where);
 }
 
 int log_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     stop_catch();

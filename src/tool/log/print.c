@@ -2,17 +2,54 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tool/common/foreign_text.h"
 #include "tool/common/stop.h"
 #include "tool/events/json.h"
 #include "tool/events/text.h"
+#include "tool/log/last.h"
 
 static int write_error;
 
-bool log_wants(const struct log_request *request, const struct event *e) {
+static bool address_fits(const struct policy_target *want, const struct addr *a, uint16_t port) {
+    /* One that had no port yet: any that was asked for will do. */
+    const struct endpoint e = {.addr = *a, .port = port ? port : want->ports.low};
+    return policy_target_fits(want, &e);
+}
+
+/* A connect that ran out of ports is of each source that it tried. */
+static bool source_fits(const struct policy_target *want, const struct event_record *r) {
+    const struct event_exhausted *x = &r->u.exhausted;
+    for (unsigned i = 0; r->e.kind == EVENT_EXHAUSTED && i < x->n_sources && i < EXHAUSTED_SOURCES; i++)
+        if (address_fits(want, &x->source[i].address, 0))
+            return true;
+    return address_fits(want, &r->e.local, r->e.local_port);
+}
+
+static bool has_connection(const struct event *e) {
+    return e->kind == EVENT_TIME_WAIT || e->kind == EVENT_CLOSE || e->kind == EVENT_EXHAUSTED ||
+           e->kind == EVENT_SOURCE_DOWN;
+}
+
+static bool ends_fit(const struct log_request *request, const struct event_record *r) {
+    if (!request->has_to && !request->has_source)
+        return true;
+    return has_connection(&r->e) && (!request->has_to || address_fits(&request->to, &r->e.peer, r->e.peer_port)) &&
+           (!request->has_source || source_fits(&request->source, r));
+}
+
+static bool program_fits(const char *glob, const struct event *e) {
+    char name[EVENT_PROGRAM + 1];
+    snprintf(name, sizeof name, "%.*s", EVENT_PROGRAM, e->program);
+    return !glob || policy_glob(glob, name);
+}
+
+bool log_wants(const struct log_request *request, const struct event_record *r) {
+    const struct event *e = &r->e;
     return e->time_us >= request->since_us && e->time_us <= request->until_us &&
-           (e->kind < 32 && request->kinds >> e->kind & 1) && (!request->has_pid || e->pid == request->pid);
+           (e->kind < 32 && request->kinds >> e->kind & 1) && (!request->has_pid || e->pid == request->pid) &&
+           program_fits(request->program, e) && ends_fit(request, r);
 }
 
 static void output_failed(void) {
@@ -21,23 +58,57 @@ static void output_failed(void) {
     stop_signal = 1;
 }
 
-void log_print(const struct log_request *request, const struct event_record *r, const struct event_context *context,
-               const char *original, size_t original_length) {
+static void print_place(FILE *out, const struct log_request *request, const struct event *e) {
+    char program[EVENT_PROGRAM + 1];
+    snprintf(program, sizeof program, "%.*s", EVENT_PROGRAM, e->program);
+    if (e->kind == EVENT_EXHAUSTED && netns_is_other(request->netns, e->netns, e->pid, program))
+        fprintf(out, "\n    in another network namespace: %s", request->netns->way);
+}
+
+static void print(FILE *out, const struct log_request *request, const struct log_line *l) {
     char line[EVENT_LINE_MAX];
     int length;
-    if (request->json && original) {
-        foreign_print_json(stdout, original, original_length);
+    if (request->json && l->original) {
+        foreign_print_json(out, l->original, l->original_length);
     } else {
-        length = request->json ? event_json(r, context, line, sizeof line) : event_text(r, context, line, sizeof line);
+        length = request->json ? event_json(l->record, l->context, line, sizeof line)
+                               : event_text(l->record, l->context, line, sizeof line);
         if (length > 0)
-            (void)fwrite_unlocked(line, 1, (size_t)length, stdout);
+            (void)fwrite_unlocked(line, 1, (size_t)length, out);
     }
-    (void)putc_unlocked('\n', stdout);
+    if (!request->json && l->of_this_boot)
+        print_place(out, request, &l->record->e);
+    (void)putc_unlocked('\n', out);
+}
+
+/* The line as it would be printed, among the last ones. */
+static void keep(const struct log_request *request, const struct log_line *l) {
+    char *text = NULL;
+    size_t length = 0;
+    FILE *memory = open_memstream(&text, &length);
+    bool good = memory != NULL;
+    if (good) {
+        print(memory, request, l);
+        good = fclose(memory) == 0 && last_add(request->last, text, length);
+    }
+    free(text);
+    if (!good)
+        output_failed();
+}
+
+void log_print(const struct log_request *request, const struct log_line *l) {
+    if (request->last)
+        keep(request, l);
+    else
+        print(stdout, request, l);
     if (ferror_unlocked(stdout))
         output_failed();
 }
 
-void log_flush(void) {
+void log_flush(struct log_request *request) {
+    if (request->last)
+        last_print(request->last, stdout);
+    request->last = NULL;
     if (fflush(stdout) != 0)
         output_failed();
 }

@@ -12,26 +12,28 @@
 #include "tool/reaper/reaper.h"
 #include "tool/common/locate.h"
 #include "tool/log/model.h"
+#include "state/boot.h"
 #include "state/control.h"
 #include "tool/common/stop.h"
 #include "tool/log/print.h"
 #include "tool/reader/source.h"
 
-enum { POLL_MS = 50, POLLS_PER_LOOK = 20, POLLS_PER_HARVEST = 4, HARVEST_PATIENCE_MS = 2000 };
+enum { POLL_MS = 50, POLLS_PER_LOOK = 20, POLLS_PER_ROUND = 4, REAP_PATIENCE_MS = 2000 };
 
 struct view {
     struct source source;
     struct event_merge merge;
-    struct harvest harvest;
-    struct untold untold;
+    struct reaper reaper;
+    struct preview preview;
+    uint64_t boot; /* this one */
 };
 
 static enum state_error follow_view(struct view *v, const char *path, int *error) {
     enum state_error result = source_follow(&v->source, path, error);
     if (result != STATE_OK)
         return result;
-    harvest_init(&v->harvest, path);
-    (void)harvest(&v->harvest, &v->source.state, HARVEST_PATIENCE_MS); /* does nothing to a copy */
+    reaper_init(&v->reaper, path);
+    (void)reaper_round(&v->reaper, &v->source.state, REAP_PATIENCE_MS); /* does nothing to a copy */
     merge_init(&v->merge, &v->source.state, true);
     return STATE_OK;
 }
@@ -41,23 +43,24 @@ static enum state_error open_view(struct view *v, const char *path, int *error) 
     enum state_error result = source_open(&v->source, path, error);
     if (result != STATE_OK)
         return result;
-    v->harvest.lock = -1;
+    v->reaper.lock = -1;
     if (source_is_ours(&v->source))
-        untold_find(&v->untold, &v->source.state);
+        preview_find(&v->preview, &v->source.state);
     merge_init(&v->merge, &v->source.state, false);
-    merge_append(&v->merge, v->untold.event, v->untold.n);
+    merge_append(&v->merge, v->preview.event, v->preview.n);
     return STATE_OK;
 }
 
-static void print_batch(const struct log_request *request, struct view *v) {
+static void print_batch(struct log_request *request, struct view *v) {
     struct event_record r;
+    bool here = boot_made(v->source.state.header, v->boot);
     while (!stop_signal && merge_next(&v->merge, &r)) {
-        if (!log_wants(request, &r.e))
+        if (!log_wants(request, &r))
             continue;
         source_name(&v->source, &r.e);
-        log_print(request, &r, &v->source.context, NULL, 0);
+        log_print(request, &(struct log_line){.record = &r, .context = &v->source.context, .of_this_boot = here});
     }
-    log_flush();
+    log_flush(request);
 }
 
 /* Only where somebody asked for every verdict to be checked, or one was wrong. */
@@ -66,7 +69,7 @@ static void report_verified(const struct state *s) {
     uint64_t asked = state_counter(s, COUNT_VERIFIED), wrong = state_counter(s, COUNT_MISMATCH);
     (void)state_settings(s, NULL, &settings);
     if (asked && (wrong || settings.log_verify == VERIFY_ALWAYS))
-        complain("%llu closes verified, %llu verdicts corrected", (unsigned long long)asked, (unsigned long long)wrong);
+        warn("%llu closes verified, %llu verdicts corrected", (unsigned long long)asked, (unsigned long long)wrong);
 }
 
 /* What is missing from the stream is said, never left to be guessed. */
@@ -75,18 +78,18 @@ static void close_view(struct view *v) {
     uint64_t dropped = state_counter(&v->source.state, COUNT_EVENTS_DROPPED);
     /* Counted in cells; an event takes one to four of them. */
     if (reader->lost)
-        complain("up to %llu events lost: overwritten before they could be read; try: a larger log.size",
-                 (unsigned long long)reader->lost);
+        warn("up to %llu events lost: overwritten before they could be read; try: a larger log.size",
+             (unsigned long long)reader->lost);
     if (reader->torn)
-        complain("up to %llu events lost: incomplete, because their writer was killed or is still writing them",
-                 (unsigned long long)reader->torn);
+        warn("up to %llu events lost: incomplete, because their writer was killed or is still writing them",
+             (unsigned long long)reader->torn);
     if (dropped)
-        complain("%llu events lost since this state file was made: dropped by their writers, which were stopped for "
-                 "longer than the ring lasts or had no ring",
-                 (unsigned long long)dropped);
+        warn("%llu events lost since this state file was made: dropped by their writers, which were stopped for "
+             "longer than the ring lasts or had no ring",
+             (unsigned long long)dropped);
     report_verified(&v->source.state);
-    harvest_end(&v->harvest);
-    untold_free(&v->untold);
+    reaper_end(&v->reaper);
+    preview_free(&v->preview);
     source_close(&v->source);
 }
 
@@ -106,12 +109,12 @@ static bool wait_for_view(struct view *v, const char *path, int *status) {
         if (result == STATE_OK)
             return true;
         if (result != STATE_ABSENT) {
-            complain("%s: %s", path, state_error_text(result, error));
+            warn("%s: %s", path, state_error_text(result, error));
             *status = EXIT_FOUND;
             return false;
         }
         if (!said)
-            complain("%s: not there yet: no program has run under this instance; waiting for it", path);
+            warn("%s: not there yet: no program has run under this instance; waiting for it", path);
         said = true;
         sleep_one_poll();
     }
@@ -119,14 +122,14 @@ static bool wait_for_view(struct view *v, const char *path, int *status) {
 }
 
 /* Until another file has its name, or the user ends it. */
-static void follow_one(const struct log_request *request, struct view *v, const char *path) {
+static void follow_one(struct log_request *request, struct view *v, const char *path) {
     for (unsigned polls = 1; !stop_signal; polls++) {
         bool over = time_now_us() > request->until_us;
         bool last = over || (polls % POLLS_PER_LOOK == 0 && source_was_replaced(&v->source, path));
-        if (last || polls % POLLS_PER_HARVEST == 0)
-            (void)harvest(&v->harvest, &v->source.state, 0);
+        if (last || polls % POLLS_PER_ROUND == 0)
+            (void)reaper_round(&v->reaper, &v->source.state, 0);
         if (!source_refresh(&v->source)) {
-            complain("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
+            warn("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
             return;
         }
         print_batch(request, v);
@@ -139,7 +142,7 @@ static void follow_one(const struct log_request *request, struct view *v, const 
     print_batch(request, v);
 }
 
-static int follow(const struct log_request *request, struct view *v, const char *path) {
+static int follow(struct log_request *request, struct view *v, const char *path) {
     int status = EXIT_DONE;
     while (wait_for_view(v, path, &status)) {
         follow_one(request, v, path);
@@ -148,11 +151,11 @@ static int follow(const struct log_request *request, struct view *v, const char 
     return status;
 }
 
-static int read_once(const struct log_request *request, struct view *v, const char *path) {
+static int read_once(struct log_request *request, struct view *v, const char *path) {
     int error = 0;
     enum state_error result = open_view(v, path, &error);
     if (result != STATE_OK) {
-        complain("%s: %s", path, state_error_text(result, error));
+        warn("%s: %s", path, state_error_text(result, error));
         return EXIT_FOUND;
     }
     print_batch(request, v);
@@ -160,10 +163,12 @@ static int read_once(const struct log_request *request, struct view *v, const ch
     return EXIT_DONE;
 }
 
-int log_from_state(const struct log_request *request, const struct location *where) {
+int log_from_state(struct log_request *request, const struct location *where) {
     struct view *v = calloc(1, sizeof *v);
+    if (v)
+        v->boot = boot_number();
     if (!v) {
-        complain("no memory: %zu bytes are needed", sizeof *v);
+        warn("no memory: %zu bytes are needed", sizeof *v);
         return EXIT_FOUND;
     }
     int status = request->follow ? follow(request, v, where->state_file) : read_once(request, v, where->state_file);

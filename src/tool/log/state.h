@@ -8,6 +8,6 @@
 struct location;
 
 /* Each prints all that the request wants, says on stderr what could not be read, and returns the exit status. */
-int log_from_state(const struct log_request *request, const struct location *where);
+int log_from_state(struct log_request *request, const struct location *where);
 
 #endif

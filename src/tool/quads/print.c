@@ -7,7 +7,7 @@
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
 
-enum { LINE = 512, NUMBER = 32 };
+enum { LINE = 8192, NUMBER = 32 };
 
 /* Names as in the design's JSON, and for people. */
 static const struct {
@@ -33,68 +33,97 @@ static double per_second(const struct quads_report *r) {
 
 /* --- JSON --- */
 
-static void key(struct sink *s, const char *name) {
-    sink_text(s, ",\"");
-    sink_text(s, name);
-    sink_text(s, "\":");
+static void key(struct strbuf *s, const char *name) {
+    strbuf_text(s, ",\"");
+    strbuf_text(s, name);
+    strbuf_text(s, "\":");
 }
 
-static void real(struct sink *s, const char *name, const char *format, double value) {
+static void real(struct strbuf *s, const char *name, const char *format, double value) {
     char text[NUMBER];
     (void)snprintf(text, sizeof text, format, value);
     key(s, name);
-    sink_text(s, text);
+    strbuf_text(s, text);
 }
 
-static void json_addresses(struct sink *s, const struct quads_pair *p) {
+static void json_addresses(struct strbuf *s, const struct quads_pair *p) {
     char text[ENDPOINT_TEXT];
     format_address(text, &p->source);
-    sink_text(s, "{\"source\":\"");
-    sink_text(s, text);
+    strbuf_text(s, "{\"source\":\"");
+    strbuf_text(s, text);
     format_endpoint(text, &p->destination, p->port);
-    sink_text(s, "\",\"destination\":\"");
-    sink_text(s, text);
-    sink_text(s, "\"");
+    strbuf_text(s, "\",\"destination\":\"");
+    strbuf_text(s, text);
+    strbuf_text(s, "\"");
 }
 
-static void json_pair(struct sink *s, const struct quads_report *r, const struct quads_pair *p) {
+static void json_users(struct strbuf *s, const struct socket_users *u) {
+    key(s, "processes");
+    for (unsigned i = 0; i < u->n; i++) {
+        strbuf_text(s, i ? ",{\"pid\":" : "[{\"pid\":");
+        if (u->user[i].pid)
+            strbuf_number(s, u->user[i].pid);
+        else
+            strbuf_text(s, "null");
+        key(s, "uid");
+        strbuf_number(s, u->user[i].uid);
+        key(s, "program");
+        if (u->user[i].pid)
+            strbuf_json(s, u->user[i].name, sizeof u->user[i].name);
+        else
+            strbuf_text(s, "null");
+        key(s, "sockets");
+        strbuf_number(s, u->user[i].sockets);
+        strbuf_text(s, "}");
+    }
+    strbuf_text(s, u->n ? "]" : "[]");
+    key(s, "unowned");
+    strbuf_number(s, u->unowned);
+}
+
+static void json_pair(struct strbuf *s, const struct quads_report *r, const struct quads_pair *p) {
     json_addresses(s, p);
     for (unsigned i = 0; i < QUADS_COUNTS; i++) {
         key(s, count_name[i].key);
-        sink_number(s, p->count[i]);
+        strbuf_number(s, p->count[i]);
     }
     key(s, "capacity");
-    sink_number(s, r->capacity);
+    strbuf_number(s, r->capacity);
     real(s, "percent", "%.2f", quads_percent(p, r->capacity));
     key(s, "outside");
-    sink_number(s, p->outside);
+    strbuf_number(s, p->outside);
+    key(s, "reusable");
+    strbuf_number(s, p->reusable);
     if (p->next_free_ms == QUADS_NEVER) {
         key(s, "next_free_s");
-        sink_text(s, "null");
+        strbuf_text(s, "null");
     } else {
         real(s, "next_free_s", "%.3f", p->next_free_ms / 1000.0);
     }
     real(s, "per_second", "%.1f", per_second(r));
     key(s, "time_wait_bytes");
     if (r->slab_denied)
-        sink_text(s, "null");
+        strbuf_text(s, "null");
     else
-        sink_number(s, time_wait_bytes(r, p));
+        strbuf_number(s, time_wait_bytes(r, p));
+    size_t at = (size_t)(p - r->table->pair);
+    if (at < r->n_users)
+        json_users(s, &r->users[at]);
     key(s, "direction");
-    sink_text(s, r->table->inbound ? "\"inbound\"" : "\"outbound\"");
+    strbuf_text(s, r->table->inbound ? "\"inbound\"" : "\"outbound\"");
     key(s, "time");
-    sink_text(s, "\"");
-    sink_time(s, r->time_us);
-    sink_text(s, "\"}\n");
+    strbuf_text(s, "\"");
+    strbuf_time(s, r->time_us);
+    strbuf_text(s, "\"}\n");
 }
 
 void quads_print_json(const struct quads_report *r) {
     char line[LINE];
     for (size_t i = 0; i < printed(r); i++) {
-        struct sink s;
-        sink_init(&s, line, sizeof line);
+        struct strbuf s;
+        strbuf_init(&s, line, sizeof line);
         json_pair(&s, r, &r->table->pair[i]);
-        (void)sink_finish(&s);
+        (void)strbuf_finish(&s);
         (void)fputs(line, stdout);
     }
 }
@@ -102,10 +131,10 @@ void quads_print_json(const struct quads_report *r) {
 /* --- text --- */
 
 static const char *grouped(char out[NUMBER], uint64_t n) {
-    struct sink s;
-    sink_init(&s, out, NUMBER);
-    sink_grouped(&s, n);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, NUMBER);
+    strbuf_grouped(&s, n);
+    (void)strbuf_finish(&s);
     return out;
 }
 
@@ -146,8 +175,14 @@ static void print_pairs(const struct quads_report *r) {
     for (unsigned i = 0; i < QUADS_COUNTS; i++)
         printf("  %11s", count_name[i].title);
     printf("  %11s  %9s  %9s\n", "outside", "used", "next free");
-    for (size_t i = 0; i < printed(r); i++)
+    for (size_t i = 0; i < printed(r); i++) {
         text_pair(r, &r->table->pair[i], source, destination);
+        if (i >= r->n_users)
+            continue;
+        char users[SOCKET_USERS_TEXT];
+        socket_users_text(&r->users[i], users);
+        printf("    %s\n", users);
+    }
     if (printed(r) < r->table->n)
         printf("and %zu more, which are emptier: --top 0 shows all\n", r->table->n - printed(r));
 }
@@ -162,6 +197,20 @@ static void print_capacity(const struct quads_report *r) {
         printf(" less %s reserved", grouped(number, range.high - range.low + 1u - r->capacity));
     printf(":\n%.1f new connections a second, since each TIME-WAIT keeps its quadruplet for %d s\n", per_second(r),
            TIME_WAIT_SECONDS);
+}
+
+/* Of all that are shown or not: where connect() need not wait for the 60 s. */
+static void print_reuse(const struct quads_report *r) {
+    char number[NUMBER], text[TW_REUSE_TEXT];
+    uint64_t reusable = 0;
+    for (size_t i = 0; i < r->table->n; i++)
+        reusable += r->table->pair[i].reusable;
+    if (r->table->inbound || !tw_reuse_text(&r->table->reuse, true, text))
+        return;
+    printf("%s: %s may be taken now\n", text, grouped(number, reusable));
+    if (r->table->reuse.step_width > 0)
+        printf("net.ipv4.ip_local_port_step_width is %lld: connect() searches ports by random strides\n",
+               (long long)r->table->reuse.step_width);
 }
 
 static void print_memory(const struct quads_report *r) {
@@ -185,5 +234,6 @@ void quads_print_text(const struct quads_report *r) {
         printf("%s%s %s", i ? ", " : "", grouped(number, r->table->total[i]), count_name[i].title);
     putchar('\n');
     print_capacity(r);
+    print_reuse(r);
     print_memory(r);
 }

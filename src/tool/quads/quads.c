@@ -23,7 +23,7 @@
 enum { TEXT_PAIRS = 20, EVERY_MS = 2000 };
 
 static const char help[] =
-    "usage: connspread quads [-o text|json] [--to ADDRESS[:PORT]] [--inbound] [--top N] [-w] [--every TIME]\n"
+    "usage: connspread quads [-o text|json] [--to ADDRESS[:PORT]] [--inbound] [--top N] [-p] [-w] [--every TIME]\n"
     "\n"
     "Shows how full the quadruplets between each source and destination are, fullest first: connections by state,\n"
     "the share of the ephemeral ports that they take, and when the next TIME-WAIT gives one back.\n"
@@ -34,6 +34,9 @@ static const char help[] =
     "      --inbound          accepted connections, by client address and the address that it came to, as on a web\n"
     "                         server behind a balancer; --to is then an address of this host\n"
     "      --top N            only the N fullest; 0: all (default: 20 as text, all as json)\n"
+    "  -p, --processes        name the processes that have the sockets open, of the 64 fullest pairs at most; root "
+    "sees\n"
+    "                         all, others their own. Nobody can say whose a TIME-WAIT was\n"
     "  -w, --watch            again and again, every 2 s\n"
     "      --every TIME       with -w: another interval (500ms, 10s)\n"
     "\n"
@@ -50,6 +53,7 @@ static const struct option options[] = {
     {"to", required_argument, NULL, OPTION_TO},
     {"inbound", no_argument, NULL, OPTION_INBOUND},
     {"top", required_argument, NULL, OPTION_TOP},
+    {"processes", no_argument, NULL, 'p'},
     {"watch", no_argument, NULL, 'w'},
     {"every", required_argument, NULL, OPTION_EVERY},
     {"help", no_argument, NULL, 'h'},
@@ -60,64 +64,63 @@ struct arguments {
     struct policy_target to;
     uint32_t every_ms;
     size_t top;
-    bool json, has_to, has_top, inbound, watch;
+    bool json, has_to, has_top, inbound, watch, processes;
 };
 
-static bool take_target(struct arguments *a, const char *text) {
-    const char *wrong = parse_target(text, &a->to);
-    if (wrong)
-        complain("quads: --to %s is not valid; try: %s", text, wrong);
-    return a->has_to = !wrong;
+static bool parse_to(struct arguments *a, const char *text) {
+    return a->has_to = arguments_target("quads", "--to", text, &a->to);
 }
 
-static bool take_top(struct arguments *a, const char *text) {
+static bool parse_top(struct arguments *a, const char *text) {
     char *end;
     errno = 0;
     unsigned long n = strtoul(text, &end, 10);
     a->has_top = text[0] >= '0' && text[0] <= '9' && !*end && !errno;
     a->top = n;
     if (!a->has_top)
-        complain("quads: --top %s is not a number; try: 20, or 0 for all", text);
+        warn("quads: --top %s is not a number; try: 20, or 0 for all", text);
     return a->has_top;
 }
 
-static bool take_interval(struct arguments *a, const char *text) {
+static bool parse_interval(struct arguments *a, const char *text) {
     const char *wrong = parse_duration(text, &a->every_ms);
     if (!wrong && a->every_ms == 0)
         wrong = "more than 0";
     if (wrong)
-        complain("quads: --every %s is not valid; try: %s", text, wrong);
+        warn("quads: --every %s is not valid; try: %s", text, wrong);
     return !wrong;
 }
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     switch (option) {
     case 'o':
         return arguments_format("quads", optarg, &a->json);
     case OPTION_TO:
-        return take_target(a, optarg);
+        return parse_to(a, optarg);
     case OPTION_INBOUND:
         return a->inbound = true;
     case OPTION_TOP:
-        return take_top(a, optarg);
+        return parse_top(a, optarg);
+    case 'p':
+        return a->processes = true;
     case 'w':
         return a->watch = true;
     default:
-        return take_interval(a, optarg);
+        return parse_interval(a, optarg);
     }
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"quads", help, "o:wh", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"quads", help, "o:pwh", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &(struct chosen){0}, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     const char *argument = argv[optind];
     if (argument)
-        complain("quads: %s: quads takes no argument; try: --to for a destination", argument);
+        warn("quads: %s: quads takes no argument; try: --to for a destination", argument);
     else if (a->every_ms && !a->watch)
-        complain("quads: --every only goes with -w; try: add -w");
+        warn("quads: --every only goes with -w; try: add -w");
     if (argument || (a->every_ms && !a->watch))
         return EXIT_USAGE;
     if (!a->has_top)
@@ -137,18 +140,36 @@ static void look_at_memory(struct quads_report *r) {
     free(slabinfo);
 }
 
+/* To be freed. NULL: none could be found out, which has been said. */
+static struct socket_users *look_at_users(struct quads_report *r) {
+    size_t wanted = r->top && r->top < r->table->n ? r->top : r->table->n;
+    size_t n = wanted < SOCKET_USERS_PAIRS ? wanted : SOCKET_USERS_PAIRS;
+    struct socket_users *users = calloc(n + 1, sizeof *users);
+    int error = users ? 0 : -ENOMEM;
+    for (size_t i = 0; users && i < n; i++) {
+        const struct quads_pair *p = &r->table->pair[i];
+        users[i] = (struct socket_users){
+            .source = p->source, .destination = p->destination, .port = p->port, .inbound = r->table->inbound};
+    }
+    if (users && n)
+        error = socket_users_find(users, n);
+    if (error)
+        warn("the processes cannot be found out: %s", strerror(-error));
+    r->users = users;
+    r->n_users = users ? n : 0;
+    return users;
+}
+
 static void print(const struct arguments *a, struct quads_table *t, const struct host_ports *ports) {
     struct quads_report r = {.table = t, .ports = *ports, .time_us = time_now_us(), .top = a->top};
     r.capacity = quads_capacity(ports, a->inbound);
     look_at_memory(&r);
     quads_sort(t);
-    if (a->json) {
-        quads_print_json(&r);
-        return;
-    }
-    if (a->watch)
+    struct socket_users *users = a->processes ? look_at_users(&r) : NULL;
+    if (a->watch && !a->json)
         fputs(isatty(STDOUT_FILENO) ? "\033[H\033[2J" : "\n", stdout);
-    quads_print_text(&r);
+    (a->json ? quads_print_json : quads_print_text)(&r);
+    free(users);
 }
 
 static bool look(const struct arguments *a) {
@@ -156,17 +177,18 @@ static bool look(const struct arguments *a) {
     struct host_ports ports;
     const char *what;
     if (!l) {
-        complain("no memory");
+        warn("no memory");
         return false;
     }
     if (!host_look_at_ports(&ports, &what))
-        complain("%s: %s: the kernel's defaults are assumed", what, strerror(errno));
+        warn("%s: %s: the kernel's defaults are assumed", what, strerror(errno));
     struct quads_table t = {.ephemeral = ports.ephemeral, .listeners = l, .inbound = a->inbound};
+    tw_reuse_look(&t.reuse);
     int error = quads_take(&t, l, a->has_to ? &a->to : NULL);
     if (error == 0)
         print(a, &t, &ports);
     else
-        complain("the sockets of this network namespace cannot be listed: %s", strerror(-error));
+        warn("the sockets of this network namespace cannot be listed: %s", strerror(-error));
     quads_free(&t);
     quads_listeners_free(l);
     free(l);
@@ -181,7 +203,7 @@ static void wait_ms(uint32_t ms) {
 
 int quads_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     bool good = look(&a);

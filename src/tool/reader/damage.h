@@ -15,6 +15,6 @@ struct damage {
 void damage_note(struct damage *d, uint64_t line, const char *reason);
 
 /* "FILE: 3 damaged lines passed over: 5 (not a JSON object), 9, 120" on stderr; nothing when there are none. */
-void damage_complain(const struct damage *d, const char *file);
+void damage_warn(const struct damage *d, const char *file);
 
 #endif

@@ -81,7 +81,7 @@ static size_t read_all(const char *pid, const char *what, char *out, size_t size
 
 /* What the environment of an instance's first process says is a hint for people, and which instance a client without a
  * file is of. */
-static void take_environment(struct instance *i, const char *words, size_t n) {
+static void parse_environment(struct instance *i, const char *words, size_t n) {
     char name[STATE_PATH] = "";
     environment_of(words, n, "CONNSPREAD_DIR", i->dir);
     environment_of(words, n, "CONNSPREAD_CONF", i->config);
@@ -98,7 +98,7 @@ static void look_at_environment(struct instance *i, const char *pid) {
     char mode[STATE_PATH] = "", *words = malloc(ENVIRON);
     size_t n = words ? read_all(pid, "environ", words, ENVIRON) : 0;
     if (i->processes == 0)
-        take_environment(i, words, n);
+        parse_environment(i, words, n);
     environment_of(words, n, "CONNSPREAD_MODE", mode);
     i->fixed += override_mode(mode) >= 0;
     free(words);
@@ -165,8 +165,8 @@ static struct instances_user *user_of(struct instances *all, uid_t uid) {
 }
 
 /* Takes note of what this line maps; false: no memory. *last: the index of what the same process mapped before. */
-static bool take_line(struct instances *all, struct instances_user *user, const char *pid, char *line,
-                      const struct instance **last) {
+static bool parse_line(struct instances *all, struct instances_user *user, const char *pid, char *line,
+                       const struct instance **last) {
     struct instance found = {.has_file = true}, *i;
     unsigned long long start;
     bool gone;
@@ -226,7 +226,7 @@ static bool look_at_process(struct instances *all, const char *pid) {
             whole = strchr(line, '\n') != NULL;
             if (start && whole && (strstr(line, suffix) || strstr(line, "/dev/zero")) &&
                 user->lines++ < INSTANCES_LINES)
-                good = take_line(all, user, pid, line, &last);
+                good = parse_line(all, user, pid, line, &last);
         }
     }
     (void)fclose(maps);
@@ -277,7 +277,7 @@ unsigned instances_foreign(const struct state *s) {
     return n;
 }
 
-unsigned instances_told(const struct state *s) {
+unsigned instances_closed_to_us(const struct state *s) {
     uint64_t ours = owner_namespace();
     unsigned n = instances_foreign(s);
     for (unsigned i = 0; i < OPEN_CHUNKS; i++) {

@@ -43,7 +43,7 @@ const struct instance *instances_of(const struct instances *all, const struct st
 
 /* Processes that say in the file itself that they have connections open, and into which we cannot look: of other pid
  * namespaces, such as a container's beside ours, or because we may not. They may have died. */
-unsigned instances_told(const struct state *s);
+unsigned instances_closed_to_us(const struct state *s);
 
 /* Owners of other pid namespaces in the file's table of open connections. */
 unsigned instances_foreign(const struct state *s);

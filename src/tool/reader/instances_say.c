@@ -1,16 +1,19 @@
 #include "tool/reader/instances_say.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "state/control.h"
+#include "state/copy.h"
 #include "tool/common/message.h"
 #include "tool/reader/instances.h"
 #include "tool/reader/state_files.h"
 #include "tool/common/locate.h"
 
-enum { COMMAND = 4 * INSTANCES_WORD };
+enum { COMMAND = 4 * INSTANCES_WORD, SILENCE_OTHERS = 4 };
 
 static bool is_plain(const char *text) {
     for (const unsigned char *p = (const unsigned char *)text; *p; p++)
@@ -53,14 +56,14 @@ void instance_say(const struct instance *i, const char *command, const char *res
     const char *s = i->processes == 1 ? "" : "es";
     if (i->path[0]) {
         command_for(text, i, command, rest);
-        complain("instance %s: %u process%s (%s[%u], uid %u) follow%s %s: try: %s", instances_word(name, i->name),
-                 i->processes, s, instances_word(program, i->program), i->pid, i->uid, i->processes == 1 ? "s" : "",
-                 instances_word(path, i->path), text);
+        warn("instance %s: %u process%s (%s[%u], uid %u) follow%s %s: try: %s", instances_word(name, i->name),
+             i->processes, s, instances_word(program, i->program), i->pid, i->uid, i->processes == 1 ? "s" : "",
+             instances_word(path, i->path), text);
     } else {
-        complain("instance %s: %u process%s (%s[%u], uid %u) cannot be reached: %s: restart it without connspread",
-                 instances_word(name, i->name), i->processes, s, instances_word(program, i->program), i->pid, i->uid,
-                 i->has_file ? "its state file was removed, is of another version, or cannot be opened from here"
-                             : "it could not have a state file");
+        warn("instance %s: %u process%s (%s[%u], uid %u) cannot be reached: %s: restart it without connspread",
+             instances_word(name, i->name), i->processes, s, instances_word(program, i->program), i->pid, i->uid,
+             i->has_file ? "its state file was removed, is of another version, or cannot be opened from here"
+                         : "it could not have a state file");
     }
 }
 
@@ -74,11 +77,11 @@ void instances_say_all(const struct instances *all, const struct location *where
                 reached += all->instance[i].path[0] != 0;
             }
     if (all->n == 0)
-        complain("no instance is running, as far as can be seen from here");
+        warn("no instance is running, as far as can be seen from here");
     if (reached && strcmp(command, "set") == 0)
-        complain("all of these at once: try: connspread set --all %s", rest);
+        warn("all of these at once: try: connspread set --all %s", rest);
     if (all->hidden && geteuid() != 0)
-        complain("%u processes cannot be looked into by this user: root sees them all", all->hidden);
+        warn("%u processes cannot be looked into by this user: root sees them all", all->hidden);
 }
 
 static bool folder_was_named(void) {
@@ -97,10 +100,39 @@ unsigned instances_say_others(const struct instances *all, const struct instance
         if (dir && dir[0] && (other->path[0] || strcmp(other->dir, dir) != 0))
             continue;
         if (n++ == 0)
-            complain("%s was set, but not all processes of instance %s follow it:", where->state_file, where->instance);
+            warn("%s was set, but not all processes of instance %s follow it:", where->state_file, where->instance);
         instance_say(other, command, rest);
     }
     return n;
+}
+
+static bool is_silent(const struct location *where) {
+    struct state s;
+    int error;
+    enum state_error result = state_copy(&s, AT_FDCWD, where->state_file, COPY(SECTION_COUNTERS), &error);
+    if (result != STATE_OK)
+        return result == STATE_ABSENT;
+    bool silent = state_counter(&s, COUNT_ATTACHED) == 0;
+    state_release(&s);
+    return silent;
+}
+
+void instances_say_silence(const struct location *where, const char *command) {
+    struct instances running;
+    unsigned others = 0;
+    if (!is_silent(where))
+        return;
+    warn("no client has made a TCP connection under instance %s in %s. It may run without the library: env -i, sudo, "
+         "su and cron clear LD_PRELOAD and CONNSPREAD_*; static, Go and setuid programs ignore it; and clients of "
+         "another user have a folder of their own. try: connspread ls; connspread doctor PROGRAM",
+         where->instance, where->folder);
+    if (instances_find(&running))
+        for (size_t i = 0; i < running.n && others < SILENCE_OTHERS; i++)
+            if (running.instance[i].path[0] && strcmp(running.instance[i].path, where->state_file) != 0) {
+                instance_say(&running.instance[i], command, "");
+                others++;
+            }
+    instances_free(&running);
 }
 
 void instances_note_files(const struct location *where, const char *command) {
@@ -116,8 +148,8 @@ void instances_note_files(const struct location *where, const char *command) {
         memcpy(other.path, f->path, sizeof other.path);
         memcpy(other.name, f->instance, sizeof other.name);
         command_for(text, &other, command, "");
-        complain("note: %s (uid %u) is of this instance too: try: %s", instances_word(path, f->path),
-                 f->identity.st_uid, text);
+        warn("note: %s (uid %u) is of this instance too: try: %s", instances_word(path, f->path), f->identity.st_uid,
+             text);
     }
     state_files_free(&files);
 }

@@ -22,6 +22,9 @@ void instances_say_all(const struct instances *all, const struct location *where
 unsigned instances_say_others(const struct instances *all, const struct instance *ours, const struct location *where,
                               const char *command, const char *rest);
 
+/* Says why nothing may have been recorded, if there is no state file there or no client ever attached to it. */
+void instances_say_silence(const struct location *where, const char *command);
+
 /* For root, who did not name a folder: further state files of this instance, as a note. */
 void instances_note_files(const struct location *where, const char *command);
 

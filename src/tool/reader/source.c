@@ -9,7 +9,7 @@
 #include "state/copy.h"
 
 /* State files are untrusted: their strings need not end. */
-static void take_string(char *out, size_t size, const char *from, size_t from_size) {
+static void copy_string(char *out, size_t size, const char *from, size_t from_size) {
     size_t n = strnlen(from, from_size < size - 1 ? from_size : size - 1);
     memcpy(out, from, n);
     out[n] = 0;
@@ -19,8 +19,8 @@ static void know(struct source *s, const struct stat *identity) {
     const struct state_header *header = s->state.header;
     s->identity = *identity;
     s->context = (struct event_context){.epoch = s->state.epoch};
-    take_string(s->context.host, sizeof s->context.host, header->host, sizeof header->host);
-    take_string(s->context.instance, sizeof s->context.instance, header->instance, sizeof header->instance);
+    copy_string(s->context.host, sizeof s->context.host, header->host, sizeof header->host);
+    copy_string(s->context.instance, sizeof s->context.instance, header->instance, sizeof header->instance);
 }
 
 enum state_error source_open(struct source *s, const char *path, int *error) {

@@ -56,10 +56,10 @@ static bool within_bounds(struct state_files *files, const struct state_file *f)
     return within;
 }
 
-void state_files_complain(const struct state_files *files) {
+void state_files_warn(const struct state_files *files) {
     if (files->left_out)
-        complain("%zu state files or folders left out: %d files of one user, %d in all, %d folders are the most",
-                 files->left_out, STATE_FILES_PER_USER, STATE_FILES, STATE_FOLDERS);
+        warn("%zu state files or folders left out: %d files of one user, %d in all, %d folders are the most",
+             files->left_out, STATE_FILES_PER_USER, STATE_FILES, STATE_FOLDERS);
 }
 
 static uint32_t layout_of(int dir, const char *name) {
@@ -176,7 +176,7 @@ struct mapping {
 };
 
 /* A line of /proc/PID/maps. */
-static bool take_mapping(struct mapping *m, const char *line) {
+static bool parse_mapping(struct mapping *m, const char *line) {
     const char *at = line;
     char *end;
     for (int field = 0; field < 3; field++) { /* addresses, permissions, offset */
@@ -218,7 +218,7 @@ static void look_at_maps(const struct index *index, FILE *file, unsigned long pi
     size_t size = 0;
     struct mapping m;
     while (getline(&line, &size, file) > 0) {
-        if (!strchr(line, '/') || !take_mapping(&m, line))
+        if (!strchr(line, '/') || !parse_mapping(&m, line))
             continue;
         for (size_t i = first_of(index, m.inode); i < index->n && index->file[i]->identity.st_ino == m.inode; i++) {
             struct state_file *f = index->file[i];

@@ -34,7 +34,7 @@ bool state_files_find(struct state_files *out, const char *folder, bool everybod
 void state_files_free(struct state_files *files);
 
 /* Says on stderr that a bound was met, if one was. */
-void state_files_complain(const struct state_files *files);
+void state_files_warn(const struct state_files *files);
 
 /* Opens a folder whoever owns it, but not through a symbolic link. A descriptor, or -1 with errno. */
 int state_folder_open(const char *folder);

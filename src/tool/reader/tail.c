@@ -13,19 +13,21 @@ void tail_init(struct tail *t, const struct state *s) {
     reader_init(&t->reader, s);
 }
 
-/* No room: the oldest is given up. */
+/* No room: the older half is given up, so that each hole costs the same however many come in a row. */
 static void remember(struct tail *t, enum ring_id ring, uint64_t cell) {
+    enum { HALF = TAIL_HOLES / 2 };
     if (t->holes == TAIL_HOLES) {
-        memmove(t->hole, t->hole + 1, (TAIL_HOLES - 1) * sizeof *t->hole);
-        t->holes--;
-        t->at -= t->at > 0;
+        memmove(t->hole, t->hole + HALF, HALF * sizeof *t->hole);
+        t->holes -= HALF;
+        t->at -= t->at < HALF ? t->at : HALF;
     }
     t->hole[t->holes++] = (struct tail_hole){.cell = cell, .since_ns = clock_ns(CLOCK_MONOTONIC), .ring = ring};
 }
 
+/* At most one lap a call: a head that a hostile writer moves for ever does not keep us here. */
 static void look_ahead(struct tail *t, enum ring_id ring) {
     struct ring_reader *reader = &t->reader;
-    while (!t->has[ring]) {
+    for (uint64_t steps = 0; !t->has[ring] && steps <= reader->state->cells[ring]; steps++) {
         if (reader_next(reader, ring, forever, &t->ahead[ring]) == READ_EVENT) {
             t->has[ring] = true;
             return;

@@ -5,7 +5,7 @@
 /* A TIME-WAIT's age is known to some tens of milliseconds: its timer counts in jiffies and may fire late. */
 static const uint64_t slack_us = 50000;
 
-/* By destination, then by age: the candidates of one orphan lie together. */
+/* By destination, then by age: the candidates of one unmatched connection lie together. */
 static int compare_destination(const struct addr *a, uint16_t a_port, const struct addr *b, uint16_t b_port) {
     int order = addr_compare(a, b);
     return order ? order : (a_port > b_port) - (a_port < b_port);
@@ -17,7 +17,7 @@ static int compare(const void *left, const void *right) {
     return order ? order : (a->entered_us > b->entered_us) - (a->entered_us < b->entered_us);
 }
 
-static unsigned first_of(const struct orphan *o, const struct candidate *candidate, unsigned n) {
+static unsigned first_of(const struct unmatched *o, const struct candidate *candidate, unsigned n) {
     unsigned low = 0;
     while (low < n) {
         unsigned middle = low + (n - low) / 2;
@@ -29,11 +29,11 @@ static unsigned first_of(const struct orphan *o, const struct candidate *candida
     return low;
 }
 
-static bool fits(const struct orphan *o, const struct candidate *c) {
+static bool fits(const struct unmatched *o, const struct candidate *c) {
     return !c->taken && (addr_is_any(&o->local) || addr_compare(&o->local, &c->local) == 0);
 }
 
-static int choose(const struct orphan *o, const struct candidate *candidate, unsigned n) {
+static int choose(const struct unmatched *o, const struct candidate *candidate, unsigned n) {
     int found = NO_CANDIDATE;
     for (unsigned i = first_of(o, candidate, n); i < n; i++) {
         const struct candidate *c = &candidate[i];
@@ -50,21 +50,21 @@ static int choose(const struct orphan *o, const struct candidate *candidate, uns
 
 /* Those that have the least choice choose first: the local address known, connected last. */
 static int compare_choice(const void *left, const void *right) {
-    const struct orphan *a = *(struct orphan *const *)left, *b = *(struct orphan *const *)right;
+    const struct unmatched *a = *(struct unmatched *const *)left, *b = *(struct unmatched *const *)right;
     int order = addr_is_any(&a->local) - addr_is_any(&b->local);
     return order ? order : (a->connected_us < b->connected_us) - (a->connected_us > b->connected_us);
 }
 
-void harvest_match(struct orphan *orphan, unsigned n, struct candidate *candidate, unsigned n_candidates) {
-    struct orphan **order = calloc(n ? n : 1, sizeof(struct orphan *));
+void match_sockets(struct unmatched *unmatched, unsigned n, struct candidate *candidate, unsigned n_candidates) {
+    struct unmatched **order = calloc(n ? n : 1, sizeof(struct unmatched *));
     for (unsigned i = 0; i < n; i++)
-        orphan[i].candidate = NO_CANDIDATE;
+        unmatched[i].candidate = NO_CANDIDATE;
     if (!order || n == 0 || n_candidates == 0) {
         free(order);
         return;
     }
     for (unsigned i = 0; i < n; i++)
-        order[i] = &orphan[i];
+        order[i] = &unmatched[i];
     qsort(candidate, n_candidates, sizeof *candidate, compare);
     // NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is sorted
     qsort(order, n, sizeof *order, compare_choice);

@@ -10,7 +10,7 @@
 enum { NO_CANDIDATE = -1 };
 
 /* What a dead process had open. local :: stands for any. Times: microseconds since 1970. */
-struct orphan {
+struct unmatched {
     struct addr local, peer;
     uint16_t peer_port;
     uint64_t connected_us;
@@ -27,9 +27,9 @@ struct candidate {
     bool taken;
 };
 
-/* Sorts candidate[], then gives each orphan at most one, and each candidate to at most one. An orphan takes one that
- * began after its owner's last sign of life if there is any, the oldest first; else one that began after it was
+/* Sorts candidate[], then gives each connection at most one, and each candidate to at most one. A connection takes one
+ * that began after its owner's last sign of life if there is any, the oldest first; else one that began after it was
  * connected, the youngest first (a shutdown while the owner lived). */
-void harvest_match(struct orphan *orphan, unsigned n, struct candidate *candidate, unsigned n_candidates);
+void match_sockets(struct unmatched *unmatched, unsigned n, struct candidate *candidate, unsigned n_candidates);
 
 #endif

@@ -6,7 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "tool/reaper/leftover.h"
+#include "tool/reaper/reaped.h"
 #include "tool/host/netns.h"
 #include "tool/host/owner.h"
 #include "tool/common/message.h"
@@ -29,11 +29,11 @@ static const uint64_t foreign_patience_ns = 600 * (uint64_t)1000000000;
 static const uint64_t rest_ns = 2000000000;
 
 struct round {
-    struct harvest *h;
+    struct reaper *h;
     const struct state *s;
-    struct untold *untold; /* s is a copy, and the events go here */
-    uint64_t now_ns;       /* CLOCK_REALTIME */
-    struct leftover *left;
+    struct preview *preview; /* s is a copy, and the events go here */
+    uint64_t now_ns;         /* CLOCK_REALTIME */
+    struct reaped *left;
     unsigned n, n_stays, room;
     bool taken[OPEN_CHUNKS], stays[OPEN_CHUNKS];
     /* The last question about a process: chunks of one process lie beside each other. */
@@ -68,10 +68,10 @@ static bool lives(struct round *r, uint32_t pid, const struct open_chunk *chunk)
     return alive;
 }
 
-static bool add(struct round *r, const struct leftover *l) {
+static bool add(struct round *r, const struct reaped *l) {
     if (r->n == r->room) {
         unsigned more = r->room ? r->room * 2 : 64;
-        struct leftover *grown = realloc(r->left, more * sizeof *grown);
+        struct reaped *grown = realloc(r->left, more * sizeof *grown);
         if (!grown)
             return false;
         r->left = grown;
@@ -89,19 +89,19 @@ static uint64_t last_sign_of_life(const struct round *r, unsigned chunk, uint32_
 }
 
 /* Copies of the chunk's entries that an exec was to close; all: of all entries. False: no memory. */
-static bool gather(struct round *r, unsigned chunk, const struct leftover *common, bool all, uint64_t marked_before) {
+static bool gather(struct round *r, unsigned chunk, const struct reaped *common, bool all, uint64_t marked_before) {
     const struct open_chunk *c = &r->s->open_table->chunk[chunk];
     for (unsigned slot = 0; slot < OPEN_PER_CHUNK; slot++) {
-        struct leftover l = *common;
+        struct reaped l = *common;
         uint8_t word = __atomic_load_n(&c->entry[slot].word, __ATOMIC_ACQUIRE);
         if (word != OPEN_TO_EXEC && (!all || (word != OPEN_NOW && word != OPEN_TO_EXIT)))
             continue;
-        l.held = c->entry[slot];
-        l.held.word = word;
-        l.held.direction = l.held.direction < DIRECTIONS ? l.held.direction : OUTBOUND;
+        l.entry = c->entry[slot];
+        l.entry.word = word;
+        l.entry.direction = l.entry.direction < DIRECTIONS ? l.entry.direction : OUTBOUND;
         l.chunk = chunk;
         l.slot = slot;
-        if (word == OPEN_TO_EXEC && l.held.marked_ns > marked_before)
+        if (word == OPEN_TO_EXEC && l.entry.marked_ns > marked_before)
             continue;
         if (!add(r, &l))
             return false;
@@ -110,8 +110,8 @@ static bool gather(struct round *r, unsigned chunk, const struct leftover *commo
 }
 
 static void visit_living(struct round *r, unsigned chunk, uint32_t pid) {
-    const struct leftover common = {
-        .pid = pid, .alive = true, .alive_us = r->now_ns / 1000, .ask = true, .second_hand = r->untold != NULL};
+    const struct reaped common = {
+        .pid = pid, .alive = true, .alive_us = r->now_ns / 1000, .ask = true, .second_hand = r->preview != NULL};
     r->h->owner[chunk] = pid;
     r->h->alive_ns[chunk] = r->now_ns;
     if (r->s->open_table->chunk[chunk].netns == r->h->netns)
@@ -122,39 +122,39 @@ static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t 
     uint64_t seen = last_sign_of_life(r, chunk, pid);
     uint64_t netns = r->s->open_table->chunk[chunk].netns;
     bool patient = seen + foreign_patience_ns > r->now_ns;
-    const struct leftover common = {.pid = pid,
-                                    .alive_us = seen / 1000,
-                                    .ask = netns == r->h->netns || netns == 0,
-                                    .perhaps_elsewhere = netns == 0 && r->h->netns != 0 && patient,
-                                    .second_hand = word >> 32 != 0 || r->untold};
-    if (!common.ask && (patient || r->untold))
+    const struct reaped common = {.pid = pid,
+                                  .alive_us = seen / 1000,
+                                  .ask = netns == r->h->netns || netns == 0,
+                                  .perhaps_elsewhere = netns == 0 && r->h->netns != 0 && patient,
+                                  .second_hand = word >> 32 != 0 || r->preview};
+    if (!common.ask && (patient || r->preview))
         return;
     if (!__atomic_compare_exchange_n(&r->s->open_table->owner[chunk], &word, mark_of(pid), false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
         return;
-    /* Without memory the chunk stays ours, and falls to whoever harvests after us. */
+    /* Without memory the chunk stays ours, and falls to whoever reaps after us. */
     r->taken[chunk] = gather(r, chunk, &common, true, UINT64_MAX);
 }
 
 static void visit(struct round *r, unsigned chunk) {
     uint64_t word = owner_word(r, chunk);
-    uint32_t pid = (uint32_t)word, harvester = (uint32_t)(word >> 32);
+    uint32_t pid = (uint32_t)word, reaper = (uint32_t)(word >> 32);
     const struct open_chunk *c = &r->s->open_table->chunk[chunk];
     if (word == 0 || c->pid_namespace != r->h->pid_namespace)
         return;
-    if (harvester == 0 && lives(r, pid, c))
+    if (reaper == 0 && lives(r, pid, c))
         visit_living(r, chunk, pid);
     else
-        visit_dead(r, chunk, word, pid); /* we hold the lock: a harvester that stands there is gone, or s is a copy */
+        visit_dead(r, chunk, word, pid); /* we hold the lock: a reaper that stands there is gone, or s is a copy */
 }
 
 /* Of a living process: it may settle the entry itself at any moment. False: it, or another tool, has. */
-static bool claim(const struct round *r, const struct leftover *l) {
+static bool claim(const struct round *r, const struct reaped *l) {
     struct open_entry *h = &r->s->open_table->chunk[l->chunk].entry[l->slot];
     uint8_t word = OPEN_TO_EXEC;
     if (!__atomic_compare_exchange_n(&h->word, &word, OPEN_FREE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return false;
-    if (owner_word(r, l->chunk) == l->pid && h->marked_ns == l->held.marked_ns)
+    if (owner_word(r, l->chunk) == l->pid && h->marked_ns == l->entry.marked_ns)
         return true;
     /* The chunk has changed hands since the copy was made, and what we took is somebody else's. */
     word = OPEN_FREE;
@@ -162,30 +162,30 @@ static bool claim(const struct round *r, const struct leftover *l) {
     return false;
 }
 
-static void count(const struct round *r, const struct leftover *l, enum arm arm) {
-    stats_close(r->s, stats_find(r->s, arm, l->held.rule_id, &l->held.local), arm, (enum fate)l->fate);
+static void count(const struct round *r, const struct reaped *l, enum arm arm) {
+    stats_close(r->s, stats_find(r->s, arm, l->entry.rule_id, &l->entry.local), arm, (enum fate)l->fate);
     if (l->ask)
         state_count(r->s, arm, COUNT_VERIFIED);
 }
 
 /* The same entry gets the same number from whoever looks, and none that a writer will draw. */
-static void keep(const struct round *r, const struct leftover *l, struct event_record *event) {
-    struct untold *out = r->untold;
-    uint64_t hash = (((uint64_t)l->chunk * OPEN_PER_CHUNK + l->slot) << 32 | l->pid) ^ l->held.connected_ns;
+static void keep(const struct round *r, const struct reaped *l, struct event_record *event) {
+    struct preview *out = r->preview;
+    uint64_t hash = (((uint64_t)l->chunk * OPEN_PER_CHUNK + l->slot) << 32 | l->pid) ^ l->entry.connected_ns;
     hash = (hash ^ hash >> 31) * UINT64_C(0x9e3779b97f4a7c15);
-    event->e.seq = UNTOLD_SEQ | (hash >> 12 & (UNTOLD_SEQ - 1));
+    event->e.seq = PREVIEW_SEQ | (hash >> 12 & (PREVIEW_SEQ - 1));
     if (out->n < r->n)
         out->event[out->n++] = *event;
 }
 
-static void tell(const struct round *r, const struct leftover *l, const struct settings *settings) {
-    const struct open_entry *h = &l->held;
+static void record_event(const struct round *r, const struct reaped *l, const struct settings *settings) {
+    const struct open_entry *h = &l->entry;
     const struct open_chunk *chunk = &r->s->open_table->chunk[l->chunk];
     enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
     bool time_wait = l->fate == FATE_TIME_WAIT;
     if (settings->mode == MODE_OFF || (h->direction == INBOUND && !settings->log_inbound))
         return;
-    if (!r->untold)
+    if (!r->preview)
         count(r, l, arm);
     if (!time_wait && settings->log_closes != CLOSES_ALL)
         return;
@@ -207,15 +207,15 @@ static void tell(const struct round *r, const struct leftover *l, const struct s
     e->phase = h->word == OPEN_NOW ? TCP_STATE_UNKNOWN : open_phase(h);
     e->fate = l->fate;
     e->verified = l->verified;
-    if (r->untold)
+    if (r->preview)
         keep(r, l, &event);
     else
-        r->h->told += ring_write(r->s, &event);
+        r->h->recorded += ring_write(r->s, &event);
 }
 
 /* Another process held the same socket, and has said how it ended. */
-static bool recorded_before(const struct round *r, const struct leftover *l) {
-    const struct open_entry *h = &l->held;
+static bool recorded_before(const struct round *r, const struct reaped *l) {
+    const struct open_entry *h = &l->entry;
     struct tuple tuple = tuple_of(&l->local, l->local_port, &h->peer, h->peer_port);
     bool open = h->word != OPEN_NOW && open_phase(h) != TCP_STATE_CLOSED; /* when it was looked at last */
     uint64_t connected = h->connected_ns ? h->connected_ns : l->alive_us * 1000 - DEDUP_NS;
@@ -224,23 +224,23 @@ static bool recorded_before(const struct round *r, const struct leftover *l) {
     return l->local_port != 0 && !dedup_first(r->s, netns, &tuple, now - ago, now);
 }
 
-static void settle(struct round *r, struct leftover *l, const struct settings *settings) {
-    bool stays = l->stays && !l->told;
+static void settle(struct round *r, struct reaped *l, const struct settings *settings) {
+    bool stays = l->stays && !l->recorded;
     r->stays[l->chunk] |= stays;
     r->n_stays += stays;
     if (stays || (l->alive && !claim(r, l)))
         return;
-    if (!l->told && l->fate == FATE_TIME_WAIT && recorded_before(r, l))
+    if (!l->recorded && l->fate == FATE_TIME_WAIT && recorded_before(r, l))
         l->fate = FATE_SHARED;
-    /* The pair's connection is closed, whether that is told or not. */
+    /* The pair's connection is closed, whether that is recorded or not. */
     const struct open_chunk *chunk = &r->s->open_table->chunk[l->chunk];
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    if (!r->untold)
-        pair_left(r->s, chunk->netns, &l->held, l->fate == FATE_TIME_WAIT, now);
-    if (!r->untold && l->fate != FATE_SHARED)
-        history_left(r->s, chunk, &l->held, l->fate == FATE_TIME_WAIT, history_minute(now));
-    if (!l->told)
-        tell(r, l, settings);
+    if (!r->preview)
+        pair_left(r->s, chunk->netns, &l->entry, l->fate == FATE_TIME_WAIT, now);
+    if (!r->preview && l->fate != FATE_SHARED)
+        history_left(r->s, chunk, &l->entry, l->fate == FATE_TIME_WAIT, history_minute(now));
+    if (!l->recorded)
+        record_event(r, l, settings);
     if (!l->alive)
         __atomic_store_n(&r->s->open_table->chunk[l->chunk].entry[l->slot].word, OPEN_FREE, __ATOMIC_RELEASE);
 }
@@ -259,18 +259,18 @@ static void give_back(const struct round *r) {
     }
 }
 
-void harvest_init(struct harvest *h, const char *path) {
-    *h = (struct harvest){.netns = netns_cookie(), .pid_namespace = owner_namespace(), .boot = boot_number()};
+void reaper_init(struct reaper *h, const char *path) {
+    *h = (struct reaper){.netns = netns_cookie(), .pid_namespace = owner_namespace(), .boot = boot_number()};
     h->lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
-void harvest_end(struct harvest *h) {
+void reaper_end(struct reaper *h) {
     if (h->lock >= 0)
         (void)close(h->lock);
     h->lock = -1;
 }
 
-static bool lock(const struct harvest *h, unsigned patience_ms) {
+static bool lock(const struct reaper *h, unsigned patience_ms) {
     while (h->lock >= 0 && flock(h->lock, LOCK_EX | LOCK_NB) != 0) {
         if (patience_ms == 0)
             return false;
@@ -293,12 +293,12 @@ static void settle_all(struct round *r) {
     (void)state_settings(r->s, NULL, &settings);
     if (control.has_mode)
         settings.mode = control.mode;
-    leftovers_judge(r->left, r->n, r->s);
+    reaped_judge(r->left, r->n, r->s);
     for (unsigned i = 0; i < r->n; i++)
         settle(r, &r->left[i], &settings);
 }
 
-static unsigned harvest_locked(struct harvest *h, const struct state *s) {
+static unsigned round_locked(struct reaper *h, const struct state *s) {
     struct round r = {.h = h, .s = s, .now_ns = clock_ns(CLOCK_REALTIME)};
     visit_all(&r);
     settle_all(&r);
@@ -317,13 +317,13 @@ static bool much_is_left(const struct state *s) {
     return n > OPEN_CHUNKS / 2;
 }
 
-unsigned harvest(struct harvest *h, const struct state *s, unsigned patience_ms) {
+unsigned reaper_round(struct reaper *h, const struct state *s, unsigned patience_ms) {
     uint64_t now = clock_ns(CLOCK_REALTIME);
     if (h->rest_until_ns > now && h->rest_until_ns - now <= rest_ns && !much_is_left(s))
         return 0;
     if (!s->writable || h->pid_namespace == 0 || !boot_made(s->header, h->boot) || !lock(h, patience_ms))
         return 0;
-    unsigned n = harvest_locked(h, s);
+    unsigned n = round_locked(h, s);
     (void)flock(h->lock, LOCK_UN);
     return n;
 }
@@ -339,7 +339,7 @@ static bool of_another_boot(struct round *r, unsigned chunk) {
     return c->seen_ns < r->now_ns - (up_ns < r->now_ns ? up_ns : r->now_ns);
 }
 
-void harvest_take_over(struct harvest *h, const struct state *s, const char *path) {
+void reaper_take_over(struct reaper *h, const struct state *s, const char *path) {
     struct round r = {.h = h, .s = s, .now_ns = clock_ns(CLOCK_REALTIME)};
     unsigned n = 0;
     if (!s->writable || h->pid_namespace == 0 || boot_made(s->header, h->boot) || !lock(h, 5000))
@@ -359,9 +359,9 @@ void harvest_take_over(struct harvest *h, const struct state *s, const char *pat
     __atomic_store_n(&s->header->boot, h->boot, __ATOMIC_RELEASE);
     (void)flock(h->lock, LOCK_UN);
     if (n)
-        complain("%s is of another boot, or of another host: what became of %u connection%s that were open then cannot "
-                 "be known",
-                 path, n, n == 1 ? "" : "s");
+        warn("%s is of another boot, or of another host: what became of %u connection%s that were open then cannot "
+             "be known",
+             path, n, n == 1 ? "" : "s");
 }
 
 static int by_time(const void *left, const void *right) {
@@ -369,11 +369,11 @@ static int by_time(const void *left, const void *right) {
     return (a->e.time_us > b->e.time_us) - (a->e.time_us < b->e.time_us);
 }
 
-void untold_find(struct untold *out, const struct state *s) {
-    enum { SECTIONS_NEEDED = COPY(SECTION_OPEN_TABLE) | COPY(SECTION_TOLD) };
-    struct harvest h = {.lock = -1, .netns = netns_cookie(), .pid_namespace = owner_namespace(), .boot = boot_number()};
-    struct round r = {.h = &h, .s = s, .untold = out, .now_ns = clock_ns(CLOCK_REALTIME)};
-    *out = (struct untold){0};
+void preview_find(struct preview *out, const struct state *s) {
+    enum { SECTIONS_NEEDED = COPY(SECTION_OPEN_TABLE) | COPY(SECTION_DEDUP) };
+    struct reaper h = {.lock = -1, .netns = netns_cookie(), .pid_namespace = owner_namespace(), .boot = boot_number()};
+    struct round r = {.h = &h, .s = s, .preview = out, .now_ns = clock_ns(CLOCK_REALTIME)};
+    *out = (struct preview){0};
     if (h.pid_namespace == 0 || !boot_made(s->header, h.boot) || !state_copy_again(s, SECTIONS_NEEDED))
         return;
     visit_all(&r);
@@ -384,15 +384,15 @@ void untold_find(struct untold *out, const struct state *s) {
         qsort(out->event, out->n, sizeof *out->event, by_time);
     free(r.left);
     state_copy_drop(s, SECTION_OPEN_TABLE);
-    state_copy_drop(s, SECTION_TOLD);
+    state_copy_drop(s, SECTION_DEDUP);
 }
 
-void untold_free(struct untold *u) {
+void preview_free(struct preview *u) {
     free(u->event);
-    *u = (struct untold){0};
+    *u = (struct preview){0};
 }
 
-bool harvest_sees_life(const struct harvest *h) {
+bool reaper_sees_life(const struct reaper *h) {
     uint64_t now = clock_ns(CLOCK_REALTIME);
     for (unsigned i = 0; i < OPEN_CHUNKS; i++)
         if (h->owner[i] != 0 && now - h->alive_ns[i] < 1000000000)

@@ -79,7 +79,7 @@ void logfile_add(struct logfile *l, uint64_t seq, const char *text, size_t lengt
 /* Said once, until it works again. */
 static bool fail(struct logfile *l, int error) {
     if (l->error == 0)
-        complain("%s: %s; trying again until it works", l->path, logfile_error_text(error));
+        warn("%s: %s; trying again until it works", l->path, logfile_error_text(error));
     l->error = error;
     l->retry_ns = clock_ns(CLOCK_MONOTONIC) + retry_after_ns;
     return false;
@@ -170,7 +170,7 @@ bool logfile_flush(struct logfile *l) {
             return fail(l, ENOSPC);
     }
     if (l->error)
-        complain("%s: works again", l->path);
+        warn("%s: works again", l->path);
     l->error = 0;
     l->retry_ns = 0;
     return true;

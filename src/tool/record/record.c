@@ -43,14 +43,14 @@ struct arguments {
     bool keep;
 };
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     (void)option; /* --keep is the only one */
     return a->keep = true;
 }
 
 static int cannot_use(const struct location *where, enum state_error result, int error) {
-    complain("%s: %s", where->state_file, state_error_text(result, error));
+    warn("%s: %s", where->state_file, state_error_text(result, error));
     return EXIT_FOUND;
 }
 
@@ -74,9 +74,9 @@ static int record_own(struct source *s, const struct location *where, bool keep)
     if (record_wanted(&s->state, log_file))
         return record_to_file(s, where->state_file, NULL, keep);
     source_close(s);
-    complain("record: %s names no log.file, so there is nothing to write to; try: log { file = \"/PATH\" } and "
-             "connspread reload, or connspread log -f",
-             where->config[0] ? where->config : "the built-in default config");
+    warn("record: %s names no log.file, so there is nothing to write to; try: log { file = \"/PATH\" } and "
+         "connspread reload, or connspread log -f",
+         where->config[0] ? where->config : "the built-in default config");
     return EXIT_USAGE;
 }
 
@@ -95,21 +95,21 @@ static int record_when_there(const struct location *where, bool keep) {
         if (result == STATE_OK)
             source_close(&s);
         else if (!said)
-            complain("%s: not there yet: no program has run under this instance; waiting for it", where->state_file);
+            warn("%s: not there yet: no program has run under this instance; waiting for it", where->state_file);
         said = true;
     }
     return EXIT_DONE;
 }
 
 int record_main(int argc, char **argv) {
-    static const struct command_line line = {"record", help, "c:i:h", options, take_option};
+    static const struct command_line line = {"record", help, "c:i:h", options, parse_option};
     struct arguments a = {0};
     struct location where;
     int wrong = arguments_read(&line, argc, argv, &a.chosen, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind < argc) {
-        complain("record: %s: record takes no argument; try: -i for an instance", argv[optind]);
+        warn("record: %s: record takes no argument; try: -i for an instance", argv[optind]);
         return EXIT_USAGE;
     }
     if (!arguments_locate(&a.chosen, &where))

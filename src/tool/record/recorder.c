@@ -23,7 +23,7 @@
 enum { BATCH = 2048, BUSY_US = 1000, IDLE_US = 50000, FINAL_PATIENCE_MS = 2000 };
 
 #define MS ((uint64_t)1000000)
-static const uint64_t harvest_every = 200 * MS, settle_every = 1000 * MS, look_every = 1000 * MS;
+static const uint64_t reap_every = 200 * MS, settle_every = 1000 * MS, look_every = 1000 * MS;
 
 /* Without a client for so long, and seen twice to be so: the next one may be about to start. */
 static const uint64_t quiet_before_end = 2000 * MS, grace = 5000 * MS;
@@ -38,7 +38,7 @@ struct recorder {
     bool keep, named;    /* named: log.file is the caller's own choice, and stays */
     uint64_t generation; /* of the policy that log.file was read from */
     uint64_t now;        /* CLOCK_MONOTONIC */
-    uint64_t harvested, settled, looked, busy, began, deadline;
+    uint64_t reaped, settled, looked, busy, began, deadline;
     uint64_t wanted;
     uint32_t client;
     unsigned without_clients;
@@ -51,7 +51,7 @@ struct recorder {
     uint16_t order[BATCH];
     struct event_record batch[BATCH];
     struct journal journal;
-    struct harvest harvest;
+    struct reaper reaper;
     struct tail tail;
     struct logfile out;
 };
@@ -82,7 +82,7 @@ static bool say_lost(struct recorder *f, uint64_t limit) {
         r.e.time_us = time_now_us();
         r.e.seq = first;
         r.e.pid = r.e.tid = (uint32_t)getpid();
-        r.e.netns = f->harvest.netns;
+        r.e.netns = f->reaper.netns;
         snprintf(
             r.u.text, sizeof r.u.text,
             "%llu events lost, numbers %llu to %llu: %llu overwritten before they were read (a larger log.size keeps "
@@ -191,8 +191,8 @@ static void begin_epoch(struct recorder *f) {
     f->overwritten = 0;
     f->generation = 0;
     journal_begin(&f->journal, f->source->state.epoch);
-    harvest_init(&f->harvest, f->state_file);
-    harvest_take_over(&f->harvest, &f->source->state, f->state_file);
+    reaper_init(&f->reaper, f->state_file);
+    reaper_take_over(&f->reaper, &f->source->state, f->state_file);
     logfile_resume(&f->out, f->source->state.epoch);
 }
 
@@ -206,7 +206,7 @@ static bool take_policy(struct recorder *f) {
         return true;
     f->generation = generation;
     if (!record_wanted(&f->source->state, path)) {
-        complain("log.file is empty by now: nothing more is written to %s", f->out.path);
+        warn("log.file is empty by now: nothing more is written to %s", f->out.path);
         return false;
     }
     if (strcmp(path, f->out.path) != 0) {
@@ -218,7 +218,7 @@ static bool take_policy(struct recorder *f) {
 
 /* Nobody writes there any more: what is half written stays so. False: the file does not take it now. */
 static bool finish(struct recorder *f) {
-    (void)harvest(&f->harvest, &f->source->state, FINAL_PATIENCE_MS);
+    (void)reaper_round(&f->reaper, &f->source->state, FINAL_PATIENCE_MS);
     return drain(f, true) && say_lost(f, __atomic_load_n(&f->source->state.header->next_seq, __ATOMIC_ACQUIRE));
 }
 
@@ -235,10 +235,10 @@ static bool record_replacement(struct recorder *f) {
     if (result == STATE_ABSENT)
         return true;
     if (result != STATE_OK) {
-        complain("%s: %s", f->state_file, state_error_text(result, error));
+        warn("%s: %s", f->state_file, state_error_text(result, error));
         return false;
     }
-    harvest_end(&f->harvest);
+    reaper_end(&f->reaper);
     source_close(f->source);
     *f->source = fresh;
     f->client = 0;
@@ -247,7 +247,7 @@ static bool record_replacement(struct recorder *f) {
 }
 
 static bool client_left(struct recorder *f) {
-    return harvest_sees_life(&f->harvest) || clients_exist(f->source->state.header, &f->client);
+    return reaper_sees_life(&f->reaper) || clients_exist(f->source->state.header, &f->client);
 }
 
 static bool nobody_left(struct recorder *f) {
@@ -315,9 +315,9 @@ static void record(struct recorder *f) {
         f->now = clock_ns(CLOCK_MONOTONIC);
         if (stopped(f) || look_around(f))
             break;
-        if (f->now - f->harvested >= harvest_every) {
-            (void)harvest(&f->harvest, &f->source->state, 0);
-            f->harvested = f->now;
+        if (f->now - f->reaped >= reap_every) {
+            (void)reaper_round(&f->reaper, &f->source->state, 0);
+            f->reaped = f->now;
         }
         unsigned n = round_of(f, false);
         bool written = f->next == f->n && f->out.used == 0;
@@ -337,10 +337,10 @@ static int record_as(struct recorder *f, const char *log_file) {
     journal_path(path, sizeof path, f->state_file);
     switch (journal_open(&f->journal, path)) {
     case JOURNAL_TAKEN:
-        complain("a recorder writes %s already", log_file);
+        warn("a recorder writes %s already", log_file);
         return EXIT_DONE;
     case JOURNAL_FAILED:
-        complain("%s: %s: without it nothing is written to %s", path, strerror(errno), log_file);
+        warn("%s: %s: without it nothing is written to %s", path, strerror(errno), log_file);
         return EXIT_FOUND;
     default:
         break;
@@ -350,10 +350,10 @@ static int record_as(struct recorder *f, const char *log_file) {
     record(f);
     bool written = f->out.used == 0 && f->next == f->n;
     if (!written)
-        complain("%s: %s; the events that are not in it stay in the state file", f->out.path,
-                 logfile_error_text(f->out.error));
+        warn("%s: %s; the events that are not in it stay in the state file", f->out.path,
+             logfile_error_text(f->out.error));
     logfile_end(&f->out);
-    harvest_end(&f->harvest);
+    reaper_end(&f->reaper);
     journal_close(&f->journal);
     return written ? EXIT_DONE : EXIT_FOUND;
 }
@@ -363,7 +363,7 @@ int record_to_file(struct source *s, const char *state_file, const char *named, 
     char log_file[RECORD_PATH] = "";
     int status = EXIT_FOUND;
     if (!f)
-        complain("no memory: %zu bytes are needed", sizeof *f);
+        warn("no memory: %zu bytes are needed", sizeof *f);
     else if (named || record_wanted(&s->state, log_file)) {
         f->source = s;
         f->named = named != NULL;

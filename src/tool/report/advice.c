@@ -6,7 +6,7 @@
 #include "tool/common/strbuf.h"
 #include "tool/common/sentence.h"
 
-static void say_widen(struct sink *s, const struct finding *f) {
+static void say_widen(struct strbuf *s, const struct finding *f) {
     words_fill(s,
                "Widen the ephemeral range: net.ipv4.ip_local_port_range has $n usable ports; \"1024 65535\" carries "
                "$d connections a second to one destination instead of $d. Put the ports of local servers into "
@@ -14,7 +14,7 @@ static void say_widen(struct sink *s, const struct finding *f) {
                (uint64_t)f->evidence.ports, f->conclusion.widest, f->conclusion.sustained);
 }
 
-static void say_sources(struct sink *s, const struct finding *f) {
+static void say_sources(struct strbuf *s, const struct finding *f) {
     uint64_t all = f->conclusion.sources_needed, more = all - f->evidence.sources;
     words_fill(s,
                "Add $n source address$s ($n in all, for what the worst minute wanted and a tenth more), and have them "
@@ -22,7 +22,7 @@ static void say_sources(struct sink *s, const struct finding *f) {
                more, more == 1 ? "" : "es", all);
 }
 
-static void say_targets(struct sink *s, const struct finding *f) {
+static void say_targets(struct strbuf *s, const struct finding *f) {
     words_fill(
         s,
         "Or let the server listen on more ports or addresses, $n in all, and have clients use them in turn: each "
@@ -30,7 +30,7 @@ static void say_targets(struct sink *s, const struct finding *f) {
         (uint64_t)f->conclusion.targets_needed);
 }
 
-static void say_restore(struct sink *s, const struct finding *f) {
+static void say_restore(struct strbuf *s, const struct finding *f) {
     if (f->source_is_back) {
         words_fill(s,
                    "It is back: find out what had removed it (a failover, a DHCP lease, a network manager's reload).");
@@ -42,7 +42,7 @@ static void say_restore(struct sink *s, const struct finding *f) {
                f->source);
 }
 
-static void say_change_source(struct sink *s, const struct finding *f) {
+static void say_change_source(struct strbuf *s, const struct finding *f) {
     if (f->evidence.source_down && f->incident->pool[0])
         words_fill(s, "Or take $s out of pool \"$s\" in connspread's config, and connspread reload.", f->source,
                    f->incident->pool);
@@ -125,8 +125,8 @@ static const char *const fixed[REMEDIES] = {
 };
 
 void words_remedy(char out[REPORT_WORDS], const struct finding *f, enum remedy remedy) {
-    struct sink s;
-    sink_init(&s, out, REPORT_WORDS);
+    struct strbuf s;
+    strbuf_init(&s, out, REPORT_WORDS);
     switch (remedy) {
     case REMEDY_WIDEN_RANGE:
         say_widen(&s, f);
@@ -144,8 +144,8 @@ void words_remedy(char out[REPORT_WORDS], const struct finding *f, enum remedy r
         say_change_source(&s, f);
         break;
     default:
-        sink_text(&s, remedy < REMEDIES && fixed[remedy] ? fixed[remedy] : "");
+        strbuf_text(&s, remedy < REMEDIES && fixed[remedy] ? fixed[remedy] : "");
         break;
     }
-    (void)sink_finish(&s);
+    (void)strbuf_finish(&s);
 }

@@ -39,7 +39,7 @@ bool causes_has(const struct finding *f, enum conclusion_kind kind) {
 
 /* --- shares --- */
 
-static void say_share(struct sink *s, const struct finding *f, enum conclusion_kind kind) {
+static void say_share(struct strbuf *s, const struct finding *f, enum conclusion_kind kind) {
     static const char *const what[SHARES_MAX] = {
         [CONCLUDE_OPEN] = "open connections of this instance",
         [CONCLUDE_FIN_WAIT] = "connections that the server does not close (FIN-WAIT)",
@@ -56,33 +56,33 @@ static void say_share(struct sink *s, const struct finding *f, enum conclusion_k
     else if (kind == CONCLUDE_OTHERS && f->connected.pid)
         words_fill(s, "connections of programs that this instance does not see, such as $s", f->connected.name);
     else
-        sink_text(s, what[kind]);
+        strbuf_text(s, what[kind]);
 }
 
-static void say_shares(struct sink *s, const struct finding *f) {
+static void say_shares(struct strbuf *s, const struct finding *f) {
     const struct conclusion *c = &f->conclusion;
-    sink_text(s, "Several causes share the ports: ");
+    strbuf_text(s, "Several causes share the ports: ");
     for (unsigned i = 0; i < c->n_shares; i++) {
         words_fill(s, "$s$n % ", i == 0 ? "" : i + 1 < c->n_shares ? ", " : " and ", (uint64_t)c->share[i].percent);
         say_share(s, f, c->share[i].kind);
     }
-    sink_text(s, ". ");
+    strbuf_text(s, ". ");
 }
 
 /* --- each kind --- */
 
-static void say_time_wait(struct sink *s, const struct finding *f) {
+static void say_time_wait(struct strbuf *s, const struct finding *f) {
     words_fill(s, somebody_else(f) ? "another program, $s," : "$s", who_closed(f));
     words_fill(s,
                f->shared ? " make short-lived connections to $s and close them"
                          : " makes short-lived connections to $s and closes its connections",
                causes_destination(f));
-    sink_text(s, " first. Each of them keeps its port taken towards that destination for another 60 s, in TIME-WAIT, "
-                 "until there "
-                 "was none left. Neither the server nor the network is at fault.");
+    strbuf_text(s, " first. Each of them keeps its port taken towards that destination for another 60 s, in TIME-WAIT, "
+                   "until there "
+                   "was none left. Neither the server nor the network is at fault.");
 }
 
-static void say_of_range(struct sink *s, const struct finding *f) {
+static void say_of_range(struct strbuf *s, const struct finding *f) {
     static const char *const cause[SHARES_MAX] = {
         [CONCLUDE_OPEN] = "connections to $s that stay open took every port there is towards it. Either it needs "
                           "that many at a time, or it opens connections and forgets to close them.",
@@ -103,14 +103,14 @@ static void say_of_range(struct sink *s, const struct finding *f) {
             "the ports are held by others. The program itself had few of them. They are either bound "
             "explicitly by other processes, or connected by them to $s.",
     };
-    sink_text(s, f->conclusion.n_shares > 1 ? "The largest: " : "The cause: ");
+    strbuf_text(s, f->conclusion.n_shares > 1 ? "The largest: " : "The cause: ");
     if (f->conclusion.kind == CONCLUDE_TIME_WAIT)
         say_time_wait(s, f);
     else
         words_fill(s, cause[f->conclusion.kind], causes_destination(f));
 }
 
-static void say_address(struct sink *s, const struct finding *f) {
+static void say_address(struct strbuf *s, const struct finding *f) {
     bool back = f->source_is_back;
     words_fill(s, "The cause: $s $s an address of this host. ", f->source, back ? "was not" : "is not");
     words_fill(s,
@@ -127,7 +127,7 @@ static const char *source_of(const struct finding *f) {
     return f->source[0] ? f->source : "that source";
 }
 
-static void say_port_busy(struct sink *s, const struct finding *f) {
+static void say_port_busy(struct strbuf *s, const struct finding *f) {
     uint64_t port = f->incident->first.local_port;
     char number[8] = "its own";
     if (port)
@@ -140,18 +140,18 @@ static void say_port_busy(struct sink *s, const struct finding *f) {
 }
 
 /* connect() takes ports of one parity, and once these are gone looks at all of them before each of the other. */
-static void say_slow_search(struct sink *s, const struct finding *f) {
+static void say_slow_search(struct strbuf *s, const struct finding *f) {
     words_fill(
         s,
         "No call failed, but connect() was slow: in the minutes in which more than half of the $n ports were taken "
         "towards $s, $n connects of $s took $n us each. ",
         (uint64_t)f->evidence.ports, causes_destination(f), f->counted, f->program, f->mean_us);
-    sink_text(s,
-              "From there on the kernel looks at all ports of one parity, in vain, before it finds one of the other; "
-              "until there it takes some 20 us.");
+    strbuf_text(s,
+                "From there on the kernel looks at all ports of one parity, in vain, before it finds one of the other; "
+                "until there it takes some 20 us.");
 }
 
-void causes_say(struct sink *s, const struct finding *f) {
+void causes_say(struct strbuf *s, const struct finding *f) {
     if (f->conclusion.n_shares > 1)
         say_shares(s, f);
     switch (f->conclusion.kind) {

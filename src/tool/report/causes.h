@@ -6,7 +6,7 @@
 #include "tool/report/model.h"
 
 /* The shares, if there are several, and what the largest one means. */
-void causes_say(struct sink *s, const struct finding *f);
+void causes_say(struct strbuf *s, const struct finding *f);
 
 /* Whose share it is; empty: not known, or no single one's. */
 const char *causes_program(const struct finding *f, enum conclusion_kind kind);

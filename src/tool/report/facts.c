@@ -61,7 +61,7 @@ static void fold_incident(void *rest, const void *evicted) {
     to->failed += from->failed;
     to->fallback += from->fallback;
     to->recovered += from->recovered;
-    to->told += from->told;
+    to->events += from->events;
 }
 
 bool facts_init(struct facts *f, size_t sets) {
@@ -329,7 +329,7 @@ static void add_incident(struct facts *f, const struct event_record *r, const st
     struct incident *i = incident_of(f, to, r);
     bool exhausted = r->e.kind == EVENT_EXHAUSTED;
     bool failed = exhausted && r->u.exhausted.outcome == OUTCOME_FAILED;
-    if (i->told == 0 || (failed && i->failed == 0)) {
+    if (i->events == 0 || (failed && i->failed == 0)) {
         i->first_us = i->last_us = 0;
         take_moment(f, to, r, &i->first);
         memcpy(i->rule, c->rule, sizeof i->rule);
@@ -341,7 +341,7 @@ static void add_incident(struct facts *f, const struct event_record *r, const st
         moment_count(&i->first, &r->u.exhausted, logged);
         moment_widen(&i->first, &r->u.exhausted, logged.waits);
     }
-    i->told++;
+    i->events++;
     i->entry.weight += failed ? FAILURE_WEIGHT : 1;
     if (exhausted)
         count_outcome(&i->failed, &i->fallback, &i->recovered, r->u.exhausted.outcome, n);
@@ -392,7 +392,7 @@ static void add_exhausted(struct facts *f, const struct event_record *r, const s
 
 uint64_t incident_count(const struct incident *i) {
     uint64_t n = i->failed + i->fallback + i->recovered;
-    return n ? n : i->told;
+    return n ? n : i->events;
 }
 
 void facts_add(struct facts *f, const struct event_record *r, const struct event_context *context) {

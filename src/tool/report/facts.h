@@ -90,8 +90,8 @@ struct totals {
 struct incident {
     struct report_entry entry;
     struct incident_key key;
-    uint64_t failed, fallback, recovered, told; /* told: events, without their repeats */
-    uint64_t first_us, last_us;                 /* of the failures, else of all */
+    uint64_t failed, fallback, recovered, events; /* events: lines, without their repeats */
+    uint64_t first_us, last_us;                   /* of the failures, else of all */
     struct totals programs, destinations;
     struct window failures; /* its peak: the most in a minute */
     uint32_t peak_waits;    /* most TIME-WAITs at any of its events */
@@ -142,7 +142,7 @@ void facts_free(struct facts *f);
 /* Takes one event. They come in order of time, more or less. */
 void facts_add(struct facts *f, const struct event_record *r, const struct event_context *context);
 
-/* The incident that an EADDRNOTAVAIL, or a source that was put aside, belongs to; a new one is zero. */
+/* The incident that an EADDRNOTAVAIL, or a source that is unusable, belongs to; a new one is zero. */
 struct incident *facts_incident(struct facts *f, const struct destination_key *to, const struct addr *local,
                                 enum event_kind kind, unsigned cause);
 

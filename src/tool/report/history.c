@@ -58,7 +58,7 @@ static void add_to_incidents(struct facts *f, const struct destination_key *to, 
 /* --- failures that only the history remembers --- */
 
 static void begin_incident(struct incident *i, const struct history_record *record, uint64_t time_us) {
-    if (i->told || (i->first.time_us && i->first.time_us <= time_us))
+    if (i->events || (i->first.time_us && i->first.time_us <= time_us))
         return;
     i->first =
         (struct moment){.time_us = time_us, .local = record->source, .peer = record->destination.addr, .sources = 1};

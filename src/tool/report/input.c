@@ -22,7 +22,7 @@ static bool open_state(struct report_input *in, bool instance) {
     int error = 0;
     enum state_error result = source_open(&in->source, in->name, &error);
     if (result != STATE_OK) {
-        complain("%s: %s", in->name, state_error_text(result, error));
+        warn("%s: %s", in->name, state_error_text(result, error));
         return false;
     }
     in->is_state = true;
@@ -32,16 +32,16 @@ static bool open_state(struct report_input *in, bool instance) {
         return false;
     }
     if (instance && source_is_ours(&in->source))
-        untold_find(&in->untold, &in->source.state); /* what a dead process had open belongs to the story */
+        preview_find(&in->preview, &in->source.state); /* what a dead process had open belongs to the story */
     merge_init(in->merge, &in->source.state, false);
-    merge_append(in->merge, in->untold.event, in->untold.n);
+    merge_append(in->merge, in->preview.event, in->preview.n);
     return true;
 }
 
 static bool open_lines(struct report_input *in, bool found) {
     struct stat s;
     if (!(found ? jsonl_open_regular(&in->jsonl, in->name) : jsonl_open(&in->jsonl, in->name))) {
-        complain("%s: %s", in->name, errno == EINVAL ? "is no regular file: not read" : strerror(errno));
+        warn("%s: %s", in->name, errno == EINVAL ? "is no regular file: not read" : strerror(errno));
         return false;
     }
     if (strcmp(in->name, "-") != 0 && fstat(fileno(in->jsonl.file), &s) == 0 && S_ISREG(s.st_mode))
@@ -88,7 +88,7 @@ static bool next_line(struct report_input *in) {
         const char *wrong = "longer than any event";
         enum jsonl_result result = jsonl_next(&in->jsonl);
         if (result == JSONL_ERROR) {
-            complain("%s:%llu: %s", in->name, (unsigned long long)in->jsonl.number + 1, strerror(errno));
+            warn("%s:%llu: %s", in->name, (unsigned long long)in->jsonl.number + 1, strerror(errno));
             in->failed = true;
         }
         if (result == JSONL_ERROR || result == JSONL_END)
@@ -192,10 +192,10 @@ bool inputs_judge(const struct report_inputs *in) {
     bool good = true;
     for (unsigned i = 0; i < in->n; i++) {
         const struct report_input *one = &in->input[i];
-        damage_complain(&one->damage, one->name);
+        damage_warn(&one->damage, one->name);
         if (one->damage.count && one->events == 0 && !one->failed) {
-            complain("%s:%llu: %s: nothing in it is an event as `connspread log -o json` prints them", one->name,
-                     (unsigned long long)one->damage.line[0], one->damage.first_reason);
+            warn("%s:%llu: %s: nothing in it is an event as `connspread log -o json` prints them", one->name,
+                 (unsigned long long)one->damage.line[0], one->damage.first_reason);
             good = false;
         }
         good = good && !one->failed;
@@ -209,7 +209,7 @@ void inputs_close(struct report_inputs *in) {
         if (one->is_state && !one->failed)
             source_close(&one->source);
         jsonl_close(&one->jsonl);
-        untold_free(&one->untold);
+        preview_free(&one->preview);
         free(one->merge);
     }
     free(in->input);

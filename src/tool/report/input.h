@@ -20,7 +20,7 @@ struct report_input {
     struct jsonl jsonl;
     struct source source;
     struct event_merge *merge;
-    struct untold untold;
+    struct preview preview;
     struct damage damage;
     uint64_t events, size; /* size in bytes, 0: not known */
     struct event_record ahead;

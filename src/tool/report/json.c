@@ -17,19 +17,19 @@ enum { TOP = 1000, ROWS = 288 };
 /* Untrusted text: what is not UTF-8 becomes '?'. */
 static json_t *text_of(const char *untrusted) {
     char text[REPORT_WORDS];
-    struct sink s;
-    sink_init(&s, text, sizeof text);
-    sink_plain(&s, untrusted, sizeof text - 1);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, text, sizeof text);
+    strbuf_plain(&s, untrusted, sizeof text - 1);
+    (void)strbuf_finish(&s);
     return json_string(text);
 }
 
 static json_t *time_of(uint64_t us) {
     char text[32];
-    struct sink s;
-    sink_init(&s, text, sizeof text);
-    sink_time(&s, us);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, text, sizeof text);
+    strbuf_time(&s, us);
+    (void)strbuf_finish(&s);
     return json_string(text);
 }
 

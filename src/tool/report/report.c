@@ -91,7 +91,7 @@ static void read_events(struct report *r) {
 /* instance: see inputs_open. */
 static int make_report(struct report *r, char *const *files, unsigned n, bool instance, bool json) {
     if (!facts_init(&r->facts, REPORT_SETS) || !inputs_open(&r->inputs, files, n, instance)) {
-        complain("report: no memory");
+        warn("report: no memory");
         return EXIT_USAGE;
     }
     read_events(r);
@@ -105,7 +105,7 @@ static int make_report(struct report *r, char *const *files, unsigned n, bool in
     if (!json)
         report_print_text(r);
     else if (!report_print_json(r))
-        complain("report: no memory"), good = false;
+        warn("report: no memory"), good = false;
     r->write_error = fflush(stdout) == 0 ? 0 : errno;
     return !good ? EXIT_USAGE : report_failed(r) ? EXIT_FOUND : EXIT_DONE;
 }
@@ -125,27 +125,27 @@ static bool find_log(const struct location *where, char log_file[RECORD_PATH]) {
 
 /* --- the command line --- */
 
-static bool take_time(const char *option, const char *text, uint64_t *out) {
+static bool parse_time(const char *option, const char *text, uint64_t *out) {
     const char *wrong = time_from_text(text, time_now_us(), out);
     if (wrong)
-        complain("report: %s %s is not a time; try: %s", option, text, wrong);
+        warn("report: %s %s is not a time; try: %s", option, text, wrong);
     return !wrong;
 }
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     switch (option) {
     case 'o':
         return arguments_format("report", optarg, &a->json);
     case OPTION_SINCE:
-        return take_time("--since", optarg, &a->since_us);
+        return parse_time("--since", optarg, &a->since_us);
     default:
-        return take_time("--until", optarg, &a->until_us);
+        return parse_time("--until", optarg, &a->until_us);
     }
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"report", help, "o:i:c:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"report", help, "o:i:c:h", options, parse_option};
     a->until_us = UINT64_MAX;
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
@@ -156,7 +156,7 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
                                ? "FILE and -i or -c exclude each other; try: one of them"
                                : NULL;
     if (conflict)
-        complain("report: %s", conflict);
+        warn("report: %s", conflict);
     return conflict ? EXIT_USAGE : ARGUMENTS_GOOD;
 }
 
@@ -164,7 +164,7 @@ int report_main(int argc, char **argv) {
     struct arguments a = {0};
     struct location where;
     char log_file[RECORD_PATH], *instance_files[] = {where.state_file, log_file};
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     char **files = argv + optind;
@@ -174,12 +174,13 @@ int report_main(int argc, char **argv) {
         if (!arguments_locate(&a.chosen, &where))
             return EXIT_USAGE;
         instances_note_files(&where, "report");
+        instances_say_silence(&where, "report");
         files = instance_files;
         n_files = find_log(&where, log_file) ? 2 : 1;
     }
     struct report *r = calloc(1, sizeof *r);
     if (!r) {
-        complain("report: no memory");
+        warn("report: no memory");
         return EXIT_USAGE;
     }
     r->since_us = a.since_us;

@@ -14,8 +14,8 @@ enum { COLUMNS = 100, TIMELINE_ROWS = 24, BAR = 30, TOP = 10 };
 
 /* --- laying out --- */
 
-static void print_filled(struct sink *s, const char *text) {
-    (void)sink_finish(s);
+static void print_filled(struct strbuf *s, const char *text) {
+    (void)strbuf_finish(s);
     fputs(text, stdout);
 }
 
@@ -45,29 +45,29 @@ static void print_bar(uint64_t n, uint64_t all) {
 /* A number, grouped, right-aligned. */
 static void print_number(unsigned width, uint64_t n) {
     char text[32];
-    struct sink s;
-    sink_init(&s, text, sizeof text);
-    sink_grouped(&s, n);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, text, sizeof text);
+    strbuf_grouped(&s, n);
+    (void)strbuf_finish(&s);
     printf("%*s", (int)width, text);
 }
 
 static void print_time(uint64_t us, uint64_t width_us) {
     char text[32];
-    struct sink s;
-    sink_init(&s, text, sizeof text);
-    sink_time(&s, us);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, text, sizeof text);
+    strbuf_time(&s, us);
+    (void)strbuf_finish(&s);
     text[10] = ' ';
     printf("  %.*s", width_us < 60000000 ? 19 : 16, text);
 }
 
 static void print_plain(int width, const char *untrusted) {
     char text[128];
-    struct sink s;
-    sink_init(&s, text, sizeof text);
-    sink_plain(&s, untrusted, sizeof text - 1);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, text, sizeof text);
+    strbuf_plain(&s, untrusted, sizeof text - 1);
+    (void)strbuf_finish(&s);
     printf("%-*s", width, text);
 }
 
@@ -75,15 +75,15 @@ static void print_plain(int width, const char *untrusted) {
 
 static void print_head(const struct report *r) {
     char text[REPORT_WORDS];
-    struct sink s;
+    struct strbuf s;
     const struct facts *f = &r->facts;
-    sink_init(&s, text, sizeof text);
+    strbuf_init(&s, text, sizeof text);
     if (f->first_failure.is)
         words_fill(&s, "$n call$s failed with EADDRNOTAVAIL, the first $s $t.", report_failed(r),
                    report_failed(r) == 1 ? "" : "s", f->first_failure.by_minute ? "in the minute of" : "at",
                    f->first_failure.time_us);
     else
-        sink_text(&s, "No call failed with EADDRNOTAVAIL.");
+        strbuf_text(&s, "No call failed with EADDRNOTAVAIL.");
     if (report_saved(r))
         words_fill(&s, " connspread met it for $n connects more, and made the connections all the same.",
                    report_saved(r));
@@ -91,8 +91,8 @@ static void print_head(const struct report *r) {
         words_fill(&s, " Read: $n events of $n host$s, $t to $t.", f->events, (uint64_t)f->n_hosts,
                    f->n_hosts == 1 ? "" : "s", f->first_us, f->last_us);
     else
-        sink_text(&s, " There was no event to read.");
-    (void)sink_finish(&s);
+        strbuf_text(&s, " There was no event to read.");
+    (void)strbuf_finish(&s);
     print_wrapped("", text);
 }
 
@@ -223,7 +223,7 @@ static int compare_routes(const void *left, const void *right) {
 static void print_routes(const struct report *r) {
     const void *top[TOP];
     char source[ADDR_TEXT], destination[ENDPOINT_TEXT], text[REPORT_WORDS];
-    struct sink s;
+    struct strbuf s;
     size_t n = report_table_top(&r->facts.routes, top, TOP, compare_routes);
     if (n == 0)
         return;
@@ -241,7 +241,7 @@ static void print_routes(const struct report *r) {
         print_number(13, route->full);
         puts("");
     }
-    sink_init(&s, text, sizeof text);
+    strbuf_init(&s, text, sizeof text);
     if (r->facts.routes.evicted)
         words_fill(&s, "  and $n more\n", r->facts.routes.evicted);
     print_filled(&s, text);

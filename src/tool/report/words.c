@@ -11,13 +11,13 @@
 
 /* --- what happened --- */
 
-static void say_failed(struct sink *s, const struct finding *f) {
+static void say_failed(struct strbuf *s, const struct finding *f) {
     uint64_t n = f->failed ? f->failed : incident_count(f->incident);
     char times[32];
-    struct sink count;
-    sink_init(&count, times, sizeof times);
+    struct strbuf count;
+    strbuf_init(&count, times, sizeof times);
     words_fill(&count, n == 1 ? "once" : "$n times", n);
-    (void)sink_finish(&count);
+    (void)strbuf_finish(&count);
     if (f->failed) {
         words_fill(s, "$s on $s got \"Cannot assign requested address\" (EADDRNOTAVAIL) $s", f->program, f->host,
                    times);
@@ -32,16 +32,16 @@ static void say_failed(struct sink *s, const struct finding *f) {
         words_fill(s, ", at $t", f->first_us);
     else
         words_fill(s, ", first at $t, last at $t", f->first_us, f->last_us);
-    sink_text(s, ". ");
+    strbuf_text(s, ". ");
 }
 
 void words_summary(char out[REPORT_WORDS], const struct finding *f) {
-    struct sink s;
-    sink_init(&s, out, REPORT_WORDS);
+    struct strbuf s;
+    strbuf_init(&s, out, REPORT_WORDS);
     if (!f->evidence.quiet)
         say_failed(&s, f);
     causes_say(&s, f);
-    (void)sink_finish(&s);
+    (void)strbuf_finish(&s);
 }
 
 /* --- the numbers behind it --- */
@@ -50,7 +50,7 @@ static bool about_ports(const struct finding *f) {
     return f->conclusion.n_shares > 0;
 }
 
-static bool say_taken(struct sink *s, const struct finding *f) {
+static bool say_taken(struct strbuf *s, const struct finding *f) {
     const struct evidence *e = &f->evidence;
     static const char *const from[] = {
         [PORTS_BY_EVENT] = "",
@@ -71,7 +71,7 @@ static bool say_taken(struct sink *s, const struct finding *f) {
     return true;
 }
 
-static bool say_kernel(struct sink *s, const struct finding *f) {
+static bool say_kernel(struct strbuf *s, const struct finding *f) {
     const struct evidence *e = &f->evidence;
     if (!about_ports(f) || !e->counted)
         return false;
@@ -85,7 +85,7 @@ static bool say_kernel(struct sink *s, const struct finding *f) {
     return true;
 }
 
-static void say_holder(struct sink *s, const struct holder *h, const char *what) {
+static void say_holder(struct strbuf *s, const struct holder *h, const char *what) {
     char pid[16];
     snprintf(pid, sizeof pid, "%u", h->pid);
     words_fill(s, "$s (pid $s) has $n of ", h->name, pid, (uint64_t)h->ports);
@@ -93,18 +93,18 @@ static void say_holder(struct sink *s, const struct holder *h, const char *what)
 }
 
 /* While the report is made: who it was then, no event knows. */
-static bool say_holders(struct sink *s, const struct finding *f) {
+static bool say_holders(struct strbuf *s, const struct finding *f) {
     if (f->binder.pid)
         say_holder(s, &f->binder, "the ports bound at this moment: $s.");
     if (f->binder.pid && f->connected.pid)
-        sink_text(s, " ");
+        strbuf_text(s, " ");
     if (f->connected.pid)
         say_holder(s, &f->connected, "these connections open at this moment, on the ports $s.");
     return f->binder.pid || f->connected.pid;
 }
 
 /* A TIME-WAIT has no owner any more: what can be said of others' is that they are not ours. */
-static bool say_ownerless(struct sink *s, const struct finding *f) {
+static bool say_ownerless(struct strbuf *s, const struct finding *f) {
     const struct evidence *e = &f->evidence;
     uint64_t gone = e->kernel[KERNEL_TIME_WAIT] + e->kernel[KERNEL_FIN_WAIT];
     if (!about_ports(f) || !e->counted || gone <= e->counted_waits || !causes_has(f, CONCLUDE_OTHERS))
@@ -117,26 +117,26 @@ static bool say_ownerless(struct sink *s, const struct finding *f) {
 }
 
 /* Whom else it hit, and where to. */
-static bool say_hit(struct sink *s, const struct finding *f) {
+static bool say_hit(struct strbuf *s, const struct finding *f) {
     const struct totals *programs = &f->incident->programs, *destinations = &f->incident->destinations;
     if (programs->top[1].n == 0 && destinations->top[1].n == 0)
         return false;
-    sink_text(s, "By program:");
+    strbuf_text(s, "By program:");
     for (unsigned i = 0; i < REPORT_NAMES && programs->top[i].n; i++)
         words_fill(s, "$s $s $n", i ? "," : "", programs->top[i].name, programs->top[i].n);
     if (programs->more)
         words_fill(s, ", others $n", programs->more);
     if (destinations->top[0].n)
-        sink_text(s, ". By destination:");
+        strbuf_text(s, ". By destination:");
     for (unsigned i = 0; i < REPORT_NAMES && destinations->top[i].n; i++)
         words_fill(s, "$s $s $n", i ? "," : "", destinations->top[i].name, destinations->top[i].n);
     if (destinations->more)
         words_fill(s, ", others $n", destinations->more);
-    sink_text(s, ".");
+    strbuf_text(s, ".");
     return true;
 }
 
-static bool say_rate(struct sink *s, const struct finding *f) {
+static bool say_rate(struct strbuf *s, const struct finding *f) {
     const struct conclusion *c = &f->conclusion;
     if (c->kind != CONCLUDE_TIME_WAIT)
         return false;
@@ -147,7 +147,7 @@ static bool say_rate(struct sink *s, const struct finding *f) {
     return true;
 }
 
-static bool say_closers(struct sink *s, const struct finding *f) {
+static bool say_closers(struct strbuf *s, const struct finding *f) {
     const struct moment *m = &f->incident->first;
     if (!causes_has(f, CONCLUDE_TIME_WAIT) || m->closer[0].waits == 0)
         return false;
@@ -157,11 +157,11 @@ static bool say_closers(struct sink *s, const struct finding *f) {
         program_text(program, m->closer[i].program);
         words_fill(s, i ? ", $n by $s" : "$n were by $s", m->closer[i].waits, program);
     }
-    sink_text(s, ".");
+    strbuf_text(s, ".");
     return true;
 }
 
-static bool say_carried(struct sink *s, const struct finding *f) {
+static bool say_carried(struct strbuf *s, const struct finding *f) {
     if (!f->carried || f->conclusion.kind != CONCLUDE_ADDRESS)
         return false;
     words_fill(s, "$s had carried $n connection$s that it closed first, the last at $t.", f->source, f->carried,
@@ -169,7 +169,7 @@ static bool say_carried(struct sink *s, const struct finding *f) {
     return true;
 }
 
-static bool say_saved(struct sink *s, const struct finding *f) {
+static bool say_saved(struct strbuf *s, const struct finding *f) {
     const struct incident *i = f->incident;
     if (i->recovered + i->fallback == 0)
         return false;
@@ -182,11 +182,11 @@ static bool say_saved(struct sink *s, const struct finding *f) {
 }
 
 bool words_because(char out[REPORT_WORDS], const struct finding *f, unsigned n) {
-    static bool (*const say[REPORT_BECAUSE])(struct sink *, const struct finding *) = {
+    static bool (*const say[REPORT_BECAUSE])(struct strbuf *, const struct finding *) = {
         say_hit, say_taken, say_kernel, say_holders, say_ownerless, say_rate, say_closers, say_carried, say_saved};
-    struct sink s;
-    sink_init(&s, out, REPORT_WORDS);
+    struct strbuf s;
+    strbuf_init(&s, out, REPORT_WORDS);
     bool said = n < REPORT_BECAUSE && say[n](&s, f);
-    (void)sink_finish(&s);
+    (void)strbuf_finish(&s);
     return said;
 }

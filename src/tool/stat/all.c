@@ -48,10 +48,10 @@ static struct user *user_of(struct all *all, uid_t uid) {
 
 static void json_stale(const struct state_file *f, const char *why) {
     char path[6 * STATE_PATH + 3];
-    struct sink s;
-    sink_init(&s, path, sizeof path);
-    sink_json(&s, f->path, sizeof f->path);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, path, sizeof path);
+    strbuf_json(&s, f->path, sizeof f->path);
+    (void)strbuf_finish(&s);
     printf("{\"state_file\":%s,\"stale\":\"%s\"}\n", path, why);
 }
 
@@ -78,14 +78,14 @@ static void say_unusable(const struct state_file *f, const char *dead, const str
     else if (all->format == STAT_AS_JSON)
         json_stale(f, why);
     else
-        complain("%s: stale: %s", f->path, why);
+        warn("%s: stale: %s", f->path, why);
 }
 
 static void add_occupancy(struct all *all, const struct state *s, struct user *user) {
     if (stat_take_occupancy(all->scratch, s, &user->compares) || all->no_occupancy)
         return;
     all->no_occupancy = true;
-    complain("the sockets of this network namespace cannot be listed: %s: no occupancy", strerror(errno));
+    warn("the sockets of this network namespace cannot be listed: %s: no occupancy", strerror(errno));
 }
 
 /* False: no memory. */
@@ -153,14 +153,14 @@ static void say_bounds(const struct all *all, const struct state_files *files) {
     for (unsigned i = 0; i < all->n_users; i++) {
         const struct user *user = &all->user[i];
         if (user->left_out)
-            complain("uid %u: %u state files left out: those before them have %u rows, and %d are read of one user",
-                     (unsigned)user->uid, user->left_out, user->rows, ROWS_PER_USER);
+            warn("uid %u: %u state files left out: those before them have %u rows, and %d are read of one user",
+                 (unsigned)user->uid, user->left_out, user->rows, ROWS_PER_USER);
         if (user->compares == 0)
-            complain("uid %u: occupancy left out of some instances: their rules take too long", (unsigned)user->uid);
+            warn("uid %u: occupancy left out of some instances: their rules take too long", (unsigned)user->uid);
     }
     if (all->more_users)
-        complain("%u state files left out: they belong to more than %d users", all->more_users, USERS);
-    state_files_complain(files);
+        warn("%u state files left out: they belong to more than %d users", all->more_users, USERS);
+    state_files_warn(files);
 }
 
 static void free_all(struct all *all) {
@@ -194,9 +194,9 @@ int stat_all(const struct location *where, enum stat_format format) {
         good = all->scratch && all->kept && print_all(all, &files);
     }
     if (!good)
-        complain("no memory");
+        warn("no memory");
     else if (files.n == 0)
-        complain("%s: no state file: nothing has run yet", where->folder);
+        warn("%s: no state file: nothing has run yet", where->folder);
     if (good)
         say_bounds(all, &files);
     if (all)

@@ -38,10 +38,10 @@ static void json_arm(const char *name, const struct compare_arm *a) {
 
 static void json_instance(const struct stat_report *r) {
     char out[6 * STATE_INSTANCE + 3];
-    struct sink s;
-    sink_init(&s, out, sizeof out);
-    sink_json(&s, r->instance, sizeof r->instance);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, sizeof out);
+    strbuf_json(&s, r->instance, sizeof r->instance);
+    (void)strbuf_finish(&s);
     printf("{\"instance\":%s", out);
 }
 

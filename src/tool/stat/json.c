@@ -12,10 +12,10 @@
 
 static void print_string(const char *key, const char *text, size_t max) {
     char out[6 * STATE_PATH + 3];
-    struct sink s;
-    sink_init(&s, out, sizeof out);
-    sink_json(&s, text, max);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, sizeof out);
+    strbuf_json(&s, text, max);
+    (void)strbuf_finish(&s);
     printf("%s%s", key, out);
 }
 
@@ -25,10 +25,10 @@ static void print_number(const char *name, uint64_t n) {
 
 static void print_head(const struct stat_report *r) {
     char created[32];
-    struct sink s;
-    sink_init(&s, created, sizeof created);
-    sink_time(&s, r->created_us);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, created, sizeof created);
+    strbuf_time(&s, r->created_us);
+    (void)strbuf_finish(&s);
     print_string("{\"instance\":", r->instance, sizeof r->instance);
     print_string(",\"state_file\":", r->path, sizeof r->path);
     printf(",\"uid\":%u,\"created\":\"%s\"", r->uid, created);

@@ -18,10 +18,10 @@ struct reports {
 /* name="value": valid UTF-8, with backslash, quote and line feed escaped (control characters are '?' by now). */
 static void print_label(const char *before, const char *name, const char *value, size_t max) {
     char clean[STATE_PATH + 1];
-    struct sink s;
-    sink_init(&s, clean, sizeof clean);
-    sink_plain(&s, value, max);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, clean, sizeof clean);
+    strbuf_plain(&s, value, max);
+    (void)strbuf_finish(&s);
     printf("%s%s=\"", before, name);
     for (const char *p = clean; *p; p++) {
         if (*p == '\\' || *p == '"')

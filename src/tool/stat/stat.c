@@ -64,7 +64,7 @@ struct arguments {
     bool all, compare;
 };
 
-static bool take_format(struct arguments *a, const char *name) {
+static bool parse_format(struct arguments *a, const char *name) {
     static const char *const names[] = {
         [STAT_AS_TEXT] = "text", [STAT_AS_JSON] = "json", [STAT_AS_PROMETHEUS] = "prometheus"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
@@ -73,37 +73,37 @@ static bool take_format(struct arguments *a, const char *name) {
             return true;
         }
     }
-    complain("stat: -o %s is not a format; try: text, json or prometheus", name);
+    warn("stat: -o %s is not a format; try: text, json or prometheus", name);
     return false;
 }
 
-static bool take_duration(struct arguments *a, const char *text) {
+static bool parse_period(struct arguments *a, const char *text) {
     const char *wrong = parse_duration(text, &a->interval_ms);
     if (wrong)
-        complain("stat: --interval %s is not a duration; try: %s", text, wrong);
+        warn("stat: --interval %s is not a duration; try: %s", text, wrong);
     return !wrong;
 }
 
 /* What cannot go together. */
 static bool is_sound(const struct arguments *a, const char *rest) {
     if (rest)
-        complain("stat: %s: stat takes no argument; try: -i for an instance", rest);
+        warn("stat: %s: stat takes no argument; try: -i for an instance", rest);
     else if (a->compare && (a->all || a->format == STAT_AS_PROMETHEUS))
-        complain("stat: --compare is about one instance, as text or json; try: without --all and -o prometheus");
+        warn("stat: --compare is about one instance, as text or json; try: without --all and -o prometheus");
     else if (a->interval_ms && (a->all || a->format == STAT_AS_PROMETHEUS))
-        complain("stat: --interval is about one instance, as text or json; try: without --all and -o prometheus");
+        warn("stat: --interval is about one instance, as text or json; try: without --all and -o prometheus");
     else
         return true;
     return false;
 }
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     switch (option) {
     case 'o':
-        return take_format(a, optarg);
+        return parse_format(a, optarg);
     case OPTION_INTERVAL:
-        return take_duration(a, optarg);
+        return parse_period(a, optarg);
     case OPTION_ALL:
         return a->all = true;
     default:
@@ -111,8 +111,8 @@ static bool take_option(int option, void *context) {
     }
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"stat", help, "c:i:o:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"stat", help, "c:i:o:h", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
@@ -122,7 +122,7 @@ static int take_arguments(int argc, char **argv, struct arguments *a) {
 static void add_occupancy(struct stat_report *r, const struct state *s) {
     uint64_t budget = STAT_COMPARES;
     if (!stat_take_occupancy(r, s, &budget))
-        complain("the sockets of this network namespace cannot be listed: %s; occupancy is left out", strerror(errno));
+        warn("the sockets of this network namespace cannot be listed: %s; occupancy is left out", strerror(errno));
 }
 
 static void wait_ms(uint32_t ms) {
@@ -145,7 +145,7 @@ static bool take(struct stat_report *r, struct state *s, const char *path, const
         stat_take(before, s, path, NULL);
         wait_ms(a->interval_ms);
         if (!state_copy_again(s, 0)) {
-            complain("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
+            warn("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
             free(before);
             return false;
         }
@@ -180,12 +180,12 @@ static int stat_one(const struct arguments *a, const struct location *where) {
     int error = 0, status = EXIT_FOUND;
     enum state_error result = state_copy(&s, AT_FDCWD, where->state_file, COPY_STATS, &error);
     if (result != STATE_OK) {
-        complain("%s: %s", where->state_file, state_error_text(result, error));
+        warn("%s: %s", where->state_file, state_error_text(result, error));
         return EXIT_FOUND;
     }
     struct stat_report *r = stat_report_new();
     if (!r)
-        complain("no memory");
+        warn("no memory");
     else if (take(r, &s, where->state_file, a))
         status = print_one(a, r);
     free(r);
@@ -196,7 +196,7 @@ static int stat_one(const struct arguments *a, const struct location *where) {
 int stat_main(int argc, char **argv) {
     struct arguments a = {0};
     struct location where;
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (!arguments_locate(&a.chosen, &where))
@@ -204,5 +204,7 @@ int stat_main(int argc, char **argv) {
     if (a.all)
         return stat_all(&where, a.format);
     instances_note_files(&where, "stat");
+    if (!a.interval_ms)
+        instances_say_silence(&where, "stat");
     return stat_one(&a, &where);
 }

@@ -14,10 +14,10 @@
 enum { NUMBER_TEXT = 32, TIME_TEXT = 32 };
 
 static const char *grouped(char out[NUMBER_TEXT], uint64_t n) {
-    struct sink s;
-    sink_init(&s, out, NUMBER_TEXT);
-    sink_grouped(&s, n);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, NUMBER_TEXT);
+    strbuf_grouped(&s, n);
+    (void)strbuf_finish(&s);
     return out;
 }
 
@@ -33,17 +33,17 @@ static void format_us(char out[TIME_TEXT], double us) {
 /* Titles and names come from memory that others can write to. */
 static void print_plain(const char *text, size_t max, int width) {
     char out[STATE_PATH];
-    struct sink s;
-    sink_init(&s, out, sizeof out);
-    sink_plain(&s, text, max);
-    (void)sink_finish(&s);
+    struct strbuf s;
+    strbuf_init(&s, out, sizeof out);
+    strbuf_plain(&s, text, max);
+    (void)strbuf_finish(&s);
     printf("%-*s", width, out);
 }
 
 static void print_head(const struct stat_report *r) {
     char text[OVERRIDE_TEXT], created[TIME_TEXT];
     const struct settings *settings = r->has_policy ? &r->settings : NULL;
-    struct sink s;
+    struct strbuf s;
     if (r->control.has_mode || r->control.has_canary) {
         override_text(text, r->control, settings);
         printf("override    %s: by connspread set, until set mode=config canary=config\n", text);
@@ -54,9 +54,9 @@ static void print_head(const struct stat_report *r) {
     print_plain(r->path, sizeof r->path, 0);
     if (r->users_known)
         printf(", in use by %u process%s", r->users, r->users == 1 ? "" : "es");
-    sink_init(&s, created, sizeof created);
-    sink_time(&s, r->created_us);
-    (void)sink_finish(&s);
+    strbuf_init(&s, created, sizeof created);
+    strbuf_time(&s, r->created_us);
+    (void)strbuf_finish(&s);
     printf("\ncounts since %s\n", created);
     override_text(text, (struct control){0}, settings);
     printf("in config   %s\n", settings ? text : "(no policy has been published yet)");

@@ -135,6 +135,31 @@ def test_check_warns_of_an_address_that_is_not_here(t):
     assert "10.0.0.99" in done.stdout + done.stderr, f"{done.stdout}{done.stderr}"
 
 
+def test_deprecated_addresses_of_an_interface_are_left_out(t):
+    """A pool that names the interface takes what the kernel itself would connect from; check says what it left out, and where."""
+    kernel.ip("link add v0 type veth peer name v1")
+    kernel.ip("link set v0 up")
+    kernel.ip("addr add fd00:7::1/64 dev v0 nodad")
+    kernel.ip("addr add fd00:7::9/64 dev v0 nodad preferred_lft 0")
+    conf = t.config('pool "a" {\n addresses = { "v0" }\n}\nrule "r" { to = { "fd00::/8" } pool = "a" }\n')
+    said = t.tool("check", "-c", conf, check=1).stdout
+    assert re.search(re.escape(conf) + ':2: addresses: "v0": its address fd00:7::9 is left out: deprecated', said), said
+    assert "fd00:7::1" not in said.replace("fd00:7::1 ", ""), said
+    # Named by itself it is used all the same; check says what it is.
+    conf = t.config('pool "a" { addresses = { "fd00:7::9" } }\nrule "r" { to = { "fd00::/8" } pool = "a" }\n')
+    said = t.tool("check", "-c", conf, check=1).stdout
+    assert 'pool "a": fd00:7::9 is deprecated' in said, said
+    kernel.ip("link set v1 up")
+    kernel.ip("addr add fd00:8::9/64 dev v1 nodad preferred_lft 0")
+    conf = t.config('pool "a" { addresses = { "v1" } }\nrule "r" { to = { "*" } pool = "a" }\n')
+    equal(list(told(t, conf, t.tool("check", "-c", conf, check=2).stderr)), [1], "lines of a pool without any address")
+
+
+def test_a_config_without_a_rule_is_said(t):
+    conf = t.config("# nothing\n")
+    assert f"{conf}: no rule: nothing is spread" in t.tool("check", "-c", conf, check=1).stdout
+
+
 def test_changed_config_is_taken_by_new_processes(t):
     """A process whose config differs from the compiled one publishes it; what runs on follows."""
     sources = t.sources()

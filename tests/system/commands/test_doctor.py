@@ -309,6 +309,27 @@ def test_run_warns(t):
     assert "is a Go program: its runtime makes system calls itself" in done.stderr, done.stderr
 
 
+def test_addresses_of_pools(t):
+    """Deprecated, tentative, dadfailed and absent ones are called that, in doctor and in check."""
+    assert "pool-addresses" not in doctor(t), "without a config nothing is said of pools"
+    kernel.ip("link add v0 type veth peer name v1")
+    kernel.ip("link set v0 up")
+    kernel.ip("addr add fd00:7::1/64 dev v0 nodad")
+    kernel.ip("addr add fd00:7::9/64 dev v0 nodad preferred_lft 0")
+    conf = t.config('pool "a" { addresses = { "fd00:7::1" } }\nrule "r" { to = { "fd00::/8" } pool = "a" }\n')
+    expect(doctor(t, "-c", conf), "pool-addresses", "ok", "All of the pools' addresses (1)", "")
+    conf = t.config('pool "a" { addresses = { "fd00:7::1", "fd00:7::9" } }\nrule "r" { to = { "fd00::/8" } pool = "a" }\n')
+    expect(doctor(t, "-c", conf), "pool-addresses", "warning", 'fd00:7::9 of pool "a" is deprecated', "take them out of the pool")
+    kernel.ip("addr add fd00:7::5/64 dev v0")  # its peer is down: detection never ends
+    kernel.ip("addr del fd00:7::1/64 dev v0")
+    conf = t.config('pool "a" { addresses = { "fd00:7::1", "fd00:7::5" } }\nrule "r" { to = { "fd00::/8" } pool = "a" }\n')
+    expect(doctor(t, "-c", conf), "pool-addresses", "error", 'fd00:7::1 of pool "a" is not on this host: removed, or not added yet', "ip addr")
+    said = t.tool("check", "-c", conf, check=1).stdout
+    assert "fd00:7::5 is tentative" in said and "fd00:7::1 is not on this host" in said, said
+    expect(doctor(t, "-c", conf), "pool-addresses", "error", 'fd00:7::5 of pool "a" is tentative', "ip addr")
+    expect(doctor(t, "-c", t.config("nonsense = 1\n")), "pool-addresses", "error", "is refused", "connspread check -c")
+
+
 def test_usage(t):
     for arguments, said in ((["no-such-program"], "there is no such program"), (["sh", "ls"], "try: once for each"), (["-o", "xml"], "text or json"),
                             (["--nonsense"], "try: connspread doctor --help")):

@@ -51,7 +51,7 @@ def test_mistakes_end_with_what_would_help(t):
 
 def program(t, name, *flags):
     path = os.path.join(t.folder, name)
-    kernel.write(path + ".c", '#include <stdio.h>\nint main(void) { puts("ran"); return 3; }\n')
+    kernel.write(path + ".c", '#include <stdio.h>\nint main(void) { puts("ran"); fclose(stdin); return 3; }\n')
     subprocess.run(["gcc", *flags, path + ".c", "-o", path], check=True)
     return path
 

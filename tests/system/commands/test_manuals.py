@@ -60,7 +60,7 @@ def test_pages_are_readable(t):
     """A rendered page has the words that a reader looks for, in its order."""
     text = subprocess.run(["mandoc", "-T", "ascii", os.path.join(ROOT, PAGES["connspread"])], stdout=subprocess.PIPE, text=True).stdout
     text = re.sub(".\b", "", text)
-    for words in "connspread COMMAND [ARGUMENT ...]", "run [-c CONF] [-i NAME] [-m MODE] [--] COMMAND ...", "-o, --output FORMAT":
+    for words in "connspread COMMAND [ARGUMENT ...]", "run [-c CONF] [-i NAME] [-m MODE] [--require] [--] COMMAND ...", "-o, --output FORMAT":
         assert words in text, f"{words!r} is not in connspread(1):\n{text[:3000]}"
 
 

@@ -8,10 +8,10 @@ import socket
 import subprocess
 
 import kernel
-from fixture import HERE, TOOL, equal, limit, needs
+from fixture import HERE, PYTHON, TOOL, equal, limit, needs
 
 COUNTS = ("established", "time_wait", "fin_wait", "other")
-KEYS = ["source", "destination", *COUNTS, "capacity", "percent", "outside", "next_free_s", "per_second", "time_wait_bytes", "direction", "time"]
+KEYS = ["source", "destination", *COUNTS, "capacity", "percent", "outside", "reusable", "next_free_s", "per_second", "time_wait_bytes", "direction", "time"]
 
 # What people use instead of quads; both read the same sockets, and must tell the same.
 PIPELINE = f"ss -Htan | awk -f {HERE}/quads.awk"
@@ -198,6 +198,47 @@ def test_top(t):
     assert "and 5 more, which are emptier: --top 0 shows all" in text, text
     equal(len(re.findall(r"^10\.0\.0\.11 ", text, re.M)), 20, "rows of text")
     equal(len(re.findall(r"^10\.0\.0\.11 ", t.tool("quads", "--top", "0", check=0).stdout, re.M)), 25, "rows of --top 0")
+
+
+def holder(t, source, port, n):
+    """A process that has n connections open; it ends with its stdin."""
+    code = (f"import socket, sys\nheld = [socket.create_connection(('10.1.0.1', {port}), source_address=('{source}', 0)) for _ in range({n})]\n"
+            "print('ready', flush=True)\nsys.stdin.read()")
+    process = subprocess.Popen([PYTHON, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    equal(process.stdout.readline(), "ready\n", "holder")
+    return process
+
+
+def test_processes(t):
+    """Who has the sockets open; nobody knows whose a TIME-WAIT was."""
+    t.sources()
+    port = t.server()
+    holders = [holder(t, "10.0.0.11", port, n) for n in (7, 3)]
+    for _ in range(5):
+        socket.create_connection(("10.1.0.1", port), source_address=("10.0.0.11", 0)).close()
+    kernel.settle(port)
+    equal(len(kernel.time_waits(port)), 5, "TIME-WAITs")
+    row, = quads(t, "-p", "--to", f"10.1.0.1:{port}")
+    equal([(p["pid"], p["sockets"]) for p in row["processes"]], [(p.pid, n) for p, n in zip(holders, (7, 3))], "processes")
+    assert all(p["program"].startswith("python") for p in row["processes"]), row
+    equal(row["unowned"], 5, "sockets without a process")
+    text = t.tool("quads", "--processes", "--to", f"10.1.0.1:{port}", check=0).stdout
+    for p, n in zip(holders, (7, 3)):
+        assert f"(pid {p.pid}): {n} open" in text, text
+    assert "owner unknowable: 5" in text, text
+    # Another user's are named by the user.
+    code = f"import os; os.setuid(65534); os.execv({TOOL!r}, [{TOOL!r}, 'quads', '-o', 'json', '-p', '--to', '10.1.0.1:{port}'])"
+    other = subprocess.run([PYTHON, "-S", "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    row, = map(json.loads, other.stdout.splitlines())
+    equal([(p["pid"], p["uid"], p["program"], p["sockets"]) for p in row["processes"]], [(None, os.getuid(), None, 10)], "to another user")
+    # Accepted ones are the server's.
+    rows = quads(t, "-p", "--inbound", "--to", f"10.1.0.1:{port}")
+    equal(sum(p["sockets"] for r in rows for p in r["processes"]), 10, "accepted ones")
+    assert "processes" not in quads(t)[0], "only when asked"
+    found = next(f for f in map(json.loads, t.tool("doctor", "-o", "json").stdout.splitlines()) if f["finding"] == "occupancy")
+    assert f"Whose they are: python" in found["reason"] and f"(pid {holders[0].pid}): 7 open" in found["reason"], found
+    for p in holders:
+        p.communicate()
 
 
 def test_watch(t):

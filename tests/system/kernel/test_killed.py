@@ -346,6 +346,27 @@ def test_a_fin_that_is_not_acknowledged_is_nobodys_yet(t):
     peer.close()
 
 
+def test_what_the_reaper_left_is_read_all_the_same(t):
+    """Of 50 connections made within milliseconds, half can be recorded at once, and half have a FIN that is not acknowledged."""
+    t.spread(t.sources())
+    port = t.server()
+    agent = t.agent()
+    equal(agent(f"hold({CONNECTIONS}, '10.1.0.1', {port})")[0], 0, "errno")
+    kernel.nft("table inet hold { chain input { type filter hook input priority 0; "
+               f"tcp dport {port} tcp sport & 1 == 1 tcp flags & fin == fin drop; }}; }}")
+    kill(agent)
+    kernel.wait_until(lambda: len(kernel.time_waits(port)) + len(kernel.sockets("FIN_WAIT1", port)) == CONNECTIONS)
+    held = len(kernel.sockets("FIN_WAIT1", port))
+    subprocess.run([TOOL, "reap", "-c", t.conf], env=t.environment(bare=True), stdout=subprocess.DEVNULL, check=True)
+    kernel.nft("flush ruleset")
+    kernel.settle(port)
+    waits = kernel.time_waits(port)
+    assert 0 < held < CONNECTIONS == len(waits), (held, len(waits))
+    same(told(t), waits, "quadruplets")
+    subprocess.run([TOOL, "reap", "-c", t.conf], env=t.environment(bare=True), stdout=subprocess.DEVNULL, check=True)
+    same(told(t), waits, "quadruplets after another reap")
+
+
 def test_read_while_another_reaps(t):
     """`log` without a pause while the dead are written down: each TIME-WAIT at most once in each answer, in the end all."""
     t.spread(t.sources())
@@ -357,8 +378,10 @@ def test_read_while_another_reaps(t):
     for agent in agents:
         kill(agent)
         reaper = subprocess.Popen([TOOL, "reap", "-c", t.conf], env=t.environment(bare=True), stdout=subprocess.DEVNULL)
-        while reaper.poll() is None:
+        ended = None
+        while ended is None:
             readings.append(told(t))
+            ended = reaper.poll()
         equal(reaper.returncode, 0, "reap's exit status")
     waits = kernel.time_waits(port)
     for reading in readings:

@@ -1,24 +1,24 @@
-#include "tool/reaper/told.h"
+#include "tool/reaper/recorded.h"
 #include "state/copy.h"
 #include "state/ring_reader.h"
 
 #include <stdlib.h>
 
-static int compare_peer(const struct told_event *a, const struct told_event *b) {
+static int compare_peer(const struct recorded_event *a, const struct recorded_event *b) {
     int order = addr_compare(&a->peer, &b->peer);
     return order ? order : (a->peer_port > b->peer_port) - (a->peer_port < b->peer_port);
 }
 
 static int compare(const void *left, const void *right) {
-    const struct told_event *a = left, *b = right;
+    const struct recorded_event *a = left, *b = right;
     int order = compare_peer(a, b);
     return order ? order : (a->local_port > b->local_port) - (a->local_port < b->local_port);
 }
 
-static bool append(struct told *t, size_t *room, const struct told_event *e) {
+static bool append(struct recorded *t, size_t *room, const struct recorded_event *e) {
     if (t->n == *room) {
         size_t more = *room ? *room * 2 : 1024;
-        struct told_event *grown = realloc(t->event, more * sizeof *grown);
+        struct recorded_event *grown = realloc(t->event, more * sizeof *grown);
         if (!grown)
             return false;
         t->event = grown;
@@ -28,7 +28,7 @@ static bool append(struct told *t, size_t *room, const struct told_event *e) {
     return true;
 }
 
-static bool read_ring(struct told *t, size_t *room, const struct state *s, uint64_t from_us) {
+static bool read_ring(struct recorded *t, size_t *room, const struct state *s, uint64_t from_us) {
     struct ring_reader reader;
     struct event_record r;
     reader_init(&reader, s);
@@ -37,7 +37,7 @@ static bool read_ring(struct told *t, size_t *room, const struct state *s, uint6
     uint64_t end = __atomic_load_n(&s->header->ring[RING_CLOSES].head, __ATOMIC_ACQUIRE);
     while (reader.next[RING_CLOSES] < end && reader_next(&reader, RING_CLOSES, 0, &r) == READ_EVENT) {
         const struct event *e = &r.e;
-        const struct told_event told = {
+        const struct recorded_event recorded = {
             .local = e->local,
             .peer = e->peer,
             .local_port = e->local_port,
@@ -52,13 +52,13 @@ static bool read_ring(struct told *t, size_t *room, const struct state *s, uint6
             t->since_us = e->time_us;
         if (e->time_us < from_us)
             continue;
-        if (!append(t, room, &told))
+        if (!append(t, room, &recorded))
             return false;
     }
     return true;
 }
 
-static bool read_held(struct told *t, size_t *room, const struct state *s) {
+static bool read_open_table(struct recorded *t, size_t *room, const struct state *s) {
     for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
         if (__atomic_load_n(&s->open_table->owner[i], __ATOMIC_ACQUIRE) == 0)
             continue;
@@ -69,24 +69,24 @@ static bool read_held(struct told *t, size_t *room, const struct state *s) {
             uint16_t local_port = __atomic_load_n(&h->local_port, __ATOMIC_ACQUIRE);
             if (local_port == 0)
                 continue;
-            const struct told_event told = {.local = h->local,
-                                            .peer = h->peer,
-                                            .local_port = local_port,
-                                            .peer_port = h->peer_port,
-                                            .held = true,
-                                            .time_us = UINT64_MAX};
-            if (!append(t, room, &told))
+            const struct recorded_event recorded = {.local = h->local,
+                                                    .peer = h->peer,
+                                                    .local_port = local_port,
+                                                    .peer_port = h->peer_port,
+                                                    .open = true,
+                                                    .time_us = UINT64_MAX};
+            if (!append(t, room, &recorded))
                 return false;
         }
     }
     return true;
 }
 
-bool told_read(struct told *t, const struct state *s, uint64_t from_us) {
+bool recorded_read(struct recorded *t, const struct state *s, uint64_t from_us) {
     size_t room = 0;
-    *t = (struct told){0};
-    if ((s->window && !state_copy_again(s, 0)) || !read_held(t, &room, s) || !read_ring(t, &room, s, from_us)) {
-        told_free(t);
+    *t = (struct recorded){0};
+    if ((s->window && !state_copy_again(s, 0)) || !read_open_table(t, &room, s) || !read_ring(t, &room, s, from_us)) {
+        recorded_free(t);
         return false;
     }
     if (t->n > 0)
@@ -94,13 +94,13 @@ bool told_read(struct told *t, const struct state *s, uint64_t from_us) {
     return true;
 }
 
-void told_free(struct told *t) {
+void recorded_free(struct recorded *t) {
     free(t->event);
-    *t = (struct told){0};
+    *t = (struct recorded){0};
 }
 
-static size_t first_of(const struct told *t, const struct told_event *wanted,
-                       int (*order)(const struct told_event *, const struct told_event *)) {
+static size_t first_of(const struct recorded *t, const struct recorded_event *wanted,
+                       int (*order)(const struct recorded_event *, const struct recorded_event *)) {
     size_t low = 0, high = t->n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -112,37 +112,37 @@ static size_t first_of(const struct told *t, const struct told_event *wanted,
     return low;
 }
 
-static int compare_port(const struct told_event *a, const struct told_event *b) {
+static int compare_port(const struct recorded_event *a, const struct recorded_event *b) {
     return compare(a, b);
 }
 
-static bool find(const struct told *t, const struct told_event *wanted, bool held) {
+static bool find(const struct recorded *t, const struct recorded_event *wanted, bool open) {
     for (size_t i = first_of(t, wanted, compare_port); i < t->n && compare(&t->event[i], wanted) == 0; i++) {
-        const struct told_event *e = &t->event[i];
-        if ((e->held ? held : e->kind == EVENT_TIME_WAIT) && e->time_us >= wanted->time_us &&
+        const struct recorded_event *e = &t->event[i];
+        if ((e->open ? open : e->kind == EVENT_TIME_WAIT) && e->time_us >= wanted->time_us &&
             addr_compare(&e->local, &wanted->local) == 0)
             return true;
     }
     return false;
 }
 
-bool told_time_wait(const struct told *t, const struct addr *local, uint16_t local_port, const struct addr *peer,
-                    uint16_t peer_port, uint64_t from_us) {
-    const struct told_event wanted = {
+bool recorded_time_wait(const struct recorded *t, const struct addr *local, uint16_t local_port,
+                        const struct addr *peer, uint16_t peer_port, uint64_t from_us) {
+    const struct recorded_event wanted = {
         .local = *local, .local_port = local_port, .peer = *peer, .peer_port = peer_port, .time_us = from_us};
     return find(t, &wanted, false);
 }
 
-bool told_named(const struct told *t, const struct addr *local, uint16_t local_port, const struct addr *peer,
-                uint16_t peer_port, uint64_t from_us) {
-    const struct told_event wanted = {
+bool recorded_named(const struct recorded *t, const struct addr *local, uint16_t local_port, const struct addr *peer,
+                    uint16_t peer_port, uint64_t from_us) {
+    const struct recorded_event wanted = {
         .local = *local, .local_port = local_port, .peer = *peer, .peer_port = peer_port, .time_us = from_us};
     return find(t, &wanted, true);
 }
 
-bool told_harvested(const struct told *t, uint32_t pid, const struct addr *peer, uint16_t peer_port,
-                    uint64_t began_us) {
-    const struct told_event wanted = {.peer = *peer, .peer_port = peer_port};
+bool recorded_by_reaper(const struct recorded *t, uint32_t pid, const struct addr *peer, uint16_t peer_port,
+                        uint64_t began_us) {
+    const struct recorded_event wanted = {.peer = *peer, .peer_port = peer_port};
     for (size_t i = first_of(t, &wanted, compare_peer); i < t->n && compare_peer(&t->event[i], &wanted) == 0; i++)
         if (t->event[i].pid == pid && t->event[i].began_us == began_us &&
             (t->event[i].via == VIA_KILLED || t->event[i].via == VIA_EXEC || t->event[i].via == VIA_EXIT))

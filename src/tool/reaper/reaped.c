@@ -1,4 +1,4 @@
-#include "tool/reaper/leftover.h"
+#include "tool/reaper/reaped.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -7,7 +7,7 @@
 
 #include "tool/common/time_text.h"
 #include "tool/reaper/match.h"
-#include "tool/reaper/told.h"
+#include "tool/reaper/recorded.h"
 #include "net/diag.h"
 #include "tool/host/dump.h"
 #include "state/dedup.h"
@@ -21,8 +21,8 @@ static const uint64_t coarse_us = 20000;
 /* From the first FIN to the end of TIME-WAIT: FIN_WAIT2 lasts up to 60 s as well. */
 static const uint64_t named_us = 121 * 1000000;
 
-static uint64_t connected_us(const struct leftover *l) {
-    uint64_t known = l->held.connected_ns / 1000;
+static uint64_t connected_us(const struct reaped *l) {
+    uint64_t known = l->entry.connected_ns / 1000;
     return known ? known : l->alive_us - DEDUP_NS / 1000;
 }
 
@@ -33,29 +33,29 @@ static uint64_t entered_us(uint8_t state, uint32_t expires_ms, uint64_t now) {
 }
 
 /* The client has looked at it just before. */
-static bool marked(const struct leftover *l) {
-    return l->held.word != OPEN_NOW;
+static bool marked(const struct reaped *l) {
+    return l->entry.word != OPEN_NOW;
 }
 
-static void end(struct leftover *l, enum fate fate, enum verified verified) {
+static void end(struct reaped *l, enum fate fate, enum verified verified) {
     l->fate = (uint8_t)fate;
     l->verified = (uint8_t)verified;
 }
 
 /* There is no such socket any more. While a TIME-WAIT of it would still be there, that says there was none. */
-static void end_absent(struct leftover *l, uint64_t now) {
-    uint64_t earliest = marked(l) ? l->held.marked_ns / 1000 : l->alive_us;
-    bool expected = !marked(l) || open_fate(&l->held) == FATE_TIME_WAIT || open_fate(&l->held) >= FATES;
+static void end_absent(struct reaped *l, uint64_t now) {
+    uint64_t earliest = marked(l) ? l->entry.marked_ns / 1000 : l->alive_us;
+    bool expected = !marked(l) || open_fate(&l->entry) == FATE_TIME_WAIT || open_fate(&l->entry) >= FATES;
     bool recent = earliest + time_wait_us > now;
     l->stays = l->perhaps_elsewhere;
     if (l->ask && (recent || !expected))
-        end(l, !marked(l) ? FATE_NONE : expected ? FATE_RESET : (enum fate)open_fate(&l->held), VERIFIED_TRUE);
+        end(l, !marked(l) ? FATE_NONE : expected ? FATE_RESET : (enum fate)open_fate(&l->entry), VERIFIED_TRUE);
     else
-        end(l, expected ? FATE_TIME_WAIT : (enum fate)open_fate(&l->held), VERIFIED_FALSE);
+        end(l, expected ? FATE_TIME_WAIT : (enum fate)open_fate(&l->entry), VERIFIED_FALSE);
 }
 
-static void end_found(struct leftover *l, uint8_t state, uint64_t entered) {
-    if (state == TCP_FIN_WAIT1 && marked(l) && open_without_fin_wait_2(&l->held)) {
+static void end_found(struct reaped *l, uint8_t state, uint64_t entered) {
+    if (state == TCP_FIN_WAIT1 && marked(l) && open_without_fin_wait_2(&l->entry)) {
         end(l, FATE_NONE, VERIFIED_TRUE);
         return;
     }
@@ -78,19 +78,19 @@ static void end_found(struct leftover *l, uint8_t state, uint64_t entered) {
 }
 
 /* A process that lives has not lost a connection that is there as it was before the exec. */
-static bool still_open(const struct leftover *l, uint8_t state) {
-    bool half_closed = open_phase(&l->held) == TCP_STATE_FIN_WAIT_1 || open_phase(&l->held) == TCP_STATE_FIN_WAIT_2;
+static bool still_open(const struct reaped *l, uint8_t state) {
+    bool half_closed = open_phase(&l->entry) == TCP_STATE_FIN_WAIT_1 || open_phase(&l->entry) == TCP_STATE_FIN_WAIT_2;
     bool on_its_way = state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2;
     return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_SYN_SENT || state == TCP_SYN_RECV ||
            (half_closed && on_its_way);
 }
 
 /* MPTCP: its subflow stays as it was until both ends have closed; the connection itself says more. True: judged. */
-static bool judge_mptcp(struct leftover *l, uint64_t now) {
+static bool judge_mptcp(struct reaped *l, uint64_t now) {
     struct diag_answer answer;
-    if (!l->ask || l->held.token == 0)
+    if (!l->ask || l->entry.token == 0)
         return false;
-    if (l->held.token != UINT32_MAX && diag_lookup_mptcp(l->held.token, &answer) == 0 && answer.state != TCP_CLOSE) {
+    if (l->entry.token != UINT32_MAX && diag_lookup_mptcp(l->entry.token, &answer) == 0 && answer.state != TCP_CLOSE) {
         if (answer.inode == 0)
             end_found(l, answer.state, now);
         else if (l->alive)
@@ -99,17 +99,17 @@ static bool judge_mptcp(struct leftover *l, uint64_t now) {
             end(l, FATE_SHARED, VERIFIED_TRUE);
         return true;
     }
-    const struct open_entry *h = &l->held;
+    const struct open_entry *h = &l->entry;
     struct tuple tuple = open_tuple(h);
     if (diag_lookup(&tuple, &answer) == 0 && answer.state == TCP_ESTABLISHED)
         l->stays = true;
     return l->stays;
 }
 
-static void judge_exact(struct leftover *l, const struct told *t, uint64_t now) {
+static void judge_exact(struct reaped *l, const struct recorded *t, uint64_t now) {
     struct diag_answer answer;
-    const struct open_entry *h = &l->held;
-    l->told = told_time_wait(t, &h->local, h->local_port, &h->peer, h->peer_port, connected_us(l) - coarse_us);
+    const struct open_entry *h = &l->entry;
+    l->recorded = recorded_time_wait(t, &h->local, h->local_port, &h->peer, h->peer_port, connected_us(l) - coarse_us);
     if (judge_mptcp(l, now))
         return;
     struct tuple tuple = open_tuple(h);
@@ -123,7 +123,7 @@ static void judge_exact(struct leftover *l, const struct told *t, uint64_t now) 
         end(l, FATE_TIME_WAIT, VERIFIED_FALSE);
     else if (l->alive && still_open(l, answer.state))
         l->stays = true;
-    else if (answer.inode != 0 && l->held.token == 0)
+    else if (answer.inode != 0 && l->entry.token == 0)
         end(l, FATE_SHARED, VERIFIED_TRUE); /* whoever closes it last will say so */
     else
         end_found(l, answer.state, entered_us(answer.state, answer.expires_ms, time_now_us()));
@@ -132,23 +132,23 @@ static void judge_exact(struct leftover *l, const struct told *t, uint64_t now) 
 /* --- those whose port nobody knows --- */
 
 struct search {
-    struct leftover *l;
+    struct reaped *l;
     unsigned n;
-    struct orphan *orphan; /* [n] */
-    unsigned *of;          /* orphan -> leftover */
-    unsigned orphans;
-    unsigned *distinct; /* orphans whose destinations differ */
+    struct unmatched *unmatched; /* [n] */
+    unsigned *of;                /* unmatched -> reaped */
+    unsigned n_unmatched;
+    unsigned *distinct; /* those whose destinations differ */
     unsigned destinations;
     struct candidate *candidate;
     unsigned candidates, room;
     const struct state *state;
-    uint64_t now, alive_us, connected_us; /* of all orphans: the earliest */
+    uint64_t now, alive_us, connected_us; /* of all unmatched: the earliest */
     bool failed;
 };
 
 static bool wanted(const struct search *s, const struct addr *peer, uint16_t peer_port) {
     for (unsigned i = 0; i < s->destinations; i++) {
-        const struct orphan *o = &s->orphan[s->distinct[i]];
+        const struct unmatched *o = &s->unmatched[s->distinct[i]];
         if (o->peer_port == peer_port && addr_compare(&o->peer, peer) == 0)
             return true;
     }
@@ -180,39 +180,39 @@ static void consider(const struct dump_socket *d, void *context) {
                                                        .entered_us = entered};
 }
 
-/* Leaves those of which nobody has told and nobody will. False: no memory. */
-static bool drop_told(struct search *s) {
-    struct told told;
+/* Leaves those of which nobody has made an event, and nobody will. False: no memory. */
+static bool drop_recorded(struct search *s) {
+    struct recorded recorded;
     unsigned kept = 0;
-    if (!told_read(&told, s->state, s->now - 2 * named_us))
+    if (!recorded_read(&recorded, s->state, s->now - 2 * named_us))
         return false;
     for (unsigned i = 0; i < s->candidates; i++) {
         const struct candidate *c = &s->candidate[i];
-        /* What an event told of it may have left the ring. */
-        if (c->entered_us < told.since_us && c->entered_us + second < s->alive_us)
+        /* The event of it may have left the ring. */
+        if (c->entered_us < recorded.since_us && c->entered_us + second < s->alive_us)
             continue;
-        if (!told_named(&told, &c->local, c->local_port, &c->peer, c->peer_port, c->entered_us - named_us))
+        if (!recorded_named(&recorded, &c->local, c->local_port, &c->peer, c->peer_port, c->entered_us - named_us))
             s->candidate[kept++] = *c;
     }
     s->candidates = kept;
-    told_free(&told);
+    recorded_free(&recorded);
     return true;
 }
 
 static void collect(struct search *s) {
     s->alive_us = s->connected_us = UINT64_MAX;
     for (unsigned i = 0; i < s->n; i++) {
-        const struct leftover *l = &s->l[i];
-        if (l->held.local_port != 0 || !l->ask)
+        const struct reaped *l = &s->l[i];
+        if (l->entry.local_port != 0 || !l->ask)
             continue;
-        if (!wanted(s, &l->held.peer, l->held.peer_port))
-            s->distinct[s->destinations++] = s->orphans;
-        s->of[s->orphans] = i;
-        s->orphan[s->orphans++] = (struct orphan){.local = l->held.local,
-                                                  .peer = l->held.peer,
-                                                  .peer_port = l->held.peer_port,
-                                                  .connected_us = connected_us(l),
-                                                  .alive_us = l->alive_us};
+        if (!wanted(s, &l->entry.peer, l->entry.peer_port))
+            s->distinct[s->destinations++] = s->n_unmatched;
+        s->of[s->n_unmatched] = i;
+        s->unmatched[s->n_unmatched++] = (struct unmatched){.local = l->entry.local,
+                                                            .peer = l->entry.peer,
+                                                            .peer_port = l->entry.peer_port,
+                                                            .connected_us = connected_us(l),
+                                                            .alive_us = l->alive_us};
         s->alive_us = l->alive_us < s->alive_us ? l->alive_us : s->alive_us;
         s->connected_us = connected_us(l) < s->connected_us ? connected_us(l) : s->connected_us;
     }
@@ -225,86 +225,95 @@ static bool look(struct search *s) {
         unsigned matched = 0;
         s->candidates = 0;
         s->now = time_now_us();
-        if (dump_sockets(states, consider, s) != 0 || s->failed || !drop_told(s))
+        if (dump_sockets(states, consider, s) != 0 || s->failed || !drop_recorded(s))
             return false;
-        harvest_match(s->orphan, s->orphans, s->candidate, s->candidates);
-        for (unsigned i = 0; i < s->orphans; i++)
-            matched += s->orphan[i].candidate != NO_CANDIDATE;
-        if (matched == s->orphans)
+        match_sockets(s->unmatched, s->n_unmatched, s->candidate, s->candidates);
+        for (unsigned i = 0; i < s->n_unmatched; i++)
+            matched += s->unmatched[i].candidate != NO_CANDIDATE;
+        if (matched == s->n_unmatched)
             break;
     }
     return true;
 }
 
-static void judge_by_search(struct leftover *l, unsigned n, const struct state *state, uint64_t now) {
+static void judge_by_search(struct reaped *l, unsigned n, const struct state *state, uint64_t now) {
     struct search s = {.l = l, .n = n, .state = state};
-    s.orphan = calloc(n, sizeof *s.orphan);
+    s.unmatched = calloc(n, sizeof *s.unmatched);
     s.of = calloc(n, sizeof *s.of);
     s.distinct = calloc(n, sizeof *s.distinct);
-    if (s.orphan && s.of && s.distinct)
+    if (s.unmatched && s.of && s.distinct)
         collect(&s);
-    bool looked = s.orphans > 0 && look(&s);
-    for (unsigned i = 0; i < s.orphans; i++) {
-        struct leftover *one = &l[s.of[i]];
+    bool looked = s.n_unmatched > 0 && look(&s);
+    for (unsigned i = 0; i < s.n_unmatched; i++) {
+        struct reaped *one = &l[s.of[i]];
         const struct candidate *c = NULL;
-        if (looked && s.orphan[i].candidate != NO_CANDIDATE)
-            c = &s.candidate[s.orphan[i].candidate];
+        if (looked && s.unmatched[i].candidate != NO_CANDIDATE)
+            c = &s.candidate[s.unmatched[i].candidate];
         if (c) {
             one->local = c->local;
             one->local_port = c->local_port;
             end_found(one, c->state, c->entered_us);
             /* Until its FIN is acknowledged it may be one of a living process, which leaves no TIME-WAIT. */
             one->stays = c->state == TCP_FIN_WAIT1 && one->alive_us + second > now;
-        } else if (!looked || one->held.peer_port == 0) {
+        } else if (!looked || one->entry.peer_port == 0) {
             end(one, FATE_TIME_WAIT, VERIFIED_FALSE); /* nothing to search by */
         } else {
             end_absent(one, now);
             /* An MPTCP subflow is no candidate until both ends have closed; it waits as long as a TIME-WAIT would. */
-            one->stays |= one->held.token != 0 && one->alive_us + DEDUP_NS / 1000 > now;
+            one->stays |= one->entry.token != 0 && one->alive_us + DEDUP_NS / 1000 > now;
         }
     }
-    free(s.orphan);
+    free(s.unmatched);
     free(s.of);
     free(s.distinct);
     free(s.candidate);
 }
 
-/* Whoever died over it, or reaps at this moment, wrote an event before it freed the entry: so this comes last. */
-static void mark_told(struct leftover *l, unsigned n, const struct state *s, uint64_t from_us) {
-    struct told told;
+/* The event of this very connection, or of its TIME-WAIT where the port is known: processes note when they connected by
+ * a clock of some milliseconds, so that several of their connections begin at the same time. */
+static bool has_event(const struct recorded *t, const struct reaped *l) {
+    const struct open_entry *h = &l->entry;
+    if (l->local_port != 0)
+        return recorded_time_wait(t, &l->local, l->local_port, &h->peer, h->peer_port, connected_us(l) - coarse_us);
+    return recorded_by_reaper(t, l->pid, &h->peer, h->peer_port, connected_us(l));
+}
+
+/* A reaper that died over it, or reaps at this moment, wrote an event before it freed the entry: so this comes last. */
+static void mark_recorded(struct reaped *l, unsigned n, const struct state *s, uint64_t from_us) {
+    struct recorded recorded;
     unsigned first = 0;
     while (first < n && !l[first].second_hand)
         first++;
     if (first == n)
         return;
-    bool known = told_read(&told, s, from_us - coarse_us);
+    bool known = recorded_read(&recorded, s, from_us - coarse_us);
     for (unsigned i = first; i < n; i++) {
         if (!l[i].second_hand)
             continue;
         if (known)
-            l[i].told = told_harvested(&told, l[i].pid, &l[i].held.peer, l[i].held.peer_port, connected_us(&l[i]));
+            l[i].recorded |= has_event(&recorded, &l[i]);
         else
             l[i].stays = true;
     }
     if (known)
-        told_free(&told);
+        recorded_free(&recorded);
 }
 
-void leftovers_judge(struct leftover *l, unsigned n, const struct state *s) {
-    struct told told = {0};
+void reaped_judge(struct reaped *l, unsigned n, const struct state *s) {
+    struct recorded recorded = {0};
     uint64_t now = time_now_us(), from_us = UINT64_MAX;
     bool search = false;
     for (unsigned i = 0; i < n; i++)
         from_us = connected_us(&l[i]) < from_us ? connected_us(&l[i]) : from_us;
-    (void)told_read(&told, s, from_us - coarse_us);
+    (void)recorded_read(&recorded, s, from_us - coarse_us);
     for (unsigned i = 0; i < n; i++) {
-        const struct open_entry *h = &l[i].held;
+        const struct open_entry *h = &l[i].entry;
         l[i].via = h->word == OPEN_TO_EXEC ? VIA_EXEC : h->word == OPEN_TO_EXIT ? VIA_EXIT : VIA_KILLED;
         l[i].time_us = marked(&l[i]) && h->marked_ns ? h->marked_ns / 1000 : now;
         l[i].local = h->local;
         l[i].local_port = h->local_port;
         if (h->local_port != 0)
-            judge_exact(&l[i], &told, now);
+            judge_exact(&l[i], &recorded, now);
         else if (l[i].ask)
             search = true;
         else
@@ -312,6 +321,6 @@ void leftovers_judge(struct leftover *l, unsigned n, const struct state *s) {
     }
     if (search)
         judge_by_search(l, n, s, now);
-    told_free(&told);
-    mark_told(l, n, s, from_us);
+    recorded_free(&recorded);
+    mark_recorded(l, n, s, from_us);
 }

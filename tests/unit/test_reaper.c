@@ -5,7 +5,7 @@
 
 #include "tool/host/clients.h"
 #include "tool/reaper/match.h"
-#include "tool/reaper/leftover.h"
+#include "tool/reaper/reaped.h"
 #include "tool/host/owner.h"
 #include "base/sys.h"
 #include "suite.h"
@@ -19,8 +19,8 @@ static struct addr v4(unsigned last) {
     return addr_from_v4(0x0a000000 | last);
 }
 
-static struct orphan orphan(unsigned local, unsigned peer, double connected, double alive) {
-    struct orphan o = {.local = v4(local), .peer = v4(peer), .peer_port = 80};
+static struct unmatched unmatched(unsigned local, unsigned peer, double connected, double alive) {
+    struct unmatched o = {.local = v4(local), .peer = v4(peer), .peer_port = 80};
     o.connected_us = AT(connected);
     o.alive_us = AT(alive);
     if (local == 0)
@@ -33,79 +33,79 @@ static struct candidate candidate(unsigned local, uint16_t port, unsigned peer, 
         .local = v4(local), .local_port = port, .peer = v4(peer), .peer_port = 80, .entered_us = AT(entered)};
 }
 
-/* The local port of the candidate that an orphan got; 0: none. */
-static unsigned got(const struct orphan *o, const struct candidate *c) {
+/* The local port of the candidate that a connection got; 0: none. */
+static unsigned got(const struct unmatched *o, const struct candidate *c) {
     return o->candidate == NO_CANDIDATE ? 0 : c[o->candidate].local_port;
 }
 
 START_TEST(nothing_matches_nothing) {
-    struct orphan o = orphan(1, 9, 10, 20);
-    harvest_match(NULL, 0, NULL, 0);
-    harvest_match(&o, 1, NULL, 0);
+    struct unmatched o = unmatched(1, 9, 10, 20);
+    match_sockets(NULL, 0, NULL, 0);
+    match_sockets(&o, 1, NULL, 0);
     ck_assert_int_eq(o.candidate, NO_CANDIDATE);
 }
 END_TEST
 
 START_TEST(address_destination_and_port_must_agree) {
-    struct orphan o = orphan(1, 9, 10, 20);
+    struct unmatched o = unmatched(1, 9, 10, 20);
     struct candidate c[] = {candidate(2, 1001, 9, 21), candidate(1, 1002, 8, 21), candidate(1, 1003, 9, 21)};
     c[2].peer_port = 81;
-    harvest_match(&o, 1, c, 3);
+    match_sockets(&o, 1, c, 3);
     ck_assert_int_eq(o.candidate, NO_CANDIDATE);
 }
 END_TEST
 
 START_TEST(an_unknown_address_matches_any) {
-    struct orphan o = orphan(0, 9, 10, 20);
+    struct unmatched o = unmatched(0, 9, 10, 20);
     struct candidate c[] = {candidate(7, 1001, 9, 21)};
-    harvest_match(&o, 1, c, 1);
+    match_sockets(&o, 1, c, 1);
     ck_assert_uint_eq(got(&o, c), 1001);
 }
 END_TEST
 
 START_TEST(a_known_address_is_served_before_an_unknown_one) {
-    struct orphan o[] = {orphan(0, 9, 10, 20), orphan(1, 9, 10, 20)};
+    struct unmatched o[] = {unmatched(0, 9, 10, 20), unmatched(1, 9, 10, 20)};
     struct candidate c[] = {candidate(1, 1001, 9, 21), candidate(2, 1002, 9, 22)};
-    harvest_match(o, 2, c, 2);
+    match_sockets(o, 2, c, 2);
     ck_assert_uint_eq(got(&o[0], c), 1002);
     ck_assert_uint_eq(got(&o[1], c), 1001);
 }
 END_TEST
 
 START_TEST(what_was_there_before_the_connect_is_not_it) {
-    struct orphan o = orphan(1, 9, 10, 20);
+    struct unmatched o = unmatched(1, 9, 10, 20);
     struct candidate c[] = {candidate(1, 1001, 9, 9)};
-    harvest_match(&o, 1, c, 1);
+    match_sockets(&o, 1, c, 1);
     ck_assert_int_eq(o.candidate, NO_CANDIDATE);
 }
 END_TEST
 
 START_TEST(the_first_after_the_last_sign_of_life_is_taken) {
-    struct orphan o = orphan(1, 9, 10, 20);
+    struct unmatched o = unmatched(1, 9, 10, 20);
     struct candidate c[] = {candidate(1, 1001, 9, 30), candidate(1, 1002, 9, 21), candidate(1, 1003, 9, 15)};
-    harvest_match(&o, 1, c, 3);
+    match_sockets(&o, 1, c, 3);
     ck_assert_uint_eq(got(&o, c), 1002);
 }
 END_TEST
 
 START_TEST(without_one_after_it_the_youngest_before_it_is_taken) {
-    struct orphan o = orphan(1, 9, 10, 20);
+    struct unmatched o = unmatched(1, 9, 10, 20);
     struct candidate c[] = {candidate(1, 1001, 9, 12), candidate(1, 1002, 9, 17), candidate(1, 1003, 9, 14)};
-    harvest_match(&o, 1, c, 3);
+    match_sockets(&o, 1, c, 3);
     ck_assert_uint_eq(got(&o, c), 1002);
 }
 END_TEST
 
 START_TEST(each_candidate_is_given_once_and_all_are) {
     enum { N = 300 };
-    struct orphan o[N];
+    struct unmatched o[N];
     struct candidate c[N];
     unsigned char seen[N] = {0};
     for (unsigned i = 0; i < N; i++) {
-        o[i] = orphan(1 + i % 3, 9 - i % 2, 10 + i, 400);
+        o[i] = unmatched(1 + i % 3, 9 - i % 2, 10 + i, 400);
         c[i] = candidate(1 + i % 3, (uint16_t)(1000 + i), 9 - i % 2, 401 + (i * 7) % 13);
     }
-    harvest_match(o, N, c, N);
+    match_sockets(o, N, c, N);
     for (unsigned i = 0; i < N; i++) {
         unsigned port = got(&o[i], c);
         ck_assert_uint_ne(port, 0);
@@ -116,10 +116,10 @@ START_TEST(each_candidate_is_given_once_and_all_are) {
 END_TEST
 
 START_TEST(too_few_go_to_as_many_as_there_are) {
-    struct orphan o[] = {orphan(1, 9, 10, 20), orphan(1, 9, 11, 20), orphan(1, 9, 12, 20)};
+    struct unmatched o[] = {unmatched(1, 9, 10, 20), unmatched(1, 9, 11, 20), unmatched(1, 9, 12, 20)};
     struct candidate c[] = {candidate(1, 1001, 9, 21), candidate(1, 1002, 9, 21)};
     unsigned matched = 0;
-    harvest_match(o, 3, c, 2);
+    match_sockets(o, 3, c, 2);
     for (unsigned i = 0; i < 3; i++)
         matched += o[i].candidate != NO_CANDIDATE;
     ck_assert_uint_eq(matched, 2);
@@ -128,9 +128,9 @@ END_TEST
 
 START_TEST(the_one_connected_last_does_not_go_without) {
     /* Only 1002 began after the second was connected. */
-    struct orphan o[] = {orphan(1, 9, 10, 20), orphan(1, 9, 15, 20)};
+    struct unmatched o[] = {unmatched(1, 9, 10, 20), unmatched(1, 9, 15, 20)};
     struct candidate c[] = {candidate(1, 1001, 9, 12), candidate(1, 1002, 9, 17)};
-    harvest_match(o, 2, c, 2);
+    match_sockets(o, 2, c, 2);
     ck_assert_uint_eq(got(&o[0], c), 1001);
     ck_assert_uint_eq(got(&o[1], c), 1002);
 }
@@ -199,31 +199,30 @@ START_TEST(a_line_of_maps_names_its_file) {
 }
 END_TEST
 
-/* Of two processes that held one connection one is told; they noted its begin by clocks of different fineness. */
+/* Of two processes that held one connection one is recorded; they noted its begin by clocks of different fineness. */
 START_TEST(an_end_that_was_told_a_little_before_the_begin_is_the_same_one) {
     static const int early_ms[] = {0, 4, 200};
     struct state state;
     ck_assert(state_private(&state, "test"));
-    struct leftover l = {
-        .held = {.word = OPEN_NOW, .local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80}};
-    l.held.connected_ns = clock_ns(CLOCK_REALTIME);
-    l.alive_us = l.held.connected_ns / 1000;
+    struct reaped l = {.entry = {.word = OPEN_NOW, .local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80}};
+    l.entry.connected_ns = clock_ns(CLOCK_REALTIME);
+    l.alive_us = l.entry.connected_ns / 1000;
     struct event_record r = {
         .e = {.kind = EVENT_TIME_WAIT, .local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80}};
     r.e.time_us = l.alive_us - (uint64_t)early_ms[_i] * 1000;
     ck_assert(ring_write(&state, &r));
-    leftovers_judge(&l, 1, &state);
-    ck_assert_int_eq(l.told, early_ms[_i] < 100);
-    l.told = false;
-    l.held.local_port++;
-    leftovers_judge(&l, 1, &state);
-    ck_assert(!l.told);
+    reaped_judge(&l, 1, &state);
+    ck_assert_int_eq(l.recorded, early_ms[_i] < 100);
+    l.recorded = false;
+    l.entry.local_port++;
+    reaped_judge(&l, 1, &state);
+    ck_assert(!l.recorded);
     state_unmap(&state);
 }
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("harvest");
+    Suite *suite = suite_create("reaper");
     TCase *tc = tcase_create("match");
     tcase_add_test(tc, nothing_matches_nothing);
     tcase_add_test(tc, address_destination_and_port_must_agree);

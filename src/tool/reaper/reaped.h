@@ -1,7 +1,7 @@
-/* leftover.h - a connection that its process could not see closed (killed, gone by exec, or left for the kernel to
+/* reaped.h - a connection that its process could not see closed (killed, gone by exec, or left for the kernel to
  * close at its exit), and what became of it. */
-#ifndef CONNSPREAD_TOOL_REAPER_LEFTOVER_H
-#define CONNSPREAD_TOOL_REAPER_LEFTOVER_H
+#ifndef CONNSPREAD_TOOL_REAPER_REAPED_H
+#define CONNSPREAD_TOOL_REAPER_REAPED_H
 
 #include "net/addr.h"
 #include "state/layout.h"
@@ -9,8 +9,8 @@
 
 struct state;
 
-struct leftover {
-    struct open_entry held; /* a copy */
+struct reaped {
+    struct open_entry entry; /* a copy */
     unsigned chunk, slot;
     uint32_t pid;
     bool alive;             /* its process lives: gone by exec, if at all */
@@ -19,8 +19,8 @@ struct leftover {
     bool second_hand;       /* another tool reaps it at this moment, or died over it, and may have written its event */
     uint64_t alive_us;      /* the process's last sign of life */
     /* What came of it: */
-    bool stays; /* nothing is known yet: leave the entry where it is */
-    bool told;  /* its event is there already */
+    bool stays;    /* nothing is known yet: leave the entry where it is */
+    bool recorded; /* its event is there already */
     uint8_t via, fate, verified;
     uint64_t time_us;
     struct addr local;
@@ -28,6 +28,6 @@ struct leftover {
 };
 
 /* Asks the kernel about each of them and fills in what came of it. */
-void leftovers_judge(struct leftover *l, unsigned n, const struct state *s);
+void reaped_judge(struct reaped *l, unsigned n, const struct state *s);
 
 #endif

@@ -1,0 +1,142 @@
+#include "tool/doctor/messages.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+static const struct message table[] = {
+#define MESSAGE(program, text, status, retries, next) {program, text, status, retries, next},
+#include "tool/doctor/messages.def"
+#undef MESSAGE
+};
+
+enum { ROWS = sizeof table / sizeof *table, WORD = 32, WORDS = 256, NAMED = 3 /* what the program's name is worth */ };
+
+/* The words of a line that stay the same: without those that have a digit, are a single letter or stand for a value. */
+struct words {
+    char word[WORDS][WORD];
+    unsigned n;
+};
+
+static bool is_placeholder(const char *start, size_t length) {
+    static const char *const name[] = {"HOST", "N"};
+    if (length < 2)
+        return true;
+    for (size_t i = 0; i < length; i++)
+        if (isdigit((unsigned char)start[i]))
+            return true;
+    for (unsigned i = 0; i < sizeof name / sizeof *name; i++)
+        if (strlen(name[i]) == length && memcmp(name[i], start, length) == 0)
+            return true;
+    return false;
+}
+
+static void add_words(struct words *w, const char *text, size_t length) {
+    for (size_t at = 0; at < length && w->n < WORDS;) {
+        size_t end = at;
+        while (end < length && isalnum((unsigned char)text[end]))
+            end++;
+        if (end > at && !is_placeholder(text + at, end - at)) {
+            char *word = w->word[w->n++];
+            for (size_t i = 0; i < WORD - 1 && at + i < end; i++)
+                word[i] = (char)tolower((unsigned char)text[at + i]);
+        }
+        at = end > at ? end : at + 1;
+    }
+}
+
+/* How many words of the pattern come in the line in their order. */
+static unsigned in_order(const struct words *pattern, const struct words *line) {
+    unsigned row[WORDS + 1] = {0};
+    for (unsigned i = 0; i < pattern->n; i++) {
+        unsigned diagonal = 0;
+        for (unsigned j = 0; j < line->n; j++) {
+            unsigned above = row[j + 1];
+            if (strcmp(pattern->word[i], line->word[j]) == 0)
+                row[j + 1] = diagonal + 1;
+            else if (row[j] > above)
+                row[j + 1] = row[j];
+            diagonal = above;
+        }
+    }
+    return row[line->n];
+}
+
+static bool has_word(const struct words *line, const char *word) {
+    for (unsigned i = 0; i < line->n; i++)
+        if (strcmp(line->word[i], word) == 0)
+            return true;
+    return false;
+}
+
+/* Its name is one of the first words of the row, before a version. */
+static bool is_named(const struct message *m, const struct words *line) {
+    struct words name = {.n = 0};
+    add_words(&name, m->program, strcspn(m->program, " "));
+    bool all = name.n > 0;
+    for (unsigned i = 0; i < name.n; i++)
+        all = all && has_word(line, name.word[i]);
+    return all;
+}
+
+/* Three words of four must be there, and two at least; one alone counts only of a program that is named. */
+static unsigned score_of(const struct message *m, const struct words *line) {
+    unsigned best = 0, named = is_named(m, line) ? NAMED : 0;
+    for (const char *at = strchr(m->text, '`'); at; at = strchr(at, '`')) {
+        const char *end = strchr(at + 1, '`');
+        struct words pattern = {.n = 0};
+        if (!end)
+            break;
+        add_words(&pattern, at + 1, (size_t)(end - at - 1));
+        unsigned found = in_order(&pattern, line);
+        bool fits = pattern.n && 4 * found >= 3 * pattern.n && (found > 1 || named || pattern.n > 1);
+        if (fits && at[1] != '-' && found > best)
+            best = found;
+        at = end + 1;
+    }
+    return best > 1 || (best && named) ? best + named : 0;
+}
+
+unsigned messages_find(const char *line, const struct message *out[MESSAGES_MAX]) {
+    struct words words = {.n = 0};
+    unsigned score[ROWS], best = 0, n = 0;
+    add_words(&words, line, strlen(line));
+    for (unsigned i = 0; i < ROWS; i++) {
+        score[i] = score_of(&table[i], &words);
+        best = score[i] > best ? score[i] : best;
+    }
+    for (unsigned i = 0; best && i < ROWS && n < MESSAGES_MAX; i++)
+        if (score[i] == best)
+            out[n++] = &table[i];
+    return n;
+}
+
+const char *messages_meaning(const char *line) {
+    static const char none_left[] =
+        "EADDRNOTAVAIL: no source port is left towards that address and port, or the address to connect from is not on "
+        "this host. connspread quads -p shows how full the ports are and who has them; connspread doctor what else can "
+        "be the cause.";
+    static const struct {
+        const char *part, *meaning;
+    } meaning[] = {
+        {"address already in use",
+         "Of a client: it binds before it connects (EADDRINUSE), so that ports taken towards one server are lost for "
+         "all. connspread doctor names who has bound ports; under connspread run such a bind takes its port late."},
+        {"assign requested address", none_left},
+        {"EADDRNOTAVAIL", none_left},
+        {"(99)", none_left},
+        {"errno=99", none_left},
+        {"errno 99", none_left},
+        {"error 99", none_left},
+        {"no free ports", none_left},
+        {" SC--",
+         "HAProxy could not connect to that server; one reason is that no source port is left. connspread quads "
+         "-p, while it happens, shows how full they are."},
+        {"too many open files", "EMFILE: the program's descriptors are used up, not the ports: raise its limit (ulimit "
+                                "-n, LimitNOFILE=), or look for connections that are never closed."},
+    };
+    for (unsigned i = 0; i < sizeof meaning / sizeof *meaning; i++)
+        if (strcasestr(line, meaning[i].part))
+            return meaning[i].meaning;
+    return NULL;
+}

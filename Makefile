@@ -108,6 +108,9 @@ deps: ## installs what the targets below need
 	contrib/deps.sh full
 deps-%:
 	@contrib/deps.sh $*
+deps-full:
+	@contrib/deps.sh full
+	@test '$(DEPS)' = no || tests/chdb.sh
 .PHONY: deps
 
 demo: deps-demo ## shows the problem and the cure in a network namespace of its own

@@ -11,11 +11,11 @@ check="$demo check strace nftables binutils curl wget netcat-openbsd socat git m
 # The programs that the tests of check-full preload, and what serves them.
 clients="redis-server redis-tools nodejs default-jdk-headless libjemalloc2 libtcmalloc-minimal4 nginx haproxy php-cli perl
          postgresql postgresql-client openssh-server openssh-client openssl memcached libmemcached-tools apache2-utils wrk
-         prometheus logrotate systemd chromium firefox-esr bubblewrap"
+         prometheus prometheus-alertmanager prometheus-node-exporter clickhouse-server clickhouse-client npm logrotate systemd chromium firefox-esr bubblewrap"
 deb="$build debhelper dpkg-dev fakeroot"
 lint="clang-format clang-tidy cppcheck git make"
 full="$check $clients $lint clang libclang-rt-dev debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test valgrind musl-tools llvm
-      python3-twisted jq python3-testsuite"
+      python3-twisted jq python3-testsuite python3-yaml"
 [ "$(uname -m)" != x86_64 ] || full="$full gcc-multilib"
 
 case "${1:-}" in
@@ -46,9 +46,11 @@ python_testsuite() {
 provided() {
     case "$1" in
     nodejs) command -v node ;;
+    npm) command -v npm ;;
     default-jdk-headless) command -v javac ;;
     clang-format) command -v clang-format ;;
     clang-tidy) command -v clang-tidy ;;
+    python3-yaml) /usr/bin/python3 -c 'import yaml' ;;
     python3-testsuite) /usr/bin/python3 -c 'import test.test_socket' ;;
     *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
     esac >/dev/null 2>&1

@@ -128,6 +128,37 @@ void quads_print_json(const struct quads_report *r) {
     }
 }
 
+/* --- Prometheus --- */
+
+static void family(const char *name, const char *help) {
+    printf("# HELP connspread_%s %s\n# TYPE connspread_%s gauge\n", name, help, name);
+}
+
+/* Addresses and ports: nothing in the labels needs an escape. */
+static void pair_metrics(const struct quads_pair *p, const char *direction) {
+    char source[ADDR_TEXT], destination[ENDPOINT_TEXT];
+    format_address(source, &p->source);
+    format_endpoint(destination, &p->destination, p->port);
+    for (unsigned i = 0; i < QUADS_COUNTS; i++)
+        printf("connspread_quadruplets{direction=\"%s\",source=\"%s\",destination=\"%s\",state=\"%s\"} %llu\n",
+               direction, source, destination, count_name[i].key, (unsigned long long)p->count[i]);
+}
+
+void quads_print_prometheus(const struct quads_report *r) {
+    const char *direction = r->table->inbound ? "inbound" : "outbound";
+    family("quadruplets", "Connections between a source and a destination, of any program; the fullest pairs.");
+    for (size_t i = 0; i < printed(r); i++)
+        pair_metrics(&r->table->pair[i], direction);
+    family("quadruplets_all", "All connections of this network namespace, also those of pairs that are left out.");
+    for (unsigned i = 0; i < QUADS_COUNTS; i++)
+        printf("connspread_quadruplets_all{direction=\"%s\",state=\"%s\"} %llu\n", direction, count_name[i].key,
+               (unsigned long long)r->table->total[i]);
+    family("quadruplets_pairs", "Pairs of a source and a destination that have connections.");
+    printf("connspread_quadruplets_pairs{direction=\"%s\"} %zu\n", direction, r->table->n);
+    family("quadruplets_capacity", "How many quadruplets one source has to one destination.");
+    printf("connspread_quadruplets_capacity{direction=\"%s\"} %u\n", direction, r->capacity);
+}
+
 /* --- text --- */
 
 static const char *grouped(char out[NUMBER], uint64_t n) {

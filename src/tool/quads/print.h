@@ -9,4 +9,7 @@ void quads_print_text(const struct quads_report *r);
 /* One compact object a line for each pair. */
 void quads_print_json(const struct quads_report *r);
 
+/* Metrics of the same pairs, and of all together. */
+void quads_print_prometheus(const struct quads_report *r);
+
 #endif

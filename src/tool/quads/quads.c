@@ -20,20 +20,21 @@
 #include "tool/quads/print.h"
 #include "tool/quads/model.h"
 
-enum { TEXT_PAIRS = 20, EVERY_MS = 2000 };
+enum { TEXT_PAIRS = 20, PROMETHEUS_PAIRS = 100, EVERY_MS = 2000 };
 
 static const char help[] =
-    "usage: connspread quads [-o text|json] [--to ADDRESS[:PORT]] [--inbound] [--top N] [-p] [-w] [--every TIME]\n"
+    "usage: connspread quads [-o text|json|prometheus] [--to ADDRESS[:PORT]] [--inbound] [--top N]\n"
+    "                        [-p] [-w] [--every TIME]\n"
     "\n"
     "Shows how full the quadruplets between each source and destination are, fullest first: connections by state,\n"
     "the share of the ephemeral ports that they take, and when the next TIME-WAIT gives one back.\n"
     "\n"
-    "  -o, --output FORMAT    text (the default) or json: one object a line for each pair\n"
+    "  -o, --output FORMAT    text (the default), json: one object a line for each pair, or prometheus\n"
     "      --to ADDRESS       only this destination: ADDRESS[/LEN][:PORT[-PORT]], IPv6 in brackets before a port;\n"
     "                         \"*:443\" is every address\n"
     "      --inbound          accepted connections, by client address and the address that it came to, as on a web\n"
     "                         server behind a balancer; --to is then an address of this host\n"
-    "      --top N            only the N fullest; 0: all (default: 20 as text, all as json)\n"
+    "      --top N            only the N fullest; 0: all (default: 20 as text, 100 for prometheus, all as json)\n"
     "  -p, --processes        name the processes that have the sockets open, of the 64 fullest pairs at most; root "
     "sees\n"
     "                         all, others their own. Nobody can say whose a TIME-WAIT was\n"
@@ -64,8 +65,17 @@ struct arguments {
     struct policy_target to;
     uint32_t every_ms;
     size_t top;
-    bool json, has_to, has_top, inbound, watch, processes;
+    bool json, prometheus, has_to, has_top, inbound, watch, processes;
 };
+
+static bool parse_format(struct arguments *a, const char *text) {
+    a->json = strcmp(text, "json") == 0;
+    a->prometheus = strcmp(text, "prometheus") == 0;
+    if (a->json || a->prometheus || strcmp(text, "text") == 0)
+        return true;
+    warn("quads: -o %s is not a format; try: text, json or prometheus", text);
+    return false;
+}
 
 static bool parse_to(struct arguments *a, const char *text) {
     return a->has_to = arguments_target("quads", "--to", text, &a->to);
@@ -95,7 +105,7 @@ static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     switch (option) {
     case 'o':
-        return arguments_format("quads", optarg, &a->json);
+        return parse_format(a, optarg);
     case OPTION_TO:
         return parse_to(a, optarg);
     case OPTION_INBOUND:
@@ -121,10 +131,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
         warn("quads: %s: quads takes no argument; try: --to for a destination", argument);
     else if (a->every_ms && !a->watch)
         warn("quads: --every only goes with -w; try: add -w");
-    if (argument || (a->every_ms && !a->watch))
+    else if (a->prometheus && (a->watch || a->processes))
+        warn("quads: -o prometheus is one look, at pairs; try: without -w and -p");
+    if (argument || (a->every_ms && !a->watch) || (a->prometheus && (a->watch || a->processes)))
         return EXIT_USAGE;
     if (!a->has_top)
-        a->top = a->json ? 0 : TEXT_PAIRS;
+        a->top = a->json ? 0 : a->prometheus ? PROMETHEUS_PAIRS : TEXT_PAIRS;
     if (!a->every_ms)
         a->every_ms = EVERY_MS;
     return ARGUMENTS_GOOD;
@@ -168,7 +180,7 @@ static void print(const struct arguments *a, struct quads_table *t, const struct
     struct socket_users *users = a->processes ? look_at_users(&r) : NULL;
     if (a->watch && !a->json)
         fputs(isatty(STDOUT_FILENO) ? "\033[H\033[2J" : "\n", stdout);
-    (a->json ? quads_print_json : quads_print_text)(&r);
+    (a->json ? quads_print_json : a->prometheus ? quads_print_prometheus : quads_print_text)(&r);
     free(users);
 }
 

@@ -121,10 +121,11 @@ def test_logrotate_under_a_running_recorder(t):
 @needs("promtool")
 def test_alert_rules(t):
     folder = os.path.join(CONTRIB, "prometheus")
-    status, text = output("promtool", "check", "rules", "connspread.rules.yml", cwd=folder)
-    equal(status, 0, text)
-    status, text = output("promtool", "test", "rules", "connspread.rules.test.yml", cwd=folder)
-    equal(status, 0, text)
+    for name in ("connspread.rules", "connspread.fleet.rules"):
+        status, text = output("promtool", "check", "rules", name + ".yml", cwd=folder)
+        equal(status, 0, text)
+        status, text = output("promtool", "test", "rules", name + ".test.yml", cwd=folder)
+        equal(status, 0, text)
 
 
 def test_rules_use_metrics_that_exist(t):
@@ -132,9 +133,11 @@ def test_rules_use_metrics_that_exist(t):
     t.spread(["10.0.0.11"])
     t.run([t.program("burst"), "10.1.0.1", str(t.server()), "1"])
     metrics = t.tool("stat", "-o", "prometheus", "-c", t.conf, check=0).stdout
-    with open(os.path.join(CONTRIB, "prometheus/connspread.rules.yml")) as f:
-        used = set(re.findall(r"\bconnspread_[a-z_]+\b", f.read())) - {"connspread_instance"}  # a label
-    assert len(used) >= 6, used
+    used = set()
+    for name in ("connspread.rules.yml", "connspread.fleet.rules.yml"):
+        with open(os.path.join(CONTRIB, "prometheus", name)) as f:
+            used |= set(re.findall(r"\bconnspread_[a-z_]+\b", f.read())) - {"connspread_instance"}  # a label
+    assert len(used) >= 8, used
     for name in used:
         assert f"# TYPE {name} " in metrics, f"{name} is not exported"
 

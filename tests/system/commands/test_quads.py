@@ -274,3 +274,32 @@ def test_usage(t):
     with open("/dev/full", "w") as full_disk:
         done = subprocess.run([TOOL, "quads"], stdout=full_disk, stderr=subprocess.PIPE, text=True)
     equal(done.returncode, 1, "exit status when the answer cannot be written")
+
+
+def test_as_metrics(t):
+    """-o prometheus has the same pairs and counts; the sums and the number of pairs are of all, also with --top 1."""
+    t.sources()
+    ports = [t.server(), t.server()]
+    t.run([t.program("burst"), "10.1.0.1", str(ports[0]), "30"], bare=True)
+    t.run([t.program("burst"), "10.1.0.1", str(ports[1]), "5"], bare=True)
+    for port in ports:
+        kernel.settle(port)
+    metric = re.compile(r'^connspread_(\w+)\{direction="outbound"(?:,source="([^"]*)",destination="([^"]*)")?(?:,state="(\w+)")?\} (\d+)$')
+
+    def read(*arguments):
+        found = {}
+        for line in t.tool("quads", "-o", "prometheus", *arguments, check=0).stdout.splitlines():
+            if not line.startswith("#"):
+                name, source, destination, state, value = metric.match(line).groups()
+                found[name, source, destination, state] = int(value)
+        return found
+    rows, found = quads(t), read()
+    equal({k: v for k, v in found.items() if k[0] == "quadruplets"},
+          {("quadruplets", r["source"], r["destination"], state): r[state] for r in rows for state in COUNTS}, "pairs")
+    equal(found["quadruplets_all", None, None, "time_wait"], 35, "TIME-WAITs of all")
+    equal((found["quadruplets_pairs", None, None, None], found["quadruplets_capacity", None, None, None]), (2, rows[0]["capacity"]), "pairs, and the capacity of one")
+    one = read("--top", "1")
+    equal({k[2] for k in one if k[0] == "quadruplets"}, {f"10.1.0.1:{ports[0]}"}, "the fullest")
+    equal((one["quadruplets_all", None, None, "time_wait"], one["quadruplets_pairs", None, None, None]), (35, 2), "sum and number with --top 1")
+    done = t.tool("quads", "-o", "prometheus", "-w", check=2)
+    equal(done.stderr, "connspread: quads: -o prometheus is one look, at pairs; try: without -w and -p\n", "with -w")

@@ -4,7 +4,7 @@ import subprocess
 
 import kernel
 import stage
-from fixture import equal, full, needs
+from fixture import equal, full, later, needs
 from stage import LOW, PORTS, curls, host, other, tells
 
 
@@ -54,6 +54,7 @@ def test_no_way_back(t):
     equal(worst["source"], "10.0.0.12", "source")
 
 
+@later(16)
 def test_own_port_bind(t):
     port = host(t, kind="hold")
     command = f"socat -u /dev/null TCP4:10.1.0.1:{port},bind=10.0.0.11:50000"
@@ -71,6 +72,7 @@ def test_own_port_connect(t):
         assert "50000" in worst["summary"], worst["summary"]
 
 
+@later(16)
 def test_own_port_range(t):
     port = host(t)
     equal(curls(t, 8, "--local-port", "50000-50004", f"http://10.1.0.1:{port}/"), 3, "failures")
@@ -155,6 +157,7 @@ listen proxy
 """
 
 
+@later(16)
 @full
 @needs("haproxy")
 def test_haproxy(t):

@@ -74,9 +74,10 @@ struct conn {
     uint8_t family;         /* AF_INET or AF_INET6 */
     uint8_t shutdown_phase; /* enum tcp_state just before that shutdown; TCP_STATE_UNKNOWN: none */
     uint8_t arm;
-    uint16_t stat;  /* stats_number() of the entry that its connect was counted in; 0: it was not seen */
-    uint32_t flow;  /* history_key; 0: its connect was not seen */
-    uint32_t token; /* of an MPTCP connection; 0: plain TCP; MPTCP_UNKNOWN: not asked yet, or no answer */
+    uint16_t stat;     /* stats_number() of the entry that its connect was counted in; 0: it was not seen */
+    uint32_t flow;     /* history_key; 0: its connect was not seen */
+    uint16_t so_error; /* that the client fetched while connecting; 0: none */
+    uint32_t token;    /* of an MPTCP connection; 0: plain TCP; MPTCP_UNKNOWN: not asked yet, or no answer */
 };
 
 /* FD_CLOSING: another thread is just closing it, and records what is to be recorded. */

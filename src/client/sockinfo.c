@@ -41,14 +41,22 @@ int sockinfo_state(int fd, enum tcp_state *phase, uint32_t *segments_out) {
     return 0;
 }
 
-int sockinfo_connect_error(int fd) {
+bool sockinfo_pending_error(int fd, uint16_t fetched, bool may_fetch, int *error) {
+    *error = fetched;
+    return fetched || (may_fetch && get_option(fd, SOL_SOCKET, SO_ERROR, error) == 0 && *error != 0);
+}
+
+bool sockinfo_connect_error(int fd, uint16_t fetched, bool may_fetch, int *error) {
     struct tcp_info info = {0};
     socklen_t length = offsetof(struct tcp_info, tcpi_segs_in) + sizeof info.tcpi_segs_in;
-    if (sys_call5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
-        return 0;
-    if (info.tcpi_bytes_acked != 0 || info.tcpi_segs_out == 0)
-        return 0; /* our SYN was acknowledged, or disconnected since */
-    return info.tcpi_segs_in != 0 ? ECONNREFUSED : ETIMEDOUT;
+    *error = 0;
+    if (sys_call5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 || info.tcpi_bytes_acked != 0)
+        return false; /* our SYN was acknowledged */
+    if (sockinfo_pending_error(fd, fetched, may_fetch, error))
+        return true;
+    if (info.tcpi_segs_out != 0) /* 0: disconnected since */
+        *error = info.tcpi_segs_in != 0 ? ECONNREFUSED : ETIMEDOUT;
+    return false;
 }
 
 void sockinfo_peek(int fd, enum tcp_state *phase, bool *unread) {

@@ -12,10 +12,14 @@
  * first subflow). segments_out: sent so far, NULL if not wanted. */
 int sockinfo_state(int fd, enum tcp_state *phase, uint32_t *segments_out);
 
-/* Of a socket in CLOSE whose connect went on after the call: what became of that, when its SO_ERROR has been fetched
- * already. ECONNREFUSED: the peer answered, but not with a SYN of its own; ETIMEDOUT: nobody did, for whatever reason;
- * 0: it was connected, or nobody knows. */
-int sockinfo_connect_error(int fd);
+/* The socket's SO_ERROR: the one that the client has fetched, or with may_fetch the one that is still there; nobody
+ * else gets it then. False: there is none. */
+bool sockinfo_pending_error(int fd, uint16_t fetched, bool may_fetch, int *error);
+
+/* What became of a connect that went on after the call, of a socket in CLOSE. True: *error is its SO_ERROR, as above.
+ * False, when somebody fetched that behind our back: ECONNREFUSED: the peer answered, but not with a SYN of its own;
+ * ETIMEDOUT: nobody did, for whatever reason; 0: it was connected, or nobody knows. */
+bool sockinfo_connect_error(int fd, uint16_t fetched, bool may_fetch, int *error);
 
 /* One recv(MSG_PEEK) in place of TCP_INFO and SIOCINQ. Only for a plain TCP socket that was established, that this
  * process alone holds, without ULP and without a shutdown of ours: it consumes a pending error. */

@@ -90,6 +90,15 @@ uint32_t closing_token(struct client *client, struct conn *c, int fd) {
     return c->token;
 }
 
+/* Why its connect failed, or has been given up: an ICMP error does not end an attempt that the client may wait for. */
+static void look_why_not_connected(struct closing *c) {
+    bool may_fetch = c->claimed && !c->facts.others;
+    if (c->facts.phase == TCP_STATE_SYN_SENT)
+        c->exact = sockinfo_pending_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
+    else if (c->facts.phase == TCP_STATE_CLOSED)
+        c->exact = sockinfo_connect_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
+}
+
 static void judge(struct closing *c) {
     struct conn *conn = c->conn;
     uint32_t flags = conn_flags(conn);
@@ -116,8 +125,8 @@ static void judge(struct closing *c) {
     closing_complete(c->client, conn, c->fd);
     /* As late as can be: a FIN of the peer between this look and the close makes the verdict wrong. */
     look_at(conn, c->fd, &c->facts, c->cookie != 0);
-    if (conn->phase == CONN_CONNECTING && c->facts.phase == TCP_STATE_CLOSED && !(flags & CONN_ADOPTED))
-        c->connect_error = sockinfo_connect_error(c->fd);
+    if (conn->phase == CONN_CONNECTING && !(flags & CONN_ADOPTED))
+        look_why_not_connected(c);
     c->verdict = fate_decide(&c->facts);
     if (asking != VERIFY_AUTO)
         c->verdict.ask = asking == VERIFY_ALWAYS;

@@ -13,6 +13,7 @@ struct closing {
     struct conn *conn; /* NULL: nothing to write */
     int fd;
     enum via via;
+    bool exact;        /* it is connect_error, not just like it */
     int connect_error; /* of a connect that went on after the call and failed; 0: none */
     struct fate_facts facts;
     struct fate_verdict verdict;

@@ -40,7 +40,9 @@ static void count(const struct closing *c, enum fate fate) {
     const struct conn *conn = c->conn;
     struct stat_entry *e = entry_of(c->client, conn);
     stats_close(&c->client->state, e, (enum arm)conn->arm, fate);
-    if (c->connect_error == ECONNREFUSED)
+    if (c->exact)
+        stats_outcome(e, c->connect_error);
+    else if (c->connect_error == ECONNREFUSED)
         stats_add(e, STAT_REFUSED);
     else if (c->connect_error == ETIMEDOUT || c->facts.phase == TCP_STATE_SYN_SENT)
         stats_add(e, STAT_SYN_TIMEOUT);

@@ -48,6 +48,7 @@ static void settle(struct client *client, struct connecting *k) {
         conn_set_flags(c, CONN_PEER_ASK);
     c->connected_ns = k->now;
     c->shutdown_phase = TCP_STATE_UNKNOWN;
+    c->so_error = 0;
     c->token = conn_flags(c) & CONN_MPTCP ? MPTCP_UNKNOWN : 0;
     c->pair = k->pair;
     conn_clear_flags(c, CONN_TRIED | CONN_SHUT);
@@ -224,6 +225,9 @@ static void spread_or_watch(struct client *client, struct connecting *k, const s
                                      .fallback = k->fell_back,
                                      .elapsed_ns = elapsed};
     stats_connect(&client->state, e, assignment.arm, &how);
+    bool late = conn_flags(c) & CONN_APP_ADDRESS && !(conn_flags(c) & CONN_APP_NO_PORT);
+    if (k->error == EADDRNOTAVAIL && late && c->rule_id == 0)
+        stats_add(e, STAT_LATE_FAILED);
     const struct history_update u = sources_moment(client, k);
     history_update_connect(&u, c, k->pair, elapsed);
 }

@@ -20,6 +20,7 @@ void report_begin(struct report *r, struct client *client, int fd, const struct 
     r->match = NULL;
     r->began = began;
     r->fd = fd;
+    r->error = EADDRNOTAVAIL;
     r->proof = PROOF_NONE;
     r->filled = false;
 }
@@ -75,7 +76,7 @@ void report_exhausted(struct report *r, const struct conn *c, enum exhausted_cal
     x->attempts = (uint16_t)attempts;
     x->repeats = repeats;
     x->elapsed_us = now > r->began ? (now - r->began) / 1000 : 0;
-    x->error = EADDRNOTAVAIL;
+    x->error = (uint16_t)r->error;
     x->proof = (uint8_t)r->proof;
     evidence_gather(r, now);
     (void)ring_write(&r->client->state, &r->record);
@@ -95,10 +96,16 @@ enum cause diagnosis_of_connect(struct report *r) {
     return CAUSE_RANGE_FULL;
 }
 
-/* Where IPv6 is on, ::1 has a route to itself. */
+/* Where IPv6 is on, ::1 has a route to itself. EADDRINUSE of port 0: the kernel found no port, which is how a client
+ * that binds first meets what another one meets as EADDRNOTAVAIL of connect. */
 enum cause diagnosis_of_bind(struct report *r, const struct endpoint *address) {
     static const struct endpoint loopback6 = {.addr = {.b = {[15] = 1}}, .port = 9};
     struct addr source;
+    if (r->error == EADDRINUSE) {
+        report_source(r, address, (struct port_range){0, 0}, CAUSE_RANGE_FULL, EADDRINUSE, NULL);
+        r->proof = PROOF_SEARCH;
+        return CAUSE_RANGE_FULL;
+    }
     if (!addr_is_v4(&address->addr) && !evidence_source(&loopback6, &source)) {
         r->proof = PROOF_ROUTE;
         return CAUSE_FAMILY_DISABLED;

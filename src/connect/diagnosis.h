@@ -1,4 +1,5 @@
-/* diagnosis.h - why a call said EADDRNOTAVAIL, as an event. Async-signal-safe, errno untouched. */
+/* diagnosis.h - why a call said EADDRNOTAVAIL, or a bind to port 0 EADDRINUSE, as an event. Async-signal-safe, errno
+ * untouched. */
 #ifndef CONNSPREAD_CONNECT_DIAGNOSIS_H
 #define CONNSPREAD_CONNECT_DIAGNOSIS_H
 

@@ -16,6 +16,7 @@ struct report {
     const struct match *match;          /* NULL: no rule's */
     uint64_t began;                     /* CLOCK_MONOTONIC, ns */
     int fd;                             /* the client's socket */
+    int error;                          /* of the client's call */
     enum proof proof;
     bool filled; /* record is: only once there is something to record */
     struct event_record record;

@@ -41,6 +41,9 @@ int raw_socket(int family, int type, int protocol) {
 int raw_setsockopt(int fd, int level, int option, const void *value, socklen_t length) {
     return (int)RAW(SYS_setsockopt, fd, level, option, value, length);
 }
+int raw_getsockopt(int fd, int level, int option, void *value, socklen_t *length) {
+    return (int)RAW(SYS_getsockopt, fd, level, option, value, length);
+}
 int raw_accept(int fd, struct sockaddr *address, socklen_t *length) {
     return (int)RAW(SYS_accept4, fd, address, length, 0);
 }

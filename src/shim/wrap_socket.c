@@ -17,6 +17,7 @@
 #include "shim/real.h"
 #include "base/sys.h"
 #include "state/control.h"
+#include "state/stats.h"
 #include "client/events.h"
 
 /* Mode off keeps no new records: they need memory, and so a system call. A sealed process has what it has had. */
@@ -24,19 +25,36 @@ static bool may_record(void) {
     return client_asks(&client) || (client_active(&client) && sys_sealed());
 }
 
+static bool names_tcp(int family, int type, int protocol) {
+    return (family == AF_INET || family == AF_INET6) && (type & 0xf) == SOCK_STREAM &&
+           (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+}
+
+static void socket_failed(bool tcp) {
+    int saved = errno;
+    struct settings settings;
+    if (!tcp || (saved != EMFILE && saved != ENFILE) || !state_settings(&client.state, NULL, &settings) ||
+        client_mode(&client, &settings) == MODE_OFF)
+        return;
+    state_count(&client.state, arm_of_process(&client), saved == EMFILE ? COUNT_EMFILE : COUNT_ENFILE);
+    errno = saved;
+}
+
 EXPORT int socket(int family, int type, int protocol) {
-    bool records = may_record();
+    bool records = may_record(), tcp = names_tcp(family, type, protocol);
     uint32_t generation = records ? process_generation_now(&client) : 0;
     int fd = real_socket(family, type, protocol);
-    if (fd < 0 || !client_active(&client))
+    if (!client_active(&client))
         return fd;
+    if (fd < 0) {
+        socket_failed(tcp && records);
+        return fd;
+    }
     if (!records) {
         fd_set_unknown(fd); /* whatever the number was before */
         return fd;
     }
     int saved = errno;
-    bool tcp = (family == AF_INET || family == AF_INET6) && (type & 0xf) == SOCK_STREAM &&
-               (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
     struct conn *c = tcp ? conn_made(&client, family, protocol == IPPROTO_MPTCP, generation) : NULL;
     if (c)
         conn_install(&client, fd, c);
@@ -184,7 +202,15 @@ static bool wants_late_port(const struct conn *c, enum rule_client_bind *client_
     return *client_bind != CLIENT_BIND_KEEP && !(conn_flags(c) & (CONN_APP_NO_PORT | CONN_APP_PORT | CONN_APP_ADDRESS));
 }
 
-static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum outcome outcome) {
+/* What would have become a connection of this arm. */
+static void count_bind(struct conn *c, const struct endpoint *at, const struct settings *settings, int error) {
+    c->arm = (uint8_t)arm_now(&client, settings).arm;
+    if (at->port == 0)
+        stats_add(stats_find(&client.state, (enum arm)c->arm, 0, &at->addr),
+                  error == EADDRINUSE ? STAT_BIND_IN_USE : STAT_BIND_NOT_LOCAL);
+}
+
+static void bind_failed(int fd, struct conn *c, const struct endpoint *at, int error, enum outcome outcome) {
     struct report report;
     struct endpoint nowhere = {0};
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -192,9 +218,13 @@ static void bind_failed(int fd, struct conn *c, const struct endpoint *at, enum 
     (void)state_settings(&client.state, NULL, &settings);
     if (client_mode(&client, &settings) == MODE_OFF)
         return;
-    c->arm = (uint8_t)arm_of_process(&client);
+    if (outcome == OUTCOME_FAILED)
+        count_bind(c, at, &settings, error);
+    else
+        c->arm = (uint8_t)arm_of_process(&client);
     client_attach(&client, fd, (enum arm)c->arm);
     report_begin(&report, &client, fd, c, &nowhere, now);
+    report.error = error;
     report_record(&report)->e.local = at->addr;
     report_record(&report)->e.local_port = at->port;
     state_count(&client.state, (enum arm)c->arm, outcome == OUTCOME_FAILED ? COUNT_FAILED : COUNT_RECOVERED);
@@ -222,13 +252,13 @@ static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const str
         conn_set_flags(c, CONN_APP_PORT);
     } else if (late && saved == EADDRNOTAVAIL && client_bind == CLIENT_BIND_OVERRIDE) {
         /* The rule replaces the address at connect anyway: the client goes on, unbound, to a source of the pool. */
-        bind_failed(fd, c, at, OUTCOME_RECOVERED);
+        bind_failed(fd, c, at, saved, OUTCOME_RECOVERED);
         conn_set_flags(c, CONN_APP_ADDRESS);
         r = 0;
     } else {
         prepare_undo(fd, c);
-        if (saved == EADDRNOTAVAIL)
-            bind_failed(fd, c, at, OUTCOME_FAILED);
+        if (saved == EADDRNOTAVAIL || (saved == EADDRINUSE && at->port == 0))
+            bind_failed(fd, c, at, saved, OUTCOME_FAILED);
     }
     errno = saved;
     return r;
@@ -306,5 +336,23 @@ EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_
     int r = real_setsockopt(fd, level, option, value, length);
     if (r == 0 && value && client_active(&client) && fd_look(fd, &c) == FD_TCP)
         note_option(c, level, option, value, length);
+    return r;
+}
+
+/* How a connect that went on has failed: told once, and the kernel remembers it no longer. The kernel has just written
+ * the value, so it can be read. */
+static void note_error(struct conn *c, const void *value, socklen_t length) {
+    int error = 0;
+    if (length >= sizeof error)
+        memcpy(&error, value, sizeof error);
+    if (error > 0 && error <= UINT16_MAX && c->phase == CONN_CONNECTING)
+        c->so_error = (uint16_t)error;
+}
+
+EXPORT int getsockopt(int fd, int level, int option, void *value, socklen_t *length) {
+    struct conn *c;
+    int r = real_getsockopt(fd, level, option, value, length);
+    if (option == SO_ERROR && level == SOL_SOCKET && r == 0 && client_active(&client) && fd_look(fd, &c) == FD_TCP)
+        note_error(c, value, *length);
     return r;
 }

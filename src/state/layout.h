@@ -92,6 +92,8 @@ enum counter {
     COUNT_SEALED_CLOSE,    /* connections closed under a filter of the client's own: nobody may ask how they ended */
     COUNT_BIND_DENIED,     /* connects made as the client asked, because its process may not bind */
     COUNT_MARKED_DOWN,     /* times that a source was found unanswered while its siblings were answered */
+    COUNT_EMFILE,          /* socket() of TCP: this process had no descriptor left */
+    COUNT_ENFILE,          /* the host had none */
     COUNTERS = 64
 };
 
@@ -174,12 +176,18 @@ enum stat_counter {
     STAT_UNREACHABLE, /* ENETUNREACH, EHOSTUNREACH, ENETDOWN */
     STAT_DENIED,      /* EACCES, EPERM */
     STAT_OTHER_ERROR,
-    STAT_SYN_TIMEOUT, /* nobody answered: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT */
-    STAT_IMMEDIATE,   /* connect returned 0 */
-    STAT_IN_PROGRESS, /* EINPROGRESS, or EINTR with the handshake going on */
-    STAT_SPREAD,      /* left through a source or port range of ours */
-    STAT_CLOSED,      /* closes by fate: STAT_CLOSED + enum fate, five of them */
-    STAT_COUNTERS = STAT_CLOSED + 5,
+    STAT_SYN_TIMEOUT,            /* nobody answered: closed in SYN_SENT, failed since the call returned, or ETIMEDOUT */
+    STAT_IMMEDIATE,              /* connect returned 0 */
+    STAT_IN_PROGRESS,            /* EINPROGRESS, or EINTR with the handshake going on */
+    STAT_SPREAD,                 /* left through a source or port range of ours */
+    STAT_CLOSED,                 /* closes by fate: STAT_CLOSED + enum fate, five of them */
+    STAT_RARE = STAT_CLOSED + 5, /* counter[] ends here; the rest is in rare[] */
+    /* A client's own bind(address, 0). It has no rule, for bind does not know the destination. */
+    STAT_BIND_IN_USE = STAT_RARE, /* EADDRINUSE: no port was left */
+    STAT_BIND_NOT_LOCAL,          /* EADDRNOTAVAIL */
+    STAT_LATE_FAILED, /* of STAT_FAILED, without a rule: we had put off the bind's port, or bind would have failed */
+    STAT_ERRNO,       /* connects by errno, see stats_errno(); of these the groups above are the sums */
+    STAT_COUNTERS = STAT_ERRNO + 10,
     STAT_BUCKETS = 24 /* of time inside connect(): bucket i counts < 2^i us, the last one everything */
 };
 
@@ -189,10 +197,11 @@ struct stat_entry {
     uint16_t rule_id;
     uint8_t arm, lane, zero[4];
     uint64_t zero1[2]; /* so that STAT_IMMEDIATE begins a cache line */
-    uint64_t counter[STAT_COUNTERS];
+    uint64_t counter[STAT_RARE];
     uint64_t connect_ns; /* sum of time inside connect() */
     uint64_t bucket[STAT_BUCKETS];
-    uint64_t zero2[15];
+    uint64_t rare[STAT_COUNTERS - STAT_RARE];
+    uint64_t zero2[2];
 };
 
 /* owner: pid. born_ns: CLOCK_BOOTTIME when it was drawn: a process of that pid that started later is another one. */

@@ -115,7 +115,8 @@ AT(stat_entry, lane, 27);
 AT(stat_entry, counter, 48);
 AT(stat_entry, connect_ns, 192);
 AT(stat_entry, bucket, 200);
-AT(stat_entry, zero2, 392);
+AT(stat_entry, rare, 392);
+AT(stat_entry, zero2, 496);
 SIZE(stat_entry, 512);
 
 AT(place, born_ns, 8);

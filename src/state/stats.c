@@ -68,7 +68,8 @@ struct stat_entry *stats_of_number(const struct state *s, unsigned number) {
 
 void stats_add(struct stat_entry *e, unsigned counter) {
     if (e && counter < STAT_COUNTERS)
-        __atomic_fetch_add(&e->counter[counter], 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(counter < STAT_RARE ? &e->counter[counter] : &e->rare[counter - STAT_RARE], 1,
+                           __ATOMIC_RELAXED);
 }
 
 enum counter counter_of_fate(enum fate fate) {
@@ -92,34 +93,47 @@ unsigned stats_bucket(uint64_t ns) {
     return i < STAT_BUCKETS ? i : STAT_BUCKETS - 1;
 }
 
-static enum stat_counter outcome(int error) {
-    switch (error) {
-    case 0:
-        return STAT_IMMEDIATE;
-    case EINPROGRESS:
-    case EINTR:
-    case EALREADY:
-        return STAT_IN_PROGRESS;
-    case EADDRNOTAVAIL:
-        return STAT_FAILED;
-    case ECONNREFUSED:
-        return STAT_REFUSED;
-    case ETIMEDOUT:
-        return STAT_TIMED_OUT;
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-    case ENETDOWN:
-        return STAT_UNREACHABLE;
-    case EACCES:
-    case EPERM:
-        return STAT_DENIED;
-    default:
-        return STAT_OTHER_ERROR;
-    }
+/* What stands in no row is STAT_OTHER_ERROR. own: the errno's own counter, where the first one is of several. */
+static const struct {
+    int error;
+    uint8_t counter, own;
+} outcomes[] = {
+    {0, STAT_IMMEDIATE, 0},
+    {EINPROGRESS, STAT_IN_PROGRESS, 0},
+    {EINTR, STAT_IN_PROGRESS, 0},
+    {EALREADY, STAT_IN_PROGRESS, 0},
+    {EADDRNOTAVAIL, STAT_FAILED, 0},
+    {ECONNREFUSED, STAT_REFUSED, 0},
+    {ETIMEDOUT, STAT_TIMED_OUT, 0},
+    {ENETUNREACH, STAT_UNREACHABLE, STAT_ERRNO},
+    {EHOSTUNREACH, STAT_UNREACHABLE, STAT_ERRNO + 1},
+    {ENETDOWN, STAT_UNREACHABLE, STAT_ERRNO + 2},
+    {EACCES, STAT_DENIED, STAT_ERRNO + 3},
+    {EPERM, STAT_DENIED, STAT_ERRNO + 4},
+    {ECONNRESET, STAT_OTHER_ERROR, STAT_ERRNO + 5},
+    {EADDRINUSE, STAT_OTHER_ERROR, STAT_ERRNO + 6},
+    {EINVAL, STAT_OTHER_ERROR, STAT_ERRNO + 7},
+    {EAGAIN, STAT_OTHER_ERROR, STAT_ERRNO + 8},
+    {ENOBUFS, STAT_OTHER_ERROR, STAT_ERRNO + 9},
+};
+enum { OUTCOMES_KNOWN = sizeof outcomes / sizeof outcomes[0] };
+_Static_assert(STAT_ERRNO + 9 == STAT_COUNTERS - 1, "each of them has a row");
+
+int stats_errno(unsigned counter) {
+    bool first = counter == STAT_FAILED || counter == STAT_REFUSED || counter == STAT_TIMED_OUT;
+    for (unsigned i = 0; i < OUTCOMES_KNOWN && (first || counter >= STAT_ERRNO); i++)
+        if (counter == (first ? outcomes[i].counter : outcomes[i].own))
+            return outcomes[i].error;
+    return 0;
 }
 
 void stats_outcome(struct stat_entry *e, int error) {
-    stats_add(e, outcome(error));
+    unsigned i = 0;
+    while (i < OUTCOMES_KNOWN && outcomes[i].error != error)
+        i++;
+    stats_add(e, i < OUTCOMES_KNOWN ? outcomes[i].counter : (unsigned)STAT_OTHER_ERROR);
+    if (i < OUTCOMES_KNOWN && outcomes[i].own)
+        stats_add(e, outcomes[i].own);
     if (error == ETIMEDOUT)
         stats_add(e, STAT_SYN_TIMEOUT);
 }

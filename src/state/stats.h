@@ -36,6 +36,9 @@ void stats_connect(const struct state *s, struct stat_entry *e, enum arm arm, co
 void stats_close(const struct state *s, struct stat_entry *e, enum arm arm, enum fate fate);
 enum counter counter_of_fate(enum fate fate);
 
+/* The errno that a counter counts connects of; 0: it counts something else, or several. */
+int stats_errno(unsigned counter);
+
 /* A connect's errno alone: also of one that was counted as going on when its call returned, and has failed since. */
 void stats_outcome(struct stat_entry *e, int error);
 

@@ -19,7 +19,7 @@
     "\"program\":\"curl\""
 #define NO_EVIDENCE                                                                                                    \
     ",\"proof\":\"none\",\"occupied_by\":\"unknown\",\"capacity\":0,\"reserved_ports\":0,\"bound_ports\":null,"        \
-    "\"recent\":{\"seconds\":0,\"connects\":0,\"time_waits\":0}}"
+    "\"recent\":{\"seconds\":0,\"connects\":0,\"time_waits\":0},\"error\":\"0\"}"
 #define CONNECTION(local, port)                                                                                        \
     ",\"direction\":\"outbound\",\"local_address\":\"" local "\",\"local_port\":" port                                 \
     ",\"peer_address\":\"10.2.0.1\",\"peer_port\":6379,\"rule\":\"redis\",\"pool\":\"lo\",\"age_us\":12345"
@@ -97,11 +97,11 @@ START_TEST(an_exhausted_event_brings_its_evidence) {
     x->source[0].counted = COUNTED_SAMPLE;
     memcpy(x->source[0].kernel, (uint16_t[]){1, 28000, 2, 3, 4}, sizeof x->source[0].kernel);
     ck_assert_int_gt(event_json(&r, &context, out, sizeof out), 0);
-    ck_assert_ptr_nonnull(
-        strstr(out, "\"kernel\":{\"established\":1,\"time_wait\":28000,\"fin_wait\":2,\"close_wait\":4,\"other\":3,"
-                    "\"complete\":false}}],"
-                    "\"proof\":\"search\",\"occupied_by\":\"instance\",\"capacity\":28230,\"reserved_ports\":2,"
-                    "\"bound_ports\":3,\"recent\":{\"seconds\":75,\"connects\":31000,\"time_waits\":30000}}"));
+    ck_assert_ptr_nonnull(strstr(
+        out, "\"kernel\":{\"established\":1,\"time_wait\":28000,\"fin_wait\":2,\"close_wait\":4,\"other\":3,"
+             "\"complete\":false}}],"
+             "\"proof\":\"search\",\"occupied_by\":\"instance\",\"capacity\":28230,\"reserved_ports\":2,"
+             "\"bound_ports\":3,\"recent\":{\"seconds\":75,\"connects\":31000,\"time_waits\":30000},\"error\":\"0\"}"));
     ck_assert_ptr_null(jsonl_parse(out, strlen(out), &back, &with));
     ck_assert_mem_eq(&back.u.exhausted.source[0].kernel, &x->source[0].kernel, sizeof x->source[0].kernel);
     ck_assert_uint_eq(back.u.exhausted.bound, 3);

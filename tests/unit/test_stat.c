@@ -152,6 +152,55 @@ START_TEST(failures_are_errors_and_what_was_given_up) {
 }
 END_TEST
 
+START_TEST(each_errno_has_one_counter) {
+    static const int errors[] = {EADDRNOTAVAIL, ECONNREFUSED, ETIMEDOUT,  ENETUNREACH, EHOSTUNREACH, ENETDOWN, EACCES,
+                                 EPERM,         ECONNRESET,   EADDRINUSE, EINVAL,      EAGAIN,       ENOBUFS};
+    enum { ERRORS = sizeof errors / sizeof *errors };
+    struct stat_entry *e = entry(ARM_ENFORCE, 1, 0);
+    unsigned counted = 0;
+    for (unsigned i = 0; i < ERRORS; i++)
+        for (unsigned n = 0; n <= i; n++)
+            connected(e, errors[i], 1000);
+    connected(e, EPROTO, 1000);
+    take();
+    for (unsigned c = 0; c < STAT_COUNTERS; c++)
+        for (unsigned i = 0; i < ERRORS; i++)
+            if (stats_errno(c) == errors[i]) {
+                ck_assert_uint_eq(report->row[0].counter[c], i + 1);
+                counted++;
+            }
+    ck_assert_uint_eq(counted, ERRORS);
+    ck_assert_uint_eq(report->row[0].counter[STAT_OTHER_ERROR], 9 + 10 + 11 + 12 + 13 + 1);
+    ck_assert_uint_eq(stat_failed(report->row[0].counter), ERRORS * (ERRORS + 1) / 2 + 1);
+}
+END_TEST
+
+/* The control arm's binds fail where the canary's connects do. */
+START_TEST(a_bind_that_found_no_port_is_a_failed_call) {
+    struct compare_arm canary, control;
+    title(1, "r");
+    for (int i = 0; i < 12; i++) {
+        connected(entry(ARM_ENFORCE, 1, 0x0a000001), 0, 1000);
+        connected(entry(ARM_CONTROL, 1, 0x0a000001), 0, 1000);
+    }
+    for (int i = 0; i < 8; i++)
+        connected(entry(ARM_ENFORCE, 1, 0x0a000001), EADDRNOTAVAIL, 1000);
+    for (int i = 0; i < 7; i++)
+        stats_add(entry(ARM_CONTROL, 0, 0x0a000001), STAT_BIND_IN_USE);
+    stats_add(entry(ARM_CONTROL, 0, 0x0a000002), STAT_BIND_NOT_LOCAL);
+    connected(entry(ARM_ENFORCE, 0, 0x0a000001), EADDRNOTAVAIL, 1000); /* to where no rule is: left out ... */
+    stats_add(entry(ARM_CONTROL, 0, 0x0a000001), STAT_BIND_IN_USE);    /* ... but its bind would have failed */
+    stats_add(entry(ARM_ENFORCE, 0, 0x0a000001), STAT_LATE_FAILED);
+    take();
+    stat_arm(report, ARM_ENFORCE, &canary);
+    stat_arm(report, ARM_CONTROL, &control);
+    ck_assert_uint_eq(canary.connects, 21);
+    ck_assert_uint_eq(canary.failed, 9);
+    ck_assert_uint_eq(control.connects, 21);
+    ck_assert_uint_eq(control.failed, 9);
+}
+END_TEST
+
 START_TEST(an_arms_counters_are_its_entries_and_what_found_none) {
     const struct stat_connect one = {.spread = true, .elapsed_ns = 1000};
     struct stat_entry *e = entry(ARM_ENFORCE, 1, 0x0a000001), *other = entry(ARM_ENFORCE, 0, 0);
@@ -224,9 +273,9 @@ START_TEST(the_override_wins) {
 END_TEST
 
 START_TEST(every_counter_has_a_name_and_a_meaning) {
-    for (unsigned i = 0; i <= COUNT_ATTACHED; i++)
+    for (unsigned i = 0; i <= COUNT_ENFILE; i++)
         ck_assert_msg(counter_name(i) && counter_help(i), "counter %u", i);
-    for (unsigned i = 0; i < STAT_CLOSED + FATES; i++)
+    for (unsigned i = 0; i < STAT_ERRNO; i++)
         ck_assert_msg(stat_counter_name(i) && stat_counter_help(i), "stat counter %u", i);
     ck_assert_ptr_null(counter_name(COUNTERS));
     ck_assert_ptr_null(stat_counter_name(STAT_COUNTERS));
@@ -261,6 +310,8 @@ int main(void) {
     tcase_add_test(reading, an_entry_without_labels_gets_them);
     tcase_add_test(reading, two_entries_of_one_name_are_one_row);
     tcase_add_test(reading, failures_are_errors_and_what_was_given_up);
+    tcase_add_test(reading, each_errno_has_one_counter);
+    tcase_add_test(reading, a_bind_that_found_no_port_is_a_failed_call);
     tcase_add_test(reading, an_arms_counters_are_its_entries_and_what_found_none);
     tcase_add_test(reading, only_connects_under_a_rule_are_compared);
     tcase_add_test(reading, a_difference_is_what_came_since);

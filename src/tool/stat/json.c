@@ -9,6 +9,7 @@
 #include "tool/stat/take.h"
 #include "tool/stat/names.h"
 #include "tool/stat/compare.h"
+#include "state/stats.h"
 
 static void print_string(const char *key, const char *text, size_t max) {
     char out[6 * STATE_PATH + 3];
@@ -45,6 +46,18 @@ static void print_head(const struct stat_report *r) {
                r->settings.canary);
 }
 
+static void print_errors(const struct stat_row *row) {
+    const char *comma = "";
+    printf(",\"errors\":{");
+    for (unsigned i = 0; i < STAT_COUNTERS; i++) {
+        if (!stats_errno(i) || row->counter[i] == 0)
+            continue;
+        printf("%s\"%s\":%llu", comma, error_name((unsigned)stats_errno(i)), (unsigned long long)row->counter[i]);
+        comma = ",";
+    }
+    putchar('}');
+}
+
 static void print_row(const struct stat_row *row) {
     static const struct {
         const char *name;
@@ -57,6 +70,7 @@ static void print_row(const struct stat_row *row) {
         if (stat_counter_name(i))
             print_number(stat_counter_name(i), row->counter[i]);
     print_number("connects_unsuccessful", stat_failed(row->counter));
+    print_errors(row);
     printf(",\"connect_seconds\":%.6f", row->connect_seconds);
     for (unsigned i = 0; i < sizeof quantile / sizeof *quantile; i++)
         printf(",\"%s\":%.1f", quantile[i].name, histogram_quantile_us(row->bucket, quantile[i].p));

@@ -16,8 +16,8 @@ struct stat_row {
     enum arm arm;
     char rule[POLICY_TITLE]; /* empty: no rule matched, or an accepted connection */
     struct addr address;
-    char source[ADDR_TEXT]; /* of it; "any": the kernel's choice */
-    uint64_t counter[STAT_COUNTERS];
+    char source[ADDR_TEXT];          /* of it; "any": the kernel's choice */
+    uint64_t counter[STAT_COUNTERS]; /* enum stat_counter */
     double connect_seconds;
     uint64_t bucket[STAT_BUCKETS];
 };
@@ -60,8 +60,5 @@ struct stat_report {
     struct stat_down *down; /* [STAT_DOWNS]; the same */
     unsigned n_downs;       /* all of them, also those beyond down[] */
 };
-
-/* enum stat_counter */
-/* enum counter */
 
 #endif

@@ -29,6 +29,12 @@ static const struct name stats[STAT_COUNTERS] = {
     [STAT_CLOSED + FATE_RESET] = {"closes_reset", "Closes with a reset."},
     [STAT_CLOSED + FATE_SHARED] = {"closes_shared", "Closes of a connection that others still held."},
     [STAT_CLOSED + FATE_NONE] = {"closes_none", "Closes of what was no connection any more, or not yet."},
+    [STAT_BIND_IN_USE] = {"binds_in_use", "Binds of a client to an address and port 0 that failed with EADDRINUSE: "
+                                          "no port was left. They have no rule."},
+    [STAT_BIND_NOT_LOCAL] = {"binds_not_local", "Binds of a client to an address and port 0 that failed with "
+                                                "EADDRNOTAVAIL. They have no rule."},
+    [STAT_LATE_FAILED] = {"connects_late_failed", "Connects without a rule that failed with EADDRNOTAVAIL, where "
+                                                  "bind would have failed if connspread had not put its port off."},
 };
 
 static const struct name counters[COUNTERS] = {
@@ -36,7 +42,8 @@ static const struct name counters[COUNTERS] = {
     [COUNT_SPREAD] = {"connects_seen_spread", "Connects that left through a source or port range of the pool."},
     [COUNT_RECOVERED] = {"connects_seen_recovered", "Connects that met EADDRNOTAVAIL and left all the same."},
     [COUNT_FALLBACK] = {"connects_seen_fallback", "Connects made as the client asked after every source had failed."},
-    [COUNT_FAILED] = {"calls_failed", "EADDRNOTAVAIL that clients saw, from connect or bind."},
+    [COUNT_FAILED] = {"calls_failed", "Calls that failed for want of a quadruplet: EADDRNOTAVAIL of connect or bind, "
+                                      "EADDRINUSE of bind with port 0."},
     [COUNT_HELD_DOWN] = {"sources_held_down", "Sources skipped because they were known to be full."},
     [COUNT_TIME_WAIT] = {"closes_seen_time_wait",
                          "Closes that left a TIME-WAIT socket, accepted connections included."},
@@ -60,6 +67,9 @@ static const struct name counters[COUNTERS] = {
                            "Connects made as the client asked, because its process may not bind."},
     [COUNT_MARKED_DOWN] = {"sources_marked_down",
                            "Times that a source was marked down: not answered by a destination that answered others."},
+    [COUNT_EMFILE] = {"sockets_failed_emfile",
+                      "TCP sockets that failed with EMFILE: a process had no descriptor left."},
+    [COUNT_ENFILE] = {"sockets_failed_enfile", "TCP sockets that failed with ENFILE: the host had no file left."},
 };
 
 const char *stat_counter_name(unsigned counter) {

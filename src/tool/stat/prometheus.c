@@ -9,6 +9,7 @@
 #include "tool/stat/take.h"
 #include "tool/stat/names.h"
 #include "tool/stat/compare.h"
+#include "state/stats.h"
 
 struct reports {
     const struct stat_report *const *report;
@@ -65,6 +66,24 @@ static void print_rows(const struct reports *all, const char *name, const char *
         for (unsigned j = 0; j < r->n_rows; j++) {
             print_row_labels(name, "_total", r, &r->row[j]);
             printf("} %llu\n", (unsigned long long)value(&r->row[j], counter));
+        }
+    }
+}
+
+/* Those that there were: a series for each errno would be a dozen for each source. */
+static void print_errors(const struct reports *all) {
+    static const char metric[] = "connect_errors";
+    print_family(metric, "_total", "counter", "Connects that failed, by errno, where it is known. Absent: none.");
+    for (size_t i = 0; i < all->n; i++) {
+        const struct stat_report *r = all->report[i];
+        for (unsigned j = 0; j < r->n_rows * STAT_COUNTERS; j++) {
+            const struct stat_row *row = &r->row[j / STAT_COUNTERS];
+            unsigned counter = j % STAT_COUNTERS;
+            if (!stats_errno(counter) || row->counter[counter] == 0)
+                continue;
+            print_row_labels(metric, "_total", r, row);
+            printf(",errno=\"%s\"} %llu\n", error_name((unsigned)stats_errno(counter)),
+                   (unsigned long long)row->counter[counter]);
         }
     }
 }
@@ -208,6 +227,7 @@ void stat_print_prometheus(const struct stat_report *const *reports, size_t n) {
             print_rows(&all, stat_counter_name(i), stat_counter_help(i), counter_value, i);
     print_rows(&all, "connects_unsuccessful",
                "Connects that failed: with an error, or given up before the handshake was done.", failed_value, 0);
+    print_errors(&all);
     print_histograms(&all);
     for (unsigned i = 0; i < COUNTERS; i++)
         if (counter_name(i))

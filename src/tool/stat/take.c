@@ -30,7 +30,8 @@ static bool take_row(struct stat_row *row, const struct state *s, const struct s
         memcpy(row->source, "any", sizeof "any");
     else
         format_address(row->source, &e.source);
-    memcpy(row->counter, e.counter, sizeof row->counter);
+    memcpy(row->counter, e.counter, sizeof e.counter);
+    memcpy(row->counter + STAT_RARE, e.rare, sizeof e.rare);
     memcpy(row->bucket, e.bucket, sizeof row->bucket);
     for (unsigned i = 0; i < STAT_BUCKETS; i++)
         row->counter[STAT_CONNECTS] = add(row->counter[STAT_CONNECTS], e.bucket[i]);
@@ -179,11 +180,22 @@ uint64_t stat_failed(const uint64_t counter[STAT_COUNTERS]) {
     return sum < counter[STAT_CONNECTS] ? sum : counter[STAT_CONNECTS];
 }
 
+/* A client that binds first meets in bind what another one meets in connect, and which of the two it is depends on the
+ * arm: the shim puts a bind's port off to connect. Each is one call that failed. */
+static uint64_t failed_binds(const struct stat_row *row) {
+    uint64_t sum = add(row->counter[STAT_BIND_IN_USE], row->counter[STAT_BIND_NOT_LOCAL]);
+    return add(sum, row->counter[STAT_LATE_FAILED]);
+}
+
 void stat_arm(const struct stat_report *r, enum arm arm, struct compare_arm *out) {
     *out = (struct compare_arm){0};
     for (unsigned i = 0; i < r->n_rows; i++) {
         const struct stat_row *row = &r->row[i];
-        if (row->arm != arm || !row->rule[0])
+        if (row->arm != arm)
+            continue;
+        out->connects = add(out->connects, failed_binds(row));
+        out->failed = add(out->failed, failed_binds(row));
+        if (!row->rule[0])
             continue;
         out->connects = add(out->connects, row->counter[STAT_CONNECTS]);
         out->failed = add(out->failed, stat_failed(row->counter));

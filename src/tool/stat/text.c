@@ -10,6 +10,7 @@
 #include "tool/stat/names.h"
 #include "state/event.h"
 #include "tool/stat/compare.h"
+#include "state/stats.h"
 
 enum { NUMBER_TEXT = 32, TIME_TEXT = 32 };
 
@@ -91,6 +92,32 @@ static void print_connects(const struct stat_report *r) {
     }
 }
 
+static void print_errors(const struct stat_report *r) {
+    char number[NUMBER_TEXT];
+    bool some = false;
+    for (unsigned i = 0; i < r->n_rows; i++) {
+        const struct stat_row *row = &r->row[i];
+        const char *before = "";
+        for (unsigned j = 0; j < STAT_COUNTERS; j++) {
+            bool bind = j == STAT_BIND_IN_USE || j == STAT_BIND_NOT_LOCAL;
+            if ((!bind && !stats_errno(j)) || row->counter[j] == 0)
+                continue;
+            if (!some)
+                printf("\nfailed calls by errno\n");
+            if (!*before)
+                print_labels(row);
+            printf("%s %s%s %s", before, bind ? "bind " : "",
+                   bind ? (j == STAT_BIND_IN_USE ? "EADDRINUSE" : "EADDRNOTAVAIL")
+                        : error_name((unsigned)stats_errno(j)),
+                   grouped(number, row->counter[j]));
+            before = ",";
+            some = true;
+        }
+        if (*before)
+            putchar('\n');
+    }
+}
+
 static void print_times(const struct stat_row *row) {
     static const double quantile[] = {0.5, 0.9, 0.99};
     char text[TIME_TEXT];
@@ -166,6 +193,7 @@ static void print_downs(const struct stat_report *r) {
 void stat_print_text(const struct stat_report *r) {
     print_head(r);
     print_connects(r);
+    print_errors(r);
     print_closes(r);
     print_counters(r);
     print_occupancy(r);

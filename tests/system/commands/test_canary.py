@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import kernel
-from fixture import PYTHON, equal, limit, needs
+from fixture import PYTHON, equal, full, limit, needs
 
 KERNEL = "10.1.0.1"
 
@@ -177,3 +177,53 @@ def test_only_what_happens_from_now_on(t):
     client.kill()
     client.wait()
     equal(done.stdout.splitlines()[-1], "verdict: same", done.stdout)
+
+
+# ROUNDS times 20 calls of which 8 find no port: bound first, and closed with a reset, so that no TIME-WAIT stays.
+BIND_FIRST = """
+import socket, struct, sys
+port, rounds = map(int, sys.argv[1:3])
+failed = {"bind": 0, "connect": 0}
+for _ in range(rounds):
+    kept = []
+    for _ in range(20):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        call = "bind"
+        try:
+            s.bind(("10.1.0.1", 0))
+            call = "connect"
+            s.connect(("10.1.0.1", port))
+        except OSError:
+            failed[call] += 1
+        kept.append(s)
+    for s in kept:
+        s.close()
+print(failed["bind"], failed["connect"])
+"""
+
+
+def bind_first(t, seed, rounds):
+    """What stat --compare says after two such processes, one of each arm."""
+    t.spread(["10.0.0.11"], to=["10.1.0.1"], top="canary = 50", name=f"bind{seed}")
+    port = t.server(kind="sink")
+    failed = [tuple(map(int, t.python(BIND_FIRST, port, rounds, timeout=60).stdout.split())) for _ in range(2)]
+    equal(sorted(failed), [(0, 8 * rounds), (8 * rounds, 0)], "failed in bind and in connect, in either process")
+    done = t.tool("stat", "--compare", "-c", t.conf)
+    return done.stdout.splitlines()[-1], done
+
+
+def test_one_failure_in_two_calls_is_the_same(t):
+    """A client that binds first finds no port: in bind in the control arm, in connect in the canary, as often."""
+    t.sources(11, 11)
+    kernel.port_range(40000, 40011)
+    verdict, done = bind_first(t, 0, 480)
+    equal((verdict, done.returncode), ("verdict: same", 0), f"last line and exit status of {done.stdout}")
+
+
+@full
+@limit(300)
+def test_one_failure_in_two_calls_is_the_same_20_times(t):
+    t.sources(11, 11)
+    kernel.port_range(40000, 40011)
+    equal([bind_first(t, seed, 480)[0] for seed in range(1, 21)], ["verdict: same"] * 20, "verdicts")

@@ -113,9 +113,68 @@ def test_outcomes_of_non_blocking_connects(t):
     reset.close()
     agent("kept.pop().close()")
     found = rows(t, rule="r")
-    want = {"connects": 6, "connects_in_progress": 6, "connects_refused": 3, "connects_timed_out": 0, "syn_timeouts": 2,
-            "connects_unreachable": 0, "connects_unsuccessful": 5, "connects_other_error": 0}
+    want = {"connects": 6, "connects_in_progress": 6, "connects_refused": 3, "connects_timed_out": 1, "syn_timeouts": 1,
+            "connects_unreachable": 1, "connects_unsuccessful": 5, "connects_other_error": 0}
     equal({name: total(found, name) for name in want}, want, "outcomes")
+
+
+@needs("nft")
+def test_errors_by_source_and_errno(t):
+    """Each failed connect under its errno and source: at once, after the call with SO_ERROR fetched or not, and by bind."""
+    pool = t.sources(11, 12)
+    kernel.nft("table ip t { chain c { type filter hook input priority 0; tcp dport 8 reject with icmp type host-unreachable; }; }")
+    kernel.ip("route add unreachable 10.9.0.1")
+    kernel.ip("route add prohibit 10.9.0.2")
+    kernel.ip("route add unreachable 10.9.0.3 metric 1")
+    t.spread(pool, to=["10.1.0.1", "10.9.0.0/24"])
+    agent = t.agent()
+    agent("def begin(port):\n    s = socket.socket()\n    s.setblocking(False)\n    s.connect_ex(('10.1.0.1', port))\n    return s")
+    agent("def error(s):\n    select.select([], [s], [])\n    return s.getsockopt(SOL_SOCKET, SO_ERROR)")
+    for _ in range(2):  # each of the two sources once
+        equal(agent("[error(s := begin(8)), s.close()][0]"), errno.EHOSTUNREACH, "SO_ERROR")
+        agent("[select.select([], [s := begin(8)], []), s.close()] and 0")  # nobody fetches it
+        agent("begin(1).close()")
+    equal(agent("[socket.socket().connect_ex(('10.9.0.1', 1)), socket.socket().connect_ex(('10.9.0.2', 1))]"),
+          [errno.EHOSTUNREACH, errno.EACCES], "errors of routes")
+    kernel.port_range(40000, 40000)
+    agent("kept.append(socket.socket())")
+    agent("kept[-1].bind(('10.0.0.11', 40000))")
+    t.tool("set", "-c", t.conf, "mode=observe", check=0)  # a bind of the client's own gets its port at once
+    agent("s = socket.socket()")
+    equal(agent("attempt(s.bind, ('10.0.0.11', 0))"), errno.EADDRINUSE, "bind")
+    equal(agent("attempt(socket.socket().bind, ('10.77.0.1', 0))"), errno.EADDRNOTAVAIL, "bind")
+    found = rows(t, rule="r")
+    errors = {row["source"]: row["errors"] for row in found if row["source"] in pool}
+    equal({source: {"EHOSTUNREACH": 2, "ECONNREFUSED": 1}.items() <= errors[source].items() for source in pool},
+          {source: True for source in pool}, f"errors by source: {errors}")
+    sums = {}
+    for row in found:
+        for name, n in row["errors"].items():
+            sums[name] = sums.get(name, 0) + n
+    equal(sums, {"EHOSTUNREACH": 5, "ECONNREFUSED": 2, "EACCES": 1}, "errors of all sources")
+    binds = {row["source"]: (row["binds_in_use"], row["binds_not_local"]) for row in rows(t, rule="") if row["arm"] == "observe"}
+    equal((binds["10.0.0.11"], binds["10.77.0.1"]), ((1, 0), (0, 1)), f"binds by source: {binds}")
+    metrics = t.tool("stat", "-o", "prometheus", "-c", t.conf, check=0).stdout
+    assert re.search(r'connect_errors_total\{.*rule="r",source="10.0.0.11",errno="ECONNREFUSED"\} 1\n', metrics), metrics
+    text = t.tool("stat", "-c", t.conf, check=0).stdout
+    assert "bind EADDRINUSE 1" in text and "EACCES 1" in text, text
+    [event] = [e for e in t.events("exhausted") if e["error"] == "EADDRINUSE"]
+    equal((event["call"], event["cause"], event["outcome"], event["proof"], event["local_address"], event["sources"][0]["address"]),
+          ("bind", "range-full", "failed", "search", "10.0.0.11", "10.0.0.11"), "the event of a bind that found no port")
+
+
+def test_sockets_without_a_descriptor(t):
+    """EMFILE and ENFILE of socket() for TCP, by arm; not those of other sockets."""
+    t.spread(t.sources(11, 11))
+    agent = t.agent()
+    agent("resource = __import__('resource')")
+    agent("spare = [os.dup(0) for _ in range(64)]")
+    agent("low = max(spare) + 1")
+    agent("resource.setrlimit(resource.RLIMIT_NOFILE, (low, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))")
+    equal(agent("[attempt(socket.socket) for _ in range(3)] + [attempt(socket.socket, socket.AF_UNIX)]"), [errno.EMFILE] * 4, "errors")
+    counted = json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)["counters"]
+    equal({arm: (c["sockets_failed_emfile"], c["sockets_failed_enfile"]) for arm, c in counted.items()},
+          {"enforce": (3, 0), "observe": (0, 0), "control": (0, 0)}, "counted")
 
 
 def test_failed_and_fallback(t):

@@ -68,7 +68,7 @@ static inline enum tcp_state tcp_state_from_kernel(unsigned state) {
 enum fate { FATE_TIME_WAIT, FATE_PASSIVE, FATE_RESET, FATE_SHARED, FATE_NONE, FATES };
 enum decided_by { DECIDED_BY_CLOSE, DECIDED_BY_SHUTDOWN, DECIDED_BYS };
 enum verified { VERIFIED_NULL, VERIFIED_TRUE, VERIFIED_FALSE, VERIFIEDS };
-enum exhausted_call { CALL_CONNECT, CALL_BIND, CALLS };
+enum exhausted_call { CALL_CONNECT, CALL_BIND, CALL_SOCKET, CALLS };
 enum cause {
     CAUSE_UNKNOWN,
     CAUSE_RANGE_FULL,
@@ -76,7 +76,8 @@ enum cause {
     CAUSE_ADDRESS_NOT_LOCAL,
     CAUSE_FAMILY_DISABLED,
     CAUSE_UNREACHABLE,
-    CAUSE_UNANSWERED, /* of a source-down alone: never why a call failed, so the history has no counter for it */
+    CAUSE_UNANSWERED,  /* of a source-down alone: never why a call failed, so the history has no counter for it */
+    CAUSE_DESCRIPTORS, /* of socket() alone: EMFILE or ENFILE; the history counts connects and binds */
     CAUSES
 };
 enum outcome { OUTCOME_RECOVERED, OUTCOME_FALLBACK, OUTCOME_FAILED, OUTCOMES };

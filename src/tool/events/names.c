@@ -46,7 +46,7 @@ static const char *const verifieds[VERIFIEDS] = {
     [VERIFIED_TRUE] = "true",
     [VERIFIED_FALSE] = "false",
 };
-static const char *const calls[CALLS] = {[CALL_CONNECT] = "connect", [CALL_BIND] = "bind"};
+static const char *const calls[CALLS] = {[CALL_CONNECT] = "connect", [CALL_BIND] = "bind", [CALL_SOCKET] = "socket"};
 static const char *const causes[CAUSES] = {
     [CAUSE_UNKNOWN] = "unknown",
     [CAUSE_RANGE_FULL] = "range-full",
@@ -55,6 +55,7 @@ static const char *const causes[CAUSES] = {
     [CAUSE_FAMILY_DISABLED] = "family-disabled",
     [CAUSE_UNREACHABLE] = "unreachable",
     [CAUSE_UNANSWERED] = "unanswered",
+    [CAUSE_DESCRIPTORS] = "descriptors",
 };
 static const char *const outcomes[OUTCOMES] = {
     [OUTCOME_RECOVERED] = "recovered",
@@ -98,6 +99,8 @@ static const struct {
     {"EPERM", EPERM},
     {"EACCES", EACCES},
     {"EINVAL", EINVAL},
+    {"EMFILE", EMFILE},
+    {"ENFILE", ENFILE},
     {"EADDRINUSE", EADDRINUSE},
     {"EADDRNOTAVAIL", EADDRNOTAVAIL},
     {"EAFNOSUPPORT", EAFNOSUPPORT},

@@ -114,6 +114,12 @@ static const char *const fixed[REMEDIES] = {
     [REMEDY_FOLLOW_PACKETS] =
         "Run connspread check: it says when an address is on no interface, or leaves by another interface than "
         "its own. Then see with tcpdump whether its SYNs leave, and whether anything comes back.",
+    [REMEDY_DESCRIPTORS] =
+        "Give it more descriptors: ulimit -n, or LimitNOFILE= of its systemd unit; for ENFILE, which all "
+        "programs of the host meet, sysctl fs.file-max.",
+    [REMEDY_LATE_PORT] =
+        "Have the client bind only its address (IP_BIND_ADDRESS_NO_PORT; connspread run does it where a rule "
+        "has client-bind = late-port): a port that bind() takes is taken towards all destinations.",
     [REMEDY_TW_BUCKETS] = "Raise it: sysctl -w net.ipv4.tcp_max_tw_buckets=262144; a TIME-WAIT takes some 256 bytes, "
                           "so that these take 64 MB.",
     [REMEDY_SOCKET_RANGE] = "Let connspread spread these connections (connspread set mode=enforce, or a rule that "

@@ -128,15 +128,17 @@ static const char *source_of(const struct finding *f) {
 }
 
 static void say_port_busy(struct strbuf *s, const struct finding *f) {
-    uint64_t port = f->incident->first.local_port;
-    char number[8] = "its own";
-    if (port)
-        snprintf(number, sizeof number, "%u", (unsigned)port);
-    words_fill(
-        s,
-        "The cause: the client binds a local port of its own choice, $s, and from that port a connection to $s is "
-        "still open or in TIME-WAIT.",
-        number, causes_destination(f));
+    const struct incident *i = f->incident;
+    char ports[16] = "its own";
+    if (i->highest)
+        snprintf(ports, sizeof ports, i->lowest < i->highest ? "%u-%u" : "%u", (unsigned)i->lowest,
+                 (unsigned)i->highest);
+    words_fill(s, "The cause: the client binds a local port of its own choice, $s, and ", ports);
+    if (i->first.call == CALL_BIND)
+        strbuf_text(s, "that is taken: by a connection from it that is still open or in TIME-WAIT, wherever to, or by "
+                     "another program.");
+    else
+        words_fill(s, "from that port a connection to $s is still open or in TIME-WAIT.", causes_destination(f));
 }
 
 /* connect() takes ports of one parity, and once these are gone looks at all of them before each of the other. */
@@ -166,6 +168,10 @@ void causes_say(struct strbuf *s, const struct finding *f) {
         break;
     case CONCLUDE_PORT_BUSY:
         say_port_busy(s, f);
+        break;
+    case CONCLUDE_DESCRIPTORS:
+        words_fill(
+            s, "The cause: there was no descriptor left for a socket. Ports and TIME-WAIT have nothing to do with it.");
         break;
     case CONCLUDE_UNREACHABLE:
         words_fill(s, "The cause: from $s there is no way to $s: routing or a filter refuses it.", source_of(f),

@@ -30,6 +30,8 @@ static enum conclusion_kind kind_of(const struct evidence *e) {
         return CONCLUDE_IPV6;
     case CAUSE_PORT_BUSY:
         return CONCLUDE_PORT_BUSY;
+    case CAUSE_DESCRIPTORS:
+        return CONCLUDE_DESCRIPTORS;
     case CAUSE_UNREACHABLE:
         return CONCLUDE_UNREACHABLE;
     case CAUSE_UNANSWERED:
@@ -128,6 +130,8 @@ static void add_others(const struct evidence *e, enum conclusion_kind kind, stru
 static void choose_for_shares(const struct evidence *e, struct conclusion *out) {
     for (unsigned i = 0; i < out->n_shares; i++)
         add(out, first_remedy(out->share[i].kind));
+    if (e->bind_first)
+        add(out, REMEDY_LATE_PORT);
     add_others(e, out->kind, out);
 }
 
@@ -152,6 +156,10 @@ static void choose_remedies(struct conclusion *out) {
     case CONCLUDE_PORT_BUSY:
         add(out, REMEDY_LET_KERNEL_CHOOSE);
         add(out, REMEDY_REUSE_CONNECTIONS);
+        break;
+    case CONCLUDE_DESCRIPTORS:
+        add(out, REMEDY_DESCRIPTORS);
+        add(out, REMEDY_LIMIT_OPEN);
         break;
     case CONCLUDE_UNREACHABLE:
         add(out, REMEDY_ROUTE_SOURCE);
@@ -195,6 +203,7 @@ const char *conclusion_name(enum conclusion_kind kind) {
         [CONCLUDE_ADDRESS] = "address-gone",
         [CONCLUDE_IPV6] = "ipv6-disabled",
         [CONCLUDE_PORT_BUSY] = "port-busy",
+        [CONCLUDE_DESCRIPTORS] = "descriptors",
         [CONCLUDE_UNREACHABLE] = "source-unreachable",
         [CONCLUDE_UNANSWERED] = "source-unanswered",
         [CONCLUDE_TW_BUCKETS] = "tw-buckets",
@@ -227,6 +236,8 @@ const char *remedy_name(enum remedy remedy) {
         [REMEDY_LET_KERNEL_CHOOSE] = "let-kernel-choose-port",
         [REMEDY_ROUTE_SOURCE] = "route-source",
         [REMEDY_FOLLOW_PACKETS] = "follow-packets",
+        [REMEDY_DESCRIPTORS] = "raise-descriptors",
+        [REMEDY_LATE_PORT] = "late-port",
         [REMEDY_TW_BUCKETS] = "raise-tw-buckets",
         [REMEDY_SOCKET_RANGE] = "per-socket-range",
         [REMEDY_ASK_DOCTOR] = "ask-doctor",

@@ -21,6 +21,7 @@ enum conclusion_kind {
     CONCLUDE_ADDRESS,     /* a local address that is not on the host */
     CONCLUDE_IPV6,        /* IPv6 is disabled */
     CONCLUDE_PORT_BUSY,   /* the client's own fixed local port is taken */
+    CONCLUDE_DESCRIPTORS, /* no descriptor was left for a socket */
     CONCLUDE_UNREACHABLE, /* a source from which the destination cannot be reached */
     CONCLUDE_UNANSWERED,  /* a source from which nothing comes back from the destination */
     /* Of which no call fails. */
@@ -38,6 +39,7 @@ struct evidence {
     enum conclusion_kind kind;
     bool source_down; /* told by a source that was put aside, not by a call that failed */
     uint8_t cause;    /* enum cause */
+    bool bind_first; /* the call that failed is a bind to port 0, which wants a port that nobody has towards anywhere */
     enum ports_from ports_from;
     uint32_t ports, sources;        /* ports each source can use, without the reserved; sources that were looked at */
     uint32_t more_sources;          /* that the pool has besides */

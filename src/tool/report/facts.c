@@ -1,5 +1,6 @@
 #include "tool/report/facts.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,13 @@ static struct route *route_of(struct facts *f, const struct destination_key *to,
 
 /* --- closes --- */
 
+static void widen_ports(uint16_t *lowest, uint16_t *highest, uint16_t port) {
+    if (*lowest == 0 || port < *lowest)
+        *lowest = port;
+    if (port > *highest)
+        *highest = port;
+}
+
 static void add_time_wait(struct facts *f, const struct destination_key *to, const struct event *e,
                           struct timeline_bucket *when) {
     struct destination *destination = report_table_get(&f->destinations, to);
@@ -161,10 +169,7 @@ static void add_time_wait(struct facts *f, const struct destination_key *to, con
     route->entry.weight++;
     route->time_waits++;
     window_add(&route->window, e->time_us, 1);
-    if (route->lowest == 0 || e->local_port < route->lowest)
-        route->lowest = e->local_port;
-    if (e->local_port > route->highest)
-        route->highest = e->local_port;
+    widen_ports(&route->lowest, &route->highest, e->local_port);
     /* One port is in TIME-WAIT once, however often it was used. */
     uint32_t ports = 1u + route->highest - route->lowest, held = route->window.sum < ports ? route->window.sum : ports;
     if (held > route->held)
@@ -275,7 +280,7 @@ static void take_moment(const struct facts *f, const struct destination_key *to,
 struct incident *facts_incident(struct facts *f, const struct destination_key *to, const struct addr *local,
                                 enum event_kind kind, unsigned cause) {
     struct incident_key key = {.to = *to, .kind = (uint32_t)kind, .cause = cause};
-    if (cause == CAUSE_FAMILY_DISABLED || cause == CAUSE_ADDRESS_NOT_LOCAL)
+    if (cause == CAUSE_FAMILY_DISABLED || cause == CAUSE_ADDRESS_NOT_LOCAL || cause == CAUSE_DESCRIPTORS)
         key.to = (struct destination_key){.netns = to->netns, .host = to->host};
     if (cause == CAUSE_ADDRESS_NOT_LOCAL || cause == CAUSE_UNREACHABLE || cause == CAUSE_UNANSWERED)
         key.local = *local;
@@ -349,6 +354,8 @@ static void add_incident(struct facts *f, const struct event_record *r, const st
         note_time(&i->first_us, &i->last_us, r->e.time_us);
         name_them(i, &r->e, n);
     }
+    if (r->u.exhausted.cause == CAUSE_PORT_BUSY)
+        widen_ports(&i->lowest, &i->highest, r->e.local_port);
     if (failed)
         window_add(&i->failures, r->e.time_us, (uint32_t)(n < UINT32_MAX ? n : UINT32_MAX));
     const struct destination *destination = report_table_find(&f->destinations, to);
@@ -385,6 +392,8 @@ static void add_exhausted(struct facts *f, const struct event_record *r, const s
     count_outcome(&flow->failed, &flow->fallback, &flow->recovered, outcome, n);
     count_outcome(&when->failed, &when->fallback, &when->recovered, outcome, n);
     count_outcome(&f->failed, &f->fallback, &f->recovered, outcome, n);
+    if (outcome == OUTCOME_FAILED && r->u.exhausted.error != 0 && r->u.exhausted.error != EADDRNOTAVAIL)
+        f->other_errors += n;
     if (outcome == OUTCOME_FAILED)
         note_first_failure(f, r, to.host);
     add_incident(f, r, c, &to, n);

@@ -93,9 +93,10 @@ struct incident {
     uint64_t failed, fallback, recovered, events; /* events: lines, without their repeats */
     uint64_t first_us, last_us;                   /* of the failures, else of all */
     struct totals programs, destinations;
-    struct window failures; /* its peak: the most in a minute */
-    uint32_t peak_waits;    /* most TIME-WAITs at any of its events */
-    uint16_t error;         /* source-down: errno */
+    struct window failures;   /* its peak: the most in a minute */
+    uint32_t peak_waits;      /* most TIME-WAITs at any of its events */
+    uint16_t error;           /* errno of the first */
+    uint16_t lowest, highest; /* port-busy: local ports that the client had chosen */
     char pool[POLICY_TITLE], rule[POLICY_TITLE];
     struct moment first;
     struct {
@@ -116,6 +117,7 @@ struct facts {
     uint64_t events, kinds[EVENT_KINDS];
     uint64_t first_us, last_us;
     uint64_t failed, fallback, recovered;
+    uint64_t other_errors; /* of failed: not EADDRNOTAVAIL */
     uint64_t time_waits, passive;
     struct remembered history;
     struct report_host host[REPORT_HOSTS]; /* the last one takes all that come when the others are taken */

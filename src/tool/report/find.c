@@ -61,6 +61,7 @@ static void collect(const struct report *r, const struct incident *i, struct evi
     *e = (struct evidence){
         .source_down = i->key.kind == EVENT_SOURCE_DOWN,
         .cause = (uint8_t)i->key.cause,
+        .bind_first = m->call == CALL_BIND && i->key.kind == EVENT_EXHAUSTED,
         .ports = m->ports,
         .sources = m->sources,
         .more_sources = m->more_sources,
@@ -107,20 +108,39 @@ static void find_carried(const struct facts *facts, struct finding *f) {
     }
 }
 
+static uint64_t route_weight(const struct route *r) {
+    return larger(route_waits(r), r->history.connects);
+}
+
+static void find_destination_of_program(const struct facts *facts, struct finding *f) {
+    const struct flow *flow, *most = NULL;
+    size_t at = 0;
+    while ((flow = report_table_next(&facts->flows, &at)))
+        if (flow->key.direction == OUTBOUND && flow->key.to.port && flow->key.to.host == f->incident->key.to.host &&
+            strncmp(flow->key.program, f->program, EVENT_PROGRAM) == 0 &&
+            (!most || flow->history.connects > most->history.connects))
+            most = flow;
+    if (most)
+        format_endpoint(f->destination, &most->key.to.peer, most->key.to.port);
+}
+
 /* A bind that failed does not say where to: the destination that the most TIME-WAITs of its address lead to. */
 static void find_destination(const struct facts *facts, struct finding *f) {
     const struct moment *m = &f->incident->first;
     const struct route *route, *most = NULL;
     size_t at = 0;
-    if (f->destination[0] || m->peer_port || f->conclusion.n_shares == 0)
+    if (f->destination[0] || m->peer_port || m->call != CALL_BIND ||
+        (f->conclusion.n_shares == 0 && f->conclusion.kind != CONCLUDE_PORT_BUSY))
         return;
     while ((route = report_table_next(&facts->routes, &at)))
-        if (route->key.to.host == f->incident->key.to.host &&
+        if (route->key.to.host == f->incident->key.to.host && route->key.to.port &&
             (addr_is_any(&m->local) || addr_compare(&route->key.source, &m->local) == 0) &&
-            (!most || route_waits(route) > route_waits(most)))
+            (!most || route_weight(route) > route_weight(most)))
             most = route;
     if (most)
         format_endpoint(f->destination, &most->key.to.peer, most->key.to.port);
+    else
+        find_destination_of_program(facts, f);
 }
 
 /* Whose TIME-WAITs they were, if most of them were one program's. */

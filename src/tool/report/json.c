@@ -83,6 +83,15 @@ static json_t *tally_of(const struct totals *t, const char *key, const char *onl
     return array;
 }
 
+/* Of the client's own choice. */
+static json_t *ports_of(const struct incident *i) {
+    char text[16];
+    if (i->highest == 0)
+        return json_null();
+    snprintf(text, sizeof text, "%u-%u", (unsigned)i->lowest, (unsigned)i->highest);
+    return json_string(text);
+}
+
 static json_t *shares_of(const struct finding *f) {
     json_t *array = json_array();
     for (unsigned i = 0; i < f->conclusion.n_shares; i++) {
@@ -164,6 +173,7 @@ static json_t *finding_of(const struct finding *f) {
     put(o, "programs", tally_of(&i->programs, "program", f->program));
     put(o, "destinations", tally_of(&i->destinations, "destination", f->destination));
     put(o, "source", f->source[0] ? json_string(f->source) : json_null());
+    put(o, "local_ports", ports_of(i));
     put(o, "culprit", f->culprit[0] ? text_of(f->culprit) : json_null());
     words_summary(text, f);
     put(o, "summary", text_of(text));

@@ -79,9 +79,9 @@ static void print_head(const struct report *r) {
     const struct facts *f = &r->facts;
     strbuf_init(&s, text, sizeof text);
     if (f->first_failure.is)
-        words_fill(&s, "$n call$s failed with EADDRNOTAVAIL, the first $s $t.", report_failed(r),
-                   report_failed(r) == 1 ? "" : "s", f->first_failure.by_minute ? "in the minute of" : "at",
-                   f->first_failure.time_us);
+        words_fill(&s, "$n call$s failed $s, the first $s $t.", report_failed(r), report_failed(r) == 1 ? "" : "s",
+                   f->other_errors ? "for want of a port or a descriptor" : "with EADDRNOTAVAIL",
+                   f->first_failure.by_minute ? "in the minute of" : "at", f->first_failure.time_us);
     else
         strbuf_text(&s, "No call failed with EADDRNOTAVAIL.");
     if (report_saved(r))

@@ -1,5 +1,6 @@
 #include "tool/report/words.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,20 @@
 
 /* --- what happened --- */
 
+/* Events of a version that did not write it have none: those were all of one kind. */
+static const char *error_text(const struct incident *i) {
+    switch (i->error) {
+    case EADDRINUSE:
+        return "\"Address already in use\" (EADDRINUSE)";
+    case EMFILE:
+        return "\"Too many open files\" (EMFILE)";
+    case ENFILE:
+        return "\"Too many open files in system\" (ENFILE)";
+    default:
+        return "\"Cannot assign requested address\" (EADDRNOTAVAIL)";
+    }
+}
+
 static void say_failed(struct strbuf *s, const struct finding *f) {
     uint64_t n = f->failed ? f->failed : incident_count(f->incident);
     char times[32];
@@ -19,8 +34,7 @@ static void say_failed(struct strbuf *s, const struct finding *f) {
     words_fill(&count, n == 1 ? "once" : "$n times", n);
     (void)strbuf_finish(&count);
     if (f->failed) {
-        words_fill(s, "$s on $s got \"Cannot assign requested address\" (EADDRNOTAVAIL) $s", f->program, f->host,
-                   times);
+        words_fill(s, "$s on $s got $s $s", f->program, f->host, error_text(f->incident), times);
     } else if (f->evidence.source_down) {
         words_fill(s, "A source address of $s on $s could not be used, $s", f->program, f->host, times);
     } else {

@@ -4,7 +4,7 @@ import subprocess
 
 import kernel
 import stage
-from fixture import equal, later
+from fixture import equal
 from stage import LOW, PORTS, curls, host, other, perl, tells
 
 
@@ -59,7 +59,6 @@ def test_reserved_and_time_waits(t):
     tells(t, "reserved_and_time_waits", f"10.1.0.1:{port}")
 
 
-@later(16)
 def test_descriptors(t):
     port = host(t)
     script = f"ulimit -n 12; exec perl -e '{stage.PERL_KEEP}' 10.1.0.1:{port} 16 16 0"

@@ -3,7 +3,7 @@
 import time
 
 import stage
-from fixture import equal, later
+from fixture import equal
 from kernel import settle
 from stage import PORTS, curls, host, perl, tells
 
@@ -44,7 +44,6 @@ def test_own_time_waits_of_wget(t):
     tells(t, "own_time_waits_of_wget", f"10.1.0.1:{port}")
 
 
-@later(16)
 def test_bind_then_connect(t):
     port = host(t)
     code = """

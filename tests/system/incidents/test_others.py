@@ -4,7 +4,7 @@ import subprocess
 
 import kernel
 import stage
-from fixture import equal
+from fixture import equal, needs
 from stage import LOW, PORTS, curls, host, other, perl, tells
 
 
@@ -59,6 +59,7 @@ def test_reserved_and_time_waits(t):
     tells(t, "reserved_and_time_waits", f"10.1.0.1:{port}")
 
 
+@needs("perl")
 def test_descriptors(t):
     port = host(t)
     script = f"ulimit -n 12; exec perl -e '{stage.PERL_KEEP}' 10.1.0.1:{port} 16 16 0"
@@ -91,6 +92,7 @@ def test_ipv6_disabled(t):
     tells(t, "ipv6_disabled", f"[fd00:2::1]:{port}")
 
 
+@needs("perl")
 def test_slow_search(t):
     """Of 6,000 ports two thirds are taken: from the half on every connect() looks at all of them."""
     port = host(t, kind="hold", ports=6000)

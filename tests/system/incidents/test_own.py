@@ -1,9 +1,10 @@
 """The client's own connections take its ports: expected.py."""
 
+import errno
 import time
 
 import stage
-from fixture import equal
+from fixture import equal, needs
 from kernel import settle
 from stage import PORTS, curls, host, perl, tells
 
@@ -44,9 +45,7 @@ def test_own_time_waits_of_wget(t):
     tells(t, "own_time_waits_of_wget", f"10.1.0.1:{port}")
 
 
-def test_bind_then_connect(t):
-    port = host(t)
-    code = """
+BIND_FIRST = """
 import socket, sys
 for i in range(25):
     try:
@@ -54,17 +53,48 @@ for i in range(25):
     except OSError as e:
         print(e.errno)
 """
-    equal(t.python(code, port, CONNSPREAD_MODE="observe").stdout, "98\n" * 5, "errno of the failures")
-    tells(t, "bind_then_connect", f"10.1.0.1:{port}")
 
 
-def test_leak(t):
+def test_bind_then_connect(t):
     port = host(t)
-    with perl(t, port, PORTS + 4) as failed:
+    equal(t.python(BIND_FIRST, port, CONNSPREAD_MODE="observe").stdout, f"{errno.EADDRINUSE}\n" * 5, "errno of the failures")
+    worst = tells(t, "bind_then_connect", f"10.1.0.1:{port}")
+    assert "EADDRINUSE" in worst["summary"] and any(r["id"] == "late-port" for r in worst["remedies"]), worst
+
+
+def test_bind_then_connect_with_the_port_put_off(t):
+    """The same under enforce: the bind takes no port, and it is connect that fails."""
+    port = host(t)
+    equal(t.python(BIND_FIRST, port).stdout, f"{errno.EADDRNOTAVAIL}\n" * 5, "errno of the failures")
+    worst = tells(t, "bind_then_connect", f"10.1.0.1:{port}")
+    assert "EADDRNOTAVAIL" in worst["summary"], worst
+
+
+def leak(t, port, n, **options):
+    with perl(t, port, n + 4, **options) as failed:
         equal(failed, 4, "failures")
-        tells(t, "leak", f"10.1.0.1:{port}")
+        worst = tells(t, "leak", f"10.1.0.1:{port}")
+        equal((worst["numbers"]["open"], worst["numbers"]["capacity"]), (n, n), "open, capacity")
 
 
+@needs("perl")
+def test_leak(t):
+    leak(t, host(t), PORTS)
+
+
+@needs("perl")
+def test_leak_that_is_only_watched(t):
+    leak(t, host(t), PORTS, CONNSPREAD_MODE="observe")
+
+
+@needs("perl")
+def test_leak_over_a_pool(t):
+    port = host(t)
+    t.spread(["10.0.0.11", "10.0.0.12"], rule='on-exhausted = "error"')
+    leak(t, port, 2 * PORTS)
+
+
+@needs("perl")
 def test_leak_and_time_waits(t):
     port = host(t)
     with perl(t, port, PORTS + 4, PORTS // 2) as failed:
@@ -88,6 +118,7 @@ def test_half_closed_and_time_waits(t):
     tells(t, "half_closed_and_time_waits", f"10.1.0.1:{port}")
 
 
+@needs("perl")
 def test_client_never_closes(t):
     port = host(t, kind="close")
     with perl(t, port, PORTS + 4, pause=0.02) as failed:
@@ -115,6 +146,7 @@ def test_time_waits_of_several_programs(t):
     assert any("10 were by curl, 10 by wget" in b or "10 were by wget, 10 by curl" in b for b in worst["because"]), worst["because"]
 
 
+@needs("perl")
 def test_two_incidents(t):
     port = host(t)
     kept = t.server(kind="hold")

@@ -62,6 +62,7 @@ def test_own_port_bind(t):
     assert "50000" in worst["summary"], worst["summary"]
 
 
+@needs("perl")
 def test_own_port_connect(t):
     port = host(t, kind="hold")
     kernel.sysctl("net.ipv4.tcp_timestamps", 0)

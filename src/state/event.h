@@ -22,6 +22,7 @@ enum event_kind {
     EVENT_DETACH,
     EVENT_RELOAD,
     EVENT_OVERRIDE,
+    EVENT_HOLDERS, /* by the recorder: who had ports and connections when a connect found none */
     EVENT_KINDS
 };
 enum direction { OUTBOUND, INBOUND, DIRECTIONS };
@@ -141,7 +142,7 @@ struct event_exhausted {
     uint32_t zero2;
 };
 
-/* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD and EVENT_OVERRIDE: free text for people. */
+/* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD, EVENT_OVERRIDE and EVENT_HOLDERS: free text for people. */
 enum { EVENT_TEXT = (EVENT_CELLS_MAX - 1) * CELL_PAYLOAD };
 
 struct event_record {

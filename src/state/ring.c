@@ -29,6 +29,7 @@ unsigned record_cells(const struct event_record *r) {
     case EVENT_DETACH:
     case EVENT_RELOAD:
     case EVENT_OVERRIDE:
+    case EVENT_HOLDERS:
         bytes = strnlen(r->u.text, EVENT_TEXT - 1) + 1;
         break;
     default:

@@ -156,7 +156,8 @@ static const struct {
     {"detach", 0xbfa8fa8935631ec5, 0xb647c5934e1eb951, 0x0df7ce51c0a3479f},
     {"reload", 0x89a4aa6cbd8a0b51, 0xb4cdb66f6a42f2a3, 0x30cca5285416822c},
     {"override", 0x66c95a72a695f701, 0x421d76661a324389, 0xb8237e9d6087f933},
-    {"later", 0xf06c1626a4ded8bb, 0xbaf606d4949bb08f, 0xe5e85356226fe7fe},
+    {"holders", 0xee7a8e06ab5e6eed, 0xff1773660c71a507, 0x92d63404da7b40e0},
+    {"later", 0x6c50f2a003a1a926, 0x700147a670cf206f, 0x60f3670dd2c3d53a},
 };
 
 START_TEST(generated_events_of_each_kind_are_the_same_bytes) {

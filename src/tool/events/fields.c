@@ -11,7 +11,8 @@
 #define SOURCE_DOWN BIT(SOURCE_DOWN)
 #define CLOSES      (BIT(TIME_WAIT) | BIT(CLOSE))
 #define CONNECTIONS (CLOSES | EXHAUSTED | SOURCE_DOWN)
-#define TEXTS       (BIT(ATTACH) | BIT(DETACH) | BIT(RELOAD) | BIT(OVERRIDE))
+#define HOLDERS     BIT(HOLDERS)
+#define TEXTS       (BIT(ATTACH) | BIT(DETACH) | BIT(RELOAD) | BIT(OVERRIDE) | HOLDERS)
 #define ALL         (BIT(NONE) | CONNECTIONS | TEXTS)
 _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 

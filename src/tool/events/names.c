@@ -10,7 +10,7 @@
 static const char *const kinds[EVENT_KINDS] = {
     [EVENT_TIME_WAIT] = "time-wait",     [EVENT_CLOSE] = "close",       [EVENT_EXHAUSTED] = "exhausted",
     [EVENT_SOURCE_DOWN] = "source-down", [EVENT_ATTACH] = "attach",     [EVENT_DETACH] = "detach",
-    [EVENT_RELOAD] = "reload",           [EVENT_OVERRIDE] = "override",
+    [EVENT_RELOAD] = "reload",           [EVENT_OVERRIDE] = "override", [EVENT_HOLDERS] = "holders",
 };
 static const char *const arms[ARMS] = {
     [ARM_ENFORCE] = "enforce",

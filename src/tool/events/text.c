@@ -217,6 +217,7 @@ int event_text(const struct event_record *r, const struct event_context *context
     case EVENT_DETACH:
     case EVENT_RELOAD:
     case EVENT_OVERRIDE:
+    case EVENT_HOLDERS:
         strbuf_plain(&s, r->u.text, sizeof r->u.text);
         break;
     default:

@@ -253,3 +253,26 @@ unsigned holders_of_connections(const struct endpoint *to, const char *but_mappi
     free(s);
     return n;
 }
+
+unsigned holders_of_binds(const struct host_ports *ports, struct holder out[HOLDERS]) {
+    struct search *s = calloc(1, sizeof *s);
+    unsigned n = 0;
+    if (s) {
+        for (unsigned port = ports->ephemeral.low; port <= ports->ephemeral.high; port++)
+            add_port(&s->blocked, port);
+        (void)dump_sockets(1 << DUMP_BOUND_INACTIVE, consider, s);
+        name_owners(s);
+        n = hand_over(out, s->binder, s->n_binders);
+        free(s->owned);
+    }
+    free(s);
+    return n;
+}
+
+struct holder holders_largest(const struct holder *h, unsigned n) {
+    struct holder most = {0};
+    for (unsigned i = 0; i < n; i++)
+        if (h[i].pid && h[i].ports > most.ports)
+            most = h[i];
+    return most;
+}

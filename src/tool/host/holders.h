@@ -34,6 +34,13 @@ struct held_ports {
 /* Asks the kernel about each port of the ephemeral range: some 0.1 s. */
 void holders_find(const struct host_ports *ports, struct held_ports *out);
 
+/* The processes that have ports of the ephemeral range bound and are neither connected nor listening there, by one
+ * dump: less than holders_find finds, and no port is tried. Linux 6.8. Returns how many found room. */
+unsigned holders_of_binds(const struct host_ports *ports, struct holder out[HOLDERS]);
+
+/* The one that can be named and has most; pid 0: none. */
+struct holder holders_largest(const struct holder *h, unsigned n);
+
 /* The processes that have connections to this destination open, those aside that have a file of this name mapped (NULL:
  * none), and processes that may not be looked into. Returns how many found room. */
 unsigned holders_of_connections(const struct endpoint *to, const char *but_mapping, struct holder out[HOLDERS]);

@@ -37,7 +37,7 @@ static const char help[] =
     "                         now, or seconds since 1970\n"
     "      --until T          up to then\n"
     "      --event E          only these: time-wait, close, exhausted, source-down, attach, detach, reload,\n"
-    "                         override; several with commas, or by giving it again\n"
+    "                         override, holders; several with commas, or by giving it again\n"
     "      --to ADDRESS       only those with this peer: ADDRESS[/LEN][:PORT[-PORT]], IPv6 in brackets before a port;\n"
     "                         \"*:443\" is every address\n"
     "      --source ADDRESS   only those from this address of this host, written likewise; a connect that ran out of\n"
@@ -85,7 +85,7 @@ static bool parse_events(const char *list, uint32_t *kinds) {
         if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
             warn("log: --event %s: there is no such event; try: time-wait, close, exhausted, source-down, attach, "
                  "detach, "
-                 "reload, override",
+                 "reload, override, holders",
                  list);
             return false;
         }

@@ -18,6 +18,7 @@
 #include "base/sys.h"
 #include "tool/events/json.h"
 #include "tool/record/logfile_resume.h"
+#include "tool/record/snapshot.h"
 #include "tool/common/stop.h"
 
 enum { BATCH = 2048, BUSY_US = 1000, IDLE_US = 50000, FINAL_PATIENCE_MS = 2000 };
@@ -52,6 +53,7 @@ struct recorder {
     struct event_record batch[BATCH];
     struct journal journal;
     struct reaper reaper;
+    struct snapshot snapshot;
     struct tail tail;
     struct logfile out;
 };
@@ -129,6 +131,9 @@ static void read_batch(struct recorder *f, bool give_up) {
         f->n++;
     for (unsigned i = 0; i < f->n; i++)
         f->order[i] = (uint16_t)i;
+    const char *slash = strrchr(f->state_file, '/');
+    for (unsigned i = 0; i < f->n; i++)
+        snapshot_look(&f->snapshot, &f->source->state, slash ? slash + 1 : f->state_file, &f->batch[i]);
     sorting = f;
     qsort(f->order, f->n, sizeof f->order[0], by_number);
 }

@@ -399,6 +399,15 @@ static void add_exhausted(struct facts *f, const struct event_record *r, const s
     add_incident(f, r, c, &to, n);
 }
 
+/* Of the first look only: it was taken at the first failure. */
+static void add_holders(struct facts *f, const struct event_record *r, const struct event_context *c) {
+    const struct incident_key key = {
+        .to = destination_key(f, &r->e, c), .kind = EVENT_EXHAUSTED, .cause = CAUSE_RANGE_FULL};
+    struct incident *i = report_table_find(&f->incidents, &key);
+    if (i && i->holders[0] == 0)
+        memcpy(i->holders, r->u.text, sizeof i->holders - 1);
+}
+
 uint64_t incident_count(const struct incident *i) {
     uint64_t n = i->failed + i->fallback + i->recovered;
     return n ? n : i->events;
@@ -423,6 +432,9 @@ void facts_add(struct facts *f, const struct event_record *r, const struct event
         add_incident(f, r, context, &to, 1);
         break;
     }
+    case EVENT_HOLDERS:
+        add_holders(f, r, context);
+        break;
     default:
         break;
     }

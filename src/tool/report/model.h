@@ -9,7 +9,7 @@
 #include "tool/report/input.h"
 #include "text/parse.h"
 
-enum { REPORT_FINDINGS = 32, REPORT_CLASSES = 5, REPORT_WORDS = 2048, REPORT_BECAUSE = 9, REPORT_QUIET = 4 };
+enum { REPORT_FINDINGS = 32, REPORT_CLASSES = 5, REPORT_WORDS = 2048, REPORT_BECAUSE = 10, REPORT_QUIET = 4 };
 
 /* One incident, understood. */
 struct finding {

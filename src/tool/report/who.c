@@ -8,14 +8,6 @@
 
 enum { FRESH_US = 600 * 1000000 };
 
-static struct holder largest(const struct holder *h, unsigned n) {
-    struct holder most = {0};
-    for (unsigned i = 0; i < n; i++)
-        if (h[i].pid && h[i].ports > most.ports)
-            most = h[i];
-    return most;
-}
-
 /* The name of the instance's state file, which its clients have mapped; NULL: there is none. */
 static const char *mapping_of(const struct report *r) {
     for (unsigned i = 0; i < r->inputs.n; i++)
@@ -34,7 +26,7 @@ static void name_connected(const struct report *r, struct finding *f) {
     struct holder connected[HOLDERS];
     const struct moment *m = &f->incident->first;
     const struct endpoint to = {.addr = m->peer, .port = m->peer_port};
-    f->connected = largest(connected, holders_of_connections(&to, mapping_of(r), connected));
+    f->connected = holders_largest(connected, holders_of_connections(&to, mapping_of(r), connected));
 }
 
 void report_name_holders(struct report *r) {
@@ -50,7 +42,7 @@ void report_name_holders(struct report *r) {
         if (!held && (held = calloc(1, sizeof *held)))
             holders_find(&r->here.host.ports, held);
         if (held && held->known)
-            f->binder = largest(held->binder, held->n_binders);
+            f->binder = holders_largest(held->binder, held->n_binders);
     }
     free(held);
 }

@@ -106,6 +106,13 @@ static void say_holder(struct strbuf *s, const struct holder *h, const char *wha
     words_fill(s, what, h->some);
 }
 
+static bool say_then(struct strbuf *s, const struct finding *f) {
+    if (f->incident->holders[0] == 0)
+        return false;
+    words_fill(s, "The recorder found right after it: $s.", f->incident->holders);
+    return true;
+}
+
 /* While the report is made: who it was then, no event knows. */
 static bool say_holders(struct strbuf *s, const struct finding *f) {
     if (f->binder.pid)
@@ -197,7 +204,8 @@ static bool say_saved(struct strbuf *s, const struct finding *f) {
 
 bool words_because(char out[REPORT_WORDS], const struct finding *f, unsigned n) {
     static bool (*const say[REPORT_BECAUSE])(struct strbuf *, const struct finding *) = {
-        say_hit, say_taken, say_kernel, say_holders, say_ownerless, say_rate, say_closers, say_carried, say_saved};
+        say_hit,       say_taken, say_kernel,  say_then,    say_holders,
+        say_ownerless, say_rate,  say_closers, say_carried, say_saved};
     struct strbuf s;
     strbuf_init(&s, out, REPORT_WORDS);
     bool said = n < REPORT_BECAUSE && say[n](&s, f);

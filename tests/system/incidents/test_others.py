@@ -5,6 +5,7 @@ import subprocess
 import kernel
 import stage
 from fixture import equal, needs
+from follower import Recorder
 from stage import LOW, PORTS, curls, host, other, perl, tells
 
 
@@ -43,6 +44,29 @@ def test_others_time_waits(t):
 
 def test_others_and_time_waits(t):
     fills(t, "others_and_time_waits", "hold", PORTS // 4)
+
+
+def test_who_had_the_ports_when_they_are_gone(t):
+    """The recorder looked when the connect failed; by the time of the report the program has ended, and another one began."""
+    recorder = Recorder(t)
+    port = t.server(kind="http")
+    kernel.port_range(LOW, LOW + PORTS - 1)
+    recorder.create()
+    recorder.start("--keep")
+    try:
+        with other("bind", "10.1.0.1", LOW, 8) as binder, other("hold", "10.1.0.1", port, 4) as holder:
+            curls(t, PORTS - 12 + 4, f"http://10.1.0.1:{port}/", CONNSPREAD_MODE="observe")
+            found = kernel.wait_until(lambda: t.events("holders"), 10, "no event says who had the ports")
+    finally:
+        recorder.stop()
+    equal(len(found), 1, "looks in half a minute")
+    equal((found[0]["peer_address"], found[0]["peer_port"]), ("10.1.0.1", port), "where to")
+    worst, = (c for c in stage.report(t, 1)["conclusions"] if c["failed"])
+    equal({s["kind"]: s["program"] for s in worst["shares"]}, {"explicit-binds": None, "other-processes": None, "time-wait": "curl"}, "shares")
+    because = " ".join(worst["because"])
+    for words in (f"python3 (pid {binder.pid}) had 8 ports bound: {LOW}-{LOW + 7}", f"python3 (pid {holder.pid}) had 4 connections open to there"):
+        assert words in because, because
+    assert f"python3 (pid {binder.pid}) has" not in because, because
 
 
 def test_all_ports_reserved(t):

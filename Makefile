@@ -36,7 +36,7 @@ SHIM_LDFLAGS = -shared $(SHIM_LTO) $(HARDEN) -Wl,-z,nodelete -Wl,--version-scrip
 # The folders of src/ (src/README.md); what runs inside the client, what reads a config, and the tool.
 CONFIG_FOLDERS = base net policy text config
 SHIM_FOLDERS = base net policy state client connect close shim
-TOOL_FOLDERS = $(CONFIG_FOLDERS) state tool $(patsubst src/%/,%,$(wildcard src/tool/*/))
+TOOL_FOLDERS = $(CONFIG_FOLDERS) state client connect close tool $(patsubst src/%/,%,$(wildcard src/tool/*/))
 sources = $(foreach f,$(1),$(wildcard src/$(f)/*.c))
 SHIM_SRC = $(call sources,$(SHIM_FOLDERS))
 CONFIG_SRC = $(call sources,$(CONFIG_FOLDERS))
@@ -99,7 +99,7 @@ $(BUILD)/connspread-config.so: $(MODULE_OBJ)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared $(HARDEN) $(MODULE_OBJ) -lconfuse -o $@
 $(BUILD)/connspread: $(TOOL_OBJ)
 	$(say) LINK $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -lmnl -ljansson -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -lmnl -ljansson -lpthread -o $@
 
 # --- what is needed, shown, tested ---
 
@@ -120,7 +120,7 @@ demo: deps-demo ## shows the problem and the cure in a network namespace of its 
 # Unit tests: each tests/unit/test_NAME.c is a program, linked with everything but main.
 UNIT_SRC = $(wildcard tests/unit/test_*.c)
 UNIT = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
-UNIT_OBJ = $(filter-out %/main.o %/module.o,$(TOOL_OBJ)) $(patsubst src/%.c,$(BUILD)/tool-obj/%.o,$(call sources,client connect close))
+UNIT_OBJ = $(filter-out %/main.o %/module.o,$(TOOL_OBJ))
 UNIT_LIB = $(BUILD)/unit/connspread.a
 $(UNIT_LIB): $(UNIT_OBJ)
 	@mkdir -p $(@D)
@@ -136,6 +136,7 @@ $(BUILD)/unit/%: tests/unit/%.c $(UNIT_LIB)
 SYSTEM_SRC = $(wildcard tests/system/*.c tests/system/*/*.c)
 SYSTEM = $(SYSTEM_SRC:tests/system/%.c=$(BUILD)/tests/%)
 $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
+$(BUILD)/tests/supervise/client: TEST_EXTRA = -static
 $(BUILD)/tests/own_cfg_client $(BUILD)/tests/own_vfork: TEST_EXTRA = -rdynamic
 # Linked with parts of the tool.
 WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events later_traffic trust/fill)

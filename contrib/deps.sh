@@ -15,7 +15,7 @@ clients="redis-server redis-tools nodejs default-jdk-headless libjemalloc2 libtc
 deb="$build debhelper dpkg-dev fakeroot"
 lint="clang-format clang-tidy cppcheck git make"
 full="$check $clients $lint clang libclang-rt-dev debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test valgrind musl-tools llvm
-      python3-twisted jq python3-testsuite python3-yaml"
+      python3-twisted jq python3-testsuite python3-yaml golang-go"
 [ "$(uname -m)" != x86_64 ] || full="$full gcc-multilib"
 
 case "${1:-}" in

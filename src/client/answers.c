@@ -16,7 +16,7 @@ enum { SIBLINGS = 256 };
 __attribute__((noinline)) static uint64_t last_of_siblings(struct client *client, const struct conn *c, uint64_t now) {
     struct match match;
     uint64_t netns = __atomic_load_n(&client->netns, __ATOMIC_RELAXED), last = 0;
-    if (!match_cache_find(&client->state, &c->peer, client->program, &match) || !match.matched)
+    if (!match_cache_find(client, &c->peer, &match) || !match.matched)
         return 0;
     for (uint32_t i = 0; i < match.total && i < SIBLINGS; i++) {
         struct endpoint source = match_source(&match, i);

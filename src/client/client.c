@@ -4,6 +4,21 @@
 #include "base/sys.h"
 #include "state/control.h"
 
+void client_know_kernel(struct client *client) {
+    char field[6][65] = {{0}}; /* the kernel's struct new_utsname; release is the third */
+    unsigned version[2] = {0};
+    const char *p = field[2];
+    if (sys_call1(SYS_uname, field) != 0)
+        return;
+    for (unsigned i = 0; i < 2; i++, p += *p == '.')
+        for (; *p >= '0' && *p <= '9'; p++)
+            version[i] = version[i] * 10 + (unsigned)(*p - '0');
+    /* Linux 6.8 searches every port of a per-socket range in turn (commit 207184853dbd). */
+    client->parity_step = version[0] < 6 || (version[0] == 6 && version[1] < 8);
+    /* MPTCP_INFO: Linux 5.16 (commit 55c42fa7fa33). */
+    client->mptcp_info = version[0] > 5 || (version[0] == 5 && version[1] >= 16);
+}
+
 bool client_asks(const struct client *client) {
     struct settings settings;
     if (!client_active(client) || sys_sealed() || client->env_mode == MODE_OFF)

@@ -18,10 +18,13 @@ struct client {
     bool parity_step;     /* before Linux 6.8: connect goes through all ports of one parity first */
     bool mptcp_info;      /* where it is not to be had, a connection is not MPTCP's (any more) */
     bool bind_denied;     /* this process may not bind (Landlock, seccomp, an LSM); atomic */
+    bool trace;           /* CONNSPREAD_TRACE: each decision is an event */
     bool netns_varies;    /* setns or unshare was called: ask each socket for its namespace */
     uint8_t env_mode;     /* CONNSPREAD_MODE, or MODE_FROM_POLICY */
     uint32_t attached;    /* an attach event was written for this process; atomic */
     uint64_t netns;       /* cookie; 0: not asked yet; atomic */
+    bool no_wait;         /* who acts for many may not wait for a quadruplet for one of them */
+    uint32_t pid, tid;    /* whose events these are; 0: of this process and thread */
     uint64_t program_key; /* history_program */
     char program[POLICY_PROGRAM];
     void (*renewed)(struct client *client); /* called in a fork child, once it is noticed; set before active */
@@ -30,6 +33,9 @@ struct client {
 static inline bool client_active(const struct client *client) {
     return __atomic_load_n(&client->active, __ATOMIC_ACQUIRE);
 }
+
+/* Fills what depends on the running kernel. */
+void client_know_kernel(struct client *client);
 
 /* Everything below is async-signal-safe and leaves errno alone. */
 

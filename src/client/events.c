@@ -29,8 +29,8 @@ void event_begin(struct client *client, struct event_record *r, enum event_kind 
     r->e.kind = (uint8_t)kind;
     r->e.arm = (uint8_t)arm;
     r->e.time_us = clock_ns(CLOCK_REALTIME) / 1000;
-    r->e.pid = process_pid();
-    r->e.tid = process_tid();
+    r->e.pid = client->pid ? client->pid : process_pid();
+    r->e.tid = client->tid ? client->tid : process_tid();
     r->e.netns = __atomic_load_n(&client->netns, __ATOMIC_RELAXED);
     memcpy(r->e.program, client->program, EVENT_PROGRAM);
 }

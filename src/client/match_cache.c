@@ -1,4 +1,5 @@
 #include "client/match_cache.h"
+#include "client/client.h"
 #include "state/control.h"
 
 #include <stddef.h>
@@ -110,16 +111,21 @@ static void keep(struct kept *k, uint64_t generation, const uint64_t destination
     __atomic_store_n(&k->version, version + 2, __ATOMIC_RELEASE);
 }
 
-bool match_cache_find(const struct state *s, const struct endpoint *destination, const char *program,
-                      struct match *out) {
-    uint64_t generation = __atomic_load_n(&s->header->generation, __ATOMIC_ACQUIRE);
+/* Whose answers they are, too: a supervisor asks for several programs. */
+static uint64_t generation_for(const struct client *client, uint64_t generation) {
+    return generation ? (generation * 0x9e3779b97f4a7c15u ^ client->program_key) | 1 : 0;
+}
+
+bool match_cache_find(const struct client *client, const struct endpoint *destination, struct match *out) {
+    const struct state *s = &client->state;
+    uint64_t generation = generation_for(client, __atomic_load_n(&s->header->generation, __ATOMIC_ACQUIRE));
     uint64_t key[3];
     memcpy(key, destination, sizeof key);
     struct kept *set = set_of(key);
     for (struct kept *k = set; generation != 0 && k < set + WAYS; k++)
         if (recall(k, generation, key, out))
             return true;
-    if (!state_match(s, destination, program, out))
+    if (!state_match(s, destination, client->program, out))
         return false;
     /* Under the generation that was read first. If the policy has changed meanwhile, nobody will ask for that one. */
     struct kept *k = least_written(set);

@@ -6,10 +6,11 @@
 #ifndef CONNSPREAD_CLIENT_MATCH_CACHE_H
 #define CONNSPREAD_CLIENT_MATCH_CACHE_H
 
-#include "state/state.h"
+#include "policy/policy.h"
 
-/* state_match() on s. s and program (NUL-terminated) are the same at every call of a process. */
-bool match_cache_find(const struct state *s, const struct endpoint *destination, const char *program,
-                      struct match *out);
+struct client;
+
+/* state_match() for the client's program. All clients of a process have the same state file. */
+bool match_cache_find(const struct client *client, const struct endpoint *destination, struct match *out);
 
 #endif

@@ -22,8 +22,8 @@ static uint32_t forking; /* threads that are in fork */
 /* Cached so that an event costs no gettid. The generation makes the copy that a fork child inherits stale. */
 static __thread struct { uint32_t pid, tid; } thread;
 
-/* vfork.S: what the name stands for in this library, whoever comes first elsewhere. */
-extern pid_t process_our_vfork(void) __attribute__((visibility("hidden")));
+/* vfork.S: what the name stands for in this library, whoever comes first elsewhere. The tool has none. */
+extern pid_t process_our_vfork(void) __attribute__((weak, visibility("hidden")));
 
 static uint32_t kernel_pid(void) {
     return (uint32_t)sys_call0(SYS_getpid);

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "client/client.h"
+#include "close/trace.h"
 #include "client/history_update.h"
 #include "client/answers.h"
 #include "state/ring.h"
@@ -11,17 +12,8 @@
 
 static void write_event(const struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
     struct event_record r;
-    bool by_shutdown = c->verdict.decided_by == DECIDED_BY_SHUTDOWN && fate != FATE_RESET;
     event_of_conn(c->client, &r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, c->conn, now);
-    r.e.via = (uint8_t)c->via;
-    r.e.phase = (uint8_t)c->facts.phase;
-    r.e.fate = (uint8_t)fate;
-    r.e.verified = (uint8_t)verified;
-    if (by_shutdown) {
-        uint64_t ago = c->conn->shutdown_ns && now > c->conn->shutdown_ns ? now - c->conn->shutdown_ns : 0;
-        r.e.decided_by = DECIDED_BY_SHUTDOWN;
-        r.e.decided_before_ms = (uint32_t)(ago / 1000000);
-    }
+    trace_fill(c, &r, fate, verified, now);
     (void)ring_write(&c->client->state, &r);
 }
 
@@ -69,4 +61,6 @@ void record_close(const struct closing *c, enum fate fate, enum verified verifie
     history_update_closed(c->client, c->conn, fate, now);
     if (fate == FATE_TIME_WAIT || c->settings.log_closes == CLOSES_ALL)
         write_event(c, fate, verified, now);
+    if (c->client->trace)
+        trace_close(c, fate, verified, now);
 }

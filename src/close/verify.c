@@ -111,7 +111,8 @@ static enum fate ask_those_who_close(struct closing *c, enum verified *verified)
 static enum fate counted(const struct closing *c, enum fate fate) {
     enum arm arm = (enum arm)c->conn->arm;
     state_count(&c->client->state, arm, COUNT_VERIFIED);
-    if (fate != c->verdict.fate && fate != FATE_SHARED)
+    /* Where the kernel told of the close, nobody had a verdict before. */
+    if (fate != c->verdict.fate && fate != FATE_SHARED && c->via != VIA_KERNEL)
         state_count(&c->client->state, arm, COUNT_MISMATCH);
     return fate;
 }

@@ -7,6 +7,7 @@
 #include "client/arm.h"
 #include "client/client.h"
 #include "connect/sources.h"
+#include "connect/trace.h"
 #include "client/open_table.h"
 #include "client/history_update.h"
 #include "client/match_cache.h"
@@ -34,7 +35,7 @@ static bool started(const struct connecting *k) {
 /* What the connection is from now on. */
 static void settle(struct client *client, struct connecting *k) {
     struct conn *c = k->conn;
-    if (k->lost)
+    if (k->number == NUMBER_LOST)
         return;
     bool connecting = k->error != 0 || k->call->sends || conn_flags(c) & CONN_FASTOPEN;
     if (!started(k)) {
@@ -61,7 +62,8 @@ static void settle(struct client *client, struct connecting *k) {
 /* The client's own call, for want of a better one. */
 static enum outcome fall_back(struct client *client, struct connecting *k) {
     bool refuse = k->match->on_exhausted == EXHAUSTED_ERROR && k->full > 0;
-    bool same = k->whole_range && k->met; /* its own call has just been made */
+    bool same =
+        k->way == WAY_OWN && k->match->n_ports == 0 && k->seen & SEEN_FULL; /* its own call has just been made */
     int error = k->error;
     prepare_undo(k->call->fd, k->conn);
     k->pair = NULL;
@@ -69,12 +71,12 @@ static enum outcome fall_back(struct client *client, struct connecting *k) {
         k->result = -1;
         k->error = same ? error : EADDRNOTAVAIL;
     } else {
-        (void)sources_run(client, k);
+        (void)connecting_run(client, k);
     }
     if (k->error == EADDRNOTAVAIL)
         return OUTCOME_FAILED;
     if (started(k))
-        sources_mark_unusable(client, k);
+        connecting_mark_unusable(client, k);
     return OUTCOME_FALLBACK;
 }
 
@@ -87,7 +89,7 @@ static void record_outcome(struct client *client, struct connecting *k, enum out
         [OUTCOME_FAILED] = COUNT_FAILED,
     };
     state_count(&client->state, (enum arm)k->conn->arm, (enum counter)counter[outcome]);
-    const struct history_update u = sources_moment(client, k);
+    const struct history_update u = connecting_moment(client, k);
     history_update_exhausted(&u, k->conn, outcome, cause);
     if (event)
         report_exhausted(k->report, k->conn, CALL_CONNECT, outcome, cause, k->attempts);
@@ -95,14 +97,14 @@ static void record_outcome(struct client *client, struct connecting *k, enum out
 
 /* Why the sources of the pool did not do, and how it is known. */
 static enum cause cause_of(struct client *client, struct connecting *k) {
-    k->report->proof = k->met ? PROOF_SEARCH : PROOF_HOLD_DOWN;
+    k->report->proof = k->seen & SEEN_FULL ? PROOF_SEARCH : PROOF_HOLD_DOWN;
     if (k->full)
         return CAUSE_RANGE_FULL;
     if (k->not_local == 0) {
         k->report->proof = PROOF_NONE;
         return CAUSE_UNKNOWN;
     }
-    k->report->proof = k->refused ? PROOF_BIND : PROOF_HOLD_DOWN;
+    k->report->proof = k->seen & SEEN_NOT_LOCAL ? PROOF_BIND : PROOF_HOLD_DOWN;
     if (!k->report->filled)
         sources_name(client, k, CAUSE_ADDRESS_NOT_LOCAL);
     return CAUSE_ADDRESS_NOT_LOCAL;
@@ -111,13 +113,15 @@ static enum cause cause_of(struct client *client, struct connecting *k) {
 /* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
  * they run out. */
 static void watch(struct client *client, struct connecting *k) {
+    k->state = CONNECTING_ALONE;
     prepare_undo(k->call->fd, k->conn);
     uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
     k->pair = pair_find(&client->state, k->match->pool_id ? key : pair_key_unruled(key), true, k->now);
-    (void)sources_run(client, k);
+    (void)connecting_run(client, k);
     if (k->error != EADDRNOTAVAIL)
         return;
-    const struct history_update u = sources_moment(client, k);
+    k->state = CONNECTING_FAILED;
+    const struct history_update u = connecting_moment(client, k);
     history_update_full(&u, k->conn, k->pair);
     enum cause cause = diagnosis_of_connect(k->report);
     report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
@@ -130,7 +134,7 @@ static void watch(struct client *client, struct connecting *k) {
 /* What has only begun is recorded later; with fast open, success says nothing of the peer. */
 static void note_answer(struct client *client, const struct connecting *k) {
     bool early = k->call->sends || conn_flags(k->conn) & CONN_FASTOPEN;
-    if (!k->closed && (k->result < 0 || !early))
+    if (k->number == NUMBER_OURS && (k->result < 0 || !early))
         answers_note(client, k->conn, k->pair, k->result < 0 ? k->error : 0, k->now);
 }
 
@@ -143,35 +147,37 @@ static void through_policy(struct client *client, struct connecting *k) {
         step = own ? sources_own_address(client, k) : sources_try(client, k);
     if (step == STEP_NEXT && k->match->wait_ms)
         step = wait_for_source(client, k);
-    if (k->left_alone) {
+    if (k->state == CONNECTING_ALONE) {
         watch(client, k);
         return;
     }
-    if (k->closed && k->error == EADDRNOTAVAIL) {
+    if (k->number != NUMBER_OURS && k->error == EADDRNOTAVAIL) {
+        k->state = CONNECTING_FAILED;
         record_outcome(client, k, OUTCOME_FAILED, CAUSE_UNKNOWN, true); /* and the search was cut short */
         return;
     }
     if (step == STEP_DONE && k->error == EADDRNOTAVAIL) {
         /* Bound to a port that another process took between the look and the connect; there is no way back. */
         k->report->proof = PROOF_BOUND_PORT;
+        k->state = CONNECTING_FAILED;
         record_outcome(client, k, OUTCOME_FAILED, CAUSE_PORT_BUSY, true);
         return;
     }
     if (step == STEP_DONE) {
         if (started(k))
-            sources_mark_unusable(client, k);
-        k->spread = true;
+            connecting_mark_unusable(client, k);
+        k->state = CONNECTING_SPREAD;
         note_answer(client, k);
-        if (!k->met)
+        if (!(k->seen & SEEN_FULL))
             return;
-        k->recovered = true;
+        k->state = CONNECTING_RECOVERED;
         k->report->proof = PROOF_SEARCH;
-        record_outcome(client, k, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, k->newly_full);
+        record_outcome(client, k, OUTCOME_RECOVERED, CAUSE_RANGE_FULL, (k->seen & SEEN_NEWLY_FULL) != 0);
         return;
     }
     enum outcome outcome = fall_back(client, k);
-    k->fell_back = outcome == OUTCOME_FALLBACK;
-    bool unmet = outcome == OUTCOME_FALLBACK && !k->met && !k->full && !k->not_local;
+    k->state = outcome == OUTCOME_FALLBACK ? CONNECTING_FELL_BACK : CONNECTING_FAILED;
+    bool unmet = outcome == OUTCOME_FALLBACK && !(k->seen & SEEN_FULL) && !k->full && !k->not_local;
     if (unmet) { /* the sources had no way to the destination, or this socket takes none */
         state_count(&client->state, (enum arm)k->conn->arm, COUNT_FALLBACK);
         return;
@@ -220,15 +226,15 @@ static void spread_or_watch(struct client *client, struct connecting *k, const s
     struct stat_entry *e = stats_find(&client->state, assignment.arm, c->rule_id, &c->source);
     c->stat = (uint16_t)stats_number(&client->state, e);
     const struct stat_connect how = {.error = k->error,
-                                     .spread = k->spread,
-                                     .recovered = k->recovered && !k->fell_back,
-                                     .fallback = k->fell_back,
+                                     .spread = k->state == CONNECTING_SPREAD || k->state == CONNECTING_RECOVERED,
+                                     .recovered = k->state == CONNECTING_RECOVERED,
+                                     .fallback = k->state == CONNECTING_FELL_BACK,
                                      .elapsed_ns = elapsed};
     stats_connect(&client->state, e, assignment.arm, &how);
     bool late = conn_flags(c) & CONN_APP_ADDRESS && !(conn_flags(c) & CONN_APP_NO_PORT);
     if (k->error == EADDRNOTAVAIL && late && c->rule_id == 0)
         stats_add(e, STAT_LATE_FAILED);
-    const struct history_update u = sources_moment(client, k);
+    const struct history_update u = connecting_moment(client, k);
     history_update_connect(&u, c, k->pair, elapsed);
 }
 
@@ -238,7 +244,7 @@ static void pass(struct client *client, struct connecting *k) {
     k->conn->arm = ARM_CONTROL;
     k->conn->rule_id = k->conn->pool_id = 0;
     conn_set_flags(k->conn, CONN_QUIET);
-    (void)sources_run(client, k);
+    (void)connecting_run(client, k);
 }
 
 /* A connect on a socket that is connecting or connected asks how it stands; nothing may be bound under it. */
@@ -269,6 +275,24 @@ static ssize_t ask_again(struct client *client, const struct call *call, struct 
     return r;
 }
 
+static void carry_out(struct client *client, struct connecting *k, struct match *match) {
+    struct settings settings;
+    if (state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF &&
+        match_cache_find(client, k->destination, match))
+        spread_or_watch(client, k, &settings);
+    else
+        pass(client, k);
+}
+
+/* Apart: the room for what sources say is not on the stack of connects that are not traced. */
+__attribute__((noinline)) static void carry_out_traced(struct client *client, struct connecting *k,
+                                                       struct match *match) {
+    struct event_exhausted trace = {0};
+    k->trace = &trace;
+    carry_out(client, k, match);
+    trace_connect(client, k);
+}
+
 ssize_t connect_spread(struct client *client, const struct call *call, const struct endpoint *destination) {
     int saved = errno;
     process_refresh(client);
@@ -280,7 +304,6 @@ ssize_t connect_spread(struct client *client, const struct call *call, const str
         return ask_again(client, call, c);
     struct report report;
     struct match match;
-    struct settings settings;
     struct unusable_source unusable[UNUSABLE_MAX];
     struct conn stand_in = {0};
     struct connecting k = {
@@ -296,13 +319,12 @@ ssize_t connect_spread(struct client *client, const struct call *call, const str
     k.began = k.now;
     c->peer = *destination;
     c->local_port = 0;
-    if (state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF &&
-        match_cache_find(&client->state, destination, client->program, &match))
-        spread_or_watch(client, &k, &settings);
+    if (client->trace)
+        carry_out_traced(client, &k, &match);
     else
-        pass(client, &k);
+        carry_out(client, &k, &match);
     settle(client, &k);
-    if (!k.lost)
+    if (k.number != NUMBER_LOST)
         conn_release(client, c);
     errno = k.result < 0 ? k.error : saved;
     return k.result;

@@ -6,7 +6,9 @@
 
 #include "base/kernel_constants.h"
 #include "client/client.h"
+#include "client/open_table.h"
 #include "client/sockinfo.h"
+#include "client/track.h"
 #include "base/sys.h"
 
 int prepare_no_port(int fd, struct conn *c) {
@@ -125,4 +127,16 @@ void prepare_settle_port(int fd, struct conn *c) {
     conn_clear_flags(c, CONN_OUR_NO_PORT | CONN_APP_ADDRESS);
     if (bind_again(fd, &name, length))
         conn_set_flags(c, CONN_APP_PORT);
+}
+
+void prepare_disconnected(struct client *client, int fd, struct conn *c) {
+    c->phase = CONN_IDLE;
+    c->shutdown_phase = TCP_STATE_UNKNOWN;
+    c->local_port = 0;
+    open_table_closed(client, c);
+    conn_uncount(client, c, false, clock_ns(CLOCK_MONOTONIC));
+    conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
+    struct conn *now;
+    if (fd_look(fd, &now) == FD_TCP && now == c)
+        prepare_undo(fd, c);
 }

@@ -30,4 +30,7 @@ void prepare_undo(int fd, struct conn *c);
 /* A client that bound (address, 0), got a late port from us and now wants to know it, gets one. */
 void prepare_settle_port(int fd, struct conn *c);
 
+/* connect(AF_UNSPEC) has ended the connection: c is idle again, and what we prepared is undone. */
+void prepare_disconnected(struct client *client, int fd, struct conn *c);
+
 #endif

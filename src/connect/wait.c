@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "client/client.h"
 #include "client/track.h"
 #include "connect/sources.h"
 #include "client/sockinfo.h"
@@ -36,7 +37,7 @@ static void shorten_limit(const struct connecting *k, uint64_t waited) {
 }
 
 void wait_over(struct connecting *k) {
-    if (k->limit && !k->closed && sockinfo_cookie(k->call->fd) == k->cookie)
+    if (k->limit && k->number == NUMBER_OURS && sockinfo_cookie(k->call->fd) == k->cookie)
         set_limit(k->call->fd, k->limit);
 }
 
@@ -48,20 +49,21 @@ static bool rest(struct client *client, struct connecting *k) {
     uint32_t serial = conn_serial(k->conn);
     conn_release(client, k->conn);
     bool whole = sys_call2(SYS_nanosleep, &pause, 0) == 0;
-    sources_look_again(k, serial);
-    k->closed |= !k->closed && sockinfo_cookie(k->call->fd) != k->cookie;
+    connecting_look_again(k, serial);
+    if (k->number == NUMBER_OURS && sockinfo_cookie(k->call->fd) != k->cookie)
+        k->number = NUMBER_CLOSED;
     k->now = clock_ns(CLOCK_MONOTONIC);
     return whole;
 }
 
 enum step wait_for_source(struct client *client, struct connecting *k) {
-    uint64_t began = k->now, wait = k->full && !k->own ? patience(k) : 0;
+    uint64_t began = k->now, wait = k->full && k->way != WAY_OWN && !client->no_wait ? patience(k) : 0;
     unsigned attempts = k->attempts;
     enum step step = STEP_NEXT;
     k->cookie = wait ? sockinfo_cookie(k->call->fd) : 0;
     while (step == STEP_NEXT && k->now - began < wait) {
         bool whole = rest(client, k);
-        if (k->closed) {
+        if (k->number != NUMBER_OURS) {
             k->result = -1;
             k->error = EADDRNOTAVAIL;
             step = STEP_DONE;
@@ -73,7 +75,7 @@ enum step wait_for_source(struct client *client, struct connecting *k) {
             break;
         shorten_limit(k, k->now - began);
         k->attempts = k->full = 0;
-        k->probed = false;
+        k->seen &= ~(unsigned)SEEN_PROBED;
         k->report->filled = false;
         step = sources_try(client, k);
         attempts += k->attempts;

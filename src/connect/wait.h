@@ -2,7 +2,7 @@
 #ifndef CONNSPREAD_CONNECT_WAIT_H
 #define CONNSPREAD_CONNECT_WAIT_H
 
-#include "connect/sources.h"
+#include "connect/connecting.h"
 
 /* The same while a full pool may get a quadruplet back: for at most the rule's wait, on blocking sockets only. The
  * client's SO_SNDTIMEO is shortened by what was waited, until wait_over. */

@@ -114,7 +114,9 @@ static bool verbose(struct setup *s) {
 
 static void read_environment(struct setup *s) {
     const char *mode = secure_getenv("CONNSPREAD_MODE");
+    const char *trace = secure_getenv("CONNSPREAD_TRACE");
     (void)verbose(s);
+    client.trace = trace && strcmp(trace, "1") == 0;
     s->conf = secure_getenv("CONNSPREAD_CONF");
     if (s->conf && !s->conf[0])
         s->conf = NULL;
@@ -268,21 +270,6 @@ static void name_program(void) {
     client.program_key = history_program(client.program);
 }
 
-static void know_kernel(void) {
-    char field[6][65] = {{0}}; /* the kernel's struct new_utsname; release is the third */
-    unsigned version[2] = {0};
-    const char *p = field[2];
-    if (sys_call1(SYS_uname, field) != 0)
-        return;
-    for (unsigned i = 0; i < 2; i++, p += *p == '.')
-        for (; *p >= '0' && *p <= '9'; p++)
-            version[i] = version[i] * 10 + (unsigned)(*p - '0');
-    /* Linux 6.8 searches every port of a per-socket range in turn (commit 207184853dbd). */
-    client.parity_step = version[0] < 6 || (version[0] == 6 && version[1] < 8);
-    /* MPTCP_INFO: Linux 5.16 (commit 55c42fa7fa33). */
-    client.mptcp_info = version[0] > 5 || (version[0] == 5 && version[1] >= 16);
-}
-
 static bool disabled(void) {
     const char *value = secure_getenv("CONNSPREAD_DISABLE");
     return getauxval(AT_SECURE) != 0 || (value && strcmp(value, "1") == 0);
@@ -298,7 +285,7 @@ static void begin(struct setup *s) {
     client.renewed = new_process;
     process_init();
     (void)pthread_atfork(process_fork_begins, process_fork_ends, in_child);
-    know_kernel();
+    client_know_kernel(&client);
     (void)host_ports(&client, true); /* now: no connect shall open a descriptor for it */
     if (find_origin(s)) {
         good = attach(s);

@@ -2,25 +2,11 @@
 
 #include <errno.h>
 
-#include "base/sys.h"
-#include "client/open_table.h"
 #include "client/process.h"
 #include "client/track.h"
 #include "close/closing.h"
 #include "connect/prepare.h"
 #include "shim/self.h"
-
-void disconnected(int fd, struct conn *c) {
-    c->phase = CONN_IDLE;
-    c->shutdown_phase = TCP_STATE_UNKNOWN;
-    c->local_port = 0;
-    open_table_closed(&client, c);
-    conn_uncount(&client, c, false, clock_ns(CLOCK_MONOTONIC));
-    conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
-    struct conn *now;
-    if (fd_look(fd, &now) == FD_TCP && now == c)
-        prepare_undo(fd, c);
-}
 
 ssize_t disconnect(const struct call *call) {
     int saved = errno;
@@ -37,7 +23,7 @@ ssize_t disconnect(const struct call *call) {
     if (!conn_take(c, serial))
         return r;
     if (r == 0)
-        disconnected(call->fd, c);
+        prepare_disconnected(&client, call->fd, c);
     conn_release(&client, c);
     errno = saved;
     return r;

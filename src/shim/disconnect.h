@@ -2,13 +2,9 @@
 #ifndef CONNSPREAD_SHIM_DISCONNECT_H
 #define CONNSPREAD_SHIM_DISCONNECT_H
 
-#include "client/fdtab.h"
 #include "connect/call.h"
 
 /* The association is dissolved, and what we prepared with it. Result and errno as of libc. Async-signal-safe. */
 ssize_t disconnect(const struct call *call);
-
-/* The record of a connection that connect(AF_UNSPEC) has ended. */
-void disconnected(int fd, struct conn *c);
 
 #endif

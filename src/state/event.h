@@ -22,6 +22,8 @@ enum event_kind {
     EVENT_DETACH,
     EVENT_RELOAD,
     EVENT_OVERRIDE,
+    EVENT_TRACE_CONNECT, /* these two only from clients that are traced: CONNSPREAD_TRACE */
+    EVENT_TRACE_CLOSE,
     EVENT_HOLDERS, /* by the recorder: who had ports and connections when a connect found none */
     EVENT_KINDS
 };
@@ -39,6 +41,7 @@ enum via {
     VIA__EXIT,
     VIA_EXEC,
     VIA_KILLED,
+    VIA_KERNEL,
     VIAS
 };
 enum tcp_state { /* the state before the close; numbers are ours, names are the contract's */
@@ -83,6 +86,47 @@ enum cause {
 };
 enum outcome { OUTCOME_RECOVERED, OUTCOME_FALLBACK, OUTCOME_FAILED, OUTCOMES };
 
+/* What became of a traced connect. */
+enum decision {
+    DECISION_PASSED,  /* the client's own call, without a look at the policy */
+    DECISION_WATCHED, /* the client's own call, watched and counted */
+    DECISION_SPREAD,
+    DECISION_RECOVERED,
+    DECISION_FALLBACK,
+    DECISION_FAILED, /* the client got EADDRNOTAVAIL */
+    DECISIONS
+};
+
+/* And why that one. */
+enum reason {
+    REASON_RULE, /* the rule said so, and what the sources said */
+    REASON_MODE_OFF,
+    REASON_NO_RULE,
+    REASON_IGNORED, /* the rule's action is ignore */
+    REASON_OBSERVE,
+    REASON_CONTROL,
+    REASON_PORT_BOUND,    /* by the client */
+    REASON_ADDRESS_BOUND, /* by the client, and the rule leaves it that */
+    REASON_NO_SOURCE,     /* none may be bound to this socket */
+    REASON_CLOSED,        /* another thread closed the descriptor meanwhile */
+    REASONS
+};
+
+/* What one source said to a traced connect. */
+enum said {
+    SAID_UNKNOWN,
+    SAID_CHOSEN,
+    SAID_NOT_LOCAL,   /* not on this host; with an error: bind said so just now */
+    SAID_UNREACHABLE, /* no way from it to the destination; with an error: just now */
+    SAID_MARKED_DOWN,
+    SAID_HELD_DOWN, /* full a moment ago */
+    SAID_FULL,
+    SAID_BIND_FAILED,
+    SAID_OTHER_INTERFACE, /* the socket is pinned, and its packets leave elsewhere */
+    SAID_UNPREPARED,      /* the socket took an option of ours not */
+    SAIDS
+};
+
 /* How the cause of an EADDRNOTAVAIL is known. */
 enum proof {
     PROOF_NONE,
@@ -115,7 +159,7 @@ struct exhausted_source {
     struct addr address;
     struct port_range ports;  /* as tried; 0-0: the whole ephemeral range */
     uint32_t open, time_wait; /* quadruplets to this destination through this instance */
-    uint16_t cause;           /* enum cause */
+    uint16_t cause;           /* enum cause; of a trace: enum said */
     uint16_t error;           /* errno of the attempt */
     /* The kernel's sockets from it to this destination, whosever they are; at most 65535 of each. */
     uint16_t kernel[KERNEL_GROUPS];
@@ -123,7 +167,8 @@ struct exhausted_source {
     uint8_t zero;
 };
 
-/* The rest of EVENT_EXHAUSTED (call, cause, outcome ...) and EVENT_SOURCE_DOWN (cause, error). */
+/* The rest of EVENT_EXHAUSTED (call, cause, outcome ...), EVENT_SOURCE_DOWN (cause, error) and EVENT_TRACE_CONNECT
+ * (cause: enum reason, outcome: enum decision, error: of the call; sources). */
 struct event_exhausted {
     uint64_t elapsed_us;
     uint32_t repeats; /* events like this one that were not written since the last: connspread(1) */
@@ -142,7 +187,8 @@ struct event_exhausted {
     uint32_t zero2;
 };
 
-/* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD, EVENT_OVERRIDE and EVENT_HOLDERS: free text for people. */
+/* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD, EVENT_OVERRIDE, EVENT_TRACE_CLOSE and EVENT_HOLDERS: free text
+ * for people. */
 enum { EVENT_TEXT = (EVENT_CELLS_MAX - 1) * CELL_PAYLOAD };
 
 struct event_record {
@@ -153,6 +199,14 @@ struct event_record {
     } u;
 };
 _Static_assert(sizeof(struct event_record) == EVENT_CELLS_MAX * CELL_PAYLOAD, "an event takes at most five cells");
+
+/* Which kinds go on as struct event_exhausted; which only a trace has. */
+static inline bool event_has_sources(unsigned kind) {
+    return kind == EVENT_EXHAUSTED || kind == EVENT_SOURCE_DOWN || kind == EVENT_TRACE_CONNECT;
+}
+static inline bool event_is_trace(unsigned kind) {
+    return kind == EVENT_TRACE_CONNECT || kind == EVENT_TRACE_CLOSE;
+}
 
 /* A marked entry of the open table had TCP_LINGER2 < 0, as its owner saw (the one way from ESTABLISHED to FATE_NONE):
  * if it is in FIN_WAIT1, it goes with the ACK that is to come. */

@@ -12,14 +12,16 @@ _Static_assert(CELL_PAYLOAD % 16 == 0, "two lanes of whole words");
 #endif
 
 enum ring_id ring_of(enum event_kind kind) {
-    return kind == EVENT_TIME_WAIT || kind == EVENT_CLOSE ? RING_CLOSES : RING_INCIDENTS;
+    /* A trace is as frequent as closes are, and shall not evict incidents. */
+    return kind == EVENT_TIME_WAIT || kind == EVENT_CLOSE || event_is_trace(kind) ? RING_CLOSES : RING_INCIDENTS;
 }
 
 unsigned record_cells(const struct event_record *r) {
     size_t bytes = 0;
     switch (r->e.kind) {
     case EVENT_EXHAUSTED:
-    case EVENT_SOURCE_DOWN: {
+    case EVENT_SOURCE_DOWN:
+    case EVENT_TRACE_CONNECT: {
         unsigned n = r->u.exhausted.n_sources;
         n = n > EXHAUSTED_SOURCES ? EXHAUSTED_SOURCES : n;
         bytes = offsetof(struct event_exhausted, source) + n * sizeof(struct exhausted_source);
@@ -30,6 +32,7 @@ unsigned record_cells(const struct event_record *r) {
     case EVENT_RELOAD:
     case EVENT_OVERRIDE:
     case EVENT_HOLDERS:
+    case EVENT_TRACE_CLOSE:
         bytes = strnlen(r->u.text, EVENT_TEXT - 1) + 1;
         break;
     default:

@@ -69,17 +69,20 @@ static void sanitise(struct event_record *r) {
     e->fate = e->fate < FATES ? e->fate : FATE_NONE;
     e->decided_by = e->decided_by < DECIDED_BYS ? e->decided_by : DECIDED_BY_CLOSE;
     e->verified = e->verified < VERIFIEDS ? e->verified : VERIFIED_NULL;
-    if (e->kind == EVENT_EXHAUSTED || e->kind == EVENT_SOURCE_DOWN) {
+    if (event_has_sources(e->kind)) {
         struct event_exhausted *x = &r->u.exhausted;
+        bool trace = e->kind == EVENT_TRACE_CONNECT;
+        unsigned causes = trace ? REASONS : CAUSES, outcomes = trace ? DECISIONS : OUTCOMES;
+        unsigned source_causes = trace ? SAIDS : CAUSES;
         x->n_sources = x->n_sources < EXHAUSTED_SOURCES ? x->n_sources : EXHAUSTED_SOURCES;
         x->call = x->call < CALLS ? x->call : CALL_CONNECT;
-        x->cause = x->cause < CAUSES ? x->cause : CAUSE_UNKNOWN;
-        x->outcome = x->outcome < OUTCOMES ? x->outcome : OUTCOME_FAILED;
+        x->cause = x->cause < causes ? x->cause : 0;
+        x->outcome = x->outcome < outcomes ? x->outcome : (uint8_t)(outcomes - 1);
         x->proof = x->proof < PROOFS ? x->proof : PROOF_NONE;
         x->bound_counted = x->bound_counted < COUNTEDS ? x->bound_counted : COUNTED_NO;
         for (unsigned i = 0; i < EXHAUSTED_SOURCES; i++) {
             struct exhausted_source *one = &x->source[i];
-            one->cause = one->cause < CAUSES ? one->cause : CAUSE_UNKNOWN;
+            one->cause = one->cause < source_causes ? one->cause : 0;
             one->counted = one->counted < COUNTEDS ? one->counted : COUNTED_NO;
         }
     } else {

@@ -20,11 +20,23 @@
 #include "tool/host/sanitizer.h"
 #include "tool/host/conduct.h"
 #include "tool/host/linker.h"
+#include "tool/supervise/supervise.h"
+#include "client/client.h"
 
-enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+#define AUTO          "auto"
+#define KEEP_IO_URING "keep-io-uring"
+
+enum {
+    EXIT_NOT_EXECUTABLE = 126,
+    EXIT_NOT_FOUND = 127,
+    OPTION_SUPERVISE = 256 /* no short option */,
+    OPTION_REQUIRE,
+    OPTION_TRACE
+};
 
 static const char help[] =
-    "usage: connspread run [-c CONF] [-i INSTANCE] [-m MODE] [--require] [--] COMMAND [ARGUMENT...]\n"
+    "usage: connspread run [-c CONF] [-i INSTANCE] [-m MODE] [--require] [--supervise[=HOW]] [--trace] [--]\n"
+    "                      COMMAND [ARGUMENT...]\n"
     "\n"
     "Runs COMMAND with its TCP connections spread over the sources of the config, and its closes logged.\n"
     "\n"
@@ -33,21 +45,30 @@ static const char help[] =
     "  -m, --mode MODE        enforce, observe or off: overrides the config's, for COMMAND and its children\n"
     "      --require          do not start COMMAND if the library cannot attach to it, or its events could not be "
     "read\n"
+    "      --supervise[=HOW]  instead of preloading the library, serve COMMAND's connects from outside: for\n"
+    "                         static and Go programs. HOW: auto, only where the library cannot be preloaded;\n"
+    "                         keep-io-uring, leave io_uring to COMMAND (its connects are not seen)\n"
+    "      --trace            each decision of a connect or close of COMMAND and its children is an event, which\n"
+    "                         connspread log --trace shows\n"
     "\n"
     "Exits as COMMAND does; with 2 if the config is refused or for a usage error, 126 if COMMAND cannot be\n"
     "executed or, with --require, would not be attached to, 127 if there is none.\n";
 
-enum { OPTION_REQUIRE = 256 };
-
 static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'}, {"instance", required_argument, NULL, 'i'},
-    {"mode", required_argument, NULL, 'm'},   {"require", no_argument, NULL, OPTION_REQUIRE},
-    {"help", no_argument, NULL, 'h'},         {0},
+    {"config", required_argument, NULL, 'c'},
+    {"instance", required_argument, NULL, 'i'},
+    {"mode", required_argument, NULL, 'm'},
+    {"require", no_argument, NULL, OPTION_REQUIRE},
+    {"supervise", optional_argument, NULL, OPTION_SUPERVISE},
+    {"trace", no_argument, NULL, OPTION_TRACE},
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 struct arguments {
     struct chosen chosen;
-    const char *mode;
+    const char *mode, *supervise; /* NULL: not given */
+    bool trace;
     char **command;
     bool require;
 };
@@ -63,9 +84,20 @@ static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     if (option == OPTION_REQUIRE)
         a->require = true;
+    else if (option == OPTION_SUPERVISE)
+        a->supervise = optarg ? optarg : "";
+    else if (option == OPTION_TRACE)
+        a->trace = true;
     else
         a->mode = optarg;
     return true;
+}
+
+static bool supervise_is_good(const char *how) {
+    if (!how[0] || strcmp(how, AUTO) == 0 || strcmp(how, KEEP_IO_URING) == 0)
+        return true;
+    warn("run: --supervise=%s is not a way to supervise; try: " AUTO " or " KEEP_IO_URING, how);
+    return false;
 }
 
 static int parse_arguments(int argc, char **argv, struct arguments *a) {
@@ -76,7 +108,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
     a->command = argv + optind;
     if (optind == argc)
         warn("run: no command; try: connspread run -- COMMAND [ARGUMENT...]");
-    return optind < argc && (!a->mode || mode_is_good(a->mode)) ? ARGUMENTS_GOOD : EXIT_USAGE;
+    return optind < argc && (!a->mode || mode_is_good(a->mode)) && (!a->supervise || supervise_is_good(a->supervise))
+               ? ARGUMENTS_GOOD
+               : EXIT_USAGE;
 }
 
 /* Is this what clients read already? The numbers of titles belong to the state file, not to the config. */
@@ -144,7 +178,9 @@ static bool prepare_for_filters(void) {
 
 /* The client must find the same files from wherever it goes. */
 static bool prepare_environment(const struct arguments *a, const struct location *where, const char *preload) {
-    bool good = setenv("LD_PRELOAD", preload, 1) == 0 && prepare_for_filters();
+    /* Supervised, a library that is preloaded all the same keeps out of it. */
+    bool good = preload ? setenv("LD_PRELOAD", preload, 1) == 0 && prepare_for_filters()
+                        : setenv("CONNSPREAD_DISABLE", "1", 1) == 0;
     if (where->config[0])
         good = good && setenv("CONNSPREAD_CONF", where->config, 1) == 0;
     const char *dir = secure_getenv("CONNSPREAD_DIR");
@@ -154,9 +190,18 @@ static bool prepare_environment(const struct arguments *a, const struct location
         good = good && setenv("CONNSPREAD_INSTANCE", a->chosen.instance, 1) == 0;
     if (a->mode)
         good = good && setenv("CONNSPREAD_MODE", a->mode, 1) == 0;
+    if (a->trace)
+        good = good && setenv("CONNSPREAD_TRACE", "1", 1) == 0;
     if (!good)
         warn("the environment cannot be set: %s", strerror(errno));
     return good;
+}
+
+/* Does supervising help where preloading does not? Not where the program is to have rights that it then does not get.
+ */
+static bool supervise_helps(enum preloadable why) {
+    return why == PRELOAD_GO || why == PRELOAD_STATIC || why == PRELOAD_OTHER_LIBC ||
+           (why == PRELOAD_OTHER_CLASS && !shim_for_other_class());
 }
 
 static void warn_of_program(char **command) {
@@ -170,7 +215,7 @@ static void warn_of_program(char **command) {
             warn("%s %s; try: %s", path, conduct_text((enum conduct)(1 << i)), conduct_remedy((enum conduct)(1 << i)));
     const char *disabled = getenv("CONNSPREAD_DISABLE");
     if (why && !(result == PRELOAD_OTHER_CLASS && shim_for_other_class()))
-        warn("%s %s", path, why);
+        warn("%s %s%s", path, why, supervise_helps(result) ? "; try: connspread run --supervise" : "");
     if (disabled && strcmp(disabled, "1") == 0)
         warn("CONNSPREAD_DISABLE is set, so the shim does nothing; try: unset CONNSPREAD_DISABLE");
 }
@@ -198,6 +243,13 @@ static const char *unattached(const char *path) {
     return found ? NULL : "would be run without it: the dynamic linker does not load it";
 }
 
+static bool is_supervised(const struct arguments *a) {
+    char path[PRELOADABLE_PATH];
+    if (!a->supervise || strcmp(a->supervise, AUTO) != 0)
+        return a->supervise != NULL;
+    return find_program(path, a->command[0]) && supervise_helps(preloadable(path));
+}
+
 /* What the command line asks for with --require. */
 static bool is_attachable(const struct arguments *a, bool readable) {
     char path[PRELOADABLE_PATH];
@@ -208,7 +260,7 @@ static bool is_attachable(const struct arguments *a, bool readable) {
         return true; /* execute says so */
     if (!readable)
         why = "would run unseen, for its state file cannot be used";
-    else
+    else if (!is_supervised(a))
         why = unattached(path);
     if (why)
         warn("--require: not started: %s %s", path, why);
@@ -222,13 +274,46 @@ static int execute(char **command) {
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
+/* For what the supervisor counts: the state file, or memory that nobody else reads. */
+static bool map_state(struct state *out, const struct location *where, const struct policy *policy) {
+    int error;
+    if (state_map(out, where->state_file, &error) == STATE_OK)
+        return true;
+    struct policy copy = *policy;
+    return state_private(out, where->instance) && state_publish(out, &copy, NULL);
+}
+
+static int run_supervised(const struct arguments *a, const struct location *where, const struct policy *policy) {
+    const char *mode = a->mode ? a->mode : getenv("CONNSPREAD_MODE");
+    int own_mode = mode ? override_mode(mode) : -1;
+    struct supervision s = {
+        .client.env_mode = own_mode < 0 ? MODE_FROM_POLICY : (uint8_t)own_mode,
+        .keep_io_uring = strcmp(a->supervise, KEEP_IO_URING) == 0,
+        .execute = execute,
+        .command = a->command,
+    };
+    int status = map_state(&s.client.state, where, policy) ? supervise(&s) : -1;
+    if (status >= 0)
+        return status;
+    warn("--supervise: no supervisor could be started: %s; the program %s; try: connspread doctor", strerror(errno),
+         a->require ? "is not started (--require)" : "runs without connspread");
+    return a->require ? EXIT_NOT_EXECUTABLE : execute(a->command);
+}
+
+/* The value of LD_PRELOAD, or NULL and why. */
+static char *find_preload(const char *program, char error[LOCATE_ERROR]) {
+    char sanitizer[SANITIZER_NAME] = "", path[PRELOADABLE_PATH];
+    if (find_program(path, program))
+        (void)sanitizer_needed(path, sanitizer);
+    return preload_value(getenv("LD_PRELOAD"), sanitizer, error);
+}
+
 static int run(const struct arguments *a, struct policy *policy) {
     struct location where;
-    char error[LOCATE_ERROR], sanitizer[SANITIZER_NAME] = "", path[PRELOADABLE_PATH], *preload;
-    if (find_program(path, a->command[0]))
-        (void)sanitizer_needed(path, sanitizer);
+    bool supervised = is_supervised(a);
+    char error[LOCATE_ERROR], *preload = NULL;
     if (!locate(&where, a->chosen.config, a->chosen.instance, error) ||
-        !(preload = preload_value(getenv("LD_PRELOAD"), sanitizer, error))) {
+        (!supervised && !(preload = find_preload(a->command[0], error)))) {
         warn("%s", error);
         return EXIT_USAGE;
     }
@@ -241,6 +326,8 @@ static int run(const struct arguments *a, struct policy *policy) {
         return EXIT_NOT_EXECUTABLE;
     if (readable && policy->log_file[0])
         (void)record_start(where.state_file, where.instance, where.config, policy->log_file);
+    if (supervised)
+        return run_supervised(a, &where, policy);
     warn_of_program(a->command);
     return execute(a->command);
 }

@@ -114,7 +114,12 @@ static void check_record(const struct event_record *r) {
     require(e->kind != EVENT_NONE && e->kind < EVENT_KINDS && e->arm < ARMS && e->direction < DIRECTIONS);
     require(e->via < VIAS && e->phase < TCP_STATES && e->fate < FATES);
     require(e->decided_by < DECIDED_BYS && e->verified < VERIFIEDS);
-    if (e->kind == EVENT_EXHAUSTED || e->kind == EVENT_SOURCE_DOWN) {
+    if (e->kind == EVENT_TRACE_CONNECT) {
+        const struct event_exhausted *x = &r->u.exhausted;
+        require(x->n_sources <= EXHAUSTED_SOURCES && x->cause < REASONS && x->outcome < DECISIONS);
+        for (unsigned i = 0; i < x->n_sources; i++)
+            require(x->source[i].cause < SAIDS);
+    } else if (e->kind == EVENT_EXHAUSTED || e->kind == EVENT_SOURCE_DOWN) {
         require(r->u.exhausted.n_sources <= EXHAUSTED_SOURCES && r->u.exhausted.cause < CAUSES);
         for (unsigned i = 0; i < EXHAUSTED_SOURCES; i++)
             require(r->u.exhausted.source[i].cause < CAUSES);

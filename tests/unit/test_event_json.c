@@ -158,6 +158,57 @@ START_TEST(a_control_event_carries_its_text) {
 }
 END_TEST
 
+static struct event_record traced_connect(void) {
+    struct event_record r = exhausted_event(2);
+    r.e.kind = EVENT_TRACE_CONNECT;
+    r.e.local_port = 40000;
+    r.u.exhausted.outcome = DECISION_RECOVERED;
+    r.u.exhausted.cause = REASON_RULE;
+    r.u.exhausted.error = EINPROGRESS;
+    r.u.exhausted.source[0].cause = SAID_FULL;
+    r.u.exhausted.source[0].error = EADDRNOTAVAIL;
+    r.u.exhausted.source[1].cause = SAID_CHOSEN;
+    r.u.exhausted.source[1].error = 0;
+    return r;
+}
+
+/* What is written is read back as it was. */
+static void expect_back(const char *line, int n) {
+    struct event_record back;
+    struct event_context with;
+    char again[EVENT_LINE_MAX];
+    ck_assert_int_gt(n, 0);
+    ck_assert_ptr_null(jsonl_parse(line, (size_t)n, &back, &with));
+    ck_assert_int_eq(event_json(&back, &with, again, sizeof again), n);
+    ck_assert_str_eq(again, line);
+}
+
+START_TEST(a_traced_connect_lists_what_each_source_said) {
+    struct event_record r = traced_connect();
+    char out[EVENT_LINE_MAX];
+    expect_back(out, event_json(&r, &context, out, sizeof out));
+    ck_assert_ptr_nonnull(strstr(out, "\"event\":\"trace-connect\""));
+    ck_assert_ptr_nonnull(strstr(out, "\"decision\":\"recovered\",\"reason\":\"rule\",\"attempts\":"));
+    ck_assert_ptr_nonnull(strstr(out, "\"said\":\"full\",\"error\":\"EADDRNOTAVAIL\",\"open\":"));
+    ck_assert_ptr_nonnull(strstr(out, "\"said\":\"chosen\",\"open\":"));
+    ck_assert_ptr_nonnull(strstr(out, ",\"error\":\"EINPROGRESS\"}"));
+    ck_assert_ptr_null(strstr(out, "\"outcome\""));
+}
+END_TEST
+
+START_TEST(a_traced_close_says_why) {
+    struct event_record r = close_event();
+    char out[EVENT_LINE_MAX];
+    r.e.kind = EVENT_TRACE_CLOSE;
+    strcpy(r.u.text, "data in the receive queue");
+    expect_back(out, event_json(&r, &context, out, sizeof out));
+    ck_assert_ptr_nonnull(strstr(out, "\"fate\":\"time-wait\""));
+    ck_assert_ptr_nonnull(strstr(out, ",\"text\":\"data in the receive queue\"}"));
+    ck_assert_int_gt(event_text(&r, &context, out, sizeof out), 0);
+    ck_assert_ptr_nonnull(strstr(out, ": time-wait, data in the receive queue, rule redis"));
+}
+END_TEST
+
 START_TEST(v4_mapped_addresses_are_written_as_ipv4_and_others_as_ipv6) {
     struct event_record r = close_event();
     char out[EVENT_LINE_MAX];
@@ -206,19 +257,25 @@ START_TEST(control_characters_do_not_reach_a_terminal) {
 }
 END_TEST
 
-/* A scribbled record: every byte the same, for every byte. */
+static void expect_valid(enum event_schema schema, const struct event_record *r) {
+    char out[EVENT_LINE_MAX];
+    json_error_t error;
+    int n = event_json_as(schema, r, &context, out, sizeof out);
+    ck_assert_int_gt(n, 0);
+    json_t *object = json_loadb(out, (size_t)n, JSON_DECODE_INT_AS_REAL | JSON_REJECT_DUPLICATES, &error);
+    ck_assert_msg(json_is_object(object), "%s: %s", error.text, out);
+    json_decref(object);
+}
+
+/* A scribbled record: every byte the same, for every byte; under the names of each schema. */
 START_TEST(no_record_makes_an_invalid_line) {
     struct event_record r;
     char out[EVENT_LINE_MAX];
     memset(&r, _i, sizeof r);
     for (unsigned kind = 0; kind < 256; kind++) {
         r.e.kind = (uint8_t)kind;
-        int n = event_json(&r, &context, out, sizeof out);
-        ck_assert_int_gt(n, 0);
-        json_error_t error;
-        json_t *object = json_loadb(out, (size_t)n, JSON_DECODE_INT_AS_REAL, &error);
-        ck_assert_msg(json_is_object(object), "%s: %s", error.text, out);
-        json_decref(object);
+        for (unsigned schema = 0; schema < SCHEMAS; schema++)
+            expect_valid((enum event_schema)schema, &r);
         ck_assert_int_gt(event_text(&r, &context, out, sizeof out), 0);
     }
 }
@@ -277,6 +334,9 @@ START_TEST(every_value_has_a_name) {
         [NAMES_OUTCOME] = OUTCOMES,
         [NAMES_PROOF] = PROOFS,
         [NAMES_OCCUPIED] = OCCUPIED_BYS,
+        [NAMES_DECISION] = DECISIONS,
+        [NAMES_REASON] = REASONS,
+        [NAMES_SAID] = SAIDS,
     };
     for (unsigned table = 0; table < NAME_TABLES; table++) {
         for (unsigned value = 0; value < counts[table]; value++) {
@@ -285,6 +345,7 @@ START_TEST(every_value_has_a_name) {
             bool nameless = (table == NAMES_KIND && value == EVENT_NONE) ||
                             (table == NAMES_PHASE && (value == TCP_STATE_UNKNOWN || value == TCP_STATE_LISTEN)) ||
                             (table == NAMES_CAUSE && value == CAUSE_UNKNOWN) ||
+                            (table == NAMES_SAID && value == SAID_UNKNOWN) ||
                             (table == NAMES_OCCUPIED && value == OCCUPIED_UNKNOWN);
             ck_assert_int_eq(strcmp(name, "unknown") == 0, nameless);
             if (!nameless) {
@@ -309,6 +370,8 @@ int main(void) {
     tcase_add_test(json, a_source_tried_with_the_whole_range_says_so);
     tcase_add_test(json, a_source_that_is_down_names_its_error);
     tcase_add_test(json, a_control_event_carries_its_text);
+    tcase_add_test(json, a_traced_connect_lists_what_each_source_said);
+    tcase_add_test(json, a_traced_close_says_why);
     tcase_add_test(json, v4_mapped_addresses_are_written_as_ipv4_and_others_as_ipv6);
     tcase_add_test(json, every_program_name_gives_valid_json);
     tcase_add_test(json, invalid_utf8_becomes_the_replacement_character);

@@ -20,24 +20,25 @@ static void step(void) {
 
 #include "marked_policy.h"
 #include "suite.h"
+#include "client/client.h"
 #include "state/control.h"
 
 enum { DESTINATIONS = 300, THREADS = 4, ROUNDS = 20000 };
 
-static struct state state;
+static struct client client = {.program = "curl", .program_key = 1};
 static struct policy policy;
 
 static void fresh(void) {
-    ck_assert(state_private(&state, "test"));
+    ck_assert(state_private(&client.state, "test"));
     policy_default(&policy);
 }
 
 static void gone(void) {
-    state_unmap(&state);
+    state_unmap(&client.state);
 }
 
 static void publish(void) {
-    ck_assert(state_publish(&state, &policy, NULL));
+    ck_assert(state_publish(&client.state, &policy, NULL));
 }
 
 static struct endpoint destination(unsigned n) {
@@ -52,13 +53,13 @@ static void assert_same(const struct match *a, const struct match *b) {
 
 static void ask(const struct endpoint *to, struct match *out) {
     memset(out, 0xee, sizeof *out);
-    ck_assert(match_cache_find(&state, to, "curl", out));
+    ck_assert(match_cache_find(&client, to, out));
 }
 
 /* Asked twice: the second time what was remembered answers. */
 static void assert_as_the_policy_says(const struct endpoint *to) {
     struct match wanted, got;
-    ck_assert(state_match(&state, to, "curl", &wanted));
+    ck_assert(state_match(&client.state, to, "curl", &wanted));
     for (int i = 0; i < 2; i++) {
         ask(to, &got);
         assert_same(&got, &wanted);
@@ -91,7 +92,7 @@ static void rule_with(unsigned i, unsigned sources, unsigned ports) {
 START_TEST(without_a_policy_there_is_no_plan) {
     struct match match;
     struct endpoint to = destination(0);
-    ck_assert(!match_cache_find(&state, &to, "curl", &match));
+    ck_assert(!match_cache_find(&client, &to, &match));
 }
 END_TEST
 
@@ -125,10 +126,10 @@ START_TEST(what_the_policy_said_is_kept_until_there_is_another) {
     rule_with(0, 4, 2);
     policy.target[policy.rule[0].to.first].ports = (struct port_range){1, 65535};
     publish();
-    uint64_t live = state.header->generation & 1;
+    uint64_t live = client.state.header->generation & 1;
     ask(&to, &before);
     ck_assert_uint_eq(before.wait_ms, 1000);
-    state.policy[live].rule[0].wait_ms = 7; /* as nobody does: without a new generation */
+    client.state.policy[live].rule[0].wait_ms = 7; /* as nobody does: without a new generation */
     ask(&to, &after);
     assert_same(&after, &before);
     ask(&other, &after);
@@ -151,7 +152,7 @@ START_TEST(a_writer_who_never_comes_back_costs_one_entry) {
         policy.rule[0].wait_ms = 100 + i;
         publish();
         ask(&to, &before);
-        state.policy[state.header->generation & 1].rule[0].wait_ms = 7;
+        client.state.policy[client.state.header->generation & 1].rule[0].wait_ms = 7;
         ask(&to, &after);
         assert_same(&after, &before);
         ck_assert_uint_eq(after.wait_ms, 100 + i);
@@ -185,7 +186,7 @@ static void *ask_while_it_changes(void *first) {
     for (unsigned n = 0; n < ROUNDS || asked == 0; n++) {
         struct match match;
         struct endpoint to = destination_for(first, n);
-        if (!match_cache_find(&state, &to, "curl", &match))
+        if (!match_cache_find(&client, &to, &match))
             continue;
         assert_whole_plan(&match);
         asked++;
@@ -201,7 +202,7 @@ START_TEST(a_plan_is_never_made_of_two_policies) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (uint32_t i = 0;; i = (i + 1) % 1000) {
             mark_policy(&policy, 1000 + i);
-            (void)state_publish(&state, &policy, NULL);
+            (void)state_publish(&client.state, &policy, NULL);
         }
     }
     in_threads(ask_while_it_changes);
@@ -229,7 +230,7 @@ START_TEST(a_plan_is_never_that_of_another_destination) {
     publish();
     for (unsigned n = 0; n < 3; n++) {
         struct endpoint to = destination(n);
-        ck_assert(state_match(&state, &to, "curl", &wanted[n]));
+        ck_assert(state_match(&client.state, &to, "curl", &wanted[n]));
     }
     in_threads(ask_in_turn);
 }

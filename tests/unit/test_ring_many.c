@@ -118,7 +118,12 @@ static void assert_in_range(const struct event_record *r) {
     ck_assert(e->kind != EVENT_NONE && e->kind < EVENT_KINDS && e->arm < ARMS && e->direction < DIRECTIONS);
     ck_assert(e->via < VIAS && e->phase < TCP_STATES && e->fate < FATES);
     ck_assert(e->decided_by < DECIDED_BYS && e->verified < VERIFIEDS);
-    if (e->kind == EVENT_EXHAUSTED || e->kind == EVENT_SOURCE_DOWN) {
+    if (e->kind == EVENT_TRACE_CONNECT) {
+        const struct event_exhausted *x = &r->u.exhausted;
+        ck_assert(x->n_sources <= EXHAUSTED_SOURCES && x->cause < REASONS && x->outcome < DECISIONS);
+        for (unsigned i = 0; i < x->n_sources; i++)
+            ck_assert(x->source[i].cause < SAIDS);
+    } else if (e->kind == EVENT_EXHAUSTED || e->kind == EVENT_SOURCE_DOWN) {
         const struct event_exhausted *x = &r->u.exhausted;
         ck_assert(x->n_sources <= EXHAUSTED_SOURCES && x->call < CALLS && x->cause < CAUSES && x->outcome < OUTCOMES);
         for (unsigned i = 0; i < x->n_sources; i++)

@@ -6,14 +6,16 @@
 #include <stddef.h>
 
 /* Kinds. */
-#define BIT(kind)   (1u << EVENT_##kind)
-#define EXHAUSTED   BIT(EXHAUSTED)
-#define SOURCE_DOWN BIT(SOURCE_DOWN)
-#define CLOSES      (BIT(TIME_WAIT) | BIT(CLOSE))
-#define CONNECTIONS (CLOSES | EXHAUSTED | SOURCE_DOWN)
-#define HOLDERS     BIT(HOLDERS)
-#define TEXTS       (BIT(ATTACH) | BIT(DETACH) | BIT(RELOAD) | BIT(OVERRIDE) | HOLDERS)
-#define ALL         (BIT(NONE) | CONNECTIONS | TEXTS)
+#define BIT(kind)     (1u << EVENT_##kind)
+#define EXHAUSTED     BIT(EXHAUSTED)
+#define SOURCE_DOWN   BIT(SOURCE_DOWN)
+#define TRACE_CONNECT BIT(TRACE_CONNECT)
+#define TRACE_CLOSE   BIT(TRACE_CLOSE)
+#define CLOSES        (BIT(TIME_WAIT) | BIT(CLOSE) | TRACE_CLOSE)
+#define CONNECTIONS   (CLOSES | EXHAUSTED | SOURCE_DOWN | TRACE_CONNECT)
+#define HOLDERS       BIT(HOLDERS)
+#define TEXTS         (BIT(ATTACH) | BIT(DETACH) | BIT(RELOAD) | BIT(OVERRIDE) | HOLDERS)
+#define ALL           (BIT(NONE) | CONNECTIONS | TEXTS)
 _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 
 /* Types: enum field_type, and what some need beside it. */
@@ -30,6 +32,7 @@ _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 #define ADDRESS                 .type = FIELD_ADDRESS
 #define PORTS                   .type = FIELD_PORTS
 #define ERROR                   .type = FIELD_ERROR
+#define ERROR_IF_ANY            .type = FIELD_ERROR, .if_any = true
 #define OCCUPIED_BY             .type = FIELD_OCCUPIED_BY
 #define COMPLETE                .type = FIELD_COMPLETE
 #define OBJECT(table)           .type = FIELD_OBJECT, .members = &table##_fields
@@ -42,6 +45,11 @@ _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 #define CONTEXT(part)      PLACE(event_context, part), .of_context = true
 #define OF_SOURCE(part)    PLACE(exhausted_source, part)
 
+/* Names of others. */
+#define OURS                         NULL
+#define AS(otel, ecs)                AS_SIDE(otel, ecs, ecs)
+#define AS_SIDE(otel, ecs, accepted) .as = {[SCHEMA_OTEL] = otel, [SCHEMA_ECS] = ecs, [SCHEMA_ECS_ACCEPTED] = accepted}
+
 #define ROW(title, of, ...)                                                                                            \
     {.name = #title, .key = ",\"" #title "\":", .length = sizeof(#title) + 3, .kinds = (of), __VA_ARGS__},
 #define TABLE(name) static const struct event_fields name##_fields = {name, sizeof name / sizeof name[0]}
@@ -49,6 +57,7 @@ _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 #define SOURCE(name, ...)
 #define KERNEL(name, ...)
 #define RECENT(name, ...)
+#define ASKED(name, ...)
 
 #undef KERNEL
 #define KERNEL(name, ...) ROW(name, ALL, __VA_ARGS__)
@@ -76,6 +85,15 @@ static const struct event_field source[] = {
 TABLE(source);
 #undef SOURCE
 #define SOURCE(name, ...)
+
+#undef ASKED
+#define ASKED(name, ...) ROW(name, ALL, __VA_ARGS__)
+static const struct event_field asked[] = {
+#include "tool/events/fields.def"
+};
+TABLE(asked);
+#undef ASKED
+#define ASKED(name, ...)
 
 #undef FIELD
 #define FIELD(name, of, ...) ROW(name, of, __VA_ARGS__)

@@ -26,6 +26,9 @@ enum field_type {
     FIELD_LIST,        /* the sources of an exhausted event */
 };
 
+/* Whose names the members have. ECS_ACCEPTED: of an event about an accepted connection. */
+enum event_schema { SCHEMA_OURS, SCHEMA_OTEL, SCHEMA_ECS, SCHEMA_ECS_ACCEPTED, SCHEMAS };
+
 struct event_fields;
 struct event_field {
     const char *name;
@@ -39,6 +42,7 @@ struct event_field {
     uint16_t offset, size;              /* in struct event_record, or in struct exhausted_source */
     uint16_t counted;                   /* where its enum counted stands: null when that is COUNTED_NO; 0: never null */
     const struct event_fields *members; /* of an object or of each of a list */
+    const char *as[SCHEMAS];            /* NULL: connspread. and the name */
 };
 struct event_fields {
     const struct event_field *field;

@@ -61,7 +61,7 @@ static void literal(struct strbuf *s, const struct event_field *f, unsigned valu
 }
 
 static void put_fields(struct strbuf *s, const struct event_fields *table, unsigned kind, const void *whole,
-                       const struct event_context *context);
+                       const struct event_context *context, enum event_schema schema);
 
 static void list(struct strbuf *s, const struct event_field *f, const struct event_exhausted *x) {
     unsigned sources = event_sources(x);
@@ -69,7 +69,7 @@ static void list(struct strbuf *s, const struct event_field *f, const struct eve
     for (unsigned i = 0; i < sources; i++) {
         if (i)
             strbuf_bytes(s, ",", 1);
-        put_fields(s, f->members, event_kind_bit(EVENT_NONE), &x->source[i], NULL);
+        put_fields(s, f->members, event_kind_bit(EVENT_NONE), &x->source[i], NULL, SCHEMA_OURS);
     }
     strbuf_bytes(s, "]", 1);
 }
@@ -114,7 +114,7 @@ static void put_value(struct strbuf *s, const struct event_field *f, const void 
         strbuf_text(s, event_field_load(f, place) == COUNTED_ALL ? "true" : "false");
         break;
     case FIELD_OBJECT:
-        put_fields(s, f->members, event_kind_bit(EVENT_NONE), whole, NULL);
+        put_fields(s, f->members, event_kind_bit(EVENT_NONE), whole, NULL, SCHEMA_OURS);
         break;
     case FIELD_LIST:
         list(s, f, place);
@@ -122,9 +122,20 @@ static void put_value(struct strbuf *s, const struct event_field *f, const void 
     }
 }
 
+static void put_key(struct strbuf *s, const struct event_field *f, enum event_schema schema, bool first) {
+    if (schema == SCHEMA_OURS) {
+        strbuf_bytes(s, f->key + first, f->length - (size_t)first);
+        return;
+    }
+    strbuf_text(s, first ? "\"" : ",\"");
+    strbuf_text(s, f->as[schema] ? f->as[schema] : "connspread.");
+    strbuf_text(s, f->as[schema] ? "" : f->name);
+    strbuf_text(s, "\":");
+}
+
 /* kind: a bit. A kind of a newer version, or a damaged one, has the fields that all have. */
 static void put_fields(struct strbuf *s, const struct event_fields *table, unsigned kind, const void *whole,
-                       const struct event_context *context) {
+                       const struct event_context *context, enum event_schema schema) {
     bool first = true;
     for (const struct event_field *f = table->field; f < table->field + table->n; f++) {
         const char *bytes = f->of_context && context ? (const char *)context : whole, *place = bytes + f->offset;
@@ -132,7 +143,7 @@ static void put_fields(struct strbuf *s, const struct event_fields *table, unsig
             continue;
         if (first)
             strbuf_bytes(s, "{", 1);
-        strbuf_bytes(s, f->key + first, f->length - (size_t)first);
+        put_key(s, f, schema, first);
         if (f->counted && bytes[f->counted] == COUNTED_NO)
             strbuf_text(s, "null");
         else
@@ -142,9 +153,16 @@ static void put_fields(struct strbuf *s, const struct event_fields *table, unsig
     strbuf_bytes(s, "}", 1);
 }
 
-int event_json(const struct event_record *r, const struct event_context *context, char *out, size_t size) {
+int event_json_as(enum event_schema schema, const struct event_record *r, const struct event_context *context,
+                  char *out, size_t size) {
     struct strbuf s;
     strbuf_init(&s, out, size);
-    put_fields(&s, &event_fields, event_kind_bit(r->e.kind), r, context);
+    if (schema == SCHEMA_ECS && r->e.direction == INBOUND)
+        schema = SCHEMA_ECS_ACCEPTED;
+    put_fields(&s, &event_fields, event_kind_bit(r->e.kind), r, context, schema);
     return strbuf_finish(&s);
+}
+
+int event_json(const struct event_record *r, const struct event_context *context, char *out, size_t size) {
+    return event_json_as(SCHEMA_OURS, r, context, out, size);
 }

@@ -10,7 +10,8 @@
 static const char *const kinds[EVENT_KINDS] = {
     [EVENT_TIME_WAIT] = "time-wait",     [EVENT_CLOSE] = "close",       [EVENT_EXHAUSTED] = "exhausted",
     [EVENT_SOURCE_DOWN] = "source-down", [EVENT_ATTACH] = "attach",     [EVENT_DETACH] = "detach",
-    [EVENT_RELOAD] = "reload",           [EVENT_OVERRIDE] = "override", [EVENT_HOLDERS] = "holders",
+    [EVENT_RELOAD] = "reload",           [EVENT_OVERRIDE] = "override", [EVENT_TRACE_CONNECT] = "trace-connect",
+    [EVENT_TRACE_CLOSE] = "trace-close", [EVENT_HOLDERS] = "holders",
 };
 static const char *const arms[ARMS] = {
     [ARM_ENFORCE] = "enforce",
@@ -25,6 +26,7 @@ static const char *const vias[VIAS] = {
     [VIA_FREOPEN] = "freopen",     [VIA_SYSCALL] = "syscall",
     [VIA_EXIT] = "exit",           [VIA__EXIT] = "_exit",
     [VIA_EXEC] = "exec",           [VIA_KILLED] = "killed",
+    [VIA_KERNEL] = "kernel",
 };
 /* A listener's close is no connection's close: the contract has no word for it, and it stays "unknown". */
 static const char *const phases[TCP_STATES] = {
@@ -73,6 +75,30 @@ static const char *const occupied[OCCUPIED_BYS] = {
     [OCCUPIED_BOUND] = "bound-ports",
 };
 
+static const char *const decisions[DECISIONS] = {
+    [DECISION_PASSED] = "passed",       [DECISION_WATCHED] = "watched",   [DECISION_SPREAD] = "spread",
+    [DECISION_RECOVERED] = "recovered", [DECISION_FALLBACK] = "fallback", [DECISION_FAILED] = "failed",
+};
+static const char *const reasons[REASONS] = {
+    [REASON_RULE] = "rule",
+    [REASON_MODE_OFF] = "mode-off",
+    [REASON_NO_RULE] = "no-rule",
+    [REASON_IGNORED] = "ignored",
+    [REASON_OBSERVE] = "observe",
+    [REASON_CONTROL] = "control",
+    [REASON_PORT_BOUND] = "port-bound",
+    [REASON_ADDRESS_BOUND] = "address-bound",
+    [REASON_NO_SOURCE] = "no-source",
+    [REASON_CLOSED] = "descriptor-closed",
+};
+static const char *const saids[SAIDS] = {
+    [SAID_CHOSEN] = "chosen",           [SAID_NOT_LOCAL] = "address-not-local",
+    [SAID_UNREACHABLE] = "unreachable", [SAID_MARKED_DOWN] = "marked-down",
+    [SAID_HELD_DOWN] = "held-down",     [SAID_FULL] = "full",
+    [SAID_BIND_FAILED] = "bind-failed", [SAID_OTHER_INTERFACE] = "other-interface",
+    [SAID_UNPREPARED] = "unprepared",
+};
+
 static const struct {
     const char *const *name;
     unsigned count;
@@ -90,6 +116,9 @@ static const struct {
     [NAMES_OUTCOME] = {outcomes, OUTCOMES},
     [NAMES_PROOF] = {proofs, PROOFS},
     [NAMES_OCCUPIED] = {occupied, OCCUPIED_BYS},
+    [NAMES_DECISION] = {decisions, DECISIONS},
+    [NAMES_REASON] = {reasons, REASONS},
+    [NAMES_SAID] = {saids, SAIDS},
 };
 
 static const struct {

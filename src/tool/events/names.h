@@ -19,6 +19,9 @@ enum name_table {
     NAMES_OUTCOME,
     NAMES_PROOF,
     NAMES_OCCUPIED,
+    NAMES_DECISION,
+    NAMES_REASON,
+    NAMES_SAID,
     NAME_TABLES
 };
 

@@ -178,15 +178,68 @@ static void put_repeats(struct strbuf *s, const struct event_exhausted *x) {
     }
 }
 
-static void put_source_down(struct strbuf *s, const struct event_exhausted *x) {
-    const char *error = error_name(x->error);
-    strbuf_text(s, event_name(NAMES_CAUSE, x->cause));
+/* " (EACCES)", " (errno 200)" */
+static void put_error(struct strbuf *s, unsigned error) {
+    const char *name = error_name(error);
     strbuf_text(s, " (");
-    if (error)
-        strbuf_text(s, error);
+    if (name)
+        strbuf_text(s, name);
     else
-        strbuf_text(s, "errno "), strbuf_number(s, x->error);
+        strbuf_text(s, "errno "), strbuf_number(s, error);
     strbuf_text(s, ")");
+}
+
+static void put_source_down(struct strbuf *s, const struct event_exhausted *x) {
+    strbuf_text(s, event_name(NAMES_CAUSE, x->cause));
+    put_error(s, x->error);
+}
+
+static void put_traced_connect(struct strbuf *s, const struct event_exhausted *x) {
+    strbuf_text(s, event_name(NAMES_DECISION, x->outcome));
+    if (x->error)
+        put_error(s, x->error);
+    strbuf_text(s, " by ");
+    strbuf_text(s, event_name(NAMES_REASON, x->cause));
+    strbuf_text(s, " after ");
+    strbuf_number(s, x->attempts);
+    strbuf_text(s, x->attempts == 1 ? " attempt in " : " attempts in ");
+    put_duration(s, x->elapsed_us);
+}
+
+static void put_asked(struct strbuf *s, const struct event_exhausted *x) {
+    unsigned sources = event_sources(x);
+    for (unsigned i = 0; i < sources; i++) {
+        strbuf_text(s, "\n    ");
+        put_endpoint(s, &x->source[i].address, 0);
+        strbuf_text(s, ": ");
+        strbuf_text(s, event_name(NAMES_SAID, x->source[i].cause));
+        if (x->source[i].error)
+            put_error(s, x->source[i].error);
+    }
+}
+
+static void put_pool(struct strbuf *s, const struct event_context *c) {
+    if (c->pool[0]) {
+        strbuf_text(s, ", pool ");
+        strbuf_plain(s, c->pool, sizeof c->pool);
+    }
+}
+
+static void put_trace(struct strbuf *s, const struct event_record *r, const struct event_context *c) {
+    put_connection(s, &r->e);
+    if (r->e.kind == EVENT_TRACE_CLOSE) {
+        put_close(s, &r->e);
+        strbuf_text(s, ": ");
+        strbuf_text(s, event_name(NAMES_FATE, r->e.fate));
+        strbuf_text(s, ", ");
+        strbuf_plain(s, r->u.text, sizeof r->u.text);
+    } else {
+        put_traced_connect(s, &r->u.exhausted);
+    }
+    put_rule(s, &r->e, c);
+    put_pool(s, c);
+    if (r->e.kind == EVENT_TRACE_CONNECT)
+        put_asked(s, &r->u.exhausted);
 }
 
 int event_text(const struct event_record *r, const struct event_context *context, char *out, size_t size) {
@@ -212,6 +265,10 @@ int event_text(const struct event_record *r, const struct event_context *context
         put_connection(&s, &r->e);
         put_source_down(&s, &r->u.exhausted);
         put_rule(&s, &r->e, context);
+        break;
+    case EVENT_TRACE_CONNECT:
+    case EVENT_TRACE_CLOSE:
+        put_trace(&s, r, context);
         break;
     case EVENT_ATTACH:
     case EVENT_DETACH:

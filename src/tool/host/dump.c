@@ -36,12 +36,11 @@ static int note_v6_only(const struct nlattr *a, void *out) {
     return MNL_CB_OK;
 }
 
-static int take(const struct nlmsghdr *header, void *data) {
-    struct dump *d = data;
-    if (mnl_nlmsg_get_payload_len(header) < sizeof(struct inet_diag_msg))
-        return MNL_CB_OK;
-    const struct inet_diag_msg *m = mnl_nlmsg_get_payload(header);
-    struct dump_socket s = {
+bool dump_read(struct dump_socket *out, const struct nlmsghdr *message) {
+    if (mnl_nlmsg_get_payload_len(message) < sizeof(struct inet_diag_msg))
+        return false;
+    const struct inet_diag_msg *m = mnl_nlmsg_get_payload(message);
+    *out = (struct dump_socket){
         .local = address(m->id.idiag_src, m->idiag_family),
         .peer = address(m->id.idiag_dst, m->idiag_family),
         .local_port = ntohs(m->id.idiag_sport),
@@ -50,10 +49,20 @@ static int take(const struct nlmsghdr *header, void *data) {
         .timer = m->idiag_timer,
         .expires_ms = m->idiag_expires,
         .inode = m->idiag_inode,
+        .interface = m->id.idiag_if,
+        .cookie = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0],
         .uid = m->idiag_uid,
     };
     if (m->idiag_state == TCP_LISTEN)
-        (void)mnl_attr_parse(header, sizeof *m, note_v6_only, &s.v6_only);
+        (void)mnl_attr_parse(message, sizeof *m, note_v6_only, &out->v6_only);
+    return true;
+}
+
+static int take(const struct nlmsghdr *header, void *data) {
+    struct dump *d = data;
+    struct dump_socket s;
+    if (!dump_read(&s, header))
+        return MNL_CB_OK;
     d->any = true;
     d->each(&s, d->context);
     return MNL_CB_OK;

@@ -15,12 +15,18 @@ struct dump_socket {
     bool v6_only;                   /* a listener that takes no IPv4 (IPV6_V6ONLY); false for what is no listener */
     uint32_t expires_ms;            /* of that timer */
     uint32_t inode;                 /* 0: no process has it open */
+    uint32_t interface;             /* that it is bound to; 0: none */
+    uint64_t cookie;                /* SO_COOKIE, which its TIME-WAIT keeps */
     uint32_t uid;                   /* whose socket; TIME-WAITs belong to root */
 };
 
 /* linux/net/tcp_states.h, 6.8: bound to a port, neither connected nor listening. Earlier kernels show no such socket.
  */
 enum { DUMP_BOUND_INACTIVE = 13 };
+
+/* One of the kernel's messages. False: too short to be one. */
+struct nlmsghdr;
+bool dump_read(struct dump_socket *out, const struct nlmsghdr *message);
 
 typedef void dump_each(const struct dump_socket *s, void *context);
 

@@ -22,9 +22,9 @@
 #include "tool/reader/instances_say.h"
 
 static const char help[] =
-    "usage: connspread log [-f] [-o text|json] [-n N] [--since T] [--until T] [--event E]\n"
+    "usage: connspread log [-f] [-o text|json] [--schema otel|ecs] [-n N] [--since T] [--until T] [--event E]\n"
     "                      [--to ADDRESS] [--source ADDRESS] [--program NAME] [--pid N]\n"
-    "                      [-i INSTANCE | -c CONF | FILE...]\n"
+    "                      [--trace] [-i INSTANCE | -c CONF | FILE...]\n"
     "\n"
     "Prints the events of an instance: every close that left a TIME-WAIT socket on this host, and every\n"
     "EADDRNOTAVAIL with what was tried. Reads the instance's state file, or files of JSON Lines (- is stdin).\n"
@@ -32,28 +32,45 @@ static const char help[] =
     "  -f, --follow           after what is there, go on with what comes, until interrupted (record writes it into\n"
     "                         log.file)\n"
     "  -o, --output FORMAT    text (the default), or json: one object a line\n"
+    "      --schema NAME      with -o json, the names of others for its members: otel (OpenTelemetry) or ecs (Elastic\n"
+    "                         Common Schema); what has no name there is connspread.MEMBER\n"
     "  -n, --last N           only the last N events of what is there; with -f, then what comes\n"
     "      --since T          from then on; T is 2026-11-21T03:27:59Z, 03:27 (today, UTC), 10m or 2h (ago),\n"
     "                         now, or seconds since 1970\n"
     "      --until T          up to then\n"
     "      --event E          only these: time-wait, close, exhausted, source-down, attach, detach, reload,\n"
-    "                         override, holders; several with commas, or by giving it again\n"
+    "                         override, trace-connect, trace-close, holders; several with commas, or by giving it "
+    "again\n"
     "      --to ADDRESS       only those with this peer: ADDRESS[/LEN][:PORT[-PORT]], IPv6 in brackets before a port;\n"
     "                         \"*:443\" is every address\n"
     "      --source ADDRESS   only those from this address of this host, written likewise; a connect that ran out of\n"
     "                         ports is of each source that it tried\n"
     "      --program NAME     only those of programs of this name, such as curl or \"php-fpm*\"\n"
+    "      --trace            also the decisions of clients that ran under connspread run --trace\n"
     "      --pid N            only those of this process\n"
     "  -i, --instance NAME    the instance; default: CONNSPREAD_INSTANCE, else the config file's name\n"
     "  -c, --config CONF      the instance that belongs to this config file\n"
     "\n"
     "Exits with 0, 1 if there was no state file or a line was damaged, 2 for a usage error.\n";
 
-enum { OPTION_SINCE = 256, OPTION_UNTIL, OPTION_EVENT, OPTION_TO, OPTION_SOURCE, OPTION_PROGRAM, OPTION_PID };
+enum {
+    OPTION_SINCE = 256,
+    OPTION_UNTIL,
+    OPTION_EVENT,
+    OPTION_TO,
+    OPTION_SOURCE,
+    OPTION_PROGRAM,
+    OPTION_PID,
+    OPTION_TRACE,
+    OPTION_SCHEMA
+};
+
+#define TRACES (UINT32_C(1) << EVENT_TRACE_CONNECT | UINT32_C(1) << EVENT_TRACE_CLOSE)
 
 static const struct option options[] = {
     {"follow", no_argument, NULL, 'f'},
     {"output", required_argument, NULL, 'o'},
+    {"schema", required_argument, NULL, OPTION_SCHEMA},
     {"since", required_argument, NULL, OPTION_SINCE},
     {"until", required_argument, NULL, OPTION_UNTIL},
     {"event", required_argument, NULL, OPTION_EVENT},
@@ -62,6 +79,7 @@ static const struct option options[] = {
     {"program", required_argument, NULL, OPTION_PROGRAM},
     {"pid", required_argument, NULL, OPTION_PID},
     {"last", required_argument, NULL, 'n'},
+    {"trace", no_argument, NULL, OPTION_TRACE},
     {"instance", required_argument, NULL, 'i'},
     {"config", required_argument, NULL, 'c'},
     {"help", no_argument, NULL, 'h'},
@@ -75,6 +93,13 @@ static bool parse_time(const char *option, const char *text, uint64_t *out) {
     return !wrong;
 }
 
+static bool parse_schema(const char *text, enum event_schema *out) {
+    *out = strcmp(text, "otel") == 0 ? SCHEMA_OTEL : strcmp(text, "ecs") == 0 ? SCHEMA_ECS : SCHEMA_OURS;
+    if (*out == SCHEMA_OURS)
+        warn("log: --schema %s is not one; try: otel or ecs", text);
+    return *out != SCHEMA_OURS;
+}
+
 /* "time-wait,close" */
 static bool parse_events(const char *list, uint32_t *kinds) {
     char word[16];
@@ -85,7 +110,7 @@ static bool parse_events(const char *list, uint32_t *kinds) {
         if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
             warn("log: --event %s: there is no such event; try: time-wait, close, exhausted, source-down, attach, "
                  "detach, "
-                 "reload, override, holders",
+                 "reload, override, trace-connect, trace-close, holders",
                  list);
             return false;
         }
@@ -108,6 +133,7 @@ struct arguments {
     struct last_lines last;
     struct netns_seen netns;
     struct chosen chosen;
+    bool trace;
 };
 
 static bool parse_last(struct arguments *a) {
@@ -136,10 +162,14 @@ static bool parse_option(int option, void *context) {
         return request->follow = true;
     case 'o':
         return arguments_format("log", optarg, &request->json);
+    case OPTION_SCHEMA:
+        return parse_schema(optarg, &request->schema);
     case OPTION_SINCE:
         return parse_time("--since", optarg, &request->since_us);
     case OPTION_UNTIL:
         return parse_time("--until", optarg, &request->until_us);
+    case OPTION_TRACE:
+        return a->trace = true;
     case OPTION_EVENT:
         return parse_events(optarg, &request->kinds);
     case OPTION_TO:
@@ -163,9 +193,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (a->request.kinds == 0)
-        a->request.kinds = UINT32_MAX;
+        a->request.kinds = ~TRACES;
+    if (a->trace)
+        a->request.kinds |= TRACES;
     const char *conflict = a->request.since_us > a->request.until_us
                                ? "--since is later than --until, so no event can be between; try: exchange them"
+                           : a->request.schema && !a->request.json ? "--schema is about JSON; try: with -o json"
                            : optind < argc && a->request.follow ? "-f follows the state file, not a FILE; try: -i or -c"
                            : optind < argc && (a->chosen.instance || a->chosen.config)
                                ? "FILE and -i or -c exclude each other; try: one of them"

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "policy/policy.h"
+#include "tool/events/fields.h"
 #include "tool/log/last.h"
 #include "tool/host/netns.h"
 
@@ -15,6 +16,7 @@ struct netns_seen;
 
 struct log_request {
     bool follow, json;
+    enum event_schema schema;    /* of json */
     uint64_t since_us, until_us; /* inclusive */
     uint32_t kinds;              /* bit per enum event_kind */
     bool has_pid, has_to, has_source;

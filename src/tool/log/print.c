@@ -68,10 +68,10 @@ static void print_place(FILE *out, const struct log_request *request, const stru
 static void print(FILE *out, const struct log_request *request, const struct log_line *l) {
     char line[EVENT_LINE_MAX];
     int length;
-    if (request->json && l->original) {
+    if (request->json && !request->schema && l->original) {
         foreign_print_json(out, l->original, l->original_length);
     } else {
-        length = request->json ? event_json(l->record, l->context, line, sizeof line)
+        length = request->json ? event_json_as(request->schema, l->record, l->context, line, sizeof line)
                                : event_text(l->record, l->context, line, sizeof line);
         if (length > 0)
             (void)fwrite_unlocked(line, 1, (size_t)length, out);

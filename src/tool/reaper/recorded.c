@@ -50,7 +50,7 @@ static bool read_ring(struct recorded *t, size_t *room, const struct state *s, u
         };
         if (lapped && t->since_us == 0)
             t->since_us = e->time_us;
-        if (e->time_us < from_us)
+        if (e->time_us < from_us || event_is_trace(e->kind))
             continue;
         if (!append(t, room, &recorded))
             return false;

@@ -414,6 +414,8 @@ uint64_t incident_count(const struct incident *i) {
 }
 
 void facts_add(struct facts *f, const struct event_record *r, const struct event_context *context) {
+    if (event_is_trace(r->e.kind))
+        return;
     f->events++;
     if (r->e.kind < EVENT_KINDS)
         f->kinds[r->e.kind]++;

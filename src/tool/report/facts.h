@@ -4,9 +4,9 @@
 
 #include "tool/events/format.h"
 #include "tool/report/moment.h"
-#include "tool/report/table.h"
+#include "tool/common/table.h"
 #include "tool/report/timeline.h"
-#include "tool/report/window.h"
+#include "tool/common/window.h"
 
 enum { REPORT_SETS = 1024, REPORT_HOSTS = 64, REPORT_NAMES = 4, REPORT_NAME = 64 };
 

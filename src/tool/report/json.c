@@ -7,6 +7,7 @@
 #include "tool/events/names.h"
 #include "tool/report/model.h"
 #include "tool/report/find.h"
+#include "tool/report/fleet_print.h"
 #include "tool/report/words.h"
 #include "tool/report/advice.h"
 #include "tool/common/strbuf.h"
@@ -372,6 +373,7 @@ bool report_print_json(const struct report *r) {
     put(o, "sources", routes_of(r));
     put(o, "connect_time", connect_time_of(r));
     put(o, "inputs", inputs_of(&r->inputs));
+    put(o, "fleet", fleet_json(r));
     bool good = o && json_dumpf(o, stdout, JSON_COMPACT) == 0;
     json_decref(o);
     putchar('\n');

@@ -2,7 +2,7 @@
 #ifndef CONNSPREAD_TOOL_REPORT_MOMENT_H
 #define CONNSPREAD_TOOL_REPORT_MOMENT_H
 
-#include "tool/report/window.h"
+#include "tool/common/window.h"
 #include "state/event.h"
 
 enum { MOMENT_CLOSERS = 3 };

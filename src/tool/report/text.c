@@ -5,6 +5,7 @@
 
 #include "tool/report/model.h"
 #include "tool/report/find.h"
+#include "tool/report/fleet_print.h"
 #include "tool/report/words.h"
 #include "tool/report/advice.h"
 #include "tool/common/strbuf.h"
@@ -272,6 +273,7 @@ void report_print_text(const struct report *r) {
         print_finding(&r->finding[i], i + 1);
     if (r->facts.first_us == 0)
         return;
+    fleet_print_text(r);
     print_timeline(r);
     print_flows(r);
     print_routes(r);

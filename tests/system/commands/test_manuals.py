@@ -60,8 +60,9 @@ def test_pages_are_readable(t):
     """A rendered page has the words that a reader looks for, in its order."""
     text = subprocess.run(["mandoc", "-T", "ascii", os.path.join(ROOT, PAGES["connspread"])], stdout=subprocess.PIPE, text=True).stdout
     text = re.sub(".\b", "", text)
-    for words in "connspread COMMAND [ARGUMENT ...]", "run [-c CONF] [-i NAME] [-m MODE] [--require] [--] COMMAND ...", "-o, --output FORMAT":
-        assert words in text, f"{words!r} is not in connspread(1):\n{text[:3000]}"
+    flowed = " ".join(text.split())
+    for words in "connspread COMMAND [ARGUMENT ...]", "run [-c CONF] [-i NAME] [-m MODE] [--require] [--supervise[=HOW]] [--trace] [--] COMMAND ...", "-o, --output FORMAT":
+        assert words in flowed, f"{words!r} is not in connspread(1):\n{text[:3000]}"
 
 
 def test_config_keys(t):
@@ -112,9 +113,9 @@ def test_commands_and_options(t):
     for name in names:
         assert name in parts, f"connspread(1) has no part about {name}"
         listed = options_of(t.tool(name, "--help", check=0).stdout)
-        described = {word for line in re.findall(r"^\.It Fl (.*)$", parts[name], re.M) for word in re.sub(r" Ar .*", "", line).split(" , ")}
+        described = {word for line in re.findall(r"^\.It Fl (.*)$", parts[name], re.M) for word in re.sub(r" (?:Ar|Op) .*", "", line).split(" , ")}
         same(described, listed, f"options of {name} in connspread(1) and in its --help")
-        table = re.findall(r'\{"([\w-]+)", (?:no|required)_argument, NULL, (?:\'(\w)\')?', command_source(name))
+        table = re.findall(r'\{"([\w-]+)", (?:no|required|optional)_argument, NULL, (?:\'(\w)\')?', command_source(name))
         taken = {o for long, short in table for o in ("-" + long, short) if o} - {"-help", "h"}
         same(listed - {"-help", "h"}, taken, f"options of {name} in its --help and in its getopt table")
 
@@ -123,7 +124,7 @@ def test_event_fields(t):
     """Each member of the table of fields is in EVENTS: as an item, or, if it lies within another, marked there; and each item is a member."""
     table, events = source("src/tool/events/fields.def"), sections("connspread")["EVENTS"]
     own = set(re.findall(r"^FIELD\((\w+),", table, re.M))
-    inner = set(re.findall(r"^(?:SOURCE|KERNEL|RECENT)\((\w+),", table, re.M))
+    inner = set(re.findall(r"^(?:SOURCE|KERNEL|RECENT|ASKED)\((\w+),", table, re.M))
     assert {"time", "seq", "sources", "verified"} <= own and {"time_wait", "seconds", "complete"} <= inner, (own, inner)
     described = items(events, "Cm")
     equal(described - own - inner, set(), "described and never written")

@@ -87,6 +87,9 @@ def test_the_views_say_what_report_says(t):
     report = json.loads(t.tool("report", "-o", "json", *logs(t), check=1).stdout)
     events = sum(1 for path in logs(t) for _ in open(path))
     equal(report["events"], events, "events that report has read")
+    incident, = report["fleet"]["incidents"]
+    equal((incident["cause"], incident["destination"], [(h["host"], h["failed"], h["apart_s"]) for h in incident["hosts"]], incident["spared"]),
+          ("range-full", DESTINATION, [(name, facts[name][0], 0) for name in NARROW], [h for h in HOSTS if h not in NARROW]), "what report says of the fleet")
     both, canaries = (engines.Chdb(t), engines.Server(t)), []
     for engine in both:
         whole = os.path.join(t.folder, "all.jsonl")

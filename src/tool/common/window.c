@@ -1,4 +1,4 @@
-#include "tool/report/window.h"
+#include "tool/common/window.h"
 
 #include <string.h>
 

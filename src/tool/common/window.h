@@ -1,6 +1,6 @@
 /* window.h - how many of something happened in the last minute or so, at any moment of a stream. Pure. */
-#ifndef CONNSPREAD_TOOL_REPORT_WINDOW_H
-#define CONNSPREAD_TOOL_REPORT_WINDOW_H
+#ifndef CONNSPREAD_TOOL_COMMON_WINDOW_H
+#define CONNSPREAD_TOOL_COMMON_WINDOW_H
 
 #include <stdint.h>
 

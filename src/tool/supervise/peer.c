@@ -1,0 +1,148 @@
+#include "tool/supervise/peer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+
+enum { PIDFD_OF_THREAD = O_EXCL /* PIDFD_THREAD of linux/pidfd.h */, PATH = 64 };
+#define PROGRAM_NS 100000000u /* an exec in between is noticed so late */
+
+void peers_init(struct peers *p) {
+    memset(p, 0, sizeof *p);
+    for (unsigned i = 0; i < PEERS; i++) {
+        pthread_mutex_init(&p->slot[i].lock, NULL);
+        p->slot[i].pidfd = -1;
+    }
+}
+
+static ssize_t read_file(uint32_t tid, const char *name, char *out, size_t size) {
+    char path[PATH];
+    snprintf(path, sizeof path, "/proc/%u/%s", tid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, out, size - 1);
+    if (fd >= 0)
+        close(fd);
+    out[n > 0 ? n : 0] = 0;
+    return n;
+}
+
+static uint32_t process_of(uint32_t tid) {
+    char text[512]; /* it is the fourth line */
+    if (read_file(tid, "status", text, sizeof text) <= 0)
+        return 0;
+    const char *line = strstr(text, "\nTgid:");
+    return line ? (uint32_t)strtoul(line + 6, NULL, 10) : 0;
+}
+
+/* As program_invocation_short_name would say in the program itself. */
+static void name_program(struct peer *peer) {
+    char text[1024];
+    if (read_file(peer->tid, "cmdline", text, sizeof text) <= 0)
+        (void)read_file(peer->tid, "comm", text, sizeof text);
+    const char *slash = strrchr(text, '/');
+    const char *name = slash ? slash + 1 : text;
+    memset(peer->program, 0, sizeof peer->program);
+    memcpy(peer->program, name, strnlen(name, sizeof peer->program - 1));
+}
+
+static void forget(struct peer_slot *s) {
+    if (s->pidfd >= 0)
+        close(s->pidfd);
+    s->pidfd = -1;
+    s->peer.tid = 0;
+}
+
+void peers_forget(struct peers *p) {
+    for (unsigned i = 0; i < PEERS; i++)
+        forget(&p->slot[i]);
+}
+
+/* 0 or -errno. */
+static int learn(struct peer_slot *s, uint32_t tid) {
+    forget(s);
+    s->peer.pid = process_of(tid);
+    s->pidfd = (int)syscall(SYS_pidfd_open, tid, PIDFD_OF_THREAD);
+    if (s->pidfd < 0 && errno == EINVAL && s->peer.pid)
+        s->pidfd = (int)syscall(SYS_pidfd_open, s->peer.pid, 0);
+    if (s->pidfd < 0)
+        return -errno;
+    s->peer.tid = tid;
+    name_program(&s->peer);
+    s->read_ns = clock_ns(CLOCK_MONOTONIC);
+    return 0;
+}
+
+static int take(const struct peer_slot *s, int fd) {
+    int copy = (int)syscall(SYS_pidfd_getfd, s->pidfd, fd, 0);
+    return copy < 0 ? -errno : copy;
+}
+
+/* A pidfd of the process, asked by the number of another thread, may be another process's tomorrow. */
+static bool may_be_kept(const struct peer_slot *s) {
+    return s->peer.tid == s->peer.pid || fcntl(s->pidfd, F_GETFL) & PIDFD_OF_THREAD;
+}
+
+static int take_from(struct peer_slot *s, uint32_t tid, int fd) {
+    int copy = s->peer.tid == tid ? take(s, fd) : -ESRCH;
+    if (copy != -ESRCH)
+        return copy;
+    int error = learn(s, tid);
+    return error ? error : take(s, fd);
+}
+
+int peer_descriptor(struct peers *p, uint32_t tid, int fd, struct peer *out) {
+    struct peer_slot *s = &p->slot[tid % PEERS];
+    pthread_mutex_lock(&s->lock);
+    int copy = take_from(s, tid, fd);
+    if (copy >= 0) {
+        uint64_t now = clock_ns(CLOCK_MONOTONIC);
+        if (now - s->read_ns > PROGRAM_NS) {
+            s->read_ns = now;
+            name_program(&s->peer);
+        }
+        *out = s->peer;
+    }
+    if (s->pidfd >= 0 && !may_be_kept(s))
+        forget(s);
+    pthread_mutex_unlock(&s->lock);
+    return copy;
+}
+
+bool peer_status(uint32_t tid, char *out, size_t size) {
+    return read_file(tid, "status", out, size) > 0;
+}
+
+bool peer_read(uint32_t tid, uint64_t from, void *to, size_t size) {
+    struct iovec local = {to, size}, remote = {(void *)(uintptr_t)from, size};
+    return size == 0 || process_vm_readv((pid_t)tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
+int peer_may(int pid, int fd) {
+    char byte;
+    struct iovec local = {&byte, 1}, remote = {(void *)(uintptr_t)&peer_may, 1};
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    int copy = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+    int error = copy < 0 ? -errno : 0;
+    if (pidfd >= 0)
+        close(pidfd);
+    if (copy >= 0)
+        close(copy);
+    if (!error && process_vm_readv(pid, &local, 1, &remote, 1, 0) != 1)
+        error = -errno;
+    return error;
+}

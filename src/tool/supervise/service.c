@@ -1,0 +1,199 @@
+#include "tool/supervise/service.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/kernel_constants.h"
+#include "base/sys.h"
+#include "client/match_cache.h"
+#include "client/sockinfo.h"
+#include "client/track.h"
+#include "close/closing.h"
+#include "connect/connect.h"
+#include "connect/prepare.h"
+#include "state/history.h"
+#include "tool/supervise/bounded.h"
+#include "tool/supervise/filter.h"
+#include "tool/supervise/patience.h"
+
+/* One call. The answer is result and error, unless the kernel is to make the call itself. */
+struct served {
+    struct call call; /* first: connect/ hands it back to make */
+    struct service *service;
+    const struct bounded *timer;
+    union desk_place *place;
+    struct sockaddr_storage address;
+    struct endpoint destination;
+    struct client client;
+    struct peer peer;
+    uint64_t cookie;
+    bool unspec; /* the address is AF_UNSPEC: the end of a connection */
+    bool blocking;
+    bool proceed;   /* in the kernel */
+    uint64_t until; /* CLOCK_MONOTONIC, ns: when the client's own limit for the connect is over; 0: it has none */
+    ssize_t result;
+    int error;
+};
+
+struct client service_client(const struct service *s, const struct peer *peer) {
+    struct client c = s->client;
+    c.pid = peer->pid;
+    c.tid = peer->tid;
+    c.attached = true;
+    memcpy(c.program, peer->program, sizeof c.program);
+    c.program_key = history_program(c.program);
+    return c;
+}
+
+/* What acting for the process has taught about the kernel, and about this process. */
+static void learn(struct service *s, const struct client *c) {
+    if (c->no_port_range)
+        __atomic_store_n(&s->client.no_port_range, true, __ATOMIC_RELAXED);
+    if (c->bind_denied)
+        __atomic_store_n(&s->client.bind_denied, true, __ATOMIC_RELAXED);
+    if (!c->attached) /* it had its chance, and did not take it: the next call shall */
+        __atomic_store_n(&s->attached[c->pid % ATTACHED], 0, __ATOMIC_RELAXED);
+}
+
+/* One call of each process finds it unattached, and writes the event. */
+static bool may_attach(struct service *s, uint32_t pid) {
+    uint32_t *last = &s->attached[pid % ATTACHED];
+    return __atomic_load_n(last, __ATOMIC_RELAXED) != pid && __atomic_exchange_n(last, pid, __ATOMIC_RELAXED) != pid;
+}
+
+/* connect's arguments, wherever this ABI has them. */
+static bool read_arguments(const struct seccomp_notif *n, uint64_t out[3]) {
+    uint32_t narrow[3];
+    if (filter_is_socketcall(n->data.arch, n->data.nr)) {
+        if (!peer_read(n->pid, n->data.args[1] & UINT32_MAX, narrow, sizeof narrow))
+            return false;
+        for (unsigned i = 0; i < 3; i++)
+            out[i] = narrow[i];
+        return true;
+    }
+    if (!filter_is_compat(n->data.arch) && n->data.nr != SYS_connect)
+        return false; /* a send with MSG_FASTOPEN */
+    memcpy(out, n->data.args, 3 * sizeof *out);
+    return true;
+}
+
+/* The call as far as memory says. False: nothing for us. */
+static bool read_call(struct served *v) {
+    const struct seccomp_notif *n = &v->place->call;
+    uint64_t argument[3];
+    if (n->pid == 0 || !client_asks(&v->service->client) || !read_arguments(n, argument))
+        return false;
+    uint32_t length = (uint32_t)argument[2];
+    if (length < sizeof v->address.ss_family || length > sizeof v->address ||
+        !peer_read(n->pid, argument[1], &v->address, length))
+        return false;
+    v->call.fd = (int)argument[0];
+    v->call.address = (const struct sockaddr *)&v->address;
+    v->call.length = length;
+    v->unspec = v->address.ss_family == AF_UNSPEC;
+    return v->unspec || endpoint_from_sockaddr(&v->destination, &v->address, length);
+}
+
+/* The client's socket, if it is TCP in our network namespace: elsewhere its sources may be others', and its end is told
+ * to others. */
+static bool is_ours(const struct served *v, int fd) {
+    uint64_t netns = 0;
+    socklen_t length = sizeof netns;
+    int family;
+    bool mptcp;
+    return sockinfo_is_tcp(fd, &family, &mptcp) &&
+           (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &netns, &length) != 0 || netns == v->service->client.netns);
+}
+
+static ssize_t make_connect(const struct call *call) {
+    struct served *v = (struct served *)(uintptr_t)call;
+    int r = bounded_connect(v->timer, call->fd, call->address, call->length, v->blocking);
+    v->proceed = r < 0 && errno == EINTR;
+    return r;
+}
+
+/* No rule: the kernel makes it. It is watched all the same. */
+static ssize_t make_nothing(const struct call *call) {
+    struct served *v = (struct served *)(uintptr_t)call;
+    v->proceed = true;
+    errno = EINPROGRESS;
+    return -1;
+}
+
+static void disconnect(struct served *v) {
+    struct conn *c = conn_hold(&v->client, v->call.fd);
+    if (!c) {
+        v->proceed = true;
+        return;
+    }
+    closing_disconnect(&v->client, v->call.fd, c);
+    v->result = make_connect(&v->call);
+    v->error = errno;
+    if (v->result == 0)
+        prepare_disconnected(&v->client, v->call.fd, c);
+    conn_release(&v->client, c);
+}
+
+static void connect_spread_for(struct served *v) {
+    struct match match;
+    bool matched = match_cache_find(&v->client, &v->destination, &match) && match.matched;
+    v->call.make = matched ? make_connect : make_nothing;
+    v->blocking = sockinfo_blocking(v->call.fd);
+    uint64_t limit = matched && v->blocking ? patience_limit(v->call.fd) : 0;
+    v->until = limit ? clock_ns(CLOCK_MONOTONIC) + limit : 0;
+    if (v->blocking && !v->timer->usable)
+        v->call.make = make_nothing;
+    v->result = connect_spread(&v->client, &v->call, &v->destination);
+    v->error = errno;
+}
+
+/* The SYN is out, and the client has said how long it wants to wait. Not all threads may. */
+static void wait_for_limit(struct served *v) {
+    if (v->proceed && v->until && !v->client.no_wait &&
+        patience_ended(v->service->listener, v->place->call.id, v->place->call.pid, v->call.fd, v->until)) {
+        v->proceed = false;
+        v->result = -1;
+        v->error = EINPROGRESS;
+    }
+}
+
+/* call.fd is the duplicate. */
+static void serve(struct served *v) {
+    struct service *s = v->service;
+    v->client = service_client(s, &v->peer);
+    v->client.attached = !may_attach(s, v->peer.pid);
+    v->client.no_wait = __atomic_load_n(&s->busy, __ATOMIC_RELAXED) > s->threads / 2;
+    v->cookie = sockinfo_cookie(v->call.fd);
+    sockets_lend(&s->sockets, &v->client, v->cookie, v->call.fd);
+    if (v->unspec)
+        disconnect(v);
+    else
+        connect_spread_for(v);
+    sockets_keep(&s->sockets, &v->client, v->cookie, v->call.fd, &v->peer);
+    learn(s, &v->client);
+}
+
+void service_call(struct service *s, union desk_place *place, const struct bounded *timer) {
+    struct served v = {.service = s, .timer = timer, .place = place, .proceed = true};
+    uint64_t id = place->call.id;
+    __atomic_fetch_add(&s->busy, 1, __ATOMIC_RELAXED);
+    if (read_call(&v)) {
+        int fd = peer_descriptor(&s->peers, place->call.pid, v.call.fd, &v.peer);
+        v.call.fd = fd;
+        if (fd >= 0 && desk_is_valid(s->listener, id) && is_ours(&v, fd)) {
+            v.proceed = false;
+            serve(&v);
+            wait_for_limit(&v);
+        }
+        if (fd >= 0)
+            close(fd); /* before the answer: the client may close its own at once */
+    }
+    if (v.proceed)
+        desk_continue(s->listener, place);
+    else
+        desk_answer(s->listener, place, v.result, v.result < 0 ? v.error : 0);
+    __atomic_fetch_sub(&s->busy, 1, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,100 @@
+#include "tool/supervise/watch.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "close/reported.h"
+#include "tool/host/dump.h"
+
+enum { HEARD = 16 << 10, QUEUE = 8 << 20 };
+
+int watch_open(void) {
+    static const int groups[] = {SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY};
+    struct sockaddr_nl self = {.nl_family = AF_NETLINK};
+    int queue = QUEUE, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+    if (fd < 0)
+        return -errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &queue, sizeof queue) != 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &queue, sizeof queue);
+    bool good = bind(fd, (struct sockaddr *)&self, sizeof self) == 0;
+    for (unsigned i = 0; good && i < sizeof groups / sizeof groups[0]; i++)
+        good = setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof groups[i]) == 0;
+    if (good)
+        return fd;
+    int error = errno;
+    close(fd);
+    return -error;
+}
+
+static struct tuple tuple_of_socket(const struct dump_socket *d) {
+    struct tuple t = tuple_of(&d->local, d->local_port, &d->peer, d->peer_port);
+    t.interface = d->interface;
+    return t;
+}
+
+static void tell(struct service *s, struct known_socket *known, const struct tuple *where) {
+    struct client client = service_client(s, &known->peer);
+    client.tid = known->peer.pid; /* which of its threads, nobody knows */
+    reported_close(&client, known->conn, known->cookie, where);
+    free(known);
+}
+
+static int hear_one(const struct nlmsghdr *message, void *context) {
+    struct service *s = context;
+    struct dump_socket d;
+    if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY || !dump_read(&d, message))
+        return MNL_CB_OK;
+    struct known_socket *known = sockets_take(&s->sockets, d.cookie);
+    struct tuple where = tuple_of_socket(&d);
+    if (known)
+        tell(s, known, &where);
+    return MNL_CB_OK;
+}
+
+void watch_hear(struct service *s, int watch) {
+    char buffer[HEARD];
+    bool lost = false;
+    for (;;) {
+        ssize_t n = recv(watch, buffer, sizeof buffer, MSG_DONTWAIT);
+        if (n < 0 && errno == ENOBUFS) {
+            lost = true;
+            continue;
+        }
+        if (n <= 0)
+            break;
+        (void)mnl_cb_run(buffer, (size_t)n, 0, 0, hear_one, s);
+    }
+    if (lost)
+        watch_look_at_all(s);
+}
+
+struct look {
+    struct service *service;
+    uint64_t number;
+};
+
+static void look_at(const struct dump_socket *d, void *context) {
+    struct look *l = context;
+    struct tuple where = tuple_of_socket(d);
+    sockets_found(&l->service->sockets, d->cookie, l->number, &where, d->inode != 0);
+}
+
+void watch_look_at_all(struct service *s) {
+    uint64_t began = clock_ns(CLOCK_MONOTONIC);
+    struct look look = {.service = s, .number = began};
+    struct known_socket *known;
+    unsigned from = 0;
+    if (dump_sockets(~0u, look_at, &look) != 0)
+        return;
+    while ((known = sockets_take_lost(&s->sockets, &from, look.number, began))) {
+        struct tuple where = known->where;
+        tell(s, known, where.local.port ? &where : NULL);
+    }
+}

@@ -143,7 +143,7 @@ def test_inbound_server(t):
         equal(curls(t, 2 * PORTS, "http://10.1.0.1:8099/", bare=True), 0, "failures")
         kernel.settle(8099)
         waits = len([s for s in kernel.sockets("TIME_WAIT") if s.local_port == 8099])
-        assert waits > PORTS, waits
+        assert waits > 0, "the server has no TIME-WAIT"
         tells(t, "inbound_server")
         found = stage.report(t, 0)
         equal(found["closed_first"][0]["direction"], "inbound", "who closed first")

@@ -29,9 +29,14 @@ SHIM_LTO = $(if $(findstring gcc,$(CC)),-flto=auto)
 # ... and so do what -O3 inlines, and small structures cleared without `rep stos`, which takes 10 ns to begin: for any
 # processor, in the order that suits the recent ones.
 SHIM_TUNE := $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-mtune=skylake)
+# Newer systems may demand that every library of a program has them.
+ifneq ($(findstring aarch64,$(shell $(CC) -dumpmachine)),)
+SHIM_CFLAGS += -mbranch-protection=standard
+SHIM_LDFLAGS_MACHINE = -mbranch-protection=standard -Wl,-z,force-bti
+endif
 SHIM_OPT = $(patsubst -O2,-O3 $(SHIM_TUNE),$(filter -O2,$(CFLAGS)))
 # Never unmapped, also when a program opens it by hand and closes it: its exit handler would be called all the same.
-SHIM_LDFLAGS = -shared $(SHIM_LTO) $(HARDEN) -Wl,-z,nodelete -Wl,--version-script=$(BUILD)/shim.map -Wl,-soname,libconnspread.so -Wl,--as-needed
+SHIM_LDFLAGS = -shared $(SHIM_LDFLAGS_MACHINE) $(SHIM_LTO) $(HARDEN) -Wl,-z,nodelete -Wl,--version-script=$(BUILD)/shim.map -Wl,-soname,libconnspread.so -Wl,--as-needed
 
 # The folders of src/ (src/README.md); what runs inside the client, what reads a config, and the tool.
 CONFIG_FOLDERS = base net policy text config
@@ -99,7 +104,22 @@ $(BUILD)/connspread-config.so: $(MODULE_OBJ)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared $(HARDEN) $(MODULE_OBJ) -lconfuse -o $@
 $(BUILD)/connspread: $(TOOL_OBJ)
 	$(say) LINK $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -lmnl -ljansson -lpthread -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pie $(HARDEN) $(TOOL_OBJ) -lconfuse -ljansson -lpthread -o $@
+
+# For images that have no libraries: `connspread install --to DIR` copies it. The linker warns of getpwuid, which then reads /etc/passwd alone.
+$(BUILD)/connspread-static: $(TOOL_OBJ)
+	$(say) LINK $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static -Wl,-z,relro -Wl,-z,noexecstack -Wl,--no-warnings $(TOOL_OBJ) -lconfuse -ljansson -lpthread -o $@
+static: $(BUILD)/connspread-static ## builds a tool that needs no library
+
+# The shim for programs of musl, beside glibc's: `run` takes the one that a program's loader wants. The kernel's headers lie among glibc's;
+# musl's own come first, whose macros warn of themselves.
+MUSL_CC = musl-gcc -idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -print-multiarch)
+musl: ## builds a shim for programs of musl (needs musl-tools)
+	@mkdir -p $(BUILD)/musl $(BUILD)/musl-build
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/musl-build WERROR= CC='$(MUSL_CC)' $(BUILD)/musl-build/libconnspread.so
+	$(Q)cp $(BUILD)/musl-build/libconnspread.so $(BUILD)/musl/libconnspread.so.new && mv -f $(BUILD)/musl/libconnspread.so.new $(BUILD)/musl/libconnspread.so
+.PHONY: static musl
 
 # --- what is needed, shown, tested ---
 
@@ -130,7 +150,7 @@ TEST_CFLAGS = $(filter-out -D_FORTIFY_SOURCE=2,$(TOOL_CFLAGS)) -Itests
 $(BUILD)/unit/%: tests/unit/%.c $(UNIT_LIB)
 	@mkdir -p $(@D)
 	$(say) LINK $@
-	$(Q)$(CC) $(TEST_CFLAGS) $(CFLAGS) $< $(UNIT_LIB) -o $@ -lcheck -lsubunit -lm -lrt -lpthread -lconfuse -lmnl -ljansson
+	$(Q)$(CC) $(TEST_CFLAGS) $(CFLAGS) $< $(UNIT_LIB) -o $@ -lcheck -lsubunit -lm -lrt -lpthread -lconfuse -ljansson
 
 # Clients and helpers of the system tests: tests/system/[FOLDER/]NAME.c -> build/tests/[FOLDER/]NAME; NAME.so.c is a preload library.
 SYSTEM_SRC = $(wildcard tests/system/*.c tests/system/*/*.c)
@@ -140,7 +160,7 @@ $(BUILD)/tests/supervise/client: TEST_EXTRA = -static
 $(BUILD)/tests/own_cfg_client $(BUILD)/tests/own_vfork: TEST_EXTRA = -rdynamic
 # Linked with parts of the tool.
 WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events later_traffic trust/fill)
-$(WITH_PARTS): TEST_PARTS = $(UNIT_LIB) -lconfuse -lmnl -ljansson
+$(WITH_PARTS): TEST_PARTS = $(UNIT_LIB) -lconfuse -ljansson
 $(WITH_PARTS): $(UNIT_LIB)
 $(BUILD)/tests/%.so: tests/system/%.so.c
 	@mkdir -p $(@D)
@@ -215,6 +235,8 @@ install: all ## under DESTDIR: PREFIX (/usr/local), LIBDIR, SYSCONFDIR
 	$(call put,755,$(BUILD)/connspread,$(PREFIX)/bin/connspread)
 	$(call put,644,$(BUILD)/connspread-config.so,$(SHIM_HOME)/connspread-config.so)
 	$(call put,644,$(BUILD)/libconnspread.so,$(SHIM_HOME)/libconnspread.so)
+	! test -e $(BUILD)/musl/libconnspread.so || { $(call put,644,$(BUILD)/musl/libconnspread.so,$(SHIM_HOME)/musl/libconnspread.so); }
+	! test -e $(BUILD)/connspread-static || { $(call put,755,$(BUILD)/connspread-static,$(SHIM_HOME)/connspread-static); }
 	$(foreach p,contrib/man/connspread.1 conf/connspread.conf.5 contrib/man/libconnspread.7,{ $(call page,$(p)); } &&) :
 	$(call put,644,contrib/completion/connspread,$(COMPLETIONDIR)/connspread)
 	$(foreach f,README.md LICENSE contrib/CHANGELOG.md conf/connspread.conf,{ $(call put,644,$(f),$(DOCDIR)/$(notdir $(f))); } &&) :
@@ -222,12 +244,30 @@ install: all ## under DESTDIR: PREFIX (/usr/local), LIBDIR, SYSCONFDIR
 	$(foreach f,$(PAGES),{ $(call put,644,$(f),$(DOCDIR)/$(f)); } &&) :
 	test -e '$(DESTDIR)$(SYSCONFDIR)/connspread.conf' || { $(call put,644,conf/connspread.conf,$(SYSCONFDIR)/connspread.conf); }
 
+# For packages: units, what Prometheus reads, logrotate's section, with the paths of this build.
+UNITDIR ?= $(SYSCONFDIR)/systemd/system
+SHARE = $(PREFIX)/share/connspread
+unit = f='$(DESTDIR)$(strip $(3))'; install -d "$${f%/*}" && sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|g' \
+    -e 's|/usr/local/lib/connspread/libconnspread\.so|$(SHIM_PRELOAD)|g' $(2) >"$$f.new" && chmod $(1) "$$f.new" && mv -f "$$f.new" "$$f"
+UNITS = $(wildcard contrib/systemd/*.service contrib/prometheus/*.service contrib/prometheus/*.timer)
+RULES = $(wildcard contrib/prometheus/*.rules.yml)
+install-units: ## under DESTDIR: systemd's units (UNITDIR), Prometheus' files, logrotate's section
+	$(foreach f,$(UNITS),{ $(call unit,644,$(f),$(UNITDIR)/$(notdir $(f))); } &&) :
+	$(foreach f,$(RULES),{ $(call put,644,$(f),$(SHARE)/prometheus/$(notdir $(f))); } &&) :
+	$(call unit,644,contrib/systemd/connspread.conf,$(SHARE)/systemd/connspread.conf)
+	$(call unit,755,contrib/prometheus/connspread-textfile,$(PREFIX)/bin/connspread-textfile)
+	$(call put,644,contrib/logrotate/connspread,$(SYSCONFDIR)/logrotate.d/connspread)
+.PHONY: install-units
+
 # All but the config, which is the administrator's.
 uninstall: ## removes all but the config
 	rm -f $(foreach f,$(PREFIX)/bin/connspread $(SHIM_HOME)/connspread-config.so $(SHIM_HOME)/libconnspread.so \
+	    $(SHIM_HOME)/musl/libconnspread.so $(SHIM_HOME)/connspread-static \
 	    $(MANDIR)/man1/connspread.1 $(MANDIR)/man5/connspread.conf.5 $(MANDIR)/man7/libconnspread.7 $(COMPLETIONDIR)/connspread \
 	    $(addprefix $(DOCDIR)/,README.md LICENSE CHANGELOG.md connspread.conf $(addprefix examples/,$(notdir $(EXAMPLES))) $(PAGES)),'$(DESTDIR)$(f)')
-	for d in '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)/contrib/doc' '$(DOCDIR)/contrib' '$(DOCDIR)'; do \
+	rm -f $(foreach f,$(addprefix $(UNITDIR)/,$(notdir $(UNITS))) $(addprefix $(SHARE)/prometheus/,$(notdir $(RULES))) $(SHARE)/systemd/connspread.conf \
+	    $(PREFIX)/bin/connspread-textfile $(SYSCONFDIR)/logrotate.d/connspread,'$(DESTDIR)$(f)')
+	for d in '$(SHARE)/prometheus' '$(SHARE)/systemd' '$(SHARE)' '$(SHIM_HOME)/musl' '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)/contrib/doc' '$(DOCDIR)/contrib' '$(DOCDIR)'; do \
 	    ! test -d "$(DESTDIR)$$d" || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$d"; done
 	test -n '$(DESTDIR)' || test "$$(ls -A /run/connspread 2>/dev/null)" != .lock || rm -rf /run/connspread
 
@@ -241,7 +281,10 @@ dist: ## archive of the source as committed
 deb: deps-deb ## Debian packages
 	contrib/debian/build '$(VERSION)' '$(abspath $(BUILD))/deb'
 
-.PHONY: install uninstall dist deb
+rpm: ## RPM package (needs rpmbuild)
+	contrib/rpm/build '$(VERSION)' '$(abspath $(BUILD))/rpm'
+
+.PHONY: install uninstall dist deb rpm
 
 clean: ## removes BUILD
 	rm -rf $(BUILD)

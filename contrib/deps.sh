@@ -4,17 +4,18 @@
 # DEPS=list: prints their names.
 set -eu
 
-build="gcc make libc6-dev libconfuse-dev libmnl-dev libjansson-dev"
+build="gcc make libc6-dev libconfuse-dev libjansson-dev"
 demo="$build iproute2 procps python3"
 # At most 20: what `make check` needs beyond a minimal Debian. Tests that need another are left to check-full (tests/system/fixture.py).
 check="$demo check strace nftables binutils curl wget netcat-openbsd socat git mandoc"
 # The programs that the tests of check-full preload, and what serves them.
 clients="redis-server redis-tools nodejs default-jdk-headless libjemalloc2 libtcmalloc-minimal4 nginx haproxy php-cli perl
          postgresql postgresql-client openssh-server openssh-client openssl memcached libmemcached-tools apache2-utils wrk
-         prometheus prometheus-alertmanager prometheus-node-exporter clickhouse-server clickhouse-client npm logrotate systemd chromium firefox-esr bubblewrap"
+         prometheus prometheus-alertmanager prometheus-node-exporter clickhouse-server clickhouse-client npm logrotate systemd chromium firefox-esr bubblewrap mptcpize"
 deb="$build debhelper dpkg-dev fakeroot"
 lint="clang-format clang-tidy cppcheck git make"
 full="$check $clients $lint clang libclang-rt-dev debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test valgrind musl-tools llvm
+      rpm rpmlint
       python3-twisted jq python3-testsuite python3-yaml golang-go"
 [ "$(uname -m)" != x86_64 ] || full="$full gcc-multilib"
 

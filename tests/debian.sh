@@ -8,7 +8,6 @@ out=$1 root=$1/root
 umask 022
 rm -rf "$out"
 mkdir -p "$out"
-# mmdebstrap mounts the host's /proc and /sys in there until it has ended.
 debootstrap=
 clean_up() {
     [ -z "$debootstrap" ] || kill "$debootstrap" 2>/dev/null || true
@@ -16,41 +15,16 @@ clean_up() {
     rm -rf --one-file-system "$root"
 }
 trap clean_up EXIT
-fail() {
-    echo "FAILED: $*"
-    exit 1
-}
-say() { printf '== %3d s: %s\n' "$SECONDS" "$*"; }
-
-# A command in the bare system: its own processes, which end with it, and none of our environment.
-in_root() {
-    unshare --mount --pid --fork --kill-child --mount-proc="$root/proc" chroot "$root" /usr/bin/env -i \
-        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@" </dev/null
-}
-# The same in a network namespace of its own, beside a web server on 127.0.0.1:8000 that leaves the closing to its clients.
-served() {
-    TOP=$PWD unshare --net --pid --fork --kill-child bash -eu -c '
-        ip link set lo up
-        python3 -c "import sys, time; sys.path.insert(0, \"tests/system\"); import servers
-servers.start(\"127.0.0.1\", \"http\", 8000)
-time.sleep(600)" &
-        for _ in $(seq 200); do [ -n "$(ss -Htln "sport = 8000")" ] && break; sleep 0.05; done
-        "$@"' bash "$@"
-}
-files() {
-    in_root find / -xdev \( -path /proc -o -path /tmp -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/log \) \
-        -prune -o -print | sort
-}
-
-. /etc/os-release
-mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
-    awk -v name="$VERSION_CODENAME" '$2 == name && $3 == "main" { print $1; exit }')
+. tests/bare.sh
 release=${RELEASE:-$VERSION_CODENAME}
-[ -n "$mirror" ] || fail "this host's apt has no source for $VERSION_CODENAME main"
 say "a bare $release, while the packages are built"
 mmdebstrap --quiet --variant=minbase --architectures=amd64,i386 --include=libc6:i386,curl "$release" "$root" "$mirror" &
 debootstrap=$!
-DEPS=no make -s deb BUILD="$out/build" >"$out/deb.log" 2>&1 || { tail -n 40 "$out/deb.log"; fail "make deb"; }
+for build in again build; do
+    DEPS=no make -s deb BUILD="$out/$build" >"$out/deb.log" 2>&1 || { tail -n 40 "$out/deb.log"; fail "make deb"; }
+done
+[ "$(cd "$out/again/deb" && sha256sum *.deb)" = "$(cd "$out/build/deb" && sha256sum *.deb)" ] || fail "two builds of one commit differ"
+rm -r "$out/again"
 make -s BUILD="$out/build32" CC="gcc -m32" "$out/build32/libconnspread.so"
 gcc -m32 -O1 tests/system/plain_client.c -o "$out/client32"
 said=$(lintian --quiet --display-info --pedantic --fail-on none "$out"/build/deb/*.changes 2>&1 | grep -v '^running with root' || true)
@@ -102,7 +76,8 @@ in_root apt-get autoremove -qy >"$out/apt.log" 2>&1
 rm "$root/root/mine.conf"
 files >"$out/after"
 left=$(comm -13 "$out/before" "$out/after")
-[ "$left" = /etc/connspread.conf ] || fail "left by the package: $left"
+[ "$left" = "/etc/connspread.conf
+/etc/logrotate.d/connspread" ] || fail "left by the package: $left"
 in_root apt-get purge -qy connspread >"$out/apt.log" 2>&1
 files >"$out/after"
 [ -z "$(comm -13 "$out/before" "$out/after")" ] || fail "left after purge: $(comm -13 "$out/before" "$out/after")"

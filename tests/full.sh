@@ -56,7 +56,7 @@ fuzz() {
     # shellcheck disable=SC2086
     clang -std=gnu11 -Isrc -Itests -D_GNU_SOURCE -DVERSION='"0"' -DSHIM_DIR='"/x"' -g -O1 \
         -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-        "tests/fuzz/fuzz_$name.c" $sources -o "$FULL/fuzz_$name" -lconfuse -lmnl -ljansson || return 1
+        "tests/fuzz/fuzz_$name.c" $sources -o "$FULL/fuzz_$name" -lconfuse -ljansson || return 1
     "$FULL/fuzz_$name" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 \
         -artifact_prefix="$work/" "$work" "tests/fuzz/corpus/$name"
 }
@@ -100,11 +100,12 @@ step "shim and clients under ASan and UBSan" shim_asan
 step "tool under ASan and UBSan against hostile state files" env MUTATIONS_TOOL="$FULL/asan/connspread" MUTATIONS_SEED=2 MUTATIONS=4000 \
     ASAN_OPTIONS=detect_leaks=0 tests/system/run mutations
 step "shim in threaded clients under TSan" shim_tsan
-step "musl: builds, is preloaded, spreads, logs" tests/musl.sh "$FULL/musl"
 if [ "$(id -u)" = 0 ]; then
+    step "musl beside glibc: install --to, a root with nothing but musl's loader, each program its shim" tests/musl.sh "$FULL/musl"
     step "package in a bare Debian: installs, works, leaves only its config" tests/debian.sh "$FULL/debian"
+    step "RPM: the same bytes twice, rpmlint, installs, README's tour, leaves only its config" tests/rpm.sh "$FULL/rpm"
 else
-    echo "skip package in a bare Debian: only root can make one"
+    echo "skip RPM, musl, and package in a bare Debian: only root can make one"
 fi
 step "line coverage: 90 % of src/, 95 % of what runs in the client" tests/coverage.sh
 sed -n 's/^src/     &/p' "$FULL/log"

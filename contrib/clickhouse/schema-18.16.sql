@@ -1,5 +1,5 @@
 -- connspread's events in ClickHouse, for version 18.16, the oldest that may be met; schema.sql is for current ones. Then views.sql.
--- What that version lacks: fractions of a second (time stays text, time_us has them), objects in JSON (sources and recent stay in the file: load
+-- What that version lacks: fractions of a second (time stays text, time_us has them), objects in JSON (sources, asked and recent stay in the file: load
 -- with input_format_skip_unknown_fields), sets as bitmaps (uniqExact instead), DEFAULT for what a line of JSON leaves out (MATERIALIZED instead),
 -- LowCardinality without a setting in every session (plain text instead). It wraps numbers that are too large for their column in silence: each is
 -- as wide as the event's.
@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS connspread.events
     call String,
     cause String,
     outcome String,
+    decision String,
+    reason String,
     attempts UInt32,
     elapsed_us UInt64,
     repeats UInt32,

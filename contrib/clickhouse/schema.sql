@@ -33,10 +33,13 @@ CREATE TABLE IF NOT EXISTS connspread.events
     call LowCardinality(String),
     cause LowCardinality(String),
     outcome LowCardinality(String),
+    decision LowCardinality(String),
+    reason LowCardinality(String),
     attempts UInt32,
     elapsed_us UInt64,
     repeats UInt32,
     sources String, -- JSON, as it came: JSONExtractArrayRaw(sources)
+    asked String,
     sources_omitted UInt32,
     proof LowCardinality(String),
     occupied_by LowCardinality(String),

@@ -1,7 +1,7 @@
 /* sys.h - our own system calls inside the client: raw, never libc's.
  *
- * libc's versions are cancellation points, set errno, and may be somebody's wrapper (our own among them). These return
- * the kernel's answer: >= 0, or -errno. They touch no errno and are async-signal-safe. */
+ * libc's versions are cancellation points, set errno, and may be another library's wrapper (our own among them). These
+ * return the kernel's answer: >= 0, or -errno. They touch no errno and are async-signal-safe. */
 #ifndef CONNSPREAD_BASE_SYS_H
 #define CONNSPREAD_BASE_SYS_H
 

@@ -65,7 +65,7 @@ static unsigned own_place(struct client *client) {
     return place - 1;
 }
 
-/* Nobody draws while the override stands at one of its ends. */
+/* No process draws while the override stands at one of its ends. */
 static unsigned place_of(struct client *client, const struct settings *settings, unsigned canary) {
     if (canary == 0 || canary >= 100)
         return 0;

@@ -1,6 +1,6 @@
 /* client.h - this process as a client of an instance: what the constructor found out, and what events say of it.
  *
- * There is one a process (shim/self.h), but nothing below the shim knows that: whoever acts for a client is given it,
+ * There is one a process (shim/self.h), but nothing below the shim knows that: code that acts for a client is given it,
  * as the first argument or in what it works on (struct closing, struct report). What is asked of "this
  * process" (process.h, fdtab.h) is the process that runs the code. */
 #ifndef CONNSPREAD_CLIENT_CLIENT_H
@@ -15,6 +15,8 @@ struct client {
     struct state state;
     bool active;          /* false: every wrapper goes straight to libc */
     bool no_port_range;   /* this kernel has no IP_LOCAL_PORT_RANGE (before 6.3); atomic */
+    bool no_port_works;   /* IP_BIND_ADDRESS_NO_PORT was read back as set; atomic */
+    bool no_port_fails;   /* it was accepted, and does nothing (gVisor); atomic */
     bool parity_step;     /* before Linux 6.8: connect goes through all ports of one parity first */
     bool mptcp_info;      /* where it is not to be had, a connection is not MPTCP's (any more) */
     bool bind_denied;     /* this process may not bind (Landlock, seccomp, an LSM); atomic */

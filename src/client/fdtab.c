@@ -22,7 +22,7 @@ static uint32_t conn_fresh; /* connections ever handed out from pages; those bel
 enum { SPARES = 16, LINE = 64 };
 static struct { _Alignas(LINE) uint64_t head; } conn_spare[SPARES];
 
-/* conn.refs: its lower bits count all who keep a record from being used anew, the upper ones those of them that are
+/* conn.refs: its lower bits count all that keep a record from being used anew, the upper ones those of them that are
  * threads at work with it. A fork child has the descriptors, but not the threads. */
 enum { HOLD_SHIFT = 24, ALL = (1 << HOLD_SHIFT) - 1, HOLDS_MAX = 255 };
 #define HOLD (UINT32_C(1) << HOLD_SHIFT | 1)
@@ -192,7 +192,7 @@ void conn_ref(struct conn *c) {
     __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
 }
 
-/* By one who has none: false when there is none to share. */
+/* By one that has none: false when there is none to share. */
 static bool ref_in_use(struct conn *c, uint32_t unit) {
     uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED);
     do {

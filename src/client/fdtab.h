@@ -38,7 +38,7 @@ enum conn_flag {
     CONN_LINGER_RESET = 1 << 12, /* SO_LINGER {1, 0} */
     CONN_LINGER2_OFF = 1 << 13,  /* TCP_LINGER2 < 0: no FIN_WAIT2 */
     CONN_ADOPTED = 1 << 14,      /* not seen from the start: inherited, received, or made behind our back */
-    CONN_PASSED = 1 << 15,       /* sent to somebody with SCM_RIGHTS */
+    CONN_PASSED = 1 << 15,       /* sent to another process with SCM_RIGHTS */
     CONN_PEER_ASK = 1 << 16,     /* the peer is not known from connect or accept */
     CONN_OUR_FREEBIND = 1 << 17,
     CONN_APP_FREEBIND = 1 << 18,
@@ -49,7 +49,7 @@ enum conn_flag {
     CONN_SHUT = 1 << 23,     /* the client called shutdown, either way */
     CONN_STDIO = 1 << 26,    /* a FILE was made of it */
     CONN_OUR_PORT = 1 << 25, /* bound by us to a port of its own: cannot be bound again */
-    CONN_PINNED = 1 << 27,   /* the client pinned its device or mark; or nobody knows: it was adopted */
+    CONN_PINNED = 1 << 27,   /* the client pinned its device or mark; or that is not known: it was adopted */
     CONN_FASTOPEN = 1 << 24  /* TCP_FASTOPEN_CONNECT: connect returns before anything is sent */
 };
 
@@ -86,12 +86,12 @@ enum fd_kind { FD_UNKNOWN, FD_NOT_TCP, FD_TCP, FD_CLOSING };
 /* Looks without changing anything. *conn is set for FD_TCP. */
 enum fd_kind fd_look(int fd, struct conn **conn);
 
-/* What the number was before is forgotten: a connection whose close nobody saw gives its record back unlogged. */
+/* What the number was before is forgotten: a connection whose close was not seen gives its record back unlogged. */
 void fd_set_not_tcp(int fd);
 void fd_set_unknown(int fd);
 
 /* Binds fd to conn (taking over one reference that the caller holds). Returns a connection that the number belonged to
- * before, whose close nobody saw, or NULL; its reference is the caller's. False in *kept: no memory for the page, the
+ * before, whose close was not seen, or NULL; its reference is the caller's. False in *kept: no memory for the page, the
  * reference stays with the caller. */
 struct conn *fd_assign(int fd, struct conn *conn, bool *kept);
 
@@ -100,7 +100,7 @@ struct conn *fd_assign(int fd, struct conn *conn, bool *kept);
 enum fd_kind fd_closing(int fd, struct conn **conn);
 void fd_closed(int fd);
 
-/* A fork child: what threads of the parent were just closing is nobody's business here, what they held nobody holds. */
+/* A fork child: what threads of the parent were just closing does not count here, what they held no thread holds. */
 void fd_forget_closing(void);
 
 /* The first tracked TCP descriptor in [from, to], or -1. Skips unmapped spans. */
@@ -108,7 +108,7 @@ int fd_next_tcp(int from, int to);
 
 /* A zeroed connection with one reference, or NULL. */
 struct conn *conn_new(void);
-/* Only by one who holds a reference already. */
+/* Only by one that holds a reference already. */
 void conn_ref(struct conn *c);
 
 /* The connection of fd with one more reference, for a second descriptor; NULL when it is none, or is being closed by

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #ifndef MATCH_CACHE_STEP
-/* Between any two steps of who keeps a match or recalls one; a test lets others go first here. */
+/* Between any two steps of a thread that keeps a match or recalls one; a test lets others go first here. */
 #define MATCH_CACHE_STEP() ((void)0)
 #endif
 
@@ -127,7 +127,8 @@ bool match_cache_find(const struct client *client, const struct endpoint *destin
             return true;
     if (!state_match(s, destination, client->program, out))
         return false;
-    /* Under the generation that was read first. If the policy has changed meanwhile, nobody will ask for that one. */
+    /* Under the generation that was read first. If the policy has changed meanwhile, no thread will ask for that one.
+     */
     struct kept *k = least_written(set);
     if (k)
         keep(k, generation, key, out);

@@ -141,8 +141,8 @@ void open_table_located(struct client *client, const struct conn *c) {
     __atomic_store_n(&h->local_port, c->local_port, __ATOMIC_RELEASE);
 }
 
-/* The note follows the atomic operation at once: that may wait for its cache line, and who is killed meanwhile has
- * written neither. */
+/* The note follows the atomic operation at once: that may wait for its cache line, and a process that is killed
+ * meanwhile has written neither. */
 
 /* Somewhere to write for those without a slot. */
 static uint8_t nowhere;
@@ -191,7 +191,7 @@ void open_table_exec_failed(struct client *client, const struct conn *c) {
         put(h, c, OPEN_NOW);
 }
 
-/* Not made by this image of this process. connected_ns 0: nobody knows since when. */
+/* Not made by this image of this process. connected_ns 0: not known since when. */
 static void hold_again(struct client *client, const struct conn *c) {
     struct open_chunk *chunk;
     struct open_entry *h = slot_for(client, c, &chunk);

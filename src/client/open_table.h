@@ -20,7 +20,7 @@ void open_table_opened(struct client *client, const struct conn *c);
 void open_table_located(struct client *client, const struct conn *c);
 
 /* c is one more that is open in its pair, or one less. Both words are at hand before either is written, so that hardly
- * anybody is killed between the two, and counted for ever. */
+ * any process is killed between the two, and counted for ever. */
 void open_table_count(struct client *client, const struct conn *c, uint64_t now);
 void open_table_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now);
 

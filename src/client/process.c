@@ -22,7 +22,7 @@ static uint32_t forking; /* threads that are in fork */
 /* Cached so that an event costs no gettid. The generation makes the copy that a fork child inherits stale. */
 static __thread struct { uint32_t pid, tid; } thread;
 
-/* vfork.S: what the name stands for in this library, whoever comes first elsewhere. The tool has none. */
+/* vfork.S: what the name stands for in this library, whatever comes first elsewhere. The tool has none. */
 extern pid_t process_our_vfork(void) __attribute__((weak, visibility("hidden")));
 
 static uint32_t kernel_pid(void) {
@@ -52,8 +52,8 @@ void process_init(void) {
         process_shares_memory();
 }
 
-/* Several threads of a new child may come here at once. The generation rises first: whoever sees the pid sees that too,
- * and rising twice only makes connections count as shared that are not, which costs a look and no truth. */
+/* Several threads of a new child may come here at once. The generation rises first: a thread that sees the pid sees
+ * that too, and rising twice only makes connections count as shared that are not, which costs a look and no truth. */
 static void begin_again(struct client *client, uint32_t pid) {
     if (sys_sealed()) { /* a child that may not even ask for its number: its memory is its own, so it alone is inert */
         __atomic_store_n(&client->active, false, __ATOMIC_RELEASE);

@@ -18,9 +18,15 @@
 #define FIONREAD 0x541b
 #endif
 
+/* Emulators (qemu-user, gVisor) may answer with less than was asked for, or with nothing: that is no answer. */
+static int ask(int fd, int level, int option, void *value, socklen_t size) {
+    socklen_t length = size;
+    int r = (int)sys_call5(SYS_getsockopt, fd, level, option, value, &length);
+    return r == 0 && length < size ? -EPROTO : r;
+}
+
 int get_option(int fd, int level, int option, int *value) {
-    socklen_t length = sizeof *value;
-    return (int)sys_call5(SYS_getsockopt, fd, level, option, value, &length);
+    return ask(fd, level, option, value, sizeof *value);
 }
 
 int set_option(int fd, int level, int option, int value) {
@@ -31,10 +37,13 @@ int sockinfo_state(int fd, enum tcp_state *phase, uint32_t *segments_out) {
     struct tcp_info info;
     /* Up to the last member that is read: the kernel copies no more. The one byte of state alone where that is all. */
     socklen_t length = segments_out ? offsetof(struct tcp_info, tcpi_segs_out) + sizeof info.tcpi_segs_out : 1;
+    info.tcpi_state = 0;
     info.tcpi_segs_out = 0;
-    int r = (int)sys_call5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+    int r = ask(fd, IPPROTO_TCP, TCP_INFO, &info, length);
     if (r != 0)
         return r;
+    if (info.tcpi_state == 0) /* no socket has it: nothing was written */
+        return -EPROTO;
     *phase = tcp_state_from_kernel(info.tcpi_state);
     if (segments_out)
         *segments_out = info.tcpi_segs_out;
@@ -50,7 +59,7 @@ bool sockinfo_connect_error(int fd, uint16_t fetched, bool may_fetch, int *error
     struct tcp_info info = {0};
     socklen_t length = offsetof(struct tcp_info, tcpi_segs_in) + sizeof info.tcpi_segs_in;
     *error = 0;
-    if (sys_call5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 || info.tcpi_bytes_acked != 0)
+    if (ask(fd, IPPROTO_TCP, TCP_INFO, &info, length) != 0 || info.tcpi_bytes_acked != 0)
         return false; /* our SYN was acknowledged */
     if (sockinfo_pending_error(fd, fetched, may_fetch, error))
         return true;
@@ -119,8 +128,7 @@ bool sockinfo_mptcp_phase(uint32_t token, enum tcp_state *phase) {
 
 uint64_t sockinfo_cookie(int fd) {
     uint64_t cookie = 0;
-    socklen_t length = sizeof cookie;
-    return sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
+    return ask(fd, SOL_SOCKET, SO_COOKIE, &cookie, sizeof cookie) == 0 ? cookie : 0;
 }
 
 bool sockinfo_is_tcp(int fd, int *family, bool *mptcp) {

@@ -32,7 +32,7 @@ void conn_catch_up(struct client *client, struct conn *c, int fd, bool shared);
  * if the record lives on), no longer. A fork child's copy is not counted: the parent's is. now: CLOCK_MONOTONIC, ns. */
 void conn_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now);
 
-/* Puts a record into the table, counting a predecessor whose close nobody saw. Consumes the caller's reference. */
+/* Puts a record into the table, counting a predecessor whose close was not seen. Consumes the caller's reference. */
 void conn_install(struct client *client, int fd, struct conn *conn);
 
 /* Sockets in [first, last] that were inherited or received and never named in a call: into the table. One poll tells

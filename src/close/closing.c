@@ -118,7 +118,7 @@ static void judge(struct closing *c) {
     uint8_t asking = c->settings.log_verify;
     if (c->facts.others) {
         c->looked_ns = clock_ns(CLOCK_MONOTONIC);
-        c->facts.linger2_off |= sockinfo_linger2_off(c->fd); /* set by whoever else has it */
+        c->facts.linger2_off |= sockinfo_linger2_off(c->fd); /* set by another process that has it */
     }
     if (asking == VERIFY_ALWAYS || (asking == VERIFY_AUTO && c->facts.others))
         verify_identify(c);
@@ -224,7 +224,7 @@ void closing_begin(struct closing *c, struct client *client, int fd, enum via vi
 }
 
 /* Of several processes that hold one socket, each may see its end; and a TIME-WAIT that was there before the close may
- * be seen by whoever finds the closed socket later (received, or closed by two threads), though we alone held it. */
+ * be seen by one that finds the closed socket later (received, or closed by two threads), though we alone held it. */
 static bool recorded_before(const struct closing *c, uint64_t now) {
     const struct conn *conn = c->conn;
     uint64_t since = c->looked_ns;

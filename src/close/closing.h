@@ -28,7 +28,7 @@ void closing_abort(struct closing *c);
  * already made stays, and is logged here. */
 void closing_disconnect(struct client *client, int fd, struct conn *conn);
 
-/* Where exactly c is, if nobody asked so far: the kernel chose its port. */
+/* Where exactly c is, if it was not asked so far: the kernel chose its port. */
 void closing_complete(struct client *client, struct conn *c, int fd);
 
 /* c's MPTCP token, asked once it is needed; 0: plain TCP, MPTCP_UNKNOWN: perhaps. */

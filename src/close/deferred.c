@@ -6,7 +6,7 @@ enum note_state { FREE, WRITING, READY, BUSY, AGAIN };
 enum { NOTES = 8, AGAIN_MAX = 64 };
 
 struct note {
-    uint64_t word; /* number << 3 | enum note_state: who changes the state has the rest to himself */
+    uint64_t word; /* number << 3 | enum note_state: the thread that changes the state owns the rest */
     struct closing closing;
     struct conn conn;
 };

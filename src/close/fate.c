@@ -19,10 +19,10 @@ static struct fate_verdict fate_of_closed(const struct fate_facts *f) {
     switch (f->shutdown_phase) {
     case TCP_STATE_UNKNOWN:
     case TCP_STATE_CLOSED:
-        v.ask = f->others; /* somebody else, or an earlier image of this process, may have shut it down */
+        v.ask = f->others; /* another process, or an earlier image of this one, may have shut it down */
         break;
     case TCP_STATE_CLOSE_WAIT:
-    case TCP_STATE_LAST_ACK: /* somebody else had shut it down before us */
+    case TCP_STATE_LAST_ACK: /* another process had shut it down before us */
         v.fate = FATE_PASSIVE;
         v.decided_by = DECIDED_BY_SHUTDOWN;
         break;
@@ -88,7 +88,7 @@ enum fate fate_from_lookup(int found, const struct diag_answer *answer, enum fat
     case TCP_STATE_FIN_WAIT_1:
     case TCP_STATE_FIN_WAIT_2:
     case TCP_STATE_CLOSING:
-        /* Shut down, and another process still has it: whoever closes it last will say so. */
+        /* Shut down, and another process still has it: the last to close it records that. */
         return answer->inode != 0 && !lingers ? FATE_SHARED : FATE_TIME_WAIT;
     case TCP_STATE_LAST_ACK:
         return FATE_PASSIVE;

@@ -30,8 +30,8 @@ struct fate_verdict {
 struct fate_verdict fate_decide(const struct fate_facts *facts);
 
 /* What the lookup just after the close says. found: diag_lookup's result. first: the verdict before. lingers: the
- * subflow of an MPTCP connection that nobody else holds stays ESTABLISHED until the peer has closed too, so finding it
- * so says nothing. */
+ * subflow of an MPTCP connection that no other process holds stays ESTABLISHED until the peer has closed too, so
+ * finding it so says nothing. */
 enum fate fate_from_lookup(int found, const struct diag_answer *answer, enum fate first, bool lingers);
 
 #endif

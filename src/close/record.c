@@ -40,7 +40,7 @@ static void count(const struct closing *c, enum fate fate) {
         stats_add(e, STAT_SYN_TIMEOUT);
 }
 
-/* A connect that went on after its call, and whose end nobody has asked for until now. */
+/* A connect that went on after its call, and whose end was not asked for until now. */
 static void note_answer(const struct closing *c) {
     const struct conn *conn = c->conn;
     if (conn->phase != CONN_CONNECTING || c->facts.others)

@@ -1,8 +1,10 @@
-/* reported.h - a close that the kernel has told of: nobody looked before it, so the look-up after it says it all. */
+/* reported.h - a close that the kernel reported: it was not looked at before, so the look-up after it says it all. */
 #ifndef CONNSPREAD_CLOSE_REPORTED_H
 #define CONNSPREAD_CLOSE_REPORTED_H
 
 #include <stdint.h>
+
+#include "client/fdtab.h"
 
 struct client;
 

@@ -65,7 +65,7 @@ static bool ask_tcp(const struct closing *c, enum fate *fate) {
     bool lingers = c->facts.mptcp && (!c->facts.others || c->conn->token != MPTCP_UNKNOWN);
     int found = lookup(c, &answer);
     if (found == 0 && c->cookie && answer.cookie != c->cookie && !(c->facts.mptcp || c->facts.fallback))
-        found = -ENOENT; /* the quadruplet is somebody else's by now */
+        found = -ENOENT; /* the quadruplet is another connection's by now */
     if (c->facts.fallback)
         answer.inode = 0; /* it keeps one that says nothing */
     if (found != 0 && (found != -ENOENT || c->forked))
@@ -111,7 +111,7 @@ static enum fate ask_those_who_close(struct closing *c, enum verified *verified)
 static enum fate counted(const struct closing *c, enum fate fate) {
     enum arm arm = (enum arm)c->conn->arm;
     state_count(&c->client->state, arm, COUNT_VERIFIED);
-    /* Where the kernel told of the close, nobody had a verdict before. */
+    /* Where the kernel reported the close, there was no verdict before. */
     if (fate != c->verdict.fate && fate != FATE_SHARED && c->via != VIA_KERNEL)
         state_count(&c->client->state, arm, COUNT_MISMATCH);
     return fate;

@@ -12,7 +12,7 @@
 /* The top of the file. */
 
 static void compile_mode(struct reading *r, const struct entry *e) {
-    value_choice(r, e, (const char *const[]){"enforce", "observe", "off", NULL}, &r->out->mode);
+    value_choice(r, e, policy_mode_word, &r->out->mode);
 }
 
 static void compile_canary(struct reading *r, const struct entry *e) {

@@ -15,7 +15,7 @@ struct policy_source;
 int interface_sources(const struct ifaddrs *all, const char *name,
                       void (*add)(void *context, const struct policy_source *), void *context);
 
-/* Why nobody should connect from an address though an interface has it, for as long as that lasts. NULL: nothing is
+/* Why no connect should leave from an address though an interface has it, for as long as that lasts. NULL: nothing is
  * known against it; so it is with IPv4, which has no such states. */
 const char *interface_fault(const struct addr *a);
 

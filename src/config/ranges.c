@@ -17,20 +17,10 @@ static bool touches(const struct policy_source *a, const struct policy_source *b
     return addr_compare(&a->first, &b->first) <= 0 && addr_compare(&b->first, &after) <= 0;
 }
 
-static uint64_t half(const struct addr *a, unsigned from) {
-    uint64_t value = 0;
-    for (unsigned i = from; i < from + 8; i++)
-        value = value << 8 | a->b[i];
-    return value;
-}
-
 /* How many addresses lie in first..last; UINT32_MAX if there are more. */
 static uint32_t span(const struct addr *first, const struct addr *last) {
-    uint64_t low = half(last, 8) - half(first, 8);
-    bool borrow = half(last, 8) < half(first, 8);
-    if (half(last, 0) - half(first, 0) != borrow || low >= UINT32_MAX)
-        return UINT32_MAX;
-    return (uint32_t)low + 1;
+    uint64_t more = addr_distance(first, last);
+    return more < UINT32_MAX ? (uint32_t)more + 1 : UINT32_MAX;
 }
 
 /* Extends a by b if they overlap or adjoin. */
@@ -102,9 +92,9 @@ unsigned ports_ranges(const uint8_t bitmap[PORT_BITMAP], struct port_range out[]
 }
 
 struct port_range ports_ephemeral(void) {
-    struct port_range range = {.low = 32768, .high = 60999};
+    struct port_range range = PORTS_DEFAULT;
     char line[32];
-    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    FILE *file = fopen(PORTS_SYSCTL, "re");
     if (!file)
         return range;
     if (fgets(line, sizeof line, file))

@@ -233,7 +233,7 @@ bool source_read(const char *path, struct source *source, struct stat *identity,
     return true;
 }
 
-/* What some editors put before the first word, and nobody sees. */
+/* What some editors put before the first word, and an editor does not show. */
 static void mark(struct scan *s) {
     if (s->source->length < 3 || memcmp(s->at, "\xef\xbb\xbf", 3) != 0)
         return;

@@ -4,32 +4,10 @@
 #include <string.h>
 
 #include "config/compile.h"
-
-enum { WORD_MAX = 24 };
-
-/* Edits (insert, delete, replace) that make b of a; a large number for long words. */
-static unsigned edits(const char *a, const char *b) {
-    unsigned row[WORD_MAX + 1];
-    size_t length_a = strlen(a), length_b = strlen(b);
-    if (length_a > WORD_MAX || length_b > WORD_MAX)
-        return WORD_MAX;
-    for (unsigned j = 0; j <= length_b; j++)
-        row[j] = j;
-    for (unsigned i = 1; i <= length_a; i++) {
-        unsigned diagonal = row[0];
-        row[0] = i;
-        for (unsigned j = 1; j <= length_b; j++) {
-            unsigned replace = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            unsigned other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            row[j] = replace < other ? replace : other;
-        }
-    }
-    return row[length_b];
-}
+#include "text/edits.h"
 
 static void nearest(const char *candidate, const char *name, const char **best, unsigned *distance) {
-    unsigned d = edits(name, candidate);
+    unsigned d = edits_between(name, candidate);
     if (d < *distance) {
         *distance = d;
         *best = candidate;

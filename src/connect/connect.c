@@ -126,7 +126,7 @@ static void watch(struct client *client, struct connecting *k) {
     enum cause cause = diagnosis_of_connect(k->report);
     report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
                   EADDRNOTAVAIL, k->pair);
-    if (k->match->matched && k->conn->arm == ARM_OBSERVE) /* who would have been asked */
+    if (k->match->matched && k->conn->arm == ARM_OBSERVE) /* the source that would have been asked */
         sources_name(client, k, CAUSE_UNKNOWN);
     record_outcome(client, k, OUTCOME_FAILED, cause, true);
 }
@@ -221,7 +221,7 @@ static void spread_or_watch(struct client *client, struct connecting *k, const s
         watch(client, k);
     }
     c = k->conn;
-    /* Who carried it: a source of ours or the client's own; :: is the kernel's choice. */
+    /* What carried it: a source of ours or the client's own; :: is the kernel's choice. */
     uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
     struct stat_entry *e = stats_find(&client->state, assignment.arm, c->rule_id, &c->source);
     c->stat = (uint16_t)stats_number(&client->state, e);

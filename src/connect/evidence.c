@@ -51,7 +51,7 @@ static uint16_t narrow(uint32_t n) {
  * outside that are bound explicitly. False: the host does not say. */
 static bool weigh_ports(struct event_exhausted *x, const struct match *match, struct port_split *split, char *scratch) {
     struct port_range host;
-    if (!ports_read_sysctl(read_text("/proc/sys/net/ipv4/ip_local_port_range", scratch, SCRATCH), &host))
+    if (!ports_read_sysctl(read_text(PORTS_SYSCTL, scratch, SCRATCH), &host))
         return false;
     *split = (struct port_split){.n_inside = 1, .inside[0] = host};
     if (match && match->n_ports)
@@ -95,7 +95,7 @@ static void count_source(struct exhausted_source *one, const struct tally *t) {
         one->kernel[g] = narrow(t->count[g]);
 }
 
-/* What is taken though no connection is there has been bound by somebody. Of several sources the one that shows least:
+/* What is taken though no connection is there has been bound by a process. Of several sources the one that shows least:
  * a port that is bound is bound for all. */
 static void count_sockets(struct report *r, const struct port_split *split) {
     struct event_exhausted *x = &r->record.u.exhausted;
@@ -125,8 +125,8 @@ static void count_sockets(struct report *r, const struct port_split *split) {
 /* One process of the instance counts, for all that fail at the same time. Not after setns or unshare: our netlink
  * socket would be in the thread's namespace, and the client's may be in another. */
 static bool may_count(const struct report *r, uint64_t now) {
-    static const struct addr nobody = {.b = {0xff}};
-    uint64_t key = ~pair_key(r->record.e.netns, &nobody, r->destination);
+    static const struct addr no_source = {.b = {0xff}};
+    uint64_t key = ~pair_key(r->record.e.netns, &no_source, r->destination);
     return !__atomic_load_n(&r->client->netns_varies, __ATOMIC_RELAXED) &&
            pair_turn(pair_find(&r->client->state, key, true, now), now, COUNT_EVERY_MS);
 }

@@ -25,9 +25,8 @@ struct port_range host_ports(struct client *client, bool refresh) {
     uint32_t word = __atomic_load_n(&known, __ATOMIC_RELAXED);
     if (word == 0 || refresh || __atomic_load_n(&client->netns_varies, __ATOMIC_RELAXED)) {
         char text[32];
-        struct port_range range = {32768, 60999};
-        int fd =
-            (int)sys_call4(SYS_openat, AT_FDCWD, "/proc/sys/net/ipv4/ip_local_port_range", O_RDONLY | O_CLOEXEC, 0);
+        struct port_range range = PORTS_DEFAULT;
+        int fd = (int)sys_call4(SYS_openat, AT_FDCWD, PORTS_SYSCTL, O_RDONLY | O_CLOEXEC, 0);
         long n = fd < 0 ? 0 : sys_call3(SYS_read, fd, text, sizeof text - 1);
         if (fd >= 0)
             (void)sys_call1(SYS_close, fd);
@@ -66,8 +65,8 @@ static bool quadruplet_free(const struct explicit_bind *b, uint16_t port) {
            TIME_WAIT_MS - answer.expires_ms >= b->reuse_after_ms;
 }
 
-/* Without SO_REUSEADDR first: what that bind gets, nobody has. With it afterwards on, so that connections to other
- * destinations can have the same port; the kernel asks for it on both sides. */
+/* Without SO_REUSEADDR first: what that bind gets, no other socket has. With it afterwards on, so that connections to
+ * other destinations can have the same port; the kernel asks for it on both sides. */
 static int bind_free(const struct explicit_bind *b, uint16_t port) {
     int fd = b->fd;
     int reuse = 0;

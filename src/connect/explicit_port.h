@@ -1,8 +1,8 @@
 /* explicit_port.h - ports outside the ephemeral range, by explicit bind.
  *
  * Such a bind cannot be undone (kernel: a second bind of that socket is EINVAL for ever), and inside the ephemeral
- * range it would spoil the port for everybody's connect: so only for ports that the operator configured, only outside
- * the range, and only after everything else. Raw system calls, errno untouched, async-signal-safe. */
+ * range it would spoil the port for the connects of all processes: so only for ports that the operator configured, only
+ * outside the range, and only after everything else. Raw system calls, errno untouched, async-signal-safe. */
 #ifndef CONNSPREAD_CONNECT_EXPLICIT_PORT_H
 #define CONNSPREAD_CONNECT_EXPLICIT_PORT_H
 
@@ -12,7 +12,7 @@
 struct client;
 
 /* The host's ephemeral range, for the namespace of fd; read once, and again when refresh is set or namespaces change.
- * {32768, 60999}, the kernel's default, when it cannot be read. */
+ * PORTS_DEFAULT when it cannot be read. */
 struct port_range host_ports(struct client *client, bool refresh);
 
 /* The same, if it was read before: no connect opens a descriptor for it. False: unknown, or namespaces change. */

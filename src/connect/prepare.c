@@ -11,10 +11,28 @@
 #include "client/track.h"
 #include "base/sys.h"
 
-int prepare_no_port(int fd, struct conn *c) {
+/* Asked of the first socket of the process alone. Threads that race ask twice, and find the same. */
+static bool no_port_took(struct client *client, int fd) {
+    int value = 0;
+    if (__atomic_load_n(&client->no_port_works, __ATOMIC_RELAXED))
+        return true;
+    int r = get_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &value);
+    bool took = r == 0 && value == 1;
+    /* EBADF and the like say something of this socket, EPERM of a filter. */
+    bool known = took || (r == 0 && value == 0) || r == -ENOPROTOOPT || r == -EOPNOTSUPP || r == -EPROTO;
+    if (known)
+        __atomic_store_n(took ? &client->no_port_works : &client->no_port_fails, true, __ATOMIC_RELAXED);
+    return took || !known;
+}
+
+int prepare_no_port(struct client *client, int fd, struct conn *c) {
     if (conn_flags(c) & (CONN_OUR_NO_PORT | CONN_APP_NO_PORT))
         return 0;
+    if (__atomic_load_n(&client->no_port_fails, __ATOMIC_RELAXED))
+        return -ENOPROTOOPT;
     int r = set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (r == 0 && !no_port_took(client, fd))
+        return -ENOPROTOOPT;
     if (r == 0)
         conn_set_flags(c, CONN_OUR_NO_PORT);
     return r;

@@ -12,7 +12,7 @@
 struct client;
 
 /* IP_BIND_ADDRESS_NO_PORT, so that bind takes an address and leaves the port to connect (Linux 4.2). */
-int prepare_no_port(int fd, struct conn *c);
+int prepare_no_port(struct client *client, int fd, struct conn *c);
 
 /* bind(source, 0). */
 int prepare_bind(int fd, struct conn *c, const struct endpoint *source);

@@ -106,7 +106,7 @@ static enum step try_source(struct client *client, struct connecting *k, const s
     }
     if (held)
         k->seen |= SEEN_PROBED;
-    if (prepare_no_port(fd, k->conn) != 0)
+    if (prepare_no_port(client, fd, k->conn) != 0)
         return unprepared(k, source);
     if (k->match->freebind && prepare_freebind(fd, k->conn, !addr_is_v4(&source->addr)) != 0)
         return unprepared(k, source);

@@ -53,6 +53,11 @@ static uint64_t half(const struct addr *a, unsigned which) {
     return be64toh(n);
 }
 
+uint64_t addr_distance(const struct addr *a, const struct addr *b) {
+    bool borrow = half(b, 1) < half(a, 1);
+    return half(b, 0) - half(a, 0) == borrow ? half(b, 1) - half(a, 1) : UINT64_MAX;
+}
+
 bool addr_in_prefix(const struct addr *a, const struct addr *prefix, unsigned length) {
     uint64_t high = half(a, 0) ^ half(prefix, 0), low = half(a, 1) ^ half(prefix, 1);
     if (length <= 64)

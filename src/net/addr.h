@@ -41,6 +41,9 @@ enum addr_scope addr_scope(const struct addr *a);
 /* Numerical order: <0, 0, >0. */
 int addr_compare(const struct addr *a, const struct addr *b);
 
+/* b - a, or UINT64_MAX when it is more; a <= b. */
+uint64_t addr_distance(const struct addr *a, const struct addr *b);
+
 /* The address n places after base; wraps at the end of the 128-bit space. */
 struct addr addr_add(const struct addr *base, uint64_t n);
 

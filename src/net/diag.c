@@ -140,7 +140,7 @@ int diag_answers(int netlink) {
     return error == 0;
 }
 
-/* A client whose threads close a number twice may have closed ours: then it is another's by now, or nobody's. EAGAIN:
+/* A client whose threads close a number twice may have closed ours: then it is another file's by now, or free. EAGAIN:
  * another thread's netlink socket, and it will notice. */
 static bool is_lost(int found) {
     return found == -EBADF || found == -ENOTSOCK || found == -EAGAIN;

@@ -83,7 +83,7 @@ bool ports_read_sysctl(const char *text, struct port_range *out) {
     unsigned low, high;
     text = number(text, &low);
     text = text ? number(text, &high) : NULL;
-    if (!text || low == 0 || low > high)
+    if (!text || low == 0 || low > high || text[*text == '\n'] != 0)
         return false;
     *out = (struct port_range){(uint16_t)low, (uint16_t)high};
     return true;

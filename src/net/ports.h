@@ -36,7 +36,12 @@ uint16_t ports_nth(const struct port_split *split, uint32_t i);
 enum { PORT_WINDOW = 512 };
 bool ports_window(struct port_range range, uint64_t random, struct port_range *out);
 
-/* "32768\t60999\n", as the sysctl shows it. False: that is not it. */
+/* The host's ephemeral range: where the kernel shows it, and its default. */
+#define PORTS_SYSCTL "/proc/sys/net/ipv4/ip_local_port_range"
+enum { PORTS_DEFAULT_LOW = 32768, PORTS_DEFAULT_HIGH = 60999 };
+#define PORTS_DEFAULT ((struct port_range){PORTS_DEFAULT_LOW, PORTS_DEFAULT_HIGH})
+
+/* "32768\t60999\n", as the sysctl shows it. False: that is not it, and *out stays. */
 bool ports_read_sysctl(const char *text, struct port_range *out);
 
 /* How many ports of n disjoint ranges are in a list as net.ipv4.ip_local_reserved_ports shows it: "8080,9148-9152\n".

@@ -36,7 +36,7 @@ struct tally {
 /* The group of a state as the kernel numbers it. */
 enum kernel_group tally_group(unsigned state);
 
-/* Whosever sockets they are, in the namespace of netlink, a descriptor of diag_open. At most so many lookups. */
+/* Sockets of all users, in the namespace of netlink, a descriptor of diag_open. At most so many lookups. */
 struct tally tally_source(int netlink, const struct addr *source, const struct endpoint *destination,
                           const struct port_split *ports, uint32_t lookups);
 

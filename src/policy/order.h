@@ -6,7 +6,7 @@
 
 #include "policy/policy.h"
 
-/* Sources looked at in one connect at the most; a /64 has more than anybody could try. */
+/* Sources looked at in one connect at the most; a /64 has more than a connect could try. */
 enum { ORDER_MAX = 1024 };
 
 /* The index (below total) at which a connect begins; it goes on with the ones after it, round to where it began.

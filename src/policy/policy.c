@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+const char *const policy_mode_word[MODE_COUNT + 1] = {
+    [MODE_ENFORCE] = "enforce",
+    [MODE_OBSERVE] = "observe",
+    [MODE_OFF] = "off",
+};
+
 typedef uint32_t __attribute__((may_alias)) word;
 
 #define LOAD(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
@@ -40,7 +46,7 @@ bool policy_target_fits(const struct policy_target *shared, const struct endpoin
         return true;
     struct addr prefix;
     load_addr(&prefix, &shared->prefix);
-    /* ::/0 contains every v4-mapped address, but whoever writes it means IPv6. */
+    /* ::/0 contains every v4-mapped address, but people who write it mean IPv6. */
     return addr_is_v4(&prefix) == addr_is_v4(&destination->addr) &&
            addr_in_prefix(&destination->addr, &prefix, LOAD(shared->length));
 }

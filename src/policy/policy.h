@@ -28,6 +28,7 @@ enum {
 };
 
 enum policy_mode { MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, MODE_COUNT };
+extern const char *const policy_mode_word[MODE_COUNT + 1]; /* as people write them; the last is NULL */
 enum policy_unit { BY_PROCESS, BY_CONNECTION };
 enum pool_policy { POOL_ROUND_ROBIN, POOL_RANDOM, POOL_HASH, POOL_LEAST_USED, POOL_POLICY_COUNT };
 enum rule_action { ACTION_SPREAD, ACTION_IGNORE };

@@ -1,4 +1,4 @@
-/* attach.c - the constructor: who is this process, which config, which state file.
+/* attach.c - the constructor: which process is this, which config, which state file.
  *
  * Runs once, before main, single-threaded as far as this library is concerned; libc calls and memory are allowed here
  * and nowhere else in the shim. Whatever fails leaves the shim inert, or working on private memory: the client starts
@@ -48,9 +48,6 @@ struct setup {
 
 typedef int config_loader(const char *path, struct policy *out, char *errors, size_t size);
 
-static const char *const mode_name[] = {[MODE_ENFORCE] = "enforce", [MODE_OBSERVE] = "observe", [MODE_OFF] = "off"};
-static const char *const arm_name[] = {[ARM_ENFORCE] = "enforce", [ARM_OBSERVE] = "observe", [ARM_CONTROL] = "control"};
-
 static void say(const struct setup *s, const char *what) {
     char line[512];
     size_t at = 0;
@@ -64,31 +61,22 @@ static void say(const struct setup *s, const char *what) {
     text_add(line, sizeof line - 1, &at, "; config ");
     text_add(line, sizeof line - 1, &at, s->conf ? s->conf : "built-in");
     text_add(line, sizeof line - 1, &at, ", instance ");
-    text_add(line, sizeof line - 1, &at, s->instance);
+    text_add(line, sizeof line - 1, &at, s->instance[0] ? s->instance : "(none)");
     text_add(line, sizeof line - 1, &at, ", mode ");
-    text_add(line, sizeof line - 1, &at, mode_name[mode]);
+    text_add(line, sizeof line - 1, &at, policy_mode_word[mode]);
     text_add(line, sizeof line - 1, &at, ", arm ");
-    text_add(line, sizeof line - 1, &at, arm_name[known ? arm_of_process(&client) : ARM_CONTROL]);
+    text_add(line, sizeof line - 1, &at, arm_word[known ? arm_of_process(&client) : ARM_CONTROL]);
     size_t n = strnlen(line, sizeof line - 2);
     line[n] = '\n';
     (void)sys_call3(SYS_write, 2, line, n + 1);
 }
 
-/* The config file's name without folder and suffix. */
-static void name_instance(struct setup *s, const char *given) {
-    const char *from = given;
-    if (!from && s->conf) {
-        const char *slash = strrchr(s->conf, '/');
-        from = slash ? slash + 1 : s->conf;
-    }
-    if (!from)
-        from = "default";
-    size_t n = strnlen(from, sizeof s->instance - 1);
-    memcpy(s->instance, from, n);
-    s->instance[n] = 0;
-    char *dot = given ? NULL : strrchr(s->instance, '.');
-    if (dot && dot != s->instance)
-        *dot = 0;
+static void name_instance(struct setup *s) {
+    const char *given = secure_getenv("CONNSPREAD_INSTANCE");
+    if (!state_instance(s->instance, given && given[0] ? given : NULL, s->conf))
+        s->problem =
+            "no state file: an instance's name has 1 to 63 bytes, no '/', and no '.' at its start; try: another "
+            "CONNSPREAD_INSTANCE";
 }
 
 static bool find_origin(struct setup *s) {
@@ -123,13 +111,12 @@ static void read_environment(struct setup *s) {
     if (!s->conf && faccessat(AT_FDCWD, DEFAULT_CONF, F_OK, 0) == 0)
         s->conf = DEFAULT_CONF;
     for (unsigned i = 0; mode && i < MODE_COUNT; i++)
-        if (strcmp(mode, mode_name[i]) == 0)
+        if (strcmp(mode, policy_mode_word[i]) == 0)
             client.env_mode = (uint8_t)i;
-    const char *instance = secure_getenv("CONNSPREAD_INSTANCE");
-    name_instance(s, instance && instance[0] ? instance : NULL);
+    name_instance(s);
     if (!state_path(s->path, secure_getenv("CONNSPREAD_DIR"), secure_getenv("XDG_RUNTIME_DIR"), s->instance)) {
-        s->problem = "no state file: the instance's name or the folder's path is not valid; try: CONNSPREAD_INSTANCE "
-                     "without /, a shorter CONNSPREAD_DIR";
+        if (!s->problem)
+            s->problem = "no state file: its path has more than 255 bytes; try: a shorter CONNSPREAD_DIR";
         s->path[0] = 0;
     }
     memcpy(s->folder, s->path, sizeof s->folder);
@@ -222,7 +209,8 @@ static bool open_state(struct setup *s, uint64_t log_size) {
     int error = 0;
     if (s->path[0] && state_create(&client.state, s->path, s->instance, log_size, &error) == STATE_OK)
         return true;
-    s->problem = "working without a state file";
+    if (!s->problem)
+        s->problem = "working without a state file";
     return state_private(&client.state, s->instance);
 }
 
@@ -254,7 +242,7 @@ static bool leaves_room(struct setup *s) {
     uint64_t limit[2]; /* struct rlimit64 */
     if (sys_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, limit) != 0 || limit[0] / ADDRESS_SPACE_SHARE >= client.state.size)
         return true;
-    s->problem = "inert: RLIMIT_AS is less than 16 times the state file's size";
+    s->problem = "inert: RLIMIT_AS is less than 16 times the state file's size; try: a larger ulimit -v";
     return false;
 }
 
@@ -319,8 +307,9 @@ __attribute__((constructor)) static void construct(void) {
             begin(&s);
         } else if (verbose(&s)) {
             s.conf = secure_getenv("CONNSPREAD_CONF");
-            name_instance(&s, secure_getenv("CONNSPREAD_INSTANCE"));
-            s.problem = "inert: a seccomp filter was inherited that nobody has tried (CONNSPREAD_SECCOMP)";
+            name_instance(&s);
+            s.problem = "inert: an inherited seccomp filter was not tried, and may kill for our system calls; try: "
+                        "connspread run (CONNSPREAD_SECCOMP)";
         }
         say(&s, s.problem ? s.problem : "attached");
     }

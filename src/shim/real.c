@@ -21,7 +21,7 @@ static const struct {
 #undef WRAP_OPTIONAL
 };
 
-/* Is p inside this very library? Given by the linker; hidden, so that they are ours and nobody else's. Another copy of
+/* Is p inside this very library? Given by the linker; hidden, so that they are ours alone. Another copy of
  * the shim under another path is a stranger that ends at libc all the same. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char _end[] __attribute__((visibility("hidden")));

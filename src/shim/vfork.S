@@ -16,6 +16,9 @@ vfork:
         .cfi_adjust_cfa_offset -8
         jmp     *%rax
 #elif defined(__aarch64__)
+        hint    34                      /* bti c: a call may land here */
+        hint    25                      /* paciasp: the return address is signed while it lies on the stack */
+        .cfi_negate_ra_state
         stp     x29, x30, [sp, -16]!
         .cfi_adjust_cfa_offset 16
         .cfi_rel_offset 29, 0
@@ -25,6 +28,8 @@ vfork:
         .cfi_adjust_cfa_offset -16
         .cfi_restore 29
         .cfi_restore 30
+        hint    29                      /* autiasp */
+        .cfi_negate_ra_state
         mov     x16, x0
         br      x16
 #elif defined(__i386__)
@@ -44,5 +49,14 @@ vfork:
         .hidden process_our_vfork
         .globl  process_our_vfork
         .set    process_our_vfork, vfork
+
+#if defined(__aarch64__)
+/* BTI and PAC: one object without this note would take the property from the whole library. */
+        .section .note.gnu.property, "a"
+        .balign 8
+        .word   4, 16, 5
+        .asciz  "GNU"
+        .word   0xc0000000, 4, 3, 0
+#endif
 
         .section .note.GNU-stack, "", %progbits

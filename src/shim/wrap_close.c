@@ -212,7 +212,7 @@ EXPORT FILE *freopen64(const char *path, const char *mode, FILE *stream) {
 
 /* --- shutdown --- */
 
-/* Our FIN goes out: what the state was just before says later who closed first. */
+/* Our FIN goes out: what the state was just before says later which end closed first. */
 static void before_shutdown(int fd, int how, struct conn **out, enum tcp_state *phase) {
     struct conn *c = NULL;
     int saved = errno;

@@ -36,7 +36,7 @@ static bool has_destination(const void *address, socklen_t length, struct endpoi
            endpoint_from_sockaddr(out, address, length);
 }
 
-/* The call went to the kernel as it came: nobody could say whether the address can be read, or nothing may be asked.
+/* The call went to the kernel as it came: it is not known whether the address can be read, or nothing may be asked.
  * What the kernel has read can be read, so the next call with that memory is looked at; this connection is known to its
  * close. */
 static void connected(int fd, struct conn *c, const struct sockaddr *address, socklen_t length, bool at_once) {
@@ -98,7 +98,7 @@ EXPORT ssize_t sendto(int fd, const void *data, size_t size, int flags, const st
     return real_sendto(fd, data, size, flags, address, length);
 }
 
-/* Descriptors that leave for another process: who closes them last is not ours to know any more. */
+/* Descriptors that leave for another process: which process closes them last is not ours to know any more. */
 static void note_passed(const struct msghdr *message) {
     struct msghdr m = *message;
     if (m.msg_controllen < sizeof(struct cmsghdr) || !readable(m.msg_control, m.msg_controllen))

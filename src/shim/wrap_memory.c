@@ -9,9 +9,9 @@
 #include "base/sys.h"
 #include "client/events.h"
 
-/* Goes without the state file, and so without everything, for good. Only where nobody else can be in the midst of using
- * it: no other thread, and no parent of a vfork child. (A handler that interrupted a wrapper of ours cannot be seen;
- * mlockall is not on POSIX's list of what a handler may call.) */
+/* Goes without the state file, and so without everything, for good. Only where no other thread can be in the midst of
+ * using it: no other thread, and no parent of a vfork child. (A handler that interrupted a wrapper of ours cannot be
+ * seen; mlockall is not on POSIX's list of what a handler may call.) */
 static bool leave(void) {
     if (!process_may_record(&client) || !process_single_threaded())
         return false;

@@ -12,7 +12,7 @@
 #include "close/exit_close.h"
 #include "shim/seal.h"
 
-/* For vfork.S: returns the vfork to go on with. Refreshed first: in a fork child that nobody has noticed yet, a vfork
+/* For vfork.S: returns the vfork to go on with. Refreshed first: in a fork child that was not noticed yet, a vfork
  * child of its would take itself for that. */
 void *process_before_vfork(void);
 __attribute__((used)) void *process_before_vfork(void) {
@@ -53,7 +53,7 @@ EXPORT void quick_exit(int status) {
 /* --- another program --- */
 
 /* A vfork child runs in its parent's memory: from its exec on, descriptors without close-on-exec live on in the new
- * program, so the parent's connections may be shared from now on. Anybody else's close-on-exec connections end here. */
+ * program, so the parent's connections may be shared from now on. Other close-on-exec connections end here. */
 static bool before_exec(void) {
     if (!client_active(&client))
         return false;

@@ -242,7 +242,7 @@ static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const str
     /* A second bind is EINVAL without us, because the first took a port; so let it have taken one. */
     if (conn_flags(c) & CONN_APP_ADDRESS)
         prepare_settle_port(fd, c);
-    bool late = at->port == 0 && wants_late_port(c, &client_bind) && prepare_no_port(fd, c) == 0;
+    bool late = at->port == 0 && wants_late_port(c, &client_bind) && prepare_no_port(&client, fd, c) == 0;
     errno = saved;
     int r = real_bind(fd, address, length);
     saved = errno;

@@ -160,6 +160,8 @@ uint64_t control_pack(struct control c) {
            (c.has_canary ? CONTROL_CANARY | (uint64_t)c.canary << 16 : 0);
 }
 
+const char *const arm_word[ARMS] = {[ARM_ENFORCE] = "enforce", [ARM_OBSERVE] = "observe", [ARM_CONTROL] = "control"};
+
 void state_count(const struct state *s, enum arm arm, enum counter c) {
     __atomic_fetch_add(&s->counter[arm][c], 1, __ATOMIC_RELAXED);
 }

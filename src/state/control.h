@@ -28,6 +28,9 @@ void state_title(const struct state *s, uint16_t id, char out[POLICY_TITLE]);
 struct control control_unpack(uint64_t word);
 uint64_t control_pack(struct control c);
 
+/* What people call the arms. */
+extern const char *const arm_word[ARMS];
+
 /* Adds one to a counter of an arm; the sum over all arms. Lock-free. */
 void state_count(const struct state *s, enum arm arm, enum counter c);
 

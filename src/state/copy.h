@@ -1,9 +1,9 @@
 /* copy.h - a state file read without mapping it. Tool only.
  *
- * A mapped file that its owner cuts short, or whose pages cannot be had, is SIGBUS in whoever reads it. What is read
- * with pread comes short instead, and what is a copy cannot change while it is checked. So a reader copies the sections
- * that it needs, each as large as this version makes it, into memory of its own; holes cost nothing. The rings are read
- * from the file piece by piece, up to their heads as they stood when the copy was made. */
+ * A mapped file that its owner cuts short, or whose pages cannot be had, is SIGBUS in a process that reads it. What is
+ * read with pread comes short instead, and what is a copy cannot change while it is checked. So a reader copies the
+ * sections that it needs, each as large as this version makes it, into memory of its own; holes cost nothing. The rings
+ * are read from the file piece by piece, up to their heads as they stood when the copy was made. */
 #ifndef CONNSPREAD_STATE_COPY_H
 #define CONNSPREAD_STATE_COPY_H
 
@@ -16,13 +16,14 @@ enum {
     COPY_HISTORY = COPY_EVENTS | COPY(SECTION_HISTORY)
 };
 
-/* Copies the header and the sections of the mask. Root's tool takes a file of anybody, any other only its user's and
+/* Copies the header and the sections of the mask. Root's tool takes a file of any user, any other only its user's and
  * root's. Symbolic links are refused. dir: an open folder, or AT_FDCWD. Until state_release a descriptor stays open. */
 enum state_error state_copy(struct state *out, int dir, const char *path, unsigned sections, int *error);
 
 /* Copies the same, and the sections of more, from the same file again, as it is now. False: it was cut, or cannot be
  * read; what was copied before is partly there. The open connections come first, then the heads of the rings, then all
- * else: who leaves the open connections has written its event before, and an event's names are there before it is. */
+ * else: a process that leaves the open connections has written its event before, and an event's names are there before
+ * it is. */
 bool state_copy_again(const struct state *s, unsigned more);
 
 /* A page of the file, mapped so that it can be found in /proc/self/maps and never be read. munmap(it, 1). */

@@ -1,4 +1,4 @@
-/* create.h - Building a state file so that nobody ever maps half of one, and no full disk turns into SIGBUS in a
+/* create.h - Building a state file so that no process ever maps half of one, and no full disk turns into SIGBUS in a
  * client. */
 #ifndef CONNSPREAD_STATE_CREATE_H
 #define CONNSPREAD_STATE_CREATE_H

@@ -46,7 +46,7 @@ static uint32_t rest_of(uint64_t word, uint32_t now) {
     return word == 0 || (age >= end && !ahead) ? 0 : end - age;
 }
 
-/* Puts a word that is about to be replaced where those look who do not find it at home. */
+/* Puts a word that is about to be replaced where those look that do not find it at home. */
 static void keep(struct spot at, uint64_t word, uint32_t now) {
     for (int tries = 0; tries < LINE; tries++) {
         uint64_t *least = at.left, seen = load(least);
@@ -71,7 +71,7 @@ static bool any_known(struct spot at, uint32_t since, uint32_t now) {
     return false;
 }
 
-/* All who ask of one quadruplet meet at its home, so one of them is first. What is there of another is kept before it
+/* All that ask of one quadruplet meet at its home, so one of them is first. What is there of another is kept before it
  * is replaced, and they look at the home before they look at what was kept: so it is found in the one or in the other.
  */
 static bool first_since(struct spot at, uint64_t since_ns, uint64_t now_ns) {

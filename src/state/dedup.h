@@ -1,8 +1,8 @@
 /* dedup.h - what only one of several processes shall do: record a TIME-WAIT; connect a quadruplet.
  *
  * When our FIN and the peer's have both been sent, the TIME-WAIT exists and the socket is merely CLOSED: nothing in the
- * kernel says any more how many processes still have a descriptor of it, and each would log the same end. So whoever is
- * about to log one, while others may hold the socket, asks here first.
+ * kernel says any more how many processes still have a descriptor of it, and each would log the same end. So a process
+ * that is about to log one, while others may hold the socket, asks here first.
  *
  * A port that was bound explicitly for one destination is taken only once it is connected; till then the kernel would
  * let another share it, and reuse the TIME-WAIT of the faster one. So a quadruplet is claimed before it is looked
@@ -22,7 +22,7 @@
  * connection's. */
 #define DEDUP_NS ((uint64_t)62 * 1000000000u)
 
-/* True: nobody has recorded this connection's end, and from now on somebody has. since: what
+/* True: this connection's end is not recorded yet, and from now on it is. since: what
  * was recorded before then was another connection's (a time at which this one had not ended). Times: CLOCK_MONOTONIC,
  * ns.
  */
@@ -31,7 +31,7 @@ bool dedup_first(const struct state *s, uint64_t netns, const struct tuple *tupl
 /* A claim whose owner was killed, or is still waiting for the peer's SYN, ends by itself. */
 #define CLAIM_NS ((uint64_t)1000000000u)
 
-/* True: nobody else is about to connect this quadruplet, and now the caller is. pair: pair_key of namespace, source and
+/* True: no other is about to connect this quadruplet, and now the caller is. pair: pair_key of namespace, source and
  * destination. */
 bool dedup_claim(const struct state *s, uint64_t pair, uint16_t local_port, uint64_t now);
 void dedup_release(const struct state *s, uint64_t pair, uint16_t local_port);

@@ -131,7 +131,7 @@ enum said {
 enum proof {
     PROOF_NONE,
     PROOF_SEARCH,     /* a connect searched the range in vain */
-    PROOF_HOLD_DOWN,  /* somebody's search did, a moment ago; or somebody's bind was refused */
+    PROOF_HOLD_DOWN,  /* another search did, a moment ago; or another bind was refused */
     PROOF_BIND,       /* bind refused the address */
     PROOF_ROUTE,      /* the kernel has no address of that family to connect from */
     PROOF_BOUND_PORT, /* the socket was bound to one port */
@@ -161,7 +161,7 @@ struct exhausted_source {
     uint32_t open, time_wait; /* quadruplets to this destination through this instance */
     uint16_t cause;           /* enum cause; of a trace: enum said */
     uint16_t error;           /* errno of the attempt */
-    /* The kernel's sockets from it to this destination, whosever they are; at most 65535 of each. */
+    /* The kernel's sockets from it to this destination, of all users; at most 65535 of each. */
     uint16_t kernel[KERNEL_GROUPS];
     uint8_t counted; /* enum counted */
     uint8_t zero;

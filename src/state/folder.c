@@ -1,4 +1,4 @@
-/* The folder of the state files. Whoever owns it may put anything there at any moment, so nothing in it is named by a
+/* The folder of the state files. Its owner may put anything there at any moment, so nothing in it is named by a
  * path once it is open. */
 #include "state/folder.h"
 
@@ -24,7 +24,7 @@ const char *folder_of(char out[STATE_PATH], const char *path) {
     return path + name;
 }
 
-/* A umask of 0777 takes the owner's own rights away. We made it, and reach it by its descriptor: nobody can put another
+/* A umask of 0777 takes the owner's own rights away. We made it, and reach it by its descriptor: no one can put another
  * file under the change. Without /proc it stays as it is, and the next open says so. */
 static void give_rights(int fd) {
     char path[32];

@@ -10,7 +10,7 @@
 
 enum { STATE_PATH = 256 }; /* bytes of a state file's path, with its NUL */
 
-/* Its lock: a file of mode 0600 in it, so that nobody but its owner can hold the lock. It stays for ever. */
+/* Its lock: a file of mode 0600 in it, so that only its owner can hold the lock. It stays for ever. */
 #define FOLDER_LOCK ".lock"
 
 /* The folder of path into out, "." when path has none. Returns the file's name within it, or NULL: too long. */

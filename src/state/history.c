@@ -47,8 +47,8 @@ __attribute__((noinline)) static uint32_t ask_minute(uint64_t now) {
     return minute;
 }
 
-/* Asked once in each minute: a clock that is set is followed within one. Threads that ask at once store the same; who
- * reads one word of the new minute and one of the old counts in the neighbouring minute, once. */
+/* Asked once in each minute: a clock that is set is followed within one. Threads that ask at once store the same; one
+ * that reads one word of the new minute and one of the old counts in the neighbouring minute, once. */
 uint32_t history_minute(uint64_t now) {
     uint64_t began = __atomic_load_n(&minute_began, __ATOMIC_RELAXED);
     if (began == 0 || now + 1 - began >= MINUTE_NS)
@@ -70,7 +70,7 @@ static struct history_minute *page_of(const struct state *s, uint32_t minute) {
 }
 
 /* Adds n to a word of the rest; returns what it had before. A word of another minute starts over: the compare-and-swap
- * fails only if somebody else has just done that. */
+ * fails only if another process has just done that. */
 static uint64_t rest_add(struct history_minute *m, uint32_t minute, unsigned at, uint64_t n) {
     uint64_t *word = &m->rest[at], tag = (uint64_t)minute << COUNT_BITS;
     uint64_t old = __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -96,7 +96,7 @@ static void retire(struct history_minute *m, uint32_t minute, struct history_ent
     __atomic_store_n(&e->peak, 0, __ATOMIC_RELAXED);
 }
 
-/* Relaxed, word by word: a reader may be looking, and somebody may be making the same entry in another minute. */
+/* Relaxed, word by word: a reader may be looking, and a writer may be making the same entry in another minute. */
 static void store_words(void *to, const void *from, size_t bytes) {
     uint32_t *word = to, value;
     for (size_t i = 0; i < bytes / sizeof value; i++) {
@@ -105,7 +105,7 @@ static void store_words(void *to, const void *from, size_t bytes) {
     }
 }
 
-/* Only by the one who has claimed the place; who is published last. */
+/* Only by the one that has claimed the place; who is published last. */
 static void label(struct history_minute *m, unsigned at, uint64_t who, const struct history_flow *f) {
     const size_t from = offsetof(struct history_entry, netns);
     struct history_entry *e = &m->flow[at], fresh = {.netns = f->netns,
@@ -195,7 +195,8 @@ static uint64_t activity(const struct history_entry *e) {
 }
 
 /* A flow of the rest whose turn it is takes the place of the one that did least, if that is next to nothing, unless
- * another process has found it one meanwhile. Who adds to that one at this very moment adds to the wrong flow, once. */
+ * another process has found it one meanwhile. A process that adds to that one at this very moment adds to the wrong
+ * flow, once. */
 static void admit(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
     unsigned least = 0;
     uint64_t fewest = UINT64_MAX;
@@ -249,7 +250,7 @@ void history_count(const struct state *s, const struct history_flow *f, uint32_t
 void history_peak(const struct state *s, const struct history_flow *f, uint32_t minute, uint32_t taken) {
     struct history_entry *e = find(page_of(s, minute), minute, f);
     uint32_t old = e ? __atomic_load_n(&e->peak, __ATOMIC_RELAXED) : UINT32_MAX;
-    /* Bounded: who loses it four times to higher ones has lost little. */
+    /* Bounded: one that loses it four times to higher ones has lost little. */
     for (int tries = 0; tries < 4 && old < taken; tries++)
         if (__atomic_compare_exchange_n(&e->peak, &old, taken, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             return;

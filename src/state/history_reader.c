@@ -35,7 +35,7 @@ void history_reader_init(struct history_reader *r, const struct state *s, uint32
     };
 }
 
-/* Word by word, with relaxed loads: somebody may be writing. */
+/* Word by word, with relaxed loads: a writer may be at it. */
 static void copy_words(void *to, const void *from, size_t bytes) {
     const uint32_t *word = from;
     for (size_t i = 0; i < bytes / sizeof *word; i++) {

@@ -66,7 +66,7 @@ enum ring_id { RING_INCIDENTS, RING_CLOSES, RINGS };
 enum arm { ARM_ENFORCE, ARM_OBSERVE, ARM_CONTROL, ARMS };
 
 /* Counters that exist once per arm. The order is part of the layout. What a stat_entry counts is counted there: here is
- * only what found none, and who reads adds the entries to it. */
+ * only what found none, and readers add the entries to it. */
 enum counter {
     COUNT_CONNECTS,  /* TCP connects seen, whatever came of them; of those, too, what has no stat_entry */
     COUNT_SPREAD,    /* left through a source or port range of ours; the same */
@@ -89,7 +89,7 @@ enum counter {
     COUNT_POLICY_BUSY,     /* a call passed through because the policy changed 8 times under it */
     COUNT_CONFIG_ERROR,    /* attaches with a config that was refused */
     COUNT_ATTACHED,        /* processes */
-    COUNT_SEALED_CLOSE,    /* connections closed under a filter of the client's own: nobody may ask how they ended */
+    COUNT_SEALED_CLOSE,    /* connections closed under a filter of the client's own: how they ended may not be asked */
     COUNT_BIND_DENIED,     /* connects made as the client asked, because its process may not bind */
     COUNT_MARKED_DOWN,     /* times that a source was found unanswered while its siblings were answered */
     COUNT_EMFILE,          /* socket() of TCP: this process had no descriptor left */
@@ -117,7 +117,7 @@ struct state_header {
     /* Read at every connect and close, hardly ever written: one cache line. */
     _Alignas(64) uint64_t control; /* see control.h; 0: nothing overridden */
     uint64_t generation;           /* of the policy; live slot = generation & 1; 0: none published */
-    uint64_t quarantines;          /* sources found not to be on this host, ever; 0: nobody need look for one */
+    uint64_t quarantines;          /* sources found not to be on this host, ever; 0: none need be looked for */
     uint64_t names;                /* names in use */
     /* Written with every event: one cache line, which moves once between processors. */
     _Alignas(64) uint64_t next_seq; /* of the next event */
@@ -165,7 +165,7 @@ struct pair {
 };
 
 /* What became of the connects of one arm under one rule from one source, as far as the threads of one lane made them:
- * who reads adds the lanes up. What nearly every connection adds to comes last, in a cache line of its own. */
+ * readers add the lanes up. What nearly every connection adds to comes last, in a cache line of its own. */
 enum stat_counter {
     STAT_CONNECTS,    /* left at 0: the sum of the buckets below, one of which each connect adds to */
     STAT_RECOVERED,   /* one of the two that succeeded, after an EADDRNOTAVAIL that the client did not see */
@@ -213,10 +213,10 @@ struct place {
  * closed. Written by its owner alone, word last (release); read by the owner's next image and by the tool. */
 struct open_entry {
     struct addr local, peer;
-    uint16_t local_port, peer_port; /* local_port 0: not known, the kernel chose it and nobody asked; written last */
+    uint16_t local_port, peer_port; /* local_port 0: not known, the kernel chose it and was not asked; written last */
     uint16_t rule_id, pool_id;
     uint64_t connected_ns; /* CLOCK_REALTIME; 0: not known, it was inherited */
-    uint32_t token;        /* of an MPTCP connection; 0: plain TCP; UINT32_MAX: perhaps MPTCP, nobody asked */
+    uint32_t token;        /* of an MPTCP connection; 0: plain TCP; UINT32_MAX: perhaps MPTCP, not asked */
     uint8_t word;          /* enum open_word */
     uint8_t direction;     /* enum direction */
     uint8_t verdict;       /* with OPEN_TO_EXEC, OPEN_TO_EXIT: see open_phase, open_fate */
@@ -239,7 +239,8 @@ static inline struct tuple open_tuple(const struct open_entry *h) {
     return tuple_of(&h->local, h->local_port, &h->peer, h->peer_port);
 }
 
-/* OPEN_TO_EXEC: an exec is about to close it. OPEN_TO_EXIT: its owner is exiting and could not know who else holds it.
+/* OPEN_TO_EXEC: an exec is about to close it. OPEN_TO_EXIT: its owner is exiting and could not know which other
+ * processes hold it.
  */
 enum open_word { OPEN_FREE, OPEN_NOW, OPEN_TO_EXEC, OPEN_TO_EXIT };
 

@@ -46,7 +46,7 @@ static void store(uint64_t *word, uint64_t v) {
     __atomic_store_n(word, v, __ATOMIC_RELAXED);
 }
 
-/* Nobody has used it for a while and nothing it counts is still there. */
+/* It was not used for a while and nothing it counts is still there. */
 static bool idle(const struct pair *p, uint64_t now) {
     uint64_t used = load(&p->last_used);
     /* A time too far ahead was never written by us, or before the last boot. */
@@ -96,7 +96,7 @@ struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_
         state_count(s, ARM_ENFORCE, COUNT_PAIRS_FULL);
         return NULL;
     }
-    /* last_used first, so that nobody else takes the entry for idle once it has our key. */
+    /* last_used first, so that no other process takes the entry for idle once it has our key. */
     store(&spare->last_used, now);
     if (__atomic_compare_exchange_n(&spare->key, &spare_key, key, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         if (spare_key != 0)
@@ -168,7 +168,7 @@ bool pair_set_unusable(struct pair *p, uint64_t now, unsigned ms) {
 bool pair_worked(struct pair *p) {
     if (!p)
         return false;
-    /* Whoever got through a hold-down has shown that there is room again. */
+    /* A connect that got through a hold-down has shown that there is room again. */
     if (load(&p->hold_until) != 0)
         store(&p->hold_until, 0);
     if (load(&p->unusable_until) == 0)
@@ -237,7 +237,7 @@ int pair_port(struct pair *p, uint32_t size) {
         return -1;
     }
     uint16_t turn = __atomic_load_n(&p->port_turn, __ATOMIC_RELAXED);
-    for (int tries = 0; tries < 4; tries++) { /* whoever loses it four times searches */
+    for (int tries = 0; tries < 4; tries++) { /* one that loses it four times searches */
         uint16_t next = turn + 1u < size ? (uint16_t)(turn + 1) : 0;
         if (__atomic_compare_exchange_n(&p->port_turn, &turn, next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             return turn < size ? turn : 0;

@@ -39,7 +39,7 @@ struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_
 bool pair_may_try(struct pair *p, uint64_t now);
 
 /* Is it held down (rather than unusable)? For 100 ms after it was found full, and for a second more only the probing
- * caller tries, so that a full pool is not searched by everybody whenever a hold-down ends. */
+ * caller tries, so that a full pool is not searched by all whenever a hold-down ends. */
 bool pair_held_down(const struct pair *p, uint64_t now);
 
 /* connect said EADDRNOTAVAIL after searching for searched ns: hold down for 100 ms, probed every 10 ms, or less often

@@ -46,7 +46,7 @@ static uint64_t rotate(uint64_t x) {
 }
 
 /* Rotate and multiply, in two lanes that do not wait for each other: fast, every input bit reaches the result. Guards
- * against torn writes and scribbles, not against forgery: whoever can write the file can also compute it. */
+ * against torn writes and scribbles, not against forgery: a process that can write the file can also compute it. */
 uint32_t cell_check(uint64_t number, unsigned part, unsigned parts, const uint64_t payload[CELL_PAYLOAD / 8]) {
     uint64_t a = number * 0x9e3779b97f4a7c15u, b = (uint64_t)part << 8 | parts;
 #pragma GCC unroll 7
@@ -65,7 +65,7 @@ static bool cell_write(const struct state *s, enum ring_id ring, uint64_t n, uns
                        const uint64_t payload[CELL_PAYLOAD / 8]) {
     struct cell *cell = &s->ring[ring][n % s->cells[ring]];
     uint64_t number = n + 1;
-    /* Acquire: whoever wrote this number had moved the head before, so the head read below is no older than that. */
+    /* Acquire: the writer of this number had moved the head before, so the head read below is no older than that. */
     uint64_t old = __atomic_load_n(&cell->number, __ATOMIC_ACQUIRE);
     /* A number beyond the ring's head was never handed out: garbage, ours to replace. */
     if (old > number && old <= __atomic_load_n(&s->header->ring[ring].head, __ATOMIC_RELAXED))
@@ -97,7 +97,8 @@ bool ring_write(const struct state *s, struct event_record *r) {
     unsigned parts = record_cells(r);
     uint64_t payload[CELL_PAYLOAD / 8];
     bool ok = true;
-    /* Cells first: a writer killed between the two leaves cells that a reader misses, not a number that nobody does. */
+    /* Cells first: a writer killed between the two leaves cells that a reader misses, not a number that no reader does.
+     */
     uint64_t first = __atomic_fetch_add(&s->header->ring[ring].head, parts, __ATOMIC_RELAXED);
     RING_STORE();
     r->e.seq = __atomic_fetch_add(&s->header->next_seq, 1, __ATOMIC_RELEASE);

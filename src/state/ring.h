@@ -1,4 +1,4 @@
-/* ring.h - the two event rings: many writers without locks, many readers that disturb nobody.
+/* ring.h - the two event rings: many writers without locks, many readers that disturb no writer.
  *
  * Writer: takes the next cells with one fetch-add; writes payload and check with relaxed atomic stores, the cell's
  * number last with a release compare-and-swap. If a cell already holds a newer number (the writer slept for a lap), the
@@ -20,7 +20,7 @@ enum ring_id ring_of(enum event_kind kind);
 /* Cells that a record takes: 1, or more for exhausted, source-down and text events. */
 unsigned record_cells(const struct event_record *r);
 
-/* A close is about to be written: the memory of its cell, which nobody has touched for a lap, shall be near by then. */
+/* A close is about to be written: the memory of its cell, which was not touched for a lap, shall be near by then. */
 static inline void ring_prepare(const struct state *s) {
     uint64_t n = __atomic_load_n(&s->header->ring[RING_CLOSES].head, __ATOMIC_RELAXED);
     const struct cell *cell = &s->ring[RING_CLOSES][n % s->cells[RING_CLOSES]];

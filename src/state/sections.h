@@ -1,4 +1,4 @@
-/* sections.h - where each part of a state file lies; shared by those who map and those who build one. */
+/* sections.h - where each part of a state file lies; shared by those that map and those that build one. */
 #ifndef CONNSPREAD_STATE_SECTIONS_H
 #define CONNSPREAD_STATE_SECTIONS_H
 

@@ -103,14 +103,39 @@ bool sections_bind(struct state *out, void *mapping, size_t size) {
     return true;
 }
 
+static bool is_name(const char *name, size_t length) {
+    bool slash = false;
+    for (size_t i = 0; i < length; i++)
+        slash |= name[i] == '/';
+    return length > 0 && length < STATE_INSTANCE && name[0] != '.' && !slash;
+}
+
+/* The config file's name without folder and suffix; a dot at its start begins no suffix. */
+static const char *stem_of(const char *config, size_t *length) {
+    const char *slash = strrchr(config, '/'), *name = slash ? slash + 1 : config;
+    const char *dot = strrchr(name, '.');
+    *length = dot && dot != name ? (size_t)(dot - name) : strlen(name);
+    return name;
+}
+
+bool state_instance(char out[STATE_INSTANCE], const char *given, const char *config) {
+    const char *name = given ? given : "default";
+    size_t length = strlen(name);
+    if (!given && config)
+        name = stem_of(config, &length);
+    out[0] = 0;
+    if (!is_name(name, length))
+        return false;
+    memcpy(out, name, length);
+    out[length] = 0;
+    return true;
+}
+
 bool state_path(char out[STATE_PATH], const char *dir, const char *runtime_dir, const char *instance) {
     uint32_t uid = sys_geteuid();
     size_t at = 0;
-    if (!instance[0] || instance[0] == '.')
+    if (!is_name(instance, strlen(instance)))
         return false;
-    for (const char *p = instance; *p; p++)
-        if (*p == '/' || p - instance + 1 >= STATE_INSTANCE)
-            return false;
     if (dir && dir[0]) {
         text_add(out, STATE_PATH, &at, dir);
     } else if (uid == 0) {

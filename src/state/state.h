@@ -39,7 +39,7 @@ struct state {
     uint64_t cells[RINGS];
     uint64_t epoch;
     size_t size;
-    bool private_memory; /* no file behind it: counts and spreads, but nobody can read it */
+    bool private_memory; /* no file behind it: counts and spreads, but no tool can read it */
     bool writable;
     struct ring_window *window; /* a copy's (copy.h): its rings are read from the file, piece by piece; NULL: mapped */
 };
@@ -54,12 +54,16 @@ enum state_error {
     STATE_OTHER_LAYOUT /* of another version of connspread */
 };
 
+/* An instance's name, the same for clients and for the tool: given; NULL: the name of the config file without folder
+ * and suffix; both NULL: "default". False, and out is empty: it is not of 1 to STATE_INSTANCE - 1 bytes, or has a '/'
+ * or a leading '.'. Nothing is ever cut: two long names could become one. */
+bool state_instance(char out[STATE_INSTANCE], const char *given, const char *config);
+
 /* DIR/INSTANCE.state. dir NULL: CONNSPREAD_DIR's default for this effective uid (connspread(1), ENVIRONMENT);
- * runtime_dir is $XDG_RUNTIME_DIR or NULL. Returns false when it does not fit or instance has a '/' or a leading '.'.
- */
+ * runtime_dir is $XDG_RUNTIME_DIR or NULL. Returns false when it does not fit or instance is no such name as above. */
 bool state_path(char out[STATE_PATH], const char *dir, const char *runtime_dir, const char *instance);
 
-/* Maps an existing file, to read and to write, if it and its folder belong to the effective uid or root and nobody else
+/* Maps an existing file, to read and to write, if it and its folder belong to the effective uid or root and no one else
  * may write to them. Never creates, never follows a symbolic link; no descriptor is left when it returns. */
 enum state_error state_map(struct state *out, const char *path, int *error);
 
@@ -104,7 +108,7 @@ bool sections_take(struct state_section out[SECTIONS], const struct state_header
 /* Points *out into a mapping of size bytes after checking every section against it. False: impossible sizes. */
 bool sections_bind(struct state *out, void *mapping, size_t size);
 
-/* May this file be a state file? any_owner: whoever owns it. *size: of the file. STATE_IO: fstat failed. */
+/* May this file be a state file? any_owner: of any user. *size: of the file. STATE_IO: fstat failed. */
 enum state_error state_check_file(int fd, bool any_owner, uint64_t *size);
 
 enum state_error state_check_header(const struct state_header *header, uint64_t size);

@@ -22,8 +22,9 @@ _Static_assert(offsetof(struct stat_entry, zero1) - offsetof(struct stat_entry, 
                        offsetof(struct labels, arm),
                "the same members");
 
-/* Who took the entry may have been killed before it could say for what: so whoever comes by says it. They all say the
- * same, and readers take only an entry whose labels make its key. Relaxed, word by word: others may be at it, too. */
+/* The process that took the entry may have been killed before it could say for what: so each that comes by says it.
+ * They all say the same, and readers take only an entry whose labels make its key. Relaxed, word by word: others may be
+ * at it, too. */
 static struct stat_entry *label(struct stat_entry *e, const struct labels *fresh) {
     const label_word *from = (const label_word *)(const void *)fresh;
     label_word *to = (label_word *)(void *)&e->source;

@@ -30,7 +30,7 @@ struct stat_connect {
     uint64_t elapsed_ns;
 };
 
-/* One connect, or one close, of the arm. Without an entry it is in the arm's counters alone; whoever reads adds the two
+/* One connect, or one close, of the arm. Without an entry it is in the arm's counters alone; readers add the two
  * (stat_take). */
 void stats_connect(const struct state *s, struct stat_entry *e, enum arm arm, const struct stat_connect *c);
 void stats_close(const struct state *s, struct stat_entry *e, enum arm arm, enum fate fate);

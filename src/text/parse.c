@@ -72,19 +72,6 @@ static void mask(struct addr *a, unsigned length) {
     }
 }
 
-static uint64_t half(const struct addr *a, unsigned from) {
-    uint64_t value = 0;
-    for (unsigned i = from; i < from + 8; i++)
-        value = value << 8 | a->b[i];
-    return value;
-}
-
-/* b - a, or UINT64_MAX when it is more; a <= b. */
-static uint64_t distance(const struct addr *a, const struct addr *b) {
-    bool borrow = half(b, 8) < half(a, 8);
-    return half(b, 0) - half(a, 0) == borrow ? half(b, 8) - half(a, 8) : UINT64_MAX;
-}
-
 /* Multicast, and the IPv4 broadcast address: no connection can come from there. */
 static bool is_group(const struct addr *a) {
     if (addr_is_v4(a))
@@ -139,7 +126,7 @@ const char *parse_source(const char *text, struct policy_source *out) {
             return "a range with both ends of one family";
         if (addr_compare(&first, &last) > 0)
             return "a range with the lower address first";
-        more = distance(&first, &last);
+        more = addr_distance(&first, &last);
         if (more > UINT32_MAX - 1u)
             return "a range of at most 4294967295 addresses";
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "text/edits.h"
 #include "tool/common/message.h"
 #include "tool/run.h"
 #include "tool/check/check.h"
@@ -20,6 +21,7 @@
 #include "tool/prune.h"
 #include "tool/quads/quads.h"
 #include "tool/doctor/doctor.h"
+#include "tool/install.h"
 
 static const struct command {
     const char *name, *summary;
@@ -38,6 +40,7 @@ static const struct command {
     {"prune", "remove state files that no process uses any more", prune_main},
     {"quads", "how full the quadruplets of each source and destination are, now", quads_main},
     {"doctor", "what on this host makes connects fail, and whether a program can be preloaded", doctor_main},
+    {"install", "copy shims and static tool into a folder for containers without them", install_main},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0], NAME_MAX_LENGTH = 31 };
 
@@ -69,25 +72,6 @@ static void print_next_steps(void) {
          "  connspread --help            all commands; man connspread tells more");
 }
 
-/* Edit distance: how many letters must be added, removed or changed. */
-static unsigned distance(const char *a, const char *b) {
-    unsigned row[NAME_MAX_LENGTH + 1];
-    unsigned width = (unsigned)strnlen(b, NAME_MAX_LENGTH);
-    for (unsigned i = 0; i <= width; i++)
-        row[i] = i;
-    for (unsigned y = 0; a[y]; y++) {
-        unsigned diagonal = row[0];
-        row[0] = y + 1;
-        for (unsigned x = 1; x <= width; x++) {
-            unsigned changed = diagonal + (a[y] != b[x - 1]);
-            unsigned shorter = row[x] < row[x - 1] ? row[x] + 1 : row[x - 1] + 1;
-            diagonal = row[x];
-            row[x] = changed < shorter ? changed : shorter;
-        }
-    }
-    return row[width];
-}
-
 static const struct command *find(const char *name) {
     for (unsigned i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i].name, name) == 0)
@@ -98,11 +82,11 @@ static const struct command *find(const char *name) {
 static int unknown(const char *name) {
     const struct command *nearest = &commands[0];
     for (unsigned i = 1; i < COMMANDS; i++)
-        if (distance(name, commands[i].name) < distance(name, nearest->name))
+        if (edits_between(name, commands[i].name) < edits_between(name, nearest->name))
             nearest = &commands[i];
     if (name[0] == '-')
         warn("%s: there is no such option; try: connspread --help", name);
-    else if (distance(name, nearest->name) < strlen(nearest->name))
+    else if (edits_between(name, nearest->name) < strlen(nearest->name))
         warn("%s: there is no such command; try: %s, or connspread --help", name, nearest->name);
     else
         warn("%s: there is no such command; try: connspread --help", name);

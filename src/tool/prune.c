@@ -59,7 +59,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind < argc)
-        warn("prune: %s: it takes no argument; name an instance with -i", argv[optind]);
+        warn("prune: %s: prune takes no argument; try: -i for an instance", argv[optind]);
     return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 

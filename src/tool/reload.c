@@ -27,13 +27,15 @@ static const char help[] =
     "Compiles the config and hands it to the running clients of the instance, which follow at their next call. A\n"
     "config with any mistake is refused, and the clients keep what they have. Interfaces that a pool names are\n"
     "looked up again. What connspread set has overridden stays overridden. When no living process follows the state\n"
-    "file, nothing is changed, and who runs elsewhere is named: clients to come read the config themselves.\n"
+    "file, nothing is changed, and the instances that run elsewhere are named: clients to come read the config "
+    "themselves.\n"
     "\n"
     "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "\n"
-    "A reload event in the log says who did it, also of a refusal.\n"
-    "Exits with 0, 1 if nobody follows or the state file cannot be written, 2 if the config is refused or for a usage "
+    "A reload event in the log names the user, also of a refusal.\n"
+    "Exits with 0, 1 if no process follows or the state file cannot be written, 2 if the config is refused or for a "
+    "usage "
     "error.\n";
 
 static const struct option options[] = {
@@ -49,7 +51,7 @@ static int parse_arguments(int argc, char **argv, struct chosen *chosen) {
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind < argc)
-        warn("reload: %s: it takes no argument; name the config with -c", argv[optind]);
+        warn("reload: %s: reload takes no argument; try: -c for the config", argv[optind]);
     return optind == argc ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
@@ -83,8 +85,8 @@ static void compare_log_size(const struct state *s, const struct policy *p) {
     struct state_header layout = {0};
     sections_plan(&layout, p->log_size);
     if (layout.size != s->size)
-        warn("log.size is now %llu bytes, but the rings of a state file never change: once no client uses it any "
-             "more, connspread prune removes it and the next one has the new size",
+        warn("log.size is now %llu bytes, but the event buffer of a state file keeps its size; try: connspread prune "
+             "once no client uses the file, and the next one has the new size",
              (unsigned long long)p->log_size);
 }
 
@@ -95,8 +97,8 @@ static int publish(struct state *s, const struct location *where, struct policy 
     bool published = state_publish(s, p, where->folder);
     rights_back();
     if (!published) {
-        warn("%s: not reloaded: the folder's lock could not be had: %s", where->folder,
-             "somebody else holds it, or the folder is not yours");
+        warn("%s: not reloaded, because its lock could not be taken: %s", where->folder,
+             "another process holds it, or the folder is not yours");
         return EXIT_FOUND;
     }
     unsigned long long generation = __atomic_load_n(&s->header->generation, __ATOMIC_RELAXED);

@@ -18,9 +18,12 @@
 #include "tool/record/start.h"
 #include "tool/host/filters.h"
 #include "tool/host/sanitizer.h"
+#include "tool/host/shim.h"
+#include "tool/host/wrapper.h"
 #include "tool/host/conduct.h"
 #include "tool/host/linker.h"
 #include "tool/supervise/supervise.h"
+#include "tool/supervise/trial.h"
 #include "client/client.h"
 
 #define AUTO          "auto"
@@ -176,11 +179,14 @@ static bool prepare_for_filters(void) {
     return setenv("CONNSPREAD_SECCOMP", number, 1) == 0;
 }
 
+static bool set_preload(const char *value) {
+    return (value[0] ? setenv("LD_PRELOAD", value, 1) : unsetenv("LD_PRELOAD")) == 0;
+}
+
 /* The client must find the same files from wherever it goes. */
 static bool prepare_environment(const struct arguments *a, const struct location *where, const char *preload) {
     /* Supervised, a library that is preloaded all the same keeps out of it. */
-    bool good = preload ? setenv("LD_PRELOAD", preload, 1) == 0 && prepare_for_filters()
-                        : setenv("CONNSPREAD_DISABLE", "1", 1) == 0;
+    bool good = preload ? set_preload(preload) && prepare_for_filters() : setenv("CONNSPREAD_DISABLE", "1", 1) == 0;
     if (where->config[0])
         good = good && setenv("CONNSPREAD_CONF", where->config, 1) == 0;
     const char *dir = secure_getenv("CONNSPREAD_DIR");
@@ -197,11 +203,8 @@ static bool prepare_environment(const struct arguments *a, const struct location
     return good;
 }
 
-/* Does supervising help where preloading does not? Not where the program is to have rights that it then does not get.
- */
 static bool supervise_helps(enum preloadable why) {
-    return why == PRELOAD_GO || why == PRELOAD_STATIC || why == PRELOAD_OTHER_LIBC ||
-           (why == PRELOAD_OTHER_CLASS && !shim_for_other_class());
+    return preloadable_or_supervised(why) && !shim_serves(why);
 }
 
 static void warn_of_program(char **command) {
@@ -214,8 +217,13 @@ static void warn_of_program(char **command) {
         if (conduct >> i & 1)
             warn("%s %s; try: %s", path, conduct_text((enum conduct)(1 << i)), conduct_remedy((enum conduct)(1 << i)));
     const char *disabled = getenv("CONNSPREAD_DISABLE");
-    if (why && !(result == PRELOAD_OTHER_CLASS && shim_for_other_class()))
-        warn("%s %s%s", path, why, supervise_helps(result) ? "; try: connspread run --supervise" : "");
+    if (why && !shim_serves(result))
+        warn("%s %s%s%s", path, why, result == PRELOAD_OTHER_LIBC ? "; it runs without one" : "",
+             supervise_helps(result) ? "; try: connspread run --supervise" : "");
+    if (result != PRELOAD_UNREADABLE && wrapper_overwrites(path))
+        warn("%s puts a library of its own in the place of LD_PRELOAD: what it starts is not under connspread; "
+             "try: the other way round, %s ... connspread run -- PROGRAM",
+             path, command[0]);
     if (disabled && strcmp(disabled, "1") == 0)
         warn("CONNSPREAD_DISABLE is set, so the shim does nothing; try: unset CONNSPREAD_DISABLE");
 }
@@ -243,15 +251,14 @@ static const char *unattached(const char *path) {
     return found ? NULL : "would be run without it: the dynamic linker does not load it";
 }
 
-static bool is_supervised(const struct arguments *a) {
-    char path[PRELOADABLE_PATH];
-    if (!a->supervise || strcmp(a->supervise, AUTO) != 0)
-        return a->supervise != NULL;
-    return find_program(path, a->command[0]) && supervise_helps(preloadable(path));
+/* Why no supervisor could serve the command; NULL: one can. */
+static const char *unsupervised(void) {
+    enum trial_step failed = trial_run().failed;
+    return failed == TRIAL_WORKS || failed == TRIAL_CLOSES ? NULL : "cannot be supervised here (connspread doctor)";
 }
 
 /* What the command line asks for with --require. */
-static bool is_attachable(const struct arguments *a, bool readable) {
+static bool is_attachable(const struct arguments *a, bool readable, bool supervised) {
     char path[PRELOADABLE_PATH];
     const char *why = NULL;
     if (!a->require)
@@ -260,8 +267,8 @@ static bool is_attachable(const struct arguments *a, bool readable) {
         return true; /* execute says so */
     if (!readable)
         why = "would run unseen, for its state file cannot be used";
-    else if (!is_supervised(a))
-        why = unattached(path);
+    else
+        why = supervised ? unsupervised() : unattached(path);
     if (why)
         warn("--require: not started: %s %s", path, why);
     return !why;
@@ -274,7 +281,17 @@ static int execute(char **command) {
     return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
-/* For what the supervisor counts: the state file, or memory that nobody else reads. */
+static bool is_supervised(const struct arguments *a) {
+    char path[PRELOADABLE_PATH];
+    if (!a->supervise || strcmp(a->supervise, AUTO) != 0)
+        return a->supervise != NULL;
+    if (!find_program(path, a->command[0]))
+        return false;
+    enum preloadable result = preloadable(path);
+    return supervise_helps(result) || (result == PRELOAD_OK && conduct_of_command(path, a->command) & CONDUCT_RAW);
+}
+
+/* For what the supervisor counts: the state file, or memory that no other process reads. */
 static bool map_state(struct state *out, const struct location *where, const struct policy *policy) {
     int error;
     if (state_map(out, where->state_file, &error) == STATE_OK)
@@ -286,8 +303,10 @@ static bool map_state(struct state *out, const struct location *where, const str
 static int run_supervised(const struct arguments *a, const struct location *where, const struct policy *policy) {
     const char *mode = a->mode ? a->mode : getenv("CONNSPREAD_MODE");
     int own_mode = mode ? override_mode(mode) : -1;
+    const char *trace = getenv("CONNSPREAD_TRACE"); /* run --trace has set it */
     struct supervision s = {
         .client.env_mode = own_mode < 0 ? MODE_FROM_POLICY : (uint8_t)own_mode,
+        .client.trace = trace && strcmp(trace, "1") == 0,
         .keep_io_uring = strcmp(a->supervise, KEEP_IO_URING) == 0,
         .execute = execute,
         .command = a->command,
@@ -303,9 +322,12 @@ static int run_supervised(const struct arguments *a, const struct location *wher
 /* The value of LD_PRELOAD, or NULL and why. */
 static char *find_preload(const char *program, char error[LOCATE_ERROR]) {
     char sanitizer[SANITIZER_NAME] = "", path[PRELOADABLE_PATH];
-    if (find_program(path, program))
+    enum preloadable what = PRELOAD_UNREADABLE;
+    if (find_program(path, program)) {
         (void)sanitizer_needed(path, sanitizer);
-    return preload_value(getenv("LD_PRELOAD"), sanitizer, error);
+        what = preloadable(path);
+    }
+    return preload_value(what, getenv("LD_PRELOAD"), sanitizer, error);
 }
 
 static int run(const struct arguments *a, struct policy *policy) {
@@ -322,7 +344,7 @@ static int run(const struct arguments *a, struct policy *policy) {
     if (!ready)
         return EXIT_USAGE;
     bool readable = prepare_state(&where, policy);
-    if (!is_attachable(a, readable))
+    if (!is_attachable(a, readable, supervised))
         return EXIT_NOT_EXECUTABLE;
     if (readable && policy->log_file[0])
         (void)record_start(where.state_file, where.instance, where.config, policy->log_file);

@@ -29,10 +29,10 @@ static const char help[] =
     "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "      --all              every instance that is running, wherever its folder is; for root those of all users\n"
-    "      --for-later        also when nobody follows, for clients to come; the state file must be there\n"
+    "      --for-later        also when no process follows, for clients to come; the state file must be there\n"
     "\n"
-    "Processes with CONNSPREAD_MODE keep that mode, which is said. A control event in the log says who did it.\n"
-    "Exits with 0, 1 if nobody follows, or somebody of this instance is not reached so, 2 for a usage error.\n";
+    "Processes with CONNSPREAD_MODE keep that mode, which is said. An override event in the log names the user.\n"
+    "Exits with 0, 1 if no process follows, or one of this instance is not reached so, 2 for a usage error.\n";
 
 enum { OPTION_ALL = 256, OPTION_LATER };
 
@@ -62,7 +62,7 @@ static bool parse_mode(struct arguments *a, const char *value) {
     a->control.mode = mode >= 0 ? (uint8_t)mode : 0;
     if (mode >= 0 || strcmp(value, "config") == 0)
         return true;
-    warn("set: mode=%s is not a mode: enforce, observe, off or config", value);
+    warn("set: mode=%s is not a mode; try: enforce, observe, off or config", value);
     return false;
 }
 
@@ -79,7 +79,7 @@ static bool parse_canary(struct arguments *a, const char *value) {
     a->control.canary = number ? (uint8_t)percent : 0;
     if (number || strcmp(value, "config") == 0)
         return true;
-    warn("set: canary=%s is not a percentage: 0 to 100, or config", value);
+    warn("set: canary=%s is not a percentage; try: 0 to 100, or config", value);
     return false;
 }
 
@@ -88,7 +88,7 @@ static bool parse_setting(struct arguments *a, const char *text) {
         return parse_mode(a, text + 5);
     if (strncmp(text, "canary=", 7) == 0 && !a->sets_canary)
         return parse_canary(a, text + 7);
-    warn("set: %s: mode=MODE and canary=PERCENT can be set, each once", text);
+    warn("set: %s cannot be set, or stands here twice; try: mode=MODE and canary=PERCENT, each once", text);
     return false;
 }
 
@@ -98,12 +98,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (optind == argc)
-        warn("set: nothing to set: mode=enforce|observe|off|config, canary=0..100|config");
+        warn("set: no setting is named; try: mode=enforce|observe|off|config, canary=0..100|config");
     for (int i = optind; i < argc; i++)
         if (!parse_setting(a, argv[i]))
             return EXIT_USAGE;
     if (a->all && (a->chosen.config || a->chosen.instance || a->later)) {
-        warn("set: --all is about every instance that is running: it goes without -c, -i and --for-later");
+        warn("set: --all means every instance that runs; try: without -c, -i and --for-later");
         return EXIT_USAGE;
     }
     snprintf(a->text, sizeof a->text, "%s%s%s", optind < argc ? argv[optind] : "", optind + 1 < argc ? " " : "",
@@ -139,7 +139,7 @@ static void set(struct state *s, const struct arguments *a, const char *instance
     actor_name(actor);
     snprintf(text, sizeof text, "%s; before: %s; by %s", is, was, actor);
     if (!tool_event(s, EVENT_OVERRIDE, text))
-        warn("the event that says so was dropped");
+        warn("the override event was dropped: the log does not show this change");
     say("instance %s: %s", instance, is);
     say("before: %s", was);
     override_followers(followers);
@@ -150,21 +150,22 @@ static int set_followed(struct state *s, const struct arguments *a, const char *
     set(s, a, name, i->processes);
     if (!a->sets_mode || !i->fixed)
         return EXIT_DONE;
-    warn("%u of these processes keep%s the mode of CONNSPREAD_MODE in the environment (connspread run -m): restart "
-         "without it",
-         i->fixed, i->fixed == 1 ? "s" : "");
+    warn(
+        "%u of these processes keep%s the mode of CONNSPREAD_MODE in the environment (connspread run -m); try: restart "
+        "them without it",
+        i->fixed, i->fixed == 1 ? "s" : "");
     return EXIT_FOUND;
 }
 
-/* Nobody is seen to map it. There may be some who say so themselves; it never hurts to brake those. */
+/* No process is seen to map it. Some may have said so themselves; it never hurts to brake those. */
 static bool set_unseen(struct state *s, const struct arguments *a, const struct location *where) {
     unsigned closed = instances_closed_to_us(s);
     if (!closed && !a->later)
         return false;
     set(s, a, where->instance, 0);
     if (closed)
-        warn("%s: %u process%s that cannot be looked into from here had connections open: whether they live and "
-             "follow cannot be told",
+        warn("%s: %u process%s that cannot be looked into from here had connections open: it is not known whether they "
+             "live and follow",
              where->state_file, closed, closed == 1 ? "" : "es");
     else
         puts("clients to come will follow");

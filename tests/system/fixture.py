@@ -26,7 +26,7 @@ PACKAGES = {
     "nm": "binutils", "readelf": "binutils", "strace": "strace", "promtool": "prometheus", "jq": "jq", "systemd-analyze": "systemd", "logrotate": "logrotate",
     "libjemalloc.so.2": "libjemalloc2", "libtcmalloc_minimal.so.4": "libtcmalloc-minimal4",
     "clang-format": "clang-format", "clang-tidy": "clang-tidy", "cppcheck": "cppcheck",
-    "mandoc": "mandoc", "python3": "python3", "make": "make", "gcc": "gcc", "git": "git", "unshare": "util-linux", "setpriv": "util-linux",
+    "mandoc": "mandoc", "python3": "python3", "make": "make", "gcc": "gcc", "git": "git", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux",
     "chromium": "chromium", "firefox-esr": "firefox-esr", "bwrap": "bubblewrap", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
 }
 
@@ -45,6 +45,12 @@ def limit(seconds):
         function.limit = seconds
         return function
     return mark
+
+
+def waits(function):
+    """Decorator: this test waits for the kernel's timers nearly all of its time. One such runs beside those that -j allows."""
+    function.waits = True
+    return function
 
 
 def needs(*commands):

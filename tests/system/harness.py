@@ -165,6 +165,16 @@ class Job:
         return status
 
 
+def next_test(waiting, running, jobs):
+    """Which of the waiting tests begins now, or None. With two or more at a time, one that only waits needs no place of its own."""
+    idle = sum(hasattr(job.function, "waits") for job in running) if jobs > 1 else 0
+    if waiting and len(running) - min(idle, 1) < jobs:
+        return 0
+    if jobs > 1 and not idle:
+        return next((at for at, (_, function) in enumerate(waiting) if hasattr(function, "waits")), None)
+    return None
+
+
 def main():
     # A shell starts what it puts in the background with SIGINT ignored, and a program would inherit that from us.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -184,8 +194,8 @@ def main():
     waiting.sort(key=lambda test: -getattr(test[1], "limit", 60))  # long ones first
     try:
         while waiting or running:
-            while waiting and len(running) < max(1, options.j):
-                job = Job(*waiting.pop(0))
+            while (at := next_test(waiting, running.values(), max(1, options.j))) is not None:
+                job = Job(*waiting.pop(at))
                 running[job.guardian] = job
             pid, result = os.wait()
             job = running.pop(pid)

@@ -151,10 +151,10 @@ def _read_dump(diag):
         data = diag.recv(1 << 17)
         while data:
             length, kind = struct.unpack_from("=IH", data)
-            if kind == 3:  # NLMSG_DONE
-                return found
-            if kind == 2:  # NLMSG_ERROR
+            if kind in (2, 3):  # NLMSG_ERROR, NLMSG_DONE: either may carry an error
                 number = -struct.unpack_from("=i", data, 16)[0]
+                if kind == 3 and number == 0:
+                    return found
                 raise OSError(number, "sock_diag: " + os.strerror(number))
             family, state = struct.unpack_from("=BB", data, 16)
             local_port, peer_port = struct.unpack_from(">HH", data, 20)

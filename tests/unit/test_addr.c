@@ -77,6 +77,10 @@ START_TEST(add_carries_over_bytes) {
     assert_addr(addr_add(&b, 1), v6("fd00:0:0:1::"));
     assert_addr(addr_add(&c, 0), c);
     assert_addr(addr_add(&c, 0x01020304), v4("11.2.3.4"));
+    struct addr e = addr_add(&b, 1), far = v6("fd01::");
+    ck_assert_uint_eq(addr_distance(&b, &e), 1);
+    ck_assert_uint_eq(addr_distance(&a, &a), 0);
+    ck_assert(addr_distance(&b, &far) == UINT64_MAX);
 }
 END_TEST
 

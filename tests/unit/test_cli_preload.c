@@ -55,19 +55,6 @@ START_TEST(only_a_program_that_needs_one_gets_one) {
 }
 END_TEST
 
-START_TEST(an_instance_is_named_after_its_config) {
-    char out[STATE_INSTANCE];
-    ck_assert(instance_of_config(out, "/etc/connspread/redis.conf"));
-    ck_assert_str_eq(out, "redis");
-    ck_assert(instance_of_config(out, "web.v2.conf"));
-    ck_assert_str_eq(out, "web.v2");
-    ck_assert(instance_of_config(out, "/etc.d/plain"));
-    ck_assert_str_eq(out, "plain");
-    ck_assert(!instance_of_config(out, "/etc/"));
-    ck_assert(!instance_of_config(out, "/etc/0123456789012345678901234567890123456789012345678901234567890123.conf"));
-}
-END_TEST
-
 START_TEST(options_come_before_the_environment) {
     struct location where;
     char error[LOCATE_ERROR] = "";
@@ -187,7 +174,6 @@ int main(void) {
     tcase_add_test(t, the_shim_comes_first_and_once);
     tcase_add_test(t, a_sanitizer_comes_before_the_shim);
     tcase_add_test(t, only_a_program_that_needs_one_gets_one);
-    tcase_add_test(t, an_instance_is_named_after_its_config);
     tcase_add_test(t, options_come_before_the_environment);
     tcase_add_test(t, a_relative_config_becomes_absolute);
     tcase_add_test(t, an_instance_cannot_leave_its_folder);

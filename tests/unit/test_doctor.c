@@ -1,4 +1,5 @@
 /* What `connspread doctor` makes of facts: each finding, and the reading of counters. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,8 @@
 #include "tool/doctor/judge.h"
 #include "tool/doctor/blame.h"
 #include "tool/doctor/facts.h"
+#include "tool/doctor/preloads.h"
+#include "tool/host/wrapper.h"
 
 static struct host_facts facts;
 static struct findings found;
@@ -47,6 +50,7 @@ static const struct finding *finding(const char *name) {
 static void judge(void) {
     memset(&found, 0, sizeof found);
     doctor_judge_program(&facts, &found);
+    doctor_judge_preloads(&facts, &found);
     doctor_judge(&facts, &found);
     ck_assert_uint_lt(found.n, FINDINGS);
     for (unsigned i = 0; i < found.n; i++) {
@@ -77,6 +81,53 @@ static void expect_none(const char *name) {
 static void set_ports(const char *range, const char *reserved) {
     ck_assert(host_ports_parse(&facts.ports, range, reserved));
 }
+
+START_TEST(other_preloads_are_listed_in_their_order) {
+    expect("preloads", SEVERITY_OK, "No other library", NULL);
+    expect_none("preloads-missing");
+    doctor_note_preloads(&facts, "/bin/sh:libjemalloc.so.2 /x/libconnspread.so",
+                         "# of the host\n/bin/ls  /nowhere/$LIB/b.so\n");
+    expect("preloads", SEVERITY_OK,
+           "/bin/sh, libjemalloc.so.2, /x/libconnspread.so, /bin/ls (/etc/ld.so.preload), /nowhere/$LIB/b.so", NULL);
+    ck_assert_uint_eq(facts.n_preloads, 4);
+    expect("preloads-missing", SEVERITY_WARNING, "read: /x/libconnspread.so;", "LD_PRELOAD");
+}
+END_TEST
+
+START_TEST(a_wrapper_that_overwrites_is_an_error) {
+    facts.has_program = true;
+    strcpy(facts.program, "/usr/bin/mptcpize");
+    expect_none("program-wrapper");
+    facts.overwrites = true;
+    expect("program-wrapper", SEVERITY_ERROR, "/usr/bin/mptcpize puts", "mptcpize ... connspread run");
+}
+END_TEST
+
+START_TEST(wrappers_that_overwrite_are_told_from_those_that_keep) {
+    static const struct {
+        const char *text;
+        bool overwrites;
+    } script[] = {
+        {"#!/bin/sh\nLD_PRELOAD=/usr/lib/libjemalloc.so.2\nexport LD_PRELOAD\n", true},
+        {"#!/bin/sh\nexport LD_PRELOAD=\"$LIB\" \nexec \"$@\"", true},
+        {"#!/bin/sh\nadd_env=\"LD_PRELOAD=$so\"\n", true},
+        {"#!/bin/sh\nexport LD_PRELOAD=$LIB:$LD_PRELOAD\n", false},
+        {"#!/bin/sh\nLD_PRELOAD=\"$LIB${LD_PRELOAD:+:$LD_PRELOAD}\" \"$@\"\n", false},
+        {"#!/bin/sh\n[ -z \"$LD_PRELOAD\" ] || LIB=$LIB:$LD_PRELOAD\nLD_PRELOAD=$LIB \"$@\"\n", false},
+        {"#!/bin/sh\nLD_PRELOAD= exec ls\nLD_PRELOAD=\"\" exec ls\n", false},
+        {"#!/bin/sh\n# LD_PRELOAD=/a.so\nMY_LD_PRELOAD=/a.so\n", false},
+        {"#!/bin/sh\nunset LD_PRELOAD\nLD_PRELOAD", false},
+    };
+    static const char keeps[] = "x\0LD_PRELOAD\0%s=%s:%s", puts_own[] = "x\0LD_PRELOAD=/usr/lib/libmptcpwrap.so.0";
+    for (size_t i = 0; i < sizeof script / sizeof *script; i++)
+        ck_assert_msg(wrapper_script_overwrites(script[i].text, strlen(script[i].text)) == script[i].overwrites, "%s",
+                      script[i].text);
+    ck_assert(!wrapper_program_overwrites(keeps, sizeof keeps));
+    ck_assert(wrapper_program_overwrites(puts_own, sizeof puts_own));
+    ck_assert(!wrapper_overwrites("/nonexistent"));
+    ck_assert(!wrapper_overwrites("/bin/sh"));
+}
+END_TEST
 
 START_TEST(a_healthy_host_needs_nothing) {
     judge();
@@ -384,9 +435,37 @@ START_TEST(programs) {
         expect("program", expected[i].severity, "/usr/bin/client ", NULL);
     }
     facts.preloadable = PRELOAD_OK;
+    expect_none("program-supervise");
     expect_none("program-php");
     strcpy(facts.program, "/usr/sbin/php-fpm8.2");
     expect("program-php", SEVERITY_WARNING, "RTLD_DEEPBIND", "8.5");
+}
+END_TEST
+
+START_TEST(supervising) {
+    static const struct {
+        struct trial trial;
+        int64_t yama;
+        enum severity severity;
+        const char *reason, *remedy;
+    } expected[] = {
+        {{TRIAL_WORKS, 0}, 1, SEVERITY_OK, "can serve it", NULL},
+        {{TRIAL_DESCRIPTORS, EPERM}, 2, SEVERITY_WARNING, "not permitted", "ptrace_scope = 1"},
+        {{TRIAL_DESCRIPTORS, EPERM}, FACT_UNKNOWN, SEVERITY_WARNING, "not permitted", "pidfd_getfd"},
+        {{TRIAL_FILTER, EBUSY}, 0, SEVERITY_WARNING, "busy", "There is one already"},
+        {{TRIAL_FILTER, EINVAL}, 0, SEVERITY_WARNING, "Invalid argument", "5.9"},
+        {{TRIAL_CLOSES, ENOENT}, 0, SEVERITY_WARNING, "cannot log its closes", "tcp_diag"},
+    };
+    facts.has_program = true;
+    strcpy(facts.program, "/usr/bin/client");
+    facts.preloadable = PRELOAD_GO;
+    for (unsigned i = 0; i < sizeof expected / sizeof *expected; i++) {
+        facts.supervising = expected[i].trial;
+        facts.yama = expected[i].yama;
+        expect("program-supervise", expected[i].severity, expected[i].reason, expected[i].remedy);
+    }
+    facts.preloadable = PRELOAD_SETUID;
+    expect_none("program-supervise");
 }
 END_TEST
 
@@ -430,6 +509,9 @@ int main(void) {
     TCase *t = tcase_create("findings");
     tcase_add_checked_fixture(t, set_up, NULL);
     tcase_add_test(t, a_healthy_host_needs_nothing);
+    tcase_add_test(t, other_preloads_are_listed_in_their_order);
+    tcase_add_test(t, a_wrapper_that_overwrites_is_an_error);
+    tcase_add_test(t, wrappers_that_overwrite_are_told_from_those_that_keep);
     tcase_add_test(t, port_range);
     tcase_add_test(t, parity);
     tcase_add_test(t, reserved_ports);
@@ -451,6 +533,7 @@ int main(void) {
     tcase_add_test(t, listeners_in_the_range);
     tcase_add_test(t, time_waits_of_explicit_binds);
     tcase_add_test(t, programs);
+    tcase_add_test(t, supervising);
     tcase_add_test(t, counters_are_read_by_name);
     tcase_add_test(t, connection_tracking_is_summed_over_processors);
     tcase_add_test(t, time_waits_are_read_from_sockstat);

@@ -112,6 +112,11 @@ START_TEST(the_sysctl_is_read_as_the_kernel_shows_it) {
     ck_assert(!ports_read_sysctl("0 4", &r));
     ck_assert(!ports_read_sysctl("1 65536", &r));
     ck_assert(!ports_read_sysctl("x y", &r));
+    ck_assert(!ports_read_sysctl("1 2 3", &r));
+    ck_assert(!ports_read_sysctl("1 2\n3", &r));
+    is(r, 1, 65535);
+    r = PORTS_DEFAULT;
+    is(r, 32768, 60999);
 }
 END_TEST
 

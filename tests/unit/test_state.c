@@ -380,6 +380,53 @@ START_TEST(private_memory_is_shared_with_children_and_needs_no_file) {
 }
 END_TEST
 
+static bool named(const char *given, const char *config, const char *want) {
+    char out[STATE_INSTANCE] = "before", file[STATE_PATH];
+    bool valid = state_instance(out, given, config);
+    ck_assert_str_eq(out, valid ? want : "");
+    ck_assert(state_path(file, "/x", NULL, out) == valid);
+    return valid;
+}
+
+START_TEST(an_instance_is_named_after_its_config) {
+    ck_assert(named(NULL, NULL, "default"));
+    ck_assert(named("web", "/etc/redis.conf", "web"));
+    ck_assert(named(NULL, "/etc/connspread/redis.conf", "redis"));
+    ck_assert(named(NULL, "web.v2.conf", "web.v2"));
+    ck_assert(named("web.v2.conf", NULL, "web.v2.conf"));
+    ck_assert(named(NULL, "/etc.d/plain", "plain"));
+    ck_assert(named(NULL, "/etc/a.", "a"));
+    ck_assert(named(NULL, "/etc/ \t\xff\xc3\xa9'\"$.conf", " \t\xff\xc3\xa9'\"$"));
+    ck_assert(!named("", "/etc/redis.conf", NULL));
+    ck_assert(!named("a/b", NULL, NULL));
+    ck_assert(!named(".a", NULL, NULL));
+    ck_assert(!named(NULL, "/etc/", NULL));
+    ck_assert(!named(NULL, "/etc/.conf", NULL));
+    ck_assert(!named(NULL, "..", NULL));
+}
+END_TEST
+
+/* Every suffix begins at another place of a name that is cut at 63 bytes. */
+START_TEST(a_name_of_63_bytes_is_the_longest) {
+    static const char *const suffix[] = {".conf", ".d", "", "."};
+    for (size_t length = 62; length <= 65; length++) {
+        char stem[66], config[80];
+        memset(stem, 'n', length);
+        stem[30] = '.';
+        stem[length] = 0;
+        bool fits = length < STATE_INSTANCE;
+        ck_assert(named(stem, NULL, stem) == fits);
+        for (size_t i = 0; i < sizeof suffix / sizeof suffix[0]; i++) {
+            snprintf(config, sizeof config, "/etc/%s%s", stem, suffix[i]);
+            if (suffix[i][0])
+                ck_assert(named(NULL, config, stem) == fits);
+            else
+                ck_assert(named(NULL, config, "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"));
+        }
+    }
+}
+END_TEST
+
 START_TEST(a_path_is_made_of_folder_and_instance_or_refused) {
     char out[STATE_PATH], longest[STATE_PATH + 1], name[STATE_INSTANCE + 1];
     memset(longest, 'd', STATE_PATH);
@@ -432,6 +479,8 @@ int main(void) {
     tcase_add_test(tc, a_section_that_does_not_fit_is_refused);
     tcase_add_test(tc, private_memory_is_shared_with_children_and_needs_no_file);
     tcase_add_test(tc, a_path_is_made_of_folder_and_instance_or_refused);
+    tcase_add_test(tc, an_instance_is_named_after_its_config);
+    tcase_add_test(tc, a_name_of_63_bytes_is_the_longest);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

@@ -79,7 +79,7 @@ static bool spreads(const struct answer *a) {
 }
 
 /* Does the next connect begin at the first of those that are shown? The numbers of random are drawn from the state
- * file's, and how used a source is then, nobody knows now. */
+ * file's, and how used a source is then, is not known now. */
 static bool is_foretold(const struct findings *f, const struct answer *a) {
     return a->match.total == 1 || a->match.policy == POOL_ROUND_ROBIN || a->match.policy == POOL_HASH ||
            (a->match.policy == POOL_RANDOM && f->has_state_file);

@@ -10,7 +10,7 @@
 #include "text/parse.h"
 #include "tool/common/message.h"
 
-enum { NAMED_ADDRESSES = 4, NUMBER_TEXT = 32, PORTS_MOST = 65535 - 1024 + 1 };
+enum { NAMED_ADDRESSES = 4, PORTS_MOST = 65535 - 1024 + 1 };
 
 static const struct {
     const char *name, *title;
@@ -36,14 +36,6 @@ static bool applies(const struct policy *p, const struct policy_rule *rule, enum
     return true;
 }
 
-static const char *grouped(char out[NUMBER_TEXT], uint64_t n) {
-    struct strbuf s;
-    strbuf_init(&s, out, NUMBER_TEXT);
-    strbuf_grouped(&s, n);
-    (void)strbuf_finish(&s);
-    return out;
-}
-
 static void print_duration(double seconds) {
     if (seconds < 120)
         printf("%.1f s", seconds);
@@ -54,7 +46,7 @@ static void print_duration(double seconds) {
 }
 
 static void print_head(const struct findings *f) {
-    char cells[NUMBER_TEXT], override[OVERRIDE_TEXT];
+    char cells[GROUPED_TEXT], override[OVERRIDE_TEXT];
     if (f->control.has_mode || f->control.has_canary) {
         const struct settings settings = {.mode = f->policy.mode, .canary = f->policy.canary};
         override_text(override, f->control, &settings);
@@ -102,7 +94,7 @@ static void print_idle_addresses(const struct findings *f, const struct policy_p
 
 static void print_raises(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope,
                          const struct capacity *c) {
-    char ports[NUMBER_TEXT], quadruplets[NUMBER_TEXT], sources[NUMBER_TEXT], more[NUMBER_TEXT];
+    char ports[GROUPED_TEXT], quadruplets[GROUPED_TEXT], sources[GROUPED_TEXT], more[GROUPED_TEXT];
     struct port_range range = f->host.ports.ephemeral;
     printf("    each further source address adds %s, each further port %s\n", grouped(ports, c->ports),
            grouped(sources, c->sources));
@@ -118,7 +110,7 @@ static bool is_loopback(enum addr_scope scope, const struct capacity *c) {
 }
 
 static void print_reuse(const struct findings *f, enum addr_scope scope, const struct capacity *c) {
-    char text[TW_REUSE_TEXT], rate[NUMBER_TEXT];
+    char text[TW_REUSE_TEXT], rate[GROUPED_TEXT];
     bool loopback = is_loopback(scope, c);
     if (tw_reuse_text(&f->reuse, loopback, text))
         printf("    %s: up to %s a second\n", text,
@@ -126,7 +118,7 @@ static void print_reuse(const struct findings *f, enum addr_scope scope, const s
 }
 
 static void print_capacity(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope) {
-    char sources[NUMBER_TEXT], ports[NUMBER_TEXT], quadruplets[NUMBER_TEXT], rate[NUMBER_TEXT];
+    char sources[GROUPED_TEXT], ports[GROUPED_TEXT], quadruplets[GROUPED_TEXT], rate[GROUPED_TEXT];
     struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
     printf("  %s: %s %s x %s ports = %s quadruplets for each destination\n",
            c.own_choice ? "any family" : scopes[scope].title, grouped(sources, c.sources),

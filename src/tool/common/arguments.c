@@ -8,6 +8,8 @@
 #include "text/meant.h"
 #include "text/parse.h"
 #include "tool/common/message.h"
+#include "text/parse.h"
+#include "tool/common/time_text.h"
 
 int arguments_read(const struct command_line *line, int argc, char **argv, struct chosen *out, void *context) {
     int option;
@@ -39,6 +41,20 @@ bool arguments_format(const char *command, const char *text, bool *json) {
         return true;
     warn("%s: -o %s is not a format; try: text or json", command, text);
     return false;
+}
+
+bool arguments_time(const char *command, const char *option, const char *text, uint64_t *out_us) {
+    const char *wrong = time_from_text(text, time_now_us(), out_us);
+    if (wrong)
+        warn("%s: %s %s is not a time; try: %s", command, option, text, wrong);
+    return !wrong;
+}
+
+bool arguments_duration(const char *command, const char *option, const char *text, uint32_t *out_ms) {
+    const char *wrong = parse_duration(text, out_ms);
+    if (wrong)
+        warn("%s: %s %s is not a duration; try: %s", command, option, text, wrong);
+    return !wrong;
 }
 
 bool arguments_target(const char *command, const char *option, const char *text, struct policy_target *out) {

@@ -31,6 +31,10 @@ int arguments_read(const struct command_line *line, int argc, char **argv, struc
 /* text or json. False: it is neither, which has been said. */
 bool arguments_format(const char *command, const char *text, bool *json);
 
+/* A time, for --since and --until; a duration. False: it is none, which has been said. */
+bool arguments_time(const char *command, const char *option, const char *text, uint64_t *out_us);
+bool arguments_duration(const char *command, const char *option, const char *text, uint32_t *out_ms);
+
 /* "*" or ADDRESS[/LEN][:PORT[-PORT]]. False: it is not, which has been said. */
 bool arguments_target(const char *command, const char *option, const char *text, struct policy_target *out);
 

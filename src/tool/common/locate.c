@@ -17,7 +17,7 @@ static const char *environment(const char *name) {
 static bool absolute(char out[LOCATE_PATH], const char *path, char error[LOCATE_ERROR]) {
     char folder[LOCATE_PATH] = "";
     if (path[0] != '/' && !getcwd(folder, sizeof folder)) {
-        snprintf(error, LOCATE_ERROR, "%.200s: the current folder cannot be named (%s): give an absolute path", path,
+        snprintf(error, LOCATE_ERROR, "%.200s: the current folder cannot be named (%s); try: an absolute path", path,
                  strerror(errno));
         return false;
     }
@@ -25,20 +25,9 @@ static bool absolute(char out[LOCATE_PATH], const char *path, char error[LOCATE_
     int n = snprintf(out, LOCATE_PATH, "%s%s%s", bare ? "" : folder, path[0] == '/' ? "" : "/", path);
     if (n < LOCATE_PATH)
         return true;
-    snprintf(error, LOCATE_ERROR, "%.200s...: this path is too long: %d bytes are the most", path, LOCATE_PATH - 1);
+    snprintf(error, LOCATE_ERROR, "%.200s...: this path has more than %d bytes; try: a shorter one", path,
+             LOCATE_PATH - 1);
     return false;
-}
-
-bool instance_of_config(char out[STATE_INSTANCE], const char *config) {
-    const char *slash = strrchr(config, '/');
-    const char *name = slash ? slash + 1 : config;
-    const char *dot = strrchr(name, '.');
-    size_t length = dot && dot != name ? (size_t)(dot - name) : strlen(name);
-    if (length == 0 || length >= STATE_INSTANCE)
-        return false;
-    memcpy(out, name, length);
-    out[length] = 0;
-    return true;
 }
 
 static bool choose_config(struct location *out, const char *config, char error[LOCATE_ERROR]) {
@@ -49,7 +38,7 @@ static bool choose_config(struct location *out, const char *config, char error[L
     if (!config)
         return true;
     if (!config[0]) {
-        snprintf(error, LOCATE_ERROR, "the config file's name is empty: leave -c out to use the default");
+        snprintf(error, LOCATE_ERROR, "the config file's name is empty; try: without -c, for the default");
         return false;
     }
     return absolute(out->config, config, error);
@@ -58,22 +47,19 @@ static bool choose_config(struct location *out, const char *config, char error[L
 static bool choose_instance(struct location *out, const char *instance, char error[LOCATE_ERROR]) {
     if (!instance)
         instance = environment("CONNSPREAD_INSTANCE");
-    if (!instance && out->config[0]) {
-        if (instance_of_config(out->instance, out->config))
-            return true;
-        snprintf(error, LOCATE_ERROR, "%.3900s: no instance can be named after this file: name one with -i",
-                 out->config);
-        return false;
-    }
-    if (!instance)
-        instance = "default";
-    if (strlen(instance) >= STATE_INSTANCE || !instance[0] || instance[0] == '.' || strchr(instance, '/')) {
-        snprintf(error, LOCATE_ERROR, "instance %.100s: a name has 1 to %d characters, no '/', and no '.' at its start",
+    if (state_instance(out->instance, instance, out->config[0] ? out->config : NULL))
+        return true;
+    if (instance)
+        snprintf(error, LOCATE_ERROR,
+                 "instance '%.100s': a name has 1 to %d bytes, no '/', and no '.' at its start; try: another name",
                  instance, STATE_INSTANCE - 1);
-        return false;
-    }
-    snprintf(out->instance, sizeof out->instance, "%s", instance);
-    return true;
+    else
+        snprintf(
+            error, LOCATE_ERROR,
+            "%.3900s: an instance cannot have this file's name: a name has 1 to %d bytes, no '/', and no '.' at its "
+            "start; try: -i NAME",
+            out->config, STATE_INSTANCE - 1);
+    return false;
 }
 
 bool locate(struct location *out, const char *config, const char *instance, char error[LOCATE_ERROR]) {
@@ -87,7 +73,8 @@ bool locate(struct location *out, const char *config, const char *instance, char
     dir = dir ? folder : NULL;
     if (!state_path(out->state_file, dir, environment("XDG_RUNTIME_DIR"), out->instance)) {
         snprintf(error, LOCATE_ERROR,
-                 "instance %s, folder %.3900s: no state file can be named so: its path has at most %d bytes",
+                 "instance %s, folder %.3900s: the path of a state file has at most %d bytes; try: a shorter folder or "
+                 "name",
                  out->instance, dir ? dir : "(default)", STATE_PATH - 1);
         return false;
     }
@@ -103,18 +90,21 @@ const char *state_error_text(enum state_error why, int error) {
     case STATE_OK:
         return "no error";
     case STATE_ABSENT:
-        return "there is no such file: nothing has run under this instance yet: connspread run -- PROGRAM, or one of "
-               "connspread stat --all with -i";
+        return "there is no such file, so nothing has run under this instance yet; try: connspread run -- PROGRAM, or "
+               "-i "
+               "with an instance that connspread stat --all shows";
     case STATE_IO:
-        return error == ELOOP ? "is a symbolic link: connspread follows none" : strerror(error);
+        return error == ELOOP ? "is a symbolic link, and connspread follows none" : strerror(error);
     case STATE_NOT_OURS:
-        return "file or folder belongs to somebody else, or others may write to it: it must be yours or root's "
-               "(CONNSPREAD_DIR names another folder)";
+        return "file or folder belongs to another user, or others may write to it; it must be yours or root's; try: "
+               "another folder (CONNSPREAD_DIR)";
     case STATE_NOT_A_STATE:
-        return "is not a state file of connspread, or it is damaged: connspread prune removes it, if it is a regular "
-               "file that no process uses";
+        return "is not a state file of connspread, or it is damaged; try: connspread prune, which removes it if it is "
+               "a "
+               "regular file that no process uses";
     case STATE_OTHER_LAYOUT:
-        return "was made by another version of connspread: use that one, or connspread prune once nobody uses it";
+        return "was made by another version of connspread; try: that version, or connspread prune once no process uses "
+               "the file";
     }
     return "cannot be used";
 }

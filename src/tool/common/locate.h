@@ -21,9 +21,6 @@ struct location {
  * The files themselves are not opened. False: error says what would be right. */
 bool locate(struct location *out, const char *config, const char *instance, char error[LOCATE_ERROR]);
 
-/* A config file's name without folder and suffix. False when that is longer than an instance's name may be. */
-bool instance_of_config(char out[STATE_INSTANCE], const char *config);
-
 /* Why a state file cannot be used, in words that follow "PATH: ". error: what state_map and state_create left. */
 const char *state_error_text(enum state_error why, int error);
 

@@ -3,21 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const modes[MODE_COUNT] = {
-    [MODE_ENFORCE] = "enforce",
-    [MODE_OBSERVE] = "observe",
-    [MODE_OFF] = "off",
-};
-
 int override_mode(const char *name) {
     for (int i = 0; i < MODE_COUNT; i++)
-        if (strcmp(modes[i], name) == 0)
+        if (strcmp(policy_mode_word[i], name) == 0)
             return i;
     return -1;
 }
 
 const char *override_mode_name(unsigned mode) {
-    return mode < MODE_COUNT ? modes[mode] : "unknown";
+    return mode < MODE_COUNT ? policy_mode_word[mode] : "unknown";
 }
 
 void override_text(char out[OVERRIDE_TEXT], struct control c, const struct settings *settings) {

@@ -1,4 +1,4 @@
-/* progress.h - what a command is at, for whoever waits at a terminal: one line on stderr after the first second,
+/* progress.h - what a command is at, for a person who waits at a terminal: one line on stderr after the first second,
  * written over and taken away at the end. Nothing where stderr is no terminal. No escape sequences: any terminal will
  * do. */
 #ifndef CONNSPREAD_TOOL_COMMON_PROGRESS_H

@@ -48,6 +48,14 @@ void strbuf_grouped(struct strbuf *s, uint64_t n) {
     strbuf_bytes(s, digits + i, sizeof digits - i);
 }
 
+const char *grouped(char out[GROUPED_TEXT], uint64_t n) {
+    struct strbuf s;
+    strbuf_init(&s, out, GROUPED_TEXT);
+    strbuf_grouped(&s, n);
+    (void)strbuf_finish(&s);
+    return out;
+}
+
 void strbuf_hex16(struct strbuf *s, uint64_t n) {
     char digits[16];
     for (int i = 15; i >= 0; i--, n >>= 4)

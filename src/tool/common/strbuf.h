@@ -23,6 +23,10 @@ void strbuf_bytes(struct strbuf *s, const char *bytes, size_t length);
 void strbuf_text(struct strbuf *s, const char *text);
 void strbuf_number(struct strbuf *s, uint64_t n);
 void strbuf_grouped(struct strbuf *s, uint64_t n); /* 28,232 */
+/* The same as a text of its own; returns out. */
+enum { GROUPED_TEXT = 32 };
+const char *grouped(char out[GROUPED_TEXT], uint64_t n);
+
 void strbuf_hex16(struct strbuf *s, uint64_t n);
 
 /* RFC 3339, UTC, microseconds. Whatever lies beyond the year 9999 becomes its last microsecond. */

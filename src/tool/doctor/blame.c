@@ -1,5 +1,6 @@
 #include "tool/doctor/blame.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -112,19 +113,20 @@ static const char *program_remedy(enum preloadable why) {
     case PRELOAD_UNREADABLE:
         return "Run doctor as a user who may read it.";
     case PRELOAD_STATIC:
-        return "Use a dynamically linked build of it, or its own setting for source addresses.";
+        return "Run it with connspread run --supervise, or use a dynamically linked build of it, or its own setting "
+               "for source addresses.";
     case PRELOAD_GO:
-        return "Set source addresses in the program itself (net.Dialer.LocalAddr), or give its namespace more "
-               "addresses by "
-               "SNAT; no preload library can do it.";
+        return "Run it with connspread run --supervise, or set source addresses in the program itself "
+               "(net.Dialer.LocalAddr); no preload library can do it.";
     case PRELOAD_SETUID:
         return "Start it as that user instead (systemd: User=, setpriv).";
     case PRELOAD_CAPABILITIES:
         return "Give it ambient capabilities instead (systemd: AmbientCapabilities=), or run it as root.";
-    case PRELOAD_OTHER_CLASS:
     case PRELOAD_OTHER_MACHINE:
-    case PRELOAD_OTHER_LIBC:
         return "Build connspread for it, and preload that libconnspread.so.";
+    case PRELOAD_OTHER_CLASS:
+    case PRELOAD_OTHER_LIBC:
+        return "Build connspread for it, and preload that libconnspread.so; or run it with connspread run --supervise.";
     }
     return "";
 }
@@ -138,6 +140,43 @@ static void judge_conduct(const struct host_facts *h, struct findings *out) {
         struct finding *f = findings_add(out, SEVERITY_WARNING, name[i]);
         finding_reason(f, "%.400s %s.", h->program, conduct_text((enum conduct)(1 << i)));
         finding_remedy(f, "%s", conduct_remedy((enum conduct)(1 << i)));
+    }
+}
+
+/* What keeps a supervisor from its work, and what to do. */
+static void judge_supervising(const struct host_facts *h, struct findings *out) {
+    const struct trial *t = &h->supervising;
+    if (!preloadable_or_supervised(h->preloadable))
+        return;
+    struct finding *f =
+        findings_add(out, t->failed == TRIAL_WORKS ? SEVERITY_OK : SEVERITY_WARNING, "program-supervise");
+    switch (t->failed) {
+    case TRIAL_WORKS:
+        finding_reason(f, "connspread run --supervise can serve it.");
+        break;
+    case TRIAL_DESCRIPTORS:
+        finding_reason(
+            f, "connspread run --supervise cannot serve it: a child's descriptors and memory cannot be had (%s).",
+            strerror(t->error));
+        finding_remedy(f, h->yama >= 2
+                              ? "kernel.yama.ptrace_scope = 1, which lets a process look into its own children."
+                              : "A container's profile must allow pidfd_open, pidfd_getfd and process_vm_readv; "
+                                "the kernel must be 5.9 or later.");
+        break;
+    case TRIAL_FILTER:
+        finding_reason(f, "connspread run --supervise cannot serve it: no seccomp listener can be installed (%s).",
+                       strerror(t->error));
+        finding_remedy(f, t->error == EBUSY
+                              ? "There is one already, of a container's supervisor: it must let go, or do "
+                                "connspread's work outside of the container."
+                              : "A container's profile must allow seccomp; the kernel must be 5.9 or later.");
+        break;
+    case TRIAL_CLOSES:
+        finding_reason(
+            f, "connspread run --supervise serves it, but cannot log its closes: sock_diag does not tell of them (%s).",
+            strerror(t->error));
+        finding_remedy(f, "modprobe tcp_diag.");
+        break;
     }
 }
 
@@ -159,6 +198,7 @@ void doctor_judge_program(const struct host_facts *h, struct findings *out) {
     finding_reason(f, "%.400s %s.", h->program, why ? why : "can be preloaded");
     finding_remedy(f, "%s", program_remedy(h->preloadable));
     judge_conduct(h, out);
+    judge_supervising(h, out);
     if (h->preloadable == PRELOAD_OK && is_php(h->program)) {
         f = findings_add(out, SEVERITY_WARNING, "program-php");
         finding_reason(f,

@@ -15,6 +15,9 @@
 #include "tool/doctor/blame.h"
 #include "tool/doctor/facts.h"
 #include "tool/doctor/findings.h"
+#include "tool/doctor/preloads.h"
+#include "tool/host/shim.h"
+#include "tool/host/wrapper.h"
 #include "tool/host/conduct.h"
 #include "tool/doctor/pools.h"
 #include "tool/doctor/messages.h"
@@ -25,7 +28,8 @@ static const char help[] =
     "\n"
     "Looks at this host, in this network namespace, for what makes connect() fail with EADDRNOTAVAIL or soon will:\n"
     "ephemeral ports and what keeps them, TIME-WAIT settings and counters, connection tracking, IPv6, what the kernel\n"
-    "can do, the addresses of the config's pools; and whether PROGRAM can be preloaded. Changes nothing, sends no "
+    "can do, what else is preloaded, the addresses of the config's pools; and whether PROGRAM can be preloaded. "
+    "Changes nothing, sends no "
     "packet.\n"
     "\n"
     "  -o, --output FORMAT    text (the default) or json: one object a line for each finding\n"
@@ -85,8 +89,13 @@ static bool look_at_program(struct host_facts *f, const char *name) {
         return false;
     }
     f->preloadable = preloadable(f->program);
+    if (shim_serves(f->preloadable))
+        f->preloadable = PRELOAD_OK;
+    f->overwrites = wrapper_overwrites(f->program);
     if (f->preloadable == PRELOAD_OK)
         f->conduct = conduct_of(f->program);
+    if (preloadable_or_supervised(f->preloadable))
+        f->supervising = trial_run();
     return true;
 }
 
@@ -96,6 +105,7 @@ static void gather(struct host_facts *f, const struct chosen *chosen) {
     doctor_look_at_sockets(f);
     doctor_try_features(f);
     holders_find(&f->ports, &f->held);
+    doctor_read_preloads(f);
     doctor_look_at_pools(f, chosen);
 }
 
@@ -191,6 +201,7 @@ static int examine(const struct arguments *a, struct host_facts *facts, struct f
         return EXIT_USAGE;
     gather(facts, &a->chosen);
     doctor_judge_program(facts, found);
+    doctor_judge_preloads(facts, found);
     doctor_judge_pools(facts, found);
     doctor_judge(facts, found);
     print(found, a->json);

@@ -9,9 +9,10 @@
 #include "tool/host/preloadable.h"
 #include "tool/host/socket_users.h"
 #include "tool/host/tw_reuse.h"
+#include "tool/supervise/trial.h"
 #include "text/parse.h"
 
-enum { FACT_UNKNOWN = COUNTER_UNKNOWN };
+enum { FACT_UNKNOWN = COUNTER_UNKNOWN, PRELOADS = 600 };
 
 /* Tried, not read off a version. */
 enum feature {
@@ -64,8 +65,15 @@ struct host_facts {
     /* Of a program that was asked about. */
     bool has_program;
     char program[PRELOADABLE_PATH];
-    enum preloadable preloadable;
+    enum preloadable preloadable; /* with whichever shim it would get */
+    bool overwrites;              /* it puts a library of its own in the place of LD_PRELOAD */
+    /* "/a.so, /b.so": what is preloaded into any program started from here, in its order; those that cannot be read. */
+    char preloads[PRELOADS], missing_preloads[PRELOADS];
+    unsigned n_preloads; /* other than shims */
     unsigned conduct; /* bits of enum conduct */
+    /* Tried if it cannot be preloaded. */
+    struct trial supervising;
+    int64_t yama; /* kernel.yama.ptrace_scope */
 };
 
 #endif

@@ -33,6 +33,7 @@ void doctor_read_sysctls(struct host_facts *f) {
     const char *what;
     f->ports_known = host_look_at_ports(&f->ports, &what);
     tw_reuse_look(&f->reuse);
+    f->yama = number_in("/proc/sys/kernel/yama/ptrace_scope");
     f->tw_recycle = ipv4_sysctl("tcp_tw_recycle");
     f->max_tw_buckets = ipv4_sysctl("tcp_max_tw_buckets");
     f->fin_timeout = ipv4_sysctl("tcp_fin_timeout");

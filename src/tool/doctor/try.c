@@ -16,7 +16,11 @@ static bool option_works(int option, uint32_t value) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return false;
-    bool works = setsockopt(fd, IPPROTO_IP, option, &value, sizeof value) == 0;
+    /* gVisor accepts IP_BIND_ADDRESS_NO_PORT and does nothing. */
+    uint32_t after = 0;
+    socklen_t length = sizeof after;
+    bool works = setsockopt(fd, IPPROTO_IP, option, &value, sizeof value) == 0 &&
+                 getsockopt(fd, IPPROTO_IP, option, &after, &length) == 0 && length == sizeof after && after == value;
     (void)close(fd);
     return works;
 }

@@ -29,7 +29,7 @@ enum jsonl_result { JSONL_LINE, JSONL_TOO_LONG, JSONL_END, JSONL_ERROR };
 /* "-" is stdin. False: errno. */
 bool jsonl_open(struct jsonl *j, const char *name);
 
-/* A file that a policy names, not the caller: only a regular one, opened without waiting for anybody. */
+/* A file that a policy names, not the caller: only a regular one, opened without waiting for a writer. */
 bool jsonl_open_regular(struct jsonl *j, const char *name);
 
 /* Lines longer than any event are passed over whole, so that a file without newlines costs no memory. Allocates its

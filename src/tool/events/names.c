@@ -6,17 +6,13 @@
 
 #include "tool/events/occupied.h"
 #include "state/event.h"
+#include "state/control.h"
 
 static const char *const kinds[EVENT_KINDS] = {
     [EVENT_TIME_WAIT] = "time-wait",     [EVENT_CLOSE] = "close",       [EVENT_EXHAUSTED] = "exhausted",
     [EVENT_SOURCE_DOWN] = "source-down", [EVENT_ATTACH] = "attach",     [EVENT_DETACH] = "detach",
     [EVENT_RELOAD] = "reload",           [EVENT_OVERRIDE] = "override", [EVENT_TRACE_CONNECT] = "trace-connect",
     [EVENT_TRACE_CLOSE] = "trace-close", [EVENT_HOLDERS] = "holders",
-};
-static const char *const arms[ARMS] = {
-    [ARM_ENFORCE] = "enforce",
-    [ARM_OBSERVE] = "observe",
-    [ARM_CONTROL] = "control",
 };
 static const char *const directions[DIRECTIONS] = {[OUTBOUND] = "outbound", [INBOUND] = "inbound"};
 static const char *const vias[VIAS] = {
@@ -104,7 +100,7 @@ static const struct {
     unsigned count;
 } tables[NAME_TABLES] = {
     [NAMES_KIND] = {kinds, EVENT_KINDS},
-    [NAMES_ARM] = {arms, ARMS},
+    [NAMES_ARM] = {arm_word, ARMS},
     [NAMES_DIRECTION] = {directions, DIRECTIONS},
     [NAMES_VIA] = {vias, VIAS},
     [NAMES_PHASE] = {phases, TCP_STATES},

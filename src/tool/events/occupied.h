@@ -1,4 +1,4 @@
-/* occupied.h - who had the quadruplets when an `exhausted` event with cause range-full was written. */
+/* occupied.h - what had the quadruplets when an `exhausted` event with cause range-full was written. */
 #ifndef CONNSPREAD_TOOL_EVENTS_OCCUPIED_H
 #define CONNSPREAD_TOOL_EVENTS_OCCUPIED_H
 

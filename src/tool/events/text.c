@@ -23,7 +23,7 @@ static void put_head(struct strbuf *s, const struct event *e) {
     strbuf_bytes(s, "] ", 2);
 }
 
-/* "*" for a socket that nobody had bound: the kernel was to choose. */
+/* "*" for a socket that was not bound: the kernel was to choose. */
 static void put_endpoint(struct strbuf *s, const struct addr *a, uint16_t port) {
     char text[ENDPOINT_TEXT];
     if (addr_is_any(a) && port == 0) {

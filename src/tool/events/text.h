@@ -1,4 +1,5 @@
-/* text.h - Events for people: one line that reads from left to right as when, what, who, from where to where, why. */
+/* text.h - Events for people: one line that reads from left to right as when, what, which program, from where to where,
+ * why. */
 #ifndef CONNSPREAD_TOOL_EVENTS_TEXT_H
 #define CONNSPREAD_TOOL_EVENTS_TEXT_H
 

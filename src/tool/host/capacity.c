@@ -27,18 +27,6 @@ static bool is_end(const char *text) {
     return text[0] == 0 || (text[0] == '\n' && text[1] == 0);
 }
 
-static bool parse_range(struct port_range *out, const char *text) {
-    unsigned low, high;
-    if (!parse_port(&text, &low))
-        return false;
-    while (*text == ' ' || *text == '\t')
-        text++;
-    if (!parse_port(&text, &high) || !is_end(text) || low > high)
-        return false;
-    *out = (struct port_range){(uint16_t)low, (uint16_t)high};
-    return true;
-}
-
 static bool parse_reserved(struct port_set *out, const char *text) {
     memset(out, 0, sizeof *out);
     while (!is_end(text)) {
@@ -60,7 +48,8 @@ static bool parse_reserved(struct port_set *out, const char *text) {
 }
 
 bool host_ports_parse(struct host_ports *out, const char *ip_local_port_range, const char *ip_local_reserved_ports) {
-    return parse_range(&out->ephemeral, ip_local_port_range) && parse_reserved(&out->reserved, ip_local_reserved_ports);
+    return ports_read_sysctl(ip_local_port_range, &out->ephemeral) &&
+           parse_reserved(&out->reserved, ip_local_reserved_ports);
 }
 
 /* A span within an array of limit elements, of which used are filled. */

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Looks through /proc/PID/maps of every process that we may look at, except those that run this very tool. *last: who
- * was found the last time (0: nobody), who is asked first. mapping: where the state file is mapped in this process.
+/* Looks through /proc/PID/maps of every process that we may look at, except those that run this very tool. *last: which
+ * was found the last time (0: none), which is asked first. mapping: where the state file is mapped in this process.
  * True in doubt. Processes in a pid namespace beside ours are not seen. */
 bool clients_exist(const void *mapping, uint32_t *last);
 

@@ -103,11 +103,13 @@ const char *conduct_text(enum conduct c) {
 const char *conduct_remedy(enum conduct c) {
     switch (c) {
     case CONDUCT_IO_URING:
-        return "Turn io_uring off in the program (its own setting, or sysctl kernel.io_uring_disabled=2), if quads "
+        return "Run it with connspread run --supervise, or turn io_uring off in the program (its own setting, or "
+               "sysctl kernel.io_uring_disabled=2), if quads "
                "shows "
                "connections that log does not have.";
     case CONDUCT_RAW:
-        return "Use a build of it that calls the C library, or its own setting for source addresses.";
+        return "Run it with connspread run --supervise, or use a build of it that calls the C library, or its own "
+               "setting for source addresses.";
     case CONDUCT_SETUID:
         return "Start it as the user that it becomes.";
     case CONDUCT_CLEARS:

@@ -5,6 +5,8 @@
 #ifndef CONNSPREAD_TOOL_HOST_DUMP_H
 #define CONNSPREAD_TOOL_HOST_DUMP_H
 
+#include <stddef.h>
+
 #include "tool/host/dump_filter.h"
 
 struct dump_socket {
@@ -36,5 +38,8 @@ int dump_sockets(uint32_t states, dump_each *each, void *context);
 
 /* Only those that the filter lets through. */
 int dump_sockets_where(uint32_t states, const struct dump_filter *filter, dump_each *each, void *context);
+
+/* One reply of the kernel's: 1 more will come, 0 that was the end, -errno: the kernel gave up, or it is no reply. */
+int dump_take(const void *bytes, size_t n, dump_each *each, void *context);
 
 #endif

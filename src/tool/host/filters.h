@@ -9,7 +9,7 @@
 
 enum { FILTERS_CALL = 32 };
 
-/* Seccomp_filters of /proc/self/status; 0 when there is none or nobody can say. */
+/* Seccomp_filters of /proc/self/status; 0 when there is none or it cannot be known. */
 unsigned filters_inherited(void);
 
 /* Makes each system call that the shim may make, in a child, with arguments that change nothing. False: call names the

@@ -11,9 +11,8 @@
 #include "tool/common/text_file.h"
 #include "net/route.h"
 
-static const char range_path[] = "/proc/sys/net/ipv4/ip_local_port_range";
+static const char range_path[] = PORTS_SYSCTL;
 static const char reserved_path[] = "/proc/sys/net/ipv4/ip_local_reserved_ports";
-static const char default_range[] = "32768 60999";
 
 bool host_look_at_ports(struct host_ports *out, const char **what) {
     char *range = text_file(range_path), *reserved = NULL;
@@ -31,7 +30,7 @@ bool host_look_at_ports(struct host_ports *out, const char **what) {
         error = EBADMSG;
     }
     if (!good)
-        (void)host_ports_parse(out, default_range, "");
+        *out = (struct host_ports){.ephemeral = PORTS_DEFAULT};
     free(range);
     free(reserved);
     errno = error;

@@ -18,8 +18,8 @@ struct netns_seen {
 };
 
 /* An incident of the namespace with this cookie: is that another one than ours? Then seen->way says how to look there,
- * in words that follow "in another network namespace: ". pid, program: of the incident, for whoever may not look into
- * all processes. The same question again costs nothing. */
+ * in words that follow "in another network namespace: ". pid, program: of the incident, for a user who may not look
+ * into all processes. The same question again costs nothing. */
 bool netns_is_other(struct netns_seen *seen, uint64_t cookie, uint32_t pid, const char *program);
 
 #endif

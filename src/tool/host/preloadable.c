@@ -121,7 +121,8 @@ static enum preloadable look_at_elf(int fd, const unsigned char *head, size_t n)
     return look_at_segments(fd, &header);
 }
 
-/* The kernel sets AT_SECURE when an exec changes who the process is; the dynamic linker then ignores LD_PRELOAD. */
+/* The kernel sets AT_SECURE when an exec changes the process's user or rights; the dynamic linker then ignores
+ * LD_PRELOAD. */
 static enum preloadable look_at_privileges(int fd, const struct stat *st) {
     struct statvfs fs;
     if (fstatvfs(fd, &fs) == 0 && fs.f_flag & ST_NOSUID)
@@ -212,7 +213,7 @@ const char *preloadable_text(enum preloadable why) {
     case PRELOAD_SETUID:
         return "runs as another user or group (setuid, setgid): it ignores LD_PRELOAD";
     case PRELOAD_CAPABILITIES:
-        return "has file capabilities: for anybody but root it ignores LD_PRELOAD";
+        return "has file capabilities: for all users but root it ignores LD_PRELOAD";
     case PRELOAD_OTHER_CLASS:
         return "is a program of another word size (32 or 64 bit): it needs a shim built for that";
     case PRELOAD_OTHER_MACHINE:
@@ -221,6 +222,10 @@ const char *preloadable_text(enum preloadable why) {
         return "uses another C library (glibc, musl): it needs a shim built against that";
     }
     return "cannot be preloaded";
+}
+
+bool preloadable_or_supervised(enum preloadable why) {
+    return why == PRELOAD_GO || why == PRELOAD_STATIC || why == PRELOAD_OTHER_LIBC || why == PRELOAD_OTHER_CLASS;
 }
 
 static bool executable(const char *path) {

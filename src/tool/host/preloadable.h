@@ -28,6 +28,10 @@ bool preloadable_file(const char *path, char file[PRELOADABLE_PATH], char linker
 /* What that means for the program, in words that follow its name; NULL for PRELOAD_OK. */
 const char *preloadable_text(enum preloadable why);
 
+/* Can its connects be served from outside instead (connspread run --supervise)? Not of a program that is to have rights
+ * which it then does not get. */
+bool preloadable_or_supervised(enum preloadable why);
+
 /* The file that execvp would execute for name. False when there is none. */
 bool find_program(char out[PRELOADABLE_PATH], const char *name);
 

@@ -6,7 +6,7 @@
 
 enum { FIRST_PAIRS = 256 };
 
-/* --- who listens --- */
+/* --- listeners --- */
 
 static int compare_endpoints(const void *left, const void *right) {
     const struct endpoint *a = left, *b = right;

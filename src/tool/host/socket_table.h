@@ -1,7 +1,7 @@
 /* socket_table.h - sockets counted by (source, destination): the pairs that share one set of quadruplets. Pure.
  *
  * Outbound, a pair is an address of this host and a peer's address and port. A connection's direction is not in the
- * kernel's answer: what holds a port on which somebody here listens was accepted, the rest is outbound; so what a
+ * kernel's answer: what holds a port on which a process here listens was accepted, the rest is outbound; so what a
  * listener accepted before it went away counts as outbound, each connection as a pair of its own. */
 #ifndef CONNSPREAD_TOOL_HOST_SOCKET_TABLE_H
 #define CONNSPREAD_TOOL_HOST_SOCKET_TABLE_H
@@ -29,7 +29,7 @@ struct quads_pair {
     uint32_t next_free_ms; /* until the next TIME-WAIT ends, QUADS_NEVER: there is none */
 };
 
-/* Who listens here. */
+/* The listeners of this host. */
 struct quads_listeners {
     struct port_set any_v4, any_v6; /* wildcard listeners, by the family that they accept */
     struct port_set one;            /* listeners on one address */

@@ -22,7 +22,7 @@ void tw_reuse_look(struct tw_reuse *out);
 /* Is a connection between these two one of loopback, as tcp_tw_reuse = 2 means it (tcp_twsk_unique)? */
 bool tw_reuse_is_loopback(const struct addr *source, const struct addr *destination);
 
-/* Is it on for such connections? The other end must use timestamps too, which nobody can tell from here. */
+/* Is it on for such connections? The other end must use timestamps too, which cannot be known from here. */
 bool tw_reuse_is_on(const struct tw_reuse *r, bool loopback);
 
 /* How long a TIME-WAIT keeps its quadruplet from a connect: 60 s, or the delay. */

@@ -10,7 +10,6 @@
 
 #include "tool/common/arguments.h"
 #include "tool/common/message.h"
-#include "tool/common/time_text.h"
 #include "tool/events/names.h"
 #include "tool/common/locate.h"
 #include "tool/log/state.h"
@@ -86,13 +85,6 @@ static const struct option options[] = {
     {0},
 };
 
-static bool parse_time(const char *option, const char *text, uint64_t *out) {
-    const char *wrong = time_from_text(text, time_now_us(), out);
-    if (wrong)
-        warn("log: %s %s is not a time; try: %s", option, text, wrong);
-    return !wrong;
-}
-
 static bool parse_schema(const char *text, enum event_schema *out) {
     *out = strcmp(text, "otel") == 0 ? SCHEMA_OTEL : strcmp(text, "ecs") == 0 ? SCHEMA_ECS : SCHEMA_OURS;
     if (*out == SCHEMA_OURS)
@@ -165,9 +157,9 @@ static bool parse_option(int option, void *context) {
     case OPTION_SCHEMA:
         return parse_schema(optarg, &request->schema);
     case OPTION_SINCE:
-        return parse_time("--since", optarg, &request->since_us);
+        return arguments_time("log", "--since", optarg, &request->since_us);
     case OPTION_UNTIL:
-        return parse_time("--until", optarg, &request->until_us);
+        return arguments_time("log", "--until", optarg, &request->until_us);
     case OPTION_TRACE:
         return a->trace = true;
     case OPTION_EVENT:
@@ -227,6 +219,6 @@ int log_main(int argc, char **argv) {
         return wrong;
     stop_catch();
     int status = read_events(&a, argv + optind, argc - optind);
-    errno = log_write_error(); /* for whoever looks at stdout last */
+    errno = log_write_error(); /* for the check of stdout at the end */
     return status;
 }

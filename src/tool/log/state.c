@@ -63,7 +63,7 @@ static void print_batch(struct log_request *request, struct view *v) {
     log_flush(request);
 }
 
-/* Only where somebody asked for every verdict to be checked, or one was wrong. */
+/* Only where the config asked for every verdict to be checked, or one was wrong. */
 static void report_verified(const struct state *s) {
     struct settings settings = {0};
     uint64_t asked = state_counter(s, COUNT_VERIFIED), wrong = state_counter(s, COUNT_MISMATCH);

@@ -7,7 +7,7 @@
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
 
-enum { LINE = 8192, NUMBER = 32 };
+enum { LINE = 8192 };
 
 /* Names as in the design's JSON, and for people. */
 static const struct {
@@ -40,7 +40,7 @@ static void key(struct strbuf *s, const char *name) {
 }
 
 static void real(struct strbuf *s, const char *name, const char *format, double value) {
-    char text[NUMBER];
+    char text[GROUPED_TEXT];
     (void)snprintf(text, sizeof text, format, value);
     key(s, name);
     strbuf_text(s, text);
@@ -161,14 +161,6 @@ void quads_print_prometheus(const struct quads_report *r) {
 
 /* --- text --- */
 
-static const char *grouped(char out[NUMBER], uint64_t n) {
-    struct strbuf s;
-    strbuf_init(&s, out, NUMBER);
-    strbuf_grouped(&s, n);
-    (void)strbuf_finish(&s);
-    return out;
-}
-
 /* The widest of the addresses that are to be printed. */
 static void measure(const struct quads_report *r, int *source, int *destination) {
     char text[ENDPOINT_TEXT];
@@ -184,7 +176,7 @@ static void measure(const struct quads_report *r, int *source, int *destination)
 }
 
 static void text_pair(const struct quads_report *r, const struct quads_pair *p, int source, int destination) {
-    char text[ENDPOINT_TEXT], number[NUMBER];
+    char text[ENDPOINT_TEXT], number[GROUPED_TEXT];
     format_address(text, &p->source);
     printf("%-*s  ", source, text);
     format_endpoint(text, &p->destination, p->port);
@@ -219,7 +211,7 @@ static void print_pairs(const struct quads_report *r) {
 }
 
 static void print_capacity(const struct quads_report *r) {
-    char number[NUMBER];
+    char number[GROUPED_TEXT];
     const struct port_range range = r->ports.ephemeral;
     printf("capacity of each: %s quadruplets, the ports %u-%u", grouped(number, r->capacity), range.low, range.high);
     if (r->table->inbound)
@@ -232,7 +224,7 @@ static void print_capacity(const struct quads_report *r) {
 
 /* Of all that are shown or not: where connect() need not wait for the 60 s. */
 static void print_reuse(const struct quads_report *r) {
-    char number[NUMBER], text[TW_REUSE_TEXT];
+    char number[GROUPED_TEXT], text[TW_REUSE_TEXT];
     uint64_t reusable = 0;
     for (size_t i = 0; i < r->table->n; i++)
         reusable += r->table->pair[i].reusable;
@@ -245,7 +237,7 @@ static void print_reuse(const struct quads_report *r) {
 }
 
 static void print_memory(const struct quads_report *r) {
-    char number[NUMBER];
+    char number[GROUPED_TEXT];
     uint64_t bytes = 0;
     if (r->slab_denied) {
         puts("kernel memory of the TIME-WAITs: not readable, /proc/slabinfo is for root");
@@ -257,7 +249,7 @@ static void print_memory(const struct quads_report *r) {
 }
 
 void quads_print_text(const struct quads_report *r) {
-    char number[NUMBER];
+    char number[GROUPED_TEXT];
     if (r->table->n)
         print_pairs(r);
     printf("%sall %zu: ", r->table->n ? "\n" : "", r->table->n);

@@ -16,7 +16,6 @@
 #include "tool/host/host.h"
 #include "tool/host/socket_count.h"
 #include "tool/common/text_file.h"
-#include "text/parse.h"
 #include "tool/quads/print.h"
 #include "tool/quads/model.h"
 
@@ -37,7 +36,7 @@ static const char help[] =
     "      --top N            only the N fullest; 0: all (default: 20 as text, 100 for prometheus, all as json)\n"
     "  -p, --processes        name the processes that have the sockets open, of the 64 fullest pairs at most; root "
     "sees\n"
-    "                         all, others their own. Nobody can say whose a TIME-WAIT was\n"
+    "                         all, others their own. The kernel does not know whose a TIME-WAIT was\n"
     "  -w, --watch            again and again, every 2 s\n"
     "      --every TIME       with -w: another interval (500ms, 10s)\n"
     "\n"
@@ -93,12 +92,11 @@ static bool parse_top(struct arguments *a, const char *text) {
 }
 
 static bool parse_interval(struct arguments *a, const char *text) {
-    const char *wrong = parse_duration(text, &a->every_ms);
-    if (!wrong && a->every_ms == 0)
-        wrong = "more than 0";
-    if (wrong)
-        warn("quads: --every %s is not valid; try: %s", text, wrong);
-    return !wrong;
+    if (!arguments_duration("quads", "--every", text, &a->every_ms))
+        return false;
+    if (a->every_ms == 0)
+        warn("quads: --every %s: the interval must be more than 0; try: 1s", text);
+    return a->every_ms != 0;
 }
 
 static bool parse_option(int option, void *context) {

@@ -16,7 +16,6 @@
 #include "tool/host/owner.h"
 #include "state/copy.h"
 #include "state/sections.h"
-#include "tool/common/locate.h"
 #include "state/state.h"
 
 enum { LINE = 4608, ENVIRON = 256 << 10 };
@@ -88,10 +87,7 @@ static void parse_environment(struct instance *i, const char *words, size_t n) {
     environment_of(words, n, "CONNSPREAD_INSTANCE", name);
     if (i->has_file)
         return;
-    if (name[0] && strlen(name) < STATE_INSTANCE)
-        memcpy(i->name, name, strlen(name) + 1);
-    else if (!name[0] && !(i->config[0] && instance_of_config(i->name, i->config)))
-        memcpy(i->name, "default", sizeof "default");
+    (void)state_instance(i->name, name[0] ? name : NULL, i->config[0] ? i->config : NULL);
 }
 
 static void look_at_environment(struct instance *i, const char *pid) {

@@ -38,7 +38,7 @@ struct instances {
 bool instances_find(struct instances *out);
 void instances_free(struct instances *all);
 
-/* Those that follow the state file which we have mapped; NULL: nobody does. */
+/* Those that follow the state file which we have mapped; NULL: none does. */
 const struct instance *instances_of(const struct instances *all, const struct state *s);
 
 /* Processes that say in the file itself that they have connections open, and into which we cannot look: of other pid

@@ -60,8 +60,9 @@ void instance_say(const struct instance *i, const char *command, const char *res
              i->processes, s, instances_word(program, i->program), i->pid, i->uid, i->processes == 1 ? "s" : "",
              instances_word(path, i->path), text);
     } else {
-        warn("instance %s: %u process%s (%s[%u], uid %u) cannot be reached: %s: restart it without connspread",
-             instances_word(name, i->name), i->processes, s, instances_word(program, i->program), i->pid, i->uid,
+        warn("instance %s: %u process%s (%s[%u], uid %u) cannot be reached: %s; try: restart it without connspread",
+             i->name[0] ? instances_word(name, i->name) : "without a name", i->processes, s,
+             instances_word(program, i->program), i->pid, i->uid,
              i->has_file ? "its state file was removed, is of another version, or cannot be opened from here"
                          : "it could not have a state file");
     }
@@ -81,7 +82,7 @@ void instances_say_all(const struct instances *all, const struct location *where
     if (reached && strcmp(command, "set") == 0)
         warn("all of these at once: try: connspread set --all %s", rest);
     if (all->hidden && geteuid() != 0)
-        warn("%u processes cannot be looked into by this user: root sees them all", all->hidden);
+        warn("%u processes cannot be looked into by this user; try: as root", all->hidden);
 }
 
 static bool folder_was_named(void) {

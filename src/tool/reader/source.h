@@ -14,13 +14,14 @@ struct source {
     struct event_context context;
 };
 
-/* To be read as it is now: a copy (copy.h), for root of whoever's file it is. error: as state_map. */
+/* To be read as it is now: a copy (copy.h), for root a file of any user. error: as state_map. */
 enum state_error source_open(struct source *s, const char *path, int *error);
 
 /* To be written to, if it is ours: mapped (state_write.h). */
 enum state_error source_write(struct source *s, const char *path, int *error);
 
-/* To be read as it grows: mapped, and written to by whoever tells of the dead, if it is ours; else as source_open. */
+/* To be read as it grows: mapped, and written to by the command that records what the dead left, if it is ours; else as
+ * source_open. */
 enum state_error source_follow(struct source *s, const char *path, int *error);
 
 /* Of a copy: as it is by now. False: the file was cut. */

@@ -265,7 +265,7 @@ static bool look_at_processes(struct state_files *files) {
     while (proc && (entry = readdir(proc)))
         if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
             look_at_process(files, &index, entry->d_name);
-    if (!proc) /* who uses them cannot be known */
+    if (!proc) /* which processes use them cannot be known */
         for (size_t i = 0; i < files->n; i++)
             files->file[i].hidden++;
     if (proc)
@@ -282,9 +282,9 @@ static int by_path(const void *a, const void *b) {
     return strcmp(left->path, right->path);
 }
 
-bool state_files_find(struct state_files *out, const char *folder, bool everybody) {
+bool state_files_find(struct state_files *out, const char *folder, bool all_users) {
     *out = (struct state_files){0};
-    if (read_folder(out, folder, true) && (!everybody || (read_all_folders(out) && read_running(out))) &&
+    if (read_folder(out, folder, true) && (!all_users || (read_all_folders(out) && read_running(out))) &&
         look_at_processes(out)) {
         if (out->n)
             qsort(out->file, out->n, sizeof *out->file, by_path);

@@ -1,4 +1,4 @@
-/* state_files.h - the state files of this host: where they lie, and which of them nobody uses any more. */
+/* state_files.h - the state files of this host: where they lie, and which of them no process uses any more. */
 #ifndef CONNSPREAD_TOOL_READER_STATE_FILES_H
 #define CONNSPREAD_TOOL_READER_STATE_FILES_H
 
@@ -27,16 +27,16 @@ struct state_files {
     size_t n, left_out; /* left_out: files and folders beyond the bounds */
 };
 
-/* Those in folder; with everybody (as root) also in the default folders of all users and services, and
+/* Those in folder; with all_users (as root) also in the default folders of all users and services, and
  * in any that a client uses. Looks through the
- * processes that may be seen for who maps them. False: no memory. */
-bool state_files_find(struct state_files *out, const char *folder, bool everybody);
+ * processes that may be seen for those that map them. False: no memory. */
+bool state_files_find(struct state_files *out, const char *folder, bool all_users);
 void state_files_free(struct state_files *files);
 
 /* Says on stderr that a bound was met, if one was. */
 void state_files_warn(const struct state_files *files);
 
-/* Opens a folder whoever owns it, but not through a symbolic link. A descriptor, or -1 with errno. */
+/* Opens a folder of any owner, but not through a symbolic link. A descriptor, or -1 with errno. */
 int state_folder_open(const char *folder);
 
 /* A copy of it (copy.h), from within its folder. */

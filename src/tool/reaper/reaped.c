@@ -72,7 +72,7 @@ static void end_found(struct reaped *l, uint8_t state, uint64_t entered) {
         end(l, FATE_PASSIVE, VERIFIED_TRUE);
         break;
     default:
-        end(l, FATE_SHARED, VERIFIED_TRUE); /* somebody else has it open */
+        end(l, FATE_SHARED, VERIFIED_TRUE); /* another process has it open */
         break;
     }
 }
@@ -124,12 +124,12 @@ static void judge_exact(struct reaped *l, const struct recorded *t, uint64_t now
     else if (l->alive && still_open(l, answer.state))
         l->stays = true;
     else if (answer.inode != 0 && l->entry.token == 0)
-        end(l, FATE_SHARED, VERIFIED_TRUE); /* whoever closes it last will say so */
+        end(l, FATE_SHARED, VERIFIED_TRUE); /* the last to close it records that */
     else
         end_found(l, answer.state, entered_us(answer.state, answer.expires_ms, time_now_us()));
 }
 
-/* --- those whose port nobody knows --- */
+/* --- those whose port is not known --- */
 
 struct search {
     struct reaped *l;
@@ -180,7 +180,7 @@ static void consider(const struct dump_socket *d, void *context) {
                                                        .entered_us = entered};
 }
 
-/* Leaves those of which nobody has made an event, and nobody will. False: no memory. */
+/* Leaves those that have no event, and will have none. False: no memory. */
 static bool drop_recorded(struct search *s) {
     struct recorded recorded;
     unsigned kept = 0;
@@ -218,7 +218,7 @@ static void collect(struct search *s) {
     }
 }
 
-/* A walk through the kernel's table may miss one that moves meanwhile: who finds nothing looks once more. */
+/* A walk through the kernel's table may miss one that moves meanwhile: a search that finds nothing looks once more. */
 static bool look(struct search *s) {
     static const uint32_t states = 1u << TCP_TIME_WAIT | 1u << TCP_FIN_WAIT1 | 1u << TCP_FIN_WAIT2 | 1u << TCP_CLOSING;
     for (int tries = 0; tries < 2; tries++) {
@@ -278,7 +278,8 @@ static bool has_event(const struct recorded *t, const struct reaped *l) {
     return recorded_by_reaper(t, l->pid, &h->peer, h->peer_port, connected_us(l));
 }
 
-/* A reaper that died over it, or reaps at this moment, wrote an event before it freed the entry: so this comes last. */
+/* A reaper that died over it, or that works at this moment, wrote an event before it freed the entry: so this comes
+ * last. */
 static void mark_recorded(struct reaped *l, unsigned n, const struct state *s, uint64_t from_us) {
     struct recorded recorded;
     unsigned first = 0;

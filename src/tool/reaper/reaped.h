@@ -15,7 +15,7 @@ struct reaped {
     uint32_t pid;
     bool alive;             /* its process lives: gone by exec, if at all */
     bool ask;               /* false: its namespace is not ours, the kernel cannot be asked */
-    bool perhaps_elsewhere; /* nobody knows its namespace: only a socket that is found says something */
+    bool perhaps_elsewhere; /* its namespace is not known: only a socket that is found says something */
     bool second_hand;       /* another tool reaps it at this moment, or died over it, and may have written its event */
     uint64_t alive_us;      /* the process's last sign of life */
     /* What came of it: */

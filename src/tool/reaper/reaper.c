@@ -12,10 +12,7 @@
 #include "tool/common/message.h"
 #include "state/boot.h"
 #include "state/copy.h"
-#include "state/history.h"
-#include "state/dedup.h"
-#include "state/pair.h"
-#include "state/stats.h"
+#include "state/left.h"
 #include "base/sys.h"
 #include "state/control.h"
 #include "state/ring.h"
@@ -132,7 +129,7 @@ static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t 
     if (!__atomic_compare_exchange_n(&r->s->open_table->owner[chunk], &word, mark_of(pid), false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
         return;
-    /* Without memory the chunk stays ours, and falls to whoever reaps after us. */
+    /* Without memory the chunk stays ours, and falls to the next reaper. */
     r->taken[chunk] = gather(r, chunk, &common, true, UINT64_MAX);
 }
 
@@ -156,19 +153,13 @@ static bool claim(const struct round *r, const struct reaped *l) {
         return false;
     if (owner_word(r, l->chunk) == l->pid && h->marked_ns == l->entry.marked_ns)
         return true;
-    /* The chunk has changed hands since the copy was made, and what we took is somebody else's. */
+    /* The chunk has changed hands since the copy was made, and what we took is another process's. */
     word = OPEN_FREE;
     (void)__atomic_compare_exchange_n(&h->word, &word, OPEN_TO_EXEC, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
     return false;
 }
 
-static void count(const struct round *r, const struct reaped *l, enum arm arm) {
-    stats_close(r->s, stats_find(r->s, arm, l->entry.rule_id, &l->entry.local), arm, (enum fate)l->fate);
-    if (l->ask)
-        state_count(r->s, arm, COUNT_VERIFIED);
-}
-
-/* The same entry gets the same number from whoever looks, and none that a writer will draw. */
+/* The same entry gets the same number from every reader, and none that a writer will draw. */
 static void keep(const struct round *r, const struct reaped *l, struct event_record *event) {
     struct preview *out = r->preview;
     uint64_t hash = (((uint64_t)l->chunk * OPEN_PER_CHUNK + l->slot) << 32 | l->pid) ^ l->entry.connected_ns;
@@ -178,50 +169,17 @@ static void keep(const struct round *r, const struct reaped *l, struct event_rec
         out->event[out->n++] = *event;
 }
 
-static void record_event(const struct round *r, const struct reaped *l, const struct settings *settings) {
-    const struct open_entry *h = &l->entry;
-    const struct open_chunk *chunk = &r->s->open_table->chunk[l->chunk];
-    enum arm arm = chunk->arm < ARMS ? (enum arm)chunk->arm : ARM_CONTROL;
-    bool time_wait = l->fate == FATE_TIME_WAIT;
-    if (settings->mode == MODE_OFF || (h->direction == INBOUND && !settings->log_inbound))
-        return;
+static void record_event(const struct round *r, const struct reaped *l, const struct left *left,
+                         const struct settings *settings) {
+    struct event_record event;
     if (!r->preview)
-        count(r, l, arm);
-    if (!time_wait && settings->log_closes != CLOSES_ALL)
+        left_count(r->s, left);
+    if (!left_event(&event, left, settings))
         return;
-    struct event_record event = {.e = {.kind = time_wait ? EVENT_TIME_WAIT : EVENT_CLOSE, .arm = (uint8_t)arm}};
-    struct event *e = &event.e;
-    e->time_us = l->time_us;
-    e->netns = chunk->netns ? chunk->netns : r->h->netns;
-    e->age_us = h->connected_ns && l->time_us > h->connected_ns / 1000 ? l->time_us - h->connected_ns / 1000 : 0;
-    e->local = l->local;
-    e->local_port = l->local_port;
-    e->peer = h->peer;
-    e->peer_port = h->peer_port;
-    e->pid = e->tid = l->pid;
-    memcpy(e->program, chunk->program, EVENT_PROGRAM);
-    e->rule_id = h->rule_id;
-    e->pool_id = h->pool_id;
-    e->direction = h->direction;
-    e->via = l->via;
-    e->phase = h->word == OPEN_NOW ? TCP_STATE_UNKNOWN : open_phase(h);
-    e->fate = l->fate;
-    e->verified = l->verified;
     if (r->preview)
         keep(r, l, &event);
     else
         r->h->recorded += ring_write(r->s, &event);
-}
-
-/* Another process held the same socket, and has said how it ended. */
-static bool recorded_before(const struct round *r, const struct reaped *l) {
-    const struct open_entry *h = &l->entry;
-    struct tuple tuple = tuple_of(&l->local, l->local_port, &h->peer, h->peer_port);
-    bool open = h->word != OPEN_NOW && open_phase(h) != TCP_STATE_CLOSED; /* when it was looked at last */
-    uint64_t connected = h->connected_ns ? h->connected_ns : l->alive_us * 1000 - DEDUP_NS;
-    uint64_t began = open ? h->marked_ns : connected, now = clock_ns(CLOCK_MONOTONIC);
-    uint64_t ago = clock_ns(CLOCK_REALTIME) - began, netns = r->s->open_table->chunk[l->chunk].netns;
-    return l->local_port != 0 && !dedup_first(r->s, netns, &tuple, now - ago, now);
 }
 
 static void settle(struct round *r, struct reaped *l, const struct settings *settings) {
@@ -230,17 +188,27 @@ static void settle(struct round *r, struct reaped *l, const struct settings *set
     r->n_stays += stays;
     if (stays || (l->alive && !claim(r, l)))
         return;
-    if (!l->recorded && l->fate == FATE_TIME_WAIT && recorded_before(r, l))
-        l->fate = FATE_SHARED;
+    struct left left = {
+        .chunk = &r->s->open_table->chunk[l->chunk],
+        .entry = &l->entry,
+        .local = l->local,
+        .local_port = l->local_port,
+        .via = l->via,
+        .fate = l->fate,
+        .verified = l->verified,
+        .pid = l->pid,
+        .netns = r->h->netns,
+        .time_us = l->time_us,
+        .asked = l->ask,
+    };
+    bool recorded = !l->recorded && left_is_recorded(&left, settings);
+    if (recorded && l->fate == FATE_TIME_WAIT && left_recorded_before(r->s, &left, l->alive_us * 1000))
+        left.fate = FATE_SHARED;
     /* The pair's connection is closed, whether that is recorded or not. */
-    const struct open_chunk *chunk = &r->s->open_table->chunk[l->chunk];
-    uint64_t now = clock_ns(CLOCK_MONOTONIC);
     if (!r->preview)
-        pair_left(r->s, chunk->netns, &l->entry, l->fate == FATE_TIME_WAIT, now);
-    if (!r->preview && l->fate != FATE_SHARED)
-        history_left(r->s, chunk, &l->entry, l->fate == FATE_TIME_WAIT, history_minute(now));
-    if (!l->recorded)
-        record_event(r, l, settings);
+        left_closed(r->s, &left);
+    if (recorded)
+        record_event(r, l, &left, settings);
     if (!l->alive)
         __atomic_store_n(&r->s->open_table->chunk[l->chunk].entry[l->slot].word, OPEN_FREE, __ATOMIC_RELEASE);
 }

@@ -1,10 +1,11 @@
 /* reaper.h - events of connections that no process is left to record: killed (via killed), gone by the exec of a
- * program that is not preloaded (via exec), or left open by an exit that could not know who else holds them (via exit).
+ * program that is not preloaded (via exec), or left open by an exit that could not know which other processes hold them
+ * (via exit).
  *
  * A process's open connections lie in the open table of the state file. One tool at a time reaps (flock on the state
  * file, which clients never lock). It takes a chunk of a dead process by putting its own pid beside the owner's (owner
  * word: reaper << 32 | owner), so that no client takes it; an event is written before its entry is freed, and
- * whoever takes over from a reaper that died looks the event up in the ring first. */
+ * the one that takes over from a reaper that died looks the event up in the ring first. */
 #ifndef CONNSPREAD_TOOL_REAPER_REAPER_H
 #define CONNSPREAD_TOOL_REAPER_REAPER_H
 
@@ -16,7 +17,7 @@ struct reaper {
     uint64_t netns, pid_namespace, boot;
     uint64_t recorded;      /* events written */
     uint64_t rest_until_ns; /* CLOCK_REALTIME */
-    /* When we last saw the owner of a chunk alive (CLOCK_REALTIME, ns), and who that was. */
+    /* When we last saw the owner of a chunk alive (CLOCK_REALTIME, ns), and its pid. */
     uint64_t alive_ns[OPEN_CHUNKS], owner[OPEN_CHUNKS];
 };
 
@@ -32,8 +33,8 @@ unsigned reaper_round(struct reaper *h, const struct state *s, unsigned patience
  * any more. Frees the entries, says how many there were, and the file is this boot's from then on. */
 void reaper_take_over(struct reaper *h, const struct state *s, const char *path);
 
-/* For who only reads: the events that a round would write now, by time. Each bears a number from PREVIEW_SEQ on, the
- * same whenever it is computed. */
+/* For commands that only read: the events that a round would write now, by time. Each bears a number from PREVIEW_SEQ
+ * on, the same whenever it is computed. */
 #define PREVIEW_SEQ ((uint64_t)1 << 52)
 struct preview {
     struct event_record *event;

@@ -41,7 +41,7 @@ static void clear_bits(struct journal *j, uint64_t from, uint64_t to) {
     }
 }
 
-/* Whoever may write there decides what is left out of the log: ours or root's, and under no other name. */
+/* A user who may write there decides what is left out of the log: ours or root's, and under no other name. */
 static bool trusted(const struct stat *s) {
     return S_ISREG(s->st_mode) && s->st_nlink == 1 && !(s->st_mode & (S_IWGRP | S_IWOTH)) &&
            (s->st_uid == geteuid() || s->st_uid == 0);
@@ -109,7 +109,7 @@ void journal_close(struct journal *j) {
     *j = (struct journal){.fd = -1};
 }
 
-/* What whoever held the lock before left unfinished is put right. */
+/* What the last holder of the lock left unfinished is put right. */
 static void take_over(struct journal *j) {
     struct journal_file *f = j->file;
     if (memcmp(f->magic, magic, sizeof magic) != 0 || f->layout != LAYOUT) {

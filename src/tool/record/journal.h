@@ -16,8 +16,8 @@ enum { JOURNAL_BITS = 1 << 20, JOURNAL_WINDOW = JOURNAL_BITS / 2 };
 struct journal_file {
     char magic[8];
     uint32_t layout;
-    uint32_t ending; /* the recorder is about to leave: who wants one shall wait for the lock */
-    uint64_t wanted; /* times that somebody wanted a recorder */
+    uint32_t ending; /* the recorder is about to leave: a command that wants one shall wait for the lock */
+    uint64_t wanted; /* times that a command wanted a recorder */
     uint64_t epoch;
     uint64_t frontier;
     /* The log file as it was after the last write. */
@@ -40,10 +40,10 @@ enum journal_result {
 enum journal_result journal_open(struct journal *j, const char *path);
 void journal_close(struct journal *j);
 
-/* Is a recorder needed? Tells the one that runs, if one does, that it is. For whoever would start one. */
+/* Is a recorder needed? Tells the one that runs, if one does, that it is. For a command that would start one. */
 bool journal_needs_recorder(const char *path);
 
-/* The recorder wants to leave. False: somebody has wanted it since *wanted was read, so it must stay. */
+/* The recorder wants to leave. False: a command has wanted it since *wanted was read, so it must stay. */
 bool journal_may_end(struct journal *j, uint64_t *wanted);
 
 /* Events of another epoch are from another state file: all is forgotten. */

@@ -35,7 +35,7 @@ int logfile_open(const char *path) {
 const char *logfile_error_text(int error) {
     switch (error) {
     case EINVAL:
-    case ENXIO: /* a FIFO that nobody reads */
+    case ENXIO: /* a FIFO without a reader */
         return "is no regular file";
     case EMLINK:
         return "has a second name (a hard link), and what is written here would be written there";

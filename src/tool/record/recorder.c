@@ -70,8 +70,8 @@ static bool flush(struct recorder *f) {
     return true;
 }
 
-/* Everything below limit that is not in the file by now never will be: a control event says so, under the first of the
- * numbers that are missing. So every number of the file is still unique, and its gaps are explained. */
+/* Everything below limit that is not in the file by now never will be: an override event says so, under the first of
+ * the numbers that are missing. So every number of the file is still unique, and its gaps are explained. */
 static bool say_lost(struct recorder *f, uint64_t limit) {
     struct event_record r = {.e = {.kind = EVENT_OVERRIDE, .program = "connspread"}};
     char line[EVENT_LINE_MAX];
@@ -99,7 +99,7 @@ static bool say_lost(struct recorder *f, uint64_t limit) {
     return flush(f);
 }
 
-/* Once a second, without stopping for anybody: a mark is set, and when all before it has been read, what lies before it
+/* Once a second, without a stop: a mark is set, and when all before it has been read, what lies before it
  * and was not seen is lost. */
 static void settle(struct recorder *f) {
     journal_advance(&f->journal);
@@ -221,7 +221,7 @@ static bool take_policy(struct recorder *f) {
     return true;
 }
 
-/* Nobody writes there any more: what is half written stays so. False: the file does not take it now. */
+/* No process writes there any more: what is half written stays so. False: the file does not take it now. */
 static bool finish(struct recorder *f) {
     (void)reaper_round(&f->reaper, &f->source->state, FINAL_PATIENCE_MS);
     return drain(f, true) && say_lost(f, __atomic_load_n(&f->source->state.header->next_seq, __ATOMIC_ACQUIRE));

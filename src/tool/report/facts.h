@@ -17,7 +17,7 @@ struct destination_key {
     uint32_t host;
     uint16_t port, zero;
 };
-struct flow_key { /* who spoke to whom; of accepted connections peer is :: and port the local one */
+struct flow_key { /* both ends and the program; of accepted connections peer is :: and port the local one */
     struct destination_key to;
     char program[EVENT_PROGRAM];
     uint32_t direction;

@@ -7,7 +7,7 @@
 #include "tool/report/model.h"
 #include "state/control.h"
 
-enum { DEFAULT_PORTS = 60999 - 32768 + 1, MINUTE_US = 60000000, SECOND_US = 1000000 };
+enum { DEFAULT_PORTS = PORTS_DEFAULT_HIGH - PORTS_DEFAULT_LOW + 1, MINUTE_US = 60000000, SECOND_US = 1000000 };
 
 bool report_is_here(const struct report *r, const struct destination_key *place) {
     return here_is(&r->here, r->facts.host[place->host % REPORT_HOSTS].name, place->netns);

@@ -125,22 +125,15 @@ static bool find_log(const struct location *where, char log_file[RECORD_PATH]) {
 
 /* --- the command line --- */
 
-static bool parse_time(const char *option, const char *text, uint64_t *out) {
-    const char *wrong = time_from_text(text, time_now_us(), out);
-    if (wrong)
-        warn("report: %s %s is not a time; try: %s", option, text, wrong);
-    return !wrong;
-}
-
 static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     switch (option) {
     case 'o':
         return arguments_format("report", optarg, &a->json);
     case OPTION_SINCE:
-        return parse_time("--since", optarg, &a->since_us);
+        return arguments_time("report", "--since", optarg, &a->since_us);
     default:
-        return parse_time("--until", optarg, &a->until_us);
+        return arguments_time("report", "--until", optarg, &a->until_us);
     }
 }
 
@@ -189,6 +182,6 @@ int report_main(int argc, char **argv) {
     inputs_close(&r->inputs);
     facts_free(&r->facts);
     free(r);
-    errno = write_error; /* for whoever looks at stdout last */
+    errno = write_error; /* for the check of stdout at the end */
     return status;
 }

@@ -1,4 +1,4 @@
-/* words.h - What a finding says to somebody who was asleep at the time. */
+/* words.h - A finding in words, for people who were asleep at the time. */
 #ifndef CONNSPREAD_TOOL_REPORT_WORDS_H
 #define CONNSPREAD_TOOL_REPORT_WORDS_H
 

@@ -22,7 +22,7 @@ struct stat_row {
     uint64_t bucket[STAT_BUCKETS];
 };
 
-/* How full a rule's source is towards its fullest destination, in the network namespace of whoever asks. */
+/* How full a rule's source is towards its fullest destination, in the network namespace of this command. */
 struct stat_occupancy {
     char rule[POLICY_TITLE];
     char source[ADDR_TEXT];
@@ -48,7 +48,7 @@ struct stat_report {
     uint64_t created_us;
     unsigned users;
     bool users_known;
-    char stale[STATE_PATH]; /* why it is dead; empty: it is not, or nobody looked */
+    char stale[STATE_PATH]; /* why it is dead; empty: it is not, or it was not looked at */
     bool has_policy;
     struct control control;
     struct settings settings;

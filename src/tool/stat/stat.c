@@ -77,13 +77,6 @@ static bool parse_format(struct arguments *a, const char *name) {
     return false;
 }
 
-static bool parse_period(struct arguments *a, const char *text) {
-    const char *wrong = parse_duration(text, &a->interval_ms);
-    if (wrong)
-        warn("stat: --interval %s is not a duration; try: %s", text, wrong);
-    return !wrong;
-}
-
 /* What cannot go together. */
 static bool is_sound(const struct arguments *a, const char *rest) {
     if (rest)
@@ -103,7 +96,7 @@ static bool parse_option(int option, void *context) {
     case 'o':
         return parse_format(a, optarg);
     case OPTION_INTERVAL:
-        return parse_period(a, optarg);
+        return arguments_duration("stat", "--interval", optarg, &a->interval_ms);
     case OPTION_ALL:
         return a->all = true;
     default:

@@ -11,7 +11,7 @@ struct compare_arm;
 struct comparison;
 struct state_file;
 
-/* Reads all but the occupancy. f may be NULL: who uses it is not known. */
+/* Reads all but the occupancy. f may be NULL: which processes use it is not known. */
 void stat_take(struct stat_report *out, const struct state *s, const char *path, const struct state_file *f);
 
 /* What happened between two readings of the same file. */

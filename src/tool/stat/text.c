@@ -12,15 +12,7 @@
 #include "tool/stat/compare.h"
 #include "state/stats.h"
 
-enum { NUMBER_TEXT = 32, TIME_TEXT = 32 };
-
-static const char *grouped(char out[NUMBER_TEXT], uint64_t n) {
-    struct strbuf s;
-    strbuf_init(&s, out, NUMBER_TEXT);
-    strbuf_grouped(&s, n);
-    (void)strbuf_finish(&s);
-    return out;
-}
+enum { TIME_TEXT = 32 };
 
 static void format_us(char out[TIME_TEXT], double us) {
     if (us < 1000)
@@ -79,7 +71,7 @@ static void print_connects(const struct stat_report *r) {
         {"refused", STAT_REFUSED},     {"timed-out", STAT_TIMED_OUT}, {"unreachable", STAT_UNREACHABLE},
         {"denied", STAT_DENIED},       {"other", STAT_OTHER_ERROR},   {"syn-timeouts", STAT_SYN_TIMEOUT},
     };
-    char number[NUMBER_TEXT];
+    char number[GROUPED_TEXT];
     printf("\n%-8s %-12s %-16s", "arm", "rule", "source");
     for (unsigned i = 0; i < sizeof column / sizeof *column; i++)
         printf(" %11s", column[i].title);
@@ -93,7 +85,7 @@ static void print_connects(const struct stat_report *r) {
 }
 
 static void print_errors(const struct stat_report *r) {
-    char number[NUMBER_TEXT];
+    char number[GROUPED_TEXT];
     bool some = false;
     for (unsigned i = 0; i < r->n_rows; i++) {
         const struct stat_row *row = &r->row[i];
@@ -129,7 +121,7 @@ static void print_times(const struct stat_row *row) {
 }
 
 static void print_closes(const struct stat_report *r) {
-    char number[NUMBER_TEXT];
+    char number[GROUPED_TEXT];
     printf("\ntime inside connect(), and closes by fate\n%-8s %-12s %-16s", "arm", "rule", "source");
     printf(" %9s %9s %9s", "p50", "p90", "p99");
     for (unsigned fate = 0; fate < FATES; fate++)
@@ -145,7 +137,7 @@ static void print_closes(const struct stat_report *r) {
 }
 
 static void print_counters(const struct stat_report *r) {
-    char number[NUMBER_TEXT];
+    char number[GROUPED_TEXT];
     printf("\n%-24s", "counter");
     for (unsigned arm = 0; arm < ARMS; arm++)
         printf(" %11s", event_name(NAMES_ARM, arm));
@@ -162,7 +154,7 @@ static void print_counters(const struct stat_report *r) {
 }
 
 static void print_occupancy(const struct stat_report *r) {
-    char taken[NUMBER_TEXT], capacity[NUMBER_TEXT];
+    char taken[GROUPED_TEXT], capacity[GROUPED_TEXT];
     if (r->n_occupancies)
         printf("\noccupancy towards the fullest destination, by all sockets of this network namespace\n");
     for (unsigned i = 0; i < r->n_occupancies; i++) {

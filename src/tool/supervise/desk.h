@@ -1,8 +1,8 @@
 /* desk.h - the calls that are being served at this moment, where both the supervisor and its stand-in see them.
  *
  * The kernel itself writes the notification here, in the system call that takes it from the listener: there is no
- * moment in which a call is taken and nobody else could know of it. When the supervisor dies, its stand-in answers what
- * lies here. One writer a place; the stand-in reads only what a dead process has left. */
+ * moment in which a call is taken and no other process could know of it. When the supervisor dies, its stand-in answers
+ * what lies here. One writer a place; the stand-in reads only what a dead process has left. */
 #ifndef CONNSPREAD_TOOL_SUPERVISE_DESK_H
 #define CONNSPREAD_TOOL_SUPERVISE_DESK_H
 

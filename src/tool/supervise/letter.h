@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 enum letter_kind {
-    LETTER_NONE,     /* nobody is at the other end any more */
+    LETTER_NONE,     /* the other end is closed */
     LETTER_BARE,     /* to the program: run without a filter */
     LETTER_FILTER,   /* to the program: install it, and send the listener */
     LETTER_LISTENER, /* with the listener; from the supervisor: value is the program's process */
@@ -13,7 +13,7 @@ enum letter_kind {
     LETTER_EXECUTE,  /* to the program */
     LETTER_STARTED,  /* to the process that was started: value is the program's process, which runs bare */
     LETTER_ENDED,    /* the program: value is its status, as of wait; other processes go on */
-    LETTER_LAST      /* the same, and nobody is left; or they ended too */
+    LETTER_LAST      /* the same, and no process is left; or they ended too */
 };
 
 struct letter {

@@ -97,15 +97,11 @@ static bool read_call(struct served *v) {
     return v->unspec || endpoint_from_sockaddr(&v->destination, &v->address, length);
 }
 
-/* The client's socket, if it is TCP in our network namespace: elsewhere its sources may be others', and its end is told
- * to others. */
+/* Is it in our network namespace? Elsewhere its sources may be others', and its end is told to others. */
 static bool is_ours(const struct served *v, int fd) {
     uint64_t netns = 0;
     socklen_t length = sizeof netns;
-    int family;
-    bool mptcp;
-    return sockinfo_is_tcp(fd, &family, &mptcp) &&
-           (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &netns, &length) != 0 || netns == v->service->client.netns);
+    return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &netns, &length) != 0 || netns == v->service->client.netns;
 }
 
 static ssize_t make_connect(const struct call *call) {
@@ -168,7 +164,9 @@ static void serve(struct served *v) {
     v->client.no_wait = __atomic_load_n(&s->busy, __ATOMIC_RELAXED) > s->threads / 2;
     v->cookie = sockinfo_cookie(v->call.fd);
     sockets_lend(&s->sockets, &v->client, v->cookie, v->call.fd);
-    if (v->unspec)
+    if (!conn_of(&v->client, v->call.fd))
+        v->proceed = true; /* no TCP */
+    else if (v->unspec)
         disconnect(v);
     else
         connect_spread_for(v);

@@ -12,6 +12,7 @@
 #include "tool/supervise/desk.h"
 #include "tool/supervise/peer.h"
 #include "tool/supervise/sockets.h"
+#include "tool/supervise/bounded.h"
 
 enum { ATTACHED = 1024 };
 

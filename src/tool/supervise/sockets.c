@@ -42,7 +42,7 @@ static struct conn *withdraw(int fd) {
     return conn;
 }
 
-/* Nobody will tell of its end. */
+/* Its end will not be reported. */
 static void drop(struct client *client, struct conn *conn) {
     if (!conn_unref(conn))
         return;

@@ -1,4 +1,4 @@
-/* stand_in.h - when the supervisor is dead: every call goes on in the kernel, as if nobody supervised it. */
+/* stand_in.h - when the supervisor is dead: every call goes on in the kernel, as if it had no supervisor. */
 #ifndef CONNSPREAD_TOOL_SUPERVISE_STAND_IN_H
 #define CONNSPREAD_TOOL_SUPERVISE_STAND_IN_H
 

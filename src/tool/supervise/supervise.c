@@ -125,8 +125,8 @@ static void attend(struct starter *t) {
     }
 }
 
-/* The program has ended; others that it started have not, and need somebody to stand in for the supervisor, or, if that
- * is dead, to go on doing so. */
+/* The program has ended; others that it started have not, and need a process to stand in for the supervisor, or, if
+ * that is dead, to go on doing so. */
 static void stay_for_others(struct starter *t) {
     if (t->listener < 0 || desk_is_over(t->listener, 0) || fork() != 0)
         return;
@@ -135,7 +135,7 @@ static void stay_for_others(struct starter *t) {
     t->program = 0;
     if (t->end < 0)
         t->supervisor = 0;
-    t->died = 0; /* it is nobody's child whom we could wait for */
+    t->died = 0; /* it is no child that we could wait for */
     while (!t->over && !desk_is_over(t->listener, 0))
         attend(t);
     _exit(0);

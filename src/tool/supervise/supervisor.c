@@ -115,7 +115,7 @@ static void reap(struct supervisor *v) {
         }
 }
 
-/* As exec would have it: whoever is killed instead of the program takes it along. */
+/* As exec would have it: a process killed instead of the program takes it along. */
 static void starter_gone(struct supervisor *v) {
     if (!v->ended)
         (void)kill(v->program, SIGKILL);
@@ -123,7 +123,7 @@ static void starter_gone(struct supervisor *v) {
     v->end = -1;
 }
 
-/* The program has ended. Nobody may be left that has the filter: then all is told before the end is. */
+/* The program has ended. No process may be left that has the filter: then all is recorded before the end is. */
 static bool is_over(const struct supervisor *v) {
     return v->ended && (v->service.listener < 0 || desk_is_over(v->service.listener, END_MS));
 }

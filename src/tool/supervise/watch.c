@@ -1,7 +1,6 @@
 #include "tool/supervise/watch.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <stdlib.h>
@@ -41,25 +40,23 @@ static struct tuple tuple_of_socket(const struct dump_socket *d) {
 
 static void tell(struct service *s, struct known_socket *known, const struct tuple *where) {
     struct client client = service_client(s, &known->peer);
-    client.tid = known->peer.pid; /* which of its threads, nobody knows */
+    client.tid = known->peer.pid; /* which of its threads is not known */
     reported_close(&client, known->conn, known->cookie, where);
     free(known);
 }
 
-static int hear_one(const struct nlmsghdr *message, void *context) {
-    struct service *s = context;
+static void hear_one(struct service *s, const struct nlmsghdr *message) {
     struct dump_socket d;
     if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY || !dump_read(&d, message))
-        return MNL_CB_OK;
+        return;
     struct known_socket *known = sockets_take(&s->sockets, d.cookie);
     struct tuple where = tuple_of_socket(&d);
     if (known)
         tell(s, known, &where);
-    return MNL_CB_OK;
 }
 
 void watch_hear(struct service *s, int watch) {
-    char buffer[HEARD];
+    _Alignas(struct nlmsghdr) char buffer[HEARD];
     bool lost = false;
     for (;;) {
         ssize_t n = recv(watch, buffer, sizeof buffer, MSG_DONTWAIT);
@@ -69,7 +66,9 @@ void watch_hear(struct service *s, int watch) {
         }
         if (n <= 0)
             break;
-        (void)mnl_cb_run(buffer, (size_t)n, 0, 0, hear_one, s);
+        struct nlmsghdr *message = (struct nlmsghdr *)(void *)buffer;
+        for (; NLMSG_OK(message, (size_t)n); message = NLMSG_NEXT(message, n))
+            hear_one(s, message);
     }
     if (lost)
         watch_look_at_all(s);

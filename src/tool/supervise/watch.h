@@ -1,4 +1,5 @@
-/* watch.h - how connections end, as the kernel tells everybody: sock_diag's destroy group, a message for each socket.
+/* watch.h - how connections end, as the kernel reports them to all: sock_diag's destroy group, a message for each
+ * socket.
  */
 #ifndef CONNSPREAD_TOOL_SUPERVISE_WATCH_H
 #define CONNSPREAD_TOOL_SUPERVISE_WATCH_H

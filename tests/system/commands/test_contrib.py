@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 
+import exposition
 import kernel
 from fixture import BUILD, ROOT, TOOL, Skip, equal, needs
 
@@ -118,6 +119,33 @@ def test_logrotate_under_a_running_recorder(t):
     recorder.wait(timeout=10)
 
 
+@needs("logrotate")
+def test_logrotate_file_shares_no_log_with_others(t):
+    """A log that two sections name makes logrotate drop the whole second section: ours beside those of the distribution's packages, in one run."""
+    root, log = t.folder + "/root", "/var/log/connspread"
+    sections = os.path.join(t.folder, "logrotate.d")
+    os.mkdir(sections)
+    theirs = [path for path in glob.glob("/etc/logrotate.d/*") if os.path.basename(path) != "connspread"]
+    assert theirs, "nothing to compare with"
+    for path in theirs + [os.path.join(CONTRIB, "logrotate/connspread")]:
+        with open(path) as f:
+            text = f.read().replace("/var/", root + "/var/")
+        kernel.write(os.path.join(sections, os.path.basename(path)), text)
+        # One file for each pattern, and ours as README has them.
+        for name in re.findall(rf"{root}/var/[^\s\"{{}}]+", text) + [root + log + "/web.jsonl", root + log + "/web/web.jsonl"]:
+            name = name.replace("*", "x").replace("?", "x")
+            os.makedirs(os.path.dirname(name), exist_ok=True)
+            kernel.write(name, "line\n")
+    conf = os.path.join(t.folder, "conf")
+    kernel.write(conf, f"include {sections}\n")
+    _, text = output("logrotate", "-d", conf)
+    for name in "/web.jsonl", "/web/web.jsonl":
+        assert f"considering log {root}{log}{name}" in text, f"{name} is not rotated: {text}"
+    assert "duplicate" not in text, text
+    shutil.copy(os.path.join(sections, "connspread"), os.path.join(sections, "zzz"))
+    assert "duplicate" in output("logrotate", "-d", conf)[1], "logrotate did not say so: this test would see nothing"
+
+
 @needs("promtool")
 def test_alert_rules(t):
     folder = os.path.join(CONTRIB, "prometheus")
@@ -174,6 +202,8 @@ def test_textfile_is_never_seen_half_written(t):
     equal(os.listdir(folder), ["connspread.prom"], "files")
     done = subprocess.run(["promtool", "check", "metrics"], input=readings[-1], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     equal((done.returncode, done.stdout), (0, ""), "promtool check metrics")
+    for reading in set(readings):
+        exposition.check(reading)
     before = os.stat(path).st_ino
     status, _ = output(script, path, env=dict(env, CONNSPREAD="/bin/false"))
     equal((status != 0, os.stat(path).st_ino, os.listdir(folder)), (True, before, ["connspread.prom"]), "after a failure")
@@ -214,6 +244,33 @@ def test_container(t):
     equal(dict(kernel.by_source(other)), {"10.1.0.1": 2}, "sources with mode=off")
     sidecar.kill()  # unshare hands no other signal on
     sidecar.wait(timeout=10)
+
+
+def test_kubernetes_file(t):
+    """Commands are ours, with options that they have; what is mounted is a volume; the variables are those that the shim reads."""
+    with open(os.path.join(CONTRIB, "container/kubernetes.yaml")) as f:
+        text = f.read()
+    commands = [json.loads(line) for line in re.findall(r"command: (\[.*\])", text)]
+    equal(len(commands), 3, "containers")
+    for command in commands:
+        assert os.path.basename(command[0]) == "connspread", command
+        offered = t.tool(command[1], "--help", check=0).stdout
+        for word in command[2:]:
+            assert not word.startswith("-") or word == "--" or re.search(rf"(^|[ ,]){word}\b", offered, re.M), f"{command[1]} has no {word}"
+    volumes = set(re.findall(r"\{name: (\w+), (?:emptyDir|configMap)", text))
+    equal(set(re.findall(r"\{name: (\w+), mountPath", text)), volumes, "volumes")
+    known = set()
+    for page in glob.glob(os.path.join(CONTRIB, "man/*.[17]")):
+        with open(page) as f:
+            known |= set(re.findall(r"CONNSPREAD_[A-Z]+", f.read()))
+    used = set(re.findall(r"name: (CONNSPREAD_\w+)", text))
+    assert used <= known and used >= {"CONNSPREAD_CONF", "CONNSPREAD_DIR", "CONNSPREAD_INSTANCE"}, used
+    conf = re.search(r"client.conf: \|\n((?:    .*\n)+)", text)[1].replace("eth0", "lo")
+    path = os.path.join(t.folder, "client.conf")
+    kernel.write(path, "".join(line[4:] for line in conf.splitlines(True)))
+    assert t.tool("check", "-c", path).returncode < 2, "the config in it is refused"
+    for anchor in ("env", "mounts"):
+        equal((text.count("&" + anchor), text.count("*" + anchor)), (1, 1), f"anchor {anchor}")
 
 
 def test_compose_file(t):

@@ -262,6 +262,7 @@ def test_programs(t):
     expect(doctor(t, "sh"), "program", "ok", "/sh can be preloaded")
     expect(doctor(t, build(t, "static", "int main(void) { return 0; }", "-static")), "program", "error", "statically linked", "source addresses")
     expect(doctor(t, t.program("go_like")), "program", "error", "is a Go program", "LocalAddr")
+    expect(doctor(t, t.program("go_like")), "program-supervise", "ok", "can serve it")
     expect(doctor(t, t.program("go_section")), "program", "error", "is a Go program")
     script = os.path.join(t.folder, "script")
     with open(script, "w") as f:

@@ -39,11 +39,13 @@ EXAMPLES = sorted(os.listdir(os.path.join(ROOT, "conf/examples"))) if os.path.is
 PAGES = sorted(os.path.relpath(path, ROOT) for path in glob.glob(os.path.join(ROOT, "contrib/doc/*.md")))
 
 
-def expected(prefix, libdir, etc):
+def expected(prefix, libdir, etc, build=BUILD):
     doc = f"{prefix}/share/doc/connspread"
     found = [f"{prefix}/bin/connspread", f"{libdir}/connspread/libconnspread.so", f"{libdir}/connspread/connspread-config.so",
              f"{prefix}/share/man/man1/connspread.1", f"{prefix}/share/man/man5/connspread.conf.5", f"{prefix}/share/man/man7/libconnspread.7",
              f"{prefix}/share/bash-completion/completions/connspread", f"{etc}/connspread.conf"]
+    # What was built by make musl, make static.
+    found += [f"{libdir}/connspread/{name}" for name in ("musl/libconnspread.so", "connspread-static") if os.path.exists(os.path.join(build, name))]
     found += [f"{doc}/{name}" for name in ["README.md", "LICENSE", "CHANGELOG.md", "connspread.conf"] + ["examples/" + e for e in EXAMPLES] + PAGES]
     return sorted(found)
 
@@ -55,6 +57,7 @@ def test_destdir(t):
     make("install", *AS_BUILT, f"DESTDIR={dest}")
     equal(files(dest), expected("usr/local", "usr/local/lib", "etc"), "files")
     modes = {path: os.stat(os.path.join(dest, path)).st_mode & 0o777 for path in files(dest)}
+    modes.pop("usr/local/lib/connspread/connspread-static", None)
     equal({path: mode for path, mode in modes.items() if mode != 0o644}, {"usr/local/bin/connspread": 0o755}, "modes other than 644")
     with open(dest + "/usr/local/share/man/man1/connspread.1") as f:
         assert f'.Os "connspread {version()}"' in f.read(), "the page does not name the version"
@@ -67,6 +70,25 @@ def test_destdir(t):
     assert not os.path.exists(dest + "/usr/local/lib/connspread"), "our folder is still there"
 
 
+@needs("make")
+def test_units(t):
+    """What packages install besides: with the paths of their build, and gone with the rest."""
+    dest = os.path.join(t.folder, "dest")
+    paths = ["PREFIX=/usr", "LIBDIR=/usr/lib64", "UNITDIR=/lib/systemd/system", f"DESTDIR={dest}"]
+    make("install-units", *AS_BUILT, *paths)
+    there = files(dest)
+    for name in ("lib/systemd/system/connspread-recorder@.service", "lib/systemd/system/connspread-textfile.timer", "usr/bin/connspread-textfile",
+                 "usr/share/connspread/prometheus/connspread.rules.yml", "usr/share/connspread/systemd/connspread.conf", "etc/logrotate.d/connspread"):
+        assert name in there, f"{name} is not installed: {there}"
+    for name in there:
+        with open(os.path.join(dest, name)) as f:
+            assert "/usr/local" not in f.read(), f"a path of another build in {name}"
+    with open(dest + "/usr/share/connspread/systemd/connspread.conf") as f:
+        assert "LD_PRELOAD=/usr/lib64/connspread/libconnspread.so" in f.read(), "the drop-in's library"
+    make("uninstall", *AS_BUILT, *paths)
+    equal(files(dest), [], "files after uninstall")
+
+
 @needs("make", "gcc")
 @limit(120)
 def test_other_paths_work(t):
@@ -77,7 +99,7 @@ def test_other_paths_work(t):
     flags = [f"BUILD={build}", "CFLAGS=-O0", "SHIM_LTO="]
     make(*flags, f"{build}/tool-obj/tool/preload.o", f"{build}/shim-obj/shim/attach.o")
     make("-j2", "install", *flags, *paths)
-    equal(files(root), expected("usr", "usr/lib64", "etc"), "files")
+    equal(files(root), expected("usr", "usr/lib64", "etc", build), "files")
     pool = t.sources()
     kernel.write(root + "/etc/connspread.conf", f'pool "p" {{ addresses = {{ "10.0.0.11-10.0.0.14" }} }}\nrule "r" {{ to = {{ "*" }} pool = "p" }}\n')
     port = t.server()

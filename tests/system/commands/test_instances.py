@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 
+import exposition
 import kernel
 from fixture import SHIM, TOOL, Skip, equal, needs
 
@@ -37,6 +38,27 @@ def other_users():
     return 1234
 
 
+def test_client_and_tool_give_a_long_name_alike(t):
+    """A config's name of up to 63 bytes names the instance, whatever dots it has; with one more, neither the client nor the tool uses it."""
+    pool = t.sources(11, 11)
+    port = t.server()
+    longest = ("long.name." + "n" * 63)[:63]
+    for stem in longest[:62], longest, "web.v2":
+        t.spread(pool, name=stem)
+        t.run(["bash", "-c", f"exec 3<>/dev/tcp/10.1.0.1/{port}"])
+        equal(t.files(), [f"{stem}.state"], f"the state file of a client with {stem}.conf")
+        equal(t.tool("log", "-c", t.conf, "--event", "attach", check=0).stdout.count("attach"), 1, "attach events that the tool finds by the config's name")
+        os.unlink(os.path.join(t.state, t.files()[0]))
+    t.spread(pool, name=longest + "n")
+    done = t.run(["bash", "-c", f"exec 3<>/dev/tcp/10.1.0.1/{port}"], check=False, CONNSPREAD_VERBOSE="1")
+    equal((done.returncode, t.files()), (0, []), "exit status and state files of a client whose config has a name too long")
+    assert "an instance's name has 1 to 63 bytes" in done.stderr, done.stderr
+    equal(dict(kernel.by_source(port)), {pool[0]: 4}, "it is spread all the same")
+    for command in ["log"], ["stat"], ["set", "mode=off"], ["run", "true"]:
+        done = t.tool(command[0], "-c", t.conf, *command[1:], check=2)
+        assert "a name has 1 to 63 bytes" in done.stderr and "try: -i NAME" in done.stderr, done.stderr
+
+
 def test_two_instances_are_apart(t):
     """Each with its config, its counters, its override."""
     t.spread(["10.0.0.11"])
@@ -55,6 +77,7 @@ def test_two_instances_are_apart(t):
     equal({name: (r["instance"], r["mode"], r["processes"]) for name, r in found.items()},
           {"first.state": ("first", "off", 1), "second.state": ("second", "enforce", 1)}, "stat --all")
     text = t.tool("stat", "--all", "-o", "prometheus", "-c", t.conf, check=0).stdout
+    exposition.check(text)
     assert 'instance="first"' in text and 'instance="second"' in text, "instances in the metrics"
     equal(text.count("# TYPE connspread_connects_total "), 1, "TYPE lines of one metric")
 
@@ -202,6 +225,7 @@ def test_several_users(t):
         found = [json.loads(line) for line in done.stdout.splitlines()]
         assert {(r["state_file"], r.get("uid")) for r in found} >= {(f"{folder}/test.state", uid), (f"{t.state}/test.state", 0)}, done.stdout
         text = t.tool("stat", "--all", "-o", "prometheus", "-c", t.conf, check=0).stdout
+        exposition.check(text)
         assert f'instance="{folder}/test.state"' in text and 'instance="test"' in text, "instances in the metrics"
         os.chmod(t.state, 0o755)
         theirs = subprocess.run([tool, "set", "-c", t.conf, "mode=off"], env={"PATH": "/usr/bin:/bin", "CONNSPREAD_DIR": t.state}, user=uid, group=uid,

@@ -266,7 +266,7 @@ def test_nothing(t):
 def test_usage(t):
     for arguments, said in ((["--to", "10.0.0.256"], "--to 10.0.0.256 is not valid"), (["--to", "fd00::1:x]"], "--to"), (["-o", "xml"], "text, json or prometheus"),
                             (["--top", "many"], "--top many is not a number"), (["--top", "-1"], "not a number"), (["10.0.0.1"], "takes no argument; try: --to"),
-                            (["--every", "1s"], "try: add -w"), (["-w", "--every", "0"], "more than 0"), (["-w", "--every", "1"], "not valid"),
+                            (["--every", "1s"], "try: add -w"), (["-w", "--every", "0"], "more than 0"), (["-w", "--every", "1"], "--every 1 is not a duration; try:"),
                             (["--nonsense"], "try: connspread quads --help")):
         done = t.tool("quads", *arguments, check=2)
         assert said in done.stderr and not done.stdout, (arguments, done)

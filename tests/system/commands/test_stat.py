@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 
+import exposition
 import kernel
 from fixture import equal, needs
 
@@ -30,6 +31,7 @@ def total(found, name):
 def metrics(t, *arguments):
     """(name, labels as text) -> value."""
     text = t.tool("stat", "-o", "prometheus", "-c", t.conf, *arguments, check=0).stdout
+    exposition.check(text)
     samples = {}
     for line in text.splitlines():
         if line.startswith("#"):
@@ -245,6 +247,22 @@ def test_titles_are_escaped(t):
     promtool(text)
     assert any('rule="a\\\\b\\"c{}"' in (labels or "") for _, labels in samples), text[:2000]
     equal({row["rule"] for row in report(t)["stats"]}, {'a\\b"c{}'}, "title in JSON")
+
+
+def test_faults_of_metrics_are_found(t):
+    """What promtool passes: a referee that could not find them would say nothing of ours."""
+    head = "# HELP a_total A.\n# TYPE a_total counter\n"
+    histogram = "# HELP h H.\n# TYPE h histogram\n"
+    whole = head + 'a_total{x="1"} 1\na_total{x="2"} 1\n' + histogram
+    whole += "".join(f'h_bucket{{le="{le}"}} {n}\n' for le, n in (("0.1", 1), ("+Inf", 2))) + "h_sum 0.3\nh_count 2\n"
+    equal(exposition.faults(whole), [], "faults of what is right")
+    for wrong, say in ((whole.replace('x="2"', 'x="1"'), "twice"), (whole.replace('"0.1"} 1', '"0.1"} 3'), "fall"), (whole.replace("+Inf", "9"), r"\+Inf"),
+                       (whole.replace("h_count 2", "h_count 3"), "last bucket"), (whole + head, "two places"), (whole[:-1], "line feed"),
+                       (whole.replace(head, ""), "no HELP"), (whole.replace('x="1"', 'x="1",x="1"'), "label twice"), (whole.replace('x="1"', 'x="\\q"'), "not labels"),
+                       (whole.replace("a_total{", "a-total{"), "not a sample"), (whole.replace("} 1\n", "} one\n"), "not a number"),
+                       (whole.replace('x="1"} 1', 'x="1"} -1'), "below 0"), (whole.replace(" counter", " count"), "no type")):
+        found = exposition.faults(wrong)
+        assert any(re.search(say, fault) for fault in found), f"{say} is not found: {found}"
 
 
 def test_occupancy(t):

@@ -36,7 +36,7 @@ def test_each_decision(t):
     equal({(e["local_address"], e["local_port"], e["peer_port"]) for e in (connect, close)},
           {(event["local_address"], event["local_port"], port)}, "quadruplet")
     equal(dict(kernel.by_source(port)), {source: 1}, "the kernel's sockets by source")
-    equal({e["event"] for e in t.events()}, {"attach", "time-wait"}, "without --trace")
+    equal({e["event"] for e in t.events()} - {"detach"}, {"attach", "time-wait"}, "without --trace")
     equal(len(traces(t, "trace-close", "--event", "trace-close")), 1, "--event trace-close")
     report = t.tool("report", "-o", "json", "-c", t.conf, check=0).stdout
     assert "trace" not in report, report
@@ -134,3 +134,14 @@ def test_marked_down(t):
     agent(f"impatient(20, 1.2, '{PEER}')")
     down = [e for e in traces(t, "trace-connect") if (sources[2], "marked-down") in said(e)]
     assert down and all(said(e)[-1][1] == "chosen" and said(e)[-1][0] != sources[2] for e in down), down
+
+
+def test_supervised(t):
+    """The connects of a program that is served from outside."""
+    source, = t.sources(11, 11)
+    t.spread([source])
+    port = t.server()
+    done = t.tool("run", "--trace", "--supervise", "-c", t.conf, "--", t.program("supervise/client"), "10.1.0.1", str(port), "2", check=0)
+    equal([line.split()[0] for line in done.stdout.splitlines()], [source, source, "longest"], "what the client says")
+    found = traces(t, "trace-connect")
+    equal([(e["program"], e["decision"], said(e)) for e in found], [("client", "spread", [(source, "chosen")])] * 2, "its connects")

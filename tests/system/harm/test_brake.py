@@ -182,7 +182,7 @@ def test_service_that_changes_its_user_itself(host):
     for extra in ({"CONNSPREAD_DIR": "/run/connspread-web"}, {}):
         done = host.tool("set", "-i", "web", "mode=off", **extra)
         equal(done.returncode, 1, f"exit status: {done}")
-        assert re.search(rf"instance web: 1 process \(python3\[\d+\], uid {UID}\) cannot be reached: it could not have a state file: restart it", done.stderr), done.stderr
+        assert re.search(rf"instance web: 1 process \(python3\[\d+\], uid {UID}\) cannot be reached: it could not have a state file; try: restart it", done.stderr), done.stderr
     is_spread(sources, "setpriv in a service of root")
 
 

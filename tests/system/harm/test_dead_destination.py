@@ -4,7 +4,7 @@ import errno
 
 import history
 import kernel
-from fixture import equal, full, limit, needs
+from fixture import equal, full, limit, needs, waits
 
 SILENT, SILENT6 = "10.5.0.99", "fd00:5::99"  # on a link where nobody has them
 LIMIT = "s.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack('ll', {0} // 1000, {0} % 1000 * 1000))"
@@ -59,26 +59,32 @@ def silent(t, sources, address, family, protocol=0):
     nothing_told(t)
 
 
+@waits
 def test_silent_neighbour_1(t):
     silent(t, 1, SILENT, "AF_INET")
 
 
+@waits
 def test_silent_neighbour_4(t):
     silent(t, 4, SILENT, "AF_INET")
 
 
+@waits
 def test_silent_neighbour_16(t):
     silent(t, 16, SILENT, "AF_INET")
 
 
+@waits
 def test_silent_neighbour_ipv6(t):
     silent(t, 4, SILENT6, "AF_INET6")
 
 
+@waits
 def test_silent_neighbour_mptcp(t):
     silent(t, 4, SILENT, "AF_INET", 262)
 
 
+@waits
 def test_silent_neighbour_and_so_sndtimeo(t):
     """A client's own limit, longer than one wait and shorter than two, is kept; so is a shorter one."""
     host(t, 14)

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import kernel
-from fixture import equal, full, limit
+from fixture import equal, full, limit, waits
 
 PEER, PEER6, PORT = "203.0.113.1", "2001:db8::1", 9001
 
@@ -403,6 +403,7 @@ def test_unanswered_source_is_probed_seldom(t):
     assert 30 < stat(t)["down"][0]["retry_s"] <= 60 or stat(t)["down"][0]["unanswered"] == 3, stat(t)["down"]
 
 
+@waits
 @limit(120)
 def test_unanswered_blocking(t):
     """The same for blocking clients that wait for the kernel's own time-out, side by side."""
@@ -421,6 +422,7 @@ def test_unanswered_blocking(t):
     equal([e["local_address"] for e in downs(t, "unanswered")], [sources[2]], "source-down events")
 
 
+@waits
 @limit(60)
 def test_unanswered_asked_again(t):
     """A client that polls and connects again to ask, as epoll clients do."""
@@ -437,6 +439,7 @@ def test_unanswered_asked_again(t):
     equal([e["local_address"] for e in downs(t, "unanswered")], [sources[2]], "source-down events")
 
 
+@waits
 @limit(120)
 def test_dead_destination_marks_nothing(t):
     """A peer that goes silent and comes back: all sources fail alike, so none is marked."""

@@ -201,6 +201,40 @@ def test_an_exec_of_a_program_that_is_not_preloaded(t):
     same(told(t), waits, "quadruplets after that has died too")
 
 
+EXEC = "os.execv('/usr/bin/python3', ['python3', '-S', '-c', 'import time; time.sleep(30)'])"
+
+
+def in_the_next_image(t, agent):
+    kernel.wait_until(lambda: b"time.sleep" in open(f"/proc/{agent.pid}/cmdline", "rb").read(), what="the exec")
+    kernel.wait_until(lambda: "libconnspread" in open(f"/proc/{agent.pid}/maps").read() and open(f"/proc/{agent.pid}/wchan").read() != "0", what="the next image")
+
+
+def test_an_exec_of_a_preloaded_program(t):
+    """The next image tells what the exec closed as the tool would: outbound and, with log.inbound, accepted connections; nothing in mode off."""
+    sources = t.sources()
+    port = t.server()
+    for name, top, options, before, want in (("on", "", {}, None, 2), ("inbound", "log { inbound = false }", {}, None, 1),
+                                             ("off", "", {}, "off", 0), ("environment", "", {"CONNSPREAD_MODE": "observe"}, "off", 2)):
+        t.spread(sources, top=top, name=name)
+        agent = t.agent(**options)
+        agent("globals().update(listener=socket.create_server(('10.1.0.1', 0)))")
+        peer = socket.create_connection(("10.1.0.1", agent("listener.getsockname()[1]")))
+        agent("kept.append(listener.accept()[0])")
+        agent(f"hold(1, '10.1.0.1', {port})")
+        if before:
+            t.tool("set", "-c", t.conf, f"mode={before}", check=1 if options else 0)
+        agent.send(EXEC)
+        in_the_next_image(t, agent)
+        counters = json.loads(t.tool("stat", "-c", t.conf, "-o", "json", check=0).stdout)
+        events = t.events("time-wait")
+        equal(len(events), want, f"{name}: events")
+        equal({e["via"] for e in events} | {e["verified"] for e in events}, {"exec", True} if want else set(), f"{name}: via, verified")
+        equal([e["pid"] for e in events], [agent.pid] * want, f"{name}: pids")
+        equal(sum(r["closes_time_wait"] for r in counters["stats"]), want, f"{name}: TIME-WAITs by rule and source")
+        kill(agent)
+        peer.close()
+
+
 def test_killed_right_after_an_exec(t):
     """An exec that closes half of the sockets, then SIGKILL of a program that is not preloaded."""
     t.spread(t.sources())

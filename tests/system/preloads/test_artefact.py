@@ -10,7 +10,7 @@ from fixture import ROOT, SHIM, equal, library, needs
 # What the shim may ask of libc. Called from wrappers: async-signal-safe, or part of no function at all.
 ALWAYS = {
     "memcpy", "memset", "memcmp", "memmove", "strlen", "strnlen", "strcmp", "strncmp", "strrchr", "strchr", "clock_gettime",
-    "__errno_location", "__stack_chk_fail", "faccessat", "stat", "__tls_get_addr",
+    "__errno_location", "__stack_chk_fail", "faccessat", "stat",
     "fileno",  # in fclose and freopen, which are not async-signal-safe themselves
 }
 # In the constructor, or by the compiler's start and end code.
@@ -43,6 +43,21 @@ def test_exports(t):
 def test_needs_libc_only(t):
     needed = set(re.findall(r"NEEDED.*\[(.*)\]", output("readelf", "-dW", SHIM)))
     assert "libc.so.6" in needed and all(re.fullmatch(r"libc\.so\.6|ld-linux.*", n) for n in needed), f"DT_NEEDED: {needed}"
+
+
+def needs_dynamic_tls(path):
+    """Relocations and symbols of a __thread variable that is not initial-exec: of the module's number, and the call that takes it."""
+    text = output("readelf", "-rsW", path)
+    return set(re.findall(r"\b(R_\w+_(?:DTPMOD\w*|DTPOFF\w*|TLSDESC\w*|TLS_DTP\w*)|__tls_get_addr)\b", text))
+
+
+@needs("readelf", "gcc")
+def test_threads_variables_are_initial_exec(t):
+    """Any other kind makes the library need glibc's loader by name, which musl's loader does not have: it then starts no program."""
+    equal(needs_dynamic_tls(SHIM), set(), "what a thread's variable needs")
+    crafted = os.path.join(t.folder, "crafted.so")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", crafted], input="static __thread int x;\nint *f(void) { return &x; }\n", text=True, check=True)
+    assert needs_dynamic_tls(crafted), "this test would see nothing"
 
 
 @needs("nm")

@@ -345,3 +345,26 @@ def test_offered_where_it_helps(t):
     _, port = scene(t, ports=2000)
     done = t.run([TOOL, "run", "-c", t.conf, "--", t.program("supervise/client"), "10.1.0.1", str(port), "1"], bare=True, check=False)
     assert done.stderr.endswith("no library can be preloaded into it; try: connspread run --supervise\n"), done.stderr
+
+
+def test_one_supervisor_a_tree(t):
+    """A second one in the same tree says why it cannot, and its program is served by the first; with --require it is not started."""
+    sources, port = scene(t, ports=2000)
+    inner = command(t, t.program("supervise/client"), "10.1.0.1", str(port), "8")
+    done = t.run(command(t, *inner), bare=True, check=False)
+    equal((done.returncode, results(done)), (0, {s: 2 for s in sources}), "status, sources")
+    assert "another supervisor listens to it already (seccomp)" in done.stderr, done.stderr
+    inner.insert(inner.index("--"), "--require")
+    done = t.run(command(t, *inner), bare=True, check=False)
+    equal((done.returncode, done.stdout), (126, ""), "with --require")
+    assert "cannot be supervised here" in done.stderr, done.stderr
+    equal(results(t.run(inner, bare=True)), {s: 2 for s in sources}, "sources, with --require and nothing in the way")
+
+
+def test_trace(t):
+    """--trace makes events of a supervised client's decisions as of a preloaded one's."""
+    _, port = scene(t, ports=2000)
+    t.run(command(t, t.program("supervise/client"), "10.1.0.1", str(port), "8", options=["--trace"]), bare=True)
+    lines = [line for line in t.tool("log", "--trace", "-o", "json", "-c", t.conf, check=0).stdout.splitlines() if '"event":"trace-connect"' in line]
+    equal(len(lines), 8, "trace-connect events")
+    assert all('"program":"client"' in line for line in lines), lines[0]

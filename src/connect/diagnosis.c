@@ -9,6 +9,7 @@
 #include "state/ring.h"
 #include "base/sys.h"
 #include "client/events.h"
+#include "net/diag.h"
 
 enum { EVENTS_A_SECOND = 10 };
 
@@ -101,6 +102,12 @@ enum cause diagnosis_of_connect(struct report *r) {
 enum cause diagnosis_of_bind(struct report *r, const struct endpoint *address) {
     static const struct endpoint loopback6 = {.addr = {.b = {[15] = 1}}, .port = 9};
     struct addr source;
+    if (r->error == EADDRINUSE && address->port != 0) {
+        const struct port_range one = {address->port, address->port};
+        report_source(r, address, one, CAUSE_PORT_BUSY, EADDRINUSE, NULL);
+        r->proof = PROOF_BOUND_PORT;
+        return CAUSE_PORT_BUSY;
+    }
     if (r->error == EADDRINUSE) {
         report_source(r, address, (struct port_range){0, 0}, CAUSE_RANGE_FULL, EADDRINUSE, NULL);
         r->proof = PROOF_SEARCH;
@@ -112,4 +119,20 @@ enum cause diagnosis_of_bind(struct report *r, const struct endpoint *address) {
     }
     r->proof = PROOF_BIND;
     return CAUSE_ADDRESS_NOT_LOCAL;
+}
+
+bool diagnosis_is_listened_to(const struct endpoint *at) {
+    static const struct addr any;
+    struct diag_answer answer;
+    const struct tuple tuple = tuple_of(&at->addr, at->port, &any, 0);
+    return diag_lookup(&tuple, &answer) == 0 && answer.state == TCP_STATE_LISTEN;
+}
+
+void diagnosis_no_descriptor(struct client *client, enum arm arm, int error) {
+    const struct conn none = {.arm = (uint8_t)arm};
+    struct report report;
+    struct endpoint nowhere = {0};
+    report_begin(&report, client, -1, &none, &nowhere, clock_ns(CLOCK_MONOTONIC));
+    report.error = error;
+    report_exhausted(&report, &none, CALL_SOCKET, OUTCOME_FAILED, CAUSE_DESCRIPTORS, 1);
 }

@@ -27,4 +27,10 @@ void report_exhausted(struct report *r, const struct conn *c, enum exhausted_cal
 enum cause diagnosis_of_connect(struct report *r);
 enum cause diagnosis_of_bind(struct report *r, const struct endpoint *address);
 
+/* Does a listener have this port? A server that is started twice has nothing to do with connections. */
+bool diagnosis_is_listened_to(const struct endpoint *at);
+
+/* socket() found no descriptor: EMFILE or ENFILE. */
+void diagnosis_no_descriptor(struct client *client, enum arm arm, int error);
+
 #endif

@@ -14,6 +14,8 @@ enum kernel_group tally_group(unsigned state) {
     case TCP_FIN_WAIT1:
     case TCP_FIN_WAIT2:
         return KERNEL_FIN_WAIT;
+    case TCP_CLOSE_WAIT:
+        return KERNEL_CLOSE_WAIT;
     default:
         return KERNEL_OTHER;
     }

@@ -17,7 +17,14 @@ struct addr;
 struct endpoint;
 
 /* What the kernel's sockets were counted in, when an event was written. */
-enum kernel_group { KERNEL_ESTABLISHED, KERNEL_TIME_WAIT, KERNEL_FIN_WAIT, KERNEL_OTHER, KERNEL_GROUPS };
+enum kernel_group {
+    KERNEL_ESTABLISHED,
+    KERNEL_TIME_WAIT,
+    KERNEL_FIN_WAIT,
+    KERNEL_OTHER,
+    KERNEL_CLOSE_WAIT,
+    KERNEL_GROUPS
+};
 /* ALL: every port was looked at. SAMPLE: some were, evenly strewn, and the numbers are scaled up from them. */
 enum counted { COUNTED_NO, COUNTED_ALL, COUNTED_SAMPLE, COUNTEDS };
 

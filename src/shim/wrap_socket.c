@@ -37,6 +37,7 @@ static void socket_failed(bool tcp) {
         client_mode(&client, &settings) == MODE_OFF)
         return;
     state_count(&client.state, arm_of_process(&client), saved == EMFILE ? COUNT_EMFILE : COUNT_ENFILE);
+    diagnosis_no_descriptor(&client, arm_of_process(&client), saved);
     errno = saved;
 }
 
@@ -257,7 +258,7 @@ static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const str
         r = 0;
     } else {
         prepare_undo(fd, c);
-        if (saved == EADDRNOTAVAIL || (saved == EADDRINUSE && at->port == 0))
+        if (saved == EADDRNOTAVAIL || (saved == EADDRINUSE && (at->port == 0 || !diagnosis_is_listened_to(at))))
             bind_failed(fd, c, at, saved, OUTCOME_FAILED);
     }
     errno = saved;

@@ -25,6 +25,7 @@ enum event_kind {
     EVENT_TRACE_CONNECT, /* these two only from clients that are traced: CONNSPREAD_TRACE */
     EVENT_TRACE_CLOSE,
     EVENT_TIME_WAIT_GONE,
+    EVENT_HOLDERS, /* by the recorder: who had ports and connections when a connect found none */
     EVENT_KINDS
 };
 enum direction { OUTBOUND, INBOUND, DIRECTIONS };
@@ -72,7 +73,7 @@ static inline enum tcp_state tcp_state_from_kernel(unsigned state) {
 enum fate { FATE_TIME_WAIT, FATE_PASSIVE, FATE_RESET, FATE_SHARED, FATE_NONE, FATES };
 enum decided_by { DECIDED_BY_CLOSE, DECIDED_BY_SHUTDOWN, DECIDED_BYS };
 enum verified { VERIFIED_NULL, VERIFIED_TRUE, VERIFIED_FALSE, VERIFIEDS };
-enum exhausted_call { CALL_CONNECT, CALL_BIND, CALLS };
+enum exhausted_call { CALL_CONNECT, CALL_BIND, CALL_SOCKET, CALLS };
 enum cause {
     CAUSE_UNKNOWN,
     CAUSE_RANGE_FULL,
@@ -80,7 +81,8 @@ enum cause {
     CAUSE_ADDRESS_NOT_LOCAL,
     CAUSE_FAMILY_DISABLED,
     CAUSE_UNREACHABLE,
-    CAUSE_UNANSWERED, /* of a source-down alone: never why a call failed, so the history has no counter for it */
+    CAUSE_UNANSWERED,  /* of a source-down alone: never why a call failed, so the history has no counter for it */
+    CAUSE_DESCRIPTORS, /* of socket() alone: EMFILE or ENFILE; the history counts connects and binds */
     CAUSES
 };
 enum outcome { OUTCOME_RECOVERED, OUTCOME_FALLBACK, OUTCOME_FAILED, OUTCOMES };
@@ -173,7 +175,7 @@ struct exhausted_source {
     /* The kernel's sockets from it to this destination, of all users; at most 65535 of each. */
     uint16_t kernel[KERNEL_GROUPS];
     uint8_t counted; /* enum counted */
-    uint8_t zero[3];
+    uint8_t zero;
 };
 
 /* The rest of EVENT_EXHAUSTED (call, cause, outcome ...), EVENT_SOURCE_DOWN (cause, error) and EVENT_TRACE_CONNECT
@@ -204,7 +206,8 @@ struct event_asked {
     uint16_t port, zero[3];
 };
 
-/* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD, EVENT_OVERRIDE and EVENT_TRACE_CLOSE: free text for people. */
+/* The rest of EVENT_ATTACH, EVENT_DETACH, EVENT_RELOAD, EVENT_OVERRIDE, EVENT_TRACE_CLOSE and EVENT_HOLDERS: free text
+ * for people. */
 enum { EVENT_TEXT = (EVENT_CELLS_MAX - 1) * CELL_PAYLOAD };
 
 struct event_record {

@@ -185,7 +185,7 @@ AT(exhausted_source, time_wait, 24);
 AT(exhausted_source, cause, 28);
 AT(exhausted_source, error, 30);
 AT(exhausted_source, kernel, 32);
-AT(exhausted_source, counted, 40);
+AT(exhausted_source, counted, 42);
 SIZE(exhausted_source, 44);
 
 AT(event_exhausted, repeats, 8);

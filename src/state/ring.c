@@ -36,6 +36,7 @@ unsigned record_cells(const struct event_record *r) {
     case EVENT_DETACH:
     case EVENT_RELOAD:
     case EVENT_OVERRIDE:
+    case EVENT_HOLDERS:
     case EVENT_TRACE_CLOSE:
         bytes = strnlen(r->u.text, EVENT_TEXT - 1) + 1;
         break;

@@ -16,7 +16,7 @@
 #include "state/create.h"
 #include "state/control.h"
 #include "tool/record/start.h"
-#include "tool/host/filters.h"
+#include "tool/filters.h"
 #include "tool/host/sanitizer.h"
 #include "tool/host/shim.h"
 #include "tool/host/wrapper.h"

@@ -22,16 +22,16 @@ PYTHON = "/usr/bin/python3"
 PACKAGES = {
     "curl": "curl", "wget": "wget", "nc": "netcat-openbsd", "bash": "bash", "node": "nodejs", "redis-cli": "redis-tools",
     "redis-server": "redis-server", "socat": "socat", "java": "openjdk-17-jdk-headless", "nft": "nftables", "ip": "iproute2", "ss": "iproute2",
-    "awk": "mawk", "go": "golang-go",
+    "awk": "mawk", "go": "golang-go", "perl": "perl-base", "php": "php-cli", "haproxy": "haproxy", "wrk": "wrk",
     "nm": "binutils", "readelf": "binutils", "strace": "strace", "promtool": "prometheus", "jq": "jq", "systemd-analyze": "systemd", "logrotate": "logrotate",
     "libjemalloc.so.2": "libjemalloc2", "libtcmalloc_minimal.so.4": "libtcmalloc-minimal4",
     "clang-format": "clang-format", "clang-tidy": "clang-tidy", "cppcheck": "cppcheck",
-    "mandoc": "mandoc", "python3": "python3", "make": "make", "gcc": "gcc", "git": "git", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux",
+    "mandoc": "mandoc", "python3": "python3", "make": "make", "gcc": "gcc", "git": "git", "unshare": "util-linux", "nsenter": "util-linux", "ldd": "libc-bin", "setpriv": "util-linux",
     "chromium": "chromium", "firefox-esr": "firefox-esr", "bwrap": "bubblewrap", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
 }
 
 # What `make check` installs, and what every Debian has: a test that needs more is for check-full.
-CHECK_PACKAGES = {"bash", "mawk", "util-linux", *subprocess.run([os.path.join(ROOT, "contrib/deps.sh"), "check"], env={**os.environ, "DEPS": "list"},
+CHECK_PACKAGES = {"bash", "libc-bin", "mawk", "perl-base", "util-linux", *subprocess.run([os.path.join(ROOT, "contrib/deps.sh"), "check"], env={**os.environ, "DEPS": "list"},
                                                                 stdout=subprocess.PIPE, text=True, check=True).stdout.split()}
 
 

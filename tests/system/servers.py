@@ -4,12 +4,17 @@ hold   keeps what it accepts, drains it, and closes when the client has closed: 
 echo   the same, and sends back what it gets
 close  closes what it accepts at once: the server has the TIME-WAIT
 http   HTTP/1.1 with keep-alive; answers every request with a short page
+never  answers what it gets with a short page, and never closes: the client that closes first is left in FIN-WAIT-2
+seldom the same for every fourth connection; it closes the others
 """
 
 import http.server
 import os
 import selectors
 import socket
+
+
+never_closed = []
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -59,11 +64,16 @@ def serve(selector, connection, kind):
         data = connection.recv(65536)
         if kind == "echo" and data:
             connection.sendall(data)
+        if kind in ("never", "seldom") and data:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n")
     except OSError:
         data = b""
     if not data:
         selector.unregister(connection)
-        connection.close()
+        if kind == "never" or kind == "seldom" and connection.getpeername()[1] % 4 == 0:
+            never_closed.append(connection)
+        else:
+            connection.close()
 
 
 def start(address, kind, port):

@@ -175,9 +175,17 @@ START_TEST(occupancy) {
     facts.fullest_percent = 3.5;
     expect("occupancy", SEVERITY_OK, "10.0.0.1 to 10.1.0.1:80: 3.5 %", NULL);
     facts.fullest_percent = 50;
+    facts.fullest_time_waits = 600;
     expect("occupancy", SEVERITY_WARNING, "20 times as long", "use them again");
     facts.fullest_percent = 90;
     expect("occupancy", SEVERITY_ERROR, "EADDRNOTAVAIL", "more source");
+    facts.fullest_time_waits = 100;
+    expect("occupancy", SEVERITY_ERROR, "EADDRNOTAVAIL", "forgets to close");
+    facts.fullest_fin_waits = 800;
+    expect("occupancy", SEVERITY_ERROR, "EADDRNOTAVAIL", "Have the server close");
+    facts.fullest_fin_waits = 0;
+    facts.fullest_close_waits = 800;
+    expect("occupancy", SEVERITY_ERROR, "EADDRNOTAVAIL", "Have the client close");
     facts.pairs_known = false;
     expect("occupancy", SEVERITY_UNKNOWN, "sock_diag", NULL);
 }

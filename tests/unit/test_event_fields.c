@@ -150,16 +150,17 @@ static const struct {
     {"none", 0x2644ae4a053e5ab1, 0x1c86420404b850c9, 0x8b1068f7db7e1920},
     {"time-wait", 0x5946060a82a95d12, 0xca7f6f54e4ed1a77, 0xf0620dfe0d37d5ef},
     {"close", 0x5e2ef4fec5be8c68, 0xd825c8737e47e5ab, 0x886a472e0922187f},
-    {"exhausted", 0xe37de6ae7d51b8b4, 0x85867d05b743444f, 0x00334e23c7db0479},
-    {"source-down", 0x0f2dd758fba71cfc, 0xf13724d9633ee361, 0xc3a655be5b822e84},
+    {"exhausted", 0x95173cf10007ce38, 0xd91a062222950355, 0xf52b3ad2e0537de8},
+    {"source-down", 0x5eb020300511a205, 0xebae1b456bdc4f75, 0x0191fb3d2b8b1abd},
     {"attach", 0x357e4944fef0c59b, 0x0bf5165f994fcadd, 0x56519fcba2e99243},
     {"detach", 0xbfa8fa8935631ec5, 0xb647c5934e1eb951, 0x0df7ce51c0a3479f},
     {"reload", 0x89a4aa6cbd8a0b51, 0xb4cdb66f6a42f2a3, 0x30cca5285416822c},
     {"override", 0x66c95a72a695f701, 0x421d76661a324389, 0xb8237e9d6087f933},
-    {"trace-connect", 0x1e6f4c3c486679a0, 0x2f7ce745fdc529c9, 0x60b64f2d25f2fac6},
+    {"trace-connect", 0x20737b46f638a8ec, 0x567db48fb8404117, 0xb4fea789b9869d05},
     {"trace-close", 0x73e595da81c6766e, 0x92d64d6340416ee1, 0x5351e8d6260897c0},
     {"time-wait-gone", 0xd5963d3857a7ee98, 0x14bac17daeb432a1, 0xf5cc35fa44f5cfb7},
-    {"later", 0x574947e1c10ff092, 0x1e97b73c6e6c6ebd, 0x020566488e7e8d74},
+    {"holders", 0xd8b63058711784c7, 0xc198ecc3c792b0fb, 0x876913858dc4fd14},
+    {"later", 0x757151ce4930e0f0, 0x7a5ba66c002d8d4d, 0x11194fdf150f318d},
 };
 
 START_TEST(generated_events_of_each_kind_are_the_same_bytes) {

@@ -95,10 +95,11 @@ START_TEST(an_exhausted_event_brings_its_evidence) {
     x->recent_connects = 31000;
     x->recent_time_waits = 30000;
     x->source[0].counted = COUNTED_SAMPLE;
-    memcpy(x->source[0].kernel, (uint16_t[]){1, 28000, 2, 3}, sizeof x->source[0].kernel);
+    memcpy(x->source[0].kernel, (uint16_t[]){1, 28000, 2, 3, 4}, sizeof x->source[0].kernel);
     ck_assert_int_gt(event_json(&r, &context, out, sizeof out), 0);
     ck_assert_ptr_nonnull(strstr(
-        out, "\"kernel\":{\"established\":1,\"time_wait\":28000,\"fin_wait\":2,\"other\":3,\"complete\":false}}],"
+        out, "\"kernel\":{\"established\":1,\"time_wait\":28000,\"fin_wait\":2,\"close_wait\":4,\"other\":3,"
+             "\"complete\":false}}],"
              "\"proof\":\"search\",\"occupied_by\":\"instance\",\"capacity\":28230,\"reserved_ports\":2,"
              "\"bound_ports\":3,\"recent\":{\"seconds\":75,\"connects\":31000,\"time_waits\":30000},\"error\":\"0\"}"));
     ck_assert_ptr_null(jsonl_parse(out, strlen(out), &back, &with));
@@ -106,11 +107,12 @@ START_TEST(an_exhausted_event_brings_its_evidence) {
     ck_assert_uint_eq(back.u.exhausted.bound, 3);
     ck_assert_uint_eq(back.u.exhausted.recent_time_waits, 30000);
     ck_assert_int_gt(event_text(&r, &context, out, sizeof out), 0);
-    ck_assert_ptr_nonnull(strstr(out, "28000 in TIME-WAIT; in the kernel about 1 established, 28000 in TIME-WAIT, "
-                                      "2 in FIN-WAIT, 3 other\n    taken by this instance's own connections; "
-                                      "28230 quadruplets a source, 2 ports reserved, 3 ports taken without a "
-                                      "connection, in the last 75s this program made 31000 connects there and left "
-                                      "30000 TIME-WAITs"));
+    ck_assert_ptr_nonnull(
+        strstr(out, "28000 in TIME-WAIT; in the kernel about 1 established, 28000 in TIME-WAIT, "
+                    "2 in FIN-WAIT, 4 in CLOSE-WAIT, 3 other\n    taken by this instance's own connections; "
+                    "28230 quadruplets a source, 2 ports reserved, 3 ports taken without a "
+                    "connection, in the last 75s this program made 31000 connects there and left "
+                    "30000 TIME-WAITs"));
 }
 END_TEST
 

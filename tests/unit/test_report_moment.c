@@ -29,9 +29,8 @@ START_TEST(sources_add_up) {
     ck_assert_uint_eq(moment.ports, 100);
     ck_assert_uint_eq(moment.own_open, 50);
     ck_assert_uint_eq(moment.own_waits, 150);
-    moment_count(&moment, &event.u.exhausted);
+    moment_count(&moment, &event.u.exhausted, (struct logged){0});
     ck_assert_int_eq(moment.counted, COUNTED_ALL);
-    ck_assert_int_eq(moment.occupied, OCCUPIED_INSTANCE);
     ck_assert_uint_eq(moment.kernel[KERNEL_TIME_WAIT], 150);
 }
 END_TEST
@@ -39,17 +38,65 @@ END_TEST
 START_TEST(a_source_that_is_not_on_this_host_says_nothing_of_ports) {
     event.u.exhausted.source[1] = source(CAUSE_ADDRESS_NOT_LOCAL, 7, 7, COUNTED_NO);
     moment_begin(&moment, &event);
-    moment_count(&moment, &event.u.exhausted);
+    moment_count(&moment, &event.u.exhausted, (struct logged){0});
     ck_assert_uint_eq(moment.sources, 1);
     ck_assert_uint_eq(moment.own_waits, 60);
     ck_assert_int_eq(moment.counted, COUNTED_ALL);
 }
 END_TEST
 
+START_TEST(reserved_ports_say_that_there_are_no_others) {
+    event.u.exhausted.capacity = 0;
+    event.u.exhausted.reserved = 28232;
+    event.u.exhausted.source[0].ports = (struct port_range){32768, 60999};
+    moment_begin(&moment, &event);
+    ck_assert(moment.ports_known);
+    ck_assert_uint_eq(moment.ports, 0);
+    ck_assert_uint_eq(moment.reserved, 28232);
+}
+END_TEST
+
+START_TEST(sources_that_the_event_does_not_list_are_not_in_its_numbers) {
+    event.u.exhausted.omitted = 7;
+    moment_begin(&moment, &event);
+    ck_assert_uint_eq(moment.sources, 2);
+    ck_assert_uint_eq(moment.more_sources, 7);
+}
+END_TEST
+
+START_TEST(what_is_ours_is_of_the_moment_of_the_count) {
+    struct event_exhausted first = event.u.exhausted;
+    first.source[0].counted = COUNTED_NO;
+    first.source[0].time_wait = 5;
+    moment_begin(&moment, &event);
+    moment_count(&moment, &first, (struct logged){100, 0});
+    moment_count(&moment, &event.u.exhausted, (struct logged){170, 30});
+    ck_assert_uint_eq(moment.counted_open, 50);
+    ck_assert_uint_eq(moment.counted_waits, 170);
+    ck_assert_uint_eq(moment.counted_old, 30);
+}
+END_TEST
+
+START_TEST(a_later_connect_that_tried_more_sources_has_the_numbers) {
+    struct event_exhausted wider = event.u.exhausted;
+    wider.n_sources = 3;
+    wider.source[2] = source(CAUSE_RANGE_FULL, 0, 100, COUNTED_NO);
+    moment_begin(&moment, &event);
+    moment_count(&moment, &event.u.exhausted, (struct logged){0});
+    moment_widen(&moment, &wider, 297);
+    ck_assert_uint_eq(moment.sources, 3);
+    ck_assert_uint_eq(moment.own_waits, 250);
+    ck_assert_uint_eq(moment.logged_waits, 297);
+    ck_assert_uint_eq(moment.counted_sources, 2);
+    moment_widen(&moment, &event.u.exhausted, 1);
+    ck_assert_uint_eq(moment.sources, 3);
+}
+END_TEST
+
 START_TEST(without_sources_it_is_the_kernels_choice_of_one) {
     event.u.exhausted.n_sources = 0;
     moment_begin(&moment, &event);
-    moment_count(&moment, &event.u.exhausted);
+    moment_count(&moment, &event.u.exhausted, (struct logged){0});
     ck_assert_uint_eq(moment.sources, 1);
     ck_assert_int_eq(moment.counted, COUNTED_NO);
 }
@@ -69,13 +116,13 @@ START_TEST(the_best_count_is_kept) {
     some.source[0].counted = COUNTED_SAMPLE;
     some.source[0].kernel[KERNEL_TIME_WAIT] = 1;
     moment_begin(&moment, &event);
-    moment_count(&moment, &none);
+    moment_count(&moment, &none, (struct logged){0});
     ck_assert_int_eq(moment.counted, COUNTED_NO);
-    moment_count(&moment, &some);
+    moment_count(&moment, &some, (struct logged){0});
     ck_assert_int_eq(moment.counted, COUNTED_SAMPLE);
     ck_assert_uint_eq(moment.kernel[KERNEL_TIME_WAIT], 91);
-    moment_count(&moment, &all);
-    moment_count(&moment, &some);
+    moment_count(&moment, &all, (struct logged){0});
+    moment_count(&moment, &some, (struct logged){0});
     ck_assert_int_eq(moment.counted, COUNTED_ALL);
     ck_assert_uint_eq(moment.kernel[KERNEL_TIME_WAIT], 150);
 }
@@ -87,6 +134,10 @@ int main(void) {
     tcase_add_checked_fixture(tc, two_full_sources, NULL);
     tcase_add_test(tc, sources_add_up);
     tcase_add_test(tc, a_source_that_is_not_on_this_host_says_nothing_of_ports);
+    tcase_add_test(tc, reserved_ports_say_that_there_are_no_others);
+    tcase_add_test(tc, sources_that_the_event_does_not_list_are_not_in_its_numbers);
+    tcase_add_test(tc, what_is_ours_is_of_the_moment_of_the_count);
+    tcase_add_test(tc, a_later_connect_that_tried_more_sources_has_the_numbers);
     tcase_add_test(tc, without_sources_it_is_the_kernels_choice_of_one);
     tcase_add_test(tc, an_older_event_has_its_ports_as_a_range);
     tcase_add_test(tc, the_best_count_is_kept);

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tool/report/table.h"
+#include "tool/common/table.h"
 #include "tool/report/timeline.h"
-#include "tool/report/window.h"
+#include "tool/common/window.h"
 #include "suite.h"
 
 #define SECOND ((uint64_t)1000000)

@@ -11,7 +11,6 @@
 #include "tool/common/strbuf.h"
 #include "tool/doctor/gather.h"
 #include "tool/doctor/try.h"
-#include "tool/doctor/holders.h"
 #include "tool/doctor/judge.h"
 #include "tool/doctor/blame.h"
 #include "tool/doctor/facts.h"
@@ -105,7 +104,7 @@ static void gather(struct host_facts *f, const struct chosen *chosen) {
     doctor_read_conntrack(f);
     doctor_look_at_sockets(f);
     doctor_try_features(f);
-    doctor_find_holders(f);
+    holders_find(&f->ports, &f->held);
     doctor_read_preloads(f);
     doctor_look_at_pools(f, chosen);
 }

@@ -4,13 +4,15 @@
 #define CONNSPREAD_TOOL_DOCTOR_FACTS_H
 
 #include "tool/host/capacity.h"
+#include "tool/host/counters.h"
+#include "tool/host/holders.h"
 #include "tool/host/preloadable.h"
 #include "tool/host/socket_users.h"
 #include "tool/host/tw_reuse.h"
 #include "tool/supervise/trial.h"
 #include "text/parse.h"
 
-enum { FACT_UNKNOWN = -1, HOLDERS = 16, HOLDER_NAME = 32, HOLDER_PORTS = 64, PRELOADS = 600 };
+enum { FACT_UNKNOWN = COUNTER_UNKNOWN, PRELOADS = 600 };
 
 /* Tried, not read off a version. */
 enum feature {
@@ -23,26 +25,6 @@ enum feature {
 };
 
 enum ipv6 { IPV6_UNKNOWN, IPV6_WORKS, IPV6_DISABLED, IPV6_ABSENT };
-
-/* A process, or where it cannot be looked into a user, that keeps ephemeral ports from the connect() of all others. */
-struct holder {
-    uint32_t pid; /* 0: unknown */
-    uint32_t uid;
-    char name[HOLDER_NAME];
-    uint32_t ports;          /* different ones */
-    char some[HOLDER_PORTS]; /* "40000, 40002, ..." */
-};
-
-/* Ports of the ephemeral range that connect() does not take, although they are not reserved. */
-struct held_ports {
-    bool known;
-    uint32_t blocked;   /* all of them */
-    uint32_t listening; /* of these: a listener is there */
-    uint32_t ended;     /* of these: nothing but TIME-WAITs, left by sockets that were bound to the port */
-    uint32_t unseen;    /* of these: no socket that the kernel would show */
-    struct holder listener[HOLDERS], binder[HOLDERS];
-    unsigned n_listeners, n_binders; /* those that found room */
-};
 
 /* Of the config: addresses of pools that cannot be used now, or soon. */
 enum { POOL_FAULTS = 4, POOL_FAULT_TEXT = 144 };
@@ -69,7 +51,7 @@ struct host_facts {
     int64_t conntrack_insert_failed, conntrack_drop, conntrack_early_drop;
     /* The fullest (source, destination). */
     bool pairs_known;
-    uint32_t fullest_taken, fullest_time_waits, capacity;
+    uint32_t fullest_taken, fullest_time_waits, fullest_fin_waits, fullest_close_waits, capacity;
     uint32_t fullest_reusable; /* of the TIME-WAITs, those that a connect may take over now */
     bool fullest_loopback;
     char fullest_users[SOCKET_USERS_TEXT]; /* whose they are; empty: not found out */
@@ -88,7 +70,7 @@ struct host_facts {
     /* "/a.so, /b.so": what is preloaded into any program started from here, in its order; those that cannot be read. */
     char preloads[PRELOADS], missing_preloads[PRELOADS];
     unsigned n_preloads; /* other than shims */
-    unsigned conduct; /* bits of enum conduct */
+    unsigned conduct;    /* bits of enum conduct */
     /* Tried if it cannot be preloaded. */
     struct trial supervising;
     int64_t yama; /* kernel.yama.ptrace_scope */

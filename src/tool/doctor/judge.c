@@ -79,6 +79,20 @@ static void judge_reserved(const struct host_facts *h, struct findings *out) {
         finding_remedy(f, "Reserve only the ports of services that listen inside the range.");
 }
 
+/* What most of the fullest pair's connections are in says what is wrong. */
+static const char *occupancy_remedy(const struct host_facts *h) {
+    uint32_t half = h->fullest_taken / 2;
+    if (h->fullest_time_waits + h->fullest_fin_waits + h->fullest_close_waits <= half)
+        return "Look whether the client forgets to close connections, and give its pool a limit; otherwise more source "
+               "addresses: connspread run, with a pool of them (connspread check tells how many).";
+    if (h->fullest_fin_waits > half)
+        return "Have the server close what its clients have closed: these connections wait for that (FIN-WAIT).";
+    if (h->fullest_close_waits > half)
+        return "Have the client close what the server has closed (CLOSE-WAIT): more ports or addresses only delay it.";
+    return "Keep connections and use them again, or let the server close first; otherwise more source addresses: "
+           "connspread run, with a pool of them (connspread check tells how many).";
+}
+
 /* What is really in the way: a TIME-WAIT that connect() takes over is not. */
 static double pressing_percent(const struct host_facts *h) {
     double percent = h->fullest_percent - share(h->fullest_reusable, h->capacity);
@@ -117,8 +131,7 @@ static void judge_occupancy(const struct host_facts *h, struct findings *out) {
     }
     reason_of_occupancy(h, f, percent);
     if (f->severity != SEVERITY_OK)
-        finding_remedy(f, "Keep connections and use them again, or let the server close first; otherwise more source "
-                          "addresses: connspread run, with a pool of them (connspread check tells how many).");
+        finding_remedy(f, "%s", occupancy_remedy(h));
 }
 
 /* --- TIME-WAIT --- */

@@ -16,7 +16,8 @@
 #define GONE          BIT(TIME_WAIT_GONE)
 #define AGED          (CLOSES | EXHAUSTED | SOURCE_DOWN | TRACE_CONNECT)
 #define CONNECTIONS   (AGED | GONE)
-#define TEXTS         (BIT(ATTACH) | BIT(DETACH) | BIT(RELOAD) | BIT(OVERRIDE))
+#define HOLDERS       BIT(HOLDERS)
+#define TEXTS         (BIT(ATTACH) | BIT(DETACH) | BIT(RELOAD) | BIT(OVERRIDE) | HOLDERS)
 #define ALL           (BIT(NONE) | CONNECTIONS | TEXTS)
 _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 

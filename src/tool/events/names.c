@@ -20,6 +20,7 @@ static const char *const kinds[EVENT_KINDS] = {
     [EVENT_TRACE_CONNECT] = "trace-connect",
     [EVENT_TRACE_CLOSE] = "trace-close",
     [EVENT_TIME_WAIT_GONE] = "time-wait-gone",
+    [EVENT_HOLDERS] = "holders",
 };
 static const char *const directions[DIRECTIONS] = {[OUTBOUND] = "outbound", [INBOUND] = "inbound"};
 static const char *const vias[VIAS] = {
@@ -51,7 +52,7 @@ static const char *const verifieds[VERIFIEDS] = {
     [VERIFIED_TRUE] = "true",
     [VERIFIED_FALSE] = "false",
 };
-static const char *const calls[CALLS] = {[CALL_CONNECT] = "connect", [CALL_BIND] = "bind"};
+static const char *const calls[CALLS] = {[CALL_CONNECT] = "connect", [CALL_BIND] = "bind", [CALL_SOCKET] = "socket"};
 static const char *const causes[CAUSES] = {
     [CAUSE_UNKNOWN] = "unknown",
     [CAUSE_RANGE_FULL] = "range-full",
@@ -60,6 +61,7 @@ static const char *const causes[CAUSES] = {
     [CAUSE_FAMILY_DISABLED] = "family-disabled",
     [CAUSE_UNREACHABLE] = "unreachable",
     [CAUSE_UNANSWERED] = "unanswered",
+    [CAUSE_DESCRIPTORS] = "descriptors",
 };
 static const char *const outcomes[OUTCOMES] = {
     [OUTCOME_RECOVERED] = "recovered",
@@ -137,6 +139,8 @@ static const struct {
     {"EPERM", EPERM},
     {"EACCES", EACCES},
     {"EINVAL", EINVAL},
+    {"EMFILE", EMFILE},
+    {"ENFILE", ENFILE},
     {"EADDRINUSE", EADDRINUSE},
     {"EADDRNOTAVAIL", EADDRNOTAVAIL},
     {"EAFNOSUPPORT", EAFNOSUPPORT},

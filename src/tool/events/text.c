@@ -115,6 +115,7 @@ static void put_kernel(struct strbuf *s, const struct exhausted_source *x) {
     put_count(s, x->kernel[KERNEL_ESTABLISHED], " established, ");
     put_count(s, x->kernel[KERNEL_TIME_WAIT], " in TIME-WAIT, ");
     put_count(s, x->kernel[KERNEL_FIN_WAIT], " in FIN-WAIT, ");
+    put_count(s, x->kernel[KERNEL_CLOSE_WAIT], " in CLOSE-WAIT, ");
     put_count(s, x->kernel[KERNEL_OTHER], " other");
 }
 
@@ -295,6 +296,7 @@ int event_text(const struct event_record *r, const struct event_context *context
     case EVENT_DETACH:
     case EVENT_RELOAD:
     case EVENT_OVERRIDE:
+    case EVENT_HOLDERS:
         strbuf_plain(&s, r->u.text, sizeof r->u.text);
         break;
     default:

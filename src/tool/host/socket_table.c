@@ -149,6 +149,7 @@ void quads_add(struct quads_table *t, const struct dump_socket *s) {
     }
     enum quads_count which = count_of(s->state);
     p->count[which]++;
+    p->close_wait += s->state == TCP_CLOSE_WAIT;
     t->total[which]++;
     p->outside += own_port < t->ephemeral.low || own_port > t->ephemeral.high;
     if (which == QUADS_TIME_WAIT && !t->inbound &&

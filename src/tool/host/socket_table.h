@@ -23,6 +23,7 @@ struct quads_pair {
     struct addr source, destination;
     uint16_t port; /* of the destination, host byte order */
     uint32_t count[QUADS_COUNTS];
+    uint32_t close_wait;   /* of QUADS_OTHER */
     uint32_t outside;      /* of all these, on source ports that are not in the ephemeral range */
     uint32_t reusable;     /* TIME-WAITs that a connect may take over now (tcp_tw_reuse); outbound */
     uint32_t next_free_ms; /* until the next TIME-WAIT ends, QUADS_NEVER: there is none */

@@ -38,7 +38,8 @@ static const char help[] =
     "                         now, or seconds since 1970\n"
     "      --until T          up to then\n"
     "      --event E          only these: time-wait, time-wait-gone, close, exhausted, source-down, attach, detach,\n"
-    "                         reload, override, trace-connect, trace-close; several with commas, or by giving it "
+    "                         reload, override, trace-connect, trace-close, holders; several with commas, or by giving "
+    "it "
     "again\n"
     "      --to ADDRESS       only those with this peer: ADDRESS[/LEN][:PORT[-PORT]], IPv6 in brackets before a port;\n"
     "                         \"*:443\" is every address\n"
@@ -101,7 +102,7 @@ static bool parse_events(const char *list, uint32_t *kinds) {
         int n = snprintf(word, sizeof word, "%.*s", (int)(length < 64 ? length : 64), p);
         if (n >= (int)sizeof word || !event_value(NAMES_KIND, word, &kind)) {
             warn("log: --event %s: there is no such event; try: time-wait, time-wait-gone, close, exhausted, "
-                 "source-down, attach, detach, reload, override, trace-connect, trace-close",
+                 "source-down, attach, detach, reload, override, trace-connect, trace-close, holders",
                  list);
             return false;
         }

@@ -20,6 +20,7 @@
 #include "base/sys.h"
 #include "tool/events/json.h"
 #include "tool/record/logfile_resume.h"
+#include "tool/record/snapshot.h"
 #include "tool/common/stop.h"
 #include "state/control.h"
 
@@ -54,6 +55,7 @@ struct recorder {
     struct journal journal;
     struct reaper reaper;
     struct aftermath *aftermath; /* NULL: no memory */
+    struct snapshot snapshot;
     struct tail tail;
     struct logfile out;
 };
@@ -161,6 +163,9 @@ static unsigned round_of(struct recorder *f, bool give_up, bool last) {
     if (!write_batch(f, last))
         return 0;
     batch_read(&f->batch, &f->tail, give_up);
+    const char *slash = strrchr(f->state_file, '/');
+    for (unsigned i = 0; i < f->batch.n; i++)
+        snapshot_look(&f->snapshot, &f->source->state, slash ? slash + 1 : f->state_file, &f->batch.record[i]);
     unsigned n = f->batch.n;
     return write_batch(f, last) ? n : 0;
 }

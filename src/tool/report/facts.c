@@ -1,5 +1,6 @@
 #include "tool/report/facts.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,13 @@ static struct route *route_of(struct facts *f, const struct destination_key *to,
 
 /* --- closes --- */
 
+static void widen_ports(uint16_t *lowest, uint16_t *highest, uint16_t port) {
+    if (*lowest == 0 || port < *lowest)
+        *lowest = port;
+    if (port > *highest)
+        *highest = port;
+}
+
 static void add_time_wait(struct facts *f, const struct destination_key *to, const struct event *e,
                           struct timeline_bucket *when) {
     struct destination *destination = report_table_get(&f->destinations, to);
@@ -161,8 +169,13 @@ static void add_time_wait(struct facts *f, const struct destination_key *to, con
     route->entry.weight++;
     route->time_waits++;
     window_add(&route->window, e->time_us, 1);
-    if (route->window.sum > when->fullest)
-        when->fullest = route->window.sum;
+    widen_ports(&route->lowest, &route->highest, e->local_port);
+    /* One port is in TIME-WAIT once, however often it was used. */
+    uint32_t ports = 1u + route->highest - route->lowest, held = route->window.sum < ports ? route->window.sum : ports;
+    if (held > route->held)
+        route->held = held;
+    if (held > when->fullest)
+        when->fullest = held;
 }
 
 static void add_close(struct facts *f, const struct event *e, const struct event_context *c,
@@ -176,6 +189,7 @@ static void add_close(struct facts *f, const struct event *e, const struct event
     when->passive += fate == FATE_PASSIVE;
     f->time_waits += fate == FATE_TIME_WAIT;
     f->passive += fate == FATE_PASSIVE;
+    flow->unspread += e->direction == OUTBOUND && (e->arm != ARM_ENFORCE || c->rule[0] == 0);
     if (fate != FATE_TIME_WAIT)
         return;
     flow->age_us += e->age_us;
@@ -190,27 +204,75 @@ static bool same_destination(const struct flow *flow, const struct destination_k
     return memcmp(&flow->key.to, to, sizeof *to) == 0 && flow->key.direction == OUTBOUND;
 }
 
-/* The program that had closed most towards this destination in the minute before. */
-static void find_culprit(const struct facts *f, const struct destination_key *to, struct moment *m) {
+static void add_closer(struct moment *m, const struct flow *flow, uint64_t waits) {
+    unsigned place = MOMENT_CLOSERS;
+    while (place > 0 && m->closer[place - 1].waits < waits)
+        place--;
+    if (place == MOMENT_CLOSERS)
+        return;
+    memmove(&m->closer[place + 1], &m->closer[place], (MOMENT_CLOSERS - 1 - place) * sizeof m->closer[0]);
+    m->closer[place].waits = waits;
+    memcpy(m->closer[place].program, flow->key.program, sizeof m->closer[place].program);
+}
+
+/* Who had closed most towards this destination in the minute before. */
+static void find_closers(const struct facts *f, const struct destination_key *to, struct moment *m) {
     const struct flow *flow;
     size_t at = 0;
-    while ((flow = report_table_next(&f->flows, &at))) {
-        uint32_t waits = same_destination(flow, to) ? window_at(&flow->window, m->time_us) : 0;
-        if (waits > m->culprit_waits) {
-            m->culprit_waits = waits;
-            memcpy(m->culprit, flow->key.program, sizeof m->culprit);
-        }
+    while ((flow = report_table_next(&f->flows, &at)))
+        if (same_destination(flow, to))
+            add_closer(m, flow, window_at(&flow->window, m->time_us));
+}
+
+static void add_logged(struct logged *out, const struct window *w, uint64_t time_us) {
+    out->waits += window_at(w, time_us);
+    out->old += window_old(w, time_us);
+}
+
+/* A bind does not know where to: whatever was closed from its address has a port. */
+static struct logged logged_from(const struct facts *f, const struct event *e, uint32_t host) {
+    const struct route *route;
+    struct logged sum = {0};
+    size_t at = 0;
+    while ((route = report_table_next(&f->routes, &at)))
+        if (route->key.to.host == host && route->key.to.netns == e->netns &&
+            (addr_is_any(&e->local) || addr_compare(&route->key.source, &e->local) == 0))
+            add_logged(&sum, &route->window, e->time_us);
+    return sum;
+}
+
+/* Of the sources that the event is about; of all, where it names none. */
+static struct logged logged_waits(const struct facts *f, const struct destination_key *to,
+                                  const struct event_record *r) {
+    const struct event_exhausted *x = &r->u.exhausted;
+    const struct destination *destination = report_table_find(&f->destinations, to);
+    struct logged sum = {0};
+    unsigned named = 0;
+    if (to->port == 0)
+        return logged_from(f, &r->e, to->host);
+    for (unsigned i = 0; r->e.kind == EVENT_EXHAUSTED && i < event_sources(x); i++) {
+        const struct route_key key = {.to = *to, .source = x->source[i].address};
+        if (!moment_concerns(x, i) || addr_is_any(&key.source))
+            continue;
+        const struct route *route = report_table_find(&f->routes, &key);
+        if (route)
+            add_logged(&sum, &route->window, r->e.time_us);
+        named++;
     }
+    if (!named && destination)
+        add_logged(&sum, &destination->window, r->e.time_us);
+    return sum;
 }
 
 static void take_moment(const struct facts *f, const struct destination_key *to, const struct event_record *r,
                         struct moment *m) {
     const struct destination *destination = report_table_find(&f->destinations, to);
     moment_begin(m, r);
+    m->logged_waits = logged_waits(f, to, r).waits;
     if (!destination)
         return;
-    m->logged_waits = window_at(&destination->window, m->time_us);
-    find_culprit(f, to, m);
+    m->all_waits = window_at(&destination->window, m->time_us);
+    find_closers(f, to, m);
     for (unsigned i = 0; i < WINDOW_MINUTES; i++)
         m->waits[i] = minutes_at(&destination->minutes, m->time_us / 60000000 - (WINDOW_MINUTES - 1 - i));
 }
@@ -218,7 +280,7 @@ static void take_moment(const struct facts *f, const struct destination_key *to,
 struct incident *facts_incident(struct facts *f, const struct destination_key *to, const struct addr *local,
                                 enum event_kind kind, unsigned cause) {
     struct incident_key key = {.to = *to, .kind = (uint32_t)kind, .cause = cause};
-    if (cause == CAUSE_FAMILY_DISABLED || cause == CAUSE_ADDRESS_NOT_LOCAL)
+    if (cause == CAUSE_FAMILY_DISABLED || cause == CAUSE_ADDRESS_NOT_LOCAL || cause == CAUSE_DESCRIPTORS)
         key.to = (struct destination_key){.netns = to->netns, .host = to->host};
     if (cause == CAUSE_ADDRESS_NOT_LOCAL || cause == CAUSE_UNREACHABLE || cause == CAUSE_UNANSWERED)
         key.local = *local;
@@ -245,10 +307,8 @@ static void add_full_routes(struct facts *f, const struct destination_key *to, c
         struct route *route = route_of(f, to, &x->source[i].address, r->e.time_us);
         route->entry.weight += FAILURE_WEIGHT;
         route->full += 1 + (uint64_t)x->repeats;
-        if (x->source[i].time_wait > route->window.peak) {
-            route->window.peak = x->source[i].time_wait;
-            route->window.peak_us = r->e.time_us;
-        }
+        if (x->source[i].time_wait > route->held)
+            route->held = x->source[i].time_wait;
     }
 }
 
@@ -256,9 +316,22 @@ static void count_outcome(uint64_t *failed, uint64_t *fallback, uint64_t *recove
     *(outcome == OUTCOME_FAILED ? failed : outcome == OUTCOME_FALLBACK ? fallback : recovered) += n;
 }
 
+/* A connect that no source of the pool could serve, and that left as the client had asked, is about these sources: of
+ * several the first. */
+static struct incident *incident_of(struct facts *f, const struct destination_key *to, const struct event_record *r) {
+    const struct event_exhausted *x = &r->u.exhausted;
+    bool client_bound = r->e.kind == EVENT_EXHAUSTED && (x->outcome == OUTCOME_FAILED || x->call == CALL_BIND);
+    if (client_bound || !addr_is_any(&r->e.local))
+        return facts_incident(f, to, &r->e.local, (enum event_kind)r->e.kind, x->cause);
+    for (unsigned i = 0; i < event_sources(x); i++)
+        if (x->source[i].cause == x->cause && x->cause != CAUSE_RANGE_FULL && x->cause != CAUSE_PORT_BUSY)
+            return facts_incident(f, to, &x->source[i].address, EVENT_SOURCE_DOWN, x->cause);
+    return facts_incident(f, to, &r->e.local, (enum event_kind)r->e.kind, x->cause);
+}
+
 static void add_incident(struct facts *f, const struct event_record *r, const struct event_context *c,
                          const struct destination_key *to, uint64_t n) {
-    struct incident *i = facts_incident(f, to, &r->e.local, (enum event_kind)r->e.kind, r->u.exhausted.cause);
+    struct incident *i = incident_of(f, to, r);
     bool exhausted = r->e.kind == EVENT_EXHAUSTED;
     bool failed = exhausted && r->u.exhausted.outcome == OUTCOME_FAILED;
     if (i->events == 0 || (failed && i->failed == 0)) {
@@ -268,8 +341,11 @@ static void add_incident(struct facts *f, const struct event_record *r, const st
         memcpy(i->pool, c->pool, sizeof i->pool);
         i->error = r->u.exhausted.error;
     }
-    if (exhausted)
-        moment_count(&i->first, &r->u.exhausted);
+    if (exhausted) {
+        const struct logged logged = logged_waits(f, to, r);
+        moment_count(&i->first, &r->u.exhausted, logged);
+        moment_widen(&i->first, &r->u.exhausted, logged.waits);
+    }
     i->events++;
     i->entry.weight += failed ? FAILURE_WEIGHT : 1;
     if (exhausted)
@@ -278,6 +354,8 @@ static void add_incident(struct facts *f, const struct event_record *r, const st
         note_time(&i->first_us, &i->last_us, r->e.time_us);
         name_them(i, &r->e, n);
     }
+    if (r->u.exhausted.cause == CAUSE_PORT_BUSY)
+        widen_ports(&i->lowest, &i->highest, r->e.local_port);
     if (failed)
         window_add(&i->failures, r->e.time_us, (uint32_t)(n < UINT32_MAX ? n : UINT32_MAX));
     const struct destination *destination = report_table_find(&f->destinations, to);
@@ -314,9 +392,20 @@ static void add_exhausted(struct facts *f, const struct event_record *r, const s
     count_outcome(&flow->failed, &flow->fallback, &flow->recovered, outcome, n);
     count_outcome(&when->failed, &when->fallback, &when->recovered, outcome, n);
     count_outcome(&f->failed, &f->fallback, &f->recovered, outcome, n);
+    if (outcome == OUTCOME_FAILED && r->u.exhausted.error != 0 && r->u.exhausted.error != EADDRNOTAVAIL)
+        f->other_errors += n;
     if (outcome == OUTCOME_FAILED)
         note_first_failure(f, r, to.host);
     add_incident(f, r, c, &to, n);
+}
+
+/* Of the first look only: it was taken at the first failure. */
+static void add_holders(struct facts *f, const struct event_record *r, const struct event_context *c) {
+    const struct incident_key key = {
+        .to = destination_key(f, &r->e, c), .kind = EVENT_EXHAUSTED, .cause = CAUSE_RANGE_FULL};
+    struct incident *i = report_table_find(&f->incidents, &key);
+    if (i && i->holders[0] == 0)
+        memcpy(i->holders, r->u.text, sizeof i->holders - 1);
 }
 
 uint64_t incident_count(const struct incident *i) {
@@ -345,6 +434,9 @@ void facts_add(struct facts *f, const struct event_record *r, const struct event
         add_incident(f, r, context, &to, 1);
         break;
     }
+    case EVENT_HOLDERS:
+        add_holders(f, r, context);
+        break;
     default:
         break;
     }

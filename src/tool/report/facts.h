@@ -4,9 +4,9 @@
 
 #include "tool/events/format.h"
 #include "tool/report/moment.h"
-#include "tool/report/table.h"
+#include "tool/common/table.h"
 #include "tool/report/timeline.h"
-#include "tool/report/window.h"
+#include "tool/common/window.h"
 
 enum { REPORT_SETS = 1024, REPORT_HOSTS = 64, REPORT_NAMES = 4, REPORT_NAME = 64 };
 
@@ -38,6 +38,13 @@ struct remembered {
     uint32_t peak; /* quadruplets taken at one time */
 };
 
+/* Connects that were made while at least half of their source's ports were taken, by the history. */
+struct crowded {
+    uint64_t connects, connect_us, first_us, last_us;
+    struct addr source; /* of the last of them */
+    uint32_t ports;     /* of it */
+};
+
 struct destination {
     struct report_entry entry;
     struct destination_key key;
@@ -52,7 +59,9 @@ struct flow {
     uint64_t closes[FATES];
     uint64_t failed, fallback, recovered;
     uint64_t first_us, last_us;
-    uint64_t age_us; /* sum over the closes that left a TIME-WAIT */
+    uint64_t age_us;   /* sum over the closes that left a TIME-WAIT */
+    uint64_t unspread; /* closes whose connect we only watched, or no rule covered */
+    struct crowded crowded;
     struct window window;
     struct remembered history;
 };
@@ -61,7 +70,9 @@ struct route {
     struct report_entry entry;
     struct route_key key;
     uint64_t time_waits;
-    uint64_t full; /* times a connect found it so */
+    uint64_t full;            /* times a connect found it so */
+    uint16_t lowest, highest; /* local ports of its closes */
+    uint32_t held;            /* most TIME-WAITs at one time */
     uint64_t first_us, last_us;
     struct window window;
     struct remembered history;
@@ -82,10 +93,13 @@ struct incident {
     uint64_t failed, fallback, recovered, events; /* events: lines, without their repeats */
     uint64_t first_us, last_us;                   /* of the failures, else of all */
     struct totals programs, destinations;
-    struct window failures; /* its peak: the most in a minute */
-    uint32_t peak_waits;    /* most TIME-WAITs at any of its events */
-    uint16_t error;         /* source-down: errno */
+    struct window failures;   /* its peak: the most in a minute */
+    uint32_t peak_waits;      /* most TIME-WAITs at any of its events */
+    uint16_t error;           /* errno of the first */
+    uint16_t lowest, highest; /* port-busy: local ports that the client had chosen */
     char pool[POLICY_TITLE], rule[POLICY_TITLE];
+    char holders[EVENT_TEXT]; /* who the recorder found to have ports and connections; empty: it found none, or did not
+                                 look */
     struct moment first;
     struct {
         uint64_t failed, fallback, recovered;
@@ -105,6 +119,7 @@ struct facts {
     uint64_t events, kinds[EVENT_KINDS];
     uint64_t first_us, last_us;
     uint64_t failed, fallback, recovered;
+    uint64_t other_errors; /* of failed: not EADDRNOTAVAIL */
     uint64_t time_waits, passive;
     struct remembered history;
     struct report_host host[REPORT_HOSTS]; /* the last one takes all that come when the others are taken */

@@ -4,13 +4,13 @@
 
 #include "tool/report/model.h"
 
-/* Fills in what this host offers, for events that do not say what theirs did. */
-void report_look_here(struct report *r);
-
 /* Ports that a source of this place can use towards one destination. */
 uint32_t report_ports(const struct report *r, const struct destination_key *place, enum ports_from *from);
 
 /* From the facts to the findings. */
 void report_find(struct report *r);
+
+/* Is this of the very host and network namespace that we are in? */
+bool report_is_here(const struct report *r, const struct destination_key *place);
 
 #endif

@@ -101,12 +101,23 @@ static void note_first_failure(struct facts *f, const struct destination_key *to
 
 /* --- all of it --- */
 
-static void classify(struct report *r, const struct destination_key *to, const struct history_record *record) {
+static void note_crowded(struct crowded *c, const struct history_record *record, uint32_t ports, uint64_t time_us) {
+    c->connects += record->n.connects;
+    c->connect_us += record->n.connect_us;
+    c->source = record->source;
+    c->ports = ports;
+    widen_span(&c->first_us, &c->last_us, time_us);
+}
+
+static void classify(struct report *r, struct flow *flow, const struct destination_key *to,
+                     const struct history_record *record, uint64_t time_us) {
     enum ports_from from;
     uint64_t ports = report_ports(r, to, &from), percent = ports ? record->n.peak * UINT64_C(100) / ports : 0;
     unsigned class = percent < 25 ? 0 : percent < 50 ? 1 : percent < 75 ? 2 : percent < 90 ? 3 : 4;
     if (record->n.peak == 0)
         return;
+    if (percent >= 50)
+        note_crowded(&flow->crowded, record, (uint32_t)ports, time_us);
     r->by_occupancy[class].connects += record->n.connects;
     r->by_occupancy[class].connect_us += record->n.connect_us;
 }
@@ -128,7 +139,7 @@ static void add_record(struct report *r, uint32_t host, const struct history_rec
         remember(&route->history, &record->n);
         widen_span(&route->first_us, &route->last_us, minute * minute_us);
     }
-    classify(r, &to, record);
+    classify(r, flow, &to, record, minute * minute_us);
     if (record->n.count[HISTORY_FAILED]) {
         add_failures(f, &to, record, minute * minute_us);
         note_first_failure(f, &to, record, minute * minute_us);

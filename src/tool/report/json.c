@@ -11,6 +11,7 @@
 #include "tool/report/words.h"
 #include "tool/report/advice.h"
 #include "tool/common/strbuf.h"
+#include "tool/report/causes.h"
 
 enum { TOP = 1000, ROWS = 288 };
 
@@ -83,6 +84,38 @@ static json_t *tally_of(const struct totals *t, const char *key, const char *onl
     return array;
 }
 
+/* Of the client's own choice. */
+static json_t *ports_of(const struct incident *i) {
+    char text[16];
+    if (i->highest == 0)
+        return json_null();
+    snprintf(text, sizeof text, "%u-%u", (unsigned)i->lowest, (unsigned)i->highest);
+    return json_string(text);
+}
+
+static json_t *shares_of(const struct finding *f) {
+    json_t *array = json_array();
+    for (unsigned i = 0; i < f->conclusion.n_shares; i++) {
+        const struct share *share = &f->conclusion.share[i];
+        const char *program = causes_program(f, share->kind);
+        json_t *one = json_object();
+        put(one, "kind", json_string(conclusion_name(share->kind)));
+        put(one, "percent", number(share->percent));
+        put(one, "quadruplets", number(share->quadruplets));
+        put(one, "program", program[0] ? text_of(program) : json_null());
+        append(array, one);
+    }
+    if (f->conclusion.n_shares == 0) { /* what is no matter of a range is one thing */
+        json_t *one = json_object();
+        put(one, "kind", json_string(conclusion_name(f->conclusion.kind)));
+        put(one, "percent", number(100));
+        put(one, "quadruplets", json_null());
+        put(one, "program", json_null());
+        append(array, one);
+    }
+    return array;
+}
+
 static json_t *numbers_of(const struct finding *f) {
     const struct evidence *e = &f->evidence;
     const struct conclusion *c = &f->conclusion;
@@ -95,11 +128,15 @@ static json_t *numbers_of(const struct finding *f) {
     put(o, "capacity", number(c->capacity));
     put(o, "open", number(e->open));
     put(o, "time_wait", number(e->waits));
-    put(o, "kernel_established", e->counted ? number(e->kernel_open) : json_null());
-    put(o, "kernel_time_wait", e->counted ? number(e->kernel_waits) : json_null());
-    put(o, "kernel_fin_wait", e->counted ? number(e->kernel_closing) : json_null());
-    put(o, "kernel_other", e->counted ? number(e->kernel_other) : json_null());
-    put(o, "bound_ports", e->counted ? number(e->bound) : json_null());
+    static const char *const group[KERNEL_GROUPS] = {
+        [KERNEL_ESTABLISHED] = "kernel_established",
+        [KERNEL_TIME_WAIT] = "kernel_time_wait",
+        [KERNEL_FIN_WAIT] = "kernel_fin_wait",
+        [KERNEL_CLOSE_WAIT] = "kernel_close_wait",
+        [KERNEL_OTHER] = "kernel_other",
+    };
+    for (unsigned i = 0; i < KERNEL_GROUPS; i++)
+        put(o, group[i], e->counted ? number(e->kernel[i]) : json_null());
     put(o, "reserved_ports", number(e->reserved));
     put(o, "wanted_per_second", json_real(c->wanted));
     put(o, "sustained_per_second", json_real(c->sustained));
@@ -126,6 +163,7 @@ static json_t *finding_of(const struct finding *f) {
     const struct incident *i = f->incident;
     json_t *o = json_object(), *because = json_array(), *remedies = json_array();
     put(o, "kind", json_string(conclusion_name(f->conclusion.kind)));
+    put(o, "shares", shares_of(f));
     put(o, "cause", json_string(event_name(NAMES_CAUSE, i->key.cause)));
     put(o, "host", text_of(f->host));
     put(o, "failed", number(f->failed));
@@ -136,6 +174,7 @@ static json_t *finding_of(const struct finding *f) {
     put(o, "programs", tally_of(&i->programs, "program", f->program));
     put(o, "destinations", tally_of(&i->destinations, "destination", f->destination));
     put(o, "source", f->source[0] ? json_string(f->source) : json_null());
+    put(o, "local_ports", ports_of(i));
     put(o, "culprit", f->culprit[0] ? text_of(f->culprit) : json_null());
     words_summary(text, f);
     put(o, "summary", text_of(text));
@@ -182,7 +221,7 @@ static json_t *timeline_of(const struct report *r) {
         put(one, "recovered", number(bucket_recovered(b)));
         put(one, "time_wait", number(bucket_waits(b)));
         put(one, "connects", number(b->history.connects));
-        put(one, "fullest_source", number(b->fullest));
+        put(one, "fullest_source", b->fullest ? number(b->fullest) : json_null());
         append(array, one);
     }
     put(o, "seconds", number(rows.width_us / 1000000));
@@ -271,7 +310,7 @@ static json_t *routes_of(const struct report *r) {
         put(o, "destination", endpoint_of(&route->key.to.peer, route->key.to.port));
         put(o, "time_wait", number(route_waits(route)));
         put(o, "peak", number(route_peak(route)));
-        put(o, "ports", number(report_ports(r, &route->key.to, &from)));
+        put(o, "ports", number(route_ports(route, report_ports(r, &route->key.to, &from))));
         put(o, "found_full", number(route->full));
         append(array, o);
     }

@@ -3,11 +3,13 @@
 #define CONNSPREAD_TOOL_REPORT_MODEL_H
 
 #include "tool/report/conclude.h"
+#include "tool/host/holders.h"
 #include "tool/report/facts.h"
+#include "tool/report/here.h"
 #include "tool/report/input.h"
 #include "text/parse.h"
 
-enum { REPORT_FINDINGS = 32, REPORT_CLASSES = 5, REPORT_WORDS = 2048, REPORT_BECAUSE = 7 };
+enum { REPORT_FINDINGS = 32, REPORT_CLASSES = 5, REPORT_WORDS = 2048, REPORT_BECAUSE = 10, REPORT_QUIET = 4 };
 
 /* One incident, understood. */
 struct finding {
@@ -18,24 +20,29 @@ struct finding {
     uint64_t failed, first_us, last_us; /* by the events or by the history, whichever knows more */
     char program[EVENT_PROGRAM + 1];    /* whom it hit most */
     char culprit[EVENT_PROGRAM + 1];    /* whose TIME-WAITs took the ports; empty: not known */
-    uint64_t culprit_waits, all_waits;  /* in the minute before; 0: not known */
+    bool shared;                        /* they are several programs', none of which has more than half */
     char destination[ENDPOINT_TEXT];    /* the one hit most; empty: not known */
     char source[ADDR_TEXT];             /* the local address it is about; empty: none in particular */
-    uint64_t carried, carried_last_us;  /* connections that this source had carried before */
+    uint64_t carried, carried_last_us;  /* connections that this source carried */
+    uint64_t counted, limit, mean_us;   /* of a quiet one: closes, or connects; what sysctl allows; of each connect */
+    /* Of what the shares name, who has most of it while the report is made, on this very host; pid 0: not known. */
+    struct holder binder, connected;
+    bool source_is_back; /* it was missing, and is an address of its host again */
 };
 
 struct report {
     uint64_t since_us, until_us; /* inclusive */
     struct report_inputs inputs;
     struct facts facts;
-    uint32_t here_ports; /* ephemeral, not reserved, in the network namespace of this command */
-    uint64_t here_netns; /* its cookie */
-    char here_host[64];
+    struct here here;
+    uint64_t now_us;
     struct {
         uint64_t connects, connect_us;
     } by_occupancy[REPORT_CLASSES]; /* under 25, 50, 75, 90 and from 90 % of a source's ports; by the history */
     struct finding finding[REPORT_FINDINGS]; /* the worst first */
     unsigned n_findings;
+    struct incident quiet[REPORT_QUIET]; /* of the findings that no event tells */
+    unsigned n_quiet;
     int write_error; /* errno of printing it */
 };
 
@@ -64,7 +71,11 @@ static inline uint64_t route_waits(const struct route *r) {
     return larger(r->time_waits, r->history.time_waits);
 }
 static inline uint64_t route_peak(const struct route *r) {
-    return larger(r->window.peak, r->history.peak);
+    return larger(r->held, r->history.peak);
+}
+/* ports: what a source there has by its host's settings. A pool may name others. */
+static inline uint64_t route_ports(const struct route *r, uint64_t ports) {
+    return larger(ports, route_peak(r));
 }
 static inline uint64_t bucket_waits(const struct timeline_bucket *b) {
     return larger(b->time_wait, b->history.time_wait);

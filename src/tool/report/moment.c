@@ -8,8 +8,7 @@ static uint32_t range_size(struct port_range ports) {
     return ports.low == 0 || ports.high < ports.low ? 0 : ports.high - ports.low + 1u;
 }
 
-/* Sources that were unreachable, or are not on this host, say nothing of how full the others are. */
-static bool concerns(const struct event_exhausted *x, unsigned source) {
+bool moment_concerns(const struct event_exhausted *x, unsigned source) {
     return x->cause != CAUSE_RANGE_FULL || x->source[source].cause == CAUSE_RANGE_FULL;
 }
 
@@ -17,7 +16,7 @@ static bool concerns(const struct event_exhausted *x, unsigned source) {
 static enum counted counted_in(const struct event_exhausted *x) {
     unsigned none = 0, some = 0, all = 0;
     for (unsigned i = 0; i < event_sources(x); i++) {
-        if (!concerns(x, i))
+        if (!moment_concerns(x, i))
             continue;
         none += x->source[i].counted == COUNTED_NO;
         some += x->source[i].counted == COUNTED_SAMPLE;
@@ -26,34 +25,46 @@ static enum counted counted_in(const struct event_exhausted *x) {
     return none || some + all == 0 ? COUNTED_NO : some ? COUNTED_SAMPLE : COUNTED_ALL;
 }
 
-void moment_count(struct moment *m, const struct event_exhausted *x) {
+void moment_count(struct moment *m, const struct event_exhausted *x, struct logged logged) {
     enum counted counted = counted_in(x);
     if (counted == COUNTED_NO || m->counted == COUNTED_ALL || m->counted == counted)
         return;
     m->counted = counted;
-    m->occupied = occupied_by(x);
-    m->bound = x->bound_counted == COUNTED_NO ? 0 : x->bound;
+    m->counted_open = 0;
+    m->counted_waits = 0;
+    m->counted_sources = 0;
     memset(m->kernel, 0, sizeof m->kernel);
-    for (unsigned i = 0; i < event_sources(x); i++)
-        for (unsigned group = 0; group < KERNEL_GROUPS && concerns(x, i); group++)
+    for (unsigned i = 0; i < event_sources(x); i++) {
+        if (!moment_concerns(x, i))
+            continue;
+        for (unsigned group = 0; group < KERNEL_GROUPS; group++)
             m->kernel[group] += x->source[i].kernel[group];
+        m->counted_sources++;
+        m->counted_open += x->source[i].open;
+        m->counted_waits += x->source[i].time_wait;
+    }
+    /* The log also knows the closes that no rule covered. */
+    m->counted_waits = logged.waits > m->counted_waits ? logged.waits : m->counted_waits;
+    m->counted_old = logged.old;
 }
 
 /* How many sources were tried, what each could have, and what they have through this instance. */
 static void take_sources(struct moment *m, const struct event_exhausted *x) {
     m->ports = x->capacity;
+    m->ports_known = x->capacity || x->reserved;
     m->reserved = x->reserved;
-    m->sources = x->omitted;
+    m->more_sources = x->omitted;
     for (unsigned i = 0; i < event_sources(x); i++) {
         uint32_t ports = range_size(x->source[i].ports);
-        if (!concerns(x, i))
+        if (!moment_concerns(x, i))
             continue;
         m->sources++;
-        if (x->capacity == 0 && ports > m->ports)
+        if (!m->ports_known && ports > m->ports)
             m->ports = ports;
         m->own_open += x->source[i].open;
         m->own_waits += x->source[i].time_wait;
     }
+    m->ports_known |= m->ports > 0;
     if (m->sources == 0)
         m->sources = 1;
 }
@@ -71,4 +82,16 @@ void moment_begin(struct moment *m, const struct event_record *r) {
     };
     memcpy(m->program, r->e.program, sizeof m->program);
     take_sources(m, &r->u.exhausted);
+}
+
+void moment_widen(struct moment *m, const struct event_exhausted *x, uint64_t logged_waits) {
+    struct moment wider = {0};
+    take_sources(&wider, x);
+    if (!wider.ports_known || wider.sources <= m->sources)
+        return;
+    m->sources = wider.sources;
+    m->more_sources = wider.more_sources;
+    m->own_open = wider.own_open;
+    m->own_waits = wider.own_waits;
+    m->logged_waits = logged_waits;
 }

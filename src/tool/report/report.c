@@ -15,6 +15,8 @@
 #include "tool/common/progress.h"
 #include "tool/report/history.h"
 #include "tool/report/find.h"
+#include "tool/report/quiet.h"
+#include "tool/report/who.h"
 #include "tool/report/text.h"
 #include "tool/report/json.h"
 #include "tool/report/model.h"
@@ -94,9 +96,12 @@ static int make_report(struct report *r, char *const *files, unsigned n, bool in
     }
     read_events(r);
     bool good = inputs_judge(&r->inputs);
-    report_look_here(r);
-    report_add_history(r, time_now_us());
+    here_look(&r->here);
+    r->now_us = time_now_us();
+    report_add_history(r, r->now_us);
     report_find(r);
+    report_name_holders(r);
+    report_find_quiet(r);
     if (!json)
         report_print_text(r);
     else if (!report_print_json(r))

@@ -9,6 +9,7 @@
 #include "tool/report/words.h"
 #include "tool/report/advice.h"
 #include "tool/common/strbuf.h"
+#include "tool/common/sentence.h"
 
 enum { COLUMNS = 100, TIMELINE_ROWS = 24, BAR = 30, TOP = 10 };
 
@@ -79,9 +80,9 @@ static void print_head(const struct report *r) {
     const struct facts *f = &r->facts;
     strbuf_init(&s, text, sizeof text);
     if (f->first_failure.is)
-        words_fill(&s, "$n call$s failed with EADDRNOTAVAIL, the first $s $t.", report_failed(r),
-                   report_failed(r) == 1 ? "" : "s", f->first_failure.by_minute ? "in the minute of" : "at",
-                   f->first_failure.time_us);
+        words_fill(&s, "$n call$s failed $s, the first $s $t.", report_failed(r), report_failed(r) == 1 ? "" : "s",
+                   f->other_errors ? "for want of a port or a descriptor" : "with EADDRNOTAVAIL",
+                   f->first_failure.by_minute ? "in the minute of" : "at", f->first_failure.time_us);
     else
         strbuf_text(&s, "No call failed with EADDRNOTAVAIL.");
     if (report_saved(r))
@@ -102,7 +103,7 @@ static void print_minutes(const struct finding *f) {
     unsigned first = 0;
     while (first < WINDOW_MINUTES && moment_waits(f->incident, first) == 0)
         first++;
-    if (first == WINDOW_MINUTES || f->conclusion.kind > CONCLUDE_ELSEWHERE)
+    if (first == WINDOW_MINUTES || f->conclusion.n_shares == 0)
         return;
     printf("\n   The minutes before, towards %s: closes that left a TIME-WAIT (full bar: all %llu quadruplets)\n",
            f->destination, (unsigned long long)f->conclusion.capacity);
@@ -118,7 +119,10 @@ static void print_minutes(const struct finding *f) {
 
 static void print_finding(const struct finding *f, unsigned number) {
     char text[REPORT_WORDS], first[32];
-    printf("\n%u. %s: %s%s%s\n", number, f->failed ? "FAILED" : "met, and recovered",
+    printf("\n%u. %s: %s%s%s\n", number,
+           f->failed                                 ? "FAILED"
+           : conclusion_is_quiet(f->conclusion.kind) ? "no call failed"
+                                                     : "met, and recovered",
            conclusion_name(f->conclusion.kind), f->destination[0] ? ", " : "", f->destination);
     words_summary(text, f);
     print_wrapped("   ", text);
@@ -140,11 +144,15 @@ static void print_finding(const struct finding *f, unsigned number) {
 static void print_timeline(const struct report *r) {
     static struct timeline rows;
     uint64_t most = 0;
+    bool outbound = false; /* a connection that was accepted takes no port of a source */
     timeline_rows(&r->facts.timeline, &rows, TIMELINE_ROWS, report_row_us(r));
-    for (size_t i = 0; i < rows.n; i++)
+    for (size_t i = 0; i < rows.n; i++) {
         most = larger(most, bucket_waits(&rows.bucket[i]));
-    puts("\nTimeline (UTC); fullest: the most TIME-WAITs that one source held towards one destination\n"
-         "                       failed recovered   fullest  TIME-WAITs left here");
+        outbound |= rows.bucket[i].fullest > 0;
+    }
+    printf("\nTimeline (UTC)%s\n                       failed recovered%s  TIME-WAITs left here\n",
+           outbound ? "; fullest: the most TIME-WAITs that one source held towards one destination" : "",
+           outbound ? "   fullest" : "");
     for (size_t i = 0; i < rows.n; i++) {
         const struct timeline_bucket *b = &rows.bucket[i];
         print_time(rows.start_us + i * rows.width_us, rows.width_us);
@@ -152,7 +160,8 @@ static void print_timeline(const struct report *r) {
             fputs("   ", stdout);
         print_number(8, bucket_failed(b));
         print_number(10, bucket_recovered(b));
-        print_number(10, b->fullest);
+        if (outbound)
+            print_number(10, b->fullest);
         print_number(12, bucket_waits(b));
         fputs("  ", stdout);
         print_bar(bucket_waits(b), most);
@@ -229,7 +238,7 @@ static void print_routes(const struct report *r) {
         printf("  %-23s %-25s", source, destination);
         print_number(15, route_waits(route));
         print_number(10, route_peak(route));
-        print_number(11, report_ports(r, &route->key.to, &from));
+        print_number(11, route_ports(route, report_ports(r, &route->key.to, &from)));
         print_number(13, route->full);
         puts("");
     }

@@ -278,8 +278,10 @@ def test_a_client_without_free_descriptors_gets_its_event_all_the_same(t):
     agent("s = socket.socket(); import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (s.fileno() + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))")
     equal(agent("attempt(socket.socket)"), errno.EMFILE, "errno of a further socket")
     equal(agent(f"attempt(s.connect, ('10.1.0.1', {port}))"), errno.EADDRNOTAVAIL, "errno of the connect")
-    event = one_event(t)
+    event = one_event(t, call="connect")
     equal(verdict(event)[:3], ("connect", "range-full", "failed"), "verdict")
     source, = event["sources"]
     equal((source["open"], source["kernel"], event["capacity"], event["bound_ports"]), (PORTS, None, 0, None), "open, the kernel's count, capacity, bound ports")
     equal(event["recent"]["connects"], PORTS, "recent connects")
+    further = one_event(t, call="socket")
+    equal((further["cause"], further["error"], further["program"]), ("descriptors", "EMFILE", "python3"), "the event of the socket that could not be made")

@@ -1,4 +1,4 @@
-#include "tool/doctor/holders.h"
+#include "tool/host/holders.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +14,6 @@
 #include "tool/host/dump.h"
 #include "tool/host/socket_users.h"
 #include "base/kernel_constants.h"
-#include "tool/doctor/facts.h"
 
 #ifndef TCP_FASTOPEN_NO_COOKIE
 #define TCP_FASTOPEN_NO_COOKIE 34
@@ -40,6 +39,10 @@ struct search {
     size_t n, room;
     struct gathering listener[HOLDERS], binder[HOLDERS];
     unsigned n_listeners, n_binders;
+    const struct endpoint *to; /* NULL: who has a blocked port; else: who is connected to there */
+    const char *but_mapping;
+    uint32_t asked_pid;
+    bool left_out;
 };
 
 static void add_port(struct port_set *set, unsigned port) {
@@ -90,7 +93,8 @@ static void remember(struct search *s, const struct dump_socket *socket) {
 
 static void consider(const struct dump_socket *socket, void *context) {
     struct search *s = context;
-    if (!port_in(&s->blocked, socket->local_port))
+    if (s->to ? socket->peer_port != s->to->port || addr_compare(&socket->peer, &s->to->addr) != 0
+              : !port_in(&s->blocked, socket->local_port))
         return;
     if (socket->state == TCP_LISTEN)
         add_port(&s->listening, socket->local_port);
@@ -125,11 +129,38 @@ static void attribute(struct search *s, const struct owned *o, uint32_t pid, con
     add_port(&g->ports, o->port);
 }
 
+/* Does it have a file of this name mapped? */
+static bool maps(const char *pid, const char *file) {
+    char line[512], path[64];
+    (void)snprintf(path, sizeof path, "/proc/%.20s/maps", pid);
+    FILE *text = fopen(path, "re");
+    bool found = false;
+    while (text && !found && fgets(line, sizeof line, text)) {
+        const char *name = strrchr(line, '/');
+        line[strcspn(line, "\n")] = 0;
+        found = name && strcmp(name + 1, file) == 0;
+    }
+    if (text)
+        (void)fclose(text);
+    return found;
+}
+
+/* The sockets of one process come one after the other. */
+static bool is_left_out(struct search *s, uint32_t pid) {
+    char number[16];
+    if (s->but_mapping && pid != s->asked_pid) {
+        (void)snprintf(number, sizeof number, "%u", pid);
+        s->asked_pid = pid;
+        s->left_out = maps(number, s->but_mapping);
+    }
+    return s->but_mapping && s->left_out;
+}
+
 static void name_owner(void *context, uint32_t inode, uint32_t pid, const char *name) {
     struct search *s = context;
     const struct owned wanted = {.inode = inode};
     struct owned *found = bsearch(&wanted, s->owned, s->n, sizeof wanted, by_inode);
-    if (!found)
+    if (!found || is_left_out(s, pid))
         return;
     found->named = true;
     attribute(s, found, pid, name);
@@ -140,7 +171,7 @@ static void name_owners(struct search *s) {
         qsort(s->owned, s->n, sizeof *s->owned, by_inode);
         socket_walk(name_owner, s);
     }
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n && !s->to; i++)
         if (!s->owned[i].named)
             attribute(s, &s->owned[i], 0, "");
 }
@@ -194,17 +225,54 @@ static unsigned hand_over(struct holder *out, struct gathering *all, unsigned n)
     return n;
 }
 
-void doctor_find_holders(struct host_facts *f) {
+void holders_find(const struct host_ports *ports, struct held_ports *out) {
     struct search *s = calloc(1, sizeof *s);
-    struct held_ports *held = &f->held;
-    held->known = s && find_blocked(&s->blocked, &f->ports) && dump_sockets(ALL_STATES, consider, s) == 0;
-    if (held->known) {
+    out->known = s && find_blocked(&s->blocked, ports) && dump_sockets(ALL_STATES, consider, s) == 0;
+    if (out->known) {
         name_owners(s);
-        count_ports(held, s);
-        held->n_listeners = hand_over(held->listener, s->listener, s->n_listeners);
-        held->n_binders = hand_over(held->binder, s->binder, s->n_binders);
+        count_ports(out, s);
+        out->n_listeners = hand_over(out->listener, s->listener, s->n_listeners);
+        out->n_binders = hand_over(out->binder, s->binder, s->n_binders);
     }
     if (s)
         free(s->owned);
     free(s);
+}
+
+unsigned holders_of_connections(const struct endpoint *to, const char *but_mapping, struct holder out[HOLDERS]) {
+    struct search *s = calloc(1, sizeof *s);
+    unsigned n = 0;
+    if (s) {
+        s->to = to;
+        s->but_mapping = but_mapping;
+        (void)dump_sockets(0xfff & ~(1 << TCP_LISTEN), consider, s);
+        name_owners(s);
+        n = hand_over(out, s->binder, s->n_binders);
+        free(s->owned);
+    }
+    free(s);
+    return n;
+}
+
+unsigned holders_of_binds(const struct host_ports *ports, struct holder out[HOLDERS]) {
+    struct search *s = calloc(1, sizeof *s);
+    unsigned n = 0;
+    if (s) {
+        for (unsigned port = ports->ephemeral.low; port <= ports->ephemeral.high; port++)
+            add_port(&s->blocked, port);
+        (void)dump_sockets(1 << DUMP_BOUND_INACTIVE, consider, s);
+        name_owners(s);
+        n = hand_over(out, s->binder, s->n_binders);
+        free(s->owned);
+    }
+    free(s);
+    return n;
+}
+
+struct holder holders_largest(const struct holder *h, unsigned n) {
+    struct holder most = {0};
+    for (unsigned i = 0; i < n; i++)
+        if (h[i].pid && h[i].ports > most.ports)
+            most = h[i];
+    return most;
 }

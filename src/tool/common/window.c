@@ -1,4 +1,4 @@
-#include "tool/report/window.h"
+#include "tool/common/window.h"
 
 #include <string.h>
 
@@ -34,13 +34,22 @@ void window_add(struct window *w, uint64_t time_us, uint32_t n) {
     }
 }
 
-uint32_t window_at(const struct window *w, uint64_t time_us) {
-    uint64_t slot = time_us / WINDOW_SLOT_US, first = slot < WINDOW_SLOTS ? 0 : slot - WINDOW_SLOTS + 1;
+static uint32_t sum_up_to(const struct window *w, uint64_t slot, uint64_t last) {
+    uint64_t first = slot < WINDOW_SLOTS ? 0 : slot - WINDOW_SLOTS + 1;
     uint64_t oldest = w->slot < WINDOW_SLOTS ? 0 : w->slot - WINDOW_SLOTS + 1;
     uint32_t sum = 0;
-    for (uint64_t i = first > oldest ? first : oldest; i <= w->slot && i <= slot; i++)
+    for (uint64_t i = first > oldest ? first : oldest; i <= w->slot && i <= last; i++)
         sum = add(sum, w->count[i % WINDOW_SLOTS]);
     return sum;
+}
+
+uint32_t window_at(const struct window *w, uint64_t time_us) {
+    return sum_up_to(w, time_us / WINDOW_SLOT_US, time_us / WINDOW_SLOT_US);
+}
+
+uint32_t window_old(const struct window *w, uint64_t time_us) {
+    uint64_t slot = time_us / WINDOW_SLOT_US;
+    return slot < 2 ? 0 : sum_up_to(w, slot, slot - 2);
 }
 
 void minutes_add(struct minutes *m, uint64_t time_us, uint32_t n) {

@@ -1,4 +1,4 @@
-#include "tool/report/table.h"
+#include "tool/common/table.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  *
  * A filter that kills is found out by being killed: the tool has a child for that, a client has not. So a client that
  * inherited filters does nothing (shim/seal.h) unless `run` has tried them and says so in CONNSPREAD_SECCOMP. */
-#ifndef CONNSPREAD_TOOL_HOST_FILTERS_H
-#define CONNSPREAD_TOOL_HOST_FILTERS_H
+#ifndef CONNSPREAD_TOOL_FILTERS_H
+#define CONNSPREAD_TOOL_FILTERS_H
 
 #include <stdbool.h>
 

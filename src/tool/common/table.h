@@ -2,8 +2,8 @@
  *
  * Entries lie in sets of eight. Where a set is full, the entry with the least weight makes room for the newcomer, and
  * what it had counted goes into the table's one entry for everything else: sums stay right, and what matters stays. */
-#ifndef CONNSPREAD_TOOL_REPORT_TABLE_H
-#define CONNSPREAD_TOOL_REPORT_TABLE_H
+#ifndef CONNSPREAD_TOOL_COMMON_TABLE_H
+#define CONNSPREAD_TOOL_COMMON_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* window.h - how many of something happened in the last minute or so, at any moment of a stream. Pure. */
-#ifndef CONNSPREAD_TOOL_REPORT_WINDOW_H
-#define CONNSPREAD_TOOL_REPORT_WINDOW_H
+#ifndef CONNSPREAD_TOOL_COMMON_WINDOW_H
+#define CONNSPREAD_TOOL_COMMON_WINDOW_H
 
 #include <stdint.h>
 
@@ -19,6 +19,9 @@ void window_add(struct window *w, uint64_t time_us, uint32_t n);
 
 /* How many there are at time_us. */
 uint32_t window_at(const struct window *w, uint64_t time_us);
+
+/* The same without those of the last 4 to 8 s. */
+uint32_t window_old(const struct window *w, uint64_t time_us);
 
 /* The same by calendar minute, for the last WINDOW_MINUTES. */
 struct minutes {

@@ -1,4 +1,4 @@
-#include "tool/host/filters.h"
+#include "tool/filters.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>

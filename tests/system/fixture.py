@@ -77,7 +77,7 @@ def full(function):
 
 
 def is_full(function):
-    return hasattr(function, "full") or any(PACKAGES[command] not in CHECK_PACKAGES for command in getattr(function, "needs", ()))
+    return hasattr(function, "full") or any(PACKAGES.get(command) not in CHECK_PACKAGES for command in getattr(function, "needs", ()))
 
 
 def found(command):

@@ -31,8 +31,10 @@ int prepare_no_port(struct client *client, int fd, struct conn *c) {
     if (__atomic_load_n(&client->no_port_fails, __ATOMIC_RELAXED))
         return -ENOPROTOOPT;
     int r = set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-    if (r == 0 && !no_port_took(client, fd))
+    if (r == 0 && !no_port_took(client, fd)) {
+        (void)set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0); /* in case it did something all the same */
         return -ENOPROTOOPT;
+    }
     if (r == 0)
         conn_set_flags(c, CONN_OUR_NO_PORT);
     return r;

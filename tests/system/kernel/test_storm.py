@@ -88,7 +88,10 @@ def storm(t, batches, closes, every, addresses=None):
     equal(sum(int(m.group(1)) for m in said), len(gaps), "events that the file says were lost")
     written = {(e["epoch"], e["seq"]): e for e in lines if not LOST.match(e.get("text", ""))}
     equal(len(written) + len(said), len(lines), "distinct numbers in the file")
-    equal(written == {(e["epoch"], e["seq"]): e for e in ring}, True, "file and ring have the same events")
+    same = {(e["epoch"], e["seq"]): e for e in ring}
+    for e in [*written.values(), *same.values()]:
+        e.pop("verified", None)  # each asks the kernel again, at its own time
+    equal(written == same, True, "file and ring have the same events")
     print(f"{kills} kills, {len(gaps)} of {max(numbers) + 1} numbers without an event, all of them told")
 
     # Whoever was killed is not counted as open for ever, but for one killed between the two words that say so: of a thousand, two at most.
@@ -122,6 +125,7 @@ def test_open_connections_are_counted_once(t):
             t.python("import os, socket, sys, time\n"
                      f"s = [socket.create_connection(('{to}', {port})) for _ in range(10)]\n"
                      f"pid = os.fork() if {fork} else -1\nif pid == 0:\n{child}\nif pid > 0: os.waitpid(pid, 0)\n{end}", check=False)
+            kernel.settle(port)  # what is in FIN_WAIT1 cannot be told yet
             t.tool("reap", "-c", t.conf, check=0)  # settles what was left
             path = os.path.join(t.state, "test.state")
             equal(t.run([t.program("pairs"), path], bare=True).stdout, "0 0\n", f"open, closed too often, after {'a fork and ' if fork else ''}{end}, to {to}")

@@ -48,7 +48,7 @@ def limit(seconds):
 
 
 def waits(function):
-    """Decorator: this test waits for the kernel's timers nearly all of its time. One such runs beside those that -j allows."""
+    """Decorator: this test waits for the kernel's timers nearly all of its time. Some such run beside those that -j allows."""
     function.waits = True
     return function
 

@@ -21,6 +21,7 @@ import kernel
 from fixture import HERE, PACKAGES, SHIM, TOOL, Fixture, Skip, found, is_full, missing
 
 OK, FAILED, SKIPPED, TODO = 0, 1, 2, 3
+IDLE = 3
 
 
 def matches(name, patterns):
@@ -166,13 +167,12 @@ class Job:
 
 
 def next_test(waiting, running, jobs):
-    """Which of the waiting tests begins now, or None. With two or more at a time, one that only waits needs no place of its own."""
+    """Which of the waiting tests begins now, or None. With two or more at a time, IDLE of those that only wait need no place of their own."""
     idle = sum(hasattr(job.function, "waits") for job in running) if jobs > 1 else 0
-    if waiting and len(running) - min(idle, 1) < jobs:
-        return 0
-    if jobs > 1 and not idle:
-        return next((at for at, (_, function) in enumerate(waiting) if hasattr(function, "waits")), None)
-    return None
+    waits = next((at for at, (_, function) in enumerate(waiting) if hasattr(function, "waits")), None)
+    if jobs > 1 and idle < IDLE and waits is not None:
+        return waits
+    return 0 if waiting and len(running) - min(idle, IDLE) < jobs else None
 
 
 def main():

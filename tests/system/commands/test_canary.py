@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import kernel
-from fixture import PYTHON, equal, full, limit, needs
+from fixture import PYTHON, equal, full, limit, needs, waits
 
 KERNEL = "10.1.0.1"
 
@@ -163,6 +163,7 @@ def test_one_arm_is_not_enough(t):
 
 
 @needs("nft")
+@waits
 def test_only_what_happens_from_now_on(t):
     """stat --interval: an old difference no longer counts."""
     sources = t.sources(11, 12)

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import kernel
-from fixture import PYTHON, TOOL, equal, needs
+from fixture import PYTHON, TOOL, equal, needs, waits
 from matrix import is_full_root
 
 
@@ -106,6 +106,7 @@ def on_terminal(argv, env, stdout=None):
     return process.wait(timeout=10), text.decode()
 
 
+@waits
 def test_waiting_shows_progress_on_a_terminal_only(t):
     t.spread(t.sources())
     t.run(["true"], via="run")

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import kernel
-from fixture import equal, full, limit
+from fixture import equal, full, limit, waits
 from follower import Recorder, accounted, end, whole_storm
 
 
@@ -26,6 +26,7 @@ def test_a_burst_of_eight_processes(t):
 
 
 @limit(120)
+@full
 def test_a_hundred_thousand_a_second(t):
     """Four processes, together 100,000 events a second for three seconds: none is lost."""
     f = Recorder(t)
@@ -65,6 +66,7 @@ def test_killed_and_started_again(t):
 
 
 @limit(120)
+@full
 def test_killed_where_a_rotation_follows(t):
     """SIGKILL, then the file is renamed before the next recorder starts, again and again."""
     f = Recorder(t, size="32M")
@@ -172,6 +174,7 @@ def test_a_full_disk(t):
     print(f"{n_lost} of 103,000 lost while the disk was full, and said to be")
 
 
+@waits
 def test_a_disk_that_stays_full_until_the_end(t):
     """SIGTERM while nothing can be written: it says so, and the next recorder goes on from there."""
     folder = os.path.join(t.folder, "small")

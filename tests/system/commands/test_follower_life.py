@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import kernel
-from fixture import TOOL, equal, full, quadruplet_of
+from fixture import TOOL, equal, full, quadruplet_of, waits
 from follower import BOOT, Recorder, end, ring_events
 
 
@@ -39,6 +39,7 @@ def recorders(t):
     return found
 
 
+@waits
 def test_started_by_run(t):
     """`run` starts one, detached in every way; it ends by itself with everything written; the client's events are the ring's."""
     f = Recorder(t)

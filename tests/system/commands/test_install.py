@@ -91,6 +91,7 @@ def test_units(t):
 
 @needs("make", "gcc")
 @limit(120)
+@full
 def test_other_paths_work(t):
     """PREFIX, LIBDIR and SYSCONFDIR after a build for others: recompiled, and the tool finds shim and config there."""
     root = os.path.join(t.folder, "r")

@@ -3,7 +3,7 @@
 import json
 
 import kernel
-from fixture import PYTHON, equal, limit
+from fixture import PYTHON, equal, limit, waits
 from test_sources import IMPATIENT, PEER, PORT, silence, uplink
 
 ONE = "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2]))); s.close()"
@@ -124,6 +124,7 @@ def test_why_not(t):
 
 
 @limit(60)
+@waits
 def test_marked_down(t):
     """A source that is not answered: once it is marked down, it is passed over, and said so."""
     far, sources = uplink(t)

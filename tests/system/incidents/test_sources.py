@@ -4,7 +4,7 @@ import subprocess
 
 import kernel
 import stage
-from fixture import equal, full, needs
+from fixture import equal, full, needs, waits
 from stage import LOW, PORTS, curls, host, other, tells
 
 
@@ -43,6 +43,7 @@ def test_pool_address_returned(t):
 
 
 @needs("nft")
+@waits
 def test_no_way_back(t):
     """What is sent to 10.0.0.12 is lost; its connects time out, those of 10.0.0.11 do not. curl tries once more by itself."""
     port = host(t)

@@ -164,6 +164,7 @@ def cpu_seconds(pid):
 
 
 @limit(120)
+@full
 def test_what_the_recorder_costs(t):
     """40,000 closes: read, asked about, written; by CPU time 20,000 of them a second take less than 15 % of a processor."""
     recorder = Recorder(t)

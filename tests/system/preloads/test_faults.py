@@ -112,6 +112,7 @@ def test_calls(t):
 
 
 @limit(120)
+@full
 def test_ends(t):
     inject(t, "compare_ends", "pool", 4, 1)
 

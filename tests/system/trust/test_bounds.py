@@ -8,7 +8,7 @@ import sys
 import time
 
 import kernel
-from fixture import equal, limit
+from fixture import equal, full, limit
 from users import ALICE, Users
 
 MEMORY_KB, SECONDS = 64 << 10, 2
@@ -51,6 +51,7 @@ def many(u, count, rows=False):
 
 
 @limit(120)
+@full
 def test_three_thousand_files(t):
     """Of one user: every one is printed, under 64 MB and 2 s."""
     u = Users(t, kernel)

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import kernel
-from fixture import equal, limit
+from fixture import equal, limit, waits
 from users import ALICE, BOB, Users, fingerprint, owners
 
 
@@ -334,6 +334,7 @@ def test_log_file_is_regular_has_one_name_and_is_ours(t):
 
 
 @limit(90)
+@waits
 def test_log_file_that_cannot_be_written_keeps_no_recorder(t):
     """When its clients have gone, a recorder ends though not all is written, and says so."""
     u = Users(t, kernel)

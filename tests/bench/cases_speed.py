@@ -18,6 +18,8 @@ def cycle(lab):
         "bare": lab.client("cycle", "bare"), "again": lab.client("cycle", "bare"), "watch": lab.client("cycle", "watch", conf),
         "enforce": lab.client("cycle", "enforce", conf), "hand": lab.client("cycle", "hand"),
     }
+    if lab.against:
+        clients.update((f"{mode}, other", lab.client("cycle", mode, conf, shim=lab.against)) for mode in ("watch", "enforce"))
     for client in clients.values():
         client("cycle", 50, PORT)
     found = {name: [] for name in clients}
@@ -33,6 +35,8 @@ def cycle(lab):
         for above, below in (("again", "bare"), ("watch", "bare"), ("hand", "bare"), ("enforce", "bare"), ("enforce", "hand")):
             lab.ratio("cycle", f"{of}: {names[above]} / {names[below]}", [f[part] for f in found[above]], [f[part] for f in found[below]],
                       target=targets.get((above, below)) if part == 0 else None)
+        for mode in ("watch", "enforce") if lab.against else ():
+            lab.ratio("cycle", f"{of}: {names[mode]} / the same of the other build", [f[part] for f in found[mode]], [f[part] for f in found[f"{mode}, other"]])
 
 
 def rules(lab):

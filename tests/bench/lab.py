@@ -82,8 +82,8 @@ def percentile(values, p):
 class Lab:
     """A network namespace with everything that a case starts in it."""
 
-    def __init__(self, folder, quick, sustained, ports=(32768, 60999)):
-        self.folder, self.quick, self.sustained = folder, quick, sustained
+    def __init__(self, folder, quick, sustained, ports=(32768, 60999), against=None):
+        self.folder, self.quick, self.sustained, self.against = folder, quick, sustained, against
         self.rows = []
         self.confs = 0
         self.ports = ports
@@ -131,21 +131,23 @@ class Lab:
                     f'rule "r" {{\nto = {{ "{to}" }}\npool = "p"\n{rule}\n}}\n')
         return path
 
-    def environment(self, mode, conf):
-        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "CONNSPREAD_DIR": os.path.join(self.folder, "state")}
+    def environment(self, mode, conf, shim=SHIM):
+        """Another build's state files may have another layout: they lie apart."""
+        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "CONNSPREAD_DIR": os.path.join(self.folder, "state" if shim == SHIM else "against")}
         if mode in ("enforce", "watch"):
-            env.update(LD_PRELOAD=SHIM, CONNSPREAD_CONF=conf)
+            env.update(LD_PRELOAD=shim, CONNSPREAD_CONF=conf)
         if mode == "watch":
             env["CONNSPREAD_MODE"] = self.watching
         return env
 
-    def client(self, program, mode, conf=None, address="127.0.0.1", sources=SOURCES):
+    def client(self, program, mode, conf=None, address="127.0.0.1", sources=SOURCES, shim=SHIM):
         """mode: bare | watch | enforce | hand (sources: which it binds in turn; none: its range only)."""
         argv = [os.path.join(PROGRAMS, program), address]
         if mode == "hand":
             argv.append("hand=" + ",".join(sources) if sources else "hand")
-        os.makedirs(os.path.join(self.folder, "state"), mode=0o700, exist_ok=True)
-        return Process(argv, self.environment(mode, conf))
+        env = self.environment(mode, conf, shim)
+        os.makedirs(env["CONNSPREAD_DIR"], mode=0o700, exist_ok=True)
+        return Process(argv, env)
 
     def server(self, address="127.0.0.1", ports=PORTS, **options):
         server = Process([os.path.join(PROGRAMS, "server"), address, str(PORT), str(ports)], self.environment("bare", None), **options)

@@ -17,6 +17,7 @@ struct client {
     bool no_port_range;   /* this kernel has no IP_LOCAL_PORT_RANGE (before 6.3); atomic */
     bool no_port_works;   /* IP_BIND_ADDRESS_NO_PORT was read back as set; atomic */
     bool no_port_fails;   /* it was accepted, and does nothing (gVisor); atomic */
+    bool protocol_kept;   /* socket() gives the protocol that it is asked for; atomic */
     bool parity_step;     /* before Linux 6.8: connect goes through all ports of one parity first */
     bool mptcp_info;      /* where it is not to be had, a connection is not MPTCP's (any more) */
     bool bind_denied;     /* this process may not bind (Landlock, seccomp, an LSM); atomic */

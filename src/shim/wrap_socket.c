@@ -30,6 +30,17 @@ static bool names_tcp(int family, int type, int protocol) {
            (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
+/* Another library's socket() behind ours may make MPTCP of what is to be TCP (mptcpize), in all of the process: the
+ * first such socket says whether the others must be asked, too. Threads that race ask twice, and find the same. */
+static bool is_mptcp(int fd, int asked_for) {
+    int protocol = asked_for;
+    if (asked_for == IPPROTO_MPTCP || __atomic_load_n(&client.protocol_kept, __ATOMIC_RELAXED))
+        return asked_for == IPPROTO_MPTCP;
+    if (get_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) == 0 && protocol == IPPROTO_TCP)
+        __atomic_store_n(&client.protocol_kept, true, __ATOMIC_RELAXED);
+    return protocol == IPPROTO_MPTCP;
+}
+
 static void socket_failed(bool tcp) {
     int saved = errno;
     struct settings settings;
@@ -56,7 +67,7 @@ EXPORT int socket(int family, int type, int protocol) {
         return fd;
     }
     int saved = errno;
-    struct conn *c = tcp ? conn_made(&client, family, protocol == IPPROTO_MPTCP, generation) : NULL;
+    struct conn *c = tcp ? conn_made(&client, family, is_mptcp(fd, protocol), generation) : NULL;
     if (c)
         conn_install(&client, fd, c);
     else if (!tcp)

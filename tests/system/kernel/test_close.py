@@ -13,7 +13,7 @@ import struct
 import time
 
 import kernel
-from fixture import equal, limit
+from fixture import SHIM, equal, limit
 
 # left: what the kernel has of the client's quadruplet in the end. via, state: of the one event, if left is TIME_WAIT.
 Row = collections.namedtuple("Row", "name script left via states", defaults=(None, None))
@@ -179,7 +179,7 @@ class Stage:
         self.connect = connect
         sources, address = (t.sources6(), "fd00:2::1") if family == "6" else (t.sources(), "10.1.0.1")
         t.spread(sources)
-        self.t, self.wrong, self.expected, self.peers, self.agents = t, [], {}, [], []
+        self.t, self.wrong, self.expected, self.peers, self.agents, self.options = t, [], {}, [], [], {}
         self.address = "::ffff:" + address if family == "mapped" else address
         self.family = "AF_INET" if family == "4" else "AF_INET6"
         self.protocol = protocol
@@ -190,7 +190,7 @@ class Stage:
         self.peer_address = address
 
     def client(self):
-        agent = self.t.agent()
+        agent = self.t.agent(**self.options)
         agent(HELPERS)
         self.agents.append(agent)
         return agent
@@ -314,13 +314,41 @@ def test_exec_and_kill(t):
     in_own_clients(t, "4", LATER)
 
 
+MPTCP = (Row("MPTCP, we close first", ["s.close()", PEER_CLOSES], TIME_WAIT, "close", None),
+         Row("MPTCP, peer closed first", [PEER_CLOSES, "s.recv(1); s.close()"], GONE),
+         Row("MPTCP, shutdown(WR), peer closes, close", ["s.shutdown(SHUT_WR)", PEER_CLOSES, "s.recv(1); time.sleep(0.05); s.close()"], TIME_WAIT, "close", None))
+
+
 def test_mptcp(t):
     """Over MPTCP (both ends) the subflow has the TIME-WAIT."""
-    in_one_client(t, "4", [
-        Row("MPTCP, we close first", ["s.close()", PEER_CLOSES], TIME_WAIT, "close", None),
-        Row("MPTCP, peer closed first", [PEER_CLOSES, "s.recv(1); s.close()"], GONE),
-        Row("MPTCP, shutdown(WR), peer closes, close", ["s.shutdown(SHUT_WR)", PEER_CLOSES, "s.recv(1); time.sleep(0.05); s.close()"], TIME_WAIT, "close", None),
-    ], protocol=262)
+    in_one_client(t, "4", MPTCP, protocol=262)
+
+
+LINGER2, UNREAD = "s.setsockopt(IPPROTO_TCP, TCP_LINGER2, -1)", ("peer: p.send(b'unread')", "time.sleep(0.02); s.close()", PEER_CLOSES)
+FALLEN_BACK = (Row("TCP_LINGER2 < 0", [LINGER2, "s.close()", PEER_CLOSES], TIME_WAIT, "close"),
+               Row("unread data", UNREAD, TIME_WAIT, "close"),
+               Row("TCP_LINGER2 < 0 and unread data", [LINGER2, *UNREAD], GONE),
+               Row("shutdown(RD), TCP_LINGER2 < 0", ["s.shutdown(SHUT_RD)", LINGER2, "s.close()", PEER_CLOSES], TIME_WAIT, "close"),
+               Row("shutdown(RD), TCP_LINGER2 < 0 and unread data", ["s.shutdown(SHUT_RD)", LINGER2, *UNREAD], GONE))
+
+
+def made_behind_us(t, protocol, rows):
+    """The client asks for TCP, and another library's socket() gives it MPTCP."""
+    stage = Stage(t, "4", protocol)
+    stage.protocol, stage.options = 0, {"preload": f"{SHIM}:{t.program('mptcp.so')}"}
+    agent = stage.client()
+    for row in rows:
+        stage.play(agent, row)
+    stage.verdict()
+    equal(agent.errors(), "", "the client's stderr")
+
+
+def test_mptcp_made_behind_us(t):
+    made_behind_us(t, 262, MPTCP)
+
+
+def test_mptcp_made_behind_us_and_fallen_back(t):
+    made_behind_us(t, 0, FALLEN_BACK)
 
 
 def test_mptcp_fallen_back(t):
@@ -330,12 +358,7 @@ def test_mptcp_fallen_back(t):
     agent = stage.client()
     for row in ORDINARY[0], ORDINARY[2], ORDINARY[13]:
         stage.play(agent, row._replace(states=None))
-    linger2, unread = "s.setsockopt(IPPROTO_TCP, TCP_LINGER2, -1)", ["peer: p.send(b'unread')", "time.sleep(0.02); s.close()", PEER_CLOSES]
-    for row in (Row("TCP_LINGER2 < 0", [linger2, "s.close()", PEER_CLOSES], TIME_WAIT, "close"),
-                Row("unread data", unread, TIME_WAIT, "close"),
-                Row("TCP_LINGER2 < 0 and unread data", [linger2, *unread], GONE),
-                Row("shutdown(RD), TCP_LINGER2 < 0", ["s.shutdown(SHUT_RD)", linger2, "s.close()", PEER_CLOSES], TIME_WAIT, "close"),
-                Row("shutdown(RD), TCP_LINGER2 < 0 and unread data", ["s.shutdown(SHUT_RD)", linger2, *unread], GONE)):
+    for row in FALLEN_BACK:
         stage.play(agent, row)
     stage.verdict()
 

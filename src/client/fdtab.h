@@ -42,16 +42,17 @@ enum conn_flag {
     CONN_PEER_ASK = 1 << 16,     /* the peer is not known from connect or accept */
     CONN_OUR_FREEBIND = 1 << 17,
     CONN_APP_FREEBIND = 1 << 18,
-    CONN_TRIED = 1 << 19,      /* an earlier connect of this socket failed */
-    CONN_COUNTED = 1 << 20,    /* counted as open in its pair */
-    CONN_QUIET = 1 << 21,      /* not to be logged (log.inbound = false) */
-    CONN_ULP = 1 << 22,        /* TCP_ULP set: kTLS and the like */
-    CONN_SHUT = 1 << 23,       /* the client called shutdown, either way */
-    CONN_STDIO = 1 << 26,      /* a FILE was made of it */
-    CONN_OUR_PORT = 1 << 25,   /* bound by us to a port of its own: cannot be bound again */
-    CONN_PINNED = 1 << 27,     /* the client pinned its device or mark; or that is not known: it was adopted */
-    CONN_FASTOPEN = 1 << 24,   /* TCP_FASTOPEN_CONNECT: connect returns before anything is sent */
-    CONN_LINGER_WAIT = 1 << 28 /* SO_LINGER {1, n}: close may wait */
+    CONN_TRIED = 1 << 19,       /* an earlier connect of this socket failed */
+    CONN_COUNTED = 1 << 20,     /* counted as open in its pair */
+    CONN_QUIET = 1 << 21,       /* not to be logged (log.inbound = false) */
+    CONN_ULP = 1 << 22,         /* TCP_ULP set: kTLS and the like */
+    CONN_SHUT = 1 << 23,        /* the client called shutdown, either way */
+    CONN_STDIO = 1 << 26,       /* a FILE was made of it */
+    CONN_OUR_PORT = 1 << 25,    /* bound by us to a port of its own: cannot be bound again */
+    CONN_PINNED = 1 << 27,      /* the client pinned its device or mark; or that is not known: it was adopted */
+    CONN_FASTOPEN = 1 << 24,    /* TCP_FASTOPEN_CONNECT: connect returns before anything is sent */
+    CONN_LINGER_WAIT = 1 << 28, /* SO_LINGER {1, n}: close may wait */
+    CONN_REPAIR = 1 << 29       /* TCP_REPAIR: close sends nothing and leaves nothing */
 };
 
 struct pair;

@@ -107,6 +107,7 @@ static void judge(struct closing *c) {
         .shutdown_phase = conn->shutdown_phase,
         .connected = conn->phase == CONN_CONNECTED || flags & CONN_ADOPTED,
         .linger_reset = flags & CONN_LINGER_RESET,
+        .repair = flags & CONN_REPAIR,
         .linger2_off = flags & CONN_LINGER2_OFF,
         .mptcp = closing_token(c->client, conn, c->fd) != 0,
         .fallback = flags & CONN_MPTCP && conn->token == 0,

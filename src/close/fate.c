@@ -41,6 +41,8 @@ static struct fate_verdict fate_of_closed(const struct fate_facts *f) {
 
 struct fate_verdict fate_decide(const struct fate_facts *f) {
     struct fate_verdict v = {.fate = FATE_NONE, .decided_by = DECIDED_BY_CLOSE, .ask = f->others || f->mptcp};
+    if (f->repair) /* tcp_close() disconnects, in whatever state */
+        return v;
     /* What unread data and TCP_LINGER2 do then depends on the kernel: on 6.18, nothing, but for both together. */
     v.ask |= f->fallback && (f->unread || f->linger2_off);
     switch (f->phase) {

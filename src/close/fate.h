@@ -16,6 +16,7 @@ struct fate_facts {
     bool unread;                   /* data in the receive queue */
     bool linger_reset;             /* SO_LINGER {1, 0} */
     bool linger2_off;              /* TCP_LINGER2 < 0 */
+    bool repair;                   /* TCP_REPAIR */
     bool mptcp;
     bool fallback; /* an MPTCP socket whose connection is plain TCP */
     bool others;   /* another process may hold the socket too */

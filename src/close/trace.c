@@ -16,6 +16,7 @@ static void say_why(const struct closing *c, enum fate fate, enum verified verif
         {f->shutdown_phase != TCP_STATE_UNKNOWN, "it was shut down before"},
         {f->unread, "data in the receive queue"},
         {f->linger_reset, "SO_LINGER with time 0"},
+        {f->repair, "TCP_REPAIR"},
         {f->linger2_off, "TCP_LINGER2 below 0"},
         {f->mptcp, "MPTCP"},
         {f->fallback, "MPTCP that fell back to TCP"},

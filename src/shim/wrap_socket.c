@@ -326,6 +326,8 @@ static void note_option(struct conn *c, int level, int option, const void *value
         conn_set_flags(c, CONN_PINNED); /* also when it is taken back: the next connect asks */
     } else if (level == IPPROTO_TCP && option == TCP_LINGER2) {
         set_or_clear(c, number < 0, CONN_LINGER2_OFF);
+    } else if (level == IPPROTO_TCP && option == TCP_REPAIR) {
+        set_or_clear(c, number > 0, CONN_REPAIR);
     } else if (level == IPPROTO_TCP && option == TCP_ULP) {
         conn_set_flags(c, CONN_ULP);
     } else if (level == IPPROTO_TCP && option == TCP_FASTOPEN_CONNECT) {

@@ -65,6 +65,8 @@ static const struct row rows[] = {
     {"shutdown(WR), unread data",
      FACTS(.phase = TCP_STATE_FIN_WAIT_2, .shutdown_phase = TCP_STATE_ESTABLISHED, .unread = true), FATE_RESET,
      DECIDED_BY_CLOSE, NOT_ASKED, FATE_RESET},
+    {"TCP_REPAIR", FACTS(.phase = TCP_STATE_ESTABLISHED, .repair = true), FATE_NONE, DECIDED_BY_CLOSE, NOT_ASKED,
+     FATE_NONE},
     {"SO_LINGER {1,0}", FACTS(.phase = TCP_STATE_ESTABLISHED, .linger_reset = true), FATE_RESET, DECIDED_BY_CLOSE,
      NOT_ASKED, FATE_RESET},
     {"shutdown(WR), SO_LINGER {1,0}",

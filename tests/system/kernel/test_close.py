@@ -351,6 +351,13 @@ def test_mptcp_made_behind_us_and_fallen_back(t):
     made_behind_us(t, 0, FALLEN_BACK)
 
 
+def test_repair(t):
+    """TCP_REPAIR, as a checkpoint takes it: close sends nothing and leaves nothing. Taken back, it is a close as any."""
+    on, off = (f"s.setsockopt(IPPROTO_TCP, 19, {value})" for value in (1, -1))
+    in_one_client(t, "4", [Row("TCP_REPAIR", [on, "s.close()", PEER_CLOSES], GONE),
+                           Row("TCP_REPAIR on and off", [on, off, "s.close()", PEER_CLOSES], TIME_WAIT, "close")])
+
+
 def test_mptcp_fallen_back(t):
     """An MPTCP socket whose peer speaks TCP only."""
     stage = Stage(t, "4")

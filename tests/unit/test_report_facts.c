@@ -86,6 +86,24 @@ START_TEST(a_port_that_is_reused_is_in_time_wait_once) {
 }
 END_TEST
 
+START_TEST(a_time_wait_that_was_none_is_taken_back) {
+    for (unsigned i = 0; i < 10; i++)
+        close_from(1, (uint16_t)(40000 + i), OUTBOUND);
+    struct event_record gone = {.e = event(EVENT_TIME_WAIT_GONE, 1)};
+    gone.e.time_us += 5000000;
+    gone.e.decided_before_ms = 5000;
+    for (unsigned i = 0; i < 4; i++)
+        facts_add(&facts, &gone, &context);
+    struct event_record r = exhausted(CAUSE_RANGE_FULL, 1, 0, 0);
+    facts_add(&facts, &r, &context);
+    ck_assert_uint_eq(facts.time_waits, 6);
+    ck_assert_uint_eq(only_incident()->first.logged_waits, 6);
+    for (unsigned i = 0; i < 20; i++)
+        facts_add(&facts, &gone, &context);
+    ck_assert_uint_eq(facts.time_waits, 0);
+}
+END_TEST
+
 START_TEST(what_was_accepted_takes_no_port_of_a_source) {
     for (unsigned i = 0; i < 10; i++)
         close_from(1, 6379, INBOUND);
@@ -137,6 +155,7 @@ int main(void) {
     tcase_add_checked_fixture(tc, begin, end);
     tcase_add_test(tc, closes_count_for_the_sources_that_the_event_is_about);
     tcase_add_test(tc, a_port_that_is_reused_is_in_time_wait_once);
+    tcase_add_test(tc, a_time_wait_that_was_none_is_taken_back);
     tcase_add_test(tc, what_was_accepted_takes_no_port_of_a_source);
     tcase_add_test(tc, a_pool_without_a_usable_source_is_about_its_source_and_no_failed_call);
     tcase_add_test(tc, who_closed_most_comes_first);

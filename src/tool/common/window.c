@@ -34,6 +34,15 @@ void window_add(struct window *w, uint64_t time_us, uint32_t n) {
     }
 }
 
+void window_take(struct window *w, uint64_t time_us) {
+    uint64_t slot = time_us / WINDOW_SLOT_US;
+    uint32_t *count = &w->count[slot % WINDOW_SLOTS];
+    if (slot > w->slot || w->slot - slot >= WINDOW_SLOTS || *count == 0)
+        return;
+    --*count;
+    w->sum -= w->sum > 0;
+}
+
 static uint32_t sum_up_to(const struct window *w, uint64_t slot, uint64_t last) {
     uint64_t first = slot < WINDOW_SLOTS ? 0 : slot - WINDOW_SLOTS + 1;
     uint64_t oldest = w->slot < WINDOW_SLOTS ? 0 : w->slot - WINDOW_SLOTS + 1;
@@ -64,6 +73,12 @@ void minutes_add(struct minutes *m, uint64_t time_us, uint32_t n) {
         return;
     }
     m->count[minute % WINDOW_MINUTES] = add(m->count[minute % WINDOW_MINUTES], n);
+}
+
+void minutes_take(struct minutes *m, uint64_t time_us) {
+    uint64_t minute = time_us / 60000000;
+    if (minutes_at(m, minute) > 0)
+        m->count[minute % WINDOW_MINUTES]--;
 }
 
 uint32_t minutes_at(const struct minutes *m, uint64_t minute) {

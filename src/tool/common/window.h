@@ -17,6 +17,9 @@ struct window {
 /* Moves on to time_us and adds n. What comes late but within the minute still counts. */
 void window_add(struct window *w, uint64_t time_us, uint32_t n);
 
+/* One that was added at time_us was none. Its share of a peak stays. */
+void window_take(struct window *w, uint64_t time_us);
+
 /* How many there are at time_us. */
 uint32_t window_at(const struct window *w, uint64_t time_us);
 
@@ -29,6 +32,7 @@ struct minutes {
     uint32_t count[WINDOW_MINUTES];
 };
 void minutes_add(struct minutes *m, uint64_t time_us, uint32_t n);
+void minutes_take(struct minutes *m, uint64_t time_us);
 
 /* Of one minute since 1970; 0 when it is too old to be remembered, or has not come. */
 uint32_t minutes_at(const struct minutes *m, uint64_t minute);

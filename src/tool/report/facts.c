@@ -198,6 +198,41 @@ static void add_close(struct facts *f, const struct event *e, const struct event
         add_time_wait(f, &to, e, when);
 }
 
+static void take_time_wait(struct facts *f, const struct destination_key *to, const struct event *e) {
+    const struct route_key key = {.to = *to, .source = e->local};
+    struct destination *destination = report_table_find(&f->destinations, to);
+    struct route *route = report_table_find(&f->routes, &key);
+    if (destination && destination->time_waits > 0) {
+        destination->time_waits--;
+        window_take(&destination->window, e->time_us);
+        minutes_take(&destination->minutes, e->time_us);
+    }
+    if (route && route->time_waits > 0) {
+        route->time_waits--;
+        window_take(&route->window, e->time_us);
+    }
+}
+
+/* The kernel, asked later, did not have this TIME-WAIT: its close is counted as one that a reset ended. */
+static void take_close(struct facts *f, const struct event *gone, const struct event_context *c) {
+    uint64_t after = (uint64_t)gone->decided_before_ms * 1000;
+    struct event e = *gone;
+    e.time_us -= after < e.time_us ? after : e.time_us;
+    const struct destination_key to = destination_key(f, &e, c);
+    struct flow *flow = flow_of(f, &to, &e);
+    struct timeline_bucket *when = timeline_at(&f->timeline, e.time_us);
+    if (flow->closes[FATE_TIME_WAIT] == 0)
+        return; /* its own event was not among those that were read */
+    flow->age_us -= flow->age_us / flow->closes[FATE_TIME_WAIT];
+    flow->closes[FATE_TIME_WAIT]--;
+    flow->closes[FATE_RESET]++;
+    when->time_wait -= when->time_wait > 0;
+    f->time_waits -= f->time_waits > 0;
+    window_take(&flow->window, e.time_us);
+    if (e.direction == OUTBOUND)
+        take_time_wait(f, &to, &e);
+}
+
 /* --- what failed --- */
 
 static bool same_destination(const struct flow *flow, const struct destination_key *to) {
@@ -434,6 +469,9 @@ void facts_add(struct facts *f, const struct event_record *r, const struct event
         add_incident(f, r, context, &to, 1);
         break;
     }
+    case EVENT_TIME_WAIT_GONE:
+        take_close(f, &r->e, context);
+        break;
     case EVENT_HOLDERS:
         add_holders(f, r, context);
         break;

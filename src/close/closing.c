@@ -93,7 +93,7 @@ uint32_t closing_token(struct client *client, struct conn *c, int fd) {
 
 /* Why its connect failed, or has been given up: an ICMP error does not end an attempt that the client may wait for. */
 static void look_why_not_connected(struct closing *c) {
-    bool may_fetch = c->claimed && !c->facts.others;
+    bool may_fetch = c->sure && c->claimed && !c->facts.others;
     if (c->facts.phase == TCP_STATE_SYN_SENT)
         c->exact = sockinfo_pending_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
     else if (c->facts.phase == TCP_STATE_CLOSED)
@@ -208,8 +208,8 @@ static struct conn *claim(struct closing *c) {
     return conn;
 }
 
-void closing_begin(struct closing *c, struct client *client, int fd, enum via via) {
-    *c = (struct closing){.client = client, .fd = fd, .via = via, .mark = deferred_mark()};
+void closing_begin(struct closing *c, struct client *client, int fd, enum via via, bool sure) {
+    *c = (struct closing){.client = client, .fd = fd, .via = via, .sure = sure, .mark = deferred_mark()};
     if (!client_active(client))
         return;
     c->silent = !client_asks(client);

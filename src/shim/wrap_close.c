@@ -33,13 +33,15 @@ static int close_via(int fd, enum via via, int (*next)(int)) {
     return r;
 }
 
-/* The same for a call in which the thread may be cancelled. With SO_LINGER and a time it may wait there for long, and
- * must be reached by a cancellation meanwhile. */
+/* The same for a call in which the thread may be cancelled. Where it may wait for long it must be reached by a
+ * cancellation meanwhile: with SO_LINGER and a time, and in the close of what is no TCP, a file of NFS or a terminal.
+ */
 static int close_cancellable(int fd) {
     struct closing c;
     int before = cancel_hold();
     closing_begin(&c, &client, fd, VIA_CLOSE, true);
-    if (c.conn && conn_flags(c.conn) & CONN_LINGER_WAIT)
+    bool ours = c.conn || c.claimed;
+    if (!ours || (c.conn && conn_flags(c.conn) & CONN_LINGER_WAIT))
         cancel_allow(before);
     int r = real_close(fd);
     closing_end(&c, r == 0 || errno != EBADF);

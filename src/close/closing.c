@@ -36,10 +36,10 @@ static int look_settled(int fd, enum tcp_state *phase, bool twice) {
 }
 
 /* State and receive queue with as few system calls as the case allows. identified: the socket's cookie was drawn. If
- * its TIME-WAIT was being made just then, it has another. */
-static void look_at(const struct conn *c, int fd, struct fate_facts *f, bool identified) {
+ * its TIME-WAIT was being made just then, it has another. sure: a peek may take a pending error from the socket. */
+static void look_at(const struct conn *c, int fd, struct fate_facts *f, bool identified, bool sure) {
     uint32_t flags = conn_flags(c);
-    bool plain = !(flags & (CONN_MPTCP | CONN_ULP | CONN_SHUT)) && !f->others;
+    bool plain = sure && !(flags & (CONN_MPTCP | CONN_ULP | CONN_SHUT)) && !f->others;
     if (plain && c->phase == CONN_CONNECTED) {
         sockinfo_peek(fd, &f->phase, &f->unread);
         return;
@@ -93,7 +93,7 @@ uint32_t closing_token(struct client *client, struct conn *c, int fd) {
 
 /* Why its connect failed, or has been given up: an ICMP error does not end an attempt that the client may wait for. */
 static void look_why_not_connected(struct closing *c) {
-    bool may_fetch = c->claimed && !c->facts.others;
+    bool may_fetch = c->sure && c->claimed && !c->facts.others;
     if (c->facts.phase == TCP_STATE_SYN_SENT)
         c->exact = sockinfo_pending_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
     else if (c->facts.phase == TCP_STATE_CLOSED)
@@ -126,7 +126,7 @@ static void judge(struct closing *c) {
         verify_identify(c);
     closing_complete(c->client, conn, c->fd);
     /* As late as can be: a FIN of the peer between this look and the close makes the verdict wrong. */
-    look_at(conn, c->fd, &c->facts, c->cookie != 0);
+    look_at(conn, c->fd, &c->facts, c->cookie != 0, c->sure);
     if (conn->phase == CONN_CONNECTING && !(flags & CONN_ADOPTED))
         look_why_not_connected(c);
     c->verdict = fate_decide(&c->facts);
@@ -208,8 +208,8 @@ static struct conn *claim(struct closing *c) {
     return conn;
 }
 
-void closing_begin(struct closing *c, struct client *client, int fd, enum via via) {
-    *c = (struct closing){.client = client, .fd = fd, .via = via, .mark = deferred_mark()};
+void closing_begin(struct closing *c, struct client *client, int fd, enum via via, bool sure) {
+    *c = (struct closing){.client = client, .fd = fd, .via = via, .sure = sure, .mark = deferred_mark()};
     if (!client_active(client))
         return;
     c->silent = !client_asks(client);

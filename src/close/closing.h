@@ -1,7 +1,7 @@
 /* closing.h - around a real close: what is looked at before it, what is written after it.
  *
  *     struct closing c;
- *     closing_begin(&c, client, fd, VIA_CLOSE);
+ *     closing_begin(&c, client, fd, VIA_CLOSE, true);
  *     int r = real_close(fd);
  *     closing_end(&c, r == 0 || errno != EBADF);
  *
@@ -17,7 +17,8 @@
 
 struct client;
 
-void closing_begin(struct closing *c, struct client *client, int fd, enum via via);
+/* sure false: the close may fail and leave fd as it is (dup2), or is not made at all (exit). */
+void closing_begin(struct closing *c, struct client *client, int fd, enum via via, bool sure);
 
 /* closed: the descriptor is gone (any result of close but EBADF: Linux frees the number on EINTR too). */
 void closing_end(struct closing *c, bool closed);

@@ -20,7 +20,7 @@ void exit_close_range(struct client *client, unsigned first, unsigned last, enum
     if (first > INT_MAX)
         return;
     for (int fd = (int)first; (fd = fd_next_tcp(fd, to)) >= 0; fd++) {
-        closing_begin(&c, client, fd, via);
+        closing_begin(&c, client, fd, via, true);
         closing_end(&c, c.silent || sys_call1(SYS_close, fd) != -EBADF); /* silent: left to the client's own call */
     }
 }
@@ -48,7 +48,7 @@ static bool is_buffered(int fd) {
 static void close_one(struct client *client, int fd, enum via via, bool may_close) {
     struct closing c;
     bool closes = may_close && !is_buffered(fd) && !would_wait(fd);
-    closing_begin(&c, client, fd, via);
+    closing_begin(&c, client, fd, via, closes);
     if (closes) {
         (void)sys_call1(SYS_close, fd);
     } else if (c.conn && c.verdict.ask) {

@@ -1,6 +1,7 @@
 #include "close/record.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "client/client.h"
 #include "close/trace.h"
@@ -15,6 +16,7 @@ static void write_event(const struct closing *c, enum fate fate, enum verified v
     event_of_conn(c->client, &r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, c->conn, now);
     trace_fill(c, &r, fate, verified, now);
     if (c->peer.port) {
+        memset(&r.u, 0, CELL_PAYLOAD); /* a second cell, which event_begin has left as the stack was */
         r.u.asked = (struct event_asked){.address = c->conn->peer.addr, .port = c->conn->peer.port};
         r.e.direction |= EVENT_ASKED;
         r.e.peer = c->peer.addr;

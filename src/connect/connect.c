@@ -255,6 +255,8 @@ static ssize_t ask_again(struct client *client, const struct call *call, struct 
     int error = r < 0 ? errno : 0;
     if (!conn_take(c, serial))
         return r;
+    /* After SO_ERROR the kernel says ECONNABORTED. */
+    int why = error == ECONNABORTED && c->so_error ? c->so_error : error;
     if (c->phase == CONN_CONNECTING && !call->sends) {
         if (r == 0 || error == EISCONN) {
             c->phase = CONN_CONNECTED;
@@ -262,8 +264,8 @@ static ssize_t ask_again(struct client *client, const struct call *call, struct 
         } else if (error != EINPROGRESS && error != EALREADY && error != EINTR && error != EFAULT) {
             c->phase = CONN_IDLE; /* it failed; the socket may connect anew */
             if (!(conn_flags(c) & CONN_QUIET))
-                stats_outcome(stats_find(&client->state, (enum arm)c->arm, c->rule_id, &c->source), error);
-            answers_note(client, c, c->pair, error, c->connected_ns);
+                stats_outcome(stats_find(&client->state, (enum arm)c->arm, c->rule_id, &c->source), why);
+            answers_note(client, c, c->pair, why, c->connected_ns);
             conn_set_flags(c, CONN_TRIED);
             open_table_closed(client, c);
             conn_uncount(client, c, false, clock_ns(CLOCK_MONOTONIC));

@@ -122,10 +122,8 @@ enum cause diagnosis_of_bind(struct report *r, const struct endpoint *address) {
 }
 
 bool diagnosis_is_listened_to(const struct endpoint *at) {
-    static const struct addr any;
     struct diag_answer answer;
-    const struct tuple tuple = tuple_of(&at->addr, at->port, &any, 0);
-    return diag_lookup(&tuple, &answer) == 0 && answer.state == TCP_STATE_LISTEN;
+    return diag_lookup_listener(at, &answer) == 0;
 }
 
 void diagnosis_no_descriptor(struct client *client, enum arm arm, int error) {

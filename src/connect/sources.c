@@ -179,6 +179,7 @@ enum step sources_try(struct client *client, struct connecting *k) {
         n = PINNED_MAX;
     for (uint32_t i = 0; i < n && k->attempts < match->attempts; i++) {
         struct endpoint source = match_source(match, (uint32_t)(((uint64_t)first + i) % match->total));
+        k->pair = NULL; /* what a trace says of this one is not the last one's */
         if (k->way == WAY_PINNED && !pin_allows(&k->pin, &source, k->destination)) {
             trace_source(k, &source, SAID_OTHER_INTERFACE, 0);
             continue;

@@ -1,4 +1,4 @@
-/* trace.h - what a traced connect met, as one event: who was asked, what each said, what came of it and why.
+/* trace.h - what a traced connect met, as one event: which sources were asked, what each said, what came of it and why.
  *
  * Only for clients that run under CONNSPREAD_TRACE. Async-signal-safe, errno untouched. */
 #ifndef CONNSPREAD_CONNECT_TRACE_H

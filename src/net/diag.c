@@ -11,7 +11,7 @@
 #include "base/kernel_constants.h"
 #include "base/sys.h"
 
-enum { TRIES = 4 };
+enum { TRIES = 4, LISTEN = 10 /* TCP_LISTEN */ };
 enum { REQ_PROTOCOL = 3 }; /* INET_DIAG_REQ_PROTOCOL of linux/inet_diag.h since 5.9 */
 
 struct request {
@@ -67,7 +67,8 @@ static long exchange(int netlink, const void *question, size_t length, union rep
     return n < 0 ? n : sys_call6(SYS_recvfrom, netlink, reply, sizeof *reply, MSG_DONTWAIT, 0, 0);
 }
 
-int diag_ask(int netlink, const struct tuple *tuple, struct diag_answer *out) {
+/* The kernel's own answer: when a quadruplet is gone, its lookup goes on to a listener on the local port. */
+static int ask_kernel(int netlink, const struct tuple *tuple, struct inet_diag_msg *out) {
     const struct endpoint *local = &tuple->local, *peer = &tuple->peer;
     bool v4 = addr_is_v4(&local->addr) && addr_is_v4(&peer->addr);
     struct request q = {
@@ -81,15 +82,18 @@ int diag_ask(int netlink, const struct tuple *tuple, struct diag_answer *out) {
                         .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}},
     };
     union reply reply;
-    struct inet_diag_msg m;
     put_address(q.diag.id.idiag_src, &local->addr, v4);
     put_address(q.diag.id.idiag_dst, &peer->addr, v4);
-    int r = read_reply(&reply, exchange(netlink, &q, sizeof q, &reply), &m);
+    return read_reply(&reply, exchange(netlink, &q, sizeof q, &reply), out);
+}
+
+int diag_ask(int netlink, const struct tuple *tuple, struct diag_answer *out) {
+    struct inet_diag_msg m;
+    int r = ask_kernel(netlink, tuple, &m);
     if (r != 0)
         return r;
-    /* When the quadruplet is gone, the kernel's lookup goes on to a listener on the local port. */
-    if (m.idiag_state == 10 /* TCP_LISTEN */ || ntohs(m.id.idiag_sport) != local->port ||
-        ntohs(m.id.idiag_dport) != peer->port)
+    if (m.idiag_state == LISTEN || ntohs(m.id.idiag_sport) != tuple->local.port ||
+        ntohs(m.id.idiag_dport) != tuple->peer.port)
         return -ENOENT;
     *out = answer_of(&m);
     return 0;
@@ -163,6 +167,17 @@ static int ask_quadruplet(int netlink, const struct question *q, struct diag_ans
     return diag_ask(netlink, q->tuple, out);
 }
 
+static int ask_listener(int netlink, const struct question *q, struct diag_answer *out) {
+    struct inet_diag_msg m;
+    int r = ask_kernel(netlink, q->tuple, &m);
+    if (r != 0)
+        return r;
+    if (m.idiag_state != LISTEN || ntohs(m.id.idiag_sport) != q->tuple->local.port)
+        return -ENOENT;
+    *out = answer_of(&m);
+    return 0;
+}
+
 static int ask_nothing(int netlink, const struct question *q, struct diag_answer *out) {
     (void)q;
     (void)out;
@@ -172,6 +187,23 @@ static int ask_nothing(int netlink, const struct question *q, struct diag_answer
 int diag_lookup(const struct tuple *tuple, struct diag_answer *out) {
     struct question q = {.ask = ask_quadruplet, .tuple = tuple};
     return ask_anew(&q, out);
+}
+
+/* The peer is of local's family: the kernel looks among the listeners of that one. */
+static int look_for_listener(const struct endpoint *local, struct diag_answer *out) {
+    const struct addr any = addr_is_v4(&local->addr) ? addr_from_v4(0) : (struct addr){{0}};
+    struct tuple tuple = tuple_of(&local->addr, local->port, &any, 0);
+    tuple.interface = local->scope;
+    struct question q = {.ask = ask_listener, .tuple = &tuple};
+    return ask_anew(&q, out);
+}
+
+int diag_lookup_listener(const struct endpoint *local, struct diag_answer *out) {
+    int found = look_for_listener(local, out);
+    if (found != -ENOENT || addr_is_v4(&local->addr) || !addr_is_any(&local->addr))
+        return found;
+    const struct endpoint v4 = {.addr = addr_from_v4(0), .port = local->port};
+    return look_for_listener(&v4, out);
 }
 
 int diag_lookup_ending(const struct tuple *tuple, bool expected, struct diag_answer *out) {

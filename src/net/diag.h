@@ -23,10 +23,15 @@ struct diag_answer {
  * without tcp_diag. */
 int diag_lookup(const struct tuple *tuple, struct diag_answer *out);
 
-/* The same for a connection that is just ending: while FIN_WAIT becomes TIME_WAIT there is a moment in which the kernel
- * finds neither (a TIME-WAIT socket is hashed before it can be referenced, inet_twsk_hashdance_schedule), and one in
- * which it finds the old socket, closed (tcp_time_wait). An interrupt may come in it, or the host of a virtual machine.
- * So those answers are asked for again: once, or, where a TIME-WAIT is expected, for up to half a millisecond. */
+/* Is there a listener that a connection to this address and port would reach? For ::, also one on 0.0.0.0. Results as
+ * above. (One on a single address is not found by asking for the wildcard.) */
+int diag_lookup_listener(const struct endpoint *local, struct diag_answer *out);
+
+/* The same as diag_lookup for a connection that is just ending: while FIN_WAIT becomes TIME_WAIT there is a moment in
+ * which the kernel finds neither (a TIME-WAIT socket is hashed before it can be referenced,
+ * inet_twsk_hashdance_schedule), and one in which it finds the old socket, closed (tcp_time_wait). An interrupt may
+ * come in it, or the host of a virtual machine. So those answers are asked for again: once, or, where a TIME-WAIT is
+ * expected, for up to half a millisecond. */
 int diag_lookup_ending(const struct tuple *tuple, bool expected, struct diag_answer *out);
 
 /* An MPTCP connection as such, by its token: its state is not that of its subflows, which stay ESTABLISHED until both

@@ -27,19 +27,21 @@
 /* A close that failed with EBADF closed nothing; any other result has freed the number (Linux, close(2)). */
 static int close_via(int fd, enum via via, int (*next)(int)) {
     struct closing c;
-    closing_begin(&c, &client, fd, via);
+    closing_begin(&c, &client, fd, via, true);
     int r = next(fd);
     closing_end(&c, r == 0 || errno != EBADF);
     return r;
 }
 
-/* The same for a call in which the thread may be cancelled. With SO_LINGER and a time it may wait there for long, and
- * must be reached by a cancellation meanwhile. */
+/* The same for a call in which the thread may be cancelled. Where it may wait for long it must be reached by a
+ * cancellation meanwhile: with SO_LINGER and a time, and in the close of what is no TCP, a file of NFS or a terminal.
+ */
 static int close_cancellable(int fd) {
     struct closing c;
     int before = cancel_hold();
-    closing_begin(&c, &client, fd, VIA_CLOSE);
-    if (c.conn && conn_flags(c.conn) & CONN_LINGER_WAIT)
+    closing_begin(&c, &client, fd, VIA_CLOSE, true);
+    bool ours = c.conn || c.claimed;
+    if (!ours || (c.conn && conn_flags(c.conn) & CONN_LINGER_WAIT))
         cancel_allow(before);
     int r = real_close(fd);
     closing_end(&c, r == 0 || errno != EBADF);
@@ -102,7 +104,7 @@ static int dup2_via(int from, int to, enum via via) {
     struct closing c;
     if (from == to)
         return real_dup2(from, to);
-    closing_begin(&c, &client, to, via);
+    closing_begin(&c, &client, to, via, false);
     int r = real_dup2(from, to);
     dup_done(&c, from, to, r);
     return r;
@@ -112,7 +114,7 @@ static int dup3_via(int from, int to, int flags, enum via via) {
     struct closing c;
     if (from == to)
         return real_dup3(from, to, flags); /* EINVAL */
-    closing_begin(&c, &client, to, via);
+    closing_begin(&c, &client, to, via, false);
     int r = real_dup3(from, to, flags);
     dup_done(&c, from, to, r);
     return r;
@@ -202,7 +204,7 @@ EXPORT int fclose(FILE *stream) {
     struct closing c = {.client = &client};
     int saved = errno;
     if (client_active(&client))
-        closing_begin(&c, &client, fileno(stream), VIA_FCLOSE);
+        closing_begin(&c, &client, fileno(stream), VIA_FCLOSE, true);
     errno = saved;
     int r = real_fclose(stream);
     closing_end(&c, true);
@@ -214,7 +216,7 @@ static FILE *freopen_via(FILE *(*next)(const char *, const char *, FILE *), cons
     struct closing c = {.client = &client};
     int saved = errno;
     if (client_active(&client))
-        closing_begin(&c, &client, fileno(stream), VIA_FREOPEN);
+        closing_begin(&c, &client, fileno(stream), VIA_FREOPEN, true);
     errno = saved;
     FILE *r = next(path, mode, stream);
     closing_end(&c, true);

@@ -46,6 +46,7 @@ static void connected(int fd, struct conn *c, const struct sockaddr *address, so
     } else if (c->phase == CONN_IDLE && endpoint_from_sockaddr(&destination, address, length)) {
         c->peer = destination;
         c->connected_ns = clock_ns(CLOCK_MONOTONIC);
+        c->so_error = 0;
         c->phase = at_once ? CONN_CONNECTED : CONN_CONNECTING;
         conn_set_flags(c, client_asks(&client) || sys_sealed() ? 0 : CONN_QUIET);
     }

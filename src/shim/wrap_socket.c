@@ -222,13 +222,18 @@ static void count_bind(struct conn *c, const struct endpoint *at, const struct s
                   error == EADDRINUSE ? STAT_BIND_IN_USE : STAT_BIND_NOT_LOCAL);
 }
 
+/* It has nothing to do with connections. Asked only where something is recorded at all. */
+static bool is_second_server(const struct endpoint *at) {
+    return at->port != 0 && diagnosis_is_listened_to(at);
+}
+
 static void bind_failed(int fd, struct conn *c, const struct endpoint *at, int error, enum outcome outcome) {
     struct report report;
     struct endpoint nowhere = {0};
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     struct settings settings = {.mode = MODE_OFF};
     (void)state_settings(&client.state, NULL, &settings);
-    if (client_mode(&client, &settings) == MODE_OFF)
+    if (client_mode(&client, &settings) == MODE_OFF || (error == EADDRINUSE && is_second_server(at)))
         return;
     if (outcome == OUTCOME_FAILED)
         count_bind(c, at, &settings, error);
@@ -269,7 +274,7 @@ static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const str
         r = 0;
     } else {
         prepare_undo(fd, c);
-        if (saved == EADDRNOTAVAIL || (saved == EADDRINUSE && (at->port == 0 || !diagnosis_is_listened_to(at))))
+        if (saved == EADDRNOTAVAIL || saved == EADDRINUSE)
             bind_failed(fd, c, at, saved, OUTCOME_FAILED);
     }
     errno = saved;

@@ -11,7 +11,7 @@ enum { PROBES = 32 };
 
 /* As they lie in struct stat_entry. */
 struct labels {
-    struct addr source;
+    _Alignas(8) struct addr source; /* read by words */
     uint16_t rule_id;
     uint8_t arm, lane, zero[4];
 };

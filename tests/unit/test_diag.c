@@ -246,6 +246,55 @@ START_TEST(a_connection_bound_to_a_device_is_found_when_its_interface_is_named) 
 }
 END_TEST
 
+static struct endpoint listen_at(int family, struct addr address, int *fd) {
+    struct sockaddr_storage ss;
+    struct endpoint at = {.addr = address};
+    *fd = socket(family, SOCK_STREAM, 0);
+    socklen_t length = endpoint_to_sockaddr(&ss, &at, family);
+    ck_assert_int_eq(bind(*fd, (struct sockaddr *)&ss, length), 0);
+    ck_assert_int_eq(listen(*fd, 1), 0);
+    at.port = name_of(*fd, ask_local).port;
+    return at;
+}
+
+/* Asked for: its own address; one that it listens on with all others; both of its wildcards. */
+START_TEST(a_listener_is_found_by_what_a_second_one_would_bind) {
+    const struct addr v4 = addr_from_v4(INADDR_LOOPBACK), any4 = addr_from_v4(0), any6 = {{0}};
+    const struct {
+        int family;
+        struct addr listens, asked;
+    } cases[] = {{AF_INET, v4, v4},      {AF_INET, any4, v4},           {AF_INET, any4, any4},
+                 {AF_INET, any4, any6},  {AF_INET6, any6, any4},        {AF_INET6, any6, v4},
+                 {AF_INET6, any6, any6}, {AF_INET6, any6, v6_loopback}, {AF_INET6, v6_loopback, v6_loopback}};
+    struct diag_answer a = {0};
+    if (no_namespace)
+        return;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int fd;
+        struct endpoint at = listen_at(cases[i].family, cases[i].listens, &fd);
+        at.addr = cases[i].asked;
+        ck_assert_msg(diag_lookup_listener(&at, &a) == 0 && a.state == TCP_LISTEN, "case %zu", i);
+        struct endpoint next = {.addr = at.addr, .port = (uint16_t)(at.port ^ 1)};
+        ck_assert_int_eq(diag_lookup_listener(&next, &a), -ENOENT);
+        close(fd);
+        ck_assert_int_eq(diag_lookup_listener(&at, &a), -ENOENT);
+    }
+}
+END_TEST
+
+START_TEST(a_connection_or_its_time_wait_is_no_listener) {
+    struct diag_answer a = {0};
+    if (no_namespace)
+        return;
+    struct connection c = connect_kind(_i);
+    ck_assert_int_eq(diag_lookup_listener(&c.local, &a), -ENOENT);
+    ck_assert_int_eq(diag_lookup_listener(&c.peer, &a), 0);
+    close(c.ours);
+    close(c.theirs);
+    ck_assert_int_eq(diag_lookup_listener(&c.local, &a), -ENOENT);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("diag");
     TCase *tc = tcase_create("diag");
@@ -260,6 +309,8 @@ int main(void) {
     tcase_add_test(tc, without_descriptors_it_says_so);
     tcase_add_test(tc, a_kernel_that_could_not_be_asked_is_not_taken_for_one_without_answers);
     tcase_add_test(tc, a_connection_bound_to_a_device_is_found_when_its_interface_is_named);
+    tcase_add_test(tc, a_listener_is_found_by_what_a_second_one_would_bind);
+    tcase_add_loop_test(tc, a_connection_or_its_time_wait_is_no_listener, 0, 3);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

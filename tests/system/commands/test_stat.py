@@ -107,6 +107,8 @@ def test_outcomes_of_non_blocking_connects(t):
     equal(agent(f"[error(s := begin({refused})), s.close()][0]"), errno.ECONNREFUSED, "SO_ERROR")
     agent(f"begin({refused}).close()")
     equal(agent(f"[s := begin({refused}), s.connect_ex(('10.1.0.1', {refused})), s.close()][1]"), errno.ECONNREFUSED, "the second connect")
+    equal(agent(f"[error(s := begin({refused})), s.connect_ex(('10.1.0.1', {refused})), s.close()][:2]"),
+          [errno.ECONNREFUSED, errno.ECONNABORTED], "SO_ERROR, and the connect after it")
     equal(agent(f"[error(s := begin({silent})), s.close()][0]"), errno.ETIMEDOUT, "SO_ERROR")
     equal(agent(f"[error(s := begin({unreachable})), s.close()][0]"), errno.EHOSTUNREACH, "SO_ERROR")
     agent(f"kept.append(begin({listener.getsockname()[1]}))")
@@ -115,8 +117,8 @@ def test_outcomes_of_non_blocking_connects(t):
     reset.close()
     agent("kept.pop().close()")
     found = rows(t, rule="r")
-    want = {"connects": 6, "connects_in_progress": 6, "connects_refused": 3, "connects_timed_out": 1, "syn_timeouts": 1,
-            "connects_unreachable": 1, "connects_unsuccessful": 5, "connects_other_error": 0}
+    want = {"connects": 7, "connects_in_progress": 7, "connects_refused": 4, "connects_timed_out": 1, "syn_timeouts": 1,
+            "connects_unreachable": 1, "connects_unsuccessful": 6, "connects_other_error": 0}
     equal({name: total(found, name) for name in want}, want, "outcomes")
 
 
@@ -163,6 +165,20 @@ def test_errors_by_source_and_errno(t):
     [event] = [e for e in t.events("exhausted") if e["error"] == "EADDRINUSE"]
     equal((event["call"], event["cause"], event["outcome"], event["proof"], event["local_address"], event["sources"][0]["address"]),
           ("bind", "range-full", "failed", "search", "10.0.0.11", "10.0.0.11"), "the event of a bind that found no port")
+
+
+def test_a_server_that_is_started_twice(t):
+    """Its bind fails because another one listens, not for want of ports: no event. A port that is bound otherwise is worth one."""
+    t.spread(t.sources())
+    agent = t.agent()
+    agent("kept.append(socket.create_server(('0.0.0.0', 9500)))")
+    for address in "0.0.0.0", "10.0.0.11":
+        equal(agent(f"attempt(socket.socket().bind, ('{address}', 9500))"), errno.EADDRINUSE, f"bind of {address}")
+    equal(t.events("exhausted"), [], "events of servers")
+    agent("kept.append(socket.socket())")
+    agent("kept[-1].bind(('10.0.0.11', 9501))")
+    equal(agent("attempt(socket.socket().bind, ('10.0.0.11', 9501))"), errno.EADDRINUSE, "bind of a port that is bound")
+    equal([(e["call"], e["cause"], e["local_port"]) for e in t.events("exhausted")], [("bind", "port-busy", 9501)], "events")
 
 
 def test_sockets_without_a_descriptor(t):

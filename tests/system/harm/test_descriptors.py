@@ -1,7 +1,10 @@
 """Descriptors that other threads close, reopen and dup2 under a connect: nothing is done to what the number stands for now."""
 
+import errno
 import os
 import re
+import socket
+import struct
 
 import kernel
 from fixture import equal, full, limit
@@ -87,6 +90,28 @@ def test_changed_under_an_accept(t):
     peer("s.close()")
     kernel.wait_until(lambda: [s for s in kernel.sockets("TIME_WAIT") if s.local_port == 9500], what="no TIME-WAIT")
     equal([(e["direction"], e["local_port"]) for e in t.events("time-wait")], [("inbound", 9500)], "time-wait events")
+
+
+def test_a_close_that_does_not_come_takes_no_error(t):
+    """A dup2 or an exec that fails leaves the socket open, with the error that its client has not read yet."""
+    t.spread(t.sources())
+    listener = socket.create_server(("10.1.0.1", 0))
+    agent = t.agent()
+    failing = {"os.dup2, 999, s.fileno()": errno.EBADF, "os.execv, '/nonexistent', ['x']": errno.ENOENT}
+    for call, error in failing.items():
+        agent(f"s = connect('10.1.0.1', {listener.getsockname()[1]})")
+        end, _ = listener.accept()
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        end.close()
+        agent("any(select.select([s], [], [], 5))")
+        equal((agent(f"attempt({call})"), agent("attempt(s.recv, 1)")), (error, errno.ECONNRESET), f"{call}, then recv")
+        agent("s.close()")
+        agent("s = socket.socket()")
+        agent("s.setblocking(False)")
+        agent("s.connect_ex(('10.1.0.1', 1))")
+        agent("any(select.select([], [s], [], 5))")
+        equal((agent(f"attempt({call})"), agent("s.getsockopt(SOL_SOCKET, SO_ERROR)")), (error, errno.ECONNREFUSED), f"{call}, then SO_ERROR")
+        agent("s.close()")
 
 
 def asleep_in_accept(pid):

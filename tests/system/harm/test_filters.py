@@ -25,18 +25,31 @@ def numbers():
     return {m[0]: int(m[1]) for m in re.findall(r"#define __NR_(\w+) (\d+)", out)}
 
 
-def shim_calls():
-    """The system calls that the shim may make, as its source has them. raw.c makes the client's own."""
+def shim_text():
+    """The shim's source. raw.c makes the client's own calls."""
     with open(os.path.join(ROOT, "Makefile")) as f:
         folders = re.search(r"^SHIM_FOLDERS = (.*)$", f.read(), re.M)[1].split()
     paths = [f"{folder}/{name}" for folder in folders for name in os.listdir(os.path.join(SOURCE, folder)) if name != "raw.c"]
-    found = set()
-    for path in paths:
-        found |= set(re.findall(r"(?:sys_call\d|look_name)\(SYS_(\w+)", text_of(path)))
+    return "\n".join(text_of(path) for path in paths)
+
+
+def shim_calls():
+    """The system calls that the shim may make, as its source has them."""
+    found = set(re.findall(r"(?:sys_call\d|look_name)\(SYS_(\w+)", shim_text()))
     known = numbers()
     calls = {name: known[name] for name in sorted(found) if name in known}
     assert len(calls) > 35, calls
     return calls
+
+
+def test_each_option_is_tried(t):
+    """A filter may look at the option, too: `connspread run` tries each that the shim asks for or sets."""
+    del t
+    calls = r"(?:\b(?:get_option|set_option|ask)\(|SYS_[gs]etsockopt, )[\w>.-]+, \w+, ([A-Z][A-Z0-9_]+)"
+    used = {name.removesuffix("_OPTION") for name in re.findall(calls, shim_text())}
+    assert len(used) > 15, used
+    tried = set(re.findall(r"\w+", text_of("tool/filters.c")))
+    equal(sorted(used - tried), [], "options that are not tried")
 
 
 def outcome(done):

@@ -5,7 +5,7 @@ import os
 import socket
 
 import kernel
-from fixture import HERE, PYTHON, equal, limit
+from fixture import HERE, PYTHON, SHIM, equal, limit
 
 
 def stage(t):
@@ -105,6 +105,14 @@ def test_48_a_close_that_a_cancellation_unwinds(t):
     equal((len(waits), len(told), set(told)), (40, 40, waits), "TIME-WAITs, events")
     counted = json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)["counters"]["enforce"]
     equal((counted["closes_seen_time_wait"], counted["closes_unseen"]), (40, 0), "counted closes, and those not seen")
+
+
+def test_18_cancelled_in_the_close_of_a_pipe(t):
+    """The close of what is no TCP may wait, too: a thread is cancelled in it, not after it."""
+    stage(t)
+    slow, client = t.program("preloads/slow_close.so"), [t.program("preloads/cancelled_close")]
+    equal(t.run(client, preload=slow).stdout, "cancelled\n", "bare")
+    equal(t.run(client, preload=f"{SHIM}:{slow}").stdout, "cancelled\n", "preloaded")
 
 
 def inherited(t, code):

@@ -51,7 +51,10 @@ bool record_start(const char *state_file, const char *instance, const char *conf
     /* The recorder has no stderr: what it would say is said here. */
     int fd = logfile_open(log_file);
     if (fd < 0) {
-        warn("%s: %s: events stay in the state file until it can be written", log_file, logfile_error_text(errno));
+        warn(
+            "%s: %s: no recorder is started, and events stay in the state file; try: connspread record, once it can be "
+            "written",
+            log_file, logfile_error_text(errno));
         return false;
     }
     (void)close(fd);
@@ -59,6 +62,6 @@ bool record_start(const char *state_file, const char *instance, const char *conf
         return true;
     if (spawn(state_file, instance, config))
         return true;
-    warn("no recorder could be started for %s: %s", log_file, strerror(errno));
+    warn("no recorder could be started for %s: %s; try: connspread record", log_file, strerror(errno));
     return false;
 }

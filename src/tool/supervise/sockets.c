@@ -21,14 +21,18 @@ static struct known_socket **place_of(struct sockets *s, uint64_t cookie) {
     return at;
 }
 
-void sockets_lend(struct sockets *s, struct client *client, uint64_t cookie, int fd) {
+bool sockets_lend(struct sockets *s, struct client *client, uint64_t cookie, int fd) {
     pthread_mutex_lock(&s->lock);
     struct known_socket *known = *place_of(s, cookie);
-    if (known)
-        conn_ref(known->conn);
+    struct conn *conn = known ? known->conn : NULL;
+    if (known) {
+        conn_ref(conn);
+        known->lent++;
+    }
     pthread_mutex_unlock(&s->lock);
-    if (known)
-        conn_install(client, fd, known->conn);
+    if (conn)
+        conn_install(client, fd, conn);
+    return conn != NULL;
 }
 
 /* Out of the table of descriptors, with its reference; NULL: it was not in it. */
@@ -63,14 +67,16 @@ static bool add(struct sockets *s, uint64_t cookie, struct conn *conn, const str
     return true;
 }
 
-void sockets_keep(struct sockets *s, struct client *client, uint64_t cookie, int fd, const struct peer *peer) {
+void sockets_keep(struct sockets *s, struct client *client, uint64_t cookie, int fd, const struct peer *peer,
+                  bool lent) {
     struct conn *conn = withdraw(fd);
-    if (!conn)
-        return;
     pthread_mutex_lock(&s->lock);
-    bool kept = s->watched && cookie && add(s, cookie, conn, peer);
+    struct known_socket *known = *place_of(s, cookie);
+    if (lent && known)
+        known->lent--;
+    bool kept = conn && s->watched && cookie && add(s, cookie, conn, peer);
     pthread_mutex_unlock(&s->lock);
-    if (!kept) /* known already: this was one more reference to the same record */
+    if (conn && !kept) /* known already: this was one more reference to the same record */
         drop(client, conn);
 }
 
@@ -98,7 +104,7 @@ struct known_socket *sockets_take_lost(struct sockets *s, unsigned *from, uint64
     pthread_mutex_lock(&s->lock);
     for (; *from < SOCKET_BUCKETS && !lost; *from += !lost) {
         struct known_socket **at = &s->bucket[*from];
-        while (*at && ((*at)->found == dump || (*at)->kept_ns > began_ns))
+        while (*at && ((*at)->lent || (*at)->found == dump || (*at)->kept_ns > began_ns))
             at = &(*at)->next;
         lost = *at;
         if (lost)

@@ -170,7 +170,10 @@ static void serve(struct served *v) {
         disconnect(v);
     else
         connect_spread_for(v);
-    sockets_keep(&s->sockets, &v->client, v->cookie, v->call.fd, &v->peer, lent);
+    if (lent)
+        sockets_return(&s->sockets, &v->client, v->cookie, v->call.fd);
+    else
+        sockets_keep(&s->sockets, &v->client, v->cookie, v->call.fd, &v->peer);
     learn(s, &v->client);
 }
 

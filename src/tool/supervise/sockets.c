@@ -56,28 +56,37 @@ static void drop(struct client *client, struct conn *conn) {
 }
 
 static bool add(struct sockets *s, uint64_t cookie, struct conn *conn, const struct peer *peer) {
-    struct known_socket **at = place_of(s, cookie);
-    if (*at)
-        return false;
-    struct known_socket *known = malloc(sizeof *known);
+    struct known_socket **first = &s->bucket[cookie % SOCKET_BUCKETS];
+    struct known_socket *known = *place_of(s, cookie) ? NULL : malloc(sizeof *known);
     if (!known)
         return false;
-    *known = (struct known_socket){.cookie = cookie, .conn = conn, .peer = *peer, .kept_ns = clock_ns(CLOCK_MONOTONIC)};
-    *at = known;
+    *known = (struct known_socket){
+        .next = *first, .cookie = cookie, .conn = conn, .peer = *peer, .kept_ns = clock_ns(CLOCK_MONOTONIC)};
+    *first = known;
     return true;
 }
 
-void sockets_keep(struct sockets *s, struct client *client, uint64_t cookie, int fd, const struct peer *peer,
-                  bool lent) {
+void sockets_keep(struct sockets *s, struct client *client, uint64_t cookie, int fd, const struct peer *peer) {
+    struct conn *conn = withdraw(fd);
+    if (!conn)
+        return;
+    pthread_mutex_lock(&s->lock);
+    bool kept = s->watched && cookie && add(s, cookie, conn, peer);
+    pthread_mutex_unlock(&s->lock);
+    if (!kept) /* known already: this was one more reference to the same record */
+        drop(client, conn);
+}
+
+/* The reference goes first: once the record is not lent any more, another thread may give it back. */
+void sockets_return(struct sockets *s, struct client *client, uint64_t cookie, int fd) {
     struct conn *conn = withdraw(fd);
     pthread_mutex_lock(&s->lock);
     struct known_socket *known = *place_of(s, cookie);
-    if (lent && known)
-        known->lent--;
-    bool kept = conn && s->watched && cookie && add(s, cookie, conn, peer);
-    pthread_mutex_unlock(&s->lock);
-    if (conn && !kept) /* known already: this was one more reference to the same record */
+    if (conn)
         drop(client, conn);
+    if (known)
+        known->lent--;
+    pthread_mutex_unlock(&s->lock);
 }
 
 struct known_socket *sockets_take(struct sockets *s, uint64_t cookie) {

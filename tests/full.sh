@@ -51,7 +51,8 @@ analyzer() {
 # One libFuzzer harness over its committed corpus; what it finds beyond is kept out of the tree.
 fuzz() {
     local name=$1 sources work=$FULL/fuzz-$1
-    sources=$(git ls-files 'src/base/*.c' 'src/net/*.c' 'src/policy/*.c' 'src/state/*.c' 'src/text/*.c' 'src/config/*.c' 'src/tool/*.c' | grep -vE 'tool/main.c|config/module.c')
+    sources=$(git ls-files 'src/base/*.c' 'src/net/*.c' 'src/policy/*.c' 'src/state/*.c' 'src/client/*.c' 'src/connect/*.c' \
+        'src/close/*.c' 'src/text/*.c' 'src/config/*.c' 'src/tool/*.c' | grep -vE 'tool/main.c|config/module.c')
     mkdir -p "$work"
     # shellcheck disable=SC2086
     clang -std=gnu11 -Isrc -Itests -D_GNU_SOURCE -DVERSION='"0"' -DSHIM_DIR='"/x"' -g -O1 \

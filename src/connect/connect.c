@@ -293,6 +293,7 @@ __attribute__((noinline)) static void carry_out_traced(struct client *client, st
     k->trace = &trace;
     carry_out(client, k, match);
     trace_connect(client, k);
+    k->trace = NULL;
 }
 
 ssize_t connect_spread(struct client *client, const struct call *call, const struct endpoint *destination) {

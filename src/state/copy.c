@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "state/sections.h"
@@ -153,6 +154,11 @@ bool state_copy_again(const struct state *s, unsigned more) {
     for (unsigned i = 0; i < RINGS; i++)
         w->ring[i].n = 0, w->ring[i].gone = false;
     return copy_sections(w, w->sections & ~COPY(SECTION_OPEN_TABLE), s->header);
+}
+
+bool state_copy_is_ours(const struct state *s) {
+    struct stat file;
+    return fstat(s->window->fd, &file) == 0 && file.st_uid == geteuid();
 }
 
 void *state_copy_mapping(const struct state *s) {

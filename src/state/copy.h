@@ -26,6 +26,9 @@ enum state_error state_copy(struct state *out, int dir, const char *path, unsign
  * it is. */
 bool state_copy_again(const struct state *s, unsigned more);
 
+/* Does the very file that was copied, whatever has its name by now, belong to this user? */
+bool state_copy_is_ours(const struct state *s);
+
 /* A page of the file, mapped so that it can be found in /proc/self/maps and never be read. munmap(it, 1). */
 void *state_copy_mapping(const struct state *s);
 

@@ -41,15 +41,15 @@ struct arguments {
     const char *to, *program;
 };
 
-static bool take_option(int option, void *context) {
+static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     (void)option; /* --to is the only one */
     a->to = optarg;
     return true;
 }
 
-static int take_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"install", help, "t:h", options, take_option};
+static int parse_arguments(int argc, char **argv, struct arguments *a) {
+    static const struct command_line line = {"install", help, "t:h", options, parse_option};
     struct chosen none = {0};
     int wrong = arguments_read(&line, argc, argv, &none, a);
     if (wrong != ARGUMENTS_GOOD)
@@ -134,10 +134,9 @@ static bool put_shims(const struct arguments *a, const char *folder, enum preloa
         return false;
     }
     if (a->program && program == PRELOAD_OTHER_LIBC && !has_other) {
-        warn("install: %s is a program of " SHIM_OTHER_LIBC
-                 ", and there is no shim for that; try: make musl, or build "
-                 "connspread there",
-                 a->program);
+        warn("install: %s is a program of " SHIM_OTHER_LIBC ", and there is no shim for that; try: make musl, or build "
+             "connspread there",
+             a->program);
         return false;
     }
     bool wants_own = program != PRELOAD_OTHER_LIBC, wants_other = !a->program || !wants_own;
@@ -154,9 +153,8 @@ static bool put_tool(const char *folder) {
     if (n > 0)
         from[n] = 0;
     else if (!shim_companion(from, STATIC_TOOL)) {
-        warn(
-            "no statically linked tool was built, so none is copied: clients can be preloaded, and read a config only "
-            "where libconfuse is; try: make static");
+        warn("no statically linked tool was built, so none is copied: clients can be preloaded, and read a config only "
+             "where libconfuse is; try: make static");
         return true;
     }
     return name_in(to, folder, tool_name) && copy(from, to, 0755);
@@ -166,7 +164,7 @@ int install_main(int argc, char **argv) {
     struct arguments a = {0};
     char folder[PATH_MAX], path[PRELOADABLE_PATH];
     enum preloadable program = PRELOAD_OK;
-    int wrong = take_arguments(argc, argv, &a);
+    int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     if (a.program && !find_program(path, a.program)) {
@@ -188,8 +186,7 @@ int install_main(int argc, char **argv) {
         return EXIT_FOUND;
     }
     if (folder[strcspn(folder, shim_unusable)]) {
-        warn("install: %s: a path with a space, ':' or '$' cannot stand in LD_PRELOAD; try: another folder",
-                 folder);
+        warn("install: %s: a path with a space, ':' or '$' cannot stand in LD_PRELOAD; try: another folder", folder);
         return EXIT_USAGE;
     }
     return put_shims(&a, folder, program) && put_tool(folder) ? EXIT_DONE : EXIT_FOUND;

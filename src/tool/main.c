@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "text/edits.h"
+#include "tool/common/children.h"
 #include "tool/common/message.h"
 #include "tool/run.h"
 #include "tool/check/check.h"
@@ -125,6 +126,7 @@ static void keep_standard_descriptors(void) {
 
 int main(int argc, char **argv) {
     keep_standard_descriptors();
+    children_can_be_waited_for();
     const char *name = argc > 1 ? argv[1] : NULL;
     const struct command *c = name ? find(name) : NULL;
     int status = EXIT_DONE;

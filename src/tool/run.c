@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tool/common/arguments.h"
+#include "tool/common/children.h"
 #include "tool/common/message.h"
 #include "tool/common/override.h"
 #include "tool/preload.h"
@@ -275,6 +276,7 @@ static bool is_attachable(const struct arguments *a, bool readable, bool supervi
 }
 
 static int execute(char **command) {
+    children_as_given();
     execvp(command[0], command);
     int error = errno;
     warn("%s: %s", command[0], error == ENOENT ? "command not found" : strerror(error));

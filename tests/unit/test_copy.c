@@ -9,6 +9,7 @@
 #include "suite.h"
 #include "state/create.h"
 #include "state/ring_reader.h"
+#include "tool/reader/source.h"
 
 enum { LOG_SIZE = 1 << 20 };
 
@@ -85,12 +86,24 @@ START_TEST(a_copy_has_what_the_file_has) {
 }
 END_TEST
 
+/* Between the look at the path and the opening another user may have put a link to a file of ours there. */
+START_TEST(whose_it_is_says_the_file_and_not_its_path) {
+    struct source s;
+    ck_assert_int_eq(create(), STATE_OK);
+    ck_assert_int_eq(source_open(&s, path, &error), STATE_OK);
+    s.identity.st_uid = geteuid() + 1;
+    ck_assert(source_is_ours(&s));
+    source_close(&s);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("copy");
     TCase *tc = tcase_create("copy");
     tcase_add_checked_fixture(tc, own_folder, no_folder);
     tcase_add_test(tc, a_copy_of_a_file_that_was_cut_is_an_error_and_no_signal);
     tcase_add_test(tc, a_copy_has_what_the_file_has);
+    tcase_add_test(tc, whose_it_is_says_the_file_and_not_its_path);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

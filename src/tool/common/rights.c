@@ -31,7 +31,8 @@ bool rights_of_folder(const char *folder) {
     /* Where groups cannot be changed (a user namespace), there are none that would matter. */
     (void)setgroups(0, NULL);
     if (!become(s.st_uid, s.st_gid)) {
-        warn("%s: belongs to uid %u, and its rights cannot be taken: %s", folder, (unsigned)s.st_uid, strerror(errno));
+        warn("%s: belongs to uid %u, and its rights cannot be taken: %s; try: as that user", folder, (unsigned)s.st_uid,
+             strerror(errno));
         return false;
     }
     owner.taken = true;

@@ -22,24 +22,32 @@ static char *path_in(char *line) {
     return path;
 }
 
+/* "NAME=VALUE" behind those that are there, if there is a value. False: no memory. */
+static bool add(char **environment, const char *name, const char *value) {
+    while (*environment)
+        environment++;
+    if (value && asprintf(environment, "%s=%s", name, value) >= 0)
+        return true;
+    *environment = NULL;
+    return !value;
+}
+
+/* With what decides which libraries the program gets, and nothing else that the linker would heed. */
 static bool spawn(const char *linker, const char *file, const char *preload, int out, pid_t *pid) {
     char option[] = "--list", *argv[] = {(char *)(unsigned long)linker, option, (char *)(unsigned long)file, NULL};
-    char *variable = NULL, *none = NULL, **environment = &none;
-    char *own[2] = {NULL, NULL};
+    char *environment[3] = {NULL};
     posix_spawn_file_actions_t actions;
-    if (preload && asprintf(&variable, "LD_PRELOAD=%s", preload) < 0)
-        return false;
-    own[0] = variable;
-    if (variable)
-        environment = own;
-    bool good = posix_spawn_file_actions_init(&actions) == 0;
+    bool good = add(environment, "LD_PRELOAD", preload) &&
+                add(environment, "LD_LIBRARY_PATH", getenv("LD_LIBRARY_PATH")) &&
+                posix_spawn_file_actions_init(&actions) == 0;
     if (good) {
         good = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO) == 0 &&
                posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0) == 0 &&
                posix_spawn(pid, linker, &actions, NULL, argv, environment) == 0;
         (void)posix_spawn_file_actions_destroy(&actions);
     }
-    free(variable);
+    free(environment[0]);
+    free(environment[1]);
     return good;
 }
 

@@ -107,14 +107,15 @@ bool netns_is_other(struct netns_seen *seen, uint64_t cookie, uint32_t pid, cons
         return true;
     seen->cookie = cookie;
     seen->other = true;
-    if (find_process(cookie, process) || is_still_there(pid, program, process))
+    bool searched = seen->searches < NETNS_SEARCHES;
+    seen->searches += searched;
+    if ((searched && find_process(cookie, process)) || is_still_there(pid, program, process))
         (void)snprintf(seen->way, sizeof seen->way,
                        "what this host shows here is not what was met there; try: nsenter -t %s -n connspread quads",
                        process);
     else
-        (void)snprintf(
-            seen->way, sizeof seen->way,
-            "what this host shows here is not what was met there, and no process that this user may look into "
-            "is in it now");
+        (void)snprintf(seen->way, sizeof seen->way, "what this host shows here is not what was met there%s",
+                       searched ? ", and no process that this user may look into is in it now"
+                                : "; it was not searched for, for there are too many");
     return true;
 }

@@ -8,12 +8,13 @@
 /* SO_NETNS_COOKIE, Linux 5.14; 0: an older kernel. */
 uint64_t netns_cookie(void);
 
-enum { NETNS_WAY = 256 };
+enum { NETNS_WAY = 256, NETNS_SEARCHES = 16 };
 
 /* The way into the namespace that was asked about last; all zero: none yet. */
 struct netns_seen {
     uint64_t own, cookie;
     bool other;
+    unsigned searches; /* among the processes: at most NETNS_SEARCHES, whatever another user's file names */
     char way[NETNS_WAY];
 };
 

@@ -21,21 +21,21 @@ static bool address_fits(const struct policy_target *want, const struct addr *a,
 /* A connect that ran out of ports is of each source that it tried. */
 static bool source_fits(const struct policy_target *want, const struct event_record *r) {
     const struct event_exhausted *x = &r->u.exhausted;
-    for (unsigned i = 0; r->e.kind == EVENT_EXHAUSTED && i < x->n_sources && i < EXHAUSTED_SOURCES; i++)
+    bool listed = r->e.kind == EVENT_EXHAUSTED || r->e.kind == EVENT_TRACE_CONNECT;
+    for (unsigned i = 0; listed && i < x->n_sources && i < EXHAUSTED_SOURCES; i++)
         if (address_fits(want, &x->source[i].address, 0))
             return true;
-    return address_fits(want, &r->e.local, r->e.local_port);
+    return r->e.kind != EVENT_HOLDERS && address_fits(want, &r->e.local, r->e.local_port);
 }
 
-static bool has_connection(const struct event *e) {
-    return e->kind == EVENT_TIME_WAIT || e->kind == EVENT_CLOSE || e->kind == EVENT_EXHAUSTED ||
-           e->kind == EVENT_SOURCE_DOWN;
+static bool has_peer(const struct event *e) {
+    return e->kind != EVENT_ATTACH && e->kind != EVENT_DETACH && e->kind != EVENT_RELOAD && e->kind != EVENT_OVERRIDE;
 }
 
 static bool ends_fit(const struct log_request *request, const struct event_record *r) {
     if (!request->has_to && !request->has_source)
         return true;
-    return has_connection(&r->e) && (!request->has_to || address_fits(&request->to, &r->e.peer, r->e.peer_port)) &&
+    return has_peer(&r->e) && (!request->has_to || address_fits(&request->to, &r->e.peer, r->e.peer_port)) &&
            (!request->has_source || source_fits(&request->source, r));
 }
 

@@ -110,7 +110,7 @@ static void report_verified(const struct state *s) {
 static void close_view(struct view *v) {
     const struct ring_reader *reader = &v->merge.reader;
     uint64_t dropped = state_counter(&v->source.state, COUNT_EVENTS_DROPPED);
-    /* Counted in cells; an event takes one to four of them. */
+    /* Counted in cells; an event takes one to five of them. */
     if (reader->lost)
         warn("up to %llu events lost: overwritten before they could be read; try: a larger log.size",
              (unsigned long long)reader->lost);

@@ -51,7 +51,7 @@ bool source_refresh(struct source *s) {
 }
 
 bool source_is_ours(const struct source *s) {
-    return s->identity.st_uid == geteuid();
+    return s->state.window ? state_copy_is_ours(&s->state) : s->identity.st_uid == geteuid();
 }
 
 void source_close(struct source *s) {

@@ -58,7 +58,8 @@ static bool within_bounds(struct state_files *files, const struct state_file *f)
 
 void state_files_warn(const struct state_files *files) {
     if (files->left_out)
-        warn("%zu state files or folders left out: %d files of one user, %d in all, %d folders are the most",
+        warn("%zu state files or folders left out: %d files of one user, %d in all, %d folders are the most; try: "
+             "CONNSPREAD_DIR=FOLDER and -i for one of them",
              files->left_out, STATE_FILES_PER_USER, STATE_FILES, STATE_FOLDERS);
 }
 

@@ -348,7 +348,7 @@ void preview_find(struct preview *out, const struct state *s) {
     out->event = r.n ? calloc(r.n, sizeof *out->event) : NULL;
     if (out->event)
         settle_all(&r);
-    if (out->n)
+    if (out->event && out->n)
         qsort(out->event, out->n, sizeof *out->event, by_time);
     free(r.left);
     state_copy_drop(s, SECTION_OPEN_TABLE);

@@ -86,14 +86,19 @@ static off_t scan_lines(struct scan *scan, int fd, off_t from) {
 }
 
 /* What stands behind the last newline: half a line of ours is cut off; anything else becomes a line. */
-static void mend(const char *path, int fd, off_t whole, off_t size) {
+static void mend(const char *path, int fd, off_t whole, const struct stat *read) {
     char begin[sizeof before_time - 1] = {0};
-    if (whole < 0 || whole >= size)
+    struct stat s;
+    if (whole < 0 || whole >= read->st_size)
         return;
     ssize_t n = pread(fd, begin, sizeof begin, whole);
     int out = logfile_open(path);
     if (out < 0)
         return;
+    if (fstat(out, &s) != 0 || s.st_ino != read->st_ino || s.st_dev != read->st_dev) { /* rotated in between */
+        (void)close(out);
+        return;
+    }
     bool ours = n > 0 && memcmp(begin, before_time, (size_t)n) == 0;
     /* Where even the newline cannot be written, the half line stays; readers count it as damaged. */
     if ((!ours || ftruncate(out, whole) != 0) && write(out, "\n", 1) != 1)
@@ -165,7 +170,7 @@ static void resume(struct logfile *l, uint64_t epoch) {
     else if (s.st_size > tail)
         from = s.st_size - tail;
     off_t whole = scan_lines(&scan, fd, from);
-    mend(l->path, fd, whole, s.st_size);
+    mend(l->path, fd, whole, &s);
     (void)close(fd);
 }
 

@@ -342,7 +342,8 @@ static int record_as(struct recorder *f, const char *log_file) {
         warn("a recorder writes %s already", log_file);
         return EXIT_DONE;
     case JOURNAL_FAILED:
-        warn("%s: %s: without it nothing is written to %s", path, strerror(errno), log_file);
+        warn("%s: %s: without it nothing is written to %s; try: a folder of your own, with room (CONNSPREAD_DIR)", path,
+             strerror(errno), log_file);
         return EXIT_FOUND;
     default:
         break;

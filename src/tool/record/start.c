@@ -19,7 +19,7 @@ static void become(const char *state_file, const char *instance, const char *con
     int null = open("/dev/null", O_RDWR);
     for (int fd = 0; fd < 3; fd++)
         (void)dup2(null, fd);
-    (void)close_range(3, ~0u, 0);
+    closefrom(3);                 /* also where the kernel or a filter has no close_range */
     (void)unsetenv("LD_PRELOAD"); /* what the client is to have loaded is not for us */
     /* No folder is kept from being unmounted, unless the state file is named from it. */
     if (state_file[0] == '/' && chdir("/") != 0)
@@ -51,7 +51,10 @@ bool record_start(const char *state_file, const char *instance, const char *conf
     /* The recorder has no stderr: what it would say is said here. */
     int fd = logfile_open(log_file);
     if (fd < 0) {
-        warn("%s: %s: events stay in the state file until it can be written", log_file, logfile_error_text(errno));
+        warn(
+            "%s: %s: no recorder is started, and events stay in the state file; try: connspread record, once it can be "
+            "written",
+            log_file, logfile_error_text(errno));
         return false;
     }
     (void)close(fd);
@@ -59,6 +62,6 @@ bool record_start(const char *state_file, const char *instance, const char *conf
         return true;
     if (spawn(state_file, instance, config))
         return true;
-    warn("no recorder could be started for %s: %s", log_file, strerror(errno));
+    warn("no recorder could be started for %s: %s; try: connspread record", log_file, strerror(errno));
     return false;
 }

@@ -25,8 +25,8 @@ bool record_named(const struct location *where, char log_file[RECORD_PATH]) {
     if (wanted)
         snprintf(log_file, RECORD_PATH, "%s", policy->log_file);
     else if (loaded)
-        warn("%s belongs to another user, whose log.file is not taken: name one in %s", where->state_file,
-             where->config[0] ? where->config : "a config (-c)");
+        warn("%s belongs to another user, whose log.file is not taken; try: log { file = \"/PATH\" } in %s",
+             where->state_file, where->config[0] ? where->config : "a config (-c)");
     free(policy);
     return wanted;
 }

@@ -61,7 +61,7 @@ static int compare_times(const void *left, const void *right) {
 
 /* The lower of two in the middle: of two hosts the later one is apart. */
 static uint64_t median_of(const struct fleet_trouble *t) {
-    uint64_t first[REPORT_HOSTS];
+    uint64_t first[REPORT_HOSTS] = {0};
     unsigned n = 0;
     for (unsigned h = 0; h < REPORT_HOSTS; h++)
         if (t->on[h])

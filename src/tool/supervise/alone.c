@@ -20,7 +20,7 @@ void alone(const int *kept, unsigned n) {
     for (int fd = STANDARD; fd < last; fd++)
         if (!is_kept(fd, kept, n))
             close(fd);
-    (void)close_range((unsigned)last + 1, ~0u, 0);
+    closefrom(last + 1);
     int null = open("/dev/null", O_RDWR);
     for (int fd = 0; null >= 0 && fd < STANDARD; fd++)
         (void)dup2(null, fd);

@@ -16,20 +16,21 @@ static void warn_bare(int error, const char *what) {
 }
 
 int child_run(const struct supervision *s, int end) {
-    int none;
+    int none, listener = -1;
     struct letter letter = letter_receive(end, &none);
     if (letter.kind == LETTER_FILTER) {
-        int listener = filter_install(s->keep_io_uring);
+        listener = filter_install(s->keep_io_uring);
         letter_send(end, listener < 0 ? LETTER_FAILED : LETTER_LISTENER, listener < 0 ? -listener : 0, listener);
-        letter = letter_receive(end, &none);
-        if (listener >= 0)
-            close(listener);
-        if (listener >= 0 && letter.kind != LETTER_EXECUTE) {
-            warn("--supervise: the supervisor ended before the program began; try: again");
-            return EXIT_NO_SUPERVISOR;
-        }
     }
-    return s->execute(s->command);
+    if (letter.kind != LETTER_NONE)
+        letter = letter_receive(end, &none);
+    if (listener >= 0)
+        close(listener);
+    if (letter.kind == LETTER_EXECUTE)
+        return s->execute(s->command);
+    /* The process that was started may run it all the same: never twice. */
+    warn("--supervise: the supervisor ended before the program began; try: again");
+    return EXIT_NO_SUPERVISOR;
 }
 
 int child_prepare(int pid, int end, int childs_end) {

@@ -53,7 +53,8 @@ static uint32_t process_of(uint32_t tid) {
 static void name_program(struct peer *peer) {
     char text[1024];
     if (read_file(peer->tid, "cmdline", text, sizeof text) <= 0)
-        (void)read_file(peer->tid, "comm", text, sizeof text);
+        (void)read_file(peer->tid, "comm", text, sizeof text); /* a line */
+    text[strcspn(text, "\n")] = 0;
     const char *slash = strrchr(text, '/');
     const char *name = slash ? slash + 1 : text;
     memset(peer->program, 0, sizeof peer->program);

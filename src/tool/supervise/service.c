@@ -163,14 +163,17 @@ static void serve(struct served *v) {
     v->client.attached = !may_attach(s, v->peer.pid);
     v->client.no_wait = __atomic_load_n(&s->busy, __ATOMIC_RELAXED) > s->threads / 2;
     v->cookie = sockinfo_cookie(v->call.fd);
-    sockets_lend(&s->sockets, &v->client, v->cookie, v->call.fd);
+    bool lent = sockets_lend(&s->sockets, &v->client, v->cookie, v->call.fd);
     if (!conn_of(&v->client, v->call.fd))
         v->proceed = true; /* no TCP */
     else if (v->unspec)
         disconnect(v);
     else
         connect_spread_for(v);
-    sockets_keep(&s->sockets, &v->client, v->cookie, v->call.fd, &v->peer);
+    if (lent)
+        sockets_return(&s->sockets, &v->client, v->cookie, v->call.fd);
+    else
+        sockets_keep(&s->sockets, &v->client, v->cookie, v->call.fd, &v->peer);
     learn(s, &v->client);
 }
 

@@ -21,14 +21,18 @@ static struct known_socket **place_of(struct sockets *s, uint64_t cookie) {
     return at;
 }
 
-void sockets_lend(struct sockets *s, struct client *client, uint64_t cookie, int fd) {
+bool sockets_lend(struct sockets *s, struct client *client, uint64_t cookie, int fd) {
     pthread_mutex_lock(&s->lock);
     struct known_socket *known = *place_of(s, cookie);
-    if (known)
-        conn_ref(known->conn);
+    struct conn *conn = known ? known->conn : NULL;
+    if (known) {
+        conn_ref(conn);
+        known->lent++;
+    }
     pthread_mutex_unlock(&s->lock);
-    if (known)
-        conn_install(client, fd, known->conn);
+    if (conn)
+        conn_install(client, fd, conn);
+    return conn != NULL;
 }
 
 /* Out of the table of descriptors, with its reference; NULL: it was not in it. */
@@ -52,14 +56,13 @@ static void drop(struct client *client, struct conn *conn) {
 }
 
 static bool add(struct sockets *s, uint64_t cookie, struct conn *conn, const struct peer *peer) {
-    struct known_socket **at = place_of(s, cookie);
-    if (*at)
-        return false;
-    struct known_socket *known = malloc(sizeof *known);
+    struct known_socket **first = &s->bucket[cookie % SOCKET_BUCKETS];
+    struct known_socket *known = *place_of(s, cookie) ? NULL : malloc(sizeof *known);
     if (!known)
         return false;
-    *known = (struct known_socket){.cookie = cookie, .conn = conn, .peer = *peer, .kept_ns = clock_ns(CLOCK_MONOTONIC)};
-    *at = known;
+    *known = (struct known_socket){
+        .next = *first, .cookie = cookie, .conn = conn, .peer = *peer, .kept_ns = clock_ns(CLOCK_MONOTONIC)};
+    *first = known;
     return true;
 }
 
@@ -72,6 +75,18 @@ void sockets_keep(struct sockets *s, struct client *client, uint64_t cookie, int
     pthread_mutex_unlock(&s->lock);
     if (!kept) /* known already: this was one more reference to the same record */
         drop(client, conn);
+}
+
+/* The reference goes first: once the record is not lent any more, another thread may give it back. */
+void sockets_return(struct sockets *s, struct client *client, uint64_t cookie, int fd) {
+    struct conn *conn = withdraw(fd);
+    pthread_mutex_lock(&s->lock);
+    struct known_socket *known = *place_of(s, cookie);
+    if (conn)
+        drop(client, conn);
+    if (known)
+        known->lent--;
+    pthread_mutex_unlock(&s->lock);
 }
 
 struct known_socket *sockets_take(struct sockets *s, uint64_t cookie) {
@@ -98,7 +113,7 @@ struct known_socket *sockets_take_lost(struct sockets *s, unsigned *from, uint64
     pthread_mutex_lock(&s->lock);
     for (; *from < SOCKET_BUCKETS && !lost; *from += !lost) {
         struct known_socket **at = &s->bucket[*from];
-        while (*at && ((*at)->found == dump || (*at)->kept_ns > began_ns))
+        while (*at && ((*at)->lent || (*at)->found == dump || (*at)->kept_ns > began_ns))
             at = &(*at)->next;
         lost = *at;
         if (lost)

@@ -25,6 +25,7 @@ struct known_socket {
     uint64_t kept_ns;  /* CLOCK_MONOTONIC */
     uint64_t found;    /* watch.c: the last dump that had it, held by a process */
     struct tuple where;
+    unsigned lent; /* calls that are being served with its record */
 };
 
 struct sockets {
@@ -35,10 +36,13 @@ struct sockets {
 
 void sockets_init(struct sockets *s, bool watched);
 
-/* Puts the record of that socket, if one is kept, under fd. */
-void sockets_lend(struct sockets *s, struct client *client, uint64_t cookie, int fd);
+/* Puts the record of that socket, if one is kept, under fd. True: one was. */
+bool sockets_lend(struct sockets *s, struct client *client, uint64_t cookie, int fd);
 
-/* fd's record leaves the table of descriptors, and is kept under cookie. */
+/* fd's record leaves the table of descriptors: one that was lent, */
+void sockets_return(struct sockets *s, struct client *client, uint64_t cookie, int fd);
+
+/* or a new one, which is kept under cookie. */
 void sockets_keep(struct sockets *s, struct client *client, uint64_t cookie, int fd, const struct peer *peer);
 
 /* The record, which is the caller's now, or NULL. The caller frees it, and gives conn back. */
@@ -47,7 +51,8 @@ struct known_socket *sockets_take(struct sockets *s, uint64_t cookie);
 /* The dump of that number has found it: there, and held by a process or not. */
 void sockets_found(struct sockets *s, uint64_t cookie, uint64_t dump, const struct tuple *where, bool is_held);
 
-/* Any one that the dump, begun at that time, did not find held, or NULL: from is where to begin, 0 at first. */
+/* Any one that the dump, begun at that time, did not find held, and no call is served with, or NULL: from is where to
+ * begin, 0 at first. */
 struct known_socket *sockets_take_lost(struct sockets *s, unsigned *from, uint64_t dump, uint64_t began_ns);
 
 #endif

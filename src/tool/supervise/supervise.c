@@ -156,6 +156,18 @@ static int end_as(int status) {
     return 128 + WTERMSIG(status);
 }
 
+/* As it was before: the command is executed in this process's place, perhaps. */
+static int give_up(struct starter *t, const sigset_t *before) {
+    close(t->end);
+    close(t->signals);
+    while (t->supervisor > 0 && waitpid(t->supervisor, NULL, 0) < 0 && errno == EINTR)
+        ;
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 0);
+    sigprocmask(SIG_SETMASK, before, NULL);
+    errno = ECHILD;
+    return -1;
+}
+
 int supervise(const struct supervision *s) {
     struct starter t = {.client = s->client, .listener = -1, .died = -1, .desk = desk_new()};
     int ends[2];
@@ -175,10 +187,8 @@ int supervise(const struct supervision *s) {
     t.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     struct letter first = letter_receive(t.end, &t.listener);
     t.program = first.kind == LETTER_LISTENER || first.kind == LETTER_STARTED ? first.value : 0;
-    if (first.kind == LETTER_NONE) {
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        return -1;
-    }
+    if (first.kind == LETTER_NONE)
+        return give_up(&t, &before);
     alone((const int[]){t.end, t.signals, t.listener}, 3);
     attend(&t);
     stay_for_others(&t);

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 
 import kernel
 from fixture import equal, needs
@@ -120,6 +121,19 @@ def test_require(t):
         equal(done.stdout, "", "output of what was not started")
     assert not os.path.exists(mark + "3"), "what would not be attached to was started"
     equal(t.tool("run", "--require", "-c", t.conf, "--", "/nonexistent", check=127).returncode, 127, "no command")
+
+
+@needs("gcc")
+def test_require_of_a_program_whose_libraries_lie_elsewhere(t):
+    """LD_LIBRARY_PATH says where: the linker is asked with it."""
+    t.spread(["127.0.0.2"])
+    folder = os.path.join(t.folder, "lib")
+    os.mkdir(folder)
+    for source, options in (("int f(void) { return 0; }", ["-shared", "-fPIC", "-o", f"{folder}/libelsewhere.so"]),
+                            ("int f(void); int main(void) { return f(); }", ["-o", f"{t.folder}/program", "-L" + folder, "-lelsewhere"])):
+        subprocess.run(["gcc", "-xc", "-", "-xnone", *options], input=source, text=True, check=True)
+    t.tool("run", "--require", "-c", t.conf, "--", f"{t.folder}/program", check=0, LD_LIBRARY_PATH=folder)
+    assert "cannot be looked into" in t.tool("run", "--require", "-c", t.conf, "--", f"{t.folder}/program", check=126).stderr
 
 
 def test_silence_is_explained(t):

@@ -10,7 +10,7 @@ import threading
 
 import exposition
 import kernel
-from fixture import BUILD, ROOT, TOOL, Skip, equal, needs
+from fixture import BUILD, ROOT, SHIM, TOOL, Skip, equal, needs
 
 CONTRIB = os.path.join(ROOT, "contrib")
 
@@ -244,6 +244,16 @@ def test_container(t):
     equal(dict(kernel.by_source(other)), {"10.1.0.1": 2}, "sources with mode=off")
     sidecar.kill()  # unshare hands no other signal on
     sidecar.wait(timeout=10)
+
+
+def test_compose_behind_a_filter(t):
+    """A container's runtime has a seccomp filter: with what the recipe sets a preloaded client is spread behind one."""
+    with open(os.path.join(CONTRIB, "container/compose.yaml")) as f:
+        trusted = re.findall(r"^ +(CONNSPREAD_SECCOMP): (\w+)$", f.read(), re.M)
+    t.spread(t.sources())
+    t.run(["env", f"LD_PRELOAD={SHIM}", *["=".join(pair) for pair in trusted], t.program("burst"), "10.1.0.1", str(t.server()), "4"], bare=True,
+          LD_PRELOAD=t.program("no_close_range.so"), CONNSPREAD_CONF=t.conf)
+    equal(len({e["local_address"] for e in t.events("time-wait")}), 4, "sources")
 
 
 def test_kubernetes_file(t):

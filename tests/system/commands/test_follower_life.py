@@ -74,6 +74,21 @@ def test_started_by_run(t):
     equal(sum(waits.values()), 150, "TIME-WAITs")
 
 
+def test_it_keeps_no_descriptor_of_the_client(t):
+    """Also where there is no close_range: the reader of a pipe sees its end when the client has ended."""
+    recorder = Recorder(t)
+    reading, writing = os.pipe()
+    process = subprocess.Popen([TOOL, "run", "-c", t.conf, "--", "true"], env=dict(t.environment(bare=True), LD_PRELOAD=t.program("no_close_range.so")),
+                               pass_fds=[writing], stdin=subprocess.DEVNULL)
+    os.close(writing)
+    equal(process.wait(timeout=10), 0, "exit status")
+    kernel.wait_until(lambda: os.path.exists(recorder.state.replace(".state", ".recorder")), what="no recorder")
+    began = time.monotonic()
+    equal(os.read(reading, 1), b"", "the pipe")
+    assert time.monotonic() - began < 1, "the recorder had the pipe open"
+    os.close(reading)
+
+
 @full
 def test_a_client_that_is_idle_is_a_client(t):
     """No event for longer than the recorder waits: it stays while the client lives, and names what is killed."""

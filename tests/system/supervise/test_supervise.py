@@ -171,6 +171,16 @@ def test_it_ends_as_the_command(t):
     equal((wrong.returncode, wrong.stderr), (2, "connspread: run: --supervise=yes is not a way to supervise; try: auto or keep-io-uring\n"), "an unknown way")
 
 
+def test_started_with_sigchld_ignored(t):
+    """The end of a child is seen all the same, and the program finds the signal as it was given."""
+    t.spread(t.sources())
+    script = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
+    program = [PYTHON, "-S", "-c", "import signal, sys; sys.exit(5 if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN else 6)"]
+    for option in "--supervise", "--require":
+        done = subprocess.run([PYTHON, "-S", "-c", script, TOOL, "run", "-c", t.conf, option, "--", *program], env=t.environment(bare=True), timeout=20)
+        equal(done.returncode, 5, option)
+
+
 def test_signals_go_to_the_program(t):
     """A signal to the process that was started reaches the program; killing that process ends the program, as after exec."""
     t.spread(t.sources())

@@ -55,7 +55,7 @@ static void record_exec(struct client *client, const struct open_entry *copy, co
         .time_us = copy->marked_ns / 1000,
     };
     (void)state_settings(&client->state, NULL, &settings);
-    settings.mode = client_mode(client, &settings);
+    settings.mode = (uint8_t)client_mode(client, &settings);
     bool told = left_is_recorded(&l, &settings);
     judge(client, &l, told);
     left_closed(&client->state, &l);

@@ -28,7 +28,7 @@
 #define STATE_MAGIC "connsprd"
 
 enum {
-    STATE_LAYOUT = 2, /* of this file; any change to what is below raises it */
+    STATE_LAYOUT = 3, /* of this file; any change to what is below raises it */
     CELL_BYTES = 128,
     CELL_PAYLOAD = 112,
     EVENT_CELLS_MAX = 5,

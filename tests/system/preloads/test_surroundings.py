@@ -128,6 +128,7 @@ def test_time_namespaces(t):
         equal({s: n for s, n in kernel.by_source(own).items()}, {s: 35 for s in sources}, f"connections per source, {days} days ahead")
         done = t.run(["unshare", "-T", "--monotonic", ahead, burst, "10.1.0.1", str(own), "70"], check=False)
         assert "Cannot assign requested address" in done.stderr, done.stderr
+        kernel.settle(own)
     equal(len([e for e in t.events("time-wait") if e["peer_port"] != port]), len(kernel.time_waits()), "time-wait events")
 
 

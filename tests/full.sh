@@ -18,6 +18,7 @@ step() {
         passed=$((passed + 1))
     else
         echo "FAIL $name"
+        grep -A 20 '^FAIL' "$log" | head -n 60 | sed 's/^/    /'
         tail -n 60 "$log" | sed 's/^/    /'
         failed=$((failed + 1))
     fi

@@ -28,8 +28,10 @@ static struct known_socket *lost(void) {
 }
 
 START_TEST(what_a_dump_has_not_is_lost) {
-    ck_assert_ptr_nonnull(lost());
+    struct known_socket *known = lost();
+    ck_assert_ptr_nonnull(known);
     ck_assert_ptr_null(lost());
+    free(known);
 }
 END_TEST
 
@@ -44,6 +46,7 @@ START_TEST(but_not_while_a_call_is_served_with_it) {
     struct known_socket *known = lost();
     ck_assert_ptr_nonnull(known);
     ck_assert_uint_eq(known->conn->refs, 1);
+    free(known);
 }
 END_TEST
 

@@ -11,7 +11,7 @@ int main(int argc, char **argv) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
     inet_pton(AF_INET, argv[1], &to.sin_addr);
     long n = atol(argv[3]);
-    alarm(60);
+    alarm(150);
     for (long i = 0; n == 0 || i < n; i++) {
         int fd = socket(AF_INET, SOCK_STREAM, 0);
         if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {

@@ -26,7 +26,7 @@ struct client {
     uint8_t env_mode;     /* CONNSPREAD_MODE, or MODE_FROM_POLICY */
     uint32_t attached;    /* an attach event was written for this process; atomic */
     uint64_t netns;       /* cookie; 0: not asked yet; atomic */
-    bool no_wait;         /* who acts for many may not wait for a quadruplet for one of them */
+    bool no_wait;         /* a supervisor acts for many, and may not wait for one of them */
     uint32_t pid, tid;    /* whose events these are; 0: of this process and thread */
     uint64_t program_key; /* history_program */
     char program[POLICY_PROGRAM];

@@ -25,7 +25,7 @@ enum event_kind {
     EVENT_TRACE_CONNECT, /* these two only from clients that are traced: CONNSPREAD_TRACE */
     EVENT_TRACE_CLOSE,
     EVENT_TIME_WAIT_GONE,
-    EVENT_HOLDERS, /* by the recorder: who had ports and connections when a connect found none */
+    EVENT_HOLDERS, /* by the recorder: which programs had ports when a connect found none */
     EVENT_KINDS
 };
 enum direction { OUTBOUND, INBOUND, DIRECTIONS };

@@ -1,4 +1,5 @@
-/* connspread ls: which instances there are, who runs under them, in which mode, and where their state files lie. */
+/* connspread ls: which instances there are, how many processes run under them, in which mode, and where their state
+ * files lie. */
 #include "tool/ls.h"
 
 #include <stdio.h>

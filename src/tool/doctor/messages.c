@@ -114,14 +114,15 @@ unsigned messages_find(const char *line, const struct message *out[MESSAGES_MAX]
 const char *messages_meaning(const char *line) {
     static const char none_left[] =
         "EADDRNOTAVAIL: no source port is left towards that address and port, or the address to connect from is not on "
-        "this host. connspread quads -p shows how full the ports are and who has them; connspread doctor what else can "
-        "be the cause.";
+        "this host. connspread quads -p shows how full the ports are and which processes have them; connspread doctor "
+        "what else can be the cause.";
     static const struct {
         const char *part, *meaning;
     } meaning[] = {
         {"address already in use",
          "Of a client: it binds before it connects (EADDRINUSE), so that ports taken towards one server are lost for "
-         "all. connspread doctor names who has bound ports; under connspread run such a bind takes its port late."},
+         "all. connspread doctor names the processes that have bound ports; under connspread run such a bind takes its "
+         "port late."},
         {"assign requested address", none_left},
         {"EADDRNOTAVAIL", none_left},
         {"(99)", none_left},

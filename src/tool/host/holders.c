@@ -39,7 +39,7 @@ struct search {
     size_t n, room;
     struct gathering listener[HOLDERS], binder[HOLDERS];
     unsigned n_listeners, n_binders;
-    const struct endpoint *to; /* NULL: who has a blocked port; else: who is connected to there */
+    const struct endpoint *to; /* NULL: the owner of a blocked port; else: of a connection to there */
     const char *but_mapping;
     uint32_t asked_pid;
     bool left_out;

@@ -1,4 +1,4 @@
-/* holders.h - Which ports of the ephemeral range connect() will not take, and who keeps them.
+/* holders.h - Which ports of the ephemeral range connect() will not take, and which processes keep them.
  *
  * No list says so: sock_diag does not tell an explicit bind from the kernel's own choice. So each port is asked for,
  * with a per-socket range of that one port and a TCP Fast Open connect that needs no cookie: the kernel then chooses

@@ -1,4 +1,4 @@
-/* snapshot.h - who had ports and connections at the moment at which a connect found none.
+/* snapshot.h - which programs had ports and connections at the moment at which a connect found none.
  *
  * A client may not look through /proc, and hours later, when the report is read, those processes are gone. So the
  * recorder looks, right after it has read the event: two dumps and one walk through /proc, at most once in half a

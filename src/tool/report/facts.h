@@ -98,8 +98,8 @@ struct incident {
     uint16_t error;           /* errno of the first */
     uint16_t lowest, highest; /* port-busy: local ports that the client had chosen */
     char pool[POLICY_TITLE], rule[POLICY_TITLE];
-    char holders[EVENT_TEXT]; /* who the recorder found to have ports and connections; empty: it found none, or did not
-                                 look */
+    char holders[EVENT_TEXT]; /* programs that the recorder found with ports and connections; empty: it found none, or
+                                 did not look */
     struct moment first;
     struct {
         uint64_t failed, fallback, recovered;

@@ -25,7 +25,8 @@ struct finding {
     char source[ADDR_TEXT];             /* the local address it is about; empty: none in particular */
     uint64_t carried, carried_last_us;  /* connections that this source carried */
     uint64_t counted, limit, mean_us;   /* of a quiet one: closes, or connects; what sysctl allows; of each connect */
-    /* Of what the shares name, who has most of it while the report is made, on this very host; pid 0: not known. */
+    /* Of what the shares name, the process that has most of it while the report is made, on this very host; pid 0: not
+     * known. */
     struct holder binder, connected;
     bool source_is_back; /* it was missing, and is an address of its host again */
 };

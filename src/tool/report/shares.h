@@ -1,4 +1,4 @@
-/* shares.h - who has the ports of a range that is full, in shares that add up. Pure. */
+/* shares.h - which connections have the ports of a range that is full, in shares that add up. Pure. */
 #ifndef CONNSPREAD_TOOL_REPORT_SHARES_H
 #define CONNSPREAD_TOOL_REPORT_SHARES_H
 

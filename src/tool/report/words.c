@@ -113,7 +113,7 @@ static bool say_then(struct strbuf *s, const struct finding *f) {
     return true;
 }
 
-/* While the report is made: who it was then, no event knows. */
+/* While the report is made: which process it was then, no event knows. */
 static bool say_holders(struct strbuf *s, const struct finding *f) {
     if (f->binder.pid)
         say_holder(s, &f->binder, "the ports bound at this moment: $s.");

@@ -53,6 +53,13 @@ class Recorder:
             found += [json.loads(line) for line in text.splitlines()]
         return found
 
+    def lines_so_far(self):
+        """While it writes: what stands behind the last newline is on its way."""
+        if not os.path.exists(self.path):
+            return []
+        with open(self.path) as f:
+            return [json.loads(line) for line in f if line.endswith("\n")]
+
     def count(self):
         """Lines of the storm in the file as it is now, half a line not counted."""
         if not os.path.exists(self.path):

@@ -49,7 +49,7 @@ def end_in_this_way(t, row):
 
 
 def recorded(recorder, port):
-    return account(recorder.lines(), port)
+    return account(recorder.lines_so_far(), port)
 
 
 def check_row(row, rest, gone, port):
@@ -70,7 +70,7 @@ def test_the_recorders_file_is_the_kernel(t):
         check_row(row, *recorded(recorder, port), port)
         close_all(peers)
         agent.end()
-    verified = [e["verified"] for e in recorder.lines() if e["event"] == "time-wait"]
+    verified = [e["verified"] for e in recorder.lines_so_far() if e["event"] == "time-wait"]
     equal(verified.count(True), EACH, "verified, of those that are there")
     counted = t.tool("stat", "-o", "prometheus", "-c", t.conf, check=0).stdout
     assert f'time_waits_gone_total{{connspread_instance="follow",arm="enforce"}} {5 * EACH}\n' in counted, counted
@@ -181,7 +181,7 @@ def test_what_the_recorder_costs(t):
             equal(client.wait(90), 0, "exit status of burst")
         kernel.wait_until(lambda: lines_of(recorder) >= 10000 * (batch + 1), 20, "10,000 lines more")
         spent.append(cpu_seconds(recorder.process.pid) - before)
-    asked = collections.Counter(e["verified"] for e in recorder.lines() if e["event"] == "time-wait")
+    asked = collections.Counter(e["verified"] for e in recorder.lines_so_far() if e["event"] == "time-wait")
     least = min(spent)
     print(f"verified {dict(asked)}; {least / 10000 * 1e6:.2f} us for each close; seconds of each batch: {spent}")
     assert least / 10000 * 20000 < 0.15, f"{spent} s of CPU for 10,000 closes each: {least / 10000 * 2e6:.1f} % at 20,000 a second"

@@ -36,8 +36,8 @@ void peers_init(struct peers *p);
 /* Closes what is remembered. */
 void peers_forget(struct peers *p);
 
-/* A duplicate of its descriptor fd, close-on-exec, and which process it is. Or -errno: EPERM where the kernel does not let us,
- * EBADF, ESRCH. The caller then makes sure that the notification is still valid. */
+/* A duplicate of its descriptor fd, close-on-exec, and which process it is. Or -errno: EPERM where the kernel does not
+ * let us, EBADF, ESRCH. The caller then makes sure that the notification is still valid. */
 int peer_descriptor(struct peers *p, uint32_t tid, int fd, struct peer *out);
 
 /* Copies from its memory. False: unreadable, even in part. */

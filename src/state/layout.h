@@ -13,6 +13,7 @@
  *                   history     struct history_minute [1440], what the busiest flows did in each minute of a day
  *                   incidents   ring of cells: everything but closes; closes never evict it
  *                   closes      ring of cells: time-wait and close
+ *   header.size     segments    more of a table, as many as are needed: header.segment[] says of which (segment.h)
  *
  * Fixed-width integers in host byte order, every member aligned to its size: 32- and 64-bit processes share one file.
  * Each side treats what it reads as untrusted. Words that several processes write are written with atomics; no lock
@@ -28,7 +29,7 @@
 #define STATE_MAGIC "connsprd"
 
 enum {
-    STATE_LAYOUT = 3, /* of this file; any change to what is below raises it */
+    STATE_LAYOUT = 4, /* of this file; any change to what is below raises it */
     CELL_BYTES = 128,
     CELL_PAYLOAD = 112,
     EVENT_CELLS_MAX = 5,
@@ -37,8 +38,13 @@ enum {
     STATS = 2048,
     STAT_LANES = 4, /* threads count in entries of their own, as far as these go */
     PLACES = 1024,
-    OPEN_CHUNKS = 512,
+    SEGMENTS = 252, /* that a file may grow by, of SEGMENT_BYTES each (segment.h) */
+    SEGMENT_BYTES = 1 << 20,
     OPEN_PER_CHUNK = 63,
+    OPEN_FIRST = 512, /* chunks that every file has */
+    OPEN_BLOCK = 256, /* chunks of each further segment */
+    OPEN_BLOCKS = OPEN_FIRST / OPEN_BLOCK + SEGMENTS,
+    OPEN_CHUNKS = OPEN_BLOCKS * OPEN_BLOCK,
     DEDUP_WORDS = 16384,
     HISTORY_MINUTES = 1440,
     HISTORY_FLOWS = 31,
@@ -62,6 +68,8 @@ enum section {
     SECTION_DEDUP,
     SECTIONS
 };
+/* What a segment is. It is taken for something once, by compare-and-swap from 0, and stays that. */
+enum segment_kind { SEGMENT_FREE, SEGMENT_OPEN, SEGMENT_KINDS };
 enum ring_id { RING_INCIDENTS, RING_CLOSES, RINGS };
 enum arm { ARM_ENFORCE, ARM_OBSERVE, ARM_CONTROL, ARMS };
 
@@ -107,7 +115,7 @@ struct state_header {
     uint32_t layout;     /* STATE_LAYOUT */
     uint32_t uid;        /* effective uid of the creator */
     uint64_t epoch;      /* random; (epoch, seq) names an event for ever */
-    uint64_t size;       /* of the whole file */
+    uint64_t size;       /* of the part that every process maps; behind it lie the segments */
     uint64_t created_ns; /* CLOCK_REALTIME */
     char instance[64];
     char host[64]; /* nodename of the creator */
@@ -128,6 +136,11 @@ struct state_header {
     /* Drawn by each process, or connection, while the override stands between its ends. */
     _Alignas(64) uint64_t next_process; /* processes that drew a place in the canary sequence */
     uint64_t next_connection;           /* connections that did */
+    /* Written when the file grows. The segments lie behind header.size, in a hole of the file until they are taken. */
+    _Alignas(64) uint8_t segment[256]; /* [SEGMENTS]: enum segment_kind */
+    uint16_t open_taken[256];          /* [OPEN_BLOCKS]: chunks that have an owner, about: where to look first */
+    uint64_t not_grown;                /* there was no room on the disk: said once */
+    uint64_t zero1[7];
 };
 
 /* One cell of a ring. number is the cell's number in the ring's life plus 1, so that 0 means never written; it is
@@ -260,10 +273,11 @@ struct open_chunk {
 };
 
 /* owner: pid, 0: free; taken by compare-and-swap. While a tool reaps what a dead owner left: tool << 32 | pid.
- * Beside each other, so that all are seen in one page. */
+ * Beside each other, so that all are seen in a few pages, and none of a segment. Chunk n from OPEN_FIRST on is number
+ * (n - OPEN_FIRST) % OPEN_BLOCK of segment (n - OPEN_FIRST) / OPEN_BLOCK, if that is SEGMENT_OPEN. */
 struct open_table {
     uint64_t owner[OPEN_CHUNKS];
-    struct open_chunk chunk[OPEN_CHUNKS];
+    struct open_chunk chunk[OPEN_FIRST];
 };
 
 /* What is counted of a flow besides its connects: how its connections ended, what EADDRNOTAVAIL came to, and why. */
@@ -301,6 +315,8 @@ _Static_assert(sizeof(struct pair) == 192, "pair");
 _Static_assert(sizeof(struct stat_entry) == 512, "stat_entry");
 _Static_assert(sizeof(struct open_entry) == 64, "open_entry");
 _Static_assert(sizeof(struct open_chunk) == 4096, "open_chunk");
+_Static_assert(OPEN_BLOCK * sizeof(struct open_chunk) == SEGMENT_BYTES, "a segment of chunks");
+_Static_assert(OPEN_BLOCKS <= 256 && SEGMENTS <= 256, "the header has room");
 _Static_assert(sizeof(struct history_entry) == 120, "history_entry");
 _Static_assert(sizeof(struct history_minute) == 4096, "history_minute");
 _Static_assert(sizeof(struct state_header) <= 4096, "header");

@@ -146,8 +146,8 @@ AT(open_chunk, arm, 56);
 AT(open_chunk, entry, 64);
 SIZE(open_chunk, 4096);
 
-AT(open_table, chunk, 4096);
-SIZE(open_table, 2101248);
+AT(open_table, chunk, 520192);
+SIZE(open_table, 2617344);
 
 AT(history_entry, count, 8);
 AT(history_entry, peak, 52);
@@ -230,7 +230,11 @@ _Static_assert(offsetof(struct state_header, next_seq) == offsetof(struct state_
 _Static_assert(offsetof(struct state_header, ring) == offsetof(struct state_header, next_seq) + 8, "ring");
 _Static_assert(offsetof(struct state_header, next_process) == offsetof(struct state_header, next_seq) + 64,
                "next_process");
-_Static_assert(sizeof(struct state_header) == offsetof(struct state_header, next_process) + 64, "state_header");
+_Static_assert(offsetof(struct state_header, segment) == offsetof(struct state_header, next_process) + 64, "segment");
+_Static_assert(offsetof(struct state_header, open_taken) == offsetof(struct state_header, segment) + 256, "open_taken");
+_Static_assert(offsetof(struct state_header, not_grown) == offsetof(struct state_header, open_taken) + 512,
+               "not_grown");
+_Static_assert(sizeof(struct state_header) == offsetof(struct state_header, not_grown) + 64, "state_header");
 
 #undef AT
 #undef SIZE

@@ -13,6 +13,8 @@
 #include "state/layout.h"
 #include "policy/policy.h"
 
+struct segments;
+
 #ifndef SYSCONFDIR
 #define SYSCONFDIR "/etc"
 #endif
@@ -32,9 +34,10 @@ struct state {
     struct pair *pair;                    /* [PAIRS] */
     struct stat_entry *stat;              /* [STATS] */
     struct place *place;                  /* [PLACES] */
-    struct open_table *open_table;
-    uint64_t *dedup;                /* [DEDUP_WORDS] */
-    struct history_minute *history; /* [HISTORY_MINUTES] */
+    struct open_table *open_table;        /* its chunks: see open_chunk_of (segment.h) */
+    struct segments *segments;            /* where those of the file are mapped (segment.h); NULL: it has none */
+    uint64_t *dedup;                      /* [DEDUP_WORDS] */
+    struct history_minute *history;       /* [HISTORY_MINUTES] */
     struct cell *ring[RINGS];
     uint64_t cells[RINGS];
     uint64_t epoch;
@@ -111,7 +114,8 @@ bool sections_bind(struct state *out, void *mapping, size_t size);
 /* May this file be a state file? any_owner: of any user. *size: of the file. STATE_IO: fstat failed. */
 enum state_error state_check_file(int fd, bool any_owner, uint64_t *size);
 
-enum state_error state_check_header(const struct state_header *header, uint64_t size);
+/* size: of the file. *shared_size: of the part of it that every process maps. */
+enum state_error state_check_header(const struct state_header *header, uint64_t size, uint64_t *shared_size);
 
 /* Fills a fresh, zeroed header. */
 void header_fill(struct state_header *header, const char *instance, uint64_t log_size);

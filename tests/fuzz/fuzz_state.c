@@ -10,6 +10,8 @@
 
 #include "state/ring_private.h"
 #include "state/history.h"
+#include "state/open_chunk.h"
+#include "state/segment.h"
 #include "state/pair.h"
 #include "state/ring.h"
 #include "state/sections.h"
@@ -174,6 +176,26 @@ static void read_history(const struct state *s) {
     }
 }
 
+/* Two segments that are there, and one that could not be mapped; what each is, says the header. */
+static void read_open_table(struct state *s) {
+    static struct open_chunk block[2][OPEN_BLOCK];
+    static struct segments segments;
+    segments = (struct segments){.header = s->header, .n = 3, .copied = true, .at = {block[0], block[1]}};
+    s->segments = &segments;
+    unsigned end = open_chunks(s), there = 0;
+    require(end >= OPEN_FIRST && end <= OPEN_FIRST + 3 * OPEN_BLOCK);
+    for (unsigned i = 0; i < OPEN_CHUNKS; i += i < end ? 1 : 97) {
+        struct open_chunk *chunk = open_chunk_of(s, i);
+        there += chunk != NULL;
+        if (chunk && __atomic_load_n(&s->open_table->owner[i], __ATOMIC_RELAXED) != 0)
+            chunk->entry[i % OPEN_PER_CHUNK].word = OPEN_NOW;
+    }
+    require(there >= OPEN_FIRST && there <= OPEN_FIRST + 2 * OPEN_BLOCK);
+    bool full;
+    require(segment_grow(&segments, SEGMENT_OPEN, SEGMENTS, &full) == -1);
+    s->segments = NULL;
+}
+
 /* What clients do to the file. */
 static void write_all(const struct state *s) {
     static struct policy policy;
@@ -213,6 +235,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     read_rings(&s);
     read_policy(&s);
     read_history(&s);
+    read_open_table(&s);
     write_all(&s);
     write_history(&s);
     read_rings(&s);

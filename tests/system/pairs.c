@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "state/folder.c"
+#include "state/segment.c"
 #include "state/state.c"
 #include "state/control.h"
 

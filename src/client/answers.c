@@ -8,6 +8,7 @@
 #include "base/sys.h"
 #include "state/control.h"
 #include "client/events.h"
+#include "state/pair_table.h"
 
 enum { SIBLINGS = 256 };
 #define PATIENCE_NS 1000000000u /* the first SYN is sent again after a second: less says nothing */

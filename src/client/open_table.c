@@ -123,14 +123,20 @@ __attribute__((noinline)) static struct open_chunk *take_chunk(struct client *cl
     return none == NONE ? NULL : open_chunk_of(&client->state, none - 1u);
 }
 
-static struct open_entry *slot_of(struct client *client, const struct conn *c, struct open_chunk **chunk) {
+/* One in a segment; apart, as most are not. */
+__attribute__((noinline)) static struct open_chunk *chunk_further(const struct state *s, unsigned number) {
+    return number == NONE ? NULL : open_chunk_of(s, number - 1);
+}
+
+static inline struct open_entry *slot_of(struct client *client, const struct conn *c, struct open_chunk **chunk) {
     uint32_t index = conn_index(c);
-    unsigned n = index / OPEN_PER_CHUNK, place = index - n * OPEN_PER_CHUNK;
-    uint16_t number = n < OWN ? __atomic_load_n(&own[n], __ATOMIC_ACQUIRE) : NONE;
-    if (number == NONE || number == 0)
+    unsigned n = index / OPEN_PER_CHUNK;
+    unsigned number = n < OWN ? __atomic_load_n(&own[n], __ATOMIC_ACQUIRE) : NONE;
+    if (number == 0)
         return NULL;
-    *chunk = open_chunk_of(&client->state, number - 1u);
-    return *chunk ? &(*chunk)->entry[place] : NULL;
+    *chunk =
+        number <= OPEN_FIRST ? &client->state.open_table->chunk[number - 1] : chunk_further(&client->state, number);
+    return *chunk ? &(*chunk)->entry[index - n * OPEN_PER_CHUNK] : NULL;
 }
 
 /* Apart: hardly one connection in 63 comes here. */

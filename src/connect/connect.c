@@ -21,6 +21,7 @@
 #include "connect/wait.h"
 #include "client/events.h"
 #include "connect/diagnosis.h"
+#include "state/pair_table.h"
 
 /* The client bound an address itself and the rule leaves it that one. */
 static bool keeps_own_address(const struct connecting *k) {
@@ -67,6 +68,7 @@ static enum outcome fall_back(struct client *client, struct connecting *k) {
     int error = k->error;
     prepare_undo(k->call->fd, k->conn);
     k->pair = NULL;
+    k->key = 0;
     if (refuse || same) {
         k->result = -1;
         k->error = same ? error : EADDRNOTAVAIL;
@@ -115,8 +117,8 @@ static enum cause cause_of(struct client *client, struct connecting *k) {
 static void watch(struct client *client, struct connecting *k) {
     k->state = CONNECTING_ALONE;
     prepare_undo(k->call->fd, k->conn);
-    uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
-    k->pair = pair_find(&client->state, k->match->pool_id ? key : pair_key_unruled(key), true, k->now);
+    k->key = pair_key(k->netns, &k->conn->source, k->destination);
+    k->pair = pair_find(&client->state, k->match->pool_id ? k->key : pair_key_unruled(k->key), true, k->now);
     (void)connecting_run(client, k);
     if (k->error != EADDRNOTAVAIL)
         return;

@@ -85,6 +85,15 @@ static void segments_drop(struct ring_window *w) {
     }
 }
 
+static bool read_segment(const struct ring_window *w, unsigned n, void *out) {
+    return read_data(w->fd, out, (struct state_section){w->segments_at + (uint64_t)n * SEGMENT_BYTES, SEGMENT_BYTES});
+}
+
+bool state_copy_segment(const struct state *s, unsigned n, void *out) {
+    memset(out, 0, SEGMENT_BYTES);
+    return n < s->window->segments.n && read_segment(s->window, n, out);
+}
+
 /* Those of the open table, if that is wanted, as the header that was read names them. False: it was cut, or no memory.
  */
 static bool copy_segments(struct ring_window *w, unsigned sections, const struct state_header *header) {
@@ -98,7 +107,7 @@ static bool copy_segments(struct ring_window *w, unsigned sections, const struct
         if (at == MAP_FAILED)
             return false;
         all->at[i] = at;
-        if (!read_data(w->fd, at, (struct state_section){w->segments_at + (uint64_t)i * SEGMENT_BYTES, SEGMENT_BYTES}))
+        if (!read_segment(w, i, at))
             return false;
     }
     return true;

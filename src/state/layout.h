@@ -5,7 +5,7 @@
  *                   names       titles of rules and pools, by number; only ever added to
  *                   counters    one array of 64-bit counters per arm
  *                   next_source one round-robin counter per pool and scope
- *                   pairs       struct pair, a hash table over (namespace, source, destination)
+ *                   pairs       struct pair_table, a hash table over (namespace, source, destination)
  *                   stats       struct stat_entry, a hash table over (arm, rule, source, lane)
  *                   places      struct place, processes' places in the canary sequence, kept through exec
  *                   open_table  struct open_table, connections that processes have open, by process
@@ -34,7 +34,11 @@ enum {
     CELL_PAYLOAD = 112,
     EVENT_CELLS_MAX = 5,
     NAMES = 1024,
-    PAIRS = 4096,
+    PAIRS = 4096,      /* that every file has */
+    PAIR_WAYS = 16,    /* places of one key in a table: two cache lines */
+    PAIR_BLOCK = 5232, /* pairs of each further segment */
+    PAIR_LEVELS = 9,   /* the first, and eight of 1, 2, 4 ... 128 segments */
+    PAIR_SEGMENTS = 255,
     STATS = 2048,
     STAT_LANES = 4, /* threads count in entries of their own, as far as these go */
     PLACES = 1024,
@@ -69,7 +73,7 @@ enum section {
     SECTIONS
 };
 /* What a segment is. It is taken for something once, by compare-and-swap from 0, and stays that. */
-enum segment_kind { SEGMENT_FREE, SEGMENT_OPEN, SEGMENT_KINDS };
+enum segment_kind { SEGMENT_FREE, SEGMENT_OPEN, SEGMENT_PAIRS, SEGMENT_KINDS };
 enum ring_id { RING_INCIDENTS, RING_CLOSES, RINGS };
 enum arm { ARM_ENFORCE, ARM_OBSERVE, ARM_CONTROL, ARMS };
 
@@ -141,6 +145,7 @@ struct state_header {
     uint16_t open_taken[256];          /* [OPEN_BLOCKS]: chunks that have an owner, about: where to look first */
     uint64_t not_grown;                /* there was no room on the disk: said once */
     uint64_t zero1[7];
+    uint8_t of_pairs[256]; /* [PAIR_SEGMENTS]: which segment, plus 1; 0: there is none */
 };
 
 /* One cell of a ring. number is the cell's number in the ring's life plus 1, so that 0 means never written; it is
@@ -155,7 +160,7 @@ struct cell {
 
 /* What is known about one (network namespace, source, destination). Times: CLOCK_MONOTONIC, ns. */
 struct pair {
-    uint64_t key;            /* hash of the three; 0: free */
+    uint64_t zero;
     uint64_t hold_until;     /* full: do not try before */
     uint64_t probe_next;     /* next moment at which one caller may try all the same */
     uint64_t unusable_until; /* unreachable from this source, or (destination 0) not on this host */
@@ -176,6 +181,19 @@ struct pair {
     uint16_t suspect;       /* the last one is still to be confirmed: no sibling has been answered since */
     uint16_t port, rule_id; /* these and the addresses: for people, once it is marked down */
     struct addr source, destination;
+};
+
+/* key: pair_key, a hash of the three; 0: free. Taken by compare-and-swap. A pair lies in one of PAIR_WAYS places beside
+ * each other; when those are taken, in a segment of the next level (pair_table.h). */
+struct pair_table {
+    uint64_t key[PAIRS];
+    struct pair pair[PAIRS];
+};
+
+struct pair_block {
+    uint64_t key[PAIR_BLOCK];
+    struct pair pair[PAIR_BLOCK];
+    uint64_t zero[272];
 };
 
 /* What became of the connects of one arm under one rule from one source, as far as the threads of one lane made them:
@@ -312,6 +330,7 @@ struct history_minute {
 
 _Static_assert(sizeof(struct cell) == CELL_BYTES, "cell");
 _Static_assert(sizeof(struct pair) == 192, "pair");
+_Static_assert(sizeof(struct pair_block) == SEGMENT_BYTES, "a segment of pairs");
 _Static_assert(sizeof(struct stat_entry) == 512, "stat_entry");
 _Static_assert(sizeof(struct open_entry) == 64, "open_entry");
 _Static_assert(sizeof(struct open_chunk) == 4096, "open_chunk");

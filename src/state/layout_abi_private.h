@@ -108,6 +108,12 @@ AT(pair, source, 160);
 AT(pair, destination, 176);
 SIZE(pair, 192);
 
+AT(pair_table, pair, 32768);
+SIZE(pair_table, 819200);
+
+AT(pair_block, pair, 41856);
+SIZE(pair_block, 1048576);
+
 AT(stat_entry, source, 8);
 AT(stat_entry, rule_id, 24);
 AT(stat_entry, arm, 26);
@@ -234,7 +240,8 @@ _Static_assert(offsetof(struct state_header, segment) == offsetof(struct state_h
 _Static_assert(offsetof(struct state_header, open_taken) == offsetof(struct state_header, segment) + 256, "open_taken");
 _Static_assert(offsetof(struct state_header, not_grown) == offsetof(struct state_header, open_taken) + 512,
                "not_grown");
-_Static_assert(sizeof(struct state_header) == offsetof(struct state_header, not_grown) + 64, "state_header");
+_Static_assert(offsetof(struct state_header, of_pairs) == offsetof(struct state_header, not_grown) + 64, "of_pairs");
+_Static_assert(sizeof(struct state_header) == offsetof(struct state_header, of_pairs) + 256, "state_header");
 
 #undef AT
 #undef SIZE

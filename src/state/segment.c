@@ -98,28 +98,29 @@ static int populate(void *at) {
     return r;
 }
 
-/* Maps, allocates and takes it: what it is now; SEGMENT_FREE: it could not be done. */
-static unsigned take(struct segments *all, unsigned n, enum segment_kind kind, bool *full) {
+/* Maps, allocates and takes it. False: it could not be done; what it is now, is another process's doing. */
+static bool take(struct segments *all, unsigned n, enum segment_kind kind, bool *full) {
     uint8_t was = SEGMENT_FREE;
     void *at = mapping_of(all, n);
     int r = at ? populate(at) : -EPERM;
     *full = r == -EFAULT || r == -ENOMEM;
     if (r != 0)
-        return SEGMENT_FREE;
+        __atomic_store_n(&all->stuck, true, __ATOMIC_RELAXED);
     /* Another process that came here at the same time has allocated the same: what it took it for, it is. */
-    return __atomic_compare_exchange_n(&all->header->segment[n], &was, (uint8_t)kind, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_ACQUIRE)
-               ? kind
-               : was;
+    return r == 0 && __atomic_compare_exchange_n(&all->header->segment[n], &was, (uint8_t)kind, false, __ATOMIC_ACQ_REL,
+                                                 __ATOMIC_ACQUIRE);
 }
 
 int segment_grow(struct segments *all, enum segment_kind kind, unsigned known, bool *full) {
     *full = false;
     for (unsigned i = 0; all && i < all->n; i++) {
-        unsigned now = kind_of(all, i);
-        if (now == SEGMENT_FREE && (now = take(all, i, kind, full)) == SEGMENT_FREE)
-            return -1;
-        if (now == kind && i >= known)
+        if (kind_of(all, i) == SEGMENT_FREE) {
+            if (__atomic_load_n(&all->stuck, __ATOMIC_RELAXED))
+                return -1;
+            if (take(all, i, kind, full))
+                return (int)i;
+        }
+        if (kind_of(all, i) == kind && i >= known)
             return (int)i;
     }
     return -1;

@@ -31,7 +31,7 @@ struct state {
     char (*name)[POLICY_TITLE];           /* [NAMES] */
     uint64_t (*counter)[COUNTERS];        /* [ARMS] */
     uint32_t (*next_source)[SCOPE_COUNT]; /* [POLICY_POOLS] */
-    struct pair *pair;                    /* [PAIRS] */
+    struct pair_table *pairs;             /* see pair_table.h for the others */
     struct stat_entry *stat;              /* [STATS] */
     struct place *place;                  /* [PLACES] */
     struct open_table *open_table;        /* its chunks: see open_chunk_of (segment.h) */

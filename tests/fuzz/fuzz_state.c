@@ -19,6 +19,7 @@
 #include "state/ring_reader.h"
 #include "state/state.h"
 #include "state/control.h"
+#include "state/pair_table.h"
 
 enum { SCRIBBLE = 12, HEADER = SECTIONS, FORGE = 16, FIRST_RECORDS = 700 };
 /* Of the day only the first minutes are used, so that the rest need not be made anew each time. */

@@ -202,6 +202,11 @@ static bool spreadable(const struct connecting *k) {
     return !(flags & CONN_APP_ADDRESS) || addr_is_any(&k->conn->app) || k->match->client_bind != CLIENT_BIND_KEEP;
 }
 
+/* Addresses of the pool that it left from; 1: by one of the client's own. */
+static uint32_t of_how_many(const struct connecting *k) {
+    return conn_flags(k->conn) & CONN_OUR_BIND ? k->match->total : 1;
+}
+
 static void spread_or_watch(struct client *client, struct connecting *k, const struct settings *settings) {
     struct conn *c = k->conn, *s = k->stand_in;
     struct assignment assignment = arm_now(client, settings);
@@ -225,7 +230,7 @@ static void spread_or_watch(struct client *client, struct connecting *k, const s
     c = k->conn;
     /* What carried it: a source of ours or the client's own; :: is the kernel's choice. */
     uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
-    struct stat_entry *e = stats_find(&client->state, assignment.arm, c->rule_id, &c->source);
+    struct stat_entry *e = stats_find_of_many(&client->state, assignment.arm, c->rule_id, &c->source, of_how_many(k));
     c->stat = (uint16_t)stats_number(&client->state, e);
     const struct stat_connect how = {.error = k->error,
                                      .spread = k->state == CONNECTING_SPREAD || k->state == CONNECTING_RECOVERED,

@@ -227,7 +227,9 @@ struct stat_entry {
     uint64_t key;       /* stats_key(); 0: free */
     struct addr source; /* ::, the kernel's choice */
     uint16_t rule_id;
-    uint8_t arm, lane, zero[4];
+    uint8_t arm, lane;
+    uint8_t prefix; /* source is all addresses of these first bits; 0: it is one */
+    uint8_t zero[3];
     uint64_t zero1[2]; /* so that STAT_IMMEDIATE begins a cache line */
     uint64_t counter[STAT_RARE];
     uint64_t connect_ns; /* sum of time inside connect() */

@@ -118,6 +118,7 @@ AT(stat_entry, source, 8);
 AT(stat_entry, rule_id, 24);
 AT(stat_entry, arm, 26);
 AT(stat_entry, lane, 27);
+AT(stat_entry, prefix, 28);
 AT(stat_entry, counter, 48);
 AT(stat_entry, connect_ns, 192);
 AT(stat_entry, bucket, 200);

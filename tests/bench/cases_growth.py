@@ -35,9 +35,13 @@ def measure(lab, found, of, many=200, few=30, each=50):
     return figures
 
 
+def kind_of(name):
+    return name.removesuffix(", other").removesuffix(", bare")
+
+
 def compare(lab, figures, base, what, targets):
     for name in figures:
-        kind = name.removesuffix(", other")
+        kind = kind_of(name)
         if kind == name and name != base:
             lab.ratio("growth", f"{what}: {name} / {base}", figures[name], figures[base], target=targets.get(name))
         if kind != name:
@@ -54,12 +58,15 @@ def flows(lab):
     found = {}
     for name in sizes:
         found.update(clients(lab, name))
+        found[f"{name}, bare"] = lab.client("growth", "bare", address=BASE)
     for name, client in found.items():
-        errors, = client("touch", sizes[name.removesuffix(", other")])
+        errors, = client("touch", sizes[kind_of(name)])
         assert errors == 0, f"{name}: {errors} errors"
-    figures = measure(lab, found, lambda name: sizes[name.removesuffix(", other")])
+    figures = measure(lab, found, lambda name: sizes[kind_of(name)])
     end(found)
-    compare(lab, figures, "1", "connect, flows", {"1,000,000": at_most(1.15)})
+    for name in list(sizes)[1:]:
+        lab.ratio("growth", f"connect, flows: {name} / 1, bare", figures[f"{name}, bare"], figures["1, bare"])
+    compare(lab, {name: f for name, f in figures.items() if not name.endswith(", bare")}, "1", "connect, flows", {"1,000,000": at_most(1.15)})
 
 
 def processes(lab):

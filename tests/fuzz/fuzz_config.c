@@ -1,4 +1,5 @@
-/* Any bytes as a config file: no crash, no exit, and a message for each mistake (a config without one may have notes). */
+/* Any bytes as a config file: no crash, no exit, and a message for each mistake (a config without one may have notes).
+ */
 #include <stdlib.h>
 #include <string.h>
 

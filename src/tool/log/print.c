@@ -9,6 +9,7 @@
 #include "tool/events/json.h"
 #include "tool/events/text.h"
 #include "tool/log/last.h"
+#include "policy/glob.h"
 
 static int write_error;
 

@@ -7,6 +7,7 @@
 #include "tool/events/names.h"
 #include "tool/common/strbuf.h"
 #include "tool/stat/model.h"
+#include "tool/stat/take.h"
 #include "tool/stat/names.h"
 #include "state/event.h"
 #include "tool/stat/compare.h"
@@ -33,6 +34,16 @@ static void print_plain(const char *text, size_t max, int width) {
     printf("%-*s", width, out);
 }
 
+static void print_recorder(const struct stat_report *r) {
+    char number[GROUPED_TEXT], lost[GROUPED_TEXT];
+    if (r->progress.pending == 0)
+        printf("log file    has every event");
+    else
+        printf("log file    lacks %s event%s, of the last %.1f s", grouped(number, r->progress.pending),
+               r->progress.pending == 1 ? "" : "s", stat_behind_s(r));
+    printf(r->progress.lost ? "; %s lost\n" : "\n", grouped(lost, r->progress.lost));
+}
+
 static void print_head(const struct stat_report *r) {
     char text[OVERRIDE_TEXT], created[TIME_TEXT];
     const struct settings *settings = r->has_policy ? &r->settings : NULL;
@@ -51,6 +62,8 @@ static void print_head(const struct stat_report *r) {
     strbuf_time(&s, r->created_us);
     (void)strbuf_finish(&s);
     printf("\ncounts since %s\n", created);
+    if (r->recorded)
+        print_recorder(r);
     override_text(text, (struct control){0}, settings);
     printf("in config   %s\n", settings ? text : "(no policy has been published yet)");
 }

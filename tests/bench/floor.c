@@ -1,17 +1,17 @@
-/* floor.c - the least that a supervisor can do: floor COMMAND... runs it, and lets the kernel make each of its
- * connects.
+/* floor.c - the least that a supervisor can do: floor continue COMMAND... runs it, and lets the kernel make each of its
+ * connects. What a connect costs under it is what seccomp's notification alone costs: two threads that take turns.
  *
- * What a connect costs under it is what seccomp's notification alone costs: two threads that take turns. It sets the
- * same flags as connspread does. */
-#include <linux/audit.h>
+ * floor hand=SOURCES COMMAND... spreads, and does nothing else: it asks nothing, believes everything, and records
+ * nothing. The command has one thread, and connects to IPv4 addresses only. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
+#include <sys/uio.h>
 
 #include "bench.h"
 
@@ -22,8 +22,12 @@
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS      SECCOMP_IOW(4, __u64)
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_open  434
+#define SYS_pidfd_getfd 438
+#endif
 
-enum { ROOM = 256, LISTENER = 1000 };
+enum { ROOM = 256 };
 
 static int filter(void) {
     struct sock_filter program[] = {
@@ -55,24 +59,50 @@ static int start(char **command, int *listener) {
     return child;
 }
 
-int main(int argc, char **argv) {
+/* What the connect returns, on a duplicate of the client's own socket. */
+static int connect_by_hand(struct dialer *d, int pidfd, const struct seccomp_notif *call) {
+    struct sockaddr_in to = {0};
+    struct iovec here = {&to, sizeof to}, there = {(void *)(uintptr_t)call->data.args[1], sizeof to};
+    int fd = (int)syscall(SYS_pidfd_getfd, pidfd, (int)call->data.args[0], 0);
+    if (fd < 0 || process_vm_readv((pid_t)call->pid, &here, 1, &there, 1, 0) != (ssize_t)sizeof to)
+        die("the client's socket");
+    int r = override(d, fd, &to) == 0 ? 0 : -errno;
+    (void)close(fd);
+    return r;
+}
+
+static void over(int number) {
+    (void)number;
+    _exit(0);
+}
+
+static void serve(struct dialer *d, int listener, int child) {
     union {
         struct seccomp_notif call;
         char room[ROOM];
     } in;
-    int listener = -1, status = 0, child = argc > 1 ? start(argv + 1, &listener) : -1;
-    if (child < 0 || listener < 0)
-        die("filter");
-    (void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+    int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
     for (;;) {
         memset(&in, 0, sizeof in);
-        if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &in) != 0) {
-            if (errno == EINTR || (errno == ENOENT && waitpid(child, &status, WNOHANG) == 0))
-                continue;
-            break;
-        }
-        struct seccomp_notif_resp out = {.id = in.call.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+        if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &in) != 0)
+            continue;
+        struct seccomp_notif_resp out = {.id = in.call.id};
+        if (d->by_hand)
+            out.error = connect_by_hand(d, pidfd, &in.call);
+        else
+            out.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
         (void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &out);
     }
+}
+
+int main(int argc, char **argv) {
+    struct dialer dialer = {0};
+    int listener = -1, child = argc > 2 ? start(argv + 2, &listener) : -1;
+    if (child < 0 || listener < 0)
+        die("filter");
+    (void)signal(SIGCHLD, over);
+    dialer_parse(&dialer, argv[1]);
+    (void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+    serve(&dialer, listener, child);
     return 0;
 }

@@ -79,6 +79,11 @@ void peers_forget(struct peers *p) {
         forget(&p->slot[i]);
 }
 
+/* A pidfd of the process, asked by the number of another thread, may be another process's tomorrow. */
+static bool may_be_kept(const struct peer_slot *s) {
+    return s->peer.tid == s->peer.pid || fcntl(s->pidfd, F_GETFL) & PIDFD_OF_THREAD;
+}
+
 /* 0 or -errno. */
 static int learn(struct peer_slot *s, uint32_t tid) {
     forget(s);
@@ -89,6 +94,7 @@ static int learn(struct peer_slot *s, uint32_t tid) {
     if (s->pidfd < 0)
         return -errno;
     s->peer.tid = tid;
+    s->lasts = may_be_kept(s);
     name_program(&s->peer);
     s->read_ns = clock_ns(CLOCK_MONOTONIC);
     return 0;
@@ -97,11 +103,6 @@ static int learn(struct peer_slot *s, uint32_t tid) {
 static int take(const struct peer_slot *s, int fd) {
     int copy = (int)syscall(SYS_pidfd_getfd, s->pidfd, fd, 0);
     return copy < 0 ? -errno : copy;
-}
-
-/* A pidfd of the process, asked by the number of another thread, may be another process's tomorrow. */
-static bool may_be_kept(const struct peer_slot *s) {
-    return s->peer.tid == s->peer.pid || fcntl(s->pidfd, F_GETFL) & PIDFD_OF_THREAD;
 }
 
 static int take_from(struct peer_slot *s, uint32_t tid, int fd) {
@@ -124,7 +125,7 @@ int peer_descriptor(struct peers *p, uint32_t tid, int fd, struct peer *out) {
         }
         *out = s->peer;
     }
-    if (s->pidfd >= 0 && !may_be_kept(s))
+    if (s->pidfd >= 0 && !s->lasts)
         forget(s);
     pthread_mutex_unlock(&s->lock);
     return copy;

@@ -24,6 +24,7 @@ struct peer_slot {
     pthread_mutex_t lock;
     struct peer peer; /* tid 0: empty */
     int pidfd;
+    bool lasts;       /* pidfd is that very thread's: it may be kept */
     uint64_t read_ns; /* CLOCK_MONOTONIC: when its program was asked for */
 };
 

@@ -140,6 +140,11 @@ bool peer_read(uint32_t tid, uint64_t from, void *to, size_t size) {
     return size == 0 || process_vm_readv((pid_t)tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
+bool peer_write(uint32_t tid, uint64_t to, const void *from, size_t size) {
+    struct iovec local = {(void *)(uintptr_t)from, size}, remote = {(void *)(uintptr_t)to, size};
+    return process_vm_writev((pid_t)tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
 int peer_may(int pid, int fd) {
     char byte;
     struct iovec local = {&byte, 1}, remote = {(void *)(uintptr_t)&peer_may, 1};

@@ -8,6 +8,7 @@
 
 #include "state/state.h"
 #include "policy/policy.h"
+#include "policy/program.h"
 
 enum { MODE_FROM_POLICY = 255 };
 
@@ -29,13 +30,18 @@ struct client {
     bool no_wait;         /* a supervisor acts for many, and may not wait for one of them */
     uint32_t pid, tid;    /* whose events these are; 0: of this process and thread */
     uint64_t program_key; /* history_program */
+    uint64_t names_key;   /* the same of names: what rules make of them is kept under it */
     char program[POLICY_PROGRAM];
+    char names[PROGRAM_NAMES_TEXT];         /* that a rule's "program" is compared with; the first is program */
     void (*renewed)(struct client *client); /* called in a fork child, once it is noticed; set before active */
 };
 
 static inline bool client_active(const struct client *client) {
     return __atomic_load_n(&client->active, __ATOMIC_ACQUIRE);
 }
+
+/* What the process is called in events, and in rules (program_names). */
+void client_name(struct client *client, const char *program, const char names[PROGRAM_NAMES_TEXT]);
 
 /* Fills what depends on the running kernel. */
 void client_know_kernel(struct client *client);

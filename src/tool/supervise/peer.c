@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,16 +50,21 @@ static uint32_t process_of(uint32_t tid) {
     return line ? (uint32_t)strtoul(line + 6, NULL, 10) : 0;
 }
 
-/* As program_invocation_short_name would say in the program itself. */
+/* As program_invocation_short_name would say in the program itself, and what rules may call it besides. */
 static void name_program(struct peer *peer) {
-    char text[1024];
-    if (read_file(peer->tid, "cmdline", text, sizeof text) <= 0)
-        (void)read_file(peer->tid, "comm", text, sizeof text); /* a line */
-    text[strcspn(text, "\n")] = 0;
-    const char *slash = strrchr(text, '/');
-    const char *name = slash ? slash + 1 : text;
+    char arguments[4096], executed[PATH_MAX], first[PATH], path[PATH];
+    ssize_t length = read_file(peer->tid, "cmdline", arguments, sizeof arguments);
+    if (length <= 0)
+        (void)read_file(peer->tid, "comm", arguments, sizeof arguments); /* a line */
+    snprintf(path, sizeof path, "/proc/%u/exe", peer->tid);
+    ssize_t n = readlink(path, executed, sizeof executed - 1);
+    executed[n > 0 ? n : 0] = 0;
+    const char *slash = strrchr(arguments, '/');
+    const char *name = slash ? slash + 1 : arguments;
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(name, "\n"), name);
     memset(peer->program, 0, sizeof peer->program);
-    memcpy(peer->program, name, strnlen(name, sizeof peer->program - 1));
+    memcpy(peer->program, first, strnlen(first, sizeof peer->program - 1));
+    program_names(peer->names, peer->program, executed, arguments, length > 0 ? (size_t)length : 0);
 }
 
 static void forget(struct peer_slot *s) {

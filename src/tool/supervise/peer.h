@@ -10,13 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "policy/policy.h"
+#include "policy/program.h"
 
 enum { PEERS = 256 };
 
 struct peer {
     uint32_t tid, pid;
     char program[POLICY_PROGRAM];
+    char names[PROGRAM_NAMES_TEXT];
 };
 
 struct peer_slot {

@@ -14,7 +14,6 @@
 #include "close/closing.h"
 #include "connect/connect.h"
 #include "connect/prepare.h"
-#include "state/history.h"
 #include "tool/supervise/bounded.h"
 #include "tool/supervise/filter.h"
 #include "tool/supervise/patience.h"
@@ -43,8 +42,7 @@ struct client service_client(const struct service *s, const struct peer *peer) {
     c.pid = peer->pid;
     c.tid = peer->tid;
     c.attached = true;
-    memcpy(c.program, peer->program, sizeof c.program);
-    c.program_key = history_program(c.program);
+    client_name(&c, peer->program, peer->names);
     return c;
 }
 

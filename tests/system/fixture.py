@@ -27,7 +27,7 @@ PACKAGES = {
     "nm": "binutils", "readelf": "binutils", "strace": "strace", "promtool": "prometheus", "jq": "jq", "systemd-analyze": "systemd", "logrotate": "logrotate",
     "libjemalloc.so.2": "libjemalloc2", "libtcmalloc_minimal.so.4": "libtcmalloc-minimal4",
     "clang-format": "clang-format", "clang-tidy": "clang-tidy", "cppcheck": "cppcheck",
-    "mandoc": "mandoc", "python3": "python3", "make": "make", "gcc": "gcc", "git": "git", "unshare": "util-linux", "nsenter": "util-linux", "ldd": "libc-bin", "setpriv": "util-linux",
+    "mandoc": "mandoc", "tmux": "tmux", "python3": "python3", "make": "make", "gcc": "gcc", "git": "git", "unshare": "util-linux", "nsenter": "util-linux", "ldd": "libc-bin", "setpriv": "util-linux",
     "chromium": "chromium", "firefox-esr": "firefox-esr", "bwrap": "bubblewrap", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
 }
 

@@ -15,15 +15,15 @@
 #include "tool/screen/columns.h"
 #include "tool/screen/wrap.h"
 
-enum { TIME_TEXT = 32, HEAD = 12, LABELS_WIDTH = 38, ERRORS_TEXT = 2048 };
+enum { HEAD = 12, LABELS_WIDTH = 38, ERRORS_TEXT = 2048 };
 
-static void format_us(char out[TIME_TEXT], double us) {
+void stat_time_text(char out[STAT_TIME_TEXT], double us) {
     if (us < 1000)
-        snprintf(out, TIME_TEXT, "%.0f us", us);
+        snprintf(out, STAT_TIME_TEXT, "%.0f us", us);
     else if (us < 1000000)
-        snprintf(out, TIME_TEXT, "%.1f ms", us / 1000);
+        snprintf(out, STAT_TIME_TEXT, "%.1f ms", us / 1000);
     else
-        snprintf(out, TIME_TEXT, "%.2f s", us / 1000000);
+        snprintf(out, STAT_TIME_TEXT, "%.2f s", us / 1000000);
 }
 
 /* Titles and names come from memory that others can write to. */
@@ -53,7 +53,7 @@ static const char *rule_name(char out[STATE_PATH], const char *rule) {
 }
 
 static void print_head(const struct stat_report *r, const struct screen *to) {
-    char text[OVERRIDE_TEXT], created[TIME_TEXT], name[STATE_PATH], users[64] = "";
+    char text[OVERRIDE_TEXT], created[STAT_TIME_TEXT], name[STATE_PATH], users[64] = "";
     const struct settings *settings = r->has_policy ? &r->settings : NULL;
     struct strbuf s;
     if (r->control.has_mode || r->control.has_canary) {
@@ -155,10 +155,10 @@ static void print_errors(const struct stat_report *r, const struct screen *to) {
 
 static void print_times(struct columns *t, const struct stat_row *row) {
     static const double quantile[] = {0.5, 0.9, 0.99};
-    char text[TIME_TEXT];
+    char text[STAT_TIME_TEXT];
     bool some = histogram_count(row->bucket) > 0;
     for (unsigned i = 0; i < sizeof quantile / sizeof *quantile; i++) {
-        format_us(text, histogram_quantile_us(row->bucket, quantile[i]));
+        stat_time_text(text, histogram_quantile_us(row->bucket, quantile[i]));
         columns_cell(t, some ? text : "-");
     }
 }

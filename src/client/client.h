@@ -28,7 +28,9 @@ struct client {
     uint32_t attached;    /* an attach event was written for this process; atomic */
     uint64_t netns;       /* cookie; 0: not asked yet; atomic */
     bool no_wait;         /* a supervisor acts for many, and may not wait for one of them */
+    uint32_t user;        /* with pid: its effective user */
     uint32_t pid, tid;    /* whose events these are; 0: of this process and thread */
+    uint64_t variable;    /* of its environment, hashed: name and value (hash_by.h); 0: none was asked for; atomic */
     uint64_t program_key; /* history_program */
     uint64_t names_key;   /* the same of names: what rules make of them is kept under it */
     char program[POLICY_PROGRAM];

@@ -13,13 +13,11 @@ unsigned check_canary(const struct findings *f, bool override) {
 }
 
 const char *check_policy_name(unsigned policy) {
-    static const char *const name[POOL_POLICY_COUNT] = {
-        [POOL_ROUND_ROBIN] = "round-robin",
-        [POOL_RANDOM] = "random",
-        [POOL_HASH] = "hash",
-        [POOL_LEAST_USED] = "least-used",
+    static const char *const name[] = {
+        [POOL_ROUND_ROBIN] = "round-robin", [POOL_RANDOM] = "random", [POOL_HASH] = "hash",
+        [POOL_LEAST_USED] = "least-used",   [POOL_HASH_BY] = "hash",
     };
-    return policy < POOL_POLICY_COUNT ? name[policy] : "unknown";
+    return policy <= POOL_HASH_BY ? name[policy] : "unknown";
 }
 
 void check_json_text(const char *key, const char *text) {

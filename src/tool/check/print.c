@@ -63,9 +63,7 @@ static bool in_pool(const struct policy *p, const struct policy_pool *pool, enum
                     const struct addr *a) {
     struct policy_span span = pool_sources(p, pool, scope);
     for (unsigned i = 0; i < span.count; i++) {
-        const struct policy_source *source = &p->source[span.first + i];
-        struct addr last = addr_add(&source->first, source->count - 1u);
-        if (addr_compare(a, &source->first) >= 0 && addr_compare(a, &last) <= 0)
+        if (source_has(&p->source[span.first + i], a))
             return true;
     }
     return false;

@@ -23,7 +23,7 @@ static void warn_of_addresses(const struct policy_pool *pool, const struct polic
     if (addr_scope(&source->first) == SCOPE_V4_LOOPBACK)
         return;
     for (uint32_t i = 0; i < probed; i++) {
-        struct addr a = addr_add(&source->first, i);
+        struct addr a = policy_source_at(source, i);
         if (host_can_bind(h, &a, source->interface))
             continue;
         format_address(text, &a);
@@ -53,7 +53,7 @@ static void warn_of_mute(const struct policy_pool *pool, const struct policy_sou
     if (addr_scope(&source->first) == SCOPE_V4_LOOPBACK)
         return;
     for (uint32_t i = 0; i < probed; i++) {
-        struct addr a = addr_add(&source->first, i);
+        struct addr a = policy_source_at(source, i);
         const char *unusable = interface_fault(&a);
         bool absent = !host_has(h, &a) && (pool->freebind || host_can_bind(h, &a, source->interface));
         if (!unusable && (!absent || missing++))
@@ -124,7 +124,8 @@ static void warn_of_scopes(const struct policy *p, const struct policy_pool *poo
 static void warn_of_rule(const struct policy *p, unsigned index, struct warnings *out) {
     const struct policy_rule *rule = &p->rule[index];
     const struct policy_pool *pool = check_pool(p, rule);
-    if (pool && pool->policy == POOL_HASH && rule_has_one_destination(p, rule))
+    if (pool && pool->policy == POOL_HASH && !(pool->hash_by & ~HASH_BY_DESTINATION) &&
+        rule_has_one_destination(p, rule))
         warning_add(
             out,
             "rule \"%s\": its pool \"%s\" hashes over the destination, and it has one destination: every connection "

@@ -20,6 +20,14 @@ const char *check_policy_name(unsigned policy) {
     return policy <= POOL_HASH_BY ? name[policy] : "unknown";
 }
 
+const char *check_scope_name(enum addr_scope scope) {
+    static const char *const name[SCOPE_COUNT] = {
+        [SCOPE_V4_LOOPBACK] = "ipv4-loopback", [SCOPE_V4] = "ipv4", [SCOPE_V6_LOOPBACK] = "ipv6-loopback",
+        [SCOPE_V6_LINK] = "ipv6-link",         [SCOPE_V6] = "ipv6",
+    };
+    return name[scope];
+}
+
 void check_json_text(const char *key, const char *text) {
     char out[6 * LOCATE_PATH + 3];
     struct strbuf s;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "tool/common/arguments.h"
 #include "tool/common/message.h"
 #include "tool/common/time_text.h"
@@ -19,11 +20,11 @@
 #include "tool/quads/print.h"
 #include "tool/quads/model.h"
 
-enum { TEXT_PAIRS = 20, PROMETHEUS_PAIRS = 100, EVERY_MS = 2000 };
+enum { TEXT_PAIRS = 20, PROMETHEUS_PAIRS = 100, EVERY_MS = 2000, TIMEOUT_MS = 120000, DRAINED_EVERY_MS = 200 };
 
 static const char help[] =
     "usage: connspread quads [-o text|json|prometheus] [--to ADDRESS[:PORT]] [--inbound] [--top N]\n"
-    "                        [-p] [-w] [--every TIME]\n"
+    "                        [-p] [-w] [--every TIME] [--wait PERCENT [--timeout TIME]]\n"
     "\n"
     "Shows how full the quadruplets between each source and destination are, fullest first: connections by state,\n"
     "the share of the ephemeral ports that they take, and when the next TIME-WAIT gives one back.\n"
@@ -39,14 +40,16 @@ static const char help[] =
     "                         all, others their own. The kernel does not know whose a TIME-WAIT was\n"
     "  -w, --watch            again and again, every 2 s\n"
     "      --every TIME       with -w: another interval (500ms, 10s)\n"
+    "      --wait PERCENT     until no pair (with --to: of that destination) has more of its ports taken: 10%, 0%\n"
+    "      --timeout TIME     with --wait: give up after that (default: 2m)\n"
     "\n"
     "Column \"outside\" counts those that have a source port outside of net.ipv4.ip_local_port_range; they do not "
     "take\n"
     "of its capacity. Accepted is what has the port of a listener; connections of a listener that is gone show as\n"
     "outbound. Works for every user; kernel memory is shown to root only.\n"
-    "Exits with 0, 1 if the sockets cannot be listed, 2 for a usage error.\n";
+    "Exits with 0, 1 if the sockets cannot be listed or --wait gave up, 2 for a usage error.\n";
 
-enum { OPTION_TO = 256, OPTION_INBOUND, OPTION_TOP, OPTION_EVERY };
+enum { OPTION_TO = 256, OPTION_INBOUND, OPTION_TOP, OPTION_EVERY, OPTION_WAIT, OPTION_TIMEOUT };
 
 static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
@@ -56,15 +59,18 @@ static const struct option options[] = {
     {"processes", no_argument, NULL, 'p'},
     {"watch", no_argument, NULL, 'w'},
     {"every", required_argument, NULL, OPTION_EVERY},
+    {"wait", required_argument, NULL, OPTION_WAIT},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
 struct arguments {
     struct policy_target to;
-    uint32_t every_ms;
+    uint32_t every_ms, timeout_ms;
+    double percent; /* with wait */
     size_t top;
-    bool json, prometheus, has_to, has_top, inbound, watch, processes;
+    bool json, prometheus, has_to, has_top, inbound, watch, processes, wait, has_timeout;
 };
 
 static bool parse_format(struct arguments *a, const char *text) {
@@ -99,6 +105,15 @@ static bool parse_interval(struct arguments *a, const char *text) {
     return a->every_ms != 0;
 }
 
+static bool parse_wait(struct arguments *a, const char *text) {
+    char *end;
+    a->percent = strtod(text, &end);
+    a->wait = text[0] >= '0' && text[0] <= '9' && (!*end || strcmp(end, "%") == 0) && a->percent <= 100;
+    if (!a->wait)
+        warn("quads: --wait %s is not a share of the ports, 0%% to 100%%; try: 10%%", text);
+    return a->wait;
+}
+
 static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     switch (option) {
@@ -114,9 +129,24 @@ static bool parse_option(int option, void *context) {
         return a->processes = true;
     case 'w':
         return a->watch = true;
+    case OPTION_WAIT:
+        return parse_wait(a, optarg);
+    case OPTION_TIMEOUT:
+        return a->has_timeout = arguments_duration("quads", "--timeout", optarg, &a->timeout_ms);
     default:
         return parse_interval(a, optarg);
     }
+}
+
+/* What was not given. */
+static int settle_arguments(struct arguments *a) {
+    if (!a->has_timeout)
+        a->timeout_ms = TIMEOUT_MS;
+    if (!a->has_top)
+        a->top = a->json ? 0 : a->prometheus ? PROMETHEUS_PAIRS : TEXT_PAIRS;
+    if (!a->every_ms)
+        a->every_ms = EVERY_MS;
+    return ARGUMENTS_GOOD;
 }
 
 static int parse_arguments(int argc, char **argv, struct arguments *a) {
@@ -124,20 +154,19 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
     int wrong = arguments_read(&line, argc, argv, &(struct chosen){0}, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
-    const char *argument = argv[optind];
-    if (argument)
-        warn("quads: %s: quads takes no argument; try: --to for a destination", argument);
+    if (argv[optind])
+        warn("quads: %s: quads takes no argument; try: --to for a destination", argv[optind]);
     else if (a->every_ms && !a->watch)
         warn("quads: --every only goes with -w; try: add -w");
     else if (a->prometheus && (a->watch || a->processes))
         warn("quads: -o prometheus is one look, at pairs; try: without -w and -p");
-    if (argument || (a->every_ms && !a->watch) || (a->prometheus && (a->watch || a->processes)))
-        return EXIT_USAGE;
-    if (!a->has_top)
-        a->top = a->json ? 0 : a->prometheus ? PROMETHEUS_PAIRS : TEXT_PAIRS;
-    if (!a->every_ms)
-        a->every_ms = EVERY_MS;
-    return ARGUMENTS_GOOD;
+    else if (a->wait && a->watch)
+        warn("quads: --wait and -w are two ways to look again; try: one of them");
+    else if (a->has_timeout && !a->wait)
+        warn("quads: --timeout only goes with --wait; try: add --wait 10%%");
+    else
+        return settle_arguments(a);
+    return EXIT_USAGE;
 }
 
 static void look_at_memory(struct quads_report *r) {
@@ -182,7 +211,18 @@ static void print(const struct arguments *a, struct quads_table *t, const struct
     free(users);
 }
 
-static bool look(const struct arguments *a) {
+/* The pair that has most of its ports taken; 0: there is none. */
+static double fullest(const struct quads_table *t, uint32_t capacity) {
+    double most = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        double percent = quads_percent(&t->pair[i], capacity);
+        most = percent > most ? percent : most;
+    }
+    return most;
+}
+
+/* full: not NULL: nothing is printed, and there is how full the fullest pair is. */
+static bool look(const struct arguments *a, double *full) {
     struct quads_listeners *l = calloc(1, sizeof *l);
     struct host_ports ports;
     const char *what;
@@ -195,7 +235,9 @@ static bool look(const struct arguments *a) {
     struct quads_table t = {.ephemeral = ports.ephemeral, .listeners = l, .inbound = a->inbound};
     tw_reuse_look(&t.reuse);
     int error = quads_take(&t, l, a->has_to ? &a->to : NULL);
-    if (error == 0)
+    if (error == 0 && full)
+        *full = fullest(&t, quads_capacity(&ports, a->inbound));
+    else if (error == 0)
         print(a, &t, &ports);
     else
         warn("the sockets of this network namespace cannot be listed: %s", strerror(-error));
@@ -211,15 +253,40 @@ static void wait_ms(uint32_t ms) {
         ;
 }
 
+/* The report comes once, at the end, however that is. */
+static int wait_until_drained(const struct arguments *a) {
+    uint64_t end = clock_ns(CLOCK_MONOTONIC) / 1000000u + a->timeout_ms;
+    for (;;) {
+        double full;
+        if (!look(a, &full))
+            return EXIT_FOUND;
+        uint64_t now = clock_ns(CLOCK_MONOTONIC) / 1000000u;
+        if (full > a->percent && now < end) {
+            wait_ms(end - now < DRAINED_EVERY_MS ? (uint32_t)(end - now) : DRAINED_EVERY_MS);
+            continue;
+        }
+        if (!look(a, NULL))
+            return EXIT_FOUND;
+        if (full <= a->percent)
+            return EXIT_DONE;
+        warn("quads: %.2f %% of the ports of the fullest pair are taken, more than %g %%; try: a longer --timeout, a "
+             "TIME-WAIT lasts %d s",
+             full, a->percent, TIME_WAIT_SECONDS);
+        return EXIT_FOUND;
+    }
+}
+
 int quads_main(int argc, char **argv) {
     struct arguments a = {0};
     int wrong = parse_arguments(argc, argv, &a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
-    bool good = look(&a);
+    if (a.wait)
+        return wait_until_drained(&a);
+    bool good = look(&a, NULL);
     while (good && a.watch && fflush(stdout) == 0) {
         wait_ms(a.every_ms);
-        good = look(&a);
+        good = look(&a, NULL);
     }
     return good ? EXIT_DONE : EXIT_FOUND;
 }

@@ -8,6 +8,7 @@
 #include "config/values.h"
 #include "config/ranges.h"
 #include "config/interfaces.h"
+#include "config/also.h"
 
 /* The top of the file. */
 
@@ -201,13 +202,11 @@ static void compile_reuse_after(struct reading *r, const struct entry *e) {
 }
 
 /* exclude-ports stands behind ports: it takes away from what is there. */
-const struct key config_pool_keys[] = {{"addresses", true, compile_addresses},
-                                       {"ports", true, compile_ports},
-                                       {"exclude-ports", true, compile_exclude_ports},
-                                       {"policy", false, compile_policy},
-                                       {"freebind", false, compile_freebind},
-                                       {"reuse-after", false, compile_reuse_after},
-                                       {0}};
+const struct key config_pool_keys[] = {
+    {"addresses", true, compile_addresses},         {"ports", true, compile_ports},
+    {"exclude-ports", true, compile_exclude_ports}, {"policy", false, compile_policy},
+    {"freebind", false, compile_freebind},          {"reuse-after", false, compile_reuse_after},
+    {"port-sharing", false, config_port_sharing},   {0}};
 
 /* rule "..." { } */
 
@@ -298,4 +297,9 @@ const struct key config_rule_keys[] = {{"to", true, compile_to},
                                        {"wait", false, compile_wait},
                                        {"on-exhausted", false, compile_on_exhausted},
                                        {"client-bind", false, compile_client_bind},
+                                       {"also-to", true, config_also_to},
+                                       {"to-policy", false, config_to_policy},
+                                       {"show-peer", false, config_show_peer},
+                                       {"to-timeout", false, config_to_timeout},
+                                       {"to-hold-down", false, config_to_hold_down},
                                        {0}};

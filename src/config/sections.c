@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/also.h"
 #include "config/reading.h"
 #include "config/ranges.h"
 
@@ -99,6 +100,7 @@ void config_pool_end(struct reading *r) {
     for (unsigned scope = 0; scope < SCOPE_COUNT; scope++)
         store_sources(r, scope);
     store_ports(r);
+    config_port_sharing_end(r);
 }
 
 bool config_rule_begin(struct reading *r, const char *title, int line) {
@@ -107,6 +109,7 @@ bool config_rule_begin(struct reading *r, const char *title, int line) {
         return false;
     r->rule = &out->rule[out->n_rules++];
     *r->rule = (struct policy_rule){.attempts = 16};
+    config_also_begin(r->rule);
     if (title_is_valid(r, title, line))
         memcpy(r->rule->title, title, strlen(title));
     return true;
@@ -121,4 +124,5 @@ void config_rule_end(struct reading *r, bool has_to) {
     if (!r->has_pool && r->rule->action == ACTION_SPREAD)
         mistake_add(r->m, r->section_line,
                     "pool: is missing in rule \"%s\"; try: pool = \"TITLE\", or action = \"ignore\"", r->rule->title);
+    config_also_end(r);
 }

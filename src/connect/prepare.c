@@ -17,6 +17,9 @@ static bool no_port_took(struct client *client, int fd) {
     if (__atomic_load_n(&client->no_port_works, __ATOMIC_RELAXED))
         return true;
     int r = get_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &value);
+    /* Once more before the whole process goes without: another thread may have put another socket in its place. */
+    if (r == 0 && value == 0 && set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1) == 0)
+        r = get_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &value);
     bool took = r == 0 && value == 1;
     /* EBADF and the like say something of this socket, EPERM of a filter. */
     bool known = took || (r == 0 && value == 0) || r == -ENOPROTOOPT || r == -EOPNOTSUPP || r == -EPROTO;
@@ -155,7 +158,7 @@ void prepare_disconnected(struct client *client, int fd, struct conn *c) {
     c->local_port = 0;
     open_table_closed(client, c);
     conn_uncount(client, c, false, clock_ns(CLOCK_MONOTONIC));
-    conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
+    conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK | CONN_ASKED);
     struct conn *now;
     if (fd_look(fd, &now) == FD_TCP && now == c)
         prepare_undo(fd, c);

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "state/sections.h"
 #include "state/segment.h"
 #include "state/state.h"
 

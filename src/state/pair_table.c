@@ -99,17 +99,16 @@ struct found {
     struct pair *spare;
 };
 
-/* Keys alone: the pairs themselves lie elsewhere. True: nothing lies behind these. */
-static bool look(const struct places *places, uint64_t key, struct found *f) {
+/* Keys alone: the pairs themselves lie elsewhere. */
+static void look(const struct places *places, uint64_t key, struct found *f) {
     for (unsigned i = 0; i < PAIR_WAYS; i++) {
         unsigned at = way(key, i);
         uint64_t k = load(&places->key[at]);
         if (k == key)
             f->pair = &places->pair[at];
         if (k == key || k == 0)
-            return true;
+            return;
     }
-    return false;
 }
 
 static bool look_for_spare(const struct places *places, uint64_t key, uint64_t now, struct found *f) {
@@ -147,15 +146,26 @@ __attribute__((noinline)) static struct pair *create_pair(const struct state *s,
     return had == key ? f.spare : NULL; /* another process was faster; next time, then */
 }
 
+/* The last level that has a segment for this key: most pairs of a large table lie there. */
+static unsigned deepest(const struct state *s, uint64_t key) {
+    unsigned level = 0;
+    while (!(key & PAIR_CONFINED) && level + 1 < PAIR_LEVELS &&
+           __atomic_load_n(&s->header->of_pairs[slot_of(key, level + 1)], __ATOMIC_RELAXED) != 0)
+        level++;
+    return level;
+}
+
 /* All that is not where it nearly always is. */
 __attribute__((noinline)) static struct pair *find_further(const struct state *s, uint64_t key, bool create,
                                                            uint64_t now) {
-    struct places places = first_places(s, key);
+    struct places places;
     struct found f = {0};
-    unsigned level = 1;
-    while (!look(&places, key, &f) && !(key & PAIR_CONFINED) && level < PAIR_LEVELS &&
-           places_in(s, key, level, &places))
-        level++;
+    for (unsigned level = deepest(s, key); level > 0 && !f.pair; level--)
+        if (places_in(s, key, level, &places))
+            look(&places, key, &f);
+    places = first_places(s, key);
+    if (!f.pair)
+        look(&places, key, &f);
     if (f.pair && create)
         __atomic_store_n(&f.pair->last_used, now, __ATOMIC_RELAXED);
     return f.pair || !create ? f.pair : create_pair(s, key, now);

@@ -7,7 +7,6 @@
 
 #include "state/layout_abi_private.h"
 #include "state/folder.h"
-#include "state/sections.h"
 #include "state/segment.h"
 #include "base/sys.h"
 #include "base/text.h"

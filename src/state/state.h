@@ -21,7 +21,8 @@ struct segments;
 /* The config where none is named; without it there is the built-in default. */
 #define DEFAULT_CONF SYSCONFDIR "/connspread.conf"
 
-enum { STATE_INSTANCE = 64 };
+enum { STATE_INSTANCE = 64, LOG_SIZE_MIN = 64 << 10, LOG_SIZE_PRIVATE = 64 << 10 };
+#define LOG_SIZE_MAX ((uint64_t)1 << 30)
 
 /* A mapped state file. The pointers and counts were checked against the mapping's size when it was mapped and are never
  * read from the file again. */

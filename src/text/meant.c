@@ -126,8 +126,7 @@ static bool short_range(const char *text, struct meant *out) {
 
 bool meant_source(const char *text, struct meant *out) {
     if (text[0] == '!')
-        return meant(out, "is an exclusion, which a pool does not have",
-                     "the addresses that may be used, such as { \"10.0.0.11-10.0.0.14\", \"10.0.0.16\" }");
+        return meant(out, "is an exclusion, which has a key of its own", "exclude-addresses = { \"%.90s\" }", text + 1);
     return zone(text, false, out) || list(text, out) || host_bits(text, out) || source_with_ports(text, out) ||
            short_range(text, out);
 }
@@ -160,14 +159,6 @@ static bool bare_v6_port(const char *text, struct meant *out) {
                                      "\"[%s]:%s\" with the port, or \"[%s]\" for the address", head, tail, text);
 }
 
-static bool target_range(const char *text, struct meant *out) {
-    struct policy_source source;
-    if (!strchr(text, '-') || strchr(text, '/') || parse_source(text, &source))
-        return false;
-    return meant(out, "is a range of addresses, and destinations are addresses or prefixes",
-                 "a prefix such as 10.2.0.0/28, or each address");
-}
-
 static bool named_port(const char *text, struct meant *out) {
     char head[PIECE];
     struct policy_target target;
@@ -181,7 +172,7 @@ bool meant_target(const char *text, struct meant *out) {
     if (text[0] == '!')
         return meant(out, "is an exclusion, which has a key of its own", "except = { \"%.90s\" }", text + 1);
     return zone(text, true, out) || list(text, out) || host_bits(text, out) || wildcard(text, out) ||
-           bare_v6_port(text, out) || target_range(text, out) || named_port(text, out);
+           bare_v6_port(text, out) || named_port(text, out);
 }
 
 bool meant_ports(const char *text, struct meant *out) {

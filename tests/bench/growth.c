@@ -1,9 +1,14 @@
 /* growth.c - a client of very many flows, or very many clients: what one more connection costs then.
  *
  * growth BASE, then commands. Destination i is BASE + i, port 1, where nothing listens: each connect is refused at
- * once, and leaves no socket. touch N        a connect to each of the first N; errors among N M      median of M
- * connects to random ones of the first N, ns; errors crowd P        P children that live at the same time and connect
- * once each: median of the first hundred's, and of the last hundred's, ns; errors */
+ * once, and leaves no socket.
+ *
+ *   touch N     a connect to each of the first N; errors
+ *
+ *   among N M   median of M connects to random ones of the first N, ns; errors
+ *
+ *   crowd P     P children that live at the same time and connect once each: median of the first quarter's, and of the
+ *               last one's, at most a hundred of each, ns; errors */
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -105,14 +110,16 @@ static void crowd(unsigned n) {
         if (read(done[0], &byte, 1) != 1)
             die("read");
     }
-    for (unsigned i = 0; i < 4; i++)
-        (void)close(i < 2 ? end[1 - i] : done[3 - i]);
+    (void)close(end[1]);
     while (wait(NULL) > 0)
         ;
-    unsigned ends = n < ENDS ? n : ENDS;
+    unsigned ends = n < 4 * ENDS ? (n + 3) / 4 : ENDS;
     uint32_t first = median(took, ends);
     (void)printf("%u %u %u", first, median(took + n - ends, ends), took[CROWD_MAX]);
     answer_end();
+    (void)close(end[0]);
+    (void)close(done[0]);
+    (void)close(done[1]);
     (void)munmap(took, (CROWD_MAX + 1) * sizeof *took);
 }
 

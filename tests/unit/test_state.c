@@ -14,7 +14,7 @@
 
 #include "state/copy.h"
 #include "state/folder.h"
-#include "state/sections.h"
+#include "state/state.h"
 #include "base/sys.h"
 #include "suite.h"
 #include "state/create.h"

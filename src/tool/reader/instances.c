@@ -15,7 +15,6 @@
 #include "tool/common/override.h"
 #include "tool/host/owner.h"
 #include "state/copy.h"
-#include "state/sections.h"
 #include "state/state.h"
 #include "state/open_chunk.h"
 

@@ -239,7 +239,7 @@ static uint32_t of_how_many(const struct connecting *k) {
 }
 
 static void otherwise(struct client *client, struct connecting *k, bool enforce) {
-    if (k->match->matched != MATCHED_UNUSUAL || !enforce || !spreadable(k)) {
+    if (!enforce || k->match->matched != MATCHED_UNUSUAL || !spreadable(k)) {
         watch(client, k);
         return;
     }
@@ -261,7 +261,7 @@ static void spread_or_watch(struct client *client, struct connecting *k, const s
     client_attach(client, k->call->fd, assignment.arm);
     k->netns = client_netns(client, k->call->fd);
     report_begin(k->report, client, k->call->fd, c, k->destination, k->now);
-    if (k->match->matched == MATCHED_SPREAD && assignment.enforce && spreadable(k)) {
+    if (assignment.enforce && k->match->matched == MATCHED_SPREAD && spreadable(k)) {
         k->report->match = k->match;
         through_policy(client, k);
         wait_over(k);

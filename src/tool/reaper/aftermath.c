@@ -56,8 +56,9 @@ static uint64_t read_overflows(void) {
     return n;
 }
 
-void aftermath_begin(struct aftermath *a, bool recording) {
-    a->heed_until = recording ? 0 : UINT64_MAX;
+void aftermath_begin(struct aftermath *a, enum aftermath_reader reader) {
+    a->heed_until = reader == AFTERMATH_RECORDING ? 0 : UINT64_MAX;
+    a->goes_on = reader != AFTERMATH_ONCE;
     a->netns = netns_cookie();
     a->netlink = diag_open();
     a->overflows[0] = a->overflows[1] = read_overflows();
@@ -172,7 +173,7 @@ bool aftermath_read(struct aftermath *a, struct event *e, bool last) {
     bool open = what == GOING || what == MISSING;
     if (what == THERE)
         e->verified = VERIFIED_TRUE;
-    bool again = open ? last : what == THERE && a->heed_until != UINT64_MAX;
+    bool again = open ? last : what == THERE && a->goes_on;
     struct aftermath_case *c = again ? add_case(a, e, now) : NULL;
     if (c && what == GOING)
         look_later(a, c, &answer, now);

@@ -33,6 +33,7 @@ struct aftermath_case {
 
 struct aftermath {
     int netlink; /* -1: the kernel cannot be asked */
+    bool goes_on;
     uint64_t netns;
     uint64_t second, asked;     /* questions in this second */
     uint64_t dump_at, count_at; /* not before */
@@ -44,8 +45,11 @@ struct aftermath {
     struct aftermath_case one[AFTERMATH_CASES];
 };
 
-/* a: some 10 MB, zeroed. recording: no other process tells what is gone. */
-void aftermath_begin(struct aftermath *a, bool recording);
+/* ONCE: what is read now is all. FOLLOWING: more is to come. RECORDING: and no other process tells what is gone. */
+enum aftermath_reader { AFTERMATH_ONCE, AFTERMATH_FOLLOWING, AFTERMATH_RECORDING };
+
+/* a: some 10 MB, zeroed. */
+void aftermath_begin(struct aftermath *a, enum aftermath_reader reader);
 void aftermath_end(struct aftermath *a);
 
 /* An event that is read for the first time: asks, and sets verified, if it is a time-wait that can be asked about.

@@ -97,6 +97,52 @@ def test_log_asks_the_kernel(t):
             agent.end()
 
 
+class Following:
+    """log -f in the background."""
+
+    def __init__(self, t):
+        self.process = t.start([TOOL, "log", "-f", "-o", "json", "-c", t.conf], bare=True)
+        self.path = os.path.join(t.folder, f"out{t.count}")
+
+    def events(self):
+        with open(self.path) as f:
+            return [json.loads(line) for line in f if line.endswith("\n")]
+
+
+@limit(90)
+def test_log_f_asks_the_kernel(t):
+    """It goes on asking: what it printed before is followed by what became of it, once."""
+    t.spread(t.sources())
+    t.run(["true"])
+    log = Following(t)
+    for row in ROWS:
+        if row.name in ("as expected", "peer reset after our close", "peer silent"):
+            port, agent, peers = end_in_this_way(t, row)
+            gone = EACH if REASONS[row.name] else 0
+            kernel.wait_until(lambda: [len(n) for n in map(list, account(log.events(), port))] == [row.waits, gone], 15, f"{row.name}: not as the kernel's")
+            check_row(row, *account(log.events(), port), port)
+            close_all(peers)
+            agent.end()
+    verified = [e["verified"] for e in log.events() if e["event"] == "time-wait"]
+    assert verified.count(True) >= EACH / 2, f"{verified.count(True)} verified"
+
+
+@limit(60)
+def test_log_f_leaves_it_to_the_recorder(t):
+    """While one is at work what is gone is told once, as the event that the recorder makes."""
+    recorder = Recorder(t)
+    recorder.create()
+    recorder.start("--keep")
+    kernel.wait_until(lambda: json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)["recorder"]["behind_s"] == 0, 15, "no recorder")
+    log = Following(t)
+    row, = (row for row in ROWS if row.name == "peer reset after our close")
+    port, _, _ = end_in_this_way(t, row)
+    kernel.wait_until(lambda: len(recorded(recorder, port)[1]) == EACH, 15, "the recorder does not find out")
+    kernel.wait_until(lambda: len(account(log.events(), port)[1]) == EACH, 15, "log -f does not print what the recorder found out")
+    equal([e["seq"] for e in log.events() if e["event"] == "time-wait-gone"], [e["seq"] for e in recorder.lines_so_far() if e["event"] == "time-wait-gone"], "the same events")
+    recorder.stop()
+
+
 def stray(source, sport, to, port):
     """A segment out of every window, as from the peer: a TIME-WAIT answers it, and the peer, which has no such connection, resets the TIME-WAIT."""
     segment = struct.pack("!HHIIBBHHH", sport, port, 1, 1, 5 << 4, 0x10, 512, 0, 0)
@@ -109,6 +155,7 @@ def stray(source, sport, to, port):
         raw.sendto(segment, (to, 0))
 
 
+@full
 @limit(60)
 def test_a_late_reset_is_found(t):
     """A TIME-WAIT that was found, and was found again a second later, is then ended by a reset: the recorder's file says so. The others stay."""

@@ -5,6 +5,7 @@
 #include "client/asked.h"
 #include "state/endpoint.h"
 #include "state/pair.h"
+#include "state/pair_table.h"
 #include "suite.h"
 
 enum { HOLD_MS = 500 };

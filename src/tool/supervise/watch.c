@@ -10,6 +10,7 @@
 
 #include "base/sys.h"
 #include "close/reported.h"
+#include "state/control.h"
 #include "tool/host/dump.h"
 
 enum { HEARD = 16 << 10, QUEUE = 8 << 20 };
@@ -71,7 +72,7 @@ void watch_hear(struct service *s, int watch) {
             hear_one(s, message);
     }
     if (lost)
-        watch_look_at_all(s);
+        watch_look_at_all(s, true);
 }
 
 struct look {
@@ -85,7 +86,7 @@ static void look_at(const struct dump_socket *d, void *context) {
     sockets_found(&l->service->sockets, d->cookie, l->number, &where, d->inode != 0);
 }
 
-void watch_look_at_all(struct service *s) {
+void watch_look_at_all(struct service *s, bool lost) {
     uint64_t began = clock_ns(CLOCK_MONOTONIC);
     struct look look = {.service = s, .number = began};
     struct known_socket *known;
@@ -94,6 +95,8 @@ void watch_look_at_all(struct service *s) {
         return;
     while ((known = sockets_take_lost(&s->sockets, &from, look.number, began))) {
         struct tuple where = known->where;
+        if (lost)
+            state_count(&s->client.state, (enum arm)known->conn->arm, COUNT_UNSEEN_CLOSE);
         tell(s, known, where.local.port ? &where : NULL);
     }
 }

@@ -7,7 +7,7 @@ import kernel
 import test_dead_destination
 import test_network
 import test_sources
-from fixture import PYTHON, equal, full, needs
+from fixture import PYTHON, equal, full, needs, waits
 from test_supervise import command, supervisor_of
 
 
@@ -29,7 +29,8 @@ def take(module, *names):
 take(test_dead_destination, "silent_neighbour_4", "silent_neighbour_ipv6", "silent_neighbour_mptcp", "silent_neighbour_and_so_sndtimeo", "icmp_errors",
      "refused_without_a_packet", "wait_and_connect_share_so_sndtimeo")
 take(test_network, "some")
-take(test_sources, "bound_to_device", "marked", "unicast_interface")
+take(test_sources, "bound_to_device", "marked", "unicast_interface", "unanswered_source")
+waits(globals()["test_unanswered_source"])
 
 
 SWAP = """if 1:

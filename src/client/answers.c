@@ -12,7 +12,7 @@
 #include "client/events.h"
 #include "state/pair_table.h"
 
-enum { SIBLINGS = 256 };
+enum { SIBLINGS = 256, TOLD_LATE_NS = 100000000 };
 #define PATIENCE_NS 1000000000u /* the first SYN is sent again after a second: less says nothing */
 
 /* The last answer of the same destination to another source of the pool. Apart: it needs room for a match. */
@@ -33,7 +33,8 @@ __attribute__((noinline)) static uint64_t last_of_siblings(struct client *client
 }
 
 static void unanswered(struct client *client, const struct conn *c, struct pair *pair, uint64_t began) {
-    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    /* It was given up when? Where the kernel tells of ends, siblings may have begun since. */
+    uint64_t now = clock_ns(CLOCK_MONOTONIC) - (client->ends_told ? TOLD_LATE_NS : 0);
     if (now < began + PATIENCE_NS)
         return;
     const struct endpoint source = {.addr = c->source};

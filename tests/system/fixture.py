@@ -158,6 +158,7 @@ class Fixture:
         self.state = os.path.join(folder, "state")
         os.mkdir(self.state, 0o700)
         self.conf = None  # the config that clients are started with unless told otherwise
+        self.via = "preload"  # how: also run (connspread run), supervise (the same with --supervise)
         self.log_stderr = ""
         self.count = 0
         self.next_port = 9000
@@ -210,32 +211,38 @@ class Fixture:
         env.update(extra)
         return env
 
-    def command(self, argv, via):
-        return [TOOL, "run", "-c", self.conf, "--"] + argv if via == "run" else argv
+    def command(self, argv, bare=False, via=None, conf=None):
+        """What starts a client, in the environment that started() says."""
+        how = {"run": ["--"], "supervise": ["--supervise", "--"]}.get("preload" if bare else via or self.via)
+        return [TOOL, "run", "-c", conf or self.conf] + how + argv if how else argv
 
-    def run(self, argv, bare=False, via="preload", check=True, timeout=30, input=None, **options):
-        """Runs a client to its end: preloaded, `via="run"` under connspread run, or bare. check: exit 0, empty stderr."""
-        env = self.environment(bare=bare or via == "run", **options)
+    def started(self, bare=False, via=None, **options):
+        """The environment in which command() starts a client."""
+        return self.environment(bare=bare or (via or self.via) != "preload", **options)
+
+    def run(self, argv, bare=False, via=None, check=True, timeout=30, input=None, **options):
+        """Runs a client to its end: as self.via says, `via="run"` under connspread run, or bare. check: exit 0, empty stderr."""
+        env = self.started(bare, via, **options)
         stdin = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
-        done = subprocess.run(self.command(argv, via), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        done = subprocess.run(self.command(argv, bare, via), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               timeout=timeout, **stdin)
         if check:
             equal((done.returncode, done.stderr), (0, ""), f"exit status and stderr of {argv[0]}")
         return done
 
-    def start(self, argv, bare=False, via="preload", **options):
+    def start(self, argv, bare=False, via=None, **options):
         """Starts a client in the background; its output goes to files in the test's folder."""
         self.count += 1
         with open(os.path.join(self.folder, f"out{self.count}"), "w") as out:
-            env = self.environment(bare=bare or via == "run", **options)
-            return subprocess.Popen(self.command(argv, via), env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            env = self.started(bare, via, **options)
+            return subprocess.Popen(self.command(argv, bare, via), env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 
-    def agent(self, bare=False, via="preload", pass_fds=(), wrapper=(), **options):
+    def agent(self, bare=False, via=None, pass_fds=(), wrapper=(), **options):
         self.count += 1
         stderr = os.path.join(self.folder, f"agent{self.count}.err")
-        argv = self.command(list(wrapper) + [PYTHON, "-S", os.path.join(HERE, "agent.py")], via)
+        argv = self.command(list(wrapper) + [PYTHON, "-S", os.path.join(HERE, "agent.py")], bare, via)
         with open(stderr, "w") as errors:
-            process = subprocess.Popen(argv, env=self.environment(bare=bare or via == "run", **options), stdin=subprocess.PIPE,
+            process = subprocess.Popen(argv, env=self.started(bare, via, **options), stdin=subprocess.PIPE,
                                        stdout=subprocess.PIPE, stderr=errors, text=True, pass_fds=pass_fds)
         return Agent(process, stderr)
 

@@ -32,6 +32,7 @@ struct served {
     struct endpoint destination;
     struct client client;
     struct peer peer;
+    int number; /* the client's, of the socket whose duplicate is call.fd */
     uint64_t cookie;
     bool unspec; /* the address is AF_UNSPEC: the end of a connection */
     bool blocking;
@@ -229,17 +230,53 @@ static void connect_spread_for(struct served *v) {
     v->error = errno;
 }
 
-/* The SYN is out, and the client has said how long it wants to wait. Not all threads may. */
-static void wait_for_limit(struct served *v) {
-    bool waits = v->proceed && v->result < 0 && v->error == EINTR;
-    uint64_t limit = waits && !v->client.no_wait ? patience_limit(v->call.fd) : 0;
-    if (limit == 0)
-        return;
+/* The client's number still stands for the socket that was connected. */
+static bool is_still(struct served *v) {
+    struct peer peer;
+    int fd = peer_descriptor(&v->service->peers, v->place->call.pid, v->number, &peer);
+    bool same = fd >= 0 && sockinfo_cookie(fd) == v->cookie;
+    if (fd >= 0)
+        close(fd);
+    return same;
+}
+
+/* True: that time has come. False: the connect is over, or a signal or the client's end is in the way. */
+static bool wait_until(struct served *v, uint64_t until) {
+    const struct seccomp_notif *n = &v->place->call;
     before_wait(v->worker);
-    if (patience_ended(v->service->listener, v->place->call.id, v->place->call.pid, v->call.fd, v->began + limit)) {
+    return patience_ended(v->service->listener, n->id, n->pid, v->call.fd, until);
+}
+
+/* The number is another socket's by now, which the kernel's own call would connect. */
+static void finish_here(struct served *v) {
+    struct pollfd p = {.fd = v->call.fd, .events = POLLOUT};
+    int error = 0;
+    (void)wait_until(v, UINT64_MAX);
+    v->proceed = false;
+    v->error = EINTR;
+    v->result = -1;
+    if (poll(&p, 1, 0) == 0)
+        return;
+    v->result = get_option(v->call.fd, SOL_SOCKET, SO_ERROR, &error) == 0 && error ? -1 : 0;
+    v->error = error;
+    if (v->result == 0 && v->call.sends) {
+        v->result = fastopen_send(&v->worker->first, v->call.fd, NULL, 0, 0);
+        v->error = errno;
+        v->result = fastopen_result(&v->worker->first, v->place->call.pid, v->result);
+    }
+}
+
+/* The SYN is out, and the kernel is to wait for the answer, with the client's own call; but not as long as the client
+ * wants it to, which only some threads may wait for here. */
+static void wait_for_answer(struct served *v) {
+    if (!v->proceed || v->result >= 0 || v->error != EINTR)
+        return;
+    uint64_t limit = v->client.no_wait ? 0 : patience_limit(v->call.fd);
+    if (limit && wait_until(v, v->began + limit)) {
         v->proceed = false;
-        v->result = -1;
         v->error = EINPROGRESS;
+    } else if (!is_still(v)) {
+        finish_here(v);
     }
 }
 
@@ -278,11 +315,12 @@ void service_call(struct worker *w) {
     __atomic_fetch_add(&s->busy, 1, __ATOMIC_RELAXED);
     if (read_call(&v)) {
         int fd = peer_descriptor(&s->peers, place->call.pid, v.call.fd, &v.peer);
+        v.number = v.call.fd;
         v.call.fd = fd;
         if (fd >= 0 && desk_is_valid(s->listener, id) && is_ours(&v, fd)) {
             v.proceed = false;
             serve(&v);
-            wait_for_limit(&v);
+            wait_for_answer(&v);
         }
         if (fd >= 0)
             close(fd); /* before the answer: the client may close its own at once */

@@ -130,7 +130,7 @@ static void tell_end(struct supervisor *v, bool last) {
     if (v->watch >= 0) {
         watch_hear(&v->service, v->watch);
         if (last)
-            watch_look_at_all(&v->service);
+            watch_look_at_all(&v->service, false);
     }
     if (v->end >= 0)
         letter_send(v->end, last ? LETTER_LAST : LETTER_ENDED, v->status, -1);

@@ -1,18 +1,28 @@
 #include "tool/supervise/watch.h"
 
 #include <errno.h>
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "client/answers.h"
 #include "close/reported.h"
+#include "state/control.h"
 #include "tool/host/dump.h"
 
-enum { HEARD = 16 << 10, QUEUE = 8 << 20 };
+enum {
+    HEARD = 16 << 10,
+    QUEUE = 8 << 20,
+    INFO = offsetof(struct tcp_info, tcpi_segs_in) + sizeof(((struct tcp_info *)NULL)->tcpi_segs_in)
+};
 
 int watch_open(void) {
     static const int groups[] = {SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY};
@@ -45,14 +55,42 @@ static void tell(struct service *s, struct known_socket *known, const struct tup
     free(known);
 }
 
+/* The socket's own counts, as they were at its end. False: not told. */
+static bool info_of(const struct nlmsghdr *message, struct tcp_info *out) {
+    const char *at = (const char *)message + NLMSG_SPACE(sizeof(struct inet_diag_msg));
+    const char *end = (const char *)message + message->nlmsg_len;
+    struct nlattr a;
+    for (; end - at >= (ptrdiff_t)sizeof a; at += NLA_ALIGN(a.nla_len)) {
+        memcpy(&a, at, sizeof a);
+        if (a.nla_len < sizeof a || a.nla_len > end - at)
+            return false;
+        if (a.nla_type == INET_DIAG_INFO && a.nla_len >= sizeof a + INFO) {
+            memcpy(out, at + sizeof a, INFO);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Was the connect answered that has only begun, as far as was seen? A blocking one that failed in the kernel has set
+ * its counts back: that is not known. */
+static void note_answer(struct client *client, const struct conn *c, const struct nlmsghdr *message) {
+    struct tcp_info info;
+    if (c->phase == CONN_CONNECTING && info_of(message, &info) && info.tcpi_segs_out != 0)
+        answers_note(client, c, c->pair, info.tcpi_segs_in ? 0 : ETIMEDOUT, c->connected_ns);
+}
+
 static void hear_one(struct service *s, const struct nlmsghdr *message) {
     struct dump_socket d;
     if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY || !dump_read(&d, message))
         return;
     struct known_socket *known = sockets_take(&s->sockets, d.cookie);
     struct tuple where = tuple_of_socket(&d);
-    if (known)
-        tell(s, known, &where);
+    if (!known)
+        return;
+    struct client client = service_client(s, &known->peer);
+    note_answer(&client, known->conn, message);
+    tell(s, known, &where);
 }
 
 void watch_hear(struct service *s, int watch) {
@@ -71,7 +109,7 @@ void watch_hear(struct service *s, int watch) {
             hear_one(s, message);
     }
     if (lost)
-        watch_look_at_all(s);
+        watch_look_at_all(s, true);
 }
 
 struct look {
@@ -85,7 +123,7 @@ static void look_at(const struct dump_socket *d, void *context) {
     sockets_found(&l->service->sockets, d->cookie, l->number, &where, d->inode != 0);
 }
 
-void watch_look_at_all(struct service *s) {
+void watch_look_at_all(struct service *s, bool lost) {
     uint64_t began = clock_ns(CLOCK_MONOTONIC);
     struct look look = {.service = s, .number = began};
     struct known_socket *known;
@@ -94,6 +132,8 @@ void watch_look_at_all(struct service *s) {
         return;
     while ((known = sockets_take_lost(&s->sockets, &from, look.number, began))) {
         struct tuple where = known->where;
+        if (lost)
+            state_count(&s->client.state, (enum arm)known->conn->arm, COUNT_UNSEEN_CLOSE);
         tell(s, known, where.local.port ? &where : NULL);
     }
 }

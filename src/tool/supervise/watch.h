@@ -13,7 +13,7 @@ int watch_open(void);
  * are looked at. */
 void watch_hear(struct service *s, int watch);
 
-/* Every connection that no process holds any more is told. */
-void watch_look_at_all(struct service *s);
+/* Every connection that no process holds any more is told. lost: and counted as one whose end was not seen. */
+void watch_look_at_all(struct service *s, bool lost);
 
 #endif

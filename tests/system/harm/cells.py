@@ -42,7 +42,8 @@ class Runs:
         to = self.destination(cell)
         kind = cell.kind
         argv = [self.t.program("harm/one_connect"), cell.mode, to, str(faulty.PORT), str(kind.times), str(kind.size), str(kind.pause_ms)]
-        client = subprocess.Popen(argv, env=self.t.environment(bare=bare, conf=self.confs[cell.sources]), stdin=subprocess.DEVNULL,
+        conf = self.confs[cell.sources]
+        client = subprocess.Popen(self.t.command(argv, bare, conf=conf), env=self.t.started(bare, conf=conf), stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         return to, client
 

@@ -27,11 +27,27 @@ def slowest(done):
     return int(done.stdout.splitlines()[-1].split()[1])
 
 
+def random_lifecycles(t, client):
+    """5,000 connections of 50 goroutines, each ended in one of many ways, by the client, its peer, or the exit: TIME-WAIT events = kernel."""
+    port = t.server(kind="echo")
+    closing = t.server(kind="close")
+    done = t.run(command(t, client, f"10.1.0.1:{port}", "5000", "50", "random", f"10.1.0.1:{closing}"), bare=True, timeout=100)
+    equal(results(done), {"worked": 5000}, "connections")
+    for to in port, closing:
+        kernel.settle(to)
+        waits = kernel.time_waits(to)
+        events = [e for e in t.time_wait_events(to) if e.peer_port == to]
+        equal((sorted(set(waits) - set(events)), sorted(set(events) - set(waits))), ([], []), f"TIME-WAITs without event, events without TIME-WAIT (of {len(waits)})")
+        equal(len(events), len(waits), "events")
+    assert len(kernel.time_waits(port)) > 1000, "few TIME-WAITs"
+
+
 @full
 @needs("go")
 @limit(300)
 def test_go_client(t):
-    """Every quadruplet of four sources; then 5,000 requests of 200 goroutines: each works, and TIME-WAIT events = kernel."""
+    """Every quadruplet of four sources; then 5,000 requests of 200 goroutines: each works, and TIME-WAIT events = kernel; spread;
+    random lifecycles."""
     client = build(t)
     sources, port = scene(t)
     bare = t.run([client, f"10.1.0.1:{port}", "66", "8", "hold"], bare=True)
@@ -57,3 +73,4 @@ def test_go_client(t):
     kernel.settle(port)
     counts = collections.Counter(q.local for q in kernel.time_waits(port))
     assert sorted(counts) == sources and all(abs(n - 100) <= 2 for n in counts.values()), f"spread: {counts}"
+    random_lifecycles(t, client)

@@ -1,11 +1,12 @@
 // client ADDRESS:PORT N GOROUTINES: an ordinary Go client. N HTTP requests, each on a connection of its own, by so many
-// goroutines; as a fourth argument, "hold" keeps bare connections until the end, "dial" closes each. Prints what went
-// wrong, how often, how many worked, and the seconds.
+// goroutines; as a fourth argument, "hold" keeps bare connections until the end, "dial" closes each,
+// "random" ends each in a way of its own, and some at exit; a fifth is where a server closes first. Prints what went wrong, how often, how many worked, and the seconds.
 package main
 
 import (
 	"fmt"
 	"io"
+	"math/rand"
 	"net"
 	"net/http"
 	"os"
@@ -25,6 +26,7 @@ func main() {
 	var held []net.Conn
 	slowest := time.Duration(0)
 	jobs := make(chan int)
+	rand.Seed(time.Now().UnixNano())
 	start := time.Now()
 	one := func() error {
 		began := time.Now()
@@ -41,6 +43,42 @@ func main() {
 		}
 		return err
 	}
+	keep := func(connection net.Conn) {
+		lock.Lock()
+		held = append(held, connection)
+		lock.Unlock()
+	}
+	random := func() error {
+		address := os.Args[1]
+		if rand.Intn(5) == 0 {
+			address = os.Args[5]
+		}
+		connection, err := net.Dial("tcp", address)
+		if err != nil {
+			return err
+		}
+		tcp, data := connection.(*net.TCPConn), make([]byte, 1)
+		switch rand.Intn(12) {
+		case 0, 1:
+			tcp.SetLinger(0)
+		case 2, 3:
+			tcp.CloseWrite()
+			io.Copy(io.Discard, tcp)
+		case 4, 5: // one byte stays unread
+			tcp.Write([]byte("xy"))
+			tcp.Read(data)
+		case 6, 7:
+			tcp.Write([]byte("x"))
+			tcp.Read(data)
+		case 8:
+			tcp.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+			io.Copy(io.Discard, tcp)
+		case 9:
+			keep(tcp)
+			return nil
+		}
+		return tcp.Close()
+	}
 	fetch := func() error {
 		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 		answer, err := client.Get("http://" + os.Args[1] + "/")
@@ -55,9 +93,11 @@ func main() {
 		go func() {
 			defer work.Done()
 			for range jobs {
-				act := fetch
-				if how != "fetch" {
-					act = one
+				act := one
+				if how == "fetch" {
+					act = fetch
+				} else if how == "random" {
+					act = random
 				}
 				said := "worked"
 				if err := act(); err != nil {

@@ -1,0 +1,79 @@
+"""What is told of the ends of a supervised program's connections, and which programs are served."""
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+
+import kernel
+from fixture import HERE, equal, full
+from test_supervise import command, results, scene, start, supervisor_of
+
+PIDFD_GETFD = 438
+
+
+def descriptors_of(pid):
+    """Duplicates of its sockets."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd = os.pidfd_open(pid)
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        if os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"):
+            yield socket.socket(fileno=libc.syscall(PIDFD_GETFD, pidfd, int(fd), 0))
+    os.close(pidfd)
+
+
+def shorten_queue(supervisor):
+    """The queue of the kernel's messages of ends takes but a few from now on."""
+    queues = [s for s in descriptors_of(supervisor) if s.family == socket.AF_NETLINK]
+    equal(len(queues), 1, "netlink sockets of the supervisor")
+    queues[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+
+
+def test_lost_messages_are_made_up_for(t):
+    """More ends at once than the queue takes, while the supervisor is stopped: counted, and each TIME-WAIT is told all the same."""
+    _, port = scene(t, ports=8000)
+    process = start(t, "10.1.0.1", port, 300, "hold", "wait")
+    supervisor, _ = supervisor_of(process)
+    kernel.wait_until(lambda: len(kernel.sockets("ESTABLISHED", to_port=port)) == 300, what="not all connected")
+    shorten_queue(supervisor)
+    os.kill(supervisor, signal.SIGSTOP)
+    process.stdin.close()
+    kernel.wait_until(lambda: not kernel.sockets("ESTABLISHED", to_port=port), what="not all closed")
+    os.kill(supervisor, signal.SIGCONT)
+    equal(process.wait(timeout=20), 0, "status")
+    t.same_time_waits(port, 300)
+    unseen = json.loads(t.tool("stat", "-o", "json", "-c", t.conf, check=0).stdout)["counters"]["enforce"]["closes_unseen"]
+    assert 100 < unseen < 300, f"{unseen} ends were not seen"
+
+
+@full
+def test_32_bit_children(t):
+    """connect and socketcall of a 32-bit program that a 64-bit one starts."""
+    sources, port = scene(t, ports=2000)
+    client = os.path.join(t.folder, "client32")
+    subprocess.run(["gcc", "-m32", "-O1", "-D_GNU_SOURCE", "-static", "-o", client, os.path.join(HERE, "supervise/client.c"), "-lpthread"], check=True)
+    for mode in "poll", "blocking", "threads":
+        done = t.run(command(t, "sh", "-c", f"{client} 10.1.0.1 {port} 8 {mode}; exit 0"), bare=True)
+        equal(sorted(results(done)), sources, f"sources, {mode}")
+    code = f"""
+        #include <arpa/inet.h>
+        #include <stdio.h>
+        #include <sys/socket.h>
+        #include <sys/syscall.h>
+        #include <unistd.h>
+        int main(void) {{
+            struct sockaddr_in to = {{.sin_family = AF_INET, .sin_port = htons({port})}}, from;
+            socklen_t length = sizeof from;
+            int fd = socket(AF_INET, SOCK_STREAM, 0);
+            unsigned long words[3] = {{fd, (unsigned long)&to, sizeof to}};
+            inet_aton("10.1.0.1", &to.sin_addr);
+            if (syscall(SYS_socketcall, 3, words) != 0 || getsockname(fd, (struct sockaddr *)&from, &length) != 0)
+                return 1;
+            puts(inet_ntoa(from.sin_addr));
+            return 0;
+        }}"""
+    subprocess.run(["gcc", "-m32", "-static", "-x", "c", "-", "-o", client], input=code, text=True, check=True)
+    made = [t.run(command(t, "sh", "-c", f"{client}; exit $?"), bare=True).stdout.strip() for _ in range(8)]
+    equal(sorted(made), sorted(sources * 2), "sources of socketcall's connects")

@@ -22,7 +22,7 @@
 #include "shim/real.h"
 #include "shim/cancel.h"
 #include "shim/seal.h"
-#include "state/history.h"
+#include "policy/program.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "close/exit_close.h"
@@ -252,11 +252,19 @@ static void at_exit(void *unused) {
     exit_close_all(&client, VIA_EXIT, true);
 }
 
-static void name_program(void) {
-    const char *name = program_invocation_short_name;
-    size_t at = 0;
-    text_add(client.program, sizeof client.program, &at, name ? name : "");
-    client.program_key = history_program(client.program);
+/* Once, before the client could change its arguments (setproctitle). Of more than this the end is not looked at. */
+__attribute__((noinline)) static void name_program(void) {
+    const char *name = program_invocation_short_name, *executed = (const char *)getauxval(AT_EXECFN);
+    char arguments[4096], names[PROGRAM_NAMES_TEXT];
+    long n = 0;
+    int fd = (int)sys_call4(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
+    if (fd >= 0) {
+        n = sys_call3(SYS_read, fd, arguments, sizeof arguments);
+        (void)sys_call1(SYS_close, fd);
+    }
+    name = name ? name : "";
+    program_names(names, name, executed, arguments, n > 0 ? (size_t)n : 0);
+    client_name(&client, name, names);
 }
 
 static bool disabled(void) {

@@ -26,7 +26,8 @@
 #include "tool/record/wanted.h"
 
 static const char help[] =
-    "usage: connspread report [-o text|json|html] [--since T] [--until T] [-i INSTANCE | -c CONF | FILE...]\n"
+    "usage: connspread report [-o text|json|html] [--since T] [--until T] [--wide]\n"
+    "                         [-i INSTANCE | -c CONF | FILE...]\n"
     "\n"
     "The post-mortem: what failed with \"Cannot assign requested address\" (EADDRNOTAVAIL), when, why, which end\n"
     "closed first, and what to do about it, the least intrusive first. Reads the instance's state file and its "
@@ -40,6 +41,7 @@ static const char help[] =
     "      --until T          up to then\n"
     "  -i, --instance NAME    the instance; default: CONNSPREAD_INSTANCE, else the config file's name\n"
     "  -c, --config CONF      the instance that belongs to this config file\n"
+    "      --wide             tables as wide as they are, on a terminal too\n"
     "\n"
     "Exits with 0 if no failure reached a program, 1 if one did, 2 for a usage error or input that cannot be read.\n";
 
@@ -51,6 +53,7 @@ static const struct option options[] = {
     {"until", required_argument, NULL, OPTION_UNTIL},
     {"instance", required_argument, NULL, 'i'},
     {"config", required_argument, NULL, 'c'},
+    {"wide", no_argument, NULL, OPTION_WIDE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };

@@ -1,6 +1,7 @@
 """What the tests are written with: decorators, checks, and the Fixture on which a test starts servers and clients, reads
 the log, and compares it with the kernel."""
 
+import datetime
 import glob
 import json
 import os
@@ -82,6 +83,11 @@ def is_full(function):
 
 def found(command):
     return library(command) if ".so" in command else shutil.which(command)
+
+
+def seconds(time_of_event):
+    """The member `time` of an event as seconds since 1970."""
+    return datetime.datetime.fromisoformat(time_of_event.replace("Z", "+00:00")).timestamp()
 
 
 def equal(got, want, what):

@@ -8,10 +8,11 @@
 #include "text/meant.h"
 #include "text/parse.h"
 #include "tool/common/message.h"
-#include "text/parse.h"
+#include "tool/screen/help.h"
 #include "tool/common/time_text.h"
 
 int arguments_read(const struct command_line *line, int argc, char **argv, struct chosen *out, void *context) {
+    struct screen screen;
     int option;
     while ((option = getopt_long(argc, argv, line->letters, line->options, NULL)) != -1) {
         switch (option) {
@@ -22,8 +23,12 @@ int arguments_read(const struct command_line *line, int argc, char **argv, struc
             out->instance = optarg;
             break;
         case 'h':
-            fputs(line->help, stdout);
+            screen = screen_stdout();
+            help_print(&screen, line->help);
             return EXIT_DONE;
+        case OPTION_WIDE:
+            screen_make_wide();
+            break;
         case '?':
             warn("%s: not understood; try: connspread %s --help", line->command, line->command);
             return EXIT_USAGE;

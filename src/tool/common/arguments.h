@@ -1,5 +1,5 @@
-/* arguments.h - what the command lines of the commands have in common: reading options by getopt_long, -h, and -c and
- * -i of those that work on an instance. */
+/* arguments.h - what the command lines of the commands have in common: reading options by getopt_long, -h, --wide, and
+ * -c and -i of those that work on an instance. */
 #ifndef CONNSPREAD_TOOL_COMMON_ARGUMENTS_H
 #define CONNSPREAD_TOOL_COMMON_ARGUMENTS_H
 
@@ -9,13 +9,16 @@
 #include "policy/policy.h"
 #include "tool/common/locate.h"
 
+/* --wide, of commands whose text fits a terminal: it shall not. By its long name alone. */
+enum { OPTION_WIDE = 'W' };
+
 struct command_line {
     const char *command; /* its name, for messages */
     const char *help;
     const char *letters;          /* as getopt_long wants them */
     const struct option *options; /* likewise */
-    /* Takes an option that is none of -c, -i and -h (optarg: its argument). False: it has said what is wrong. NULL:
-     * there is none. */
+    /* Takes an option that is none of -c, -i, -h and --wide (optarg: its argument). False: it has said what is wrong.
+     * NULL: there is none. */
     bool (*take)(int option, void *context);
 };
 

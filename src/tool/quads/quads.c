@@ -23,7 +23,7 @@ enum { TEXT_PAIRS = 20, PROMETHEUS_PAIRS = 100, EVERY_MS = 2000 };
 
 static const char help[] =
     "usage: connspread quads [-o text|json|prometheus] [--to ADDRESS[:PORT]] [--inbound] [--top N]\n"
-    "                        [-p] [-w] [--every TIME]\n"
+    "                        [-p] [-w] [--every TIME] [--wide]\n"
     "\n"
     "Shows how full the quadruplets between each source and destination are, fullest first: connections by state,\n"
     "the share of the ephemeral ports that they take, and when the next TIME-WAIT gives one back.\n"
@@ -39,6 +39,7 @@ static const char help[] =
     "                         all, others their own. The kernel does not know whose a TIME-WAIT was\n"
     "  -w, --watch            again and again, every 2 s\n"
     "      --every TIME       with -w: another interval (500ms, 10s)\n"
+    "      --wide             as wide as it is, on a terminal too\n"
     "\n"
     "Column \"outside\" counts those that have a source port outside of net.ipv4.ip_local_port_range; they do not "
     "take\n"
@@ -56,6 +57,7 @@ static const struct option options[] = {
     {"processes", no_argument, NULL, 'p'},
     {"watch", no_argument, NULL, 'w'},
     {"every", required_argument, NULL, OPTION_EVERY},
+    {"wide", no_argument, NULL, OPTION_WIDE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -171,6 +173,7 @@ static struct socket_users *look_at_users(struct quads_report *r) {
 }
 
 static void print(const struct arguments *a, struct quads_table *t, const struct host_ports *ports) {
+    const struct screen to = screen_stdout();
     struct quads_report r = {.table = t, .ports = *ports, .time_us = time_now_us(), .top = a->top};
     r.capacity = quads_capacity(ports, a->inbound);
     look_at_memory(&r);
@@ -178,7 +181,12 @@ static void print(const struct arguments *a, struct quads_table *t, const struct
     struct socket_users *users = a->processes ? look_at_users(&r) : NULL;
     if (a->watch && !a->json)
         fputs(isatty(STDOUT_FILENO) ? "\033[H\033[2J" : "\n", stdout);
-    (a->json ? quads_print_json : a->prometheus ? quads_print_prometheus : quads_print_text)(&r);
+    if (a->json)
+        quads_print_json(&r);
+    else if (a->prometheus)
+        quads_print_prometheus(&r);
+    else
+        quads_print_text(&r, &to);
     free(users);
 }
 

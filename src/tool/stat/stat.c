@@ -28,6 +28,7 @@
 
 static const char help[] =
     "usage: connspread stat [-c CONF] [-i INSTANCE] [-o text|json|prometheus] [--interval TIME] [--compare | --all]\n"
+    "                       [--wide]\n"
     "\n"
     "Shows what each arm did under each rule from each source: connects and what came of them, the time inside\n"
     "connect(), closes by fate; then the counters of the instance, how full its sources are, and which are marked\n"
@@ -43,6 +44,7 @@ static const char help[] =
     "      --all              every instance in the state folder, for root also those of all users and services; stale "
     "state\n"
     "                         files are named with the reason\n"
+    "      --wide             as wide as it is, on a terminal too\n"
     "\n"
     "A connect counts as failed when the client got an error, or gave up before the handshake was done. One that was\n"
     "in progress and refused later does not show. Source \"any\" is the kernel's choice.\n"
@@ -51,10 +53,15 @@ static const char help[] =
 enum { OPTION_ALL = 256, OPTION_COMPARE, OPTION_INTERVAL, LOOK_NS = 250000000 };
 
 static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'}, {"instance", required_argument, NULL, 'i'},
-    {"output", required_argument, NULL, 'o'}, {"interval", required_argument, NULL, OPTION_INTERVAL},
-    {"all", no_argument, NULL, OPTION_ALL},   {"compare", no_argument, NULL, OPTION_COMPARE},
-    {"help", no_argument, NULL, 'h'},         {0},
+    {"config", required_argument, NULL, 'c'},
+    {"instance", required_argument, NULL, 'i'},
+    {"output", required_argument, NULL, 'o'},
+    {"interval", required_argument, NULL, OPTION_INTERVAL},
+    {"all", no_argument, NULL, OPTION_ALL},
+    {"compare", no_argument, NULL, OPTION_COMPARE},
+    {"wide", no_argument, NULL, OPTION_WIDE},
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 struct arguments {

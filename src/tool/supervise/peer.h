@@ -10,19 +10,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "policy/policy.h"
+#include "policy/program.h"
 
 enum { PEERS = 256 };
 
 struct peer {
     uint32_t tid, pid;
     char program[POLICY_PROGRAM];
+    char names[PROGRAM_NAMES_TEXT];
 };
 
 struct peer_slot {
     pthread_mutex_t lock;
     struct peer peer; /* tid 0: empty */
     int pidfd;
+    bool lasts;       /* pidfd is that very thread's: it may be kept */
     uint64_t read_ns; /* CLOCK_MONOTONIC: when its program was asked for */
 };
 

@@ -166,7 +166,7 @@ static void draw_map(const struct map *m, const char *about) {
     for (size_t i = 0; i < m->rows; i++)
         y = draw_row(m, m->row[i], y);
     strbuf_init(&s, title, sizeof title);
-    words_fill(&s, "time (UTC), from $t; a column is $n s", m->page->heat.start_us, m->column_us / 1000000);
+    words_fill(&s, "time, from $t; a column is $n s", m->page->heat.start_us, m->column_us / 1000000);
     (void)strbuf_finish(&s);
     draw_time_axis(out, y - GAP + 4, m->page->heat.start_us, m->columns * m->column_us, title);
     draw_legend(out, y + DRAW_AXIS - 4);

@@ -77,7 +77,7 @@ def goroutines(lab):
     """An ordinary Go client: so many connects in a second, each followed by its close."""
     client, n = os.path.join(lab.folder, "client"), 5000
     env = {**lab.environment("bare", None), "HOME": lab.folder, "GOCACHE": os.path.join(lab.folder, "cache"), "CGO_ENABLED": "0", "GOFLAGS": "-p=2"}
-    subprocess.run(["go", "build", "-o", client, os.path.join(ROOT, "tests/system/supervise/client.go")], env={**os.environ, **env}, check=True)
+    subprocess.run(["go", "build", "-o", client, os.path.join(ROOT, "tests/system/supervise/programs/client.go")], env={**os.environ, **env}, check=True)
     conf, server, rates = lab.config(), lab.server(), {"bare": [], "supervised": []}
     for i in range(lab.rounds(10, 4)):
         for name in turns(rates, i):

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -44,6 +45,7 @@ struct client service_client(const struct service *s, const struct peer *peer) {
     struct client c = s->client;
     c.pid = peer->pid;
     c.tid = peer->tid;
+    c.user = peer->user;
     c.attached = true;
     client_name(&c, peer->program, peer->names);
     return c;
@@ -77,9 +79,20 @@ static bool read_arguments(const struct seccomp_notif *n, uint64_t out[3]) {
             out[i] = narrow[i];
         return true;
     }
-    if (!filter_is_compat(n->data.arch) && n->data.nr != SYS_connect)
-        return false; /* a send with MSG_FASTOPEN */
     memcpy(out, n->data.args, 3 * sizeof *out);
+    return filter_is_compat(n->data.arch) || n->data.nr == SYS_connect;
+}
+
+/* The same of a send that connects. */
+static bool read_send(struct served *v, uint64_t out[3]) {
+    struct fastopen *first = &v->worker->first;
+    if (!fastopen_read(&v->place->call, first))
+        return false;
+    v->call.sends = true;
+    v->call.flags = first->flags;
+    out[0] = (uint64_t)first->fd;
+    out[1] = first->name;
+    out[2] = first->name_length;
     return true;
 }
 
@@ -87,7 +100,7 @@ static bool read_arguments(const struct seccomp_notif *n, uint64_t out[3]) {
 static bool read_call(struct served *v) {
     const struct seccomp_notif *n = &v->place->call;
     uint64_t argument[3];
-    if (n->pid == 0 || !client_asks(&v->service->client) || !read_arguments(n, argument))
+    if (n->pid == 0 || !client_asks(&v->service->client) || (!read_arguments(n, argument) && !read_send(v, argument)))
         return false;
     uint32_t length = (uint32_t)argument[2];
     if (length < sizeof v->address.ss_family || length > sizeof v->address ||
@@ -96,7 +109,7 @@ static bool read_call(struct served *v) {
     v->call.fd = (int)argument[0];
     v->call.address = (const struct sockaddr *)&v->address;
     v->call.length = length;
-    v->unspec = v->address.ss_family == AF_UNSPEC;
+    v->unspec = v->address.ss_family == AF_UNSPEC && !v->call.sends;
     return v->unspec || endpoint_from_sockaddr(&v->destination, &v->address, length);
 }
 
@@ -147,6 +160,41 @@ static ssize_t make_connect(const struct call *call) {
     return r;
 }
 
+/* The SYN is out, perhaps with data in it; the client's own send would have waited for its answer, and then have sent
+ * the rest. */
+static ssize_t finish_send(struct served *v, ssize_t sent) {
+    struct pollfd p = {.fd = v->call.fd, .events = POLLOUT};
+    const struct seccomp_notif *n = &v->place->call;
+    int error = 0;
+    if (poll(&p, 1, 0) == 0 && !v->client.no_wait) {
+        uint64_t limit = patience_limit(v->call.fd);
+        before_wait(v->worker);
+        (void)patience_ended(v->service->listener, n->id, n->pid, v->call.fd, limit ? v->began + limit : UINT64_MAX);
+    }
+    if (get_option(v->call.fd, SOL_SOCKET, SO_ERROR, &error) == 0 && error) {
+        errno = error;
+        return -1;
+    }
+    if ((size_t)sent == v->worker->first.size)
+        return sent;
+    ssize_t rest = fastopen_send(&v->worker->first, v->call.fd, NULL, 0, (size_t)sent);
+    return rest > 0 ? sent + rest : sent;
+}
+
+static ssize_t make_send(const struct call *call) {
+    struct served *v = (struct served *)(uintptr_t)call;
+    const struct fastopen *first = &v->worker->first;
+    ssize_t sent = fastopen_send(first, call->fd, call->address, call->length, 0);
+    bool waits = v->blocking && !(call->flags & MSG_DONTWAIT);
+    if (sent >= 0)
+        return fastopen_result(first, v->place->call.pid, waits ? finish_send(v, sent) : sent);
+    /* Nothing was sent, the connect may have begun: the client's own call goes on from there, and waits, or has
+     * SIGPIPE. */
+    v->proceed = errno == EPIPE || (waits && (errno == EINPROGRESS || errno == EALREADY || errno == EAGAIN));
+    errno = errno == EINPROGRESS && waits ? EINTR : errno;
+    return -1;
+}
+
 /* No rule: the kernel makes it. It is watched all the same. */
 static ssize_t make_nothing(const struct call *call) {
     struct served *v = (struct served *)(uintptr_t)call;
@@ -172,7 +220,7 @@ static void disconnect(struct served *v) {
 static void connect_spread_for(struct served *v) {
     struct match match;
     bool matched = match_cache_find(&v->client, &v->destination, &match) && match.matched;
-    v->call.make = matched ? make_connect : make_nothing;
+    v->call.make = !matched ? make_nothing : v->call.sends ? make_send : make_connect;
     v->blocking = sockinfo_blocking(v->call.fd);
     v->began = clock_ns(CLOCK_MONOTONIC);
     if (v->blocking && !v->worker->timer.usable)

@@ -15,6 +15,7 @@
 #include "tool/supervise/peer.h"
 #include "tool/supervise/sockets.h"
 #include "tool/supervise/bounded.h"
+#include "tool/supervise/fastopen.h"
 
 enum { ATTACHED = 1024 };
 
@@ -38,6 +39,7 @@ struct worker {
     union desk_place *place;
     struct bounded timer;
     bool has_turn;
+    struct fastopen first; /* of the call that it serves, if that is a send */
 };
 
 /* A copy of the client, to act for that process. */

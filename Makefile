@@ -219,7 +219,10 @@ compile_commands.json: FORCE ## for editors and language servers
 	        printf "%s{\"directory\":\"%s\",\"file\":\"%s\",\"command\":\"%s\"}", n++ ? ",\n" : "[\n", folder, file, $$0 } \
 	    END { print n ? "\n]" : "[]" }' >$@.new && mv -f $@.new $@
 
-.PHONY: demo units programs check check-full soak coverage bench findings lint format
+pictures: all ## README's pictures, from a staged incident
+	contrib/doc/pictures $(BUILD)/connspread contrib/doc
+
+.PHONY: pictures demo units programs check check-full soak coverage bench findings lint format
 
 # --- installing ---
 
@@ -231,7 +234,7 @@ page = f='$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))'; ins
     -e 's|/etc/connspread\.conf|$(SYSCONFDIR)/connspread.conf|g' $(1) >"$$f.new" && chmod 644 "$$f.new" && mv -f "$$f.new" "$$f"
 EXAMPLES = $(wildcard conf/examples/*)
 # In the folder that README links to.
-PAGES = $(wildcard contrib/doc/*.md)
+PAGES = $(wildcard contrib/doc/*.md contrib/doc/*.svg)
 
 install: all ## under DESTDIR: PREFIX (/usr/local), LIBDIR, SYSCONFDIR
 	$(call put,755,$(BUILD)/connspread,$(PREFIX)/bin/connspread)

@@ -98,8 +98,9 @@ static struct event_record event(enum event_kind kind, uint64_t time_us) {
 
 static void take(const struct event_record *r) {
     facts_add(&facts, r, &context);
-    heat_take(&heat, &facts, r, &context);
-    stories_take(&stories, &facts, r, &context);
+    const struct destination_key to = facts_destination(&facts, &r->e, &context);
+    heat_take(&heat, &facts, &to, r);
+    stories_take(&stories, &facts, &to, r, &context);
 }
 
 static void close_at(uint64_t time_us, uint16_t port) {

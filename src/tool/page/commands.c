@@ -6,8 +6,8 @@
 
 /* @to: the destination as ss wants it, @host its address, @port its port, @from the local address. */
 static const char *const command[REMEDIES] = {
-    [REMEDY_REUSE_CONNECTIONS] = "# how many there are now\nss -Htan state time-wait dst '@to' | wc -l\n"
-                                 "# which program leaves them\nconnspread log --event time-wait -n 20",
+    [REMEDY_REUSE_CONNECTIONS] = ("# how many there are now\nss -Htan state time-wait dst '@to' | wc -l\n"
+                                  "# which program leaves them\nconnspread log --event time-wait -n 20"),
     [REMEDY_LIMIT_OPEN] = "# which process has how many, now\nss -Htanp state established dst '@to'",
     [REMEDY_CLOSE_IN_SERVER] = "# on the server\nss -Htanp state close-wait 'sport = :@port'",
     [REMEDY_FIN_TIMEOUT] = "sysctl -w net.ipv4.tcp_fin_timeout=15",
@@ -15,16 +15,16 @@ static const char *const command[REMEDIES] = {
     [REMEDY_FIND_OTHERS] = "connspread quads\nconnspread doctor",
     [REMEDY_RELEASE_BINDS] = "connspread doctor",
     [REMEDY_RESERVE_PORTS] = "sysctl -w net.ipv4.ip_local_reserved_ports=PORTS",
-    [REMEDY_UNRESERVE_PORTS] = "sysctl net.ipv4.ip_local_reserved_ports\n"
-                               "grep -r ip_local_reserved_ports /etc/sysctl.conf /etc/sysctl.d\n"
-                               "sysctl -w net.ipv4.ip_local_reserved_ports=PORTS",
+    [REMEDY_UNRESERVE_PORTS] = ("sysctl net.ipv4.ip_local_reserved_ports\n"
+                                "grep -r ip_local_reserved_ports /etc/sysctl.conf /etc/sysctl.d\n"
+                                "sysctl -w net.ipv4.ip_local_reserved_ports=PORTS"),
     [REMEDY_WIDEN_RANGE] = "sysctl -w net.ipv4.ip_local_port_range='1024 65535'",
     [REMEDY_ADD_SOURCES] = "ip addr add ADDRESS/PREFIX dev INTERFACE\nconnspread check -c CONF",
     [REMEDY_TW_REUSE] = "sysctl -w net.ipv4.tcp_tw_reuse=1",
     [REMEDY_RESTORE_ADDRESS] = "ip addr add @from/PREFIX dev INTERFACE",
     [REMEDY_CHANGE_SOURCE] = "ip addr\nconnspread check -c CONF",
-    [REMEDY_ENABLE_IPV6] = "sysctl -w net.ipv6.conf.all.disable_ipv6=0\n"
-                           "grep -r disable_ipv6 /etc/sysctl.conf /etc/sysctl.d /proc/cmdline",
+    [REMEDY_ENABLE_IPV6] = ("sysctl -w net.ipv6.conf.all.disable_ipv6=0\n"
+                            "grep -r disable_ipv6 /etc/sysctl.conf /etc/sysctl.d /proc/cmdline"),
     [REMEDY_LET_KERNEL_CHOOSE] = "# what has local ports towards it now\nss -tanp dst '@to'",
     [REMEDY_ROUTE_SOURCE] = "ip route get @host from @from",
     [REMEDY_FOLLOW_PACKETS] = "connspread check -c CONF\ntcpdump -ni any host @from and host @host and tcp port @port",

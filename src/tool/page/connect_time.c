@@ -47,11 +47,14 @@ static const char *decade_name(unsigned k) {
 /* Pixels above the axis: one DECADE for each power of ten above 1 us. The digits of a logarithm behind the point come
  * from squaring: the tool needs no libm. */
 static double height_of(uint64_t us) {
-    double left = (double)us, log = 0;
-    for (; left >= 10; left /= 10)
+    double left = (double)us, log = 0, digit = 1;
+    while (left >= 10) {
+        left /= 10;
         log++;
-    for (double digit = 0.5; digit > 0.001; digit /= 2) {
+    }
+    for (unsigned i = 0; i < 10; i++) {
         left *= left;
+        digit /= 2;
         if (left >= 10) {
             left /= 10;
             log += digit;

@@ -6,7 +6,8 @@
 #include "tool/common/strbuf.h"
 #include "tool/page/write.h"
 
-enum { LETTERS = 48 }; /* that fit across a phone */
+/* How many letters fit across a phone: wide ones, and small ones. */
+enum { LETTERS = 48, BOLD_LETTERS = 40, SMALL_LETTERS = 50 };
 
 void draw_begin(FILE *out, const char *id, unsigned height, const char *title, const char *about) {
     page_plain(out, PAGE_FIGURE);
@@ -42,18 +43,35 @@ unsigned draw_pair_lines(const char *left, const char *right) {
     return fits(left, right) ? 1 : 2;
 }
 
-unsigned draw_pair(FILE *out, unsigned y, const char *left, const char *right) {
-    char text[256];
+/* Smaller where it is long; cut where that is not enough either: the table has the whole. */
+static void draw_name(FILE *out, unsigned y, const char *before, const char *name) {
+    char text[SMALL_LETTERS + 4];
     struct strbuf s;
+    size_t prefix = strlen(before), length = strlen(name);
+    bool cut = prefix + length > SMALL_LETTERS;
     strbuf_init(&s, text, sizeof text);
-    if (!fits(left, right))
-        draw_text(out, "bold", 0, y += DRAW_LINE, left);
-    strbuf_text(&s, fits(left, right) ? left : "");
-    strbuf_text(&s, fits(left, right) ? " to " : "to ");
+    strbuf_text(&s, before);
+    strbuf_bytes(&s, name, cut ? SMALL_LETTERS - 1 - prefix : length);
+    strbuf_text(&s, cut ? "\u2026" : "");
+    (void)strbuf_finish(&s);
+    draw_text(out, prefix + length > BOLD_LETTERS ? "bold small" : "bold", 0, y, text);
+}
+
+unsigned draw_pair(FILE *out, unsigned y, const char *left, const char *right) {
+    char text[LETTERS + 1];
+    struct strbuf s;
+    if (!fits(left, right)) {
+        draw_name(out, y + DRAW_LINE, "", left);
+        draw_name(out, y + 2 * DRAW_LINE, "to ", right);
+        return y + 2 * DRAW_LINE;
+    }
+    strbuf_init(&s, text, sizeof text);
+    strbuf_text(&s, left);
+    strbuf_text(&s, " to ");
     strbuf_text(&s, right);
     (void)strbuf_finish(&s);
-    draw_text(out, "bold", 0, y += DRAW_LINE, text);
-    return y;
+    draw_name(out, y + DRAW_LINE, "", text);
+    return y + DRAW_LINE;
 }
 
 const char *draw_time(char out[DRAW_TIME], uint64_t us, uint64_t span_us) {

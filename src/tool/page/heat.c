@@ -5,7 +5,8 @@
 #define SECOND ((uint64_t)1000000)
 #define MINUTE (60 * SECOND)
 
-enum { FAILED_WEIGHT = 1000000 };
+/* NOTABLE: where rows are scarce, a pair with fewer TIME-WAITs takes no other's place. */
+enum { FAILED_WEIGHT = 1000000, NOTABLE = 8 };
 
 /* What is evicted is the least; how many rows were is known to the table. */
 static void fold_row(void *rest, const void *evicted) {
@@ -127,8 +128,9 @@ static void note(struct heat_row *row, size_t at, uint64_t taken) {
 static void take_close(struct heat *h, const struct facts *f, const struct route_key *key, uint64_t time_us) {
     const struct route *route = report_table_find(&f->routes, key);
     size_t at = column(h, time_us);
-    if (route)
-        note(row_of(h, key, 1), at, facts_held(route));
+    uint32_t held = route ? facts_held(route) : 0;
+    if (held && (held >= NOTABLE || h->rows.evicted == 0 || report_table_find(&h->rows, key)))
+        note(row_of(h, key, 1), at, held);
 }
 
 /* As the kernel counted them, of all processes, where it did; else through this instance. */
@@ -154,13 +156,12 @@ static void take_exhausted(struct heat *h, const struct destination_key *to, con
     }
 }
 
-void heat_take(struct heat *h, struct facts *f, const struct event_record *r, const struct event_context *context) {
-    const struct destination_key to = facts_destination(f, &r->e, context);
-    const struct route_key key = {.to = to, .source = r->e.local};
+void heat_take(struct heat *h, const struct facts *f, const struct destination_key *to, const struct event_record *r) {
+    const struct route_key key = {.to = *to, .source = r->e.local};
     if (r->e.kind == EVENT_TIME_WAIT && r->e.direction == OUTBOUND)
         take_close(h, f, &key, r->e.time_us);
     else if (r->e.kind == EVENT_EXHAUSTED)
-        take_exhausted(h, &to, r);
+        take_exhausted(h, to, r);
 }
 
 /* --- history --- */

@@ -4,7 +4,6 @@
 
 #include "state/history.h"
 #include "tool/common/table.h"
-#include "tool/events/format.h"
 #include "tool/report/facts.h"
 
 enum { HEAT_COLUMNS = 240, HEAT_SETS = 16 };
@@ -37,8 +36,8 @@ struct heat {
 bool heat_init(struct heat *h);
 void heat_free(struct heat *h);
 
-/* An event that the facts have taken. */
-void heat_take(struct heat *h, struct facts *f, const struct event_record *r, const struct event_context *context);
+/* An event that the facts have taken; to: facts_destination. */
+void heat_take(struct heat *h, const struct facts *f, const struct destination_key *to, const struct event_record *r);
 
 /* A minute of a history, which ends at until_us at the latest: it fills what no event of this minute has. */
 void heat_remember(struct heat *h, const struct route_key *key, const struct history_counts *n, uint64_t minute,

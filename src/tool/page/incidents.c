@@ -67,10 +67,10 @@ static void draw_lane(FILE *out, const struct moments *m, const struct lane *lan
     struct strbuf s;
     for (size_t i = 0; i < m->n; i++) {
         uint64_t n = of(&m->column[i]), under = below ? below(&m->column[i]) : 0;
-        double height = (double)n * lane->height / (double)lane->most, shown = n && height < 2 ? 2 : height;
-        double base = (double)under * lane->height / (double)lane->most;
         if (n == 0)
             continue;
+        double height = (double)n * lane->height / (double)lane->most, shown = height < 2 ? 2 : height;
+        double base = (double)under * lane->height / (double)lane->most;
         strbuf_init(&s, text, sizeof text);
         words_fill(&s, "$n $s", n, lane->name);
         (void)strbuf_finish(&s);

@@ -62,9 +62,9 @@ static void name_source(char out[160], const struct page *p, const struct heat_r
     char source[ADDR_TEXT];
     format_address(source, &row->key.source);
     strbuf_init(&s, out, 160);
-    if (p->report->facts.n_hosts > 1)
-        words_fill(&s, "$s: ", p->report->facts.host[row->key.to.host % REPORT_HOSTS].name);
     strbuf_text(&s, addr_is_any(&row->key.source) ? "the kernel's choice" : source);
+    if (p->report->facts.n_hosts > 1)
+        words_fill(&s, " on $s", p->report->facts.host[row->key.to.host % REPORT_HOSTS].name);
     (void)strbuf_finish(&s);
 }
 
@@ -166,7 +166,7 @@ static void draw_map(const struct map *m, const char *about) {
     for (size_t i = 0; i < m->rows; i++)
         y = draw_row(m, m->row[i], y);
     strbuf_init(&s, title, sizeof title);
-    words_fill(&s, "time (UTC), from $t; a column is $n s", m->page->heat.start_us, m->column_us / 1000000);
+    words_fill(&s, "time, from $t; a column is $n s", m->page->heat.start_us, m->column_us / 1000000);
     (void)strbuf_finish(&s);
     draw_time_axis(out, y - GAP + 4, m->page->heat.start_us, m->columns * m->column_us, title);
     draw_legend(out, y + DRAW_AXIS - 4);
@@ -204,11 +204,9 @@ static void print_table(const struct map *m) {
 
 static void say_about(char out[REPORT_WORDS], const struct map *m) {
     struct strbuf s;
-    uint64_t more = m->page->heat.rows.evicted;
     size_t at = 0, all = 0;
     while (report_table_next(&m->page->heat.rows, &at))
         all++;
-    more += all - m->rows;
     strbuf_init(&s, out, REPORT_WORDS);
     strbuf_text(
         &s, "Each strip is one source address towards one destination; a cell shows the most of its ports that were "
@@ -216,8 +214,8 @@ static void say_about(char out[REPORT_WORDS], const struct map *m) {
             "what was taken stays for a minute.");
     if (m->page->heat.by_minute)
         strbuf_text(&s, " Where the log has forgotten, it is the state file's history, minute by minute.");
-    if (more)
-        words_fill(&s, " $n more pairs are not shown: they failed less, or were less full.", more);
+    if (all > m->rows || m->page->heat.rows.evicted)
+        strbuf_text(&s, " Further pairs are not shown: they failed less, or were less full.");
     (void)strbuf_finish(&s);
 }
 

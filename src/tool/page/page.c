@@ -35,8 +35,9 @@ void page_close(struct page *p) {
 }
 
 void page_take(struct page *p, struct facts *f, const struct event_record *r, const struct event_context *context) {
-    heat_take(&p->heat, f, r, context);
-    stories_take(&p->stories, f, r, context);
+    const struct destination_key to = facts_destination(f, &r->e, context);
+    heat_take(&p->heat, f, &to, r);
+    stories_take(&p->stories, f, &to, r, context);
 }
 
 static void remember_flow(struct heat *h, uint32_t host, const struct history_record *record, uint64_t minute,

@@ -1,5 +1,6 @@
 #include "tool/page/story.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* --- what belongs to it --- */
@@ -95,11 +96,11 @@ static void go_on(struct story *story, const struct story_event *event, bool min
     if (slot < story->first_slot || slot - story->first_slot >= STORY_SLOTS)
         return;
     struct story_slot *to = &story->slot[slot - story->first_slot];
-    uint64_t n = 1 + (uint64_t)r->u.exhausted.repeats;
     if (r->e.kind == EVENT_TIME_WAIT && r->e.direction == OUTBOUND)
         to->waits++;
     else if (mine && r->e.kind == EVENT_EXHAUSTED)
-        *(r->u.exhausted.outcome == OUTCOME_FAILED ? &to->failed : &to->recovered) += n;
+        *(r->u.exhausted.outcome == OUTCOME_FAILED ? &to->failed : &to->recovered) +=
+            1 + (uint64_t)r->u.exhausted.repeats;
     if (story->n_after < STORY_EVENTS)
         keep(&story->after[story->n_after++], event);
 }
@@ -119,18 +120,25 @@ static const struct story *begin_its(struct stories *s, struct facts *f, const s
     return story;
 }
 
-void stories_take(struct stories *s, struct facts *f, const struct event_record *r,
+/* Most are closes, which fill a small part of a record. */
+static void copy_record(struct event_record *to, const struct event_record *r) {
+    if (r->e.kind == EVENT_TIME_WAIT || r->e.kind == EVENT_CLOSE || r->e.kind == EVENT_TIME_WAIT_GONE)
+        memcpy(to, r, offsetof(struct event_record, u) + sizeof r->u.asked);
+    else
+        memcpy(to, r, sizeof *to);
+}
+
+void stories_take(struct stories *s, struct facts *f, const struct destination_key *to, const struct event_record *r,
                   const struct event_context *context) {
-    const struct destination_key to = facts_destination(f, &r->e, context);
     struct story_event *event = &s->recent[s->seen % STORY_RECENT];
     if (event_is_trace(r->e.kind))
         return;
-    event->record = *r;
+    copy_record(&event->record, r);
     event->context = *context;
-    event->host = to.host;
-    const struct story *mine = begin_its(s, f, event, &to);
+    event->host = to->host;
+    const struct story *mine = begin_its(s, f, event, to);
     for (unsigned i = 0; r->e.time_us < s->until_us && i < s->n; i++)
-        if (concerns(&s->story[i].key, &r->e, to.host))
+        if (concerns(&s->story[i].key, &r->e, to->host))
             go_on(&s->story[i], event, &s->story[i] == mine);
     s->seen++;
 }

@@ -7,7 +7,7 @@
 #include "tool/events/format.h"
 #include "tool/report/facts.h"
 
-enum { STORIES = 32, STORY_EVENTS = 8, STORY_SLOTS = 2 * WINDOW_SLOTS, STORY_RECENT = 64 };
+enum { STORIES = 32, STORY_EVENTS = 8, STORY_SLOTS = 2 * WINDOW_SLOTS, STORY_RECENT = 32 };
 
 struct story_event {
     struct event_record record;
@@ -36,8 +36,8 @@ struct stories {
     uint64_t seen; /* the next goes to recent[seen % STORY_RECENT] */
 };
 
-/* An event that the facts have taken. All zero: empty. */
-void stories_take(struct stories *s, struct facts *f, const struct event_record *r,
+/* An event of this context that the facts have taken; to: facts_destination. All zero: empty. */
+void stories_take(struct stories *s, struct facts *f, const struct destination_key *to, const struct event_record *r,
                   const struct event_context *context);
 
 /* NULL: there is none, as of an incident that only the history knows. */

@@ -6,7 +6,7 @@
 #include "tool/common/strbuf.h"
 
 static const char *const template[PAGE_BLOCKS] = {
-#define BLOCK(name, text) [PAGE_##name] = text,
+#define BLOCK(name, text) [PAGE_##name] = (text),
 #include "tool/page/template.def"
 #undef BLOCK
 };

@@ -36,7 +36,7 @@ def version():
 
 EXAMPLES = sorted(os.listdir(os.path.join(ROOT, "conf/examples"))) if os.path.isdir(os.path.join(ROOT, "conf/examples")) else []
 
-PAGES = sorted(os.path.relpath(path, ROOT) for path in glob.glob(os.path.join(ROOT, "contrib/doc/*.md")))
+PAGES = sorted(os.path.relpath(path, ROOT) for form in ("md", "svg") for path in glob.glob(os.path.join(ROOT, f"contrib/doc/*.{form}")))
 
 
 def expected(prefix, libdir, etc, build=BUILD):

@@ -1,10 +1,14 @@
 """connspread report -o html: one page that holds by itself, whatever the events say."""
 
+import html
 import json
 import os
 import re
+import socket
+import subprocess
+import time
 
-from fixture import equal
+from fixture import PYTHON, equal, full, limit, needs
 from page import Page
 from test_report import staged
 from test_report_files import lines, write
@@ -98,3 +102,65 @@ def test_many_causes_stay_below_a_megabyte(t):
     found = page(t, write(t, "log", many))
     assert found.size < 700_000, found.size
     assert len(found.all("h3")) >= 24, found.all("h3")
+
+
+# A page around the page, that may have a script: what is cut, what overlaps, what scrolls sideways, at each width.
+AROUND = """<!DOCTYPE html><html><body><iframe id="f" style="border:0"></iframe><pre id="found">not done</pre><script>
+const f = document.getElementById("f"), found = [], widths = [1280, 390];
+function look(width) {
+    const d = f.contentDocument;
+    for (const e of d.querySelectorAll("details")) e.open = true;
+    if (d.documentElement.scrollWidth > width) found.push(`${width}: the page scrolls sideways: ${d.documentElement.scrollWidth}`);
+    for (const s of d.querySelectorAll("svg")) {
+        const box = s.getBoundingClientRect(), texts = [...s.querySelectorAll("text:not(.mark)")].map(t => [t.textContent, t.getBoundingClientRect()]);
+        if (box.width < width / 2) found.push(`${width}: ${s.id} is ${box.width} wide`);
+        texts.forEach(([a, p], i) => {
+            if (p.left < box.left - 1 || p.right > box.right + 1 || p.top < box.top - 1 || p.bottom > box.bottom + 1) found.push(`${width}: ${s.id} cuts "${a}"`);
+            for (const [b, q] of texts.slice(0, i))
+                if (Math.min(p.right, q.right) - Math.max(p.left, q.left) > 1 && Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 3) found.push(`${width}: ${s.id}: "${a}" on "${b}"`);
+        });
+    }
+    found.push(`${width}: ${d.querySelectorAll("svg").length} pictures, ${d.querySelector("h1").textContent}`);
+}
+function next() {
+    const width = widths.shift();
+    if (!width) { document.getElementById("found").textContent = found.join("\\n"); return; }
+    f.style.width = width + "px"; f.style.height = "900px";
+    f.onload = () => { look(width); next(); };
+    f.src = "page.html?" + width;
+}
+next();
+</script></body></html>"""
+
+
+def awaited(ready):
+    for _ in range(1500):
+        try:
+            return ready()
+        except OSError:
+            time.sleep(0.01)
+    raise AssertionError("the page's server does not come up")
+
+
+@full
+@limit(120)
+@needs("chromium")
+def test_in_a_browser(t):
+    """On a screen and on a phone: nothing is cut or lies upon something else, and the console stays empty."""
+    destination = staged(t, "short-lived")
+    web = os.path.join(t.folder, "web")
+    os.mkdir(web)
+    with open(os.path.join(web, "page.html"), "w", encoding="utf-8") as f:
+        f.write(t.tool("report", "-o", "html", "-i", "default", check=1).stdout)
+    with open(os.path.join(web, "around.html"), "w", encoding="utf-8") as f:
+        f.write(AROUND)
+    code = "import functools, http.server as h, sys; h.ThreadingHTTPServer(('127.0.0.1', 8080), functools.partial(h.SimpleHTTPRequestHandler, directory=sys.argv[1])).serve_forever()"
+    subprocess.Popen([PYTHON, "-c", code, web], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    awaited(lambda: socket.create_connection(("127.0.0.1", 8080)).close() is None)
+    done = subprocess.run(["chromium", "--headless", "--no-sandbox", "--no-first-run", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={t.folder}/profile",
+                           "--virtual-time-budget=20000", "--dump-dom", "http://127.0.0.1:8080/around.html"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=100, env={**os.environ, "HOME": t.folder})
+    said = html.unescape(re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)[1]).split("\n")
+    equal([re.sub(r"pictures, .*", "pictures", line) for line in said], ["1280: 5 pictures", "390: 5 pictures"], "what the browser found")
+    assert all(destination in line and "TIME-WAIT" in line for line in said), said
+    equal([line for line in done.stderr.splitlines() if "CONSOLE" in line and "favicon" not in line], [], "the console")

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import xml.etree.ElementTree
 
 import kernel
 from fixture import BUILD, ROOT, TOOL, equal, needs
@@ -156,3 +157,18 @@ def test_what_it_names_exists(t):
     equal(named - targets, set(), "make targets that are named and there are not")
     commands = re.findall(r"^  (\w+) ", t.tool("--help", check=0).stdout.split("commands:\n")[1].split("\n\n")[0], re.M)
     equal(set(commands) - commands_of(text), set(), "commands that README's table has not")
+
+
+def test_pictures(t):
+    """README's pictures are what the tool makes: `make pictures` would change nothing. They are well formed and have a description."""
+    subprocess.run([os.path.join(ROOT, "contrib/doc/pictures"), TOOL, t.folder], check=True)
+    for name in "report.svg", "parts.svg":
+        with open(os.path.join(t.folder, name), encoding="utf-8") as f:
+            made = f.read()
+        assert made == text_of("contrib/doc/" + name), f"contrib/doc/{name} is not what the source makes; try: make pictures"
+        picture = xml.etree.ElementTree.fromstring(made)
+        assert len(picture.findtext("{*}desc")) > 80 and f"](contrib/doc/{name})" in readme(), name
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|<script|href", made), name
+    text = "".join(picture.itertext())
+    for part in "libconnspread.so", "connspread.conf", "state file", "report", "doctor":
+        assert part in text, f"{part} is not in parts.svg"

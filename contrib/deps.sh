@@ -17,7 +17,7 @@ deb="$build debhelper dpkg-dev fakeroot"
 lint="clang-format clang-tidy cppcheck git make"
 full="$check $clients $lint clang libclang-rt-dev debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test valgrind musl-tools llvm
       rpm rpmlint
-      python3-twisted jq python3-testsuite python3-yaml golang-go"
+      python3-twisted jq python3-testsuite python3-yaml golang-go rustc fp-compiler liburing-dev"
 [ "$(uname -m)" != x86_64 ] || full="$full gcc-multilib"
 
 case "${1:-}" in
@@ -49,6 +49,7 @@ provided() {
     case "$1" in
     nodejs) command -v node ;;
     npm) command -v npm ;;
+    rustc) command -v rustc ;;
     default-jdk-headless) command -v javac ;;
     clang-format) command -v clang-format ;;
     clang-tidy) command -v clang-tidy ;;

@@ -49,16 +49,28 @@ analyzer() {
     done
 }
 
+FUZZ_CC="clang -std=gnu11 -Isrc -Itests -D_GNU_SOURCE -DVERSION=\"0\" -DSHIM_DIR=\"/x\" -g -O1
+    -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+
+# The project's sources as the fuzzers see them, built once for all: $FULL/fuzz.a.
+fuzz_library() {
+    local objects=$FULL/fuzz-objects
+    rm -rf "$objects" "$FULL/fuzz.a"
+    mkdir -p "$objects"
+    # shellcheck disable=SC2016
+    git ls-files 'src/base/*.c' 'src/net/*.c' 'src/policy/*.c' 'src/state/*.c' 'src/client/*.c' 'src/connect/*.c' \
+        'src/close/*.c' 'src/text/*.c' 'src/config/*.c' 'src/tool/*.c' | grep -vE 'tool/main.c|config/module.c' |
+        xargs -P "$(nproc)" -n 8 sh -c 'to=$1 cc=$2; shift 2
+            for f; do $cc -fsanitize=fuzzer-no-link -c "$f" -o "$to/$(echo "$f" | tr / _).o" || exit 255; done' \
+            - "$objects" "$FUZZ_CC" || return 1
+    ar rcs "$FULL/fuzz.a" "$objects"/*.o
+}
+
 # One libFuzzer harness over its committed corpus; what it finds beyond is kept out of the tree.
 fuzz() {
-    local name=$1 sources work=$FULL/fuzz-$1
-    sources=$(git ls-files 'src/base/*.c' 'src/net/*.c' 'src/policy/*.c' 'src/state/*.c' 'src/client/*.c' 'src/connect/*.c' \
-        'src/close/*.c' 'src/text/*.c' 'src/config/*.c' 'src/tool/*.c' | grep -vE 'tool/main.c|config/module.c')
+    local name=$1 work=$FULL/fuzz-$1
     mkdir -p "$work"
-    # shellcheck disable=SC2086
-    clang -std=gnu11 -Isrc -Itests -D_GNU_SOURCE -DVERSION='"0"' -DSHIM_DIR='"/x"' -g -O1 \
-        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-        "tests/fuzz/fuzz_$name.c" $sources -o "$FULL/fuzz_$name" -lconfuse -ljansson || return 1
+    $FUZZ_CC -fsanitize=fuzzer "tests/fuzz/fuzz_$name.c" "$FULL/fuzz.a" -o "$FULL/fuzz_$name" -lconfuse -ljansson || return 1
     "$FULL/fuzz_$name" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 \
         -artifact_prefix="$work/" "$work" "tests/fuzz/corpus/$name"
 }
@@ -111,6 +123,7 @@ else
 fi
 step "line coverage: 90 % of src/, 95 % of what runs in the client" tests/coverage.sh
 sed -n 's/^src/     &/p' "$FULL/log"
+step 'the sources for the fuzzers' fuzz_library
 for harness in tests/fuzz/fuzz_*.c; do
     name=${harness#tests/fuzz/fuzz_}
     step "fuzz ${name%.c}, $FUZZ_SECONDS s" fuzz "${name%.c}"

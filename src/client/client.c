@@ -1,8 +1,24 @@
 #include "client/client.h"
 
+#include <string.h>
+
 #include "base/kernel_constants.h"
 #include "base/sys.h"
+#include "base/text.h"
 #include "state/control.h"
+#include "state/history.h"
+
+void client_name(struct client *client, const char *program, const char names[PROGRAM_NAMES_TEXT]) {
+    size_t at = 0;
+    memset(client->program, 0, sizeof client->program);
+    text_add(client->program, sizeof client->program, &at, program);
+    memcpy(client->names, names, sizeof client->names);
+    client->names[sizeof client->names - 1] = '\0';
+    client->program_key = history_program(client->program);
+    client->names_key = 0xcbf29ce484222325u; /* FNV-1a */
+    for (const char *c = client->names; *c; c++)
+        client->names_key = (client->names_key ^ (unsigned char)*c) * 0x100000001b3u;
+}
 
 void client_know_kernel(struct client *client) {
     char field[6][65] = {{0}}; /* the kernel's struct new_utsname; release is the third */

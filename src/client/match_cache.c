@@ -113,7 +113,7 @@ static void keep(struct kept *k, uint64_t generation, const uint64_t destination
 
 /* Whose answers they are, too: a supervisor asks for several programs. */
 static uint64_t generation_for(const struct client *client, uint64_t generation) {
-    return generation ? (generation * 0x9e3779b97f4a7c15u ^ client->program_key) | 1 : 0;
+    return generation ? (generation * 0x9e3779b97f4a7c15u ^ client->names_key) | 1 : 0;
 }
 
 bool match_cache_find(const struct client *client, const struct endpoint *destination, struct match *out) {
@@ -125,7 +125,7 @@ bool match_cache_find(const struct client *client, const struct endpoint *destin
     for (struct kept *k = set; generation != 0 && k < set + WAYS; k++)
         if (recall(k, generation, key, out))
             return true;
-    if (!state_match(s, destination, client->program, out))
+    if (!state_match(s, destination, client->names, out))
         return false;
     /* Under the generation that was read first. If the policy has changed meanwhile, no thread will ask for that one.
      */

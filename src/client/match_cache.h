@@ -10,7 +10,7 @@
 
 struct client;
 
-/* state_match() for the client's program. All clients of a process have the same state file. */
+/* state_match() for the client's names. All clients of a process have the same state file. */
 bool match_cache_find(const struct client *client, const struct endpoint *destination, struct match *out);
 
 #endif

@@ -213,21 +213,23 @@ const struct key config_pool_keys[] = {{"addresses", true, compile_addresses},
 
 static void add_target(struct reading *r, const struct entry *e, struct policy_span *span) {
     struct policy *out = r->out;
-    struct policy_target target;
+    unsigned count;
     if (is_meant(r, e, meant_target))
         return;
-    const char *wrong = parse_target(e->text, &target);
-    if (wrong) {
-        value_wrong(r, e, "is not a destination", wrong);
-        return;
-    }
     if (out->n_targets == POLICY_TARGETS) {
         value_wrong(r, e, "is one destination too many for a config (512)", "prefixes and port ranges");
         return;
     }
-    if (span->count++ == 0)
+    const char *wrong =
+        parse_targets(e->text, &out->target[out->n_targets], POLICY_TARGETS - (unsigned)out->n_targets, &count);
+    if (wrong) {
+        value_wrong(r, e, "is not a destination", wrong);
+        return;
+    }
+    if (span->count == 0)
         span->first = out->n_targets;
-    out->target[out->n_targets++] = target;
+    span->count = (uint16_t)(span->count + count);
+    out->n_targets = (uint16_t)(out->n_targets + count);
 }
 
 static void compile_to(struct reading *r, const struct entry *e) {

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "policy/glob.h"
+#include "policy/program.h"
+
 const char *const policy_mode_word[MODE_COUNT + 1] = {
     [MODE_ENFORCE] = "enforce",
     [MODE_OBSERVE] = "observe",
@@ -60,13 +63,23 @@ static bool any_target_fits(const struct policy *p, const struct policy_span *sh
     return false;
 }
 
+static bool any_name_fits(const char *glob, const char *names) {
+    char name[POLICY_PROGRAM];
+    if (!*names)
+        return policy_glob(glob, names);
+    while (program_next(&names, name))
+        if (policy_glob(glob, name))
+            return true;
+    return false;
+}
+
 static bool any_program_fits(const struct policy *p, struct policy_span span, const char *program) {
     for (unsigned i = 0; i < span.count; i++) {
         char glob[POLICY_PROGRAM];
         for (size_t j = 0; j < sizeof glob; j++)
             glob[j] = LOAD(p->program[span.first + i][j]);
         glob[sizeof glob - 1] = '\0';
-        if (policy_glob(glob, program))
+        if (any_name_fits(glob, program))
             return true;
     }
     return false;
@@ -140,75 +153,6 @@ static void plan_rule(const struct policy *p, const struct policy_rule *rule, co
 static unsigned rule_count(const struct policy *p) {
     unsigned n = LOAD(p->n_rules);
     return n < POLICY_RULES ? n : POLICY_RULES;
-}
-
-/* One bracket expression at *pattern (behind its '['). False in *closed if it has no end: then '[' means itself. */
-static bool bracket_fits(const char **pattern, unsigned char c, bool *closed) {
-    const unsigned char *p = (const unsigned char *)*pattern;
-    bool negated = *p == '!' || *p == '^', found = false;
-    if (negated)
-        p++;
-    for (const unsigned char *start = p; *p && (*p != ']' || p == start);) {
-        unsigned char low, high;
-        if (*p == '\\' && p[1])
-            p++;
-        low = high = *p++;
-        if (*p == '-' && p[1] && p[1] != ']') {
-            p++;
-            if (*p == '\\' && p[1])
-                p++;
-            high = *p++;
-        }
-        found |= low <= c && c <= high;
-    }
-    *closed = *p == ']';
-    if (*closed)
-        *pattern = (const char *)p + 1;
-    return found != negated;
-}
-
-/* One pattern character, not a star, against c; moves *pattern behind it. */
-static bool one_fits(const char **pattern, char c) {
-    const char *p = *pattern;
-    bool closed;
-    if (*p == '?') {
-        *pattern = p + 1;
-        return true;
-    }
-    if (*p == '[') {
-        const char *rest = p + 1;
-        bool fits = bracket_fits(&rest, (unsigned char)c, &closed);
-        if (closed) {
-            *pattern = rest;
-            return fits;
-        }
-    }
-    if (*p == '\\' && p[1])
-        p++;
-    *pattern = p + 1;
-    return *p == c;
-}
-
-bool policy_glob(const char *pattern, const char *text) {
-    const char *star = NULL, *resume = NULL; /* the last star, and how far it has eaten */
-    while (*text) {
-        if (*pattern == '*') {
-            star = ++pattern;
-            resume = text;
-            continue;
-        }
-        if (*pattern && one_fits(&pattern, *text)) {
-            text++;
-            continue;
-        }
-        if (!star)
-            return false;
-        pattern = star;
-        text = ++resume;
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
 }
 
 void policy_match(const struct policy *p, const struct endpoint *destination, const char *program, struct match *out) {

@@ -12,6 +12,7 @@
 
 #include "net/addr.h"
 #include "net/ports.h"
+#include "policy/program.h"
 
 enum {
     POLICY_RULES = 64,
@@ -21,7 +22,6 @@ enum {
     POLICY_PORTS = 256,       /* port ranges of all pools, exclusions already taken out */
     POLICY_PROGRAMS = 128,    /* globs of all "program" lists */
     POLICY_TITLE = 32,        /* bytes of a rule's or pool's title with its NUL */
-    POLICY_PROGRAM = 32,      /* bytes of a program glob with its NUL */
     POOL_SOURCES = 32,        /* address ranges of one pool */
     POOL_PORTS = PORT_RANGES, /* port ranges of one pool */
     RULE_ATTEMPTS_MAX = 64
@@ -134,14 +134,12 @@ struct match {
  * with the whole ephemeral range, log on. */
 void policy_default(struct policy *out);
 
-/* Does text match the glob (`*`, `?`, `[a-z]`, `[!x]`, backslash quotes)? Bounded: linear in pattern times text. */
-bool policy_glob(const char *pattern, const char *text);
-
 /* Does a destination lie in a target? Reads it with relaxed atomic loads. */
 bool policy_target_fits(const struct policy_target *target, const struct endpoint *destination);
 
 /* First matching rule wins. Reads *p with relaxed atomic loads, each count and index once and clamped: safe on memory
- * that another process is scribbling over. program: NUL-terminated. Async-signal-safe. */
+ * that another process is scribbling over. program: a name, or several
+ * (program.h). Async-signal-safe. */
 void policy_match(const struct policy *p, const struct endpoint *destination, const char *program, struct match *out);
 
 /* The strongest client-bind among the rules that this program can meet (override, else late-port, else keep): what

@@ -22,7 +22,7 @@
 #include "shim/real.h"
 #include "shim/cancel.h"
 #include "shim/seal.h"
-#include "state/history.h"
+#include "policy/program.h"
 #include "base/sys.h"
 #include "base/text.h"
 #include "close/exit_close.h"
@@ -34,7 +34,12 @@
 
 enum { ADDRESS_SPACE_SHARE = 16 };
 
+#ifdef __GLIBC__
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
+/* What pthread_atfork calls, which glibc links into each library, on Debian 12 without the landing pads that arm64's
+ * BTI asks for. */
+extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso);
+#endif
 
 /* What the environment and the file system say, before anything is opened. */
 struct setup {
@@ -252,11 +257,19 @@ static void at_exit(void *unused) {
     exit_close_all(&client, VIA_EXIT, true);
 }
 
-static void name_program(void) {
-    const char *name = program_invocation_short_name;
-    size_t at = 0;
-    text_add(client.program, sizeof client.program, &at, name ? name : "");
-    client.program_key = history_program(client.program);
+/* Once, before the client could change its arguments (setproctitle). Of more than this the end is not looked at. */
+__attribute__((noinline)) static void name_program(void) {
+    const char *name = program_invocation_short_name, *executed = (const char *)getauxval(AT_EXECFN);
+    char arguments[4096], names[PROGRAM_NAMES_TEXT];
+    long n = 0;
+    int fd = (int)sys_call4(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
+    if (fd >= 0) {
+        n = sys_call3(SYS_read, fd, arguments, sizeof arguments);
+        (void)sys_call1(SYS_close, fd);
+    }
+    name = name ? name : "";
+    program_names(names, name, executed, arguments, n > 0 ? (size_t)n : 0);
+    client_name(&client, name, names);
 }
 
 static bool disabled(void) {
@@ -273,7 +286,11 @@ static void begin(struct setup *s) {
     name_program();
     client.renewed = new_process;
     process_init();
+#ifdef __GLIBC__
+    (void)__register_atfork(process_fork_begins, process_fork_ends, in_child, NULL);
+#else
     (void)pthread_atfork(process_fork_begins, process_fork_ends, in_child);
+#endif
     client_know_kernel(&client);
     (void)host_ports(&client, true); /* now: no connect shall open a descriptor for it */
     if (find_origin(s)) {

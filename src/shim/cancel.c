@@ -1,5 +1,6 @@
 #include "shim/cancel.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stddef.h>
 
@@ -8,9 +9,15 @@
 static void (*test)(void);
 static int (*set_state)(int state, int *before);
 
+/* libc's own word (glibc 2.32, sys/single_threaded.h): not 0 while the process has one thread, which only itself can
+ * cancel, and does not in the middle of our close. Looked up in the whole program's scope: an executable may have a
+ * copy of it (ELF's copy relocation), which then is the one that libc keeps. */
+static const char *single_threaded;
+
 void cancel_resolve(void) {
     *(void **)&test = real_lookup("pthread_testcancel");
     *(void **)&set_state = real_lookup("pthread_setcancelstate");
+    single_threaded = dlsym(RTLD_DEFAULT, "__libc_single_threaded");
 }
 
 int cancel_hold(void) {
@@ -18,6 +25,8 @@ int cancel_hold(void) {
     if (!test || !set_state)
         return before;
     test();
+    if (single_threaded && __atomic_load_n(single_threaded, __ATOMIC_RELAXED))
+        return before;
     (void)set_state(PTHREAD_CANCEL_DISABLE, &before);
     return before;
 }

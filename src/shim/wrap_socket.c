@@ -208,7 +208,7 @@ EXPORT int listen(int fd, int backlog) {
 /* A rule of this program wants bind(address, 0) to leave the port to connect, and may have it so. */
 static bool wants_late_port(const struct conn *c, enum rule_client_bind *client_bind) {
     struct settings settings = {.client_bind = CLIENT_BIND_KEEP};
-    if (!state_settings(&client.state, client.program, &settings) || !arm_may_enforce(&client, &settings))
+    if (!state_settings(&client.state, client.names, &settings) || !arm_may_enforce(&client, &settings))
         settings.client_bind = CLIENT_BIND_KEEP;
     *client_bind = (enum rule_client_bind)settings.client_bind;
     return *client_bind != CLIENT_BIND_KEEP && !(conn_flags(c) & (CONN_APP_NO_PORT | CONN_APP_PORT | CONN_APP_ADDRESS));

@@ -160,14 +160,6 @@ static bool bare_v6_port(const char *text, struct meant *out) {
                                      "\"[%s]:%s\" with the port, or \"[%s]\" for the address", head, tail, text);
 }
 
-static bool target_range(const char *text, struct meant *out) {
-    struct policy_source source;
-    if (!strchr(text, '-') || strchr(text, '/') || parse_source(text, &source))
-        return false;
-    return meant(out, "is a range of addresses, and destinations are addresses or prefixes",
-                 "a prefix such as 10.2.0.0/28, or each address");
-}
-
 static bool named_port(const char *text, struct meant *out) {
     char head[PIECE];
     struct policy_target target;
@@ -181,7 +173,7 @@ bool meant_target(const char *text, struct meant *out) {
     if (text[0] == '!')
         return meant(out, "is an exclusion, which has a key of its own", "except = { \"%.90s\" }", text + 1);
     return zone(text, true, out) || list(text, out) || host_bits(text, out) || wildcard(text, out) ||
-           bare_v6_port(text, out) || target_range(text, out) || named_port(text, out);
+           bare_v6_port(text, out) || named_port(text, out);
 }
 
 bool meant_ports(const char *text, struct meant *out) {

@@ -202,6 +202,64 @@ const char *parse_target(const char *text, struct policy_target *out) {
     return NULL;
 }
 
+/* The largest prefix that begins at first and does not go beyond last; *end: its last address. */
+static unsigned largest_prefix(const struct addr *first, const struct addr *last, struct addr *end) {
+    unsigned length = 128;
+    *end = *first;
+    for (; length > 0; length--) {
+        struct addr begin = *first, until = *first;
+        unsigned bit = length - 1;
+        mask(&begin, bit);
+        for (unsigned i = bit; i < 128; i++)
+            until.b[i / 8] |= (uint8_t)(0x80 >> i % 8);
+        if (addr_compare(&begin, first) != 0 || addr_compare(&until, last) > 0)
+            break;
+        *end = until;
+    }
+    return length;
+}
+
+static const char *cut_range(const struct addr *first, const struct addr *last, struct policy_target target,
+                             struct policy_target out[], unsigned max, unsigned *count) {
+    struct addr end;
+    *count = 0;
+    for (target.prefix = *first;; target.prefix = addr_add(&end, 1)) {
+        if (*count == max)
+            return "fewer destinations: this range needs more prefixes than there is room for (512 in a config)";
+        target.length = (uint8_t)largest_prefix(&target.prefix, last, &end);
+        out[(*count)++] = target;
+        if (addr_compare(&end, last) >= 0)
+            return NULL;
+    }
+}
+
+const char *parse_targets(const char *text, struct policy_target out[], unsigned max, unsigned *count) {
+    static const char bad[] =
+        "a range A-B[:PORT[-PORT]], IPv6 as [A-B]:PORT, of addresses of one family, the lower first";
+    const char *end = text + strnlen(text, TEXT_MAX), *port, *wrong;
+    const char *host_end = split_target(text, end, &port);
+    const char *dash = memchr(text, '-', (size_t)(host_end - text));
+    struct policy_target target = {.ports = {1, 65535}};
+    struct addr first, last;
+    bool first_v6, last_v6;
+    *count = 0;
+    if (!dash) {
+        wrong = max ? parse_target(text, out) : "fewer destinations (512 in a config)";
+        *count = !wrong;
+        return wrong;
+    }
+    if (port && (wrong = ports(port, end, &target.ports)))
+        return wrong;
+    if (host_end - text >= 2 && text[0] == '[' && host_end[-1] == ']') {
+        text++;
+        host_end--;
+    }
+    if (address(text, dash, &first, &first_v6) || address(dash + 1, host_end, &last, &last_v6) ||
+        addr_is_v4(&first) != addr_is_v4(&last) || addr_compare(&first, &last) > 0)
+        return bad;
+    return cut_range(&first, &last, target, out, max, count);
+}
+
 const char *parse_duration(const char *text, uint32_t *out_ms) {
     static const struct {
         char unit[3];

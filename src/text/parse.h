@@ -17,6 +17,11 @@ const char *parse_source(const char *text, struct policy_source *out);
 /* "*" or "ADDRESS[/LEN][:PORT[-PORT]]", IPv6 in brackets when a port follows: "[fd00:2::/64]:6379-6384"; "*:443". */
 const char *parse_target(const char *text, struct policy_target *out);
 
+/* The same, or a range of addresses "A-B[:PORT[-PORT]]", "[A-B]:PORT" of IPv6: in as few prefixes as it has, at most
+ * max, into out; *count: how many. An IPv4 range has at most 62, one of IPv6 at most TARGET_PREFIXES. */
+enum { TARGET_PREFIXES = 254 };
+const char *parse_targets(const char *text, struct policy_target out[], unsigned max, unsigned *count);
+
 /* "8080" or "1024-65535"; 1..65535, low <= high. */
 const char *parse_ports(const char *text, struct port_range *out);
 

@@ -36,6 +36,21 @@ static void check_target(const char *text) {
         abort();
 }
 
+/* The prefixes of a range follow one another, and none lies in another. */
+static void check_targets(const char *text) {
+    struct policy_target t[TARGET_PREFIXES];
+    unsigned count;
+    if (parse_targets(text, t, TARGET_PREFIXES, &count))
+        return;
+    if (count < 1 || count > TARGET_PREFIXES)
+        abort();
+    for (unsigned i = 1; i < count; i++) {
+        if (addr_compare(&t[i - 1].prefix, &t[i].prefix) >= 0 ||
+            addr_in_prefix(&t[i].prefix, &t[i - 1].prefix, t[i - 1].length))
+            abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct port_range ports;
     uint32_t ms;
@@ -49,6 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_address(text);
     check_source(text);
     check_target(text);
+    check_targets(text);
     if (!parse_ports(text, &ports) && (ports.low < 1 || ports.low > ports.high))
         abort();
     parse_duration(text, &ms);

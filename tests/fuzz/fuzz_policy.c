@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "policy/policy.h"
+#include "policy/program.h"
+#include "policy/glob.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,6 +21,20 @@ static void check(const struct policy *p, const struct endpoint *destination, co
     match_source(&match, match.total);
     match_source(&match, match.total / 2);
     policy_client_bind(p, program);
+}
+
+/* Any bytes as a process's arguments: three names at the most, none of them too long or with a folder. */
+static void check_names(const char *program, const char *arguments, size_t size) {
+    static const char *const interpreters[] = {"python3", "perl", "node", "java", "sh", "curl"};
+    char names[PROGRAM_NAMES_TEXT], one[POLICY_PROGRAM];
+    for (unsigned i = 0; i < sizeof interpreters / sizeof *interpreters; i++) {
+        const char *rest = names;
+        unsigned n = 0;
+        program_names(names, program, interpreters[i], arguments, size);
+        while (program_next(&rest, one))
+            if (++n > PROGRAM_NAMES || strchr(one, '/'))
+                abort();
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -43,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     destination.addr = addr_from_v4(0x0a000001);
     check(p, &destination, program);
     policy_glob(program, program + strlen(program) / 2);
+    check_names(program, (const char *)data, size);
     free(p);
     return 0;
 }

@@ -1,6 +1,7 @@
 """What the tests are written with: decorators, checks, and the Fixture on which a test starts servers and clients, reads
 the log, and compares it with the kernel."""
 
+import datetime
 import glob
 import json
 import os
@@ -22,7 +23,7 @@ PYTHON = "/usr/bin/python3"
 PACKAGES = {
     "curl": "curl", "wget": "wget", "nc": "netcat-openbsd", "bash": "bash", "node": "nodejs", "redis-cli": "redis-tools",
     "redis-server": "redis-server", "socat": "socat", "java": "openjdk-17-jdk-headless", "nft": "nftables", "ip": "iproute2", "ss": "iproute2",
-    "awk": "mawk", "go": "golang-go", "perl": "perl-base", "php": "php-cli", "haproxy": "haproxy", "wrk": "wrk",
+    "awk": "mawk", "go": "golang-go", "rustc": "rustc", "fpc": "fp-compiler", "liburing.so.2": "liburing-dev", "perl": "perl-base", "php": "php-cli", "haproxy": "haproxy", "wrk": "wrk",
     "nm": "binutils", "readelf": "binutils", "strace": "strace", "promtool": "prometheus", "jq": "jq", "systemd-analyze": "systemd", "logrotate": "logrotate",
     "libjemalloc.so.2": "libjemalloc2", "libtcmalloc_minimal.so.4": "libtcmalloc-minimal4",
     "clang-format": "clang-format", "clang-tidy": "clang-tidy", "cppcheck": "cppcheck",
@@ -82,6 +83,11 @@ def is_full(function):
 
 def found(command):
     return library(command) if ".so" in command else shutil.which(command)
+
+
+def seconds(time_of_event):
+    """The member `time` of an event as seconds since 1970."""
+    return datetime.datetime.fromisoformat(time_of_event.replace("Z", "+00:00")).timestamp()
 
 
 def equal(got, want, what):

@@ -5,7 +5,8 @@
  *   early     before any constructor (.preinit_array), and once more in main
  *   late      in an atexit handler, in a destructor
  *   cancel    in threads that are cancelled at any moment
- *   unwound   in threads that call close with a cancellation pending; their cleanup, or who joins them, closes then */
+ *   unwound   in threads that call close with a cancellation pending; their cleanup, or who joins them, closes then
+ *   alone     the same in a process of one thread, which ends so */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct sockaddr_in to = {.sin_family = AF_INET};
@@ -136,6 +138,19 @@ static void unwound_case(void) {
     }
 }
 
+static void alone_case(void) {
+    for (int i = 0; i < 20; i++) {
+        pid_t child = fork();
+        int status = -1;
+        if (child == 0) {
+            unwound(&left);
+            _exit(9);
+        }
+        if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+            exit(3);
+    }
+}
+
 static void arguments(char **argv) {
     to.sin_port = htons((uint16_t)atoi(argv[3]));
     inet_pton(AF_INET, argv[2], &to.sin_addr);
@@ -172,6 +187,8 @@ int main(int argc, char **argv) {
         thread_case();
     else if (strcmp(argv[1], "cancel") == 0)
         cancel_case();
+    else if (strcmp(argv[1], "alone") == 0)
+        alone_case();
     else if (strcmp(argv[1], "unwound") == 0)
         unwound_case();
     else if (strcmp(argv[1], "early") == 0)

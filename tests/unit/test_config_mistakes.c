@@ -117,7 +117,10 @@ static const struct {
     {"rule r { to = \"[fe80::1%eth0]:80\" action = ignore }",
      "f:1: to: \"[fe80::1%eth0]:80\" names an interface, and destinations are compared without it; try: "
      "\"[fe80::1]:80\"\n"},
-    {"rule r { to = \"10.0.0.1-10.0.0.9\" action = ignore }", "f:1: to: \"10.0.0.1-10.0.0.9\" is a range of addresses"},
+    {"rule r { to = \"10.0.0.9-10.0.0.1\" action = ignore }",
+     "f:1: to: \"10.0.0.9-10.0.0.1\" is not a destination; try: a range A-B"},
+    {"rule r { to = \"10.0.0.1-fd00::1\" action = ignore }", "f:1: to: \"10.0.0.1-fd00::1\" is not a destination"},
+    {"rule r { to = \"10.0.0.1-9\" action = ignore }", "f:1: to: \"10.0.0.1-9\" is not a destination"},
     {"rule r { to = \"10.0.0.1:https\" action = ignore }", "f:1: to: \"10.0.0.1:https\" names its port"},
     {"\xef\xbb\xbfmode = \"off\"", "f:1: byte order mark: stands before the first word; try: "},
     {"\xef\xbb\xbfmode = \"observe\"\nlog { }", "f:1: byte order mark"},

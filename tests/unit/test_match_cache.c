@@ -25,7 +25,7 @@ static void step(void) {
 
 enum { DESTINATIONS = 300, THREADS = 4, ROUNDS = 20000 };
 
-static struct client client = {.program = "curl", .program_key = 1};
+static struct client client = {.program = "curl", .names = "curl", .program_key = 1, .names_key = 1};
 static struct policy policy;
 
 static void fresh(void) {

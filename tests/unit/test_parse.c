@@ -147,6 +147,76 @@ START_TEST(a_target_is_a_prefix_and_ports) {
 }
 END_TEST
 
+/* Every prefix, "ADDRESS/LENGTH" in bits of the 128-bit form, in order. */
+static const struct {
+    const char *text, *prefixes;
+    unsigned low, high;
+} ranges[] = {
+    {"10.2.0.10-10.2.0.20", "10.2.0.10/127 10.2.0.12/126 10.2.0.16/126 10.2.0.20/128 ", 1, 65535},
+    {"10.2.0.7-10.2.0.7:80", "10.2.0.7/128 ", 80, 80},
+    {"10.2.0.0-10.2.0.255:81-83", "10.2.0.0/120 ", 81, 83},
+    {"0.0.0.0-255.255.255.255", "0.0.0.0/96 ", 1, 65535},
+    {"255.255.255.254-255.255.255.255", "255.255.255.254/127 ", 1, 65535},
+    {"fd00::1-fd00::4", "fd00::1/128 fd00::2/127 fd00::4/128 ", 1, 65535},
+    {"[fd00::-fd00::ffff]:443", "fd00::/112 ", 443, 443},
+    {"[ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:1",
+     "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127 ", 1, 1},
+    {"10.0.0.1:80", "10.0.0.1/128 ", 80, 80},
+};
+
+START_TEST(a_range_of_targets_is_its_prefixes) {
+    struct policy_target t[TARGET_PREFIXES];
+    unsigned count;
+    char got[512] = "", one[ADDR_TEXT];
+    ck_assert_ptr_null(parse_targets(ranges[_i].text, t, TARGET_PREFIXES, &count));
+    for (unsigned i = 0; i < count; i++) {
+        format_address(one, &t[i].prefix);
+        snprintf(got + strlen(got), sizeof got - strlen(got), "%s/%u ", one, t[i].length);
+        ck_assert_uint_eq(t[i].any, 0);
+        ck_assert_uint_eq(t[i].ports.low, ranges[_i].low);
+        ck_assert_uint_eq(t[i].ports.high, ranges[_i].high);
+    }
+    ck_assert_str_eq(got, ranges[_i].prefixes);
+}
+END_TEST
+
+static unsigned fitting(const struct policy_target *t, unsigned count, const struct addr *a) {
+    const struct endpoint e = {.addr = *a, .port = 80};
+    unsigned n = 0;
+    for (unsigned i = 0; i < count; i++)
+        n += policy_target_fits(&t[i], &e);
+    return n;
+}
+
+START_TEST(the_longest_ranges_have_room_and_match_what_lies_in_them) {
+    struct policy_target t[TARGET_PREFIXES];
+    unsigned count;
+    ck_assert_ptr_null(parse_targets("0.0.0.1-255.255.255.254", t, 62, &count));
+    ck_assert_uint_eq(count, 62);
+    ck_assert_ptr_nonnull(parse_targets("0.0.0.1-255.255.255.254", t, 61, &count));
+    ck_assert_ptr_nonnull(parse_targets("10.0.0.1", t, 0, &count));
+    ck_assert_ptr_null(parse_targets("10.2.0.10-10.2.1.20", t, 62, &count));
+    for (uint32_t i = 0; i < 1024; i++) {
+        struct addr a = addr_from_v4(0x0a020000 + i);
+        ck_assert_uint_eq(fitting(t, count, &a), i >= 10 && i <= 256 + 20);
+    }
+}
+END_TEST
+
+static const char *const no_ranges[] = {"10.0.0.2-10.0.0.1",   "10.0.0.1-fd00::1",
+                                        "10.0.0.1-",           "-10.0.0.1",
+                                        "10.0.0.1-9",          "*-10.0.0.1",
+                                        "10.0.0.0/8-10.0.0.9", "[10.0.0.1-10.0.0.2",
+                                        "10.0.0.1-10.0.0.2:0", "10.0.0.1-10.0.0.2-10.0.0.3",
+                                        "host-10.0.0.1"};
+
+START_TEST(what_is_no_range_of_targets_is_refused) {
+    struct policy_target t[TARGET_PREFIXES];
+    unsigned count;
+    ck_assert_ptr_nonnull(parse_targets(no_ranges[_i], t, TARGET_PREFIXES, &count));
+}
+END_TEST
+
 static const char *const no_targets[] = {"",
                                          "**",
                                          "*:",
@@ -261,6 +331,9 @@ int main(void) {
     tcase_add_loop_test(tcase, what_cannot_be_a_source_is_refused, 0, COUNT(no_sources));
     tcase_add_loop_test(tcase, a_target_is_a_prefix_and_ports, 0, COUNT(targets));
     tcase_add_loop_test(tcase, what_is_no_target_is_refused, 0, COUNT(no_targets));
+    tcase_add_loop_test(tcase, a_range_of_targets_is_its_prefixes, 0, COUNT(ranges));
+    tcase_add_test(tcase, the_longest_ranges_have_room_and_match_what_lies_in_them);
+    tcase_add_loop_test(tcase, what_is_no_range_of_targets_is_refused, 0, COUNT(no_ranges));
     tcase_add_test(tcase, ports_are_one_or_a_range);
     tcase_add_loop_test(tcase, what_are_no_ports_is_refused, 0, COUNT(no_ports));
     tcase_add_loop_test(tcase, a_duration_has_a_unit, 0, COUNT(durations));

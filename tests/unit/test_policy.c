@@ -7,6 +7,7 @@
 #include "config/load.h"
 #include "text/parse.h"
 #include "suite.h"
+#include "policy/glob.h"
 
 #define COUNT(array) (int)(sizeof(array) / sizeof *(array))
 

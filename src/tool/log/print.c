@@ -10,6 +10,7 @@
 #include "tool/events/json.h"
 #include "tool/events/text.h"
 #include "tool/log/last.h"
+#include "policy/glob.h"
 #include "tool/events/names.h"
 #include "tool/screen/wrap.h"
 

@@ -142,7 +142,8 @@ static void pair_metrics(const struct quads_pair *p, const char *direction) {
     format_address(source, &p->source);
     format_endpoint(destination, &p->destination, p->port);
     for (unsigned i = 0; i < QUADS_COUNTS; i++)
-        printf("connspread_quadruplets{direction=\"%s\",source=\"%s\",destination=\"%s\",state=\"%s\"} %llu\n",
+        printf("connspread_quadruplets{version=\"" VERSION
+               "\",direction=\"%s\",source=\"%s\",destination=\"%s\",state=\"%s\"} %llu\n",
                direction, source, destination, count_name[i].key, (unsigned long long)p->count[i]);
 }
 
@@ -153,12 +154,12 @@ void quads_print_prometheus(const struct quads_report *r) {
         pair_metrics(&r->table->pair[i], direction);
     family("quadruplets_all", "All connections of this network namespace, also those of pairs that are left out.");
     for (unsigned i = 0; i < QUADS_COUNTS; i++)
-        printf("connspread_quadruplets_all{direction=\"%s\",state=\"%s\"} %llu\n", direction, count_name[i].key,
-               (unsigned long long)r->table->total[i]);
+        printf("connspread_quadruplets_all{version=\"" VERSION "\",direction=\"%s\",state=\"%s\"} %llu\n", direction,
+               count_name[i].key, (unsigned long long)r->table->total[i]);
     family("quadruplets_pairs", "Pairs of a source and a destination that have connections.");
-    printf("connspread_quadruplets_pairs{direction=\"%s\"} %zu\n", direction, r->table->n);
+    printf("connspread_quadruplets_pairs{version=\"" VERSION "\",direction=\"%s\"} %zu\n", direction, r->table->n);
     family("quadruplets_capacity", "How many quadruplets one source has to one destination.");
-    printf("connspread_quadruplets_capacity{direction=\"%s\"} %u\n", direction, r->capacity);
+    printf("connspread_quadruplets_capacity{version=\"" VERSION "\",direction=\"%s\"} %u\n", direction, r->capacity);
 }
 
 /* --- text --- */

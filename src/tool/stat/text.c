@@ -7,6 +7,7 @@
 #include "tool/events/names.h"
 #include "tool/common/strbuf.h"
 #include "tool/stat/model.h"
+#include "tool/stat/take.h"
 #include "tool/stat/names.h"
 #include "state/event.h"
 #include "tool/stat/compare.h"
@@ -34,6 +35,19 @@ static const char *plain(char out[STATE_PATH], const char *text, size_t max) {
     return out;
 }
 
+static void print_recorder(const struct stat_report *r, const struct screen *to) {
+    char number[GROUPED_TEXT], lost[64] = "";
+    if (r->progress.lost) {
+        char many[GROUPED_TEXT];
+        snprintf(lost, sizeof lost, "; %s lost", grouped(many, r->progress.lost));
+    }
+    if (r->progress.pending == 0)
+        wrap_printf(to, HEAD, "log file    has every event%s", lost);
+    else
+        wrap_printf(to, HEAD, "log file    lacks %s event%s, of the last %.1f s%s",
+                    grouped(number, r->progress.pending), r->progress.pending == 1 ? "" : "s", stat_behind_s(r), lost);
+}
+
 static const char *rule_name(char out[STATE_PATH], const char *rule) {
     return rule[0] ? plain(out, rule, POLICY_TITLE) : "(none)";
 }
@@ -54,6 +68,8 @@ static void print_head(const struct stat_report *r, const struct screen *to) {
     strbuf_time(&s, r->created_us);
     (void)strbuf_finish(&s);
     wrap_printf(to, HEAD, "counts since %s", created);
+    if (r->recorded)
+        print_recorder(r, to);
     override_text(text, (struct control){0}, settings);
     wrap_printf(to, HEAD, "in config   %s", settings ? text : "(no policy has been published yet)");
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,16 +50,21 @@ static uint32_t process_of(uint32_t tid) {
     return line ? (uint32_t)strtoul(line + 6, NULL, 10) : 0;
 }
 
-/* As program_invocation_short_name would say in the program itself. */
+/* As program_invocation_short_name would say in the program itself, and what rules may call it besides. */
 static void name_program(struct peer *peer) {
-    char text[1024];
-    if (read_file(peer->tid, "cmdline", text, sizeof text) <= 0)
-        (void)read_file(peer->tid, "comm", text, sizeof text); /* a line */
-    text[strcspn(text, "\n")] = 0;
-    const char *slash = strrchr(text, '/');
-    const char *name = slash ? slash + 1 : text;
+    char arguments[4096], executed[PATH_MAX], first[PATH], path[PATH];
+    ssize_t length = read_file(peer->tid, "cmdline", arguments, sizeof arguments);
+    if (length <= 0)
+        (void)read_file(peer->tid, "comm", arguments, sizeof arguments); /* a line */
+    snprintf(path, sizeof path, "/proc/%u/exe", peer->tid);
+    ssize_t n = readlink(path, executed, sizeof executed - 1);
+    executed[n > 0 ? n : 0] = 0;
+    const char *slash = strrchr(arguments, '/');
+    const char *name = slash ? slash + 1 : arguments;
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(name, "\n"), name);
     memset(peer->program, 0, sizeof peer->program);
-    memcpy(peer->program, name, strnlen(name, sizeof peer->program - 1));
+    memcpy(peer->program, first, strnlen(first, sizeof peer->program - 1));
+    program_names(peer->names, peer->program, executed, arguments, length > 0 ? (size_t)length : 0);
 }
 
 static void forget(struct peer_slot *s) {
@@ -73,6 +79,11 @@ void peers_forget(struct peers *p) {
         forget(&p->slot[i]);
 }
 
+/* A pidfd of the process, asked by the number of another thread, may be another process's tomorrow. */
+static bool may_be_kept(const struct peer_slot *s) {
+    return s->peer.tid == s->peer.pid || fcntl(s->pidfd, F_GETFL) & PIDFD_OF_THREAD;
+}
+
 /* 0 or -errno. */
 static int learn(struct peer_slot *s, uint32_t tid) {
     forget(s);
@@ -83,6 +94,7 @@ static int learn(struct peer_slot *s, uint32_t tid) {
     if (s->pidfd < 0)
         return -errno;
     s->peer.tid = tid;
+    s->lasts = may_be_kept(s);
     name_program(&s->peer);
     s->read_ns = clock_ns(CLOCK_MONOTONIC);
     return 0;
@@ -91,11 +103,6 @@ static int learn(struct peer_slot *s, uint32_t tid) {
 static int take(const struct peer_slot *s, int fd) {
     int copy = (int)syscall(SYS_pidfd_getfd, s->pidfd, fd, 0);
     return copy < 0 ? -errno : copy;
-}
-
-/* A pidfd of the process, asked by the number of another thread, may be another process's tomorrow. */
-static bool may_be_kept(const struct peer_slot *s) {
-    return s->peer.tid == s->peer.pid || fcntl(s->pidfd, F_GETFL) & PIDFD_OF_THREAD;
 }
 
 static int take_from(struct peer_slot *s, uint32_t tid, int fd) {
@@ -118,7 +125,7 @@ int peer_descriptor(struct peers *p, uint32_t tid, int fd, struct peer *out) {
         }
         *out = s->peer;
     }
-    if (s->pidfd >= 0 && !may_be_kept(s))
+    if (s->pidfd >= 0 && !s->lasts)
         forget(s);
     pthread_mutex_unlock(&s->lock);
     return copy;
@@ -131,6 +138,11 @@ bool peer_status(uint32_t tid, char *out, size_t size) {
 bool peer_read(uint32_t tid, uint64_t from, void *to, size_t size) {
     struct iovec local = {to, size}, remote = {(void *)(uintptr_t)from, size};
     return size == 0 || process_vm_readv((pid_t)tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
+bool peer_write(uint32_t tid, uint64_t to, const void *from, size_t size) {
+    struct iovec local = {(void *)(uintptr_t)from, size}, remote = {(void *)(uintptr_t)to, size};
+    return process_vm_writev((pid_t)tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
 int peer_may(int pid, int fd) {

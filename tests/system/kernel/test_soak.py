@@ -2,7 +2,6 @@
 dials at random, beside a recorder. The last line of its output (-v) is the account."""
 
 import collections
-import datetime
 import json
 import os
 import random
@@ -12,7 +11,7 @@ import signal
 import time
 
 import kernel
-from fixture import PYTHON, equal, full, limit, quadruplet_of
+from fixture import PYTHON, equal, full, limit, quadruplet_of, seconds
 from follower import LOST, Recorder
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "1"))
@@ -25,10 +24,6 @@ def memory_kb(pid):
     with open(f"/proc/{pid}/status") as f:
         fields = dict(line.split(":", 1) for line in f)
     return int(fields["RssAnon"].split()[0])
-
-
-def seconds(time_of_event):
-    return datetime.datetime.fromisoformat(time_of_event.replace("Z", "+00:00")).timestamp()
 
 
 def descriptors(pid):

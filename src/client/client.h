@@ -33,6 +33,8 @@ struct client {
     uint32_t pid, tid;                    /* whose events these are; 0: of this process and thread */
     uint64_t program_key;                 /* history_program */
     uint64_t names_key;                   /* the same of names: what rules make of them is kept under it */
+    uint32_t user;                        /* with pid: its effective user */
+    uint64_t variable; /* of its environment, hashed: name and value (hash_by.h); 0: none was asked for; atomic */
     char program[POLICY_PROGRAM];
     char names[PROGRAM_NAMES_TEXT];         /* that a rule's "program" is compared with; the first is program */
     void (*renewed)(struct client *client); /* called in a fork child, once it is noticed; set before active */

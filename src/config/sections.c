@@ -1,4 +1,5 @@
 #include "config/sections.h"
+#include "config/pool_keys.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,8 @@ bool config_pool_begin(struct reading *r, const char *title, int line) {
     *r->pool = (struct policy_pool){.reuse_after_ms = 60000};
     if (title_is_valid(r, title, line))
         memcpy(r->pool->title, title, strlen(title));
+    r->without_line = r->hash_by_line = 0;
+    r->prefix_step = 0;
     memset(r->sources, 0, sizeof r->sources);
     memset(r->ports, 0, sizeof r->ports);
     return true;
@@ -99,6 +102,7 @@ void config_pool_end(struct reading *r) {
     for (unsigned scope = 0; scope < SCOPE_COUNT; scope++)
         store_sources(r, scope);
     store_ports(r);
+    pool_keys_end(r);
 }
 
 bool config_rule_begin(struct reading *r, const char *title, int line) {

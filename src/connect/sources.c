@@ -5,6 +5,7 @@
 
 #include "client/client.h"
 #include "policy/order.h"
+#include "connect/hash_by.h"
 #include "connect/port_ranges.h"
 #include "connect/prepare.h"
 #include "connect/trace.h"
@@ -151,7 +152,12 @@ static uint32_t least_used(struct client *client, const struct connecting *k, ui
 static uint32_t first_source(struct client *client, const struct connecting *k) {
     const struct match *match = k->match;
     uint32_t *next_source = &client->state.next_source[match->pool % POLICY_POOLS][match->scope % SCOPE_COUNT];
-    uint32_t turn = match->policy == POOL_HASH ? 0 : __atomic_fetch_add(next_source, 1, __ATOMIC_RELAXED);
+    uint32_t turn = 0;
+    if (match->policy != POOL_HASH) {
+        if (match->policy == POOL_HASH_BY)
+            return order_first(POOL_HASH, match->total, 0, 0, hash_by(client, match->pool, k->destination));
+        turn = __atomic_fetch_add(next_source, 1, __ATOMIC_RELAXED);
+    }
     uint32_t first = pair_first_source(match, k->destination, turn, client->state.epoch);
     /* The turn breaks ties, so that equally used sources still take turns. */
     return match->policy == POOL_LEAST_USED ? least_used(client, k, first) : first;

@@ -1,6 +1,7 @@
 /* Runs inside the client: see the rules in policy.h. */
 #include "policy/policy.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "policy/glob.h"
@@ -126,6 +127,8 @@ static void plan_pool(const struct policy *p, unsigned index, const struct endpo
     out->pool = (uint16_t)index;
     out->pool_id = LOAD(pool->title_id);
     out->policy = policy < POOL_POLICY_COUNT ? policy : POOL_ROUND_ROBIN;
+    if (policy == POOL_HASH && LOAD(pool->hash_by) & ~HASH_BY_DESTINATION)
+        out->policy = POOL_HASH_BY;
     out->freebind = LOAD(pool->freebind) != 0;
     out->reuse_after_ms = LOAD(pool->reuse_after_ms);
     for (unsigned i = 0; i < SCOPE_COUNT; i++)
@@ -186,13 +189,37 @@ __attribute__((noinline)) enum rule_client_bind policy_client_bind(const struct 
     return strongest;
 }
 
+/* The /64 take turns: a new one before a new address in one. */
+static struct addr stepped(const struct policy_source *range, uint32_t n) {
+    struct addr a = addr_add(&range->first, n / range->prefixes);
+    uint64_t high;
+    memcpy(&high, a.b, sizeof high);
+    high = htobe64(be64toh(high) + n % range->prefixes);
+    memcpy(a.b, &high, sizeof high);
+    return a;
+}
+
+static bool has_steps(const struct policy_source *range) {
+    return range->prefixes && addr_scope(&range->first) == SCOPE_V6;
+}
+
+struct addr policy_source_at(const struct policy_source *range, uint32_t n) {
+    return has_steps(range) ? stepped(range, n) : addr_add(&range->first, n);
+}
+
+/* Apart: few pools have links or steps. */
+__attribute__((noinline)) static struct endpoint special_source(const struct policy_source *range, uint32_t n) {
+    return (struct endpoint){.addr = policy_source_at(range, n), .scope = has_steps(range) ? 0 : range->interface};
+}
+
 struct endpoint match_source(const struct match *match, uint32_t n) {
     struct endpoint source = {0};
     for (unsigned i = 0; i < match->n_sources && i < POOL_SOURCES; i++) {
         const struct policy_source *range = &match->source[i];
         if (n < range->count) {
+            if (range->interface)
+                return special_source(range, n);
             source.addr = addr_add(&range->first, n);
-            source.scope = range->interface;
             return source;
         }
         n -= range->count;

@@ -21,6 +21,7 @@ enum {
     POLICY_SOURCES = 512,     /* address ranges of all pools */
     POLICY_PORTS = 256,       /* port ranges of all pools, exclusions already taken out */
     POLICY_PROGRAMS = 128,    /* globs of all "program" lists */
+    POLICY_VARIABLE = 32,     /* bytes of an environment variable's name with its NUL */
     POLICY_TITLE = 32,        /* bytes of a rule's or pool's title with its NUL */
     POOL_SOURCES = 32,        /* address ranges of one pool */
     POOL_PORTS = PORT_RANGES, /* port ranges of one pool */
@@ -30,18 +31,29 @@ enum {
 enum policy_mode { MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, MODE_COUNT };
 extern const char *const policy_mode_word[MODE_COUNT + 1]; /* as people write them; the last is NULL */
 enum policy_unit { BY_PROCESS, BY_CONNECTION };
-enum pool_policy { POOL_ROUND_ROBIN, POOL_RANDOM, POOL_HASH, POOL_LEAST_USED, POOL_POLICY_COUNT };
+enum pool_policy {
+    POOL_ROUND_ROBIN,
+    POOL_RANDOM,
+    POOL_HASH,
+    POOL_LEAST_USED,
+    POOL_POLICY_COUNT,
+    POOL_HASH_BY = POOL_POLICY_COUNT /* in a match alone: a hash of something else than the destination */
+};
+enum hash_by { HASH_BY_DESTINATION = 1, HASH_BY_PROCESS = 2, HASH_BY_PROGRAM = 4, HASH_BY_USER = 8, HASH_BY_ENV = 16 };
 enum rule_action { ACTION_SPREAD, ACTION_IGNORE };
 enum rule_exhausted { EXHAUSTED_FALLBACK, EXHAUSTED_ERROR };
 enum rule_client_bind { CLIENT_BIND_LATE_PORT, CLIENT_BIND_KEEP, CLIENT_BIND_OVERRIDE };
 enum log_verify { VERIFY_NEVER, VERIFY_AUTO, VERIFY_ALWAYS };
 enum log_closes { CLOSES_TIME_WAIT, CLOSES_ALL };
 
-/* count consecutive addresses of one scope (enum addr_scope), from first on. interface: index for fe80::/10, else 0. */
+/* count consecutive addresses of one scope (enum addr_scope), from first on. */
 struct policy_source {
     struct addr first;
     uint32_t count;
-    uint32_t interface;
+    union {
+        uint32_t interface; /* of fe80::/10: index */
+        uint32_t prefixes;  /* of SCOPE_V6: so many /64 take turns, from first's on (prefix-step); 0: they do not */
+    };
 };
 
 /* A prefix (length counts bits of the 128-bit form, 0 with any=1 matches everything) and a port range. */
@@ -67,6 +79,9 @@ struct policy_pool {
     uint8_t freebind;
     uint16_t title_id; /* in the state file's name table; set when published */
     uint32_t reuse_after_ms;
+    uint8_t hash_by; /* of enum hash_by; 0: the destination alone */
+    uint8_t zero[3];
+    char hash_variable[POLICY_VARIABLE]; /* with HASH_BY_ENV */
 };
 
 struct policy_rule {
@@ -107,7 +122,7 @@ struct policy {
 _Static_assert(sizeof(struct policy_source) == 24, "same layout on every ABI");
 _Static_assert(sizeof(struct policy_target) == 24, "same layout on every ABI");
 _Static_assert(sizeof(struct policy_rule) == 56, "same layout on every ABI");
-_Static_assert(sizeof(struct policy_pool) == 84, "same layout on every ABI");
+_Static_assert(sizeof(struct policy_pool) == 120, "same layout on every ABI");
 _Static_assert(sizeof(struct policy) % 8 == 0, "same layout on every ABI");
 _Static_assert(offsetof(struct policy, mode) % 8 == 0 &&
                    offsetof(struct policy, zero) == offsetof(struct policy, mode) + 6,
@@ -145,6 +160,9 @@ void policy_match(const struct policy *p, const struct endpoint *destination, co
 /* The strongest client-bind among the rules that this program can meet (override, else late-port, else keep): what
  * bind() must prepare for before the destination is known. Same safety as policy_match. */
 enum rule_client_bind policy_client_bind(const struct policy *p, const char *program);
+
+/* The n-th address of a range (n < count). */
+struct addr policy_source_at(const struct policy_source *range, uint32_t n);
 
 /* The n-th address of a match (n < match->total), with its interface as scope. */
 struct endpoint match_source(const struct match *match, uint32_t n);

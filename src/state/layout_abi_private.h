@@ -44,7 +44,9 @@ AT(policy_pool, policy, 76);
 AT(policy_pool, freebind, 77);
 AT(policy_pool, title_id, 78);
 AT(policy_pool, reuse_after_ms, 80);
-SIZE(policy_pool, 84);
+AT(policy_pool, hash_by, 84);
+AT(policy_pool, hash_variable, 88);
+SIZE(policy_pool, 120);
 
 AT(policy_rule, to, 32);
 AT(policy_rule, except, 36);
@@ -70,11 +72,11 @@ AT(policy, log_file, 64);
 AT(policy, path, 320);
 AT(policy, rule, 576);
 AT(policy, pool, 4160);
-AT(policy, target, 6848);
-AT(policy, source, 19136);
-AT(policy, ports, 31424);
-AT(policy, program, 32448);
-SIZE(policy, 36544);
+AT(policy, target, 8000);
+AT(policy, source, 20288);
+AT(policy, ports, 32576);
+AT(policy, program, 33600);
+SIZE(policy, 37696);
 
 AT(state_section, size, 8);
 SIZE(state_section, 16);

@@ -105,11 +105,12 @@ static void text_passed(const struct findings *f, const struct question *q, cons
 }
 
 static void text_sources(const struct findings *f, struct answer *a) {
-    static const char *const next[POOL_POLICY_COUNT] = {
+    static const char *const next[] = {
         [POOL_ROUND_ROBIN] = "each connect begins at the next one",
         [POOL_RANDOM] = "each connect begins at a random one",
         [POOL_HASH] = "each connect to this destination begins at the first of these",
         [POOL_LEAST_USED] = "each connect begins at the one with the fewest connections to there",
+        [POOL_HASH_BY] = "each connect begins at one that hash-by decides, and always at the same for the same",
     };
     const struct match *m = &a->match;
     if (m->total == 0) {

@@ -1,5 +1,6 @@
 #include "tool/host/capacity.h"
 
+#include <endian.h>
 #include <string.h>
 
 bool port_in(const struct port_set *set, unsigned port) {
@@ -64,6 +65,19 @@ static struct policy_span clamp(struct policy_span span, unsigned used, unsigned
 
 struct policy_span pool_sources(const struct policy *p, const struct policy_pool *pool, enum addr_scope scope) {
     return clamp(pool->sources[scope], p->n_sources, POLICY_SOURCES);
+}
+
+static uint64_t upper_half(const struct addr *a) {
+    uint64_t n;
+    memcpy(&n, a->b, sizeof n);
+    return be64toh(n);
+}
+
+bool source_has(const struct policy_source *s, const struct addr *a) {
+    struct addr last = addr_add(&s->first, s->count ? s->count - 1u : 0);
+    if (s->prefixes && addr_scope(&s->first) == SCOPE_V6)
+        return addr_scope(a) == SCOPE_V6 && upper_half(a) - upper_half(&s->first) < s->prefixes;
+    return addr_compare(a, &s->first) >= 0 && addr_compare(a, &last) <= 0;
 }
 
 bool pool_has_sources(const struct policy_pool *pool) {

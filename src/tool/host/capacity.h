@@ -55,6 +55,9 @@ bool rule_shadows(const struct policy *p, const struct policy_rule *earlier, con
 
 /* The addresses of a pool in one scope: clamped to the policy's arrays. */
 struct policy_span pool_sources(const struct policy *p, const struct policy_pool *pool, enum addr_scope scope);
+
+/* Does an address lie in a range of sources? */
+bool source_has(const struct policy_source *s, const struct addr *a);
 bool pool_has_sources(const struct policy_pool *pool);
 
 #endif

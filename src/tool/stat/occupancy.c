@@ -52,9 +52,7 @@ static bool is_source(const struct match *match, const struct addr *local) {
     if (!match->has_sources)
         return true;
     for (unsigned i = 0; i < match->n_sources && i < POOL_SOURCES; i++) {
-        const struct policy_source *s = &match->source[i];
-        struct addr last = addr_add(&s->first, s->count ? s->count - 1u : 0);
-        if (addr_compare(local, &s->first) >= 0 && addr_compare(local, &last) <= 0)
+        if (source_has(&match->source[i], local))
             return true;
     }
     return false;

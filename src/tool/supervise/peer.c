@@ -42,20 +42,27 @@ static ssize_t read_file(uint32_t tid, const char *name, char *out, size_t size)
     return n;
 }
 
-static uint32_t process_of(uint32_t tid) {
-    char text[512]; /* it is the fourth line */
+/* The n-th number (from 0) in a line of its status; 0: it has none. */
+static uint32_t status_number(uint32_t tid, const char *key, unsigned n) {
+    char text[512]; /* they are among the first ten lines */
     if (read_file(tid, "status", text, sizeof text) <= 0)
         return 0;
-    const char *line = strstr(text, "\nTgid:");
-    return line ? (uint32_t)strtoul(line + 6, NULL, 10) : 0;
+    char *at = strstr(text, key);
+    unsigned long number = 0;
+    at = at ? at + strlen(key) : NULL;
+    for (unsigned i = 0; at && i <= n; i++)
+        number = strtoul(at, &at, 10);
+    return (uint32_t)number;
 }
 
-/* As program_invocation_short_name would say in the program itself, and what rules may call it besides. */
+/* As program_invocation_short_name would say in the program itself, and what rules may call it besides; and its user.
+ */
 static void name_program(struct peer *peer) {
     char arguments[4096], executed[PATH_MAX], first[PATH], path[PATH];
     ssize_t length = read_file(peer->tid, "cmdline", arguments, sizeof arguments);
     if (length <= 0)
         (void)read_file(peer->tid, "comm", arguments, sizeof arguments); /* a line */
+    peer->user = status_number(peer->tid, "\nUid:", 1);
     snprintf(path, sizeof path, "/proc/%u/exe", peer->tid);
     ssize_t n = readlink(path, executed, sizeof executed - 1);
     executed[n > 0 ? n : 0] = 0;
@@ -87,7 +94,7 @@ static bool may_be_kept(const struct peer_slot *s) {
 /* 0 or -errno. */
 static int learn(struct peer_slot *s, uint32_t tid) {
     forget(s);
-    s->peer.pid = process_of(tid);
+    s->peer.pid = status_number(tid, "\nTgid:", 0);
     s->pidfd = (int)syscall(SYS_pidfd_open, tid, PIDFD_OF_THREAD);
     if (s->pidfd < 0 && errno == EINVAL && s->peer.pid)
         s->pidfd = (int)syscall(SYS_pidfd_open, s->peer.pid, 0);

@@ -15,7 +15,7 @@
 enum { PEERS = 256 };
 
 struct peer {
-    uint32_t tid, pid;
+    uint32_t tid, pid, user;
     char program[POLICY_PROGRAM];
     char names[PROGRAM_NAMES_TEXT];
 };

@@ -45,6 +45,7 @@ struct client service_client(const struct service *s, const struct peer *peer) {
     struct client c = s->client;
     c.pid = peer->pid;
     c.tid = peer->tid;
+    c.user = peer->user;
     c.attached = true;
     client_name(&c, peer->program, peer->names);
     return c;

@@ -50,6 +50,9 @@ def fit(t, commands, widths):
 def test_no_line_is_wider_at_any_width(t):
     staged(t)
     fit(t, COMMANDS, WIDTHS)
+    for width in WIDTHS:
+        line = terminal.widest(terminal.written(t, width, "stat", "--all"))
+        assert terminal.cells(line) <= width, f"stat --all at {width}: {line}"
 
 
 def test_no_line_is_wider(t):

@@ -40,6 +40,7 @@ static void make_whole(struct event_record *r, unsigned kind) {
     if (!event_has_sources((uint8_t)kind))
         return;
     x->n_sources %= EXHAUSTED_SOURCES + 1;
+    x->n_endpoints = (uint8_t)(x->n_endpoints % (EXHAUSTED_SOURCES + 1 - x->n_sources));
     x->call %= CALLS;
     x->cause = (uint8_t)(x->cause % (trace ? (unsigned)REASONS : (unsigned)CAUSES));
     x->outcome = (uint8_t)(x->outcome % (trace ? (unsigned)DECISIONS : (unsigned)OUTCOMES));

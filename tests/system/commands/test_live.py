@@ -136,6 +136,7 @@ def test_stopped_and_continued(t):
     kernel.wait_until(view.restored, what="the terminal is not as it was")
 
 
+@full
 def test_resized(t):
     """Each size is filled and not left, at once and not only at the next look."""
     agent, port, _ = staged(t)

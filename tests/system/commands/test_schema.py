@@ -11,7 +11,6 @@ import schemas
 from fixture import PYTHON, ROOT, equal, full
 
 
-@full
 def test_schemas_come_from_the_source(t):
     """What contrib/schema/generate writes now is what is there; each is a schema."""
     subprocess.run([PYTHON, os.path.join(schemas.FOLDER, "generate"), t.folder], check=True, timeout=30)
@@ -67,7 +66,6 @@ def printed(t, command, *arguments):
     return t.tool(command, "-o", "json", *arguments).stdout
 
 
-@full
 def test_every_command(t):
     """On a host with incidents, and on one where nothing has happened yet."""
     t.config('pool "p" { addresses = { "10.0.0.11", "10.0.0.12", "fd00:1::11" } }\nrule "r" { to = { "*" }\n pool = "p"\n on-exhausted = "error" }\n'

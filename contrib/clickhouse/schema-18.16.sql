@@ -1,6 +1,6 @@
 -- connspread's events in ClickHouse, for version 18.16, the oldest that may be met; schema.sql is for current ones. Then views.sql.
--- What that version lacks: fractions of a second (time stays text, time_us has them), objects in JSON (sources, asked and recent stay in the file: load
--- with input_format_skip_unknown_fields), sets as bitmaps (uniqExact instead), DEFAULT for what a line of JSON leaves out (MATERIALIZED instead),
+-- What that version lacks: fractions of a second (time stays text, time_us has them), objects in JSON (sources, asked, also and recent stay in the file:
+-- load with input_format_skip_unknown_fields), sets as bitmaps (uniqExact instead), DEFAULT for what a line of JSON leaves out (MATERIALIZED instead),
 -- LowCardinality without a setting in every session (plain text instead). It wraps numbers that are too large for their column in silence: each is
 -- as wide as the event's.
 CREATE DATABASE IF NOT EXISTS connspread;
@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS connspread.events
     elapsed_us UInt64,
     repeats UInt32,
     sources_omitted UInt32,
+    also_omitted UInt32,
     proof String,
     occupied_by String,
     capacity UInt32,

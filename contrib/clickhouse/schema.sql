@@ -45,6 +45,8 @@ CREATE TABLE IF NOT EXISTS connspread.events
     sources String, -- JSON, as it came: JSONExtractArrayRaw(sources)
     asked String,
     sources_omitted UInt32,
+    also String,
+    also_omitted UInt32,
     proof LowCardinality(String),
     occupied_by LowCardinality(String),
     capacity UInt32,

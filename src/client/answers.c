@@ -10,6 +10,7 @@
 #include "base/sys.h"
 #include "state/control.h"
 #include "client/events.h"
+#include "state/pair_table.h"
 
 enum { SIBLINGS = 256 };
 #define PATIENCE_NS 1000000000u /* the first SYN is sent again after a second: less says nothing */
@@ -43,6 +44,12 @@ static void unanswered(struct client *client, const struct conn *c, struct pair 
     event_source_down(client, c, &source, &c->peer, CAUSE_UNANSWERED, ETIMEDOUT);
 }
 
+/* What comes from the network, or from its absence. What has only begun is none of it. */
+static bool is_refusal(int error) {
+    return error == ECONNREFUSED || error == ECONNRESET || error == ETIMEDOUT || error == EHOSTUNREACH ||
+           error == ENETUNREACH || error == EHOSTDOWN || error == EACCES || error == EPERM;
+}
+
 /* Of an endpoint that the client did not ask for (also-to). What it does not answer leaves it out for a while. */
 __attribute__((noinline)) static void note_endpoint(struct client *client, const struct conn *c, int error,
                                                     uint64_t began) {
@@ -53,7 +60,7 @@ __attribute__((noinline)) static void note_endpoint(struct client *client, const
         endpoint_answered(endpoint_find(&client->state, netns, &c->peer, false, now), began);
         return;
     }
-    if (!asked || !match_cache_find(client, asked, &match) || match.n_also == 0)
+    if (!is_refusal(error) || !asked || !match_cache_find(client, asked, &match) || match.n_also == 0)
         return;
     if (error == ETIMEDOUT && now < began + (uint64_t)match.also.timeout_ms * 1000000u)
         return; /* the client gave it up early */

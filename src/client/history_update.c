@@ -34,10 +34,9 @@ void history_update_connect(const struct history_update *u, struct conn *c, cons
                             uint64_t elapsed_ns) {
     struct history_flow f = flow_of(u->client, c, u->netns, u->destination);
     uint32_t minute = history_minute(u->now);
-    /* A pair that no rule is about has another key (pair_key_unruled). */
-    bool same = pair && c->pool_id;
-    f.key = same ? history_key(__atomic_load_n(&pair->key, __ATOMIC_RELAXED), u->client->program_key)
-                 : key_of(u->client, &f);
+    /* The key is of c's source, and that is the flow's, unless an address was found that no call of ours has set. */
+    bool same = u->key && (f.source == &c->source || addr_is_any(&c->source));
+    f.key = same ? history_key(u->key, u->client->program_key) : key_of(u->client, &f);
     c->flow = f.key;
     if (history_connect(&u->client->state, &f, minute, elapsed_ns) && pair)
         history_peak(&u->client->state, &f, minute, taken(pair, u->now));

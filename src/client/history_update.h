@@ -15,6 +15,7 @@ struct history_update {
     struct client *client;
     const struct endpoint *destination;
     uint64_t netns, now; /* CLOCK_MONOTONIC, ns */
+    uint64_t key;        /* pair_key of the source, if it is known; or 0 */
 };
 
 /* A connect, whatever came of it, before c becomes a connection. pair: of c's source and destination, or NULL: the

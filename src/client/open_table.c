@@ -6,17 +6,22 @@
 
 #include "client/client.h"
 #include "client/process.h"
+#include "client/events.h"
 #include "state/pair.h"
+#include "state/open_chunk.h"
+#include "state/segment.h"
 #include "base/sys.h"
 #include "state/control.h"
 
 /* Number of this process's n-th chunk, plus 1; 0: not taken yet; NONE: there was no room. Private. */
-enum { NONE = 0xffff };
+enum { NONE = 0xffff, OWN = CONN_MAX / OPEN_PER_CHUNK + 1 };
+_Static_assert((int)OPEN_CHUNKS < (int)NONE, "a chunk's number fits");
 
 /* A child of a server with thousands of connections shall not write them all down before it execs a helper. */
 enum { INHERITED_MAX = 64 };
 
-static uint16_t own[OPEN_CHUNKS];
+static uint16_t own[OWN];
+static unsigned own_end; /* those from here on were never taken */
 static uint64_t pid_namespace;
 static bool left_pending; /* something is left for the tool to record: the chunks stay */
 
@@ -38,52 +43,107 @@ static void label(struct client *client, struct open_chunk *chunk, const struct 
     chunk->arm = c->arm;
 }
 
+/* A hint, and so unchecked: which block has room. */
+static void note_taken(const struct state *s, unsigned at, int more) {
+    (void)__atomic_fetch_add(&s->header->open_taken[at / OPEN_BLOCK], (uint16_t)more, __ATOMIC_RELAXED);
+}
+
+static bool looks_full(const struct state *s, unsigned block) {
+    return __atomic_load_n(&s->header->open_taken[block], __ATOMIC_RELAXED) >= OPEN_BLOCK;
+}
+
 /* The birth goes first: with the old one, the next owner would look like a process that took over a pid. */
 static void give_back(struct client *client, unsigned at) {
-    __atomic_store_n(&client->state.open_table->chunk[at].born_ns, 0, __ATOMIC_RELAXED);
+    struct open_chunk *chunk = open_chunk_of(&client->state, at);
+    if (chunk)
+        __atomic_store_n(&chunk->born_ns, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&client->state.open_table->owner[at], 0, __ATOMIC_RELEASE);
+    note_taken(&client->state, at, -1);
+}
+
+/* Takes a free chunk of one block. The number of it plus 1; 0: there is none, or no such block. */
+static unsigned take_in(const struct state *s, unsigned block, uint64_t pid) {
+    if (!open_chunk_of(s, block * OPEN_BLOCK))
+        return 0;
+    for (unsigned i = 0; i < OPEN_BLOCK; i++) {
+        unsigned at = block * OPEN_BLOCK + (unsigned)(pid * 7 + i) % OPEN_BLOCK;
+        uint64_t *owner = &s->open_table->owner[at], free = 0;
+        if (__atomic_load_n(owner, __ATOMIC_RELAXED) == 0 &&
+            __atomic_compare_exchange_n(owner, &free, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+            note_taken(s, at, 1);
+            return at + 1;
+        }
+    }
+    return 0;
+}
+
+/* Once for each file: what is lost is counted each time. */
+static void say_full(struct client *client, const struct conn *c) {
+    if (__atomic_exchange_n(&client->state.header->not_grown, 1, __ATOMIC_RELAXED) == 0)
+        event_of_text(client, EVENT_ATTACH, (enum arm)c->arm,
+                      "the state file cannot grow, its file system is full: open connections go unnamed");
+}
+
+/* First where there seems to be room, then in a new segment, then anywhere: the hints may be wrong. */
+static unsigned take_anywhere(struct client *client, const struct conn *c) {
+    const struct state *s = &client->state;
+    uint64_t pid = process_pid();
+    unsigned blocks = open_chunks(s) / OPEN_BLOCK, at = 0;
+    bool full;
+    for (unsigned i = 0; i < blocks && at == 0; i++)
+        if (!looks_full(s, i))
+            at = take_in(s, i, pid);
+    if (at == 0) {
+        int grown = segment_grow(s->segments, SEGMENT_OPEN, blocks - OPEN_FIRST / OPEN_BLOCK, &full);
+        at = grown >= 0 ? take_in(s, OPEN_FIRST / OPEN_BLOCK + (unsigned)grown, pid) : 0;
+        if (full)
+            say_full(client, c);
+    }
+    for (unsigned i = 0; i < blocks && at == 0; i++)
+        at = take_in(s, i, pid);
+    return at;
 }
 
 /* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the
  * loser gives its own back. */
 __attribute__((noinline)) static struct open_chunk *take_chunk(struct client *client, unsigned n,
                                                                const struct conn *c) {
-    struct open_table *table = client->state.open_table;
-    uint64_t pid = process_pid();
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
-        unsigned at = (unsigned)(pid * 7 + n + i) % OPEN_CHUNKS;
-        uint64_t free = 0;
-        if (__atomic_load_n(&table->owner[at], __ATOMIC_RELAXED) != 0)
-            continue;
-        if (!__atomic_compare_exchange_n(&table->owner[at], &free, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-            continue;
-        label(client, &table->chunk[at], c);
-        uint16_t none = 0;
-        if (__atomic_compare_exchange_n(&own[n], &none, (uint16_t)(at + 1), false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-            return &table->chunk[at];
-        give_back(client, at);
-        return none == NONE ? NULL : &table->chunk[none - 1];
+    unsigned at = take_anywhere(client, c);
+    struct open_chunk *chunk = at ? open_chunk_of(&client->state, at - 1) : NULL;
+    uint16_t none = 0, taken = chunk ? (uint16_t)at : NONE;
+    if (chunk)
+        label(client, chunk, c);
+    if (__atomic_compare_exchange_n(&own[n], &none, taken, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        if (n >= __atomic_load_n(&own_end, __ATOMIC_RELAXED))
+            __atomic_store_n(&own_end, n + 1, __ATOMIC_RELAXED);
+        return chunk;
     }
-    uint16_t none = 0;
-    (void)__atomic_compare_exchange_n(&own[n], &none, NONE, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-    return NULL;
+    if (chunk)
+        give_back(client, at - 1);
+    return none == NONE ? NULL : open_chunk_of(&client->state, none - 1u);
 }
 
-static struct open_entry *slot_of(struct client *client, const struct conn *c, struct open_chunk **chunk) {
+/* One in a segment; apart, as most are not. */
+__attribute__((noinline)) static struct open_chunk *chunk_further(const struct state *s, unsigned number) {
+    return number == NONE ? NULL : open_chunk_of(s, number - 1);
+}
+
+static inline struct open_entry *slot_of(struct client *client, const struct conn *c, struct open_chunk **chunk) {
     uint32_t index = conn_index(c);
-    unsigned n = index / OPEN_PER_CHUNK, place = index - n * OPEN_PER_CHUNK;
-    uint16_t number = n < OPEN_CHUNKS ? __atomic_load_n(&own[n], __ATOMIC_ACQUIRE) : NONE;
-    if (number == NONE || number == 0)
+    unsigned n = index / OPEN_PER_CHUNK;
+    unsigned number = n < OWN ? __atomic_load_n(&own[n], __ATOMIC_ACQUIRE) : NONE;
+    if (number == 0)
         return NULL;
-    *chunk = &client->state.open_table->chunk[number - 1];
-    return &(*chunk)->entry[place];
+    *chunk =
+        number <= OPEN_FIRST ? &client->state.open_table->chunk[number - 1] : chunk_further(&client->state, number);
+    return *chunk ? &(*chunk)->entry[index - n * OPEN_PER_CHUNK] : NULL;
 }
 
 /* Apart: hardly one connection in 63 comes here. */
 __attribute__((noinline)) static struct open_entry *slot_taken(struct client *client, const struct conn *c,
                                                                struct open_chunk **chunk) {
     unsigned n = conn_index(c) / OPEN_PER_CHUNK;
-    if (n >= OPEN_CHUNKS || __atomic_load_n(&own[n], __ATOMIC_RELAXED) == NONE)
+    if (n >= OWN || __atomic_load_n(&own[n], __ATOMIC_RELAXED) != 0)
         return NULL;
     *chunk = take_chunk(client, n, c);
     return *chunk ? &(*chunk)->entry[conn_index(c) % OPEN_PER_CHUNK] : NULL;
@@ -218,42 +278,51 @@ void open_table_write_all(struct client *client) {
 
 void open_table_inherit(struct client *client) {
     left_pending = false;
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++)
+    for (unsigned i = 0; i < own_end; i++)
         __atomic_store_n(&own[i], 0, __ATOMIC_RELAXED);
+    own_end = 0;
     open_table_write_all(client);
 }
 
 void open_table_release(struct client *client) {
     if (left_pending)
         return;
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
+    for (unsigned i = 0; i < own_end; i++) {
         uint16_t number = __atomic_exchange_n(&own[i], 0, __ATOMIC_ACQ_REL);
         if (number != 0 && number != NONE)
             give_back(client, number - 1u);
     }
 }
 
-bool open_table_take_over(struct client *client, open_table_marked *marked) {
-    struct open_table *table = client->state.open_table;
-    uint64_t pid = process_pid();
+/* What an earlier image of this process left in this chunk. Returns whether connections survived. */
+static bool take_over(struct client *client, struct open_chunk *chunk, open_table_marked *marked) {
     bool survived = false;
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
-        if (__atomic_load_n(&table->owner[i], __ATOMIC_ACQUIRE) != pid)
+    for (unsigned j = 0; j < OPEN_PER_CHUNK; j++) {
+        struct open_entry copy = chunk->entry[j];
+        uint8_t word = __atomic_exchange_n(&chunk->entry[j].word, OPEN_FREE, __ATOMIC_ACQ_REL);
+        if (word == OPEN_TO_EXEC)
+            marked(client, &copy, chunk);
+        else if (word != OPEN_FREE)
+            pair_left(&client->state, chunk->netns, &copy, false, clock_ns(CLOCK_MONOTONIC));
+        survived |= word == OPEN_NOW;
+    }
+    return survived;
+}
+
+bool open_table_take_over(struct client *client, open_table_marked *marked) {
+    const struct state *s = &client->state;
+    uint64_t pid = process_pid();
+    unsigned end = open_chunks(s);
+    bool survived = false;
+    for (unsigned i = 0; i < end; i++) {
+        if (__atomic_load_n(&s->open_table->owner[i], __ATOMIC_ACQUIRE) != pid)
             continue;
         if (pid_namespace == 0)
             pid_namespace = ask_pid_namespace();
-        struct open_chunk *chunk = &table->chunk[i];
-        if (chunk->pid_namespace != pid_namespace || process_born_ns() > chunk->born_ns + 20000000u)
+        struct open_chunk *chunk = open_chunk_of(s, i);
+        if (!chunk || chunk->pid_namespace != pid_namespace || process_born_ns() > chunk->born_ns + 20000000u)
             continue; /* another process that had this pid: the tool's to record */
-        for (unsigned j = 0; j < OPEN_PER_CHUNK; j++) {
-            struct open_entry copy = chunk->entry[j];
-            uint8_t word = __atomic_exchange_n(&chunk->entry[j].word, OPEN_FREE, __ATOMIC_ACQ_REL);
-            if (word == OPEN_TO_EXEC)
-                marked(client, &copy, chunk);
-            else if (word != OPEN_FREE)
-                pair_left(&client->state, chunk->netns, &copy, false, clock_ns(CLOCK_MONOTONIC));
-            survived |= word == OPEN_NOW;
-        }
+        survived |= take_over(client, chunk, marked);
         give_back(client, i);
     }
     return survived;

@@ -1,8 +1,9 @@
 /* open_table.h - this process's open connections, written where they survive it.
  *
  * Connection number i of this process lies in slot i % 63 of the process's i / 63-th chunk, so taking and leaving a
- * slot is a few stores: no search, no list. Chunks are taken by compare-and-swap. Nothing is ever read back from them,
- * so what others scribble there cannot harm. Async-signal-safe, lock-free. */
+ * slot is a few stores: no search, no list. Chunks are taken by compare-and-swap; when none is free, the file grows
+ * (state/segment.h). Nothing is ever read back from them, so what others scribble there cannot harm. Async-signal-safe,
+ * lock-free. */
 #ifndef CONNSPREAD_CLIENT_OPEN_TABLE_H
 #define CONNSPREAD_CLIENT_OPEN_TABLE_H
 

@@ -22,6 +22,7 @@
 #include "connect/wait.h"
 #include "client/events.h"
 #include "connect/diagnosis.h"
+#include "state/pair_table.h"
 
 /* The client bound an address itself and the rule leaves it that one. */
 __attribute__((always_inline)) static inline bool keeps_own_address(const struct connecting *k) {
@@ -68,6 +69,7 @@ static enum outcome fall_back(struct client *client, struct connecting *k) {
     int error = k->error;
     prepare_undo(k->call->fd, k->conn);
     k->pair = NULL;
+    k->key = 0;
     if (refuse || same) {
         k->result = -1;
         k->error = same ? error : EADDRNOTAVAIL;
@@ -117,8 +119,8 @@ static enum cause cause_of(struct client *client, struct connecting *k) {
 static void watch(struct client *client, struct connecting *k) {
     k->state = CONNECTING_ALONE;
     prepare_undo(k->call->fd, k->conn);
-    uint64_t key = pair_key(k->netns, &k->conn->source, k->destination);
-    k->pair = pair_find(&client->state, k->match->pool_id ? key : pair_key_unruled(key), true, k->now);
+    k->key = pair_key(k->netns, &k->conn->source, k->destination);
+    k->pair = pair_find(&client->state, k->match->pool_id ? k->key : pair_key_unruled(k->key), true, k->now);
     (void)connecting_run(client, k);
     if (k->error != EADDRNOTAVAIL)
         return;
@@ -231,8 +233,13 @@ static bool spreadable(const struct connecting *k) {
     return !(flags & CONN_APP_ADDRESS) || addr_is_any(&k->conn->app) || k->match->client_bind != CLIENT_BIND_KEEP;
 }
 
+/* Addresses of the pool that it left from; 1: by one of the client's own. */
+static uint32_t of_how_many(const struct connecting *k) {
+    return conn_flags(k->conn) & CONN_OUR_BIND ? k->match->total : 1;
+}
+
 static void otherwise(struct client *client, struct connecting *k, bool enforce) {
-    if (k->match->matched != MATCHED_UNUSUAL || !enforce || !spreadable(k)) {
+    if (!enforce || k->match->matched != MATCHED_UNUSUAL || !spreadable(k)) {
         watch(client, k);
         return;
     }
@@ -254,7 +261,7 @@ static void spread_or_watch(struct client *client, struct connecting *k, const s
     client_attach(client, k->call->fd, assignment.arm);
     k->netns = client_netns(client, k->call->fd);
     report_begin(k->report, client, k->call->fd, c, k->destination, k->now);
-    if (k->match->matched == MATCHED_SPREAD && assignment.enforce && spreadable(k)) {
+    if (assignment.enforce && k->match->matched == MATCHED_SPREAD && spreadable(k)) {
         k->report->match = k->match;
         through_policy(client, k);
         wait_over(k);
@@ -264,7 +271,7 @@ static void spread_or_watch(struct client *client, struct connecting *k, const s
     c = k->conn;
     /* What carried it: a source of ours or the client's own; :: is the kernel's choice. */
     uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
-    struct stat_entry *e = stats_find(&client->state, assignment.arm, c->rule_id, &c->source);
+    struct stat_entry *e = stats_find_of_many(&client->state, assignment.arm, c->rule_id, &c->source, of_how_many(k));
     c->stat = (uint16_t)stats_number(&client->state, e);
     const struct stat_connect how = {.error = k->error,
                                      .spread = k->state == CONNECTING_SPREAD || k->state == CONNECTING_RECOVERED,

@@ -76,6 +76,7 @@ struct connecting {
     struct conn *conn;     /* held, but while the kernel is at work */
     struct conn *stand_in; /* takes conn's place once that is another connection's */
     struct pair *pair;     /* of the source tried last */
+    uint64_t key;          /* of it, before pair_key_unruled; 0: it has none */
     struct report *report;
     uint64_t netns, now, began; /* times: CLOCK_MONOTONIC, ns */
     uint64_t limit;             /* the client's SO_SNDTIMEO, if the wait shortened it; ns */
@@ -97,7 +98,8 @@ struct connecting {
 
 /* For the history. */
 static inline struct history_update connecting_moment(struct client *client, const struct connecting *k) {
-    return (struct history_update){.client = client, .destination = k->destination, .netns = k->netns, .now = k->now};
+    return (struct history_update){
+        .client = client, .destination = k->destination, .netns = k->netns, .now = k->now, .key = k->key};
 }
 
 /* For reports: where the search of a source's ports begins. 0-0 is the whole ephemeral range. */

@@ -10,6 +10,7 @@
 #include "base/sys.h"
 #include "client/events.h"
 #include "net/diag.h"
+#include "state/pair_table.h"
 
 enum { EVENTS_A_SECOND = 10 };
 

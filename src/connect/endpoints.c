@@ -12,6 +12,7 @@
 #include "state/control.h"
 #include "state/endpoint.h"
 #include "state/pair.h"
+#include "state/pair_table.h"
 
 enum { SOURCES_COUNTED = 256 };
 

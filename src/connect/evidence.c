@@ -13,6 +13,7 @@
 #include "state/history.h"
 #include "state/pair.h"
 #include "base/sys.h"
+#include "state/pair_table.h"
 
 /* Lookups at one counting, over all sources: 2.5 us each. */
 enum { SCRATCH = 64 << 10, COUNT_EVERY_MS = 5000, LOOKUPS = 1024 };

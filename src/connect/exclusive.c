@@ -13,6 +13,7 @@
 #include "net/ports.h"
 #include "net/route.h"
 #include "state/pair.h"
+#include "state/pair_table.h"
 
 /* Ports outside the ephemeral range that are looked at in one connect, those that were left longest ago. */
 enum { PORTS_TRIED = 128, IN_TURN = 32 };

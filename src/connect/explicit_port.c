@@ -91,16 +91,16 @@ int explicit_bind(const struct explicit_bind *b, const struct port_split *split)
         return 0;
     uint32_t tries = split->outside_total < PORTS_TRIED ? split->outside_total : PORTS_TRIED;
     bool denied = false;
-    uint64_t key = __atomic_load_n(&pair->key, __ATOMIC_RELAXED), now = clock_ns(CLOCK_MONOTONIC);
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
     for (uint32_t i = 0; i < tries; i++) {
         uint32_t turn = __atomic_fetch_add(&pair->port_cursor, 1, __ATOMIC_RELAXED);
         uint16_t port = ports_outside(split, turn % split->outside_total);
-        if (!dedup_claim(&b->client->state, key, port, now))
+        if (!dedup_claim(&b->client->state, b->key, port, now))
             continue;
         int r = bind_free(b, port);
         if (r == 0)
             return port;
-        dedup_release(&b->client->state, key, port);
+        dedup_release(&b->client->state, b->key, port);
         /* EACCES: ports under 1024, or a security module, which says nothing of the source. Anything else but "taken"
          * concerns the socket, not the port. */
         denied |= r == -EACCES && port >= 1024;
@@ -110,6 +110,6 @@ int explicit_bind(const struct explicit_bind *b, const struct port_split *split)
     return denied ? -EACCES : 0;
 }
 
-void explicit_connected(struct client *client, const struct pair *pair, uint16_t port) {
-    dedup_release(&client->state, __atomic_load_n(&pair->key, __ATOMIC_RELAXED), port);
+void explicit_connected(struct client *client, uint64_t key, uint16_t port) {
+    dedup_release(&client->state, key, port);
 }

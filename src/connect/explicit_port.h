@@ -27,6 +27,7 @@ struct explicit_bind {
     const struct conn *conn; /* of fd */
     const struct endpoint *source, *destination;
     struct pair *pair; /* of both; NULL: no port is bound */
+    uint64_t key;      /* of it */
     uint32_t reuse_after_ms;
 };
 
@@ -34,7 +35,8 @@ struct explicit_bind {
  * old. Returns the port, 0 when none was found among those tried, -errno when fd cannot be bound at all. */
 int explicit_bind(const struct explicit_bind *b, const struct port_split *split);
 
-/* The connect that explicit_bind's port was for has been made: others may ask the kernel about it. */
-void explicit_connected(struct client *client, const struct pair *pair, uint16_t port);
+/* The connect that explicit_bind's port was for (key: of its pair) has been made: others may ask the kernel about it.
+ */
+void explicit_connected(struct client *client, uint64_t key, uint16_t port);
 
 #endif

@@ -44,6 +44,7 @@ static enum step try_explicit(struct client *client, struct connecting *k, const
         .source = source,
         .destination = k->destination,
         .pair = k->pair,
+        .key = k->key,
         .reuse_after_ms = k->match->reuse_after_ms,
     };
     int port = explicit_bind(&b, split);
@@ -51,7 +52,7 @@ static enum step try_explicit(struct client *client, struct connecting *k, const
         return port == 0 ? source_is_full(client, k, source) : STEP_STOP;
     conn_set_flags(k->conn, CONN_OUR_PORT);
     (void)connecting_run(client, k);
-    explicit_connected(client, k->pair, (uint16_t)port);
+    explicit_connected(client, k->key, (uint16_t)port);
     return STEP_DONE;
 }
 

@@ -15,6 +15,7 @@
 #include "client/sockinfo.h"
 #include "client/events.h"
 #include "connect/diagnosis.h"
+#include "state/pair_table.h"
 
 /* PINNED_MAX: sources that a pinned socket is compared with, at some 10 us each. */
 enum { LEAST_USED_MAX = 256, PINNED_MAX = 64 };
@@ -139,7 +140,8 @@ static enum step try_source(struct client *client, struct connecting *k, const s
         trace_source(k, source, SAID_NOT_LOCAL, 0);
         return STEP_NEXT;
     }
-    k->pair = pair_find(&client->state, pair_key(k->netns, &source->addr, k->destination), true, k->now);
+    k->key = pair_key(k->netns, &source->addr, k->destination);
+    k->pair = pair_find(&client->state, k->key, true, k->now);
     bool held = pair_held_down(k->pair, k->now);
     /* One search through a hold-down is enough for one connect. */
     if ((held && k->seen & SEEN_PROBED) || !pair_may_try(k->pair, k->now)) {
@@ -164,7 +166,8 @@ static enum step try_source(struct client *client, struct connecting *k, const s
 /* No source of ours: the client's own address, or the kernel's choice, with our port ranges. */
 enum step sources_own_address(struct client *client, struct connecting *k) {
     struct endpoint source = {.addr = k->conn->source};
-    k->pair = pair_find(&client->state, pair_key(k->netns, &source.addr, k->destination), true, k->now);
+    k->key = pair_key(k->netns, &source.addr, k->destination);
+    k->pair = pair_find(&client->state, k->key, true, k->now);
     k->way = WAY_OWN;
     return port_ranges_try(client, k, &source);
 }
@@ -225,6 +228,7 @@ enum step sources_try(struct client *client, struct connecting *k) {
     for (uint32_t i = 0; i < n && k->attempts < match->attempts; i++) {
         struct endpoint source = match_source(match, (uint32_t)(((uint64_t)first + i) % match->total));
         k->pair = NULL; /* what a trace says of this one is not the last one's */
+        k->key = 0;
         if (k->way == WAY_PINNED && !pin_allows(&k->pin, &source, k->destination)) {
             trace_source(k, &source, SAID_OTHER_INTERFACE, 0);
             continue;

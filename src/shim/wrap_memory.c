@@ -7,6 +7,7 @@
 #include "client/process.h"
 #include "shim/real.h"
 #include "base/sys.h"
+#include "state/segment.h"
 #include "client/events.h"
 
 /* Goes without the state file, and so without everything, for good. Only where no other thread can be in the midst of
@@ -30,6 +31,7 @@ EXPORT int mlockall(int flags) {
     int saved = errno;
     if (r == 0 && flags & MCL_CURRENT) {
         (void)sys_call2(SYS_munlock, client.state.header, client.state.size);
+        segments_unlock(client.state.segments);
     } else if (r != 0 && saved == ENOMEM && leave()) {
         r = real_mlockall(flags);
         saved = errno;

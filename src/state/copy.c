@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "state/sections.h"
+#include "state/segment.h"
 #include "state/state.h"
 
 enum { WINDOW_CELLS = 256 };
@@ -17,6 +17,8 @@ struct ring_window {
     int fd;
     unsigned sections;
     struct state_section file[SECTIONS]; /* where each lies in the file */
+    uint64_t segments_at;                /* where they begin */
+    struct segments segments;            /* those that are needed, each in memory of its own */
     struct {
         uint64_t first, n; /* cells first..first+n-1 are in cell[] */
         bool gone;         /* the file was cut: it is not asked again */
@@ -74,6 +76,42 @@ static bool copy_sections(const struct ring_window *w, unsigned sections, const 
     return whole(w->fd, w->file);
 }
 
+static void segments_drop(struct ring_window *w) {
+    for (unsigned i = 0; i < w->segments.n; i++) {
+        if (w->segments.at[i])
+            (void)munmap(w->segments.at[i], SEGMENT_BYTES);
+        w->segments.at[i] = NULL;
+    }
+}
+
+static bool read_segment(const struct ring_window *w, unsigned n, void *out) {
+    return read_data(w->fd, out, (struct state_section){w->segments_at + (uint64_t)n * SEGMENT_BYTES, SEGMENT_BYTES});
+}
+
+bool state_copy_segment(const struct state *s, unsigned n, void *out) {
+    memset(out, 0, SEGMENT_BYTES);
+    return n < s->window->segments.n && read_segment(s->window, n, out);
+}
+
+/* Those of the open table, if that is wanted, as the header that was read names them. False: it was cut, or no memory.
+ */
+static bool copy_segments(struct ring_window *w, unsigned sections, const struct state_header *header) {
+    struct segments *all = &w->segments;
+    for (unsigned i = 0; i < all->n && sections & COPY(SECTION_OPEN_TABLE); i++) {
+        if (header->segment[i] != SEGMENT_OPEN)
+            continue;
+        void *at = all->at[i];
+        if (!at)
+            at = mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (at == MAP_FAILED)
+            return false;
+        all->at[i] = at;
+        if (!read_segment(w, i, at))
+            return false;
+    }
+    return true;
+}
+
 /* The copy's own layout: that of a small file, with the header of the one that was read. */
 static size_t lay_out(struct state_header *header) {
     struct state_header layout = {0};
@@ -83,9 +121,33 @@ static size_t lay_out(struct state_header *header) {
     return (size_t)layout.size;
 }
 
-static enum state_error make(struct state *out, int fd, unsigned sections, struct state_header *header, int *error) {
+/* A file that was opened: its header, and how much of it every process maps. */
+struct opened {
+    struct state_header header;
+    uint64_t size, mapped;
+};
+
+/* What a copy needs besides its sections. */
+static void fill_window(struct state *out, int fd, unsigned sections, const struct opened *f) {
+    uint64_t room = (f->size - f->mapped) / SEGMENT_BYTES;
+    struct ring_window *w = out->window;
+    w->fd = fd;
+    w->sections = sections;
+    w->segments_at = f->mapped;
+    w->segments.n = room < SEGMENTS ? (unsigned)room : SEGMENTS;
+    w->segments.header = out->header;
+    w->segments.copied = true;
+    out->segments = &w->segments;
+    for (unsigned i = 0; i < RINGS; i++) {
+        out->ring[i] = NULL;
+        out->cells[i] = w->file[i == RING_INCIDENTS ? SECTION_INCIDENTS : SECTION_CLOSES].size / CELL_BYTES;
+    }
+}
+
+static enum state_error make(struct state *out, int fd, unsigned sections, struct opened *f, int *error) {
     struct state_section file[SECTIONS];
-    if (!sections_take(file, header, header->size))
+    struct state_header *header = &f->header;
+    if (!sections_take(file, header, f->mapped))
         return STATE_NOT_A_STATE;
     size_t planned = lay_out(header), size = planned + sizeof(struct ring_window);
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -100,40 +162,35 @@ static enum state_error make(struct state *out, int fd, unsigned sections, struc
     }
     out->size = size;
     out->window = (struct ring_window *)(void *)((char *)memory + planned);
-    out->window->fd = fd;
-    out->window->sections = sections;
     memcpy(out->window->file, file, sizeof file);
-    for (unsigned i = 0; i < RINGS; i++) {
-        out->ring[i] = NULL;
-        out->cells[i] = file[i == RING_INCIDENTS ? SECTION_INCIDENTS : SECTION_CLOSES].size / CELL_BYTES;
-    }
-    if (copy_sections(out->window, sections, out->header))
+    fill_window(out, fd, sections, f);
+    if (copy_sections(out->window, sections, out->header) && copy_segments(out->window, sections, out->header))
         return STATE_OK;
     *error = errno;
+    segments_drop(out->window);
     (void)munmap(memory, size);
     return STATE_IO;
 }
 
-static enum state_error read_header(int fd, struct state_header *header, int *error) {
-    uint64_t size = 0;
-    enum state_error result = state_check_file(fd, geteuid() == 0, &size);
-    if (result == STATE_OK && !read_all(fd, header, sizeof *header, 0)) {
+static enum state_error read_header(int fd, struct opened *f, int *error) {
+    enum state_error result = state_check_file(fd, geteuid() == 0, &f->size);
+    if (result == STATE_OK && !read_all(fd, &f->header, sizeof f->header, 0)) {
         *error = errno;
         return STATE_IO;
     }
-    return result == STATE_OK ? state_check_header(header, size) : result;
+    return result == STATE_OK ? state_check_header(&f->header, f->size, &f->mapped) : result;
 }
 
 enum state_error state_copy(struct state *out, int dir, const char *path, unsigned sections, int *error) {
-    struct state_header header;
+    struct opened f;
     int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     *out = (struct state){0};
     *error = fd < 0 ? errno : 0;
     if (fd < 0)
         return errno == ENOENT || errno == ENOTDIR ? STATE_ABSENT : STATE_IO;
-    enum state_error result = read_header(fd, &header, error);
+    enum state_error result = read_header(fd, &f, error);
     if (result == STATE_OK)
-        result = make(out, fd, sections, &header, error);
+        result = make(out, fd, sections, &f, error);
     if (result != STATE_OK) {
         (void)close(fd);
         *out = (struct state){0};
@@ -145,9 +202,10 @@ bool state_copy_again(const struct state *s, unsigned more) {
     struct ring_window *w = s->window;
     struct state_header header;
     w->sections |= more;
-    if ((w->sections & COPY(SECTION_OPEN_TABLE) &&
+    if (!read_all(w->fd, &header, sizeof header, 0) ||
+        (w->sections & COPY(SECTION_OPEN_TABLE) &&
          !read_data(w->fd, (char *)s->open_table, w->file[SECTION_OPEN_TABLE])) ||
-        !read_all(w->fd, &header, sizeof header, 0))
+        !copy_segments(w, w->sections, &header) || !read_all(w->fd, &header, sizeof header, 0))
         return false;
     (void)lay_out(&header);
     memcpy(s->header, &header, sizeof header);
@@ -168,13 +226,18 @@ void *state_copy_mapping(const struct state *s) {
 
 void state_copy_drop(const struct state *s, enum section section) {
     const struct state_section *part = &s->header->section[section]; /* ours: lay_out made it */
+    if (section == SECTION_OPEN_TABLE)
+        segments_drop(s->window);
     s->window->sections &= ~COPY(section);
     (void)madvise((char *)s->header + part->offset, (size_t)part->size, MADV_DONTNEED);
 }
 
 void state_release(struct state *s) {
-    if (s->window)
+    if (s->window) {
         (void)close(s->window->fd);
+        segments_drop(s->window);
+        s->segments = NULL; /* in the memory that goes now */
+    }
     state_unmap(s);
 }
 

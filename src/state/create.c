@@ -10,12 +10,16 @@
 #include "state/boot.h"
 #include "state/folder.h"
 
+/* Beyond `ulimit -f` the kernel would not only refuse: SIGXFSZ kills the client. */
+static bool allowed(uint64_t size) {
+    uint64_t limit[2]; /* struct rlimit64 */
+    return sys_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, limit) != 0 || limit[0] >= size;
+}
+
 /* Space for every byte, so that no later store can fault. File systems without fallocate get zeros written. */
 static int allocate(int fd, uint64_t size) {
     static const char zeros[4096];
-    uint64_t limit[2]; /* struct rlimit64 */
-    /* Beyond `ulimit -f` the kernel would not only refuse: SIGXFSZ kills the client. */
-    if (sys_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, limit) == 0 && limit[0] < size)
+    if (!allowed(size))
         return -EFBIG;
     int r = sys_fallocate(fd, size);
     if (r != -EOPNOTSUPP && r != -ENOSYS)
@@ -27,6 +31,13 @@ static int allocate(int fd, uint64_t size) {
         done += (uint64_t)n;
     }
     return 0;
+}
+
+/* A hole for the segments that the file may grow by. Without it, it does not grow. */
+static void make_room(int fd, uint64_t size) {
+    uint64_t whole = size + (uint64_t)SEGMENTS * SEGMENT_BYTES;
+    if (allowed(whole) && (uint64_t)(long)whole == whole)
+        (void)sys_call2(SYS_ftruncate, fd, whole);
 }
 
 static void temporary_name(char out[STATE_PATH]) {
@@ -58,6 +69,8 @@ static int build(int dir, const char *name, const char *instance, uint64_t log_s
             (void)sys_call2(SYS_munmap, header, 4096);
         }
     }
+    if (r == 0)
+        make_room(fd, layout.size);
     (void)sys_call1(SYS_close, fd);
     if (r == 0)
         r = (int)sys_call5(SYS_linkat, dir, temporary, dir, name, 0);

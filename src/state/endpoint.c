@@ -1,6 +1,7 @@
 #include "state/endpoint.h"
 
 #include "state/pair.h"
+#include "state/pair_table.h"
 
 #define MS 1000000u
 

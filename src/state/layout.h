@@ -5,7 +5,7 @@
  *                   names       titles of rules and pools, by number; only ever added to
  *                   counters    one array of 64-bit counters per arm
  *                   next_source one round-robin counter per pool and scope
- *                   pairs       struct pair, a hash table over (namespace, source, destination)
+ *                   pairs       struct pair_table, a hash table over (namespace, source, destination)
  *                   stats       struct stat_entry, a hash table over (arm, rule, source, lane)
  *                   places      struct place, processes' places in the canary sequence, kept through exec
  *                   open_table  struct open_table, connections that processes have open, by process
@@ -13,6 +13,7 @@
  *                   history     struct history_minute [1440], what the busiest flows did in each minute of a day
  *                   incidents   ring of cells: everything but closes; closes never evict it
  *                   closes      ring of cells: time-wait and close
+ *   header.size     segments    more of a table, as many as are needed: header.segment[] says of which (segment.h)
  *
  * Fixed-width integers in host byte order, every member aligned to its size: 32- and 64-bit processes share one file.
  * Each side treats what it reads as untrusted. Words that several processes write are written with atomics; no lock
@@ -28,17 +29,26 @@
 #define STATE_MAGIC "connsprd"
 
 enum {
-    STATE_LAYOUT = 4, /* of this file; any change to what is below raises it */
+    STATE_LAYOUT = 5, /* of this file; any change to what is below raises it */
     CELL_BYTES = 128,
     CELL_PAYLOAD = 112,
     EVENT_CELLS_MAX = 5,
     NAMES = 1024,
-    PAIRS = 4096,
+    PAIRS = 4096,      /* that every file has */
+    PAIR_WAYS = 16,    /* places of one key in a table: two cache lines */
+    PAIR_BLOCK = 5232, /* pairs of each further segment */
+    PAIR_LEVELS = 9,   /* the first, and eight of 1, 2, 4 ... 128 segments */
+    PAIR_SEGMENTS = 255,
     STATS = 2048,
     STAT_LANES = 4, /* threads count in entries of their own, as far as these go */
     PLACES = 1024,
-    OPEN_CHUNKS = 512,
+    SEGMENTS = 252, /* that a file may grow by, of SEGMENT_BYTES each (segment.h) */
+    SEGMENT_BYTES = 1 << 20,
     OPEN_PER_CHUNK = 63,
+    OPEN_FIRST = 512, /* chunks that every file has */
+    OPEN_BLOCK = 256, /* chunks of each further segment */
+    OPEN_BLOCKS = OPEN_FIRST / OPEN_BLOCK + SEGMENTS,
+    OPEN_CHUNKS = OPEN_BLOCKS * OPEN_BLOCK,
     DEDUP_WORDS = 16384,
     HISTORY_MINUTES = 1440,
     HISTORY_FLOWS = 31,
@@ -62,6 +72,8 @@ enum section {
     SECTION_DEDUP,
     SECTIONS
 };
+/* What a segment is. It is taken for something once, by compare-and-swap from 0, and stays that. */
+enum segment_kind { SEGMENT_FREE, SEGMENT_OPEN, SEGMENT_PAIRS, SEGMENT_KINDS };
 enum ring_id { RING_INCIDENTS, RING_CLOSES, RINGS };
 enum arm { ARM_ENFORCE, ARM_OBSERVE, ARM_CONTROL, ARMS };
 
@@ -109,7 +121,7 @@ struct state_header {
     uint32_t layout;     /* STATE_LAYOUT */
     uint32_t uid;        /* effective uid of the creator */
     uint64_t epoch;      /* random; (epoch, seq) names an event for ever */
-    uint64_t size;       /* of the whole file */
+    uint64_t size;       /* of the part that every process maps; behind it lie the segments */
     uint64_t created_ns; /* CLOCK_REALTIME */
     char instance[64];
     char host[64]; /* nodename of the creator */
@@ -130,6 +142,12 @@ struct state_header {
     /* Drawn by each process, or connection, while the override stands between its ends. */
     _Alignas(64) uint64_t next_process; /* processes that drew a place in the canary sequence */
     uint64_t next_connection;           /* connections that did */
+    /* Written when the file grows. The segments lie behind header.size, in a hole of the file until they are taken. */
+    _Alignas(64) uint8_t segment[256]; /* [SEGMENTS]: enum segment_kind */
+    uint16_t open_taken[256];          /* [OPEN_BLOCKS]: chunks that have an owner, about: where to look first */
+    uint64_t not_grown;                /* there was no room on the disk: said once */
+    uint64_t zero1[7];
+    uint8_t of_pairs[256]; /* [PAIR_SEGMENTS]: which segment, plus 1; 0: there is none */
 };
 
 /* One cell of a ring. number is the cell's number in the ring's life plus 1, so that 0 means never written; it is
@@ -144,7 +162,7 @@ struct cell {
 
 /* What is known about one (network namespace, source, destination). Times: CLOCK_MONOTONIC, ns. */
 struct pair {
-    uint64_t key;            /* hash of the three; 0: free */
+    uint64_t zero;
     uint64_t hold_until;     /* full: do not try before */
     uint64_t probe_next;     /* next moment at which one caller may try all the same */
     uint64_t unusable_until; /* unreachable from this source, or (destination 0) not on this host */
@@ -165,6 +183,19 @@ struct pair {
     uint16_t suspect;       /* the last one is still to be confirmed: no sibling has been answered since */
     uint16_t port, rule_id; /* these and the addresses: for people, once it is marked down */
     struct addr source, destination;
+};
+
+/* key: pair_key, a hash of the three; 0: free. Taken by compare-and-swap. A pair lies in one of PAIR_WAYS places beside
+ * each other; when those are taken, in a segment of the next level (pair_table.h). */
+struct pair_table {
+    uint64_t key[PAIRS];
+    struct pair pair[PAIRS];
+};
+
+struct pair_block {
+    uint64_t key[PAIR_BLOCK];
+    struct pair pair[PAIR_BLOCK];
+    uint64_t zero[272];
 };
 
 /* What became of the connects of one arm under one rule from one source, as far as the threads of one lane made them:
@@ -198,7 +229,9 @@ struct stat_entry {
     uint64_t key;       /* stats_key(); 0: free */
     struct addr source; /* ::, the kernel's choice */
     uint16_t rule_id;
-    uint8_t arm, lane, zero[4];
+    uint8_t arm, lane;
+    uint8_t prefix; /* source is all addresses of these first bits; 0: it is one */
+    uint8_t zero[3];
     uint64_t zero1[2]; /* so that STAT_IMMEDIATE begins a cache line */
     uint64_t counter[STAT_RARE];
     uint64_t connect_ns; /* sum of time inside connect() */
@@ -262,10 +295,11 @@ struct open_chunk {
 };
 
 /* owner: pid, 0: free; taken by compare-and-swap. While a tool reaps what a dead owner left: tool << 32 | pid.
- * Beside each other, so that all are seen in one page. */
+ * Beside each other, so that all are seen in a few pages, and none of a segment. Chunk n from OPEN_FIRST on is number
+ * (n - OPEN_FIRST) % OPEN_BLOCK of segment (n - OPEN_FIRST) / OPEN_BLOCK, if that is SEGMENT_OPEN. */
 struct open_table {
     uint64_t owner[OPEN_CHUNKS];
-    struct open_chunk chunk[OPEN_CHUNKS];
+    struct open_chunk chunk[OPEN_FIRST];
 };
 
 /* What is counted of a flow besides its connects: how its connections ended, what EADDRNOTAVAIL came to, and why. */
@@ -300,9 +334,12 @@ struct history_minute {
 
 _Static_assert(sizeof(struct cell) == CELL_BYTES, "cell");
 _Static_assert(sizeof(struct pair) == 192, "pair");
+_Static_assert(sizeof(struct pair_block) == SEGMENT_BYTES, "a segment of pairs");
 _Static_assert(sizeof(struct stat_entry) == 512, "stat_entry");
 _Static_assert(sizeof(struct open_entry) == 64, "open_entry");
 _Static_assert(sizeof(struct open_chunk) == 4096, "open_chunk");
+_Static_assert(OPEN_BLOCK * sizeof(struct open_chunk) == SEGMENT_BYTES, "a segment of chunks");
+_Static_assert(OPEN_BLOCKS <= 256 && SEGMENTS <= 256, "the header has room");
 _Static_assert(sizeof(struct history_entry) == 120, "history_entry");
 _Static_assert(sizeof(struct history_minute) == 4096, "history_minute");
 _Static_assert(sizeof(struct state_header) <= 4096, "header");

@@ -116,10 +116,17 @@ AT(pair, source, 160);
 AT(pair, destination, 176);
 SIZE(pair, 192);
 
+AT(pair_table, pair, 32768);
+SIZE(pair_table, 819200);
+
+AT(pair_block, pair, 41856);
+SIZE(pair_block, 1048576);
+
 AT(stat_entry, source, 8);
 AT(stat_entry, rule_id, 24);
 AT(stat_entry, arm, 26);
 AT(stat_entry, lane, 27);
+AT(stat_entry, prefix, 28);
 AT(stat_entry, counter, 48);
 AT(stat_entry, connect_ns, 192);
 AT(stat_entry, bucket, 200);
@@ -154,8 +161,8 @@ AT(open_chunk, arm, 56);
 AT(open_chunk, entry, 64);
 SIZE(open_chunk, 4096);
 
-AT(open_table, chunk, 4096);
-SIZE(open_table, 2101248);
+AT(open_table, chunk, 520192);
+SIZE(open_table, 2617344);
 
 AT(history_entry, count, 8);
 AT(history_entry, peak, 52);
@@ -238,7 +245,12 @@ _Static_assert(offsetof(struct state_header, next_seq) == offsetof(struct state_
 _Static_assert(offsetof(struct state_header, ring) == offsetof(struct state_header, next_seq) + 8, "ring");
 _Static_assert(offsetof(struct state_header, next_process) == offsetof(struct state_header, next_seq) + 64,
                "next_process");
-_Static_assert(sizeof(struct state_header) == offsetof(struct state_header, next_process) + 64, "state_header");
+_Static_assert(offsetof(struct state_header, segment) == offsetof(struct state_header, next_process) + 64, "segment");
+_Static_assert(offsetof(struct state_header, open_taken) == offsetof(struct state_header, segment) + 256, "open_taken");
+_Static_assert(offsetof(struct state_header, not_grown) == offsetof(struct state_header, open_taken) + 512,
+               "not_grown");
+_Static_assert(offsetof(struct state_header, of_pairs) == offsetof(struct state_header, not_grown) + 64, "of_pairs");
+_Static_assert(sizeof(struct state_header) == offsetof(struct state_header, of_pairs) + 256, "state_header");
 
 #undef AT
 #undef SIZE

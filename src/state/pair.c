@@ -1,13 +1,12 @@
 #include "state/pair.h"
 #include "policy/order.h"
-#include "state/control.h"
+#include "state/pair_table.h"
 
 #include <string.h>
 
-enum { PROBES = 16, PERIODS = 16, PERIOD_BITS = 12, COUNT_BITS = 20 };
+enum { PERIODS = 16, PERIOD_BITS = 12, COUNT_BITS = 20 };
 #define SECOND    1000000000u
 #define PERIOD_NS ((uint64_t)4 * SECOND)
-#define IDLE_NS   ((uint64_t)120 * SECOND) /* after which an entry may go to another pair */
 #define MS        1000000u
 
 /* A sum of products, each of one word of the key with an odd number of its own: they do not wait for each other.
@@ -28,7 +27,7 @@ uint64_t pair_key(uint64_t netns, const struct addr *source, const struct endpoi
         h += spread_addr(&destination->addr, 0xff51afd7ed558ccdu, 0xc4ceb9fe1a85ec53u) +
              spread((uint64_t)destination->port + 1, 0xd6e8feb86659fd93u);
     h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
-    h ^= h >> 29;
+    h = (h ^ h >> 29) & ~PAIR_CONFINED;
     return h ? h : 1;
 }
 
@@ -44,66 +43,6 @@ static uint64_t load(const uint64_t *word) {
 
 static void store(uint64_t *word, uint64_t v) {
     __atomic_store_n(word, v, __ATOMIC_RELAXED);
-}
-
-/* It was not used for a while and nothing it counts is still there. */
-static bool idle(const struct pair *p, uint64_t now) {
-    uint64_t used = load(&p->last_used);
-    /* A time too far ahead was never written by us, or before the last boot. */
-    bool unused = used < now ? now - used > IDLE_NS : used - now > IDLE_NS;
-    return unused && __atomic_load_n(&p->open, __ATOMIC_RELAXED) <= 0;
-}
-
-static void reset(struct pair *p) {
-    store(&p->hold_until, 0);
-    store(&p->probe_next, 0);
-    store(&p->unusable_until, 0);
-    __atomic_store_n(&p->open, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&p->hold_count, 0, __ATOMIC_RELAXED);
-    for (int i = 0; i < PERIODS; i++)
-        __atomic_store_n(&p->time_wait[i], 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&p->range_hint, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&p->search, 0, __ATOMIC_RELAXED);
-    store(&p->inside_until, 0);
-    store(&p->answered_ns, 0);
-    store(&p->counted_ns, 0);
-    store(&p->down_until, 0);
-    __atomic_store_n(&p->unanswered, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&p->suspect, 0, __ATOMIC_RELAXED);
-}
-
-struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_t now) {
-    struct pair *spare = NULL;
-    uint64_t spare_key = 0;
-    for (unsigned i = 0; i < PROBES; i++) {
-        struct pair *p = &s->pair[(key + i) % PAIRS];
-        uint64_t k = load(&p->key);
-        if (k == key) {
-            if (create)
-                store(&p->last_used, now);
-            return p;
-        }
-        if (!spare && (k == 0 || idle(p, now))) {
-            spare = p;
-            spare_key = k;
-        }
-        if (k == 0)
-            break; /* keys are replaced, never freed: behind a free entry there is nothing */
-    }
-    if (!create)
-        return NULL;
-    if (!spare) {
-        state_count(s, ARM_ENFORCE, COUNT_PAIRS_FULL);
-        return NULL;
-    }
-    /* last_used first, so that no other process takes the entry for idle once it has our key. */
-    store(&spare->last_used, now);
-    if (__atomic_compare_exchange_n(&spare->key, &spare_key, key, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        if (spare_key != 0)
-            reset(spare);
-        return spare;
-    }
-    return spare_key == key ? spare : NULL; /* another process was faster; next time, then */
 }
 
 bool pair_held_down(const struct pair *p, uint64_t now) {
@@ -272,12 +211,6 @@ bool pair_turn(struct pair *p, uint64_t now, unsigned ms) {
     return p && due &&
            __atomic_compare_exchange_n(&p->probe_next, &next, now + (uint64_t)ms * MS, false, __ATOMIC_RELAXED,
                                        __ATOMIC_RELAXED);
-}
-
-uint64_t pair_key_unruled(uint64_t key) {
-    uint64_t place = key % PAIRS;
-    uint64_t confined = key - place + place % (PAIRS / 4);
-    return confined ? confined : 1;
 }
 
 void pair_opened(struct pair *p, uint64_t now) {

@@ -1,9 +1,9 @@
 /* pair.h - what all processes of an instance know of one (network namespace, source, destination).
  *
- * A hash table in the state file. Entries are claimed by compare-and-swap on their key and updated with relaxed
- * atomics: every field is a hint that may be wrong for a moment (or scribbled over) without harm to a connection; the
- * worst is a source tried too often or left out for 100 ms. Nothing here blocks. All functions are async-signal-safe
- * and take a NULL pair as "nothing known, nothing to remember". Times: CLOCK_MONOTONIC, ns. */
+ * Entries lie in a hash table in the state file (pair_table.h) and are updated with relaxed atomics: every field is a
+ * hint that may be wrong for a moment (or scribbled over) without harm to a connection; the worst is a source tried too
+ * often or left out for 100 ms. Nothing here blocks. All functions are async-signal-safe and take a NULL pair as
+ * "nothing known, nothing to remember". Times: CLOCK_MONOTONIC, ns. */
 #ifndef CONNSPREAD_STATE_PAIR_H
 #define CONNSPREAD_STATE_PAIR_H
 
@@ -23,16 +23,13 @@ enum {
     ANSWERED_MS = 100
 };
 
-/* destination NULL: the source alone (is it on this host at all?). */
+/* destination NULL: the source alone (is it on this host at all?). Never 0, and not confined (pair_table.h). */
 uint64_t pair_key(uint64_t netns, const struct addr *source, const struct endpoint *destination);
 
 /* The index (below match->total) of the source at which a connect to the destination begins, before it is known how
  * used any is. turn: the pool's shared counter, drawn for this connect. epoch: of the state file. */
 uint32_t pair_first_source(const struct match *match, const struct endpoint *destination, uint32_t turn,
                            uint64_t epoch);
-
-/* The entry with this key; when there is none and create is set, a new one. NULL: none, or no room (counted). */
-struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_t now);
 
 /* May a connect try this pair now? False while it is unusable, held down or marked down, except for one caller per
  * 10 ms, which probes through a hold-down, and one per period of a mark. */
@@ -88,10 +85,6 @@ bool pair_within_budget(struct pair *p, uint64_t now, unsigned per_second, uint3
 
 /* True for one caller in ms milliseconds. For entries that are used for nothing else; NULL: never. */
 bool pair_turn(struct pair *p, uint64_t now, unsigned ms);
-
-/* The key under which a pair that no rule is about is kept: such pairs share a quarter of the table, so that a client
- * with very many destinations leaves room for those that rules are about. */
-uint64_t pair_key_unruled(uint64_t key);
 
 void pair_opened(struct pair *p, uint64_t now);
 

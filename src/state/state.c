@@ -7,7 +7,7 @@
 
 #include "state/layout_abi_private.h"
 #include "state/folder.h"
-#include "state/sections.h"
+#include "state/segment.h"
 #include "base/sys.h"
 #include "base/text.h"
 
@@ -16,13 +16,16 @@ static const uint64_t fixed_size[SECTIONS] = {
     [SECTION_NAMES] = (uint64_t)NAMES * POLICY_TITLE,
     [SECTION_COUNTERS] = (uint64_t)ARMS * COUNTERS * sizeof(uint64_t),
     [SECTION_NEXT_SOURCES] = (uint64_t)POLICY_POOLS * SCOPE_COUNT * sizeof(uint32_t),
-    [SECTION_PAIRS] = PAIRS * sizeof(struct pair),
+    [SECTION_PAIRS] = sizeof(struct pair_table),
     [SECTION_STATS] = STATS * sizeof(struct stat_entry),
     [SECTION_PLACES] = PLACES * sizeof(struct place),
     [SECTION_OPEN_TABLE] = sizeof(struct open_table),
     [SECTION_DEDUP] = DEDUP_WORDS * sizeof(uint64_t),
     [SECTION_HISTORY] = HISTORY_MINUTES * sizeof(struct history_minute),
 };
+
+/* Of any host that shares a file: what is mapped by itself begins at a multiple of it. */
+enum { PAGE_MAX = 65536 };
 
 void sections_plan(struct state_header *header, uint64_t log_size) {
     if (log_size < LOG_SIZE_MIN)
@@ -41,7 +44,7 @@ void sections_plan(struct state_header *header, uint64_t log_size) {
         header->section[i].size = size;
         offset += (size + 4095) / 4096 * 4096;
     }
-    header->size = offset;
+    header->size = (offset + PAGE_MAX - 1) / PAGE_MAX * PAGE_MAX;
 }
 
 void header_fill(struct state_header *header, const char *instance, uint64_t log_size) {
@@ -87,7 +90,7 @@ bool sections_bind(struct state *out, void *mapping, size_t size) {
         .name = (void *)(base + section[SECTION_NAMES].offset),
         .counter = (void *)(base + section[SECTION_COUNTERS].offset),
         .next_source = (void *)(base + section[SECTION_NEXT_SOURCES].offset),
-        .pair = (void *)(base + section[SECTION_PAIRS].offset),
+        .pairs = (void *)(base + section[SECTION_PAIRS].offset),
         .stat = (void *)(base + section[SECTION_STATS].offset),
         .place = (void *)(base + section[SECTION_PLACES].offset),
         .open_table = (void *)(base + section[SECTION_OPEN_TABLE].offset),
@@ -169,12 +172,25 @@ enum state_error state_check_file(int fd, bool any_owner, uint64_t *size) {
     return STATE_OK;
 }
 
-enum state_error state_check_header(const struct state_header *header, uint64_t size) {
+enum state_error state_check_header(const struct state_header *header, uint64_t size, uint64_t *shared_size) {
     if (memcmp(header->magic, STATE_MAGIC, sizeof header->magic) != 0)
         return STATE_NOT_A_STATE;
     if (header->layout != STATE_LAYOUT)
         return STATE_OTHER_LAYOUT;
-    return header->size <= size ? STATE_OK : STATE_NOT_A_STATE;
+    *shared_size = __atomic_load_n(&header->size, __ATOMIC_RELAXED);
+    return *shared_size >= sizeof *header && *shared_size <= size ? STATE_OK : STATE_NOT_A_STATE;
+}
+
+/* How much of the file every process maps, by its header. */
+static enum state_error read_size(int fd, uint64_t size, uint64_t *shared_size, int *error) {
+    struct state_header *header = sys_mmap(sizeof *header, PROT_READ, MAP_SHARED, fd);
+    if (!header) {
+        *error = ENOMEM;
+        return STATE_IO;
+    }
+    enum state_error result = state_check_header(header, size, shared_size);
+    (void)sys_call2(SYS_munmap, header, sizeof *header);
+    return result;
 }
 
 enum state_error state_map_at(struct state *out, int dir, const char *name, int *error) {
@@ -185,22 +201,25 @@ enum state_error state_map_at(struct state *out, int dir, const char *name, int 
         return fd == -ENOENT || fd == -ENOTDIR ? STATE_ABSENT : STATE_IO;
     enum state_error result = state_check_file(fd, false, &size);
     void *mapping = NULL;
+    uint64_t shared_size = 0;
+    if (result == STATE_OK)
+        result = read_size(fd, size, &shared_size, error);
     if (result == STATE_OK) {
-        mapping = sys_mmap((size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+        mapping = sys_mmap((size_t)shared_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
         if (!mapping) {
             *error = ENOMEM;
             result = STATE_IO;
         }
     }
     (void)sys_call1(SYS_close, fd);
-    if (result == STATE_OK)
-        result = state_check_header(mapping, size);
-    if (result == STATE_OK && !sections_bind(out, mapping, (size_t)size))
+    if (result == STATE_OK && !sections_bind(out, mapping, (size_t)shared_size))
         result = STATE_NOT_A_STATE;
-    if (result == STATE_OK)
+    if (result == STATE_OK) {
         out->writable = true;
-    else if (mapping)
-        (void)sys_call2(SYS_munmap, mapping, size);
+        out->segments = segments_begin(out->header, out->size, size);
+    } else if (mapping) {
+        (void)sys_call2(SYS_munmap, mapping, shared_size);
+    }
     return result;
 }
 
@@ -217,6 +236,7 @@ enum state_error state_map(struct state *out, const char *path, int *error) {
 }
 
 void state_unmap(struct state *s) {
+    segments_end(s->segments);
     if (s->header)
         (void)sys_call2(SYS_munmap, s->header, s->size);
     *s = (struct state){0};

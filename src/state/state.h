@@ -13,13 +13,16 @@
 #include "state/layout.h"
 #include "policy/policy.h"
 
+struct segments;
+
 #ifndef SYSCONFDIR
 #define SYSCONFDIR "/etc"
 #endif
 /* The config where none is named; without it there is the built-in default. */
 #define DEFAULT_CONF SYSCONFDIR "/connspread.conf"
 
-enum { STATE_INSTANCE = 64 };
+enum { STATE_INSTANCE = 64, LOG_SIZE_MIN = 64 << 10, LOG_SIZE_PRIVATE = 64 << 10 };
+#define LOG_SIZE_MAX ((uint64_t)1 << 30)
 
 /* A mapped state file. The pointers and counts were checked against the mapping's size when it was mapped and are never
  * read from the file again. */
@@ -29,12 +32,13 @@ struct state {
     char (*name)[POLICY_TITLE];           /* [NAMES] */
     uint64_t (*counter)[COUNTERS];        /* [ARMS] */
     uint32_t (*next_source)[SCOPE_COUNT]; /* [POLICY_POOLS] */
-    struct pair *pair;                    /* [PAIRS] */
+    struct pair_table *pairs;             /* see pair_table.h for the others */
     struct stat_entry *stat;              /* [STATS] */
     struct place *place;                  /* [PLACES] */
-    struct open_table *open_table;
-    uint64_t *dedup;                /* [DEDUP_WORDS] */
-    struct history_minute *history; /* [HISTORY_MINUTES] */
+    struct open_table *open_table;        /* its chunks: see open_chunk_of (segment.h) */
+    struct segments *segments;            /* where those of the file are mapped (segment.h); NULL: it has none */
+    uint64_t *dedup;                      /* [DEDUP_WORDS] */
+    struct history_minute *history;       /* [HISTORY_MINUTES] */
     struct cell *ring[RINGS];
     uint64_t cells[RINGS];
     uint64_t epoch;
@@ -111,7 +115,8 @@ bool sections_bind(struct state *out, void *mapping, size_t size);
 /* May this file be a state file? any_owner: of any user. *size: of the file. STATE_IO: fstat failed. */
 enum state_error state_check_file(int fd, bool any_owner, uint64_t *size);
 
-enum state_error state_check_header(const struct state_header *header, uint64_t size);
+/* size: of the file. *shared_size: of the part of it that every process maps. */
+enum state_error state_check_header(const struct state_header *header, uint64_t size, uint64_t *shared_size);
 
 /* Fills a fresh, zeroed header. */
 void header_fill(struct state_header *header, const char *instance, uint64_t log_size);

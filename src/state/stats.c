@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/lane.h"
 #include "state/pair.h"
@@ -13,7 +14,7 @@ enum { PROBES = 32 };
 struct labels {
     _Alignas(8) struct addr source; /* read by words */
     uint16_t rule_id;
-    uint8_t arm, lane, zero[4];
+    uint8_t arm, lane, prefix, zero[3];
 };
 typedef uint64_t __attribute__((may_alias)) label_word;
 enum { LABEL_WORDS = sizeof(struct labels) / sizeof(label_word) };
@@ -34,29 +35,95 @@ static struct stat_entry *label(struct stat_entry *e, const struct labels *fresh
     return e;
 }
 
-uint64_t stats_key(unsigned arm, uint16_t rule_id, unsigned lane, const struct addr *source) {
-    return pair_key((uint64_t)lane << 32 | (uint64_t)rule_id << 8 | arm | 1u << 31, source, NULL);
+uint64_t stats_key(unsigned arm, uint16_t rule_id, unsigned lane, const struct addr *source, unsigned prefix) {
+    return pair_key((uint64_t)prefix << 40 | (uint64_t)lane << 32 | (uint64_t)rule_id << 8 | arm | 1u << 31, source,
+                    NULL);
 }
 
-static struct stat_entry *find(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source) {
-    unsigned lane = thread_lane(STAT_LANES);
-    const struct labels labels = {.source = *source, .rule_id = rule_id, .arm = (uint8_t)arm, .lane = (uint8_t)lane};
-    uint64_t key = stats_key(arm, rule_id, lane, source);
+static uint64_t key_of(const struct labels *labels) {
+    return stats_key(labels->arm, labels->rule_id, labels->lane, &labels->source, labels->prefix);
+}
+
+/* This thread's entry with these labels, made if need be. NULL: there is no room. */
+static struct stat_entry *find(const struct state *s, const struct labels *labels, uint64_t key) {
     for (unsigned i = 0; i < PROBES; i++) {
         struct stat_entry *e = s->stat + (key + i) % STATS;
         uint64_t k = __atomic_load_n(&e->key, __ATOMIC_ACQUIRE);
         if (k == 0 && __atomic_compare_exchange_n(&e->key, &k, key, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             k = key;
         if (k == key)
-            return label(e, &labels);
+            return label(e, labels);
     }
     return NULL;
 }
 
+static bool is_there(const struct state *s, uint64_t key) {
+    for (unsigned i = 0; i < PROBES; i++) {
+        uint64_t k = __atomic_load_n(&s->stat[(key + i) % STATS].key, __ATOMIC_ACQUIRE);
+        if (k == key || k == 0)
+            return k == key;
+    }
+    return false;
+}
+
+static struct labels labels_of(enum arm arm, uint16_t rule_id, const struct addr *source) {
+    return (struct labels){
+        .source = *source, .rule_id = rule_id, .arm = (uint8_t)arm, .lane = (uint8_t)thread_lane(STAT_LANES)};
+}
+
+/* Of IPv6 a /64; of IPv4 a /24, or a /16 where those are too many. */
+enum { PREFIX_V6 = 64, PREFIX_V4 = 96 + 24, PREFIX_V4_WIDE = 96 + 16 };
+
+static struct labels cut(struct labels labels, unsigned prefix) {
+    memset(labels.source.b + prefix / 8, 0, sizeof labels.source.b - prefix / 8);
+    labels.prefix = (uint8_t)prefix;
+    return labels;
+}
+
+/* Made by a thread of any lane: then it is made by this one's as well. */
+static bool has_prefix(const struct state *s, const struct labels *labels, struct labels *out) {
+    bool v4 = addr_is_v4(&labels->source);
+    for (unsigned i = 0; i < (v4 ? 2 : 1); i++) {
+        *out = cut(*labels, !v4 ? PREFIX_V6 : i ? PREFIX_V4_WIDE : PREFIX_V4);
+        for (out->lane = 0; out->lane < STAT_LANES; out->lane++)
+            if (is_there(s, key_of(out))) {
+                out->lane = labels->lane;
+                return true;
+            }
+    }
+    return false;
+}
+
+/* Apart: an entry is made once. */
+__attribute__((noinline)) static struct stat_entry *make(const struct state *s, const struct labels *labels) {
+    struct labels other;
+    if (!has_prefix(s, labels, &other))
+        other = *labels;
+    struct stat_entry *e = find(s, &other, key_of(&other));
+    other = *labels;
+    other.source = (struct addr){{0}};
+    other.prefix = 0;
+    return e ? e : find(s, &other, key_of(&other));
+}
+
 struct stat_entry *stats_find(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source) {
-    static const struct addr any;
-    struct stat_entry *e = find(s, arm, rule_id, source);
-    return e ? e : find(s, arm, rule_id, &any);
+    const struct labels labels = labels_of(arm, rule_id, source);
+    uint64_t key = key_of(&labels);
+    struct stat_entry *e = s->stat + key % STATS;
+    if (__atomic_load_n(&e->key, __ATOMIC_ACQUIRE) == key)
+        return label(e, &labels);
+    return is_there(s, key) ? find(s, &labels, key) : make(s, &labels);
+}
+
+struct stat_entry *stats_find_of_many(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source,
+                                      uint32_t addresses) {
+    if (addresses <= STATS_SOURCES || addr_is_any(source))
+        return stats_find(s, arm, rule_id, source);
+    struct labels labels = labels_of(arm, rule_id, source);
+    bool wide = addresses > STATS_SOURCES * 256u;
+    labels = cut(labels, !addr_is_v4(source) ? PREFIX_V6 : wide ? PREFIX_V4_WIDE : PREFIX_V4);
+    struct stat_entry *e = find(s, &labels, key_of(&labels));
+    return e ? e : make(s, &labels);
 }
 
 unsigned stats_number(const struct state *s, const struct stat_entry *e) {

@@ -2,7 +2,8 @@
  *
  * A hash table in the state file, entries claimed by compare-and-swap and never given back: rules and sources are few.
  * Threads of different lanes have entries of their own, so that these do not move between processors at each
- * connection. When the table is full the entry of the arm and rule with source :: takes the rest, so sums stay right.
+ * connection. Of a pool with more than STATS_SOURCES addresses each prefix has one. When the table is full the entry of
+ * the arm and rule with source :: takes the rest, so sums stay right.
  * Async-signal-safe, lock-free. */
 #ifndef CONNSPREAD_STATE_STATS_H
 #define CONNSPREAD_STATE_STATS_H
@@ -10,8 +11,15 @@
 #include "state/event.h"
 #include "state/state.h"
 
+enum { STATS_SOURCES = 256 };
+
 /* Never 0. */
-uint64_t stats_key(unsigned arm, uint16_t rule_id, unsigned lane, const struct addr *source);
+uint64_t stats_key(unsigned arm, uint16_t rule_id, unsigned lane, const struct addr *source, unsigned prefix);
+
+/* The same for one of a pool of so many addresses: that of its prefix, if they are more than STATS_SOURCES. Once that
+ * is there, stats_find gives it as well, for addresses that have none of their own. */
+struct stat_entry *stats_find_of_many(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source,
+                                      uint32_t addresses);
 
 /* This thread's. NULL only when the table is full of others. */
 struct stat_entry *stats_find(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source);

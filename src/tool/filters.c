@@ -96,6 +96,9 @@ static void try_memory(char *at) {
 #endif
     TRY(madvise, page, 4096, MADV_WIPEONFORK);
     TRY(madvise, page, 4096, MADV_POPULATE_READ);
+    TRY(madvise, page, 4096, MADV_DONTNEED);
+    TRY(madvise, page, 4096, MADV_POPULATE_WRITE);
+    TRY(mremap, page, 0, 4096, MREMAP_MAYMOVE, 0);
     TRY(munlock, page, 4096);
     TRY(munmap, page, 4096);
     TRY(rt_sigprocmask, -1, byte, NULL, 8);
@@ -116,6 +119,7 @@ static void try_files(char *at) {
     TRY(write, -1, buffer, 0);
     TRY(flock, -1, 0);
     TRY(fallocate, -1, 0, 0L, 0L);
+    TRY(ftruncate, -1, 0L);
     TRY(mkdirat, AT_FDCWD, "", 0700);
     TRY(fchmod, -1, 0600);
     TRY(fchmodat, AT_FDCWD, "", 0600);

@@ -302,6 +302,22 @@ static bool map_state(struct state *out, const struct location *where, const str
     return state_private(out, where->instance) && state_publish(out, &copy, NULL);
 }
 
+/* What a supervisor does not do as the config says. */
+static void warn_of_rules(const struct policy *policy) {
+    for (unsigned i = 0; i < policy->n_rules && i < POLICY_RULES; i++) {
+        const struct policy_rule *rule = &policy->rule[i];
+        if (rule->also.count == 0)
+            continue;
+        if (rule->to_policy != TO_CLIENT_FIRST)
+            warn("--supervise: rule \"%s\": to-policy is client-first here, since the supervisor does not wait for an "
+                 "answer",
+                 rule->title);
+        if (rule->show_asked)
+            warn("--supervise: rule \"%s\": show-peer is real here, since getpeername does not come to the supervisor",
+                 rule->title);
+    }
+}
+
 static int run_supervised(const struct arguments *a, const struct location *where, const struct policy *policy) {
     const char *mode = a->mode ? a->mode : getenv("CONNSPREAD_MODE");
     int own_mode = mode ? override_mode(mode) : -1;
@@ -313,6 +329,7 @@ static int run_supervised(const struct arguments *a, const struct location *wher
         .execute = execute,
         .command = a->command,
     };
+    warn_of_rules(policy);
     int status = map_state(&s.client.state, where, policy) ? supervise(&s) : -1;
     if (status >= 0)
         return status;

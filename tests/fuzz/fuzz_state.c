@@ -10,13 +10,15 @@
 
 #include "state/ring_private.h"
 #include "state/history.h"
+#include "state/open_chunk.h"
+#include "state/segment.h"
 #include "state/pair.h"
 #include "state/ring.h"
-#include "state/sections.h"
 #include "state/history_reader.h"
 #include "state/ring_reader.h"
 #include "state/state.h"
 #include "state/control.h"
+#include "state/pair_table.h"
 
 enum { SCRIBBLE = 12, HEADER = SECTIONS, FORGE = 16, FIRST_RECORDS = 700 };
 /* Of the day only the first minutes are used, so that the rest need not be made anew each time. */
@@ -175,6 +177,26 @@ static void read_history(const struct state *s) {
     }
 }
 
+/* Two segments that are there, and one that could not be mapped; what each is, says the header. */
+static void read_open_table(struct state *s) {
+    static struct open_chunk block[2][OPEN_BLOCK];
+    static struct segments segments;
+    segments = (struct segments){.header = s->header, .n = 3, .copied = true, .at = {block[0], block[1]}};
+    s->segments = &segments;
+    unsigned end = open_chunks(s), there = 0;
+    require(end >= OPEN_FIRST && end <= OPEN_FIRST + 3 * OPEN_BLOCK);
+    for (unsigned i = 0; i < OPEN_CHUNKS; i += i < end ? 1 : 97) {
+        struct open_chunk *chunk = open_chunk_of(s, i);
+        there += chunk != NULL;
+        if (chunk && __atomic_load_n(&s->open_table->owner[i], __ATOMIC_RELAXED) != 0)
+            chunk->entry[i % OPEN_PER_CHUNK].word = OPEN_NOW;
+    }
+    require(there >= OPEN_FIRST && there <= OPEN_FIRST + 2 * OPEN_BLOCK);
+    bool full;
+    require(segment_grow(&segments, SEGMENT_OPEN, SEGMENTS, &full) == -1);
+    s->segments = NULL;
+}
+
 /* What clients do to the file. */
 static void write_all(const struct state *s) {
     static struct policy policy;
@@ -214,6 +236,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length) {
     read_rings(&s);
     read_policy(&s);
     read_history(&s);
+    read_open_table(&s);
     write_all(&s);
     write_history(&s);
     read_rings(&s);

@@ -9,6 +9,7 @@
 
 #include "state/ring.c"
 #include "state/folder.c"
+#include "state/segment.c"
 #include "state/state.c"
 #include "base/sys.h"
 #include "state/control.h"

@@ -10,6 +10,7 @@
  *   forks       three threads connect and close while main forks N children that do, too
  *   reuse       four threads connect and close while four others open, duplicate and close files on the same numbers
  *   crowd       N children at once that hold a connection each, then all close
+ *   killed      N children at once that hold two connections each, then all are killed
  *   many        N connections at once, then all closed
  *   locked      mlockall(MCL_CURRENT | MCL_FUTURE), connections, threads; prints VmLck in kB
  *   spawns      vfork, posix_spawn, system and popen between connections that stay open */
@@ -269,15 +270,18 @@ static void many_case(void) {
     free(fd);
 }
 
-static void crowd_case(void) {
-    int ready[2], go[2], status;
+static void crowd(int each, bool killed) {
+    int ready[2], go[2], status, fd = -1;
     char byte;
     EXPECT(pipe2(ready, O_CLOEXEC) == 0 && pipe2(go, O_CLOEXEC) == 0);
     for (int i = 0; i < number; i++)
         if (fork() == 0) {
-            int fd = connected(&to);
+            for (int j = 0; j < each; j++)
+                fd = connected(&to);
             close(go[1]);
             EXPECT(write(ready[1], "x", 1) == 1 && read(go[0], &byte, 1) == 0);
+            if (killed)
+                (void)raise(SIGKILL);
             EXPECT(close(fd) == 0);
             _exit(failures != 0);
         }
@@ -285,7 +289,15 @@ static void crowd_case(void) {
         EXPECT(read(ready[0], &byte, 1) == 1);
     close(go[1]);
     while (wait(&status) > 0)
-        EXPECT(status == 0);
+        EXPECT(status == (killed ? SIGKILL : 0));
+}
+
+static void crowd_case(void) {
+    crowd(1, false);
+}
+
+static void killed_case(void) {
+    crowd(2, true);
 }
 
 static void locked_case(void) {
@@ -345,6 +357,7 @@ int main(int argc, char **argv) {
                  {"forks", forks_case},
                  {"reuse", reuse_case},
                  {"crowd", crowd_case},
+                 {"killed", killed_case},
                  {"many", many_case},
                  {"locked", locked_case},
                  {"spawns", spawns_case}};

@@ -31,7 +31,7 @@ def _key(netns, source, destination, port, program):
     odd = (0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53, 0xd6e8feb86659fd93)
     h = sum(map(_spread, words, odd)) & MASK
     h = (h ^ h >> 32) * 0xd6e8feb86659fd93 & MASK
-    h = h ^ h >> 29 or 1
+    h = (h ^ h >> 29) & MASK >> 1 or 1
     p = 0x9e3779b97f4a7c15
     for c in program[:20]:
         p = (p ^ c) * 0x100000001b3 & MASK

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "state/folder.c"
+#include "state/segment.c"
 #include "state/state.c"
 #include "state/control.h"
 
@@ -20,10 +21,10 @@ int main(int argc, char **argv) {
         return 1;
     }
     for (unsigned i = 0; i < PAIRS; i++) {
-        if (s.pair[i].open > 0)
-            open += s.pair[i].open;
+        if (s.pairs->pair[i].open > 0)
+            open += s.pairs->pair[i].open;
         else
-            negative -= s.pair[i].open;
+            negative -= s.pairs->pair[i].open;
     }
     printf("%ld %ld\n", open, negative);
     return 0;

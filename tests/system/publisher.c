@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "net/addr.c"
+#include "state/segment.c"
 #include "state/control.c"
 #include "state/create.c"
 #include "state/boot.c"

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "state/folder.c"
+#include "state/segment.c"
 #include "state/state.c"
 #include "state/control.h"
 

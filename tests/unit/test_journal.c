@@ -6,7 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tool/common/time_text.h"
 #include "tool/record/journal.h"
+#include "tool/record/journal_read.h"
 #include "suite.h"
 
 static char folder[] = "/tmp/connspread-journal-XXXXXX", path[64];
@@ -198,6 +200,32 @@ START_TEST(a_file_that_others_may_write_is_refused) {
 }
 END_TEST
 
+START_TEST(progress_is_what_is_neither_written_nor_lost) {
+    static struct state_header header = {.created_ns = 5000, .next_seq = 200};
+    struct state state = {.header = &header, .epoch = 1};
+    struct journal_progress p;
+    char state_file[64];
+    snprintf(state_file, sizeof state_file, "%s/x.state", folder);
+    mark(0, 100);
+    mark(110, 150);
+    journal_advance(&j);
+    journal_written(&j, 77);
+    journal_lose(&j, 5);
+    ck_assert(journal_progress(&p, &state, state_file));
+    ck_assert(p.pending == 60 && p.lost == 5 && p.written_us == 77 && !p.lively);
+    journal_settle(&j, 110);
+    journal_written(&j, time_now_us());
+    ck_assert(journal_progress(&p, &state, state_file) && p.pending == 50 && p.lively);
+    /* As an older connspread left it; of another state file; none at all. */
+    ck_assert_int_eq(truncate(path, offsetof(struct journal_file, written_us)), 0);
+    ck_assert(journal_progress(&p, &state, state_file) && p.pending == 50 && p.lost == 0 && p.written_us == 5);
+    state.epoch = 2;
+    ck_assert(journal_progress(&p, &state, state_file) && p.pending == 200 && p.written_us == 5 && !p.lively);
+    unlink(path);
+    ck_assert(journal_progress(&p, &state, state_file) && p.pending == 200 && p.lost == 0 && p.written_us == 5);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("journal");
     TCase *tc = tcase_create("journal");
@@ -216,6 +244,7 @@ int main(void) {
     tcase_add_test(tc, who_is_wanted_does_not_end);
     tcase_add_test(tc, who_wants_one_waits_for_one_that_is_leaving);
     tcase_add_test(tc, a_file_that_others_may_write_is_refused);
+    tcase_add_test(tc, progress_is_what_is_neither_written_nor_lost);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

@@ -1,7 +1,14 @@
 /* state/pair: hold-downs, TIME-WAIT counts and budgets, with a clock that the test moves. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "state/create.h"
 #include "state/pair.h"
+#include "state/pair_table.h"
+#include "state/segment.h"
 #include "suite.h"
 #include "state/control.h"
 
@@ -407,24 +414,129 @@ START_TEST(a_turn_is_taken_by_one_caller_in_its_time) {
 }
 END_TEST
 
+/* --- a table that grows --- */
+
+static char path[STATE_PATH], lock[STATE_PATH];
+
+static void file(void) {
+    char folder[] = "/tmp/connspread-pair-XXXXXX";
+    int error;
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/test.state", folder);
+    (void)snprintf(lock, sizeof lock, "%s/.lock", folder);
+    ck_assert_int_eq(state_create(&state, path, "test", 0, &error), STATE_OK);
+}
+
+static void no_file(void) {
+    state_unmap(&state);
+    unlink(path);
+    unlink(lock);
+    *strrchr(path, '/') = 0;
+    rmdir(path);
+}
+
+/* As scattered as pair_key makes them. */
+static uint64_t key_number(uint64_t n) {
+    return (n + 1) * 0x9e3779b97f4a7c15u >> 1;
+}
+
+START_TEST(a_hundred_thousand_pairs_and_more_find_room) {
+    enum { MANY = 200000 };
+    for (uint64_t n = 0; n < MANY; n++) {
+        struct pair *p = pair_find(&state, key_number(n), true, start);
+        ck_assert_ptr_nonnull(p);
+        p->port_cursor = (uint32_t)n;
+    }
+    struct state other;
+    int error;
+    ck_assert_int_eq(state_map(&other, path, &error), STATE_OK);
+    for (uint64_t n = 0; n < MANY; n++) {
+        const struct pair *p = pair_find(&other, key_number(n), false, start);
+        ck_assert_ptr_nonnull(p);
+        ck_assert_uint_eq(p->port_cursor, n);
+    }
+    state_unmap(&other);
+    unsigned segments = segments_of(state.segments, SEGMENT_PAIRS);
+    ck_assert_uint_lt(segments, 2 * MANY / PAIR_BLOCK);
+    /* Idle ones make room for others, and the file stays as it is. */
+    for (uint64_t n = MANY; n < 2 * MANY; n++)
+        ck_assert_ptr_nonnull(pair_find(&state, key_number(n), true, start + 121 * second));
+    ck_assert_uint_eq(segments_of(state.segments, SEGMENT_PAIRS), segments);
+    ck_assert_uint_eq(state_counter(&state, COUNT_PAIRS_FULL), 0);
+}
+END_TEST
+
+START_TEST(processes_that_need_room_at_once_share_it) {
+    enum { PROCESSES = 8, EACH = 4000 };
+    int status;
+    for (unsigned i = 0; i < PROCESSES; i++)
+        if (fork() == 0) {
+            unsigned none = 0;
+            for (uint64_t n = 0; n < EACH; n++)
+                none += pair_find(&state, key_number(i * EACH + n), true, start) == NULL;
+            _exit(none > 8); /* a place that another process takes in the same moment is no room, once */
+        }
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        ck_assert_int_gt(wait(&status), 0);
+        ck_assert_int_eq(status, 0);
+    }
+    ck_assert_uint_lt(segments_of(state.segments, SEGMENT_PAIRS), 2 * PROCESSES * EACH / PAIR_BLOCK + 4);
+}
+END_TEST
+
+START_TEST(a_scribble_over_the_segments_of_pairs_leads_nowhere) {
+    for (uint64_t n = 0; n < 20000; n++)
+        (void)pair_find(&state, key_number(n), true, start);
+    for (unsigned round = 0; round < 64; round++) {
+        for (unsigned i = 0; i < sizeof state.header->of_pairs; i++)
+            state.header->of_pairs[i] = (uint8_t)(i * 7 + round * 37);
+        if (round % 8 == 7)
+            memset(state.header->segment, (int)(round / 8), SEGMENTS);
+        for (uint64_t n = 0; n < 500; n++) {
+            struct pair *p = pair_find(&state, key_number(round * 500 + n), n % 2, start);
+            if (p)
+                pair_opened(p, start);
+        }
+    }
+}
+END_TEST
+
+START_TEST(pairs_that_no_rule_is_about_never_grow_the_file) {
+    for (uint64_t n = 0; n < 20000; n++)
+        (void)pair_find(&state, pair_key_unruled(key_number(n)), true, start);
+    ck_assert_uint_eq(segments_of(state.segments, SEGMENT_PAIRS), 0);
+    ck_assert_uint_gt(state_counter(&state, COUNT_PAIRS_FULL), 0);
+}
+END_TEST
+
 START_TEST(pairs_that_no_rule_is_about_leave_most_of_the_table_alone) {
     for (uint64_t key = 1; key < 5 * PAIRS; key++) {
         uint64_t k = pair_key_unruled(key);
         ck_assert_uint_ne(k, 0);
-        ck_assert_uint_lt(k % PAIRS, PAIRS / 4);
         ck_assert_uint_eq(pair_key_unruled(k), k);
         (void)pair_find(&state, k, true, start);
     }
     unsigned taken = 0;
     for (unsigned i = 0; i < PAIRS; i++)
-        taken += state.pair[i].key != 0;
-    ck_assert_uint_ge(taken, PAIRS / 4);
-    ck_assert_uint_le(taken, PAIRS / 4 + 16);
+        taken += state.pairs->key[i] != 0;
+    ck_assert_uint_eq(taken, PAIRS / 4);
 }
 END_TEST
 
+static TCase *growth(void) {
+    TCase *tc = tcase_create("growth");
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, file, no_file);
+    tcase_add_test(tc, a_hundred_thousand_pairs_and_more_find_room);
+    tcase_add_test(tc, processes_that_need_room_at_once_share_it);
+    tcase_add_test(tc, a_scribble_over_the_segments_of_pairs_leads_nowhere);
+    tcase_add_test(tc, pairs_that_no_rule_is_about_never_grow_the_file);
+    return tc;
+}
+
 int main(void) {
     Suite *suite = suite_create("pair");
+    suite_add_tcase(suite, growth());
     TCase *tc = tcase_create("pair");
     tcase_add_checked_fixture(tc, fresh, gone);
     tcase_add_test(tc, the_third_unanswered_connect_marks_a_pair_down_while_siblings_are_answered);

@@ -232,6 +232,51 @@ START_TEST(a_plan_copies_what_its_pool_and_rule_say) {
 }
 END_TEST
 
+static void assert_endpoint(unsigned n, const char *address, uint16_t port) {
+    struct addr a;
+    ck_assert_ptr_null(parse_address(address, &a));
+    ck_assert_uint_lt(n, match.n_also);
+    ck_assert_int_eq(addr_compare(&match.also.to[n].addr, &a), 0);
+    ck_assert_uint_eq(match.also.to[n].port, port);
+}
+
+START_TEST(endpoints_are_those_of_the_destinations_kind_but_itself) {
+    config("pool a { }"
+           "rule one { to = \"*\" pool = a also-to = { \"10.0.0.1:80-82\", \"127.0.0.1:80\", \"[fd00::1]:80\", "
+           "\"10.0.0.2:80\" }"
+           " to-hold-down = 2s to-timeout = 3s show-peer = asked }");
+    find_match("10.0.0.1", 81, "x");
+    ck_assert_uint_eq(match.n_also, 3);
+    assert_endpoint(0, "10.0.0.1", 80);
+    assert_endpoint(1, "10.0.0.1", 82);
+    assert_endpoint(2, "10.0.0.2", 80);
+    ck_assert_uint_eq(match.matched, MATCHED_SPREAD);
+    ck_assert_uint_eq(match.also.hold_down_ms, 2000);
+    ck_assert_uint_eq(match.also.timeout_ms, 3000);
+    ck_assert_uint_eq(match.to, TO_CLIENT_FIRST | TO_SHOW_ASKED);
+    find_match("127.0.0.1", 9, "x");
+    ck_assert_uint_eq(match.n_also, 1);
+    assert_endpoint(0, "127.0.0.1", 80);
+    find_match("fd00::1", 80, "x");
+    ck_assert_uint_eq(match.n_also, 0);
+}
+END_TEST
+
+START_TEST(what_is_unusual_is_told_apart) {
+    config("pool a { } pool b { addresses = \"10.0.0.9\" port-sharing = never }"
+           "rule one { to = \"10.0.0.0/8\" pool = a also-to = \"10.0.0.1:80\" to-policy = least-used }"
+           "rule two { to = \"*\" pool = b }");
+    find_match("10.0.0.2", 80, "x");
+    ck_assert_uint_eq(match.matched, MATCHED_UNUSUAL);
+    ck_assert_uint_eq(match.to & TO_POLICY, TO_LEAST_USED);
+    find_match("10.0.0.1", 80, "x"); /* there is no other */
+    ck_assert_uint_eq(match.matched, MATCHED_SPREAD);
+    find_match("192.0.2.1", 80, "x");
+    ck_assert_uint_eq(match.matched, MATCHED_UNUSUAL);
+    ck_assert_uint_eq(match.binding, BINDING_EXCLUSIVE);
+}
+END_TEST
+
 START_TEST(attempts_are_clamped) {
     config("pool a { } rule one { to = \"*\" pool = a }");
     policy.rule[0].attempts = 0;
@@ -364,6 +409,8 @@ int main(void) {
     tcase_add_test(tcase, link_local_sources_stay_on_their_interface);
     tcase_add_test(tcase, a_plan_copies_what_its_pool_and_rule_say);
     tcase_add_test(tcase, attempts_are_clamped);
+    tcase_add_test(tcase, endpoints_are_those_of_the_destinations_kind_but_itself);
+    tcase_add_test(tcase, what_is_unusual_is_told_apart);
     tcase_add_test(tcase, a_rule_that_points_at_no_pool_does_not_spread);
     tcase_add_test(tcase, sources_are_numbered_across_ranges);
     tcase_add_test(tcase, the_total_of_a_scribbled_pool_does_not_overflow);

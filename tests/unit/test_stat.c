@@ -223,6 +223,53 @@ START_TEST(an_arms_counters_are_its_entries_and_what_found_none) {
 }
 END_TEST
 
+/* 2001:db8:0:n::host */
+static struct addr v6(unsigned network, unsigned host) {
+    struct addr a = {.b = {0x20, 0x01, 0x0d, 0xb8}};
+    a.b[7] = (uint8_t)network;
+    a.b[14] = (uint8_t)(host >> 8);
+    a.b[15] = (uint8_t)host;
+    return a;
+}
+
+START_TEST(a_pool_of_very_many_addresses_is_counted_by_prefix) {
+    title(1, "r");
+    for (unsigned i = 1; i <= 100000; i++) {
+        struct addr source = v6(i % 3, i);
+        connected(stats_find_of_many(&state, ARM_ENFORCE, 1, &source, UINT32_MAX), 0, 1000);
+        source = addr_from_v4(0x0a000000 + i % 10000);
+        connected(stats_find_of_many(&state, ARM_ENFORCE, 1, &source, 10000), 0, 1000);
+    }
+    struct addr killed = v6(2, 77); /* found without its pool */
+    stats_close(&state, stats_find(&state, ARM_ENFORCE, 1, &killed), ARM_ENFORCE, FATE_TIME_WAIT);
+    connected(entry(ARM_ENFORCE, 2, 0x0a000001), 0, 1000); /* another rule still has its own */
+    take();
+    ck_assert_uint_eq(report->n_rows, 3 + 40 + 1);
+    for (unsigned i = 0; i < report->n_rows; i++) {
+        const struct stat_row *row = &report->row[i];
+        if (strcmp(row->source, "2001:db8:0:2::/64") == 0)
+            ck_assert_uint_eq(row->counter[STAT_CLOSED + FATE_TIME_WAIT], 1);
+        if (row->source[0] == '2')
+            ck_assert_uint_ge(row->counter[STAT_CONNECTS], 33333);
+        else if (row->rule[0])
+            ck_assert_msg(strstr(row->source, ".0/24") != NULL, "%s", row->source);
+        else
+            ck_assert_str_eq(row->source, "10.0.0.1");
+    }
+}
+END_TEST
+
+START_TEST(a_pool_of_a_few_addresses_is_counted_by_address) {
+    title(1, "r");
+    for (unsigned i = 0; i < STATS_SOURCES; i++) {
+        struct addr source = v6(1, i);
+        connected(stats_find_of_many(&state, ARM_ENFORCE, 1, &source, STATS_SOURCES), 0, 1000);
+    }
+    take();
+    ck_assert_uint_eq(report->n_rows, STATS_SOURCES);
+}
+END_TEST
+
 START_TEST(only_connects_under_a_rule_are_compared) {
     struct compare_arm arm;
     title(1, "r");
@@ -313,6 +360,8 @@ int main(void) {
     tcase_add_test(reading, each_errno_has_one_counter);
     tcase_add_test(reading, a_bind_that_found_no_port_is_a_failed_call);
     tcase_add_test(reading, an_arms_counters_are_its_entries_and_what_found_none);
+    tcase_add_test(reading, a_pool_of_very_many_addresses_is_counted_by_prefix);
+    tcase_add_test(reading, a_pool_of_a_few_addresses_is_counted_by_address);
     tcase_add_test(reading, only_connects_under_a_rule_are_compared);
     tcase_add_test(reading, a_difference_is_what_came_since);
     tcase_add_test(reading, the_override_wins);

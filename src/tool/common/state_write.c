@@ -34,12 +34,16 @@ void mapped_file(const char *path) {
 
 /* File systems that cannot do it have no holes, or their own way with a full disk. */
 static int have_pages(const char *path) {
+    struct state_header header;
+    uint64_t size = 0;
     struct stat s;
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY), error = 0;
     if (fd < 0)
         return 0; /* state_map says why */
-    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_uid == geteuid() && s.st_size > 0 &&
-        fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, s.st_size) != 0)
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_uid == geteuid() &&
+        pread(fd, &header, sizeof header, 0) == sizeof header &&
+        state_check_header(&header, (uint64_t)s.st_size, &size) == STATE_OK &&
+        fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) != 0)
         error = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR ? 0 : errno;
     (void)close(fd);
     return error;

@@ -11,6 +11,7 @@
 #include "tool/reader/merge.h"
 #include "tool/reaper/reaper.h"
 #include "tool/reaper/aftermath.h"
+#include "tool/record/journal_read.h"
 #include "tool/common/locate.h"
 #include "tool/log/model.h"
 #include "state/boot.h"
@@ -85,16 +86,37 @@ static void print_gone(struct event_record *gone, void *context) {
 
 static void print_what_is_gone(struct log_request *request, struct view *v) {
     struct printing p = {request, v};
-    if (v->aftermath && !stop_signal)
+    if (!v->aftermath || stop_signal)
+        return;
+    if (request->follow)
+        aftermath_round(v->aftermath, print_gone, &p);
+    else
         aftermath_conclude(v->aftermath, print_gone, &p);
     log_flush(request);
 }
 
+static void stop_asking(struct view *v) {
+    if (v->aftermath)
+        aftermath_end(v->aftermath);
+    free(v->aftermath);
+    v->aftermath = NULL;
+}
+
 /* Only of this user's file: what another one wrote is not asked about. NULL: no memory, and nothing is. */
-static void ask_the_kernel(struct view *v) {
+static void ask_the_kernel(struct view *v, enum aftermath_reader reader) {
     v->aftermath = source_is_ours(&v->source) ? calloc(1, sizeof *v->aftermath) : NULL;
     if (v->aftermath)
-        aftermath_begin(v->aftermath, false);
+        aftermath_begin(v->aftermath, reader);
+}
+
+/* While a recorder is at work it asks, and what it finds out is an event as others are: told twice would be too often.
+ */
+static void ask_unless_recorded(struct view *v, const char *path) {
+    struct journal_progress progress;
+    if (journal_progress(&progress, &v->source.state, path) && progress.lively)
+        stop_asking(v);
+    else if (!v->aftermath)
+        ask_the_kernel(v, AFTERMATH_FOLLOWING);
 }
 
 /* Only where the config asked for every verdict to be checked, or one was wrong. */
@@ -124,10 +146,7 @@ static void close_view(struct view *v) {
     report_verified(&v->source.state);
     reaper_end(&v->reaper);
     preview_free(&v->preview);
-    if (v->aftermath)
-        aftermath_end(v->aftermath);
-    free(v->aftermath);
-    v->aftermath = NULL;
+    stop_asking(v);
     source_close(&v->source);
 }
 
@@ -170,7 +189,10 @@ static void follow_one(struct log_request *request, struct view *v, const char *
             warn("%s: was cut, or cannot be read any more: %s", path, strerror(errno));
             return;
         }
+        if (polls % POLLS_PER_LOOK == 1)
+            ask_unless_recorded(v, path);
         print_batch(request, v);
+        print_what_is_gone(request, v);
         if (over)
             stop_signal = 1;
         if (last)
@@ -196,7 +218,7 @@ static int read_once(struct log_request *request, struct view *v, const char *pa
         warn("%s: %s", path, state_error_text(result, error));
         return EXIT_FOUND;
     }
-    ask_the_kernel(v);
+    ask_the_kernel(v, AFTERMATH_ONCE);
     print_batch(request, v);
     print_what_is_gone(request, v);
     close_view(v);

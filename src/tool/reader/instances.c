@@ -15,8 +15,8 @@
 #include "tool/common/override.h"
 #include "tool/host/owner.h"
 #include "state/copy.h"
-#include "state/sections.h"
 #include "state/state.h"
+#include "state/open_chunk.h"
 
 enum { LINE = 4608, ENVIRON = 256 << 10 };
 static const char suffix[] = ".state", deleted[] = " (deleted)";
@@ -266,20 +266,22 @@ static bool is_closed_to_us(uint64_t owner) {
 
 unsigned instances_foreign(const struct state *s) {
     uint64_t ours = owner_namespace();
-    unsigned n = 0;
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++)
-        n += __atomic_load_n(&s->open_table->owner[i], __ATOMIC_RELAXED) != 0 &&
-             s->open_table->chunk[i].pid_namespace != ours;
+    unsigned n = 0, end = open_chunks(s);
+    for (unsigned i = 0; i < end; i++) {
+        bool taken = __atomic_load_n(&s->open_table->owner[i], __ATOMIC_RELAXED) != 0;
+        const struct open_chunk *chunk = taken ? open_chunk_of(s, i) : NULL;
+        n += chunk && chunk->pid_namespace != ours;
+    }
     return n;
 }
 
 unsigned instances_closed_to_us(const struct state *s) {
     uint64_t ours = owner_namespace();
-    unsigned n = instances_foreign(s);
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
+    unsigned n = instances_foreign(s), end = open_chunks(s);
+    for (unsigned i = 0; i < end; i++) {
         uint64_t owner = __atomic_load_n(&s->open_table->owner[i], __ATOMIC_RELAXED);
-        const struct open_chunk *chunk = &s->open_table->chunk[i];
-        n += owner != 0 && chunk->pid_namespace == ours && owner_lives((uint32_t)owner, chunk->born_ns) &&
+        const struct open_chunk *chunk = owner != 0 ? open_chunk_of(s, i) : NULL;
+        n += chunk && chunk->pid_namespace == ours && owner_lives((uint32_t)owner, chunk->born_ns) &&
              is_closed_to_us(owner);
     }
     return n;

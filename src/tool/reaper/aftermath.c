@@ -23,6 +23,8 @@ static const uint64_t time_wait_ns = 58 * SECOND, time_wait_us = 58000000;
 static const uint64_t longest_us = 130000000;
 
 enum { QUESTIONS = 45000, FIRST_PAUSE_MS = 250, LONGEST_PAUSE_MS = 5000, DUMP_PAUSE_MS = 200, DUMP_SHARE = 20 };
+enum { LOOKS = 4 };
+#define SPARE (2 * SECOND) /* a round may come so late */
 enum { DUMP_STATES = 0xfff & ~(1 << TCP_CLOSE) };
 
 /* GOING: on its way there; also open still, or again: an MPTCP subflow until the peer has closed, or the quadruplet's
@@ -54,8 +56,9 @@ static uint64_t read_overflows(void) {
     return n;
 }
 
-void aftermath_begin(struct aftermath *a, bool recording) {
-    a->heed_until = recording ? 0 : UINT64_MAX;
+void aftermath_begin(struct aftermath *a, enum aftermath_reader reader) {
+    a->heed_until = reader == AFTERMATH_RECORDING ? 0 : UINT64_MAX;
+    a->goes_on = reader != AFTERMATH_ONCE;
     a->netns = netns_cookie();
     a->netlink = diag_open();
     a->overflows[0] = a->overflows[1] = read_overflows();
@@ -128,6 +131,23 @@ static void look_later(struct aftermath *a, struct aftermath_case *c, const stru
         c->due = answer->expires_ms > 50 ? c->expires - 50 * MS : c->expires + 50 * MS;
 }
 
+/* It is there. A reset ends a TIME-WAIT, too, if net.ipv4.tcp_rfc1337 is 0, and a slow peer sends it late: so it is
+ * looked at again, after 1, 2, 4 and 8 s; where there are many, once. Never when it may have ended by itself. */
+static void look_once_more(struct aftermath *a, struct aftermath_case *c, const struct diag_answer *answer,
+                           uint64_t now) {
+    set_missing(a, c, false);
+    c->seen = now;
+    c->phase = TCP_STATE_TIME_WAIT;
+    c->expires = now + answer->expires_ms * MS;
+    c->due = now + (SECOND << c->looks);
+    if (c->looks++ == LOOKS || (c->looks > 1 && a->n > AFTERMATH_CASES / 4) || c->due + SPARE > c->expires)
+        remove_case(a, c);
+}
+
+static bool may_have_ended(const struct aftermath_case *c, uint64_t now) {
+    return c->phase == TCP_STATE_TIME_WAIT && !c->missing && now + SPARE > c->expires;
+}
+
 static bool can_be_asked(const struct aftermath *a, const struct event *e, uint64_t max_us) {
     uint64_t now = time_now_us(), decided = e->time_us - (uint64_t)e->decided_before_ms * 1000;
     return a->netlink >= 0 && e->kind == EVENT_TIME_WAIT && e->netns == a->netns && e->local_port != 0 &&
@@ -153,16 +173,14 @@ bool aftermath_read(struct aftermath *a, struct event *e, bool last) {
     bool open = what == GOING || what == MISSING;
     if (what == THERE)
         e->verified = VERIFIED_TRUE;
-    bool again = open ? last : what == THERE && a->heed_until != UINT64_MAX;
+    bool again = open ? last : what == THERE && a->goes_on;
     struct aftermath_case *c = again ? add_case(a, e, now) : NULL;
     if (c && what == GOING)
         look_later(a, c, &answer, now);
     else if (c && what == MISSING)
         set_missing(a, c, true);
-    else if (c) { /* a reset ends a TIME-WAIT, too, if net.ipv4.tcp_rfc1337 is 0 */
-        c->phase = TCP_STATE_TIME_WAIT;
-        c->due = now + SECOND;
-    }
+    else if (c)
+        look_once_more(a, c, &answer, now);
     return !open || last;
 }
 
@@ -209,6 +227,9 @@ static bool dump(struct aftermath *a) {
 }
 
 static enum gone_reason reason_of(const struct aftermath_case *c, uint64_t now, uint64_t *overflows) {
+    /* Later the quadruplet's next connection may have come and gone between two looks. */
+    if (c->phase == TCP_STATE_TIME_WAIT)
+        return c->looks > 1 ? GONE_UNKNOWN : GONE_RESET;
     if (*overflows > 0) {
         --*overflows;
         return GONE_OVERFLOW;
@@ -231,6 +252,29 @@ static void tell(const struct aftermath_case *c, enum gone_reason reason, afterm
     each(&r, context);
 }
 
+/* What an answer about a case means for it; UNASKED: the case is closed. What was in TIME-WAIT and goes on has made
+ * room for the quadruplet's next connection: it was there, as its event says. */
+static void follow(struct aftermath *a, struct aftermath_case *c, enum answer what, const struct diag_answer *answer,
+                   uint64_t now) {
+    switch (what) {
+    case THERE:
+        look_once_more(a, c, answer, now);
+        break;
+    case GOING:
+        if (c->phase == TCP_STATE_TIME_WAIT)
+            remove_case(a, c);
+        else
+            look_later(a, c, answer, now);
+        break;
+    case MISSING:
+        set_missing(a, c, true);
+        break;
+    default:
+        remove_case(a, c);
+        break;
+    }
+}
+
 /* A dump has been made. A name under which nothing was ever found may be one that is translated: then the one
  * other socket of this local end is it, perhaps, with the peer that it really has. What was accepted has its peer's
  * name. */
@@ -244,32 +288,14 @@ static void confirm(struct aftermath *a, aftermath_each *each, void *context) {
         uint64_t hash = hash_peer(&c->e);
         bool named = a->proven[hash % AFTERMATH_PEERS] == hash || c->e.direction == INBOUND || c->listener;
         bool sure = !c->found && (named || c->elsewhere != 1);
-        enum answer what = sure ? ask(a, &c->e, &answer) : UNASKED;
-        if (what == MISSING)
+        enum answer what = sure || c->found ? ask(a, &c->e, &answer) : UNASKED;
+        if (what == MISSING && sure)
             tell(c, reason_of(c, now, &overflows), each, context);
-        if (what == GOING)
-            look_later(a, c, &answer, now);
-        else
-            remove_case(a, c);
+        follow(a, c, what == MISSING ? UNASKED : what, &answer, now);
     }
 }
 
 /* --- what is due --- */
-
-static void ask_again(struct aftermath *a, struct aftermath_case *c, uint64_t now) {
-    struct diag_answer answer = {0};
-    switch (ask(a, &c->e, &answer)) {
-    case GOING:
-        look_later(a, c, &answer, now);
-        break;
-    case MISSING:
-        set_missing(a, c, true);
-        break;
-    default:
-        remove_case(a, c);
-        break;
-    }
-}
 
 /* So that what has overflowed since can be told from what had before. */
 static void count_overflows(struct aftermath *a, uint64_t now) {
@@ -282,15 +308,16 @@ static void count_overflows(struct aftermath *a, uint64_t now) {
 
 void aftermath_round(struct aftermath *a, aftermath_each *each, void *context) {
     uint64_t now = clock_ns(CLOCK_MONOTONIC), now_us = time_now_us();
+    struct diag_answer answer = {0};
     if (a->netlink < 0)
         return;
     count_overflows(a, now);
     for (unsigned i = a->n; i-- > 0;) {
         struct aftermath_case *c = &a->one[i];
-        if (now - c->seen > time_wait_ns || now_us - c->e.time_us > longest_us)
+        if (now - c->seen > time_wait_ns || now_us - c->e.time_us > longest_us || may_have_ended(c, now))
             remove_case(a, c);
         else if (!c->missing && now >= c->due && may_ask(a, now))
-            ask_again(a, c, now);
+            follow(a, c, ask(a, &c->e, &answer), &answer, now);
     }
     if (a->missing > 0 && now >= a->dump_at && dump(a))
         confirm(a, each, context);

@@ -2,7 +2,7 @@
  *
  * At a close the kernel often has a FIN-WAIT only, and what comes next is not known yet: data of the peer or a reset
  * ends it, tcp_fin_timeout does, tcp_max_tw_buckets leaves no room. So each time-wait event is followed up: one exact
- * question when it is read. Found in TIME-WAIT: verified, and looked at once more a second later. In FIN-WAIT: asked
+ * question when it is read. Found in TIME-WAIT: verified, and looked at a few times more. In FIN-WAIT: asked
  * again, less and less often, for as long as it may take. Not found: a dump, which finds it whatever interface it is
  * bound to, and one more question have to agree before a time-wait-gone event says that it is not there, and why.
  *
@@ -21,9 +21,10 @@ struct aftermath_case {
     struct event e;
     uint64_t due;     /* to be asked again then */
     uint64_t seen;    /* it was there then, or is supposed to have been */
-    uint64_t expires; /* its FIN-WAIT-2 ends then by itself; 0: not known */
+    uint64_t expires; /* its FIN-WAIT-2 or TIME-WAIT ends then by itself; 0: not known */
     uint32_t pause_ms;
     uint32_t next;        /* with the same local port: number + 1; 0: none */
+    uint8_t looks;        /* times that it was found in TIME-WAIT */
     uint8_t phase;        /* as seen last; TCP_STATE_UNKNOWN: never */
     bool missing;         /* the last answer: there is none */
     bool found, listener; /* by a dump: it; a listener on its port */
@@ -32,6 +33,7 @@ struct aftermath_case {
 
 struct aftermath {
     int netlink; /* -1: the kernel cannot be asked */
+    bool goes_on;
     uint64_t netns;
     uint64_t second, asked;     /* questions in this second */
     uint64_t dump_at, count_at; /* not before */
@@ -43,8 +45,11 @@ struct aftermath {
     struct aftermath_case one[AFTERMATH_CASES];
 };
 
-/* a: some 10 MB, zeroed. recording: no other process tells what is gone. */
-void aftermath_begin(struct aftermath *a, bool recording);
+/* ONCE: what is read now is all. FOLLOWING: more is to come. RECORDING: and no other process tells what is gone. */
+enum aftermath_reader { AFTERMATH_ONCE, AFTERMATH_FOLLOWING, AFTERMATH_RECORDING };
+
+/* a: some 10 MB, zeroed. */
+void aftermath_begin(struct aftermath *a, enum aftermath_reader reader);
 void aftermath_end(struct aftermath *a);
 
 /* An event that is read for the first time: asks, and sets verified, if it is a time-wait that can be asked about.

@@ -13,6 +13,7 @@
 #include "state/boot.h"
 #include "state/copy.h"
 #include "state/left.h"
+#include "state/open_chunk.h"
 #include "base/sys.h"
 #include "state/control.h"
 #include "state/ring.h"
@@ -32,7 +33,9 @@ struct round {
     uint64_t now_ns;         /* CLOCK_REALTIME */
     struct reaped *left;
     unsigned n, n_stays, room;
-    bool taken[OPEN_CHUNKS], stays[OPEN_CHUNKS];
+    unsigned chunks;           /* of the file */
+    struct open_chunk **chunk; /* [chunks], found once; NULL: there is none of this number */
+    bool *taken, *stays;       /* [chunks] */
     /* The last question about a process: chunks of one process lie beside each other. */
     uint32_t last_pid;
     uint64_t last_noted;
@@ -41,6 +44,33 @@ struct round {
 
 static uint64_t owner_word(const struct round *r, unsigned chunk) {
     return __atomic_load_n(&r->s->open_table->owner[chunk], __ATOMIC_ACQUIRE);
+}
+
+/* Room for each chunk that the file has by now. False: no memory. */
+static bool begin(struct round *r) {
+    unsigned n = open_chunks(r->s);
+    struct seen *seen = n > r->h->n_seen ? realloc(r->h->seen, n * sizeof *seen) : r->h->seen;
+    if (!seen)
+        return false;
+    if (n > r->h->n_seen) {
+        memset(seen + r->h->n_seen, 0, (n - r->h->n_seen) * sizeof *seen);
+        r->h->n_seen = n;
+    }
+    r->h->seen = seen;
+    r->chunk = calloc(n, sizeof(struct open_chunk *) + 2 * sizeof *r->taken);
+    if (!r->chunk)
+        return false;
+    r->taken = (bool *)(r->chunk + n);
+    r->stays = r->taken + n;
+    r->chunks = n;
+    for (unsigned i = 0; i < n; i++)
+        r->chunk[i] = owner_word(r, i) != 0 ? open_chunk_of(r->s, i) : NULL;
+    return true;
+}
+
+static void end(struct round *r) {
+    free(r->left);
+    free(r->chunk);
 }
 
 static uint64_t mark_of(uint32_t pid) {
@@ -79,15 +109,16 @@ static bool add(struct round *r, const struct reaped *l) {
 }
 
 static uint64_t last_sign_of_life(const struct round *r, unsigned chunk, uint32_t pid) {
-    uint64_t seen = r->s->open_table->chunk[chunk].seen_ns;
-    if (r->h->owner[chunk] == pid && r->h->alive_ns[chunk] > seen)
-        seen = r->h->alive_ns[chunk];
+    const struct seen *met = &r->h->seen[chunk];
+    uint64_t seen = r->chunk[chunk]->seen_ns;
+    if (met->owner == pid && met->alive_ns > seen)
+        seen = met->alive_ns;
     return seen < r->now_ns ? seen : r->now_ns;
 }
 
 /* Copies of the chunk's entries that an exec was to close; all: of all entries. False: no memory. */
 static bool gather(struct round *r, unsigned chunk, const struct reaped *common, bool all, uint64_t marked_before) {
-    const struct open_chunk *c = &r->s->open_table->chunk[chunk];
+    const struct open_chunk *c = r->chunk[chunk];
     for (unsigned slot = 0; slot < OPEN_PER_CHUNK; slot++) {
         struct reaped l = *common;
         uint8_t word = __atomic_load_n(&c->entry[slot].word, __ATOMIC_ACQUIRE);
@@ -109,15 +140,14 @@ static bool gather(struct round *r, unsigned chunk, const struct reaped *common,
 static void visit_living(struct round *r, unsigned chunk, uint32_t pid) {
     const struct reaped common = {
         .pid = pid, .alive = true, .alive_us = r->now_ns / 1000, .ask = true, .second_hand = r->preview != NULL};
-    r->h->owner[chunk] = pid;
-    r->h->alive_ns[chunk] = r->now_ns;
-    if (r->s->open_table->chunk[chunk].netns == r->h->netns)
+    r->h->seen[chunk] = (struct seen){.owner = pid, .alive_ns = r->now_ns};
+    if (r->chunk[chunk]->netns == r->h->netns)
         (void)gather(r, chunk, &common, false, r->now_ns - exec_patience_ns);
 }
 
 static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t pid) {
     uint64_t seen = last_sign_of_life(r, chunk, pid);
-    uint64_t netns = r->s->open_table->chunk[chunk].netns;
+    uint64_t netns = r->chunk[chunk]->netns;
     bool patient = seen + foreign_patience_ns > r->now_ns;
     const struct reaped common = {.pid = pid,
                                   .alive_us = seen / 1000,
@@ -136,8 +166,8 @@ static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t 
 static void visit(struct round *r, unsigned chunk) {
     uint64_t word = owner_word(r, chunk);
     uint32_t pid = (uint32_t)word, reaper = (uint32_t)(word >> 32);
-    const struct open_chunk *c = &r->s->open_table->chunk[chunk];
-    if (word == 0 || c->pid_namespace != r->h->pid_namespace)
+    const struct open_chunk *c = r->chunk[chunk];
+    if (word == 0 || !c || c->pid_namespace != r->h->pid_namespace)
         return;
     if (reaper == 0 && lives(r, pid, c))
         visit_living(r, chunk, pid);
@@ -147,7 +177,7 @@ static void visit(struct round *r, unsigned chunk) {
 
 /* Of a living process: it may settle the entry itself at any moment. False: it, or another tool, has. */
 static bool claim(const struct round *r, const struct reaped *l) {
-    struct open_entry *h = &r->s->open_table->chunk[l->chunk].entry[l->slot];
+    struct open_entry *h = &r->chunk[l->chunk]->entry[l->slot];
     uint8_t word = OPEN_TO_EXEC;
     if (!__atomic_compare_exchange_n(&h->word, &word, OPEN_FREE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return false;
@@ -189,7 +219,7 @@ static void settle(struct round *r, struct reaped *l, const struct settings *set
     if (stays || (l->alive && !claim(r, l)))
         return;
     struct left left = {
-        .chunk = &r->s->open_table->chunk[l->chunk],
+        .chunk = r->chunk[l->chunk],
         .entry = &l->entry,
         .local = l->local,
         .local_port = l->local_port,
@@ -210,18 +240,18 @@ static void settle(struct round *r, struct reaped *l, const struct settings *set
     if (recorded)
         record_event(r, l, &left, settings);
     if (!l->alive)
-        __atomic_store_n(&r->s->open_table->chunk[l->chunk].entry[l->slot].word, OPEN_FREE, __ATOMIC_RELEASE);
+        __atomic_store_n(&r->chunk[l->chunk]->entry[l->slot].word, OPEN_FREE, __ATOMIC_RELEASE);
 }
 
 /* A chunk whose birth is 0 is one that its next owner has not labelled yet. */
 static void give_back(const struct round *r) {
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
+    for (unsigned i = 0; i < r->chunks; i++) {
         if (!r->taken[i])
             continue;
         uint32_t pid = (uint32_t)owner_word(r, i);
         uint64_t word = mark_of(pid), next = r->stays[i] ? pid : 0;
         if (next == 0)
-            __atomic_store_n(&r->s->open_table->chunk[i].born_ns, 0, __ATOMIC_RELAXED);
+            __atomic_store_n(&r->chunk[i]->born_ns, 0, __ATOMIC_RELAXED);
         (void)__atomic_compare_exchange_n(&r->s->open_table->owner[i], &word, next, false, __ATOMIC_ACQ_REL,
                                           __ATOMIC_RELAXED);
     }
@@ -236,6 +266,9 @@ void reaper_end(struct reaper *h) {
     if (h->lock >= 0)
         (void)close(h->lock);
     h->lock = -1;
+    free(h->seen);
+    h->seen = NULL;
+    h->n_seen = 0;
 }
 
 static bool lock(const struct reaper *h, unsigned patience_ms) {
@@ -248,8 +281,21 @@ static bool lock(const struct reaper *h, unsigned patience_ms) {
     return h->lock >= 0;
 }
 
+/* How full each block is, which its users count about: those that are killed in between, wrongly. */
+static void correct_hints(const struct round *r) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < r->chunks; i++) {
+        n += owner_word(r, i) != 0;
+        if (i % OPEN_BLOCK != OPEN_BLOCK - 1)
+            continue;
+        if (__atomic_load_n(&r->s->header->open_taken[i / OPEN_BLOCK], __ATOMIC_RELAXED) != n)
+            __atomic_store_n(&r->s->header->open_taken[i / OPEN_BLOCK], (uint16_t)n, __ATOMIC_RELAXED);
+        n = 0;
+    }
+}
+
 static void visit_all(struct round *r) {
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++)
+    for (unsigned i = 0; i < r->chunks; i++)
         visit(r, i);
 }
 
@@ -268,21 +314,24 @@ static void settle_all(struct round *r) {
 
 static unsigned round_locked(struct reaper *h, const struct state *s) {
     struct round r = {.h = h, .s = s, .now_ns = clock_ns(CLOCK_REALTIME)};
+    if (!begin(&r))
+        return 0;
     visit_all(&r);
     settle_all(&r);
     give_back(&r);
+    correct_hints(&r);
     /* What nothing can be said of yet is not worth reading the ring five times a second. */
     h->rest_until_ns = r.n > 0 && r.n_stays == r.n ? r.now_ns + rest_ns : 0;
-    free(r.left);
+    end(&r);
     return r.n;
 }
 
 /* So much that the next processes may find no room. */
 static bool much_is_left(const struct state *s) {
-    unsigned n = 0;
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++)
+    unsigned n = 0, end = open_chunks(s);
+    for (unsigned i = 0; i < end; i++)
         n += __atomic_load_n(&s->open_table->owner[i], __ATOMIC_RELAXED) != 0;
-    return n > OPEN_CHUNKS / 2;
+    return n > end / 2;
 }
 
 unsigned reaper_round(struct reaper *h, const struct state *s, unsigned patience_ms) {
@@ -298,7 +347,7 @@ unsigned reaper_round(struct reaper *h, const struct state *s, unsigned patience
 
 /* A chunk's owner in another pid namespace can only be judged by the clock: what it wrote before this boot. */
 static bool of_another_boot(struct round *r, unsigned chunk) {
-    const struct open_chunk *c = &r->s->open_table->chunk[chunk];
+    const struct open_chunk *c = r->chunk[chunk];
     uint64_t up_ns = clock_ns(CLOCK_BOOTTIME), pid = owner_word(r, chunk);
     if (pid == 0)
         return false;
@@ -310,12 +359,14 @@ static bool of_another_boot(struct round *r, unsigned chunk) {
 void reaper_take_over(struct reaper *h, const struct state *s, const char *path) {
     struct round r = {.h = h, .s = s, .now_ns = clock_ns(CLOCK_REALTIME)};
     unsigned n = 0;
-    if (!s->writable || h->pid_namespace == 0 || boot_made(s->header, h->boot) || !lock(h, 5000))
+    if (!s->writable || h->pid_namespace == 0 || boot_made(s->header, h->boot) || !begin(&r) || !lock(h, 5000)) {
+        end(&r);
         return;
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
+    }
+    for (unsigned i = 0; i < r.chunks; i++) {
         uint64_t word = owner_word(&r, i);
-        struct open_chunk *c = &s->open_table->chunk[i];
-        if (!of_another_boot(&r, i) ||
+        struct open_chunk *c = r.chunk[i];
+        if (!c || !of_another_boot(&r, i) ||
             !__atomic_compare_exchange_n(&s->open_table->owner[i], &word, mark_of((uint32_t)word), false,
                                          __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             continue;
@@ -324,6 +375,7 @@ void reaper_take_over(struct reaper *h, const struct state *s, const char *path)
             n += __atomic_exchange_n(&c->entry[slot].word, OPEN_FREE, __ATOMIC_ACQ_REL) != OPEN_FREE;
     }
     give_back(&r);
+    end(&r);
     __atomic_store_n(&s->header->boot, h->boot, __ATOMIC_RELEASE);
     (void)flock(h->lock, LOCK_UN);
     if (n)
@@ -342,7 +394,7 @@ void preview_find(struct preview *out, const struct state *s) {
     struct reaper h = {.lock = -1, .netns = netns_cookie(), .pid_namespace = owner_namespace(), .boot = boot_number()};
     struct round r = {.h = &h, .s = s, .preview = out, .now_ns = clock_ns(CLOCK_REALTIME)};
     *out = (struct preview){0};
-    if (h.pid_namespace == 0 || !boot_made(s->header, h.boot) || !state_copy_again(s, SECTIONS_NEEDED))
+    if (h.pid_namespace == 0 || !boot_made(s->header, h.boot) || !state_copy_again(s, SECTIONS_NEEDED) || !begin(&r))
         return;
     visit_all(&r);
     out->event = r.n ? calloc(r.n, sizeof *out->event) : NULL;
@@ -350,7 +402,8 @@ void preview_find(struct preview *out, const struct state *s) {
         settle_all(&r);
     if (out->event && out->n)
         qsort(out->event, out->n, sizeof *out->event, by_time);
-    free(r.left);
+    end(&r);
+    reaper_end(&h);
     state_copy_drop(s, SECTION_OPEN_TABLE);
     state_copy_drop(s, SECTION_DEDUP);
 }
@@ -362,8 +415,8 @@ void preview_free(struct preview *u) {
 
 bool reaper_sees_life(const struct reaper *h) {
     uint64_t now = clock_ns(CLOCK_REALTIME);
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++)
-        if (h->owner[i] != 0 && now - h->alive_ns[i] < 1000000000)
+    for (unsigned i = 0; i < h->n_seen; i++)
+        if (h->seen[i].owner != 0 && now - h->seen[i].alive_ns < 1000000000)
             return true;
     return false;
 }

@@ -12,13 +12,18 @@
 #include "state/event.h"
 #include "state/state.h"
 
+/* When we last saw the owner of a chunk alive (CLOCK_REALTIME, ns), and its pid. */
+struct seen {
+    uint64_t alive_ns, owner;
+};
+
 struct reaper {
     int lock;
     uint64_t netns, pid_namespace, boot;
     uint64_t recorded;      /* events written */
     uint64_t rest_until_ns; /* CLOCK_REALTIME */
-    /* When we last saw the owner of a chunk alive (CLOCK_REALTIME, ns), and its pid. */
-    uint64_t alive_ns[OPEN_CHUNKS], owner[OPEN_CHUNKS];
+    struct seen *seen;      /* [n_seen], by chunk */
+    unsigned n_seen;
 };
 
 /* path: of the state file. */

@@ -1,6 +1,7 @@
 #include "tool/reaper/recorded.h"
 #include "state/copy.h"
 #include "state/ring_reader.h"
+#include "state/open_chunk.h"
 
 #include <stdlib.h>
 
@@ -59,11 +60,12 @@ static bool read_ring(struct recorded *t, size_t *room, const struct state *s, u
 }
 
 static bool read_open_table(struct recorded *t, size_t *room, const struct state *s) {
-    for (unsigned i = 0; i < OPEN_CHUNKS; i++) {
-        if (__atomic_load_n(&s->open_table->owner[i], __ATOMIC_ACQUIRE) == 0)
-            continue;
-        for (unsigned j = 0; j < OPEN_PER_CHUNK; j++) {
-            const struct open_entry *h = &s->open_table->chunk[i].entry[j];
+    unsigned end = open_chunks(s);
+    for (unsigned i = 0; i < end; i++) {
+        bool taken = __atomic_load_n(&s->open_table->owner[i], __ATOMIC_ACQUIRE) != 0;
+        const struct open_chunk *chunk = taken ? open_chunk_of(s, i) : NULL;
+        for (unsigned j = 0; chunk && j < OPEN_PER_CHUNK; j++) {
+            const struct open_entry *h = &chunk->entry[j];
             if (__atomic_load_n(&h->word, __ATOMIC_ACQUIRE) == OPEN_FREE)
                 continue;
             uint16_t local_port = __atomic_load_n(&h->local_port, __ATOMIC_ACQUIRE);

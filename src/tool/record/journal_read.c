@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include "state/folder.h"
+#include "tool/common/time_text.h"
 #include "tool/reader/state_files.h"
 #include "tool/record/journal.h"
 #include "tool/record/journal_path.h"
+
+static const uint64_t SILENCE_US = 2000000;
 
 /* Of any owner, as the state file is: what it says is a number to print. */
 static int open_journal(const char *state_file) {
@@ -50,8 +53,10 @@ bool journal_progress(struct journal_progress *out, const struct state *s, const
         out->pending = __atomic_load_n(&s->header->next_seq, __ATOMIC_RELAXED);
     else
         out->pending = journal_missing(&j, __atomic_load_n(&s->header->next_seq, __ATOMIC_RELAXED), &first, &last);
-    if (j.file->epoch == s->epoch && j.file->written_us > made)
+    if (j.file->epoch == s->epoch && j.file->written_us > made) {
         out->written_us = j.file->written_us;
+        out->lively = out->written_us + SILENCE_US > time_now_us();
+    }
     free(j.file);
     return true;
 }

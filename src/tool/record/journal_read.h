@@ -8,6 +8,7 @@ struct journal_progress {
     uint64_t pending;    /* events of the state file that are neither written nor said to be lost */
     uint64_t lost;       /* that were said to be lost */
     uint64_t written_us; /* what had happened by then is written; not before the state file was made */
+    bool lively;         /* a recorder wrote that within the last two seconds */
 };
 
 /* s is a copy or a mapping of state_file. Takes no lock (a recorder that starts at this moment must get it), writes

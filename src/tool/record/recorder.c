@@ -367,7 +367,7 @@ static int record_as(struct recorder *f, const char *log_file) {
     logfile_init(&f->out, log_file, &f->journal);
     f->aftermath = calloc(1, sizeof *f->aftermath);
     if (f->aftermath)
-        aftermath_begin(f->aftermath, true);
+        aftermath_begin(f->aftermath, AFTERMATH_RECORDING);
     begin_epoch(f);
     record(f);
     bool written = f->out.used == 0 && f->batch.next == f->batch.n;

@@ -10,6 +10,7 @@
 #include "tool/common/time_text.h"
 #include "tool/host/netns.h"
 #include "tool/stat/occupancy.h"
+#include "state/pair_table.h"
 
 /* Connections that are open for longer, and to where nothing connected since, are left out. */
 enum { LATE_MINUTES = 60, NOT_COUNTED = UINT32_MAX };

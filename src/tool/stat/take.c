@@ -1,5 +1,6 @@
 #include "tool/stat/take.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ static uint64_t add(uint64_t a, uint64_t b) {
 /* An entry is whole when its key is that of its labels (stats.c); between the two its maker has just taken it. */
 static bool take_row(struct stat_row *row, const struct state *s, const struct stat_entry *from) {
     const struct stat_entry e = *from;
-    if (e.key == 0 || e.arm >= ARMS || e.key != stats_key(e.arm, e.rule_id, e.lane, &e.source))
+    if (e.key == 0 || e.arm >= ARMS || e.key != stats_key(e.arm, e.rule_id, e.lane, &e.source, e.prefix))
         return false;
     *row =
         (struct stat_row){.arm = (enum arm)e.arm, .address = e.source, .connect_seconds = (double)e.connect_ns / 1e9};
@@ -33,6 +34,11 @@ static bool take_row(struct stat_row *row, const struct state *s, const struct s
         memcpy(row->source, "any", sizeof "any");
     else
         format_address(row->source, &e.source);
+    if (e.prefix) {
+        size_t length = strlen(row->source);
+        (void)snprintf(row->source + length, sizeof row->source - length, "/%u",
+                       addr_is_v4(&e.source) && e.prefix > 96 ? e.prefix - 96u : e.prefix);
+    }
     memcpy(row->counter, e.counter, sizeof e.counter);
     memcpy(row->counter + STAT_RARE, e.rare, sizeof e.rare);
     memcpy(row->bucket, e.bucket, sizeof row->bucket);

@@ -49,10 +49,12 @@ def test_started_by_run(t):
     found = kernel.wait_until(lambda: recorders(t), what="a recorder")
     equal(len(found), 1, "recorders")
     pid = found[0]
-    fds = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-    asks = {fd for fd in fds if fd.startswith("socket:")}  # sock_diag
-    equal(len(asks), 1, "its sockets")
-    equal({fd for fd in fds - asks if fd not in ("/dev/null", f.path, f.state, f.state.replace(".state", ".recorder"))}, set(), "its descriptors")
+
+    def descriptors(socket):
+        return {fd for fd in (os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")) if fd.startswith("socket:") == socket}
+    kernel.wait_until(lambda: descriptors(True), what="its sock_diag")
+    equal(len(descriptors(True)), 1, "its sockets")
+    equal({fd for fd in descriptors(False) if fd not in ("/dev/null", f.path, f.state, f.state.replace(".state", ".recorder"))}, set(), "its descriptors")
     with open(f"/proc/{pid}/environ") as file:
         assert "LD_PRELOAD" not in file.read(), "LD_PRELOAD in the recorder's environment"
     with open(f"/proc/{pid}/stat") as file:

@@ -89,7 +89,7 @@ def test_stale_files_are_named_and_pruned(t):
     t.spread(["10.0.0.11"], name="dead")
     who_maps_can_be_seen(t)
     t.run([t.program("burst"), "10.1.0.1", str(port), "1"])
-    shutil.copy(os.path.join(t.state, "dead.state"), os.path.join(t.state, "old.state"))
+    subprocess.run(["cp", "--sparse=always", os.path.join(t.state, "dead.state"), os.path.join(t.state, "old.state")], check=True)
     with open(os.path.join(t.state, "old.state"), "r+b") as f:
         f.seek(8)
         f.write(struct.pack("=I", 9999))

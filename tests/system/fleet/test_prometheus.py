@@ -10,7 +10,7 @@ import time
 import hosts
 import kernel
 from fixture import TOOL, equal, full, limit, needs
-from prometheus import CONTRIB, Prometheus, ask, get, samples_of
+from prometheus import CONTRIB, Prometheus, answers, ask, get, samples_of
 
 ROUNDS, EACH = 13, 120  # a minute apart, as the samples say
 STOPPED = 9             # the round before which the recorder of "behind" is killed, and a source of "down" becomes a black hole
@@ -167,3 +167,44 @@ def test_a_file_of_another_version_is_named(t):
     equal(write(), (1, "", f'connspread-textfile: {other} has connspread_mode of another version: "# HELP connspread_mode What is in force."; try: remove that file\n'),
           "beside a file of another version")
     equal((os.stat(mine).st_ino, sorted(os.listdir(folder))), (before, ["connspread.prom", "old.prom"]), "files")
+
+
+def scraped():
+    """connspread's series that a running node_exporter shows; and its own error."""
+    text = get("9100/metrics")
+    return series(text), re.search("^node_textfile_scrape_error .*", text, re.M)[0]
+
+
+def series(text):
+    """(name, labels), but for the buckets, whose bounds it writes in its own way."""
+    found = (re.match(r"(connspread_\w+)\{(.*)\} ", line) for line in text.splitlines())
+    return {(m[1], tuple(sorted(re.findall(r'\w+="[^"]*"', m[2])))) for m in found if m and not m[1].endswith("_bucket")}
+
+
+@full
+@needs("prometheus-node-exporter")
+def test_a_running_node_exporter(t):
+    """It shows every series of the writer's file. A second file with another HELP makes it leave series out, which is what the writer guards against."""
+    folder = os.path.join(t.folder, "textfile")
+    os.mkdir(folder)
+    t.spread(t.sources())
+    t.run([t.program("burst"), "10.1.0.1", str(t.server()), "8"])
+    env = t.environment(bare=True, CONNSPREAD=TOOL)
+    write = [os.path.join(CONTRIB, "connspread-textfile"), folder + "/connspread.prom"]
+    subprocess.run(write, env=env, stdin=subprocess.DEVNULL, check=True)
+    with open(write[1]) as f:
+        want = series(f.read())
+    t.start(["prometheus-node-exporter", "--web.listen-address=127.0.0.1:9100", "--collector.disable-defaults", "--collector.textfile",
+             f"--collector.textfile.directory={folder}"], bare=True)
+    kernel.wait_until(lambda: answers("9100/metrics"), 20, "node_exporter does not answer")
+    assert len(want) > 100, want
+    shown, error = scraped()
+    equal((want - shown, shown - want, error), (set(), set(), "node_textfile_scrape_error 0"), "series that it does not show or adds, and errors")
+    other = folder + "/before.prom"
+    kernel.write(other, '# HELP connspread_mode What is in force.\n# TYPE connspread_mode gauge\nconnspread_mode{connspread_instance="old"} 1\n')
+    shown, error = scraped()
+    equal(({name for name, _ in want - shown}, error), ({"connspread_mode"}, "node_textfile_scrape_error 0"), "metrics that it leaves out in silence")
+    equal(subprocess.run(write, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode, 1, "the writer beside it")
+    os.unlink(other)
+    subprocess.run(write, env=env, stdin=subprocess.DEVNULL, check=True)
+    assert "connspread_mode" in {name for name, _ in scraped()[0]}, "it is left out still"

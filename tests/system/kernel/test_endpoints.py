@@ -87,6 +87,24 @@ def test_two_processes_fill_what_is_there(t):
     equal(peers(), {e: 64 for e in endpoints}, "connections to each endpoint")
 
 
+def test_check_multiplies(t):
+    """And says of an endpoint that it is none for the rule's destinations."""
+    used, endpoints = service(t)
+    t.spread(used, to=[f"10.1.0.1:{endpoints[0][1]}"], rule=also(endpoints + [("[fd00:2::1]", 443)]))
+    done = t.tool("check", "-c", t.conf, check=1)
+    for line in ("IPv4: 4 sources x 16 ports = 64 quadruplets for each destination", "x 4 endpoints, its own and 3 of also-to = 256 quadruplets for the service",
+                 'warning: rule "r": also-to [fd00:2::1]:443 is of another family or kind'):
+        assert line in " ".join(done.stdout.split()), done.stdout
+    (path,) = json.loads(t.tool("check", "-c", t.conf, "-o", "json", check=1).stdout)["rules"][0]["capacity"]
+    equal((path["quadruplets"], path["endpoints"], path["service_quadruplets"], path["port_sharing"]), (64, 4, 256, "allowed"), "JSON")
+    asked = json.loads(t.tool("check", "-c", t.conf, "-o", "json", "--to", f"10.1.0.1:{endpoints[0][1]}", check=0).stdout)
+    equal((asked["also_to"], asked["to_policy"]), ([f"{a}:{p}" for a, p in endpoints[1:]], "client-first"), "of one connection")
+    t.spread(used, pool='port-sharing = "never"', rule=also(endpoints))
+    done = t.tool("check", "-c", t.conf, check=1).stdout
+    for line in ("= 64 quadruplets for all destinations together (port-sharing never)", "also-to adds none to that", 'shares no ports, but a connect that falls back'):
+        assert line in " ".join(done.split()), done
+
+
 # --- which endpoint ---
 
 
@@ -228,10 +246,8 @@ def test_an_endpoint_dies_under_load_and_comes_back(t):
         equal(load(t, agents[0], address, port, 4), [], "errors while it returns")
         return "left out" not in t.tool("stat", "-c", t.conf, check=0).stdout
     kernel.wait_until(returned, 15, "the endpoint is left out still")
-    before = len(kernel.time_waits(port))
-    equal(load(t, agents[1], address, port, 40), [], "errors once it is back")
-    went = [q for q in kernel.time_waits(port) if q.peer == endpoints[1][0]]
-    assert len(kernel.time_waits(port)) - before == 40 and len(went) >= 20, f"{len(went)} connections to the one that is back"
+    equal(agents[1](f"hold(40, '{address}', {port})"), [0, 40], "errno and connections once it is back")
+    equal(peers(), {e: 20 for e in endpoints}, "connections to each endpoint")
 
 
 @limit(60)
@@ -260,6 +276,17 @@ def test_what_no_endpoint_answers_is_the_clients_own_answer(t):
     equal(agent("[attempt(socket.socket().connect, ('10.1.0.1', 8)) for _ in range(6)]"), [errno.ECONNREFUSED] * 6, "errno")
     equal(agent(f"hold(8, '10.1.0.1', {endpoints[0][1]})"), [0, 8], "a destination that is there")
     equal(agent("[c.getpeername() for c in kept]"), [list(endpoints[0])] * 8, "peers")
+
+
+def test_connects_that_do_not_wait_fill_all(t):
+    used, endpoints = service(t)
+    t.spread(used, rule=also(endpoints[1:], 'on-exhausted = "error"'))
+    address, port = endpoints[0]
+    agent = t.agent()
+    equal(agent(f"""[(lambda s: (s.setblocking(False), s.connect_ex(('{address}', {port})), kept.append(s))[1])(socket.socket()) for _ in range(257)]"""),
+          [errno.EINPROGRESS] * 256 + [FULL], "errnos")
+    kernel.wait_until(lambda: peers() == {e: 64 for e in endpoints}, 15, f"connections to each endpoint: {peers()}")
+    equal(t.events("source-down"), [], "endpoints that were left out")
 
 
 def test_a_connect_that_does_not_wait(t):

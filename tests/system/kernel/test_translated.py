@@ -44,7 +44,7 @@ def check(t, verify):
     equal(sorted(asked, key=str), sorted([(SERVICE, port, "r")] * 20 + [(None, None, "")] * 3, key=str), "what was asked for, by which rule")
     equal({e["verified"] for e in events}, {True}, "verified")
     equal(t.events("time-wait-gone"), [], "events of what is gone")
-    assert f" asked for {SERVICE}:{port}, rule r" in t.tool("log", "-c", t.conf, check=0).stdout, "the text"
+    assert f" asked for {SERVICE} port {port}, rule r" in t.tool("log", "-c", t.conf, check=0).stdout, "the text"
 
 
 @limit(60)

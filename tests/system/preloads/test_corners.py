@@ -19,12 +19,6 @@ def stage(t, rule="", top=""):
     return sources, port
 
 
-def counted(t, name):
-    """A counter of `connspread stat`, all arms."""
-    line = re.search(rf"^{name} +(.*)$", t.tool("stat", "-c", t.conf, check=0).stdout, re.MULTILINE)
-    return sum(int(n.replace(",", "")) for n in line[1].split())
-
-
 # --- sockets that come from somebody else ---
 
 def test_inherited_sockets_of_every_kind(t):
@@ -87,15 +81,6 @@ def test_a_child_of_a_server_with_many_connections(t):
     equal(t.events("time-wait"), [], "events while all are open")
     agent("[x.close() for x in kept]")
     t.same_time_waits(port, 100)
-
-
-def test_more_processes_than_the_table_holds(t):
-    """600 processes with a connection each, where 512 can be remembered beyond a SIGKILL: the others are counted, none is lost."""
-    _, port = stage(t)
-    t.run([t.program("hard_places"), "crowd", "10.1.0.1", str(port), "600"], timeout=50)
-    kernel.settle(port)
-    t.same_time_waits(port, 600)
-    assert 1 <= counted(t, "open_table_full") <= 600, f"open_table_full: {counted(t, 'open_table_full')}"
 
 
 def test_a_half_closed_connection_is_dissolved(t):

@@ -378,3 +378,32 @@ def test_trace(t):
     lines = [line for line in t.tool("log", "--trace", "-o", "json", "-c", t.conf, check=0).stdout.splitlines() if '"event":"trace-connect"' in line]
     equal(len(lines), 8, "trace-connect events")
     assert all('"program":"client"' in line for line in lines), lines[0]
+
+
+def test_other_endpoints(t):
+    """also-to: 64 connections to the program's own destination, then 64 to the other; what it cannot do is said."""
+    sources, port = scene(t)
+    other = t.server()
+    rule = f'    on-exhausted = "error"\n    also-to = {{ "10.1.0.1:{other}" }}\n'
+    for i, (mode, more) in enumerate((((), ""), (("blocking",), '    to-policy = "round-robin"\n    show-peer = "asked"\n'))):
+        t.spread(sources, to=["10.1.0.1"], rule=rule + more)
+        done = supervised(t, "10.1.0.1", port, 130, "hold", *mode, check=False)
+        equal((done.returncode, results(done)), (0, {**{s: 2 * RANGE for s in sources}, "error 99": 2}), f"connections by source {mode}")
+        equal([line.split("here")[0] for line in done.stderr.splitlines()],
+              ['connspread: --supervise: rule "r": to-policy is client-first ', 'connspread: --supervise: rule "r": show-peer is real '] if more else [], "stderr")
+        if i == 0:
+            kernel.settle(port)
+            kernel.settle(other)
+            port, other = t.server(), t.server()
+            rule = f'    on-exhausted = "error"\n    also-to = {{ "10.1.0.1:{other}" }}\n'
+    named = [e for e in t.events("exhausted", outcome="failed") if e["peer_port"] == port]
+    equal([(e["address"], e["port"], e["cause"]) for e in named[0]["also"]], [("10.1.0.1", other, "range-full")], "the other endpoint in the event")
+
+
+def test_ports_that_nothing_shares(t):
+    sources, port = scene(t)
+    t.spread(sources, pool='    port-sharing = "never"', rule='    on-exhausted = "error"')
+    equal(results(supervised(t, "10.1.0.1", port, 66, "hold")), {**{s: RANGE for s in sources}, "error 99": 2}, "connections by source")
+    kernel.settle(port)
+    other = t.server()
+    equal(results(supervised(t, "10.1.0.1", other, 4, "hold")), {"error 99": 4}, "beside their TIME-WAITs")

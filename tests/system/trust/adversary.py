@@ -10,13 +10,14 @@ folder, victim, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
 rng = random.Random(seed)
 os.chdir("/")
 names = ["web.state", "web.recorder", ".lock", "more.state", ".new-0123456789abcdef"]
-whole = {}
+whole, sizes = {}, {}
 for name in names:
     try:
         with open(f"{folder}/{name}", "rb") as f:
-            whole[name] = f.read()
+            sizes[name] = os.fstat(f.fileno()).st_size
+            whole[name] = f.read(32 << 20).rstrip(b"\0")  # the hole that a state file ends with is none of it
     except OSError:
-        whole[name] = b""
+        sizes[name], whole[name] = 0, b""
 
 
 def path():
@@ -39,6 +40,7 @@ def put_back():
     away(f"{folder}/new")
     with open(f"{folder}/new", "wb") as f:
         f.write(whole[name])
+        f.truncate(sizes[name])
     os.chmod(f"{folder}/new", 0o600)
     os.rename(f"{folder}/new", f"{folder}/{name}")
 

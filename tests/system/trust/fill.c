@@ -13,7 +13,7 @@ static void fill_rows(struct state *s) {
         e->source =
             (struct addr){.b = {[10] = 0xff, [11] = 0xff, [12] = 10, [14] = (uint8_t)(i >> 8), [15] = (uint8_t)i}};
         e->rule_id = 1;
-        e->key = stats_key(e->arm, e->rule_id, e->lane, &e->source);
+        e->key = stats_key(e->arm, e->rule_id, e->lane, &e->source, 0);
         e->bucket[3] = 7;
     }
 }

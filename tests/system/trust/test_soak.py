@@ -31,7 +31,7 @@ def soak(t, rounds):
     equal(u.run(ALICE, "connspread", "set", "--for-later", "-c", conf, "canary=9").returncode, 0, "set")
     os.mkdir("/dev/shm/roots")
     victim = "/dev/shm/roots/web.state"
-    shutil.copy(f"{u.folder(ALICE)}/web.state", victim)
+    subprocess.run(["cp", "--sparse=always", f"{u.folder(ALICE)}/web.state", victim], check=True)
     kernel.write("/dev/shm/roots/web.recorder", "root's")
     os.chmod(victim, 0o600)
     u.instance(0, "own")

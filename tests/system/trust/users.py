@@ -93,7 +93,10 @@ def fingerprint(*roots):
                 content = ""
                 if stat.S_ISREG(s.st_mode):
                     with open(path, "rb") as f:
-                        content = hashlib.sha256(f.read()).hexdigest()
+                        digest = hashlib.sha256()
+                        while data := f.read(1 << 20):
+                            digest.update(data)
+                        content = digest.hexdigest()
                 found[path] = (oct(s.st_mode), s.st_uid, s.st_gid, s.st_nlink if stat.S_ISREG(s.st_mode) else 0, content)
     return found
 

@@ -1,0 +1,127 @@
+#include "state/segment.h"
+
+#include <errno.h>
+
+#include "base/kernel_constants.h"
+#include "base/sys.h"
+
+/* The end of what is mapped, of which mremap makes the second mapping: a page on any host. */
+enum { TAIL = 65536 };
+
+static const size_t bytes = SEGMENT_BYTES;
+
+struct segments *segments_begin(struct state_header *header, size_t mapped_bytes, uint64_t file_size) {
+    uint64_t room = file_size > mapped_bytes ? (file_size - mapped_bytes) / bytes : 0;
+    if (room == 0 || mapped_bytes % TAIL != 0 || mapped_bytes < TAIL)
+        return NULL;
+    struct segments *all = sys_mmap(sizeof *all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (!all)
+        return NULL;
+    all->header = header;
+    all->tail = (unsigned char *)header + mapped_bytes - TAIL;
+    all->n = room < SEGMENTS ? (unsigned)room : SEGMENTS;
+    return all;
+}
+
+void segments_end(struct segments *all) {
+    if (!all)
+        return;
+    for (unsigned i = 0; i < all->n; i++)
+        if (all->at[i])
+            (void)sys_call2(SYS_munmap, all->at[i], bytes);
+    (void)sys_call2(SYS_munmap, all, sizeof *all);
+}
+
+void segments_unlock(const struct segments *all) {
+    for (unsigned i = 0; all && i < all->n; i++) {
+        void *at = __atomic_load_n(&all->at[i], __ATOMIC_ACQUIRE);
+        if (at)
+            (void)sys_call2(SYS_munlock, at, bytes);
+    }
+}
+
+/* Memory that the client locks (mlockall) is not for us to add to: the kernel would fetch all that lies before the
+ * segment as well. MADV_DONTNEED, which takes nothing from a shared page, tells: of locked memory it is refused. */
+static bool is_locked(void *page) {
+    return sys_call3(SYS_madvise, page, TAIL, MADV_DONTNEED) != 0;
+}
+
+/* From the tail on to the segment's end; what lies before the segment is given back at once. */
+static void *map(const struct segments *all, unsigned n) {
+    size_t before = TAIL + (size_t)n * bytes;
+    if (is_locked(all->tail))
+        return NULL;
+    long r = sys_call5(SYS_mremap, all->tail, 0, before + bytes, MREMAP_MAYMOVE, 0);
+    if ((unsigned long)r > -4096UL)
+        return NULL;
+    (void)sys_call2(SYS_munmap, r, before);
+    return (unsigned char *)r + before;
+}
+
+/* Any of several threads that come at once may win; the others give theirs back. */
+static void *mapping_of(struct segments *all, unsigned n) {
+    void *at = __atomic_load_n(&all->at[n], __ATOMIC_ACQUIRE), *own;
+    if (at || all->copied || __atomic_load_n(&all->refused, __ATOMIC_RELAXED))
+        return at;
+    own = map(all, n);
+    if (!own) {
+        __atomic_store_n(&all->refused, true, __ATOMIC_RELAXED);
+        return NULL;
+    }
+    if (__atomic_compare_exchange_n(&all->at[n], &at, own, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return own;
+    (void)sys_call2(SYS_munmap, own, bytes);
+    return at;
+}
+
+static uint8_t kind_of(const struct segments *all, unsigned n) {
+    return __atomic_load_n(&all->header->segment[n], __ATOMIC_ACQUIRE);
+}
+
+void *segment_find(struct segments *all, unsigned n, enum segment_kind kind) {
+    return all && n < all->n && kind_of(all, n) == kind ? mapping_of(all, n) : NULL;
+}
+
+unsigned segments_of(const struct segments *all, enum segment_kind kind) {
+    unsigned n = 0;
+    for (unsigned i = 0; all && i < all->n; i++)
+        if (kind_of(all, i) == kind)
+            n = i + 1;
+    return n;
+}
+
+/* Every page of it, so that no later store can fault; then it need not be in this process's memory until it is used. */
+static int populate(void *at) {
+    int r = (int)sys_call3(SYS_madvise, at, bytes, MADV_POPULATE_WRITE);
+    if (r == 0)
+        (void)sys_call3(SYS_madvise, at, bytes, MADV_DONTNEED);
+    return r;
+}
+
+/* Maps, allocates and takes it. False: it could not be done; what it is now, is another process's doing. */
+static bool take(struct segments *all, unsigned n, enum segment_kind kind, bool *full) {
+    uint8_t was = SEGMENT_FREE;
+    void *at = mapping_of(all, n);
+    int r = at ? populate(at) : -EPERM;
+    *full = r == -EFAULT || r == -ENOMEM;
+    if (r != 0)
+        __atomic_store_n(&all->stuck, true, __ATOMIC_RELAXED);
+    /* Another process that came here at the same time has allocated the same: what it took it for, it is. */
+    return r == 0 && __atomic_compare_exchange_n(&all->header->segment[n], &was, (uint8_t)kind, false, __ATOMIC_ACQ_REL,
+                                                 __ATOMIC_ACQUIRE);
+}
+
+int segment_grow(struct segments *all, enum segment_kind kind, unsigned known, bool *full) {
+    *full = false;
+    for (unsigned i = 0; all && i < all->n; i++) {
+        if (kind_of(all, i) == SEGMENT_FREE) {
+            if (__atomic_load_n(&all->stuck, __ATOMIC_RELAXED))
+                return -1;
+            if (take(all, i, kind, full))
+                return (int)i;
+        }
+        if (kind_of(all, i) == kind && i >= known)
+            return (int)i;
+    }
+    return -1;
+}

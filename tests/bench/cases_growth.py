@@ -1,0 +1,99 @@
+"""What one more connection costs where there are many: flows, processes, rules, addresses of a pool."""
+
+import host
+from lab import at_most, turns
+
+BASE, BASE6, POOL6 = "127.16.0.0", "fd00:2::", "fd00:1::/64"
+
+
+def growth(lab):
+    """connects that are refused at once, to random ones of so many destinations; against the same with few, in turn."""
+    flows(lab)
+    processes(lab)
+    rules(lab)
+    pools(lab)
+
+
+def clients(lab, name, **config):
+    """The same client of this build, and of the other one if there is one to compare with."""
+    base = config.pop("base", BASE)
+    conf = lab.config(**config)
+    found = {name: lab.client("growth", "enforce", conf, address=base)}
+    if lab.against:
+        found[f"{name}, other"] = lab.client("growth", "enforce", conf, address=base, shim=lab.against)
+    return found
+
+
+def measure(lab, found, of, many=200, few=30, each=50):
+    """found: clients by name; of: how many destinations each of them knows."""
+    figures = {name: [] for name in found}
+    for i in range(lab.rounds(many, few)):
+        for name in turns(found, i):
+            took, errors = found[name]("among", of(name), each)
+            assert errors == 0, f"{name}: {errors} errors"
+            figures[name].append(took)
+    return figures
+
+
+def kind_of(name):
+    return name.removesuffix(", other").removesuffix(", bare")
+
+
+def compare(lab, figures, base, what, targets):
+    for name in figures:
+        kind = kind_of(name)
+        if kind == name and name != base:
+            lab.ratio("growth", f"{what}: {name} / {base}", figures[name], figures[base], target=targets.get(name))
+        if kind != name:
+            lab.ratio("growth", f"{what}: {kind} / the same of the other build", figures[kind], figures[name])
+
+
+def end(found):
+    for client in found.values():
+        client.end()
+
+
+def flows(lab):
+    sizes = {"1": 1, "100": 100, "10,000": 10000} | ({} if lab.quick else {"1,000,000": 1000000})
+    found = {}
+    for name in sizes:
+        found.update(clients(lab, name))
+        found[f"{name}, bare"] = lab.client("growth", "bare", address=BASE)
+    for name, client in found.items():
+        errors, = client("touch", sizes[kind_of(name)])
+        assert errors == 0, f"{name}: {errors} errors"
+    figures = measure(lab, found, lambda name: sizes[kind_of(name)])
+    end(found)
+    for name in list(sizes)[1:]:
+        lab.ratio("growth", f"connect, flows: {name} / 1, bare", figures[f"{name}, bare"], figures["1, bare"])
+    compare(lab, {name: f for name, f in figures.items() if not name.endswith(", bare")}, "1", "connect, flows", {"1,000,000": at_most(1.15)})
+
+
+def processes(lab):
+    for size in (100,) if lab.quick else (100, 10000):
+        found = clients(lab, "crowd")
+        for name, client in found.items():
+            first, last, errors = client("crowd", size)
+            assert errors == 0, f"{size} processes, {name}: {errors} errors"
+            lab.ratio("growth", f"first connect of the last of {size:,} processes / of the first{name.removeprefix('crowd')}", [last], [first],
+                      target=at_most(1.5) if name == "crowd" else None)
+        end(found)
+
+
+def rules(lab):
+    found = {}
+    for size in (1, 10, 61):
+        found.update(clients(lab, f"{size}", rules_before=size - 1))
+    figures = measure(lab, found, lambda name: 100)
+    end(found)
+    compare(lab, figures, "1", "connect, rules", {})
+
+
+def pools(lab):
+    for place in (BASE6 + "/64", POOL6):
+        host.ip(f"-6 route add local {place} dev lo")
+    found = clients(lab, "1 address", sources=["127.0.1.1"]) | clients(lab, "10,000 addresses", sources=["127.1.0.0-127.1.39.15"])
+    found |= clients(lab, "2^64 addresses", sources=[POOL6], to="fd00:2::/64", pool="freebind = true", base=BASE6)
+    figures = measure(lab, found, lambda name: 100)
+    end(found)
+    compare(lab, figures, "1 address", "connect, pool", {})

@@ -1,0 +1,139 @@
+/* state/endpoint, client/asked: endpoints that are left out, with a clock that the test moves; what clients asked for.
+ */
+#include <string.h>
+
+#include "client/asked.h"
+#include "state/endpoint.h"
+#include "state/pair.h"
+#include "suite.h"
+
+enum { HOLD_MS = 500 };
+
+static const uint64_t ms = 1000000, start = 3600 * (uint64_t)1000000000;
+
+static struct state state;
+static const struct endpoint there = {.addr = {.b = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1}}, .port = 80};
+
+static void fresh(void) {
+    ck_assert(state_private(&state, "test"));
+}
+
+static void gone(void) {
+    state_unmap(&state);
+}
+
+static struct pair *entry(void) {
+    struct pair *p = endpoint_find(&state, 7, &there, true, start);
+    ck_assert_ptr_nonnull(p);
+    return p;
+}
+
+static bool failed(struct pair *p, uint64_t at_ms) {
+    return endpoint_failed(p, &there, 3, start + at_ms * ms, HOLD_MS);
+}
+
+static bool may_try(struct pair *p, uint64_t at_ms) {
+    return endpoint_may_try(p, start + at_ms * ms, HOLD_MS);
+}
+
+START_TEST(an_endpoint_that_fails_is_left_out_and_then_tried_by_one) {
+    struct pair *p = entry();
+    ck_assert(may_try(p, 0));
+    ck_assert(failed(p, 0));
+    ck_assert(endpoint_is_out(p));
+    ck_assert(!failed(p, 10)); /* another that was under way: the time is not longer for it */
+    ck_assert(!may_try(p, 499));
+    ck_assert(may_try(p, 500));
+    ck_assert(!may_try(p, 501));
+    ck_assert(!failed(p, 600)); /* the one that tried */
+    ck_assert(!may_try(p, 999));
+    ck_assert(may_try(p, 1000));
+}
+END_TEST
+
+START_TEST(an_answer_brings_it_back_unless_it_is_older_than_the_failure) {
+    struct pair *p = entry();
+    ck_assert(failed(p, 100));
+    endpoint_answered(p, start + 50 * ms);
+    ck_assert(!may_try(p, 200));
+    ck_assert(may_try(p, 700));
+    endpoint_answered(p, start + 700 * ms);
+    ck_assert(!endpoint_is_out(p));
+    ck_assert(may_try(p, 701) && may_try(p, 702));
+    ck_assert(failed(p, 800)); /* is new again */
+}
+END_TEST
+
+START_TEST(it_is_no_pair_and_another_namespaces_is_another) {
+    struct pair *p = entry();
+    ck_assert_ptr_ne(p, pair_find(&state, pair_key(7, &there.addr, &there), true, start));
+    ck_assert_ptr_ne(p, endpoint_find(&state, 8, &there, true, start));
+    ck_assert_ptr_eq(p, endpoint_find(&state, 7, &there, false, start));
+    ck_assert(endpoint_may_try(NULL, start, HOLD_MS) && !endpoint_is_out(NULL));
+    ck_assert(!endpoint_failed(NULL, &there, 0, start, HOLD_MS));
+    endpoint_answered(NULL, start);
+}
+END_TEST
+
+START_TEST(a_scribbled_time_leaves_nothing_out_for_ever) {
+    struct pair *p = entry();
+    p->down_until = UINT64_MAX;
+    ck_assert(may_try(p, 0));
+    ck_assert(!may_try(p, 1));
+    ck_assert(may_try(p, HOLD_MS));
+    p->down_until = start + 1;
+    ck_assert(endpoint_may_try(p, start + ms, UINT32_MAX)); /* a hold-down of a scribbled policy */
+    ck_assert_uint_le(p->down_until, start + ms + (uint64_t)DOWN_MAX_MS * ms);
+}
+END_TEST
+
+START_TEST(turns_go_round) {
+    struct pair *p = entry();
+    uint32_t count[3] = {0};
+    for (int i = 0; i < 30; i++)
+        count[endpoint_turn(p, 3)]++;
+    ck_assert(count[0] == 10 && count[1] == 10 && count[2] == 10);
+    ck_assert_uint_eq(endpoint_turn(NULL, 3), 0);
+    ck_assert_uint_eq(endpoint_turn(p, 0), 0);
+}
+END_TEST
+
+START_TEST(what_was_asked_for_is_kept_by_number_until_there_is_no_room) {
+    struct endpoint to = there;
+    struct conn conn = {0};
+    uint32_t first = asked_number(&to), seen = 0;
+    ck_assert_uint_ne(first, 0);
+    ck_assert_uint_eq(asked_number(&to), first);
+    ck_assert_ptr_null(asked_of(&conn));
+    asked_set(&conn, first, false);
+    ck_assert_mem_eq(asked_of(&conn), &to, sizeof to);
+    for (unsigned port = 1; port <= 3000; port++) {
+        to.port = (uint16_t)port;
+        uint32_t number = asked_number(&to);
+        seen += number != 0;
+        asked_set(&conn, number, true);
+        if (number)
+            ck_assert_uint_eq(asked_of(&conn)->port, port);
+        else
+            ck_assert_ptr_null(asked_of(&conn));
+    }
+    ck_assert_uint_gt(seen, 512);
+    ck_assert_uint_le(seen, 1024);
+    asked_clear(&conn);
+    ck_assert_ptr_null(asked_of(&conn));
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("endpoint");
+    TCase *tc = tcase_create("endpoint");
+    tcase_add_checked_fixture(tc, fresh, gone);
+    tcase_add_test(tc, an_endpoint_that_fails_is_left_out_and_then_tried_by_one);
+    tcase_add_test(tc, an_answer_brings_it_back_unless_it_is_older_than_the_failure);
+    tcase_add_test(tc, it_is_no_pair_and_another_namespaces_is_another);
+    tcase_add_test(tc, a_scribbled_time_leaves_nothing_out_for_ever);
+    tcase_add_test(tc, turns_go_round);
+    tcase_add_test(tc, what_was_asked_for_is_kept_by_number_until_there_is_no_room);
+    suite_add_tcase(suite, tc);
+    return run(suite);
+}

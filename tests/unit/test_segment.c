@@ -1,0 +1,228 @@
+/* state/segment and what grows by it: allocated, taken once, found by every process that maps the file; and a process
+ * that cannot map goes on. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/client.h"
+#include "client/fdtab.h"
+#include "client/open_table.h"
+#include "client/process.h"
+#include "state/control.h"
+#include "state/copy.h"
+#include "state/create.h"
+#include "state/open_chunk.h"
+#include "state/segment.h"
+#include "suite.h"
+
+enum { LOG_SIZE = 64 << 10, CONNECTIONS = 1 << 20, PROCESSES = 10000, GROWERS = 8 };
+
+static char dir[STATE_PATH / 2], path[STATE_PATH];
+static struct state state;
+static int error;
+
+static void own_folder(void) {
+    (void)snprintf(dir, sizeof dir, "/tmp/connspread-segment-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/test.state", dir);
+    ck_assert_int_eq(state_create(&state, path, "test", LOG_SIZE, &error), STATE_OK);
+}
+
+static void no_folder(void) {
+    char lock[STATE_PATH];
+    (void)snprintf(lock, sizeof lock, "%s/.lock", dir);
+    state_unmap(&state);
+    unlink(path);
+    unlink(lock);
+    rmdir(dir);
+}
+
+static int grow(unsigned known) {
+    bool full = false;
+    int n = segment_grow(state.segments, SEGMENT_OPEN, known, &full);
+    ck_assert(!full);
+    return n;
+}
+
+static uint64_t blocks(void) {
+    struct stat s;
+    ck_assert_int_eq(stat(path, &s), 0);
+    return (uint64_t)s.st_blocks * 512;
+}
+
+START_TEST(a_segment_is_allocated_before_it_is_taken_and_seen_by_all) {
+    struct state other;
+    uint64_t before = blocks();
+    ck_assert_uint_eq(open_chunks(&state), OPEN_FIRST);
+    ck_assert_ptr_null(open_chunk_of(&state, OPEN_FIRST));
+    ck_assert_int_eq(state_map(&other, path, &error), STATE_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_int_eq(grow(i), (int)i);
+        ck_assert_uint_ge(blocks(), before + (uint64_t)(i + 1) * SEGMENT_BYTES);
+        ck_assert_uint_eq(open_chunks(&state), OPEN_FIRST + (i + 1) * OPEN_BLOCK);
+    }
+    for (unsigned n = 0; n < open_chunks(&state); n++)
+        open_chunk_of(&state, n)->seen_ns = n + 1;
+    ck_assert_uint_eq(open_chunks(&other), open_chunks(&state));
+    for (unsigned n = open_chunks(&other); n-- > 0;)
+        ck_assert_uint_eq(open_chunk_of(&other, n)->seen_ns, n + 1);
+    ck_assert_ptr_null(open_chunk_of(&other, open_chunks(&other)));
+    state_unmap(&other);
+}
+END_TEST
+
+START_TEST(what_another_has_just_taken_is_as_good_as_a_new_one) {
+    ck_assert_int_eq(grow(0), 0);
+    ck_assert_int_eq(grow(0), 0); /* looked before it was there */
+    ck_assert_int_eq(grow(1), 1);
+}
+END_TEST
+
+START_TEST(many_that_grow_at_once_waste_nothing) {
+    int status;
+    for (int i = 0; i < GROWERS; i++)
+        if (fork() == 0) {
+            bool full, ok = true;
+            for (unsigned n = 0; n < 8; n++)
+                ok = ok && segment_grow(state.segments, SEGMENT_OPEN, n, &full) >= (int)n;
+            _exit(ok ? 0 : 1);
+        }
+    for (int i = 0; i < GROWERS; i++) {
+        ck_assert_int_gt(wait(&status), 0);
+        ck_assert_int_eq(status, 0);
+    }
+    ck_assert_uint_eq(open_chunks(&state), OPEN_FIRST + 8 * OPEN_BLOCK);
+}
+END_TEST
+
+START_TEST(a_file_has_as_many_as_its_size_and_no_more) {
+    ck_assert_int_eq(truncate(path, (off_t)(state.header->size + 3 * (uint64_t)SEGMENT_BYTES - 1)), 0);
+    state_unmap(&state);
+    ck_assert_int_eq(state_map(&state, path, &error), STATE_OK);
+    ck_assert_int_eq(grow(0), 0);
+    ck_assert_int_eq(grow(1), 1);
+    ck_assert_int_eq(grow(2), -1);
+    memset(state.header->segment, SEGMENT_OPEN, sizeof state.header->segment); /* a scribble */
+    ck_assert_uint_eq(open_chunks(&state), OPEN_FIRST + 2 * OPEN_BLOCK);
+    for (unsigned n = OPEN_FIRST + 2 * OPEN_BLOCK; n < OPEN_CHUNKS; n += 99)
+        ck_assert_ptr_null(open_chunk_of(&state, n));
+    ck_assert_ptr_null(segment_find(state.segments, UINT32_MAX, SEGMENT_OPEN));
+}
+END_TEST
+
+START_TEST(a_file_without_the_hole_does_not_grow) {
+    ck_assert_int_eq(truncate(path, (off_t)state.header->size), 0);
+    state_unmap(&state);
+    ck_assert_int_eq(state_map(&state, path, &error), STATE_OK);
+    ck_assert_int_eq(grow(0), -1);
+    ck_assert_ptr_null(open_chunk_of(&state, OPEN_FIRST));
+}
+END_TEST
+
+START_TEST(memory_that_is_locked_or_limited_is_not_added_to) {
+    for (int limited = 0; limited < 2; limited++) {
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+            struct rlimit none = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
+            bool ok = limited ? setrlimit(RLIMIT_AS, &none) == 0 : mlock(state.header, state.size) == 0, full;
+            ok = ok && segment_grow(state.segments, SEGMENT_OPEN, 0, &full) == -1 && !full;
+            ok = ok && segment_find(state.segments, 0, SEGMENT_OPEN) == NULL;
+            _exit(ok ? 0 : 1);
+        }
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_int_eq(status, 0);
+    }
+    ck_assert_int_eq(grow(0), 0);
+}
+END_TEST
+
+/* The same tables at full size: a process for each of the first chunks, and then ever more connections of them. */
+START_TEST(room_for_10000_processes_and_1048576_connections) {
+    unsigned left = CONNECTIONS, n = 0;
+    for (; left > 0 || n < PROCESSES; n++) {
+        if (n == open_chunks(&state))
+            ck_assert_int_ge(grow((n - OPEN_FIRST) / OPEN_BLOCK), 0);
+        struct open_chunk *chunk = open_chunk_of(&state, n);
+        ck_assert_ptr_nonnull(chunk);
+        unsigned part = left < OPEN_PER_CHUNK ? left : OPEN_PER_CHUNK;
+        for (unsigned i = 0; i < part; i++)
+            chunk->entry[i] = (struct open_entry){.word = OPEN_NOW, .peer_port = (uint16_t)(n % 60000 + 1)};
+        state.open_table->owner[n] = 100 + n % PROCESSES;
+        left -= part;
+    }
+    struct state copy;
+    ck_assert_int_eq(state_copy(&copy, AT_FDCWD, path, COPY_EVENTS, &error), STATE_OK);
+    ck_assert_ptr_null(open_chunk_of(&copy, OPEN_FIRST)); /* not asked for */
+    ck_assert(state_copy_again(&copy, COPY(SECTION_OPEN_TABLE)));
+    unsigned found = 0;
+    for (unsigned i = 0; i < open_chunks(&copy); i++) {
+        const struct open_chunk *chunk = open_chunk_of(&copy, i);
+        for (unsigned j = 0; copy.open_table->owner[i] && j < OPEN_PER_CHUNK; j++)
+            found += chunk->entry[j].word == OPEN_NOW && chunk->entry[j].peer_port == i % 60000 + 1;
+    }
+    ck_assert_uint_eq(found, CONNECTIONS);
+    ck_assert_int_ge(segment_grow(copy.segments, SEGMENT_OPEN, 0, &(bool){false}), 0); /* the first that it has ... */
+    ck_assert_int_eq(segment_grow(copy.segments, SEGMENT_OPEN, SEGMENTS, &(bool){false}),
+                     -1); /* ... and never one more */
+    state_copy_drop(&copy, SECTION_OPEN_TABLE);
+    ck_assert_ptr_null(open_chunk_of(&copy, OPEN_FIRST));
+    state_release(&copy);
+}
+END_TEST
+
+/* One process beyond what one had room for. */
+START_TEST(one_process_writes_down_more_than_the_first_chunks_hold) {
+    enum { MANY = OPEN_FIRST * OPEN_PER_CHUNK + 5 * OPEN_PER_CHUNK };
+    static struct conn *conn[MANY];
+    static struct client client;
+    client.state = state;
+    memcpy(client.program, "test", 5);
+    process_init();
+    for (unsigned i = 0; i < MANY; i++) {
+        ck_assert_ptr_nonnull(conn[i] = conn_new());
+        conn[i]->peer.port = 80;
+        open_table_opened(&client, conn[i]);
+    }
+    unsigned found = 0, owners = 0;
+    for (unsigned i = 0; i < open_chunks(&state); i++) {
+        bool own = state.open_table->owner[i] == (uint64_t)getpid();
+        owners += own;
+        for (unsigned j = 0; own && j < OPEN_PER_CHUNK; j++)
+            found += open_chunk_of(&state, i)->entry[j].word == OPEN_NOW;
+    }
+    ck_assert_uint_eq(found, MANY);
+    ck_assert_uint_eq(owners, OPEN_FIRST + 5);
+    ck_assert_uint_eq(state_counter(&state, COUNT_OPEN_TABLE_FULL), 0);
+    for (unsigned i = 0; i < MANY; i++)
+        open_table_closed(&client, conn[i]);
+    open_table_release(&client);
+    for (unsigned i = 0; i < open_chunks(&state); i++)
+        ck_assert_uint_eq(state.open_table->owner[i], 0);
+    for (unsigned i = 0; i < OPEN_BLOCKS; i++)
+        ck_assert_uint_eq(state.header->open_taken[i], 0);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("segment");
+    TCase *tc = tcase_create("segment");
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, own_folder, no_folder);
+    tcase_add_test(tc, a_segment_is_allocated_before_it_is_taken_and_seen_by_all);
+    tcase_add_test(tc, what_another_has_just_taken_is_as_good_as_a_new_one);
+    tcase_add_test(tc, many_that_grow_at_once_waste_nothing);
+    tcase_add_test(tc, a_file_has_as_many_as_its_size_and_no_more);
+    tcase_add_test(tc, a_file_without_the_hole_does_not_grow);
+    tcase_add_test(tc, memory_that_is_locked_or_limited_is_not_added_to);
+    tcase_add_test(tc, room_for_10000_processes_and_1048576_connections);
+    tcase_add_test(tc, one_process_writes_down_more_than_the_first_chunks_hold);
+    suite_add_tcase(suite, tc);
+    return run(suite);
+}

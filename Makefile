@@ -161,7 +161,7 @@ $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
 $(BUILD)/tests/supervise/client: TEST_EXTRA = -static
 $(BUILD)/tests/own_cfg_client $(BUILD)/tests/own_vfork: TEST_EXTRA = -rdynamic
 # Linked with parts of the tool.
-WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events later_traffic trust/fill)
+WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events every_event later_traffic trust/fill)
 $(WITH_PARTS): TEST_PARTS = $(UNIT_LIB) -lconfuse -ljansson
 $(WITH_PARTS): $(UNIT_LIB)
 $(BUILD)/tests/%.so: tests/system/%.so.c
@@ -231,8 +231,11 @@ put = f='$(DESTDIR)$(strip $(3))'; install -d "$${f%/*}" && install -m $(1) $(2)
 # The pages name the paths and the version of this build.
 page = f='$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))'; install -d "$${f%/*}" && \
     sed -e 's|^\.Os$$|.Os "connspread $(VERSION)"|' -e 's|/usr/local/lib/connspread/libconnspread\.so|$(SHIM_PRELOAD)|g' \
-    -e 's|/etc/connspread\.conf|$(SYSCONFDIR)/connspread.conf|g' $(1) >"$$f.new" && chmod 644 "$$f.new" && mv -f "$$f.new" "$$f"
+    -e 's|/etc/connspread\.conf|$(SYSCONFDIR)/connspread.conf|g' \
+    -e 's|/usr/local/share/connspread|$(SHARE)|g' $(1) >"$$f.new" && chmod 644 "$$f.new" && mv -f "$$f.new" "$$f"
 EXAMPLES = $(wildcard conf/examples/*)
+SCHEMAS = $(wildcard contrib/schema/*.json)
+SHARE = $(PREFIX)/share/connspread
 # In the folder that README links to.
 PAGES = $(wildcard contrib/doc/*.md contrib/doc/*.svg)
 
@@ -247,11 +250,11 @@ install: all ## under DESTDIR: PREFIX (/usr/local), LIBDIR, SYSCONFDIR
 	$(foreach f,README.md LICENSE contrib/CHANGELOG.md conf/connspread.conf,{ $(call put,644,$(f),$(DOCDIR)/$(notdir $(f))); } &&) :
 	$(foreach f,$(EXAMPLES),{ $(call put,644,$(f),$(DOCDIR)/examples/$(notdir $(f))); } &&) :
 	$(foreach f,$(PAGES),{ $(call put,644,$(f),$(DOCDIR)/$(f)); } &&) :
+	$(foreach f,$(SCHEMAS),{ $(call put,644,$(f),$(SHARE)/schema/$(notdir $(f))); } &&) :
 	test -e '$(DESTDIR)$(SYSCONFDIR)/connspread.conf' || { $(call put,644,conf/connspread.conf,$(SYSCONFDIR)/connspread.conf); }
 
 # For packages: units, what Prometheus reads, logrotate's section, with the paths of this build.
 UNITDIR ?= $(SYSCONFDIR)/systemd/system
-SHARE = $(PREFIX)/share/connspread
 unit = f='$(DESTDIR)$(strip $(3))'; install -d "$${f%/*}" && sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|g' \
     -e 's|/usr/local/lib/connspread/libconnspread\.so|$(SHIM_PRELOAD)|g' $(2) >"$$f.new" && chmod $(1) "$$f.new" && mv -f "$$f.new" "$$f"
 UNITS = $(wildcard contrib/systemd/*.service contrib/prometheus/*.service contrib/prometheus/*.timer)
@@ -269,10 +272,11 @@ uninstall: ## removes all but the config
 	rm -f $(foreach f,$(PREFIX)/bin/connspread $(SHIM_HOME)/connspread-config.so $(SHIM_HOME)/libconnspread.so \
 	    $(SHIM_HOME)/musl/libconnspread.so $(SHIM_HOME)/connspread-static \
 	    $(MANDIR)/man1/connspread.1 $(MANDIR)/man5/connspread.conf.5 $(MANDIR)/man7/libconnspread.7 $(COMPLETIONDIR)/connspread \
+	    $(addprefix $(SHARE)/schema/,$(notdir $(SCHEMAS))) \
 	    $(addprefix $(DOCDIR)/,README.md LICENSE CHANGELOG.md connspread.conf $(addprefix examples/,$(notdir $(EXAMPLES))) $(PAGES)),'$(DESTDIR)$(f)')
 	rm -f $(foreach f,$(addprefix $(UNITDIR)/,$(notdir $(UNITS))) $(addprefix $(SHARE)/prometheus/,$(notdir $(RULES))) $(SHARE)/systemd/connspread.conf \
 	    $(PREFIX)/bin/connspread-textfile $(SYSCONFDIR)/logrotate.d/connspread,'$(DESTDIR)$(f)')
-	for d in '$(SHARE)/prometheus' '$(SHARE)/systemd' '$(SHARE)' '$(SHIM_HOME)/musl' '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)/contrib/doc' '$(DOCDIR)/contrib' '$(DOCDIR)'; do \
+	for d in '$(SHARE)/prometheus' '$(SHARE)/systemd' '$(SHARE)/schema' '$(SHARE)' '$(SHIM_HOME)/musl' '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)/contrib/doc' '$(DOCDIR)/contrib' '$(DOCDIR)'; do \
 	    ! test -d "$(DESTDIR)$$d" || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$d"; done
 	test -n '$(DESTDIR)' || test "$$(ls -A /run/connspread 2>/dev/null)" != .lock || rm -rf /run/connspread
 

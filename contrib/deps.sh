@@ -7,7 +7,7 @@ set -eu
 build="gcc make libc6-dev libconfuse-dev libjansson-dev"
 demo="$build iproute2 procps python3"
 # At most 20: what `make check` needs beyond a minimal Debian. Tests that need another are left to check-full (tests/system/fixture.py).
-check="$demo check strace nftables binutils curl wget netcat-openbsd socat git mandoc"
+check="$demo check strace nftables binutils curl wget netcat-openbsd socat git mandoc python3-jsonschema"
 # The programs that the tests of check-full preload, and what serves them.
 clients="redis-server redis-tools nodejs default-jdk-headless libjemalloc2 libtcmalloc-minimal4 nginx haproxy php-cli perl
          postgresql postgresql-client openssh-server openssh-client openssl memcached libmemcached-tools apache2-utils wrk

@@ -121,6 +121,13 @@ static void put_sources(const struct stat_report *r, double seconds, const struc
     free(shown);
 }
 
+static void put_down(const struct stat_down *d, const struct screen *to) {
+    if (strcmp(d->source, STAT_ENDPOINT) == 0)
+        wrap_printf(to, SCREEN_HANG, "%s is marked down: it did not answer", d->destination);
+    else
+        wrap_printf(to, SCREEN_HANG, "%s is marked down for %s: not answered", d->source, d->destination);
+}
+
 static void put_instance(const struct watched *w, const struct screen *to) {
     const struct stat_report *r = w->since ? w->since : w->before;
     char name[STATE_INSTANCE + 1], mode[OVERRIDE_TEXT];
@@ -133,8 +140,7 @@ static void put_instance(const struct watched *w, const struct screen *to) {
     if (r->n_rows)
         put_sources(r, w->since ? w->seconds : 0, to);
     for (unsigned i = 0; i < r->n_downs && i < STAT_DOWNS; i++)
-        wrap_printf(to, SCREEN_HANG, "%s is marked down for %s: not answered", r->down[i].source,
-                    r->down[i].destination);
+        put_down(&r->down[i], to);
 }
 
 /* The first lines of text, as many as there is room for; the last of them says that there are more. */

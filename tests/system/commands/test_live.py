@@ -53,6 +53,7 @@ def row(view, rule, source):
     return found[0] if found else None
 
 
+@full
 def test_stat_shows_what_happens(t):
     """Of each source how full it is, at what rate it connects and fails; an incident when it comes."""
     agent, port, other = staged(t)
@@ -71,6 +72,7 @@ def test_stat_shows_what_happens(t):
     equal(view.end(), (0, ""), "exit status and stderr after q")
 
 
+@full
 def test_every_instance(t):
     """Without -i and -c each instance that can be seen; one that comes later too, at the next look for them."""
     staged(t)
@@ -80,6 +82,7 @@ def test_every_instance(t):
     equal(view.end(), (0, ""), "exit status and stderr after q")
 
 
+@full
 def test_quads_shows_what_happens(t):
     agent, port, _ = staged(t)
     view = started(t, "quads")
@@ -105,6 +108,7 @@ def test_the_terminal_is_as_it_was(t):
             kernel.wait_until(view.restored, what=f"{command}, {name}: the terminal is not as it was: {view.written[-80:]!r}")
 
 
+@full
 def test_an_error_is_said_when_the_terminal_is_back(t):
     """The instance's file goes away under the view: exit status 1, the message on stderr, nothing left on the screen."""
     staged(t)
@@ -115,6 +119,7 @@ def test_an_error_is_said_when_the_terminal_is_back(t):
     kernel.wait_until(view.restored, what="the terminal is not as it was")
 
 
+@full
 def test_stopped_and_continued(t):
     """Ctrl-Z gives the terminal back, fg takes it again and draws."""
     staged(t)
@@ -131,6 +136,7 @@ def test_stopped_and_continued(t):
     kernel.wait_until(view.restored, what="the terminal is not as it was")
 
 
+@full
 def test_resized(t):
     """Each size is filled and not left, at once and not only at the next look."""
     agent, port, _ = staged(t)
@@ -150,6 +156,7 @@ def test_resized(t):
         equal(view.end(), (0, ""), "exit status and stderr")
 
 
+@full
 def test_intervals(t):
     for command in VIEWS:
         for wrong in "0", "50ms", "x", "-1", "100000000":
@@ -160,6 +167,7 @@ def test_intervals(t):
         equal(t.tool("stat", "-w", *other).returncode, 2, f"stat -w {other}")
 
 
+@full
 def test_into_a_pipe(t):
     """No escapes, no bound: one text after the other."""
     staged(t)
@@ -218,7 +226,7 @@ def test_in_tmux(t):
 def test_costs_less_than_a_hundredth_of_a_processor(t):
     """At 20,000 connects a second, by processor time; the client makes them all the same."""
     t.spread(t.sources())
-    seconds = 20
+    seconds = 12
     client = t.start([t.program("commands/rate"), "10.1.0.1", "1", "20000"])
     kernel.wait_until(t.files, timeout=WAIT_S, what="no state file")
     view = started(t, "stat", lines=40)

@@ -5,7 +5,7 @@ import re
 
 import kernel
 import terminal
-from fixture import equal
+from fixture import equal, full
 
 WIDTHS = 40, 80, 100, 200
 # A rule's title and a program's name of characters that take two columns, one, and none.
@@ -37,19 +37,32 @@ def words(text):
     return re.sub(r"\s+", "", terminal.ESCAPE.sub("", text))
 
 
-def test_no_line_is_wider(t):
-    """Of each command, at each width, with each column in use."""
-    staged(t)
-    for command, arguments in COMMANDS.items():
-        for width in WIDTHS:
-            got = terminal.written(t, width, command, *own(t, command), *arguments)
+def fit(t, commands, widths):
+    for command in commands:
+        for width in widths:
+            got = terminal.written(t, width, command, *own(t, command), *COMMANDS[command])
             line = terminal.widest(got)
             assert terminal.cells(line) <= width, f"{command} at {width}: {terminal.cells(line)} columns: {line}"
             assert len(got.split("\n")) > 2, got
+
+
+@full
+def test_no_line_is_wider_at_any_width(t):
+    staged(t)
+    fit(t, COMMANDS, WIDTHS)
+    for width in WIDTHS:
+        line = terminal.widest(terminal.written(t, width, "stat", "--all"))
+        assert terminal.cells(line) <= width, f"stat --all at {width}: {line}"
+
+
+def test_no_line_is_wider(t):
+    staged(t)
+    fit(t, ("stat", "log", "report", "quads"), (80,))
     assert "fd00:1::" in t.tool("quads", check=0).stdout, "no IPv6 address"
     assert terminal.cells(terminal.widest(t.tool("log", "-c", t.conf, check=0).stdout)) > 150, "no line needed to be broken"
 
 
+@full
 def test_nothing_is_lost_by_breaking(t):
     """The same characters, but for where a line was broken, the columns that were left out, and what changes by itself."""
     staged(t)
@@ -64,6 +77,7 @@ def test_nothing_is_lost_by_breaking(t):
         assert WIDE_TITLE in got, got
 
 
+@full
 def test_help_fits(t):
     listed = re.findall(r"^  (\w+) ", t.tool("--help", check=0).stdout.split("commands:\n")[1].split("\n\n")[0], re.M)
     assert len(listed) > 10, listed
@@ -86,6 +100,7 @@ def test_width_that_is_asked_for(t):
         assert want - 20 < terminal.cells(line) <= want, f"terminal of {columns}, COLUMNS={said}: {terminal.cells(line)} columns"
 
 
+@full
 def test_colours(t):
     """On what failed, on a terminal, and nowhere where they are not wanted."""
     staged(t)
@@ -100,6 +115,7 @@ def test_colours(t):
         assert "\x1b" not in t.tool(command, *own(t, command), TERM="xterm").stdout, f"{command} into a pipe"
 
 
+@full
 def test_json_is_the_same(t):
     staged(t)
     got = terminal.written(t, 80, "log", "-o", "json", "-c", t.conf)

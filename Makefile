@@ -121,7 +121,11 @@ musl: ## builds a shim for programs of musl (needs musl-tools)
 	@mkdir -p $(BUILD)/musl $(BUILD)/musl-build
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/musl-build WERROR= CC='$(MUSL_CC)' $(BUILD)/musl-build/libconnspread.so
 	$(Q)cp $(BUILD)/musl-build/libconnspread.so $(BUILD)/musl/libconnspread.so.new && mv -f $(BUILD)/musl/libconnspread.so.new $(BUILD)/musl/libconnspread.so
-.PHONY: static musl
+# The tool as a distribution of musl builds it, as far as that goes without its libconfuse and jansson: not linked.
+musl-objects:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/musl-build CC='$(MUSL_CC)' tool-objects
+tool-objects: $(TOOL_OBJ)
+.PHONY: static musl musl-objects tool-objects
 
 # --- what is needed, shown, tested ---
 

@@ -61,7 +61,7 @@ add "$out/unit.log"
 say "system tests"
 [ $# -gt 0 ] || mapfile -t tests < <(grep -v '^#' tests/arm64.tests)
 # FULL: one that runs out of time on a busy machine is run once more, and the last line says so.
-FULL=1 tests/arm64_root.py "$arm" "$out/python3" tests/system/run -j 2 "${@:-${tests[@]}}" >"$out/system.log" 2>&1 || true
+LIMIT_TIMES=4 FULL=1 tests/arm64_root.py "$arm" "$out/python3" tests/system/run -j 2 "${@:-${tests[@]}}" >"$out/system.log" 2>&1 || true
 grep -A 20 -E '^(FAIL|skip)' "$out/system.log" || true
 add "$out/system.log"
 [ $# -gt 0 ] || [ "$(grep -c '^ok ' "$out/system.log")" -ge 60 ] || fail "fewer than 60 system tests passed"

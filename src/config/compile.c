@@ -8,6 +8,8 @@
 #include "config/values.h"
 #include "config/ranges.h"
 #include "config/interfaces.h"
+#include "config/also.h"
+#include "config/pool_keys.h"
 
 /* The top of the file. */
 
@@ -156,8 +158,13 @@ static void compile_addresses(struct reading *r, const struct entry *e) {
         value_wrong(r, e, "is not valid", wrong);
     else if (wrong)
         compile_interface(r, e);
-    else if (addr_scope(&source.first) != SCOPE_V6_LINK || find_link(r, e, &source))
+    else if (addr_scope(&source.first) == SCOPE_V6_LINK) {
+        if (find_link(r, e, &source))
+            add_source(r, e, &source);
+    } else {
+        source_step(r, e, &source);
         add_source(r, e, &source);
+    }
 }
 
 static void compile_ports(struct reading *r, const struct entry *e) {
@@ -200,13 +207,17 @@ static void compile_reuse_after(struct reading *r, const struct entry *e) {
     value_duration(r, e, "1s", "60s", &r->pool->reuse_after_ms);
 }
 
-/* exclude-ports stands behind ports: it takes away from what is there. */
-const struct key config_pool_keys[] = {{"addresses", true, compile_addresses},
+/* What excludes stands behind what it takes away from, and prefix-step before the addresses that it is about. */
+const struct key config_pool_keys[] = {{"prefix-step", false, compile_prefix_step},
+                                       {"addresses", true, compile_addresses},
+                                       {"exclude-addresses", true, compile_exclude_addresses},
                                        {"ports", true, compile_ports},
                                        {"exclude-ports", true, compile_exclude_ports},
                                        {"policy", false, compile_policy},
+                                       {"hash-by", true, compile_hash_by},
                                        {"freebind", false, compile_freebind},
                                        {"reuse-after", false, compile_reuse_after},
+                                       {"port-sharing", false, config_port_sharing},
                                        {0}};
 
 /* rule "..." { } */
@@ -298,4 +309,9 @@ const struct key config_rule_keys[] = {{"to", true, compile_to},
                                        {"wait", false, compile_wait},
                                        {"on-exhausted", false, compile_on_exhausted},
                                        {"client-bind", false, compile_client_bind},
+                                       {"also-to", true, config_also_to},
+                                       {"to-policy", false, config_to_policy},
+                                       {"show-peer", false, config_show_peer},
+                                       {"to-timeout", false, config_to_timeout},
+                                       {"to-hold-down", false, config_to_hold_down},
                                        {0}};

@@ -36,6 +36,8 @@ struct reading {
     uint8_t ports[PORT_BITMAP];
     bool has_ports, has_exclusions, has_pool;
     int section_line, section_mistakes, ports_line, exclusions_line;
+    int without_line, hash_by_line; /* of exclude-addresses and hash-by; 0: not there */
+    uint8_t prefix_step;
 
     struct ifaddrs *interfaces; /* of this host, listed when a name is first met */
 };

@@ -1,8 +1,10 @@
 #include "config/sections.h"
+#include "config/pool_keys.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "config/also.h"
 #include "config/reading.h"
 #include "config/ranges.h"
 
@@ -43,6 +45,8 @@ bool config_pool_begin(struct reading *r, const char *title, int line) {
     *r->pool = (struct policy_pool){.reuse_after_ms = 60000};
     if (title_is_valid(r, title, line))
         memcpy(r->pool->title, title, strlen(title));
+    r->without_line = r->hash_by_line = 0;
+    r->prefix_step = 0;
     memset(r->sources, 0, sizeof r->sources);
     memset(r->ports, 0, sizeof r->ports);
     return true;
@@ -99,6 +103,8 @@ void config_pool_end(struct reading *r) {
     for (unsigned scope = 0; scope < SCOPE_COUNT; scope++)
         store_sources(r, scope);
     store_ports(r);
+    pool_keys_end(r);
+    config_port_sharing_end(r);
 }
 
 bool config_rule_begin(struct reading *r, const char *title, int line) {
@@ -107,6 +113,7 @@ bool config_rule_begin(struct reading *r, const char *title, int line) {
         return false;
     r->rule = &out->rule[out->n_rules++];
     *r->rule = (struct policy_rule){.attempts = 16};
+    config_also_begin(r->rule);
     if (title_is_valid(r, title, line))
         memcpy(r->rule->title, title, strlen(title));
     return true;
@@ -121,4 +128,5 @@ void config_rule_end(struct reading *r, bool has_to) {
     if (!r->has_pool && r->rule->action == ACTION_SPREAD)
         mistake_add(r->m, r->section_line,
                     "pool: is missing in rule \"%s\"; try: pool = \"TITLE\", or action = \"ignore\"", r->rule->title);
+    config_also_end(r);
 }

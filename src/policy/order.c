@@ -7,14 +7,15 @@ uint64_t order_scatter(uint64_t x) {
     return x ^ (x >> 31);
 }
 
-uint32_t order_first(enum pool_policy policy, uint32_t total, uint32_t turn, uint64_t seed, uint64_t destination) {
+uint32_t order_first(enum pool_policy policy, uint32_t total, uint32_t turn, uint64_t seed, uint64_t hash) {
     if (total <= 1)
         return 0;
     switch (policy) {
     case POOL_RANDOM:
         return (uint32_t)(order_scatter(seed + turn * 0x9e3779b97f4a7c15u) % total);
     case POOL_HASH:
-        return (uint32_t)(order_scatter(destination) % total);
+    case POOL_HASH_BY:
+        return (uint32_t)(order_scatter(hash) % total);
     default:
         return turn % total;
     }

@@ -1,6 +1,7 @@
 /* Runs inside the client: see the rules in policy.h. */
 #include "policy/policy.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "policy/glob.h"
@@ -126,13 +127,45 @@ static void plan_pool(const struct policy *p, unsigned index, const struct endpo
     out->pool = (uint16_t)index;
     out->pool_id = LOAD(pool->title_id);
     out->policy = policy < POOL_POLICY_COUNT ? policy : POOL_ROUND_ROBIN;
-    out->freebind = LOAD(pool->freebind) != 0;
+    if (policy == POOL_HASH && LOAD(pool->hash_by) & ~HASH_BY_DESTINATION)
+        out->policy = POOL_HASH_BY;
+    out->binding =
+        (uint8_t)((LOAD(pool->freebind) ? BINDING_FREEBIND : 0) | (LOAD(pool->exclusive) ? BINDING_EXCLUSIVE : 0));
     out->reuse_after_ms = LOAD(pool->reuse_after_ms);
     for (unsigned i = 0; i < SCOPE_COUNT; i++)
         if (LOAD(pool->sources[i].count) != 0)
             out->has_sources = 1;
     plan_sources(p, pool, destination, out);
     plan_ports(p, pool, out);
+}
+
+/* The endpoints of one entry, but for the destination itself. */
+static void plan_endpoints(const struct policy_target *shared, const struct endpoint *destination, struct match *out) {
+    struct endpoint to = {0};
+    struct port_range ports = load_ports(&shared->ports);
+    load_addr(&to.addr, &shared->prefix);
+    if (LOAD(shared->any) || LOAD(shared->length) != 128 || addr_is_any(&to.addr) ||
+        addr_scope(&to.addr) != out->scope || out->scope == SCOPE_V6_LINK)
+        return;
+    bool same = addr_compare(&to.addr, &destination->addr) == 0;
+    for (uint32_t port = ports.low ? ports.low : 1; port <= ports.high && out->n_also < RULE_ENDPOINTS; port++) {
+        to.port = (uint16_t)port;
+        if (!same || port != destination->port)
+            out->also.to[out->n_also++] = to;
+    }
+}
+
+static void plan_also(const struct policy *p, const struct policy_rule *rule, const struct endpoint *destination,
+                      struct match *out) {
+    struct policy_span span = load_span(&rule->also, POLICY_TARGETS);
+    uint8_t to_policy = LOAD(rule->to_policy);
+    out->also.timeout_ms = LOAD(rule->to_timeout_ms);
+    out->also.hold_down_ms = LOAD(rule->to_hold_down_ms);
+    out->to = to_policy < TO_POLICY_COUNT ? to_policy : TO_CLIENT_FIRST;
+    if (LOAD(rule->show_asked))
+        out->to |= TO_SHOW_ASKED;
+    for (unsigned i = 0; i < span.count && out->n_also < RULE_ENDPOINTS; i++)
+        plan_endpoints(&p->target[span.first + i], destination, out);
 }
 
 static void plan_rule(const struct policy *p, const struct policy_rule *rule, const struct endpoint *destination,
@@ -142,12 +175,16 @@ static void plan_rule(const struct policy *p, const struct policy_rule *rule, co
     out->rule_id = LOAD(rule->title_id);
     if (LOAD(rule->action) != ACTION_SPREAD || pool >= POLICY_POOLS || pool >= pools)
         return;
-    out->matched = 1;
+    out->matched = MATCHED_SPREAD;
     out->on_exhausted = LOAD(rule->on_exhausted) == EXHAUSTED_ERROR ? EXHAUSTED_ERROR : EXHAUSTED_FALLBACK;
     out->client_bind = client_bind <= CLIENT_BIND_OVERRIDE ? client_bind : CLIENT_BIND_KEEP;
     out->attempts = attempts < 1 ? 1 : attempts > RULE_ATTEMPTS_MAX ? RULE_ATTEMPTS_MAX : attempts;
     out->wait_ms = LOAD(rule->wait_ms);
     plan_pool(p, pool, destination, out);
+    if (LOAD(rule->also.count))
+        plan_also(p, rule, destination, out);
+    if (out->binding & BINDING_EXCLUSIVE || (out->n_also && (out->to & TO_POLICY) != TO_CLIENT_FIRST))
+        out->matched = MATCHED_UNUSUAL;
 }
 
 static unsigned rule_count(const struct policy *p) {
@@ -186,13 +223,37 @@ __attribute__((noinline)) enum rule_client_bind policy_client_bind(const struct 
     return strongest;
 }
 
+/* The /64 take turns: a new one before a new address in one. */
+static struct addr stepped(const struct policy_source *range, uint32_t n) {
+    struct addr a = addr_add(&range->first, n / range->prefixes);
+    uint64_t high;
+    memcpy(&high, a.b, sizeof high);
+    high = htobe64(be64toh(high) + n % range->prefixes);
+    memcpy(a.b, &high, sizeof high);
+    return a;
+}
+
+static bool has_steps(const struct policy_source *range) {
+    return range->prefixes && addr_scope(&range->first) == SCOPE_V6;
+}
+
+struct addr policy_source_at(const struct policy_source *range, uint32_t n) {
+    return has_steps(range) ? stepped(range, n) : addr_add(&range->first, n);
+}
+
+/* Apart: few pools have links or steps. */
+__attribute__((noinline)) static struct endpoint special_source(const struct policy_source *range, uint32_t n) {
+    return (struct endpoint){.addr = policy_source_at(range, n), .scope = has_steps(range) ? 0 : range->interface};
+}
+
 struct endpoint match_source(const struct match *match, uint32_t n) {
     struct endpoint source = {0};
     for (unsigned i = 0; i < match->n_sources && i < POOL_SOURCES; i++) {
         const struct policy_source *range = &match->source[i];
         if (n < range->count) {
+            if (range->interface)
+                return special_source(range, n);
             source.addr = addr_add(&range->first, n);
-            source.scope = range->interface;
             return source;
         }
         n -= range->count;

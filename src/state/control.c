@@ -91,6 +91,11 @@ bool state_policy_is(const struct state *s, const struct policy_origin *origin) 
     return false;
 }
 
+const struct policy_pool *state_pool(const struct state *s, unsigned index) {
+    uint64_t g = __atomic_load_n(&s->header->generation, __ATOMIC_ACQUIRE);
+    return &s->policy[g & 1].pool[index % POLICY_POOLS];
+}
+
 bool state_match(const struct state *s, const struct endpoint *destination, const char *program, struct match *out) {
     for (int i = 0; i < PLAN_TRIES; i++) {
         uint64_t g = begin(s);

@@ -16,6 +16,9 @@ bool state_policy(const struct state *s, struct policy *out);
 /* Is the live policy compiled from this very file? */
 bool state_policy_is(const struct state *s, const struct policy_origin *origin);
 
+/* A pool of the live policy, or of the one before if that changes now: untrusted, to be read with atomic loads. */
+const struct policy_pool *state_pool(const struct state *s, unsigned index);
+
 /* policy_match on the live policy under its generation: 8 tries. False when there is none or it kept changing. */
 bool state_match(const struct state *s, const struct endpoint *destination, const char *program, struct match *out);
 

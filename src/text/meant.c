@@ -126,8 +126,7 @@ static bool short_range(const char *text, struct meant *out) {
 
 bool meant_source(const char *text, struct meant *out) {
     if (text[0] == '!')
-        return meant(out, "is an exclusion, which a pool does not have",
-                     "the addresses that may be used, such as { \"10.0.0.11-10.0.0.14\", \"10.0.0.16\" }");
+        return meant(out, "is an exclusion, which has a key of its own", "exclude-addresses = { \"%.90s\" }", text + 1);
     return zone(text, false, out) || list(text, out) || host_bits(text, out) || source_with_ports(text, out) ||
            short_range(text, out);
 }

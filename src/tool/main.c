@@ -15,7 +15,7 @@
 #include "tool/check/check.h"
 #include "tool/log/log.h"
 #include "tool/stat/stat.h"
-#include "tool/report/report.h"
+#include "tool/report.h"
 #include "tool/ls.h"
 #include "tool/set.h"
 #include "tool/reap.h"

@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import termios
+import threading
 import unicodedata
 
 from fixture import TOOL
@@ -46,3 +47,53 @@ def cells(line):
 
 def widest(text):
     return max(text.split("\n"), key=cells)
+
+
+ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
+
+
+class View:
+    """`connspread ARGUMENTS` that goes on, with a terminal of its own; a thread reads what it writes."""
+
+    def __init__(self, t, *arguments, columns=120, lines=30, **extra):
+        self.master, self.slave = pty.openpty()
+        resize(self.slave, columns, lines)
+        self.before = termios.tcgetattr(self.slave)
+        self.written = ""
+
+        def begin():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        self.process = subprocess.Popen([TOOL, *arguments], env=t.environment(bare=True, **{"TERM": "xterm", **extra}), stdin=self.slave,
+                                        stdout=self.slave, stderr=subprocess.PIPE, preexec_fn=begin)
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        try:
+            while block := os.read(self.master, 65536):
+                self.written += block.decode(errors="replace")
+        except OSError:
+            pass
+
+    def frames(self):
+        """What it showed, each time, as lines."""
+        return [ESCAPE.sub("", f).replace("\r", "").split("\n") for f in re.findall(r"\x1b\[H(.*?)\x1b\[J", self.written, re.S)]
+
+    def key(self, text):
+        os.write(self.master, text.encode())
+
+    def resize(self, columns, lines):
+        resize(self.slave, columns, lines)
+
+    def modes(self):
+        return termios.tcgetattr(self.slave)
+
+    def restored(self):
+        """Are its modes what they were, its own screen and its cursor back, and is nothing written after that?"""
+        return self.modes() == self.before and self.written.endswith("\x1b[?25h" + LEAVE)
+
+    def end(self):
+        """Its exit status (negative: the signal), and what it wrote to standard error."""
+        errors = self.process.stderr.read().decode()
+        return self.process.wait(timeout=30), errors

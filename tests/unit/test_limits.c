@@ -63,7 +63,7 @@ static void assert_plan(const struct match *match, const struct endpoint *destin
         return;
     ck_assert(match->attempts >= 1 && match->attempts <= RULE_ATTEMPTS_MAX);
     ck_assert_uint_lt(match->pool, POLICY_POOLS);
-    ck_assert_uint_lt(match->policy, POOL_POLICY_COUNT);
+    ck_assert_uint_le(match->policy, POOL_HASH_BY);
     ck_assert_uint_le(match->client_bind, CLIENT_BIND_OVERRIDE);
     ck_assert_uint_le(match->on_exhausted, EXHAUSTED_ERROR);
 }

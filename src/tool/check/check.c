@@ -16,11 +16,16 @@
 #include "tool/check/warnings.h"
 #include "tool/check/print.h"
 #include "tool/check/model.h"
+#include "tool/check/missing.h"
+#include "tool/check/sizing.h"
 #include "state/copy.h"
 #include "tool/check/ask.h"
 
+enum { SNAT_PORTS_MAX = 1 << 30 };
+
 static const char help[] =
-    "usage: connspread check [-c CONF] [-i INSTANCE] [-o text|json] [--to ADDRESS:PORT [--program NAME]]\n"
+    "usage: connspread check [-c CONF] [-i INSTANCE] [-o text|json] [--snat PORTS]\n"
+    "                        [--to ADDRESS:PORT [--program NAME]]\n"
     "\n"
     "Validates a config, and shows for each rule how many connections it can carry: sources x ports are the\n"
     "quadruplets towards one destination, and each is taken for 60 s by the TIME-WAIT it leaves.\n"
@@ -28,6 +33,8 @@ static const char help[] =
     "  -c, --config CONF      default: CONNSPREAD_CONF, else " DEFAULT_CONF ", else the built-in default\n"
     "  -i, --instance NAME    default: CONNSPREAD_INSTANCE, else the config file's name without suffix\n"
     "  -o, --output FORMAT    text (the default), or json\n"
+    "      --snat PORTS       warn of rules that can make more connections to an IPv4 destination than a NAT gateway\n"
+    "                         with so many ports for it carries\n"
     "      --to ADDRESS:PORT  what would become of a connection to there: its rule, its sources in order, its ports, "
     "and\n"
     "                         why; IPv6 in brackets: [fd00:2::1]:443\n"
@@ -36,7 +43,7 @@ static const char help[] =
     "Exits with 0, 1 if it warns (with --to: if no source of that connection can be used here), 2 if the config is "
     "refused or for a usage error.\n";
 
-enum { OPTION_TO = 256, OPTION_PROGRAM };
+enum { OPTION_TO = 256, OPTION_PROGRAM, OPTION_SNAT };
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
@@ -44,6 +51,7 @@ static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
     {"to", required_argument, NULL, OPTION_TO},
     {"program", required_argument, NULL, OPTION_PROGRAM},
+    {"snat", required_argument, NULL, OPTION_SNAT},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -51,6 +59,7 @@ static const struct option options[] = {
 struct arguments {
     struct chosen chosen;
     bool json, has_to;
+    unsigned snat; /* ports; 0: no gateway */
     struct question question;
 };
 
@@ -74,8 +83,20 @@ static bool parse_program(struct arguments *a, const char *text) {
     return a->question.program[0] != 0;
 }
 
+static bool parse_snat(struct arguments *a, const char *text) {
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    bool good = text[0] >= '1' && text[0] <= '9' && !*end && n <= SNAT_PORTS_MAX;
+    if (!good)
+        warn("check: --snat %s is not a number of ports; try: 1024, or 64512 for each address of the gateway", text);
+    a->snat = good ? (unsigned)n : 0;
+    return good;
+}
+
 static bool parse_option(int option, void *context) {
     struct arguments *a = context;
+    if (option == OPTION_SNAT)
+        return parse_snat(a, optarg);
     if (option == OPTION_TO)
         return parse_to(a, optarg);
     if (option == OPTION_PROGRAM)
@@ -90,6 +111,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
         return wrong;
     if (optind < argc)
         warn("check: %s: check takes no argument; try: -c for the config", argv[optind]);
+    else if (a->snat && a->has_to)
+        warn("check: --snat is about rules, and --to about one connection; try: one of them");
     else if (a->question.program[0] && !a->has_to)
         warn("check: --program only goes with --to; try: add --to ADDRESS:PORT");
     else
@@ -144,10 +167,21 @@ static int check(struct findings *f, const struct arguments *a) {
         return check_ask(f, &a->question, a->json) ? EXIT_DONE : EXIT_FOUND;
     tw_reuse_look(&f->reuse);
     find_warnings(&f->policy, &f->host, &f->warnings);
+    if (a->snat)
+        warn_of_snat(f, a->snat, &f->warnings);
+    struct missing *missing = calloc(1, sizeof *missing);
+    if (!missing) {
+        warn("no memory: %zu bytes are needed", sizeof *missing);
+        return EXIT_USAGE;
+    }
+    missing_look(&f->policy, &f->host, missing);
+    f->missing = missing;
     if (a->json)
         check_print_json(f);
     else
         check_print_text(f);
+    free(missing);
+    f->missing = NULL;
     return f->warnings.count ? EXIT_FOUND : EXIT_DONE;
 }
 

@@ -5,6 +5,7 @@
 #include "tool/host/host.h"
 #include "tool/host/tw_reuse.h"
 #include "tool/common/locate.h"
+#include "tool/check/missing.h"
 
 enum { WARNINGS_KEPT = 256, WARNING_TEXT = 256 };
 
@@ -19,6 +20,8 @@ struct question {
     char program[POLICY_PROGRAM]; /* empty: one that no rule names */
 };
 
+struct missing;
+
 /* All that is looked at before anything is said. */
 struct findings {
     struct location where;
@@ -30,6 +33,7 @@ struct findings {
     uint32_t next_source[POLICY_POOLS][SCOPE_COUNT]; /* turns that were taken so far */
     bool has_state_file;
     struct warnings warnings;
+    const struct missing *missing; /* with sources to add (missing.h) */
 };
 
 /* Adds a warning, as printf does; beyond WARNINGS_KEPT it is counted alone. */

@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tool/check/missing.h"
 #include "tool/check/model.h"
 #include "tool/check/names.h"
+#include "tool/check/sizing.h"
 #include "tool/common/override.h"
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
@@ -12,14 +14,9 @@
 
 enum { NAMED_ADDRESSES = 4, PORTS_MOST = 65535 - 1024 + 1 };
 
-static const struct {
-    const char *name, *title;
-} scopes[SCOPE_COUNT] = {
-    [SCOPE_V4_LOOPBACK] = {"ipv4-loopback", "IPv4 loopback"},
-    [SCOPE_V4] = {"ipv4", "IPv4"},
-    [SCOPE_V6_LOOPBACK] = {"ipv6-loopback", "IPv6 loopback"},
-    [SCOPE_V6_LINK] = {"ipv6-link", "IPv6 link-local"},
-    [SCOPE_V6] = {"ipv6", "IPv6"},
+static const char *const scope_title[SCOPE_COUNT] = {
+    [SCOPE_V4_LOOPBACK] = "IPv4 loopback", [SCOPE_V4] = "IPv4", [SCOPE_V6_LOOPBACK] = "IPv6 loopback",
+    [SCOPE_V6_LINK] = "IPv6 link-local",   [SCOPE_V6] = "IPv6",
 };
 
 /* Does this rule, towards this scope, have a capacity to speak of? A pool without addresses is the same for every
@@ -63,9 +60,7 @@ static bool in_pool(const struct policy *p, const struct policy_pool *pool, enum
                     const struct addr *a) {
     struct policy_span span = pool_sources(p, pool, scope);
     for (unsigned i = 0; i < span.count; i++) {
-        const struct policy_source *source = &p->source[span.first + i];
-        struct addr last = addr_add(&source->first, source->count - 1u);
-        if (addr_compare(a, &source->first) >= 0 && addr_compare(a, &last) <= 0)
+        if (source_has(&p->source[span.first + i], a))
             return true;
     }
     return false;
@@ -98,7 +93,8 @@ static void print_raises(const struct findings *f, const struct policy_pool *poo
     struct port_range range = f->host.ports.ephemeral;
     printf("    each further source address adds %s, each further port %s\n", grouped(ports, c->ports),
            grouped(sources, c->sources));
-    printf("    each further peer address or peer port adds %s\n", grouped(quadruplets, c->quadruplets));
+    if (!pool->exclusive)
+        printf("    each further peer address or peer port adds %s\n", grouped(quadruplets, c->quadruplets));
     print_idle_addresses(f, pool, scope);
     if (pool->ports.count == 0 && (range.low > 1024 || range.high < 65535))
         printf("    net.ipv4.ip_local_port_range is %u-%u: 1024-65535 would allow %s\n", range.low, range.high,
@@ -117,19 +113,34 @@ static void print_reuse(const struct findings *f, enum addr_scope scope, const s
                grouped(rate, (uint64_t)tw_reuse_per_second(&f->reuse, loopback, c->quadruplets)));
 }
 
-static void print_capacity(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope) {
+/* Of a rule with other endpoints: what the service as a whole may have. */
+static void print_endpoints(const struct policy_rule *rule, const struct policy_pool *pool, unsigned endpoints,
+                            const struct capacity *c) {
+    char all[GROUPED_TEXT];
+    if (pool->exclusive && rule->also.count)
+        printf("    also-to adds none to that, since the pool shares no ports\n");
+    if (endpoints > 1)
+        printf("    x %u endpoints, its own and %u of also-to = %s quadruplets for the service\n", endpoints,
+               endpoints - 1, grouped(all, c->quadruplets * endpoints));
+}
+
+static void print_capacity(const struct findings *f, const struct policy_rule *rule, enum addr_scope scope) {
+    const struct policy_pool *pool = check_pool(&f->policy, rule);
+    unsigned endpoints = rule_endpoints(&f->policy, rule, scope);
     char sources[GROUPED_TEXT], ports[GROUPED_TEXT], quadruplets[GROUPED_TEXT], rate[GROUPED_TEXT];
     struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
-    printf("  %s: %s %s x %s ports = %s quadruplets for each destination\n",
-           c.own_choice ? "any family" : scopes[scope].title, grouped(sources, c.sources),
+    printf("  %s: %s %s x %s ports = %s quadruplets %s\n", c.own_choice ? "any family" : scope_title[scope],
+           grouped(sources, c.sources),
            c.own_choice     ? "source (the kernel's choice)"
            : c.sources == 1 ? "source"
                             : "sources",
-           grouped(ports, c.ports), grouped(quadruplets, c.quadruplets));
+           grouped(ports, c.ports), grouped(quadruplets, c.quadruplets),
+           pool->exclusive ? "for all destinations together (port-sharing never)" : "for each destination");
     if (c.quadruplets == 0)
         return;
+    print_endpoints(rule, pool, endpoints, &c);
     printf("    %s new connections a second, sustained (a TIME-WAIT lasts %d s)\n",
-           grouped(rate, (uint64_t)c.per_second), TIME_WAIT_SECONDS);
+           grouped(rate, (uint64_t)(c.per_second * endpoints)), TIME_WAIT_SECONDS);
     print_reuse(f, scope, &c);
     printf("    at that rate the event buffer lasts ");
     print_duration(c.ring_seconds);
@@ -150,11 +161,21 @@ static void print_rule(const struct findings *f, const struct policy_rule *rule)
     for (int scope = 0; scope < SCOPE_COUNT; scope++) {
         if (!applies(&f->policy, rule, (enum addr_scope)scope))
             continue;
-        print_capacity(f, pool, (enum addr_scope)scope);
+        print_capacity(f, rule, (enum addr_scope)scope);
         any = true;
     }
     if (!any)
         printf("  no source fits: nothing is spread\n");
+}
+
+/* To be copied. */
+static void print_missing(const struct missing *m) {
+    if (m->count)
+        printf("\nto add the missing addresses, until the next boot:\n");
+    for (unsigned i = 0; i < m->count && i < MISSING_KEPT; i++)
+        say("  %s", m->command[i]);
+    if (m->count > MISSING_KEPT)
+        printf("  and %u more\n", m->count - MISSING_KEPT);
 }
 
 void check_print_text(const struct findings *f) {
@@ -172,15 +193,20 @@ void check_print_text(const struct findings *f) {
         say("warning: %s", w->text[i]);
     if (w->count > WARNINGS_KEPT)
         printf("warning: and %u more\n", w->count - WARNINGS_KEPT);
+    print_missing(f->missing);
 }
 
-static void json_path(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope, bool first) {
+static void json_path(const struct findings *f, const struct policy_rule *rule, enum addr_scope scope, bool first) {
+    const struct policy_pool *pool = check_pool(&f->policy, rule);
+    unsigned endpoints = rule_endpoints(&f->policy, rule, scope);
     struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
     printf("%s{\"scope\":\"%s\",\"sources\":%llu,\"ports\":%llu,\"quadruplets\":%llu,\"per_second\":%.1f,"
-           "\"per_second_reuse\":%.1f,\"ring_seconds\":%.1f}",
-           first ? "" : ",", c.own_choice ? "any" : scopes[scope].name, (unsigned long long)c.sources,
+           "\"per_second_reuse\":%.1f,\"ring_seconds\":%.1f,\"endpoints\":%u,\"service_quadruplets\":%llu,"
+           "\"port_sharing\":\"%s\"}",
+           first ? "" : ",", c.own_choice ? "any" : check_scope_name(scope), (unsigned long long)c.sources,
            (unsigned long long)c.ports, (unsigned long long)c.quadruplets, c.per_second,
-           tw_reuse_per_second(&f->reuse, is_loopback(scope, &c), c.quadruplets), c.ring_seconds);
+           tw_reuse_per_second(&f->reuse, is_loopback(scope, &c), c.quadruplets), c.ring_seconds, endpoints,
+           (unsigned long long)c.quadruplets * endpoints, pool->exclusive ? "never" : "allowed");
 }
 
 static void json_rule(const struct findings *f, const struct policy_rule *rule) {
@@ -188,11 +214,13 @@ static void json_rule(const struct findings *f, const struct policy_rule *rule) 
     bool first = true;
     check_json_text("{\"rule\":", rule->title);
     check_json_text(",\"pool\":", pool ? pool->title : "");
-    printf(",\"action\":\"%s\",\"capacity\":[", pool ? "spread" : "ignore");
+    printf(",\"action\":\"%s\"", pool ? "spread" : "ignore");
+    sizing_json_rule(f, rule);
+    printf(",\"capacity\":[");
     for (int scope = 0; scope < SCOPE_COUNT; scope++) {
         if (!applies(&f->policy, rule, (enum addr_scope)scope))
             continue;
-        json_path(f, pool, (enum addr_scope)scope, first);
+        json_path(f, rule, (enum addr_scope)scope, first);
         first = false;
     }
     printf("]}");
@@ -212,7 +240,9 @@ void check_print_json(const struct findings *f) {
             putchar(',');
         json_rule(f, &f->policy.rule[i]);
     }
-    printf("],\"warnings\":[");
+    putchar(']');
+    sizing_json(f);
+    printf(",\"warnings\":[");
     for (unsigned i = 0; i < w->count && i < WARNINGS_KEPT; i++)
         check_json_text(i ? "," : "", w->text[i]);
     printf("]}\n");

@@ -61,7 +61,7 @@ void warn_of_routes(const struct policy *p, const struct policy_pool *pool, stru
         for (unsigned i = 0; i < span.count; i++) {
             const struct policy_source *source = &p->source[span.first + i];
             for (uint32_t j = 0; j < source->count && j < ADDRESSES; j++) {
-                struct addr a = addr_add(&source->first, j);
+                struct addr a = policy_source_at(source, j);
                 warn_of_way(pool, &a, destination, n, out);
             }
         }

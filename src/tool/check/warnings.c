@@ -23,7 +23,7 @@ static void warn_of_addresses(const struct policy_pool *pool, const struct polic
     if (addr_scope(&source->first) == SCOPE_V4_LOOPBACK)
         return;
     for (uint32_t i = 0; i < probed; i++) {
-        struct addr a = addr_add(&source->first, i);
+        struct addr a = policy_source_at(source, i);
         if (host_can_bind(h, &a, source->interface))
             continue;
         format_address(text, &a);
@@ -53,7 +53,7 @@ static void warn_of_mute(const struct policy_pool *pool, const struct policy_sou
     if (addr_scope(&source->first) == SCOPE_V4_LOOPBACK)
         return;
     for (uint32_t i = 0; i < probed; i++) {
-        struct addr a = addr_add(&source->first, i);
+        struct addr a = policy_source_at(source, i);
         const char *unusable = interface_fault(&a);
         bool absent = !host_has(h, &a) && (pool->freebind || host_can_bind(h, &a, source->interface));
         if (!unusable && (!absent || missing++))
@@ -121,15 +121,66 @@ static void warn_of_scopes(const struct policy *p, const struct policy_pool *poo
             pool->title);
 }
 
+static const struct endpoint redis = {.addr = {.b = {[10] = 0xff, 0xff, 127, 0, 0, 1}}, .port = 6379};
+
+static bool has_target(const struct policy *p, struct policy_span span) {
+    for (unsigned i = 0; i < span.count && span.first + i < POLICY_TARGETS; i++)
+        if (policy_target_fits(&p->target[span.first + i], &redis))
+            return true;
+    return false;
+}
+
+/* Redis without a password takes connections from 127.0.0.1 and ::1 alone, and compares text (protected mode). */
+static void warn_of_redis(const struct policy *p, const struct policy_rule *rule, const struct policy_pool *pool,
+                          struct warnings *out) {
+    struct policy_span span = pool_sources(p, pool, SCOPE_V4_LOOPBACK);
+    bool others = false;
+    for (unsigned i = 0; i < span.count; i++)
+        others |= p->source[span.first + i].count > 1 || addr_compare(&p->source[span.first + i].first, &redis.addr);
+    if (others && has_target(p, rule->to) && !has_target(p, rule->except))
+        warning_add(out,
+                    "rule \"%s\": a Redis on 127.0.0.1:6379 in protected mode answers -DENIED to any source but "
+                    "127.0.0.1; try: except = { \"127.0.0.1:6379\" }, or requirepass in Redis",
+                    rule->title);
+}
+
+/* Endpoints of a kind that the rule has no destination of, and ports that may be shared all the same. */
+static void warn_of_endpoints(const struct policy *p, const struct policy_rule *rule, const struct policy_pool *pool,
+                              struct warnings *out) {
+    char text[ENDPOINT_TEXT];
+    for (unsigned i = 0; i < rule->also.count && rule->also.first + i < POLICY_TARGETS; i++) {
+        const struct policy_target *t = &p->target[rule->also.first + i];
+        if (rule_reaches(p, rule, addr_scope(&t->prefix)))
+            continue;
+        format_endpoint(text, &t->prefix, t->ports.low);
+        warning_add(
+            out,
+            "rule \"%s\": also-to %s is of another family or kind than each of its destinations, so it is never "
+            "used",
+            rule->title, text);
+    }
+    if (pool->exclusive && rule->on_exhausted == EXHAUSTED_FALLBACK)
+        warning_add(
+            out,
+            "rule \"%s\": its pool \"%s\" shares no ports, but a connect that falls back may get a port that the "
+            "kernel shares; try: on-exhausted = \"error\"",
+            rule->title, pool->title);
+}
+
 static void warn_of_rule(const struct policy *p, unsigned index, struct warnings *out) {
     const struct policy_rule *rule = &p->rule[index];
     const struct policy_pool *pool = check_pool(p, rule);
-    if (pool && pool->policy == POOL_HASH && rule_has_one_destination(p, rule))
+    if (pool && pool->policy == POOL_HASH && !(pool->hash_by & ~HASH_BY_DESTINATION) &&
+        rule_has_one_destination(p, rule))
         warning_add(
             out,
             "rule \"%s\": its pool \"%s\" hashes over the destination, and it has one destination: every connection "
             "takes the same source first; try: round-robin",
             rule->title, pool->title);
+    if (pool) {
+        warn_of_redis(p, rule, pool, out);
+        warn_of_endpoints(p, rule, pool, out);
+    }
     for (unsigned i = 0; i < index; i++) {
         if (rule_shadows(p, &p->rule[i], rule)) {
             warning_add(out, "rule \"%s\": is never reached, since rule \"%s\" before it takes all its connections",

@@ -38,6 +38,10 @@ bool arguments_format(const char *command, const char *text, bool *json);
 bool arguments_time(const char *command, const char *option, const char *text, uint64_t *out_us);
 bool arguments_duration(const char *command, const char *option, const char *text, uint32_t *out_ms);
 
+/* The argument of -w, the interval of a live view: SECONDS, or a duration. NULL: LIVE_EVERY_MS. False: it is none,
+ * which has been said. */
+bool arguments_every(const char *command, const char *text, uint32_t *out_ms);
+
 /* "*" or ADDRESS[/LEN][:PORT[-PORT]]. False: it is not, which has been said. */
 bool arguments_target(const char *command, const char *option, const char *text, struct policy_target *out);
 

@@ -25,7 +25,7 @@ static void note(struct pool_facts *p, const struct addr *a, const char *pool, c
 static void look_at_range(struct pool_facts *out, const struct host *h, const struct policy_pool *pool,
                           const struct policy_source *source) {
     for (uint32_t i = 0; i < source->count && i < PROBES; i++) {
-        struct addr a = addr_add(&source->first, i);
+        struct addr a = policy_source_at(source, i);
         const char *fault = interface_fault(&a);
         out->addresses++;
         if (fault)

@@ -1,5 +1,6 @@
 #include "tool/host/capacity.h"
 
+#include <endian.h>
 #include <string.h>
 
 bool port_in(const struct port_set *set, unsigned port) {
@@ -64,6 +65,19 @@ static struct policy_span clamp(struct policy_span span, unsigned used, unsigned
 
 struct policy_span pool_sources(const struct policy *p, const struct policy_pool *pool, enum addr_scope scope) {
     return clamp(pool->sources[scope], p->n_sources, POLICY_SOURCES);
+}
+
+static uint64_t upper_half(const struct addr *a) {
+    uint64_t n;
+    memcpy(&n, a->b, sizeof n);
+    return be64toh(n);
+}
+
+bool source_has(const struct policy_source *s, const struct addr *a) {
+    struct addr last = addr_add(&s->first, s->count ? s->count - 1u : 0);
+    if (s->prefixes && addr_scope(&s->first) == SCOPE_V6)
+        return addr_scope(a) == SCOPE_V6 && upper_half(a) - upper_half(&s->first) < s->prefixes;
+    return addr_compare(a, &s->first) >= 0 && addr_compare(a, &last) <= 0;
 }
 
 bool pool_has_sources(const struct policy_pool *pool) {
@@ -191,6 +205,24 @@ bool rule_has_one_destination(const struct policy *p, const struct policy_rule *
         return false;
     const struct policy_target *target = &p->target[to.first];
     return !target->any && target->length == 128 && target->ports.low == target->ports.high;
+}
+
+unsigned rule_endpoints(const struct policy *p, const struct policy_rule *rule, enum addr_scope scope) {
+    struct policy_span also = clamp(rule->also, p->n_targets, POLICY_TARGETS);
+    const struct policy_target *own = rule_has_one_destination(p, rule) ? &p->target[rule->to.first] : NULL;
+    unsigned n = 0;
+    if (rule->pool < POLICY_POOLS && p->pool[rule->pool].exclusive)
+        return 1;
+    for (unsigned i = 0; i < also.count; i++) {
+        const struct policy_target *t = &p->target[also.first + i];
+        if (addr_scope(&t->prefix) != scope || t->ports.low > t->ports.high)
+            continue;
+        n += 1u + t->ports.high - t->ports.low;
+        if (own && addr_compare(&own->prefix, &t->prefix) == 0 && own->ports.low >= t->ports.low &&
+            own->ports.low <= t->ports.high)
+            n--;
+    }
+    return 1 + (n < RULE_ENDPOINTS ? n : (unsigned)RULE_ENDPOINTS);
 }
 
 static bool target_covers(const struct policy_target *outer, const struct policy_target *inner) {

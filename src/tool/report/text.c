@@ -9,7 +9,6 @@
 #include "tool/report/words.h"
 #include "tool/report/advice.h"
 #include "tool/common/strbuf.h"
-#include "tool/common/sentence.h"
 #include "tool/screen/columns.h"
 #include "tool/screen/wrap.h"
 
@@ -59,24 +58,7 @@ static const char *plain(char out[PLAIN_TEXT], const char *untrusted) {
 
 static void print_head(const struct report *r) {
     char text[REPORT_WORDS];
-    struct strbuf s;
-    const struct facts *f = &r->facts;
-    strbuf_init(&s, text, sizeof text);
-    if (f->first_failure.is)
-        words_fill(&s, "$n call$s failed $s, the first $s $t.", report_failed(r), report_failed(r) == 1 ? "" : "s",
-                   f->other_errors ? "for want of a port or a descriptor" : "with EADDRNOTAVAIL",
-                   f->first_failure.by_minute ? "in the minute of" : "at", f->first_failure.time_us);
-    else
-        strbuf_text(&s, "No call failed with EADDRNOTAVAIL.");
-    if (report_saved(r))
-        words_fill(&s, " connspread met it for $n connects more, and made the connections all the same.",
-                   report_saved(r));
-    if (f->first_us)
-        words_fill(&s, " Read: $n events of $n host$s, $t to $t.", f->events, (uint64_t)f->n_hosts,
-                   f->n_hosts == 1 ? "" : "s", f->first_us, f->last_us);
-    else
-        strbuf_text(&s, " There was no event to read.");
-    (void)strbuf_finish(&s);
+    words_head(text, r);
     print_wrapped("", text);
 }
 
@@ -192,15 +174,6 @@ static int compare_flows(const void *left, const void *right) {
     return x > y ? -1 : x < y;
 }
 
-static void format_flow(char out[ENDPOINT_TEXT], const struct flow *f) {
-    if (f->key.direction == INBOUND)
-        snprintf(out, ENDPOINT_TEXT, "accepted on port %u", (unsigned)f->key.to.port);
-    else if (f->key.to.port)
-        format_endpoint(out, &f->key.to.peer, f->key.to.port);
-    else
-        snprintf(out, ENDPOINT_TEXT, "(not known yet)");
-}
-
 static void print_flows(const struct report *r) {
     static const struct column column[] = {{"program", 20, .right = false},     {"host", 17, .right = false},
                                            {"destination", 25, .right = false}, {"closed first", 12, .right = true},
@@ -216,7 +189,7 @@ static void print_flows(const struct report *r) {
     for (size_t i = 0; i < n; i++) {
         const struct flow *f = top[i];
         program_text(program, f->key.program);
-        format_flow(destination, f);
+        words_flow(destination, f);
         columns_cell(t, plain(text, program));
         columns_cell(t, plain(text, r->facts.host[f->key.to.host % REPORT_HOSTS].name));
         columns_cell(t, destination);

@@ -62,6 +62,12 @@ void wrap_print(const struct screen *s, const char *text, unsigned hang) {
     wrap_print_painted(s, text, hang, (struct wrap_paint){0});
 }
 
+void wrap_cut(const struct screen *s, const char *text, struct wrap_paint paint) {
+    size_t length = strcspn(text, "\n");
+    put_piece(s, text, s->width ? cells_fit(text, length, s->width) : length, paint);
+    (void)putc('\n', s->out);
+}
+
 void wrap_printf(const struct screen *s, unsigned hang, const char *format, ...) {
     char *text = NULL;
     va_list blanks;

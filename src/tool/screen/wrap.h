@@ -17,6 +17,9 @@ struct wrap_paint {
 void wrap_print(const struct screen *s, const char *text, unsigned hang);
 void wrap_print_painted(const struct screen *s, const char *text, unsigned hang, struct wrap_paint paint);
 
+/* One line, cut where the screen ends. */
+void wrap_cut(const struct screen *s, const char *text, struct wrap_paint paint);
+
 /* Fills in the blanks and prints the same. */
 void wrap_printf(const struct screen *s, unsigned hang, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

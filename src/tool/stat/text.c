@@ -15,15 +15,15 @@
 #include "tool/screen/columns.h"
 #include "tool/screen/wrap.h"
 
-enum { TIME_TEXT = 32, HEAD = 12, LABELS_WIDTH = 38, ERRORS_TEXT = 2048 };
+enum { HEAD = 12, LABELS_WIDTH = 38, ERRORS_TEXT = 2048 };
 
-static void format_us(char out[TIME_TEXT], double us) {
+void stat_time_text(char out[STAT_TIME_TEXT], double us) {
     if (us < 1000)
-        snprintf(out, TIME_TEXT, "%.0f us", us);
+        snprintf(out, STAT_TIME_TEXT, "%.0f us", us);
     else if (us < 1000000)
-        snprintf(out, TIME_TEXT, "%.1f ms", us / 1000);
+        snprintf(out, STAT_TIME_TEXT, "%.1f ms", us / 1000);
     else
-        snprintf(out, TIME_TEXT, "%.2f s", us / 1000000);
+        snprintf(out, STAT_TIME_TEXT, "%.2f s", us / 1000000);
 }
 
 /* Titles and names come from memory that others can write to. */
@@ -53,7 +53,7 @@ static const char *rule_name(char out[STATE_PATH], const char *rule) {
 }
 
 static void print_head(const struct stat_report *r, const struct screen *to) {
-    char text[OVERRIDE_TEXT], created[TIME_TEXT], name[STATE_PATH], users[64] = "";
+    char text[OVERRIDE_TEXT], created[STAT_TIME_TEXT], name[STATE_PATH], users[64] = "";
     const struct settings *settings = r->has_policy ? &r->settings : NULL;
     struct strbuf s;
     if (r->control.has_mode || r->control.has_canary) {
@@ -155,10 +155,10 @@ static void print_errors(const struct stat_report *r, const struct screen *to) {
 
 static void print_times(struct columns *t, const struct stat_row *row) {
     static const double quantile[] = {0.5, 0.9, 0.99};
-    char text[TIME_TEXT];
+    char text[STAT_TIME_TEXT];
     bool some = histogram_count(row->bucket) > 0;
     for (unsigned i = 0; i < sizeof quantile / sizeof *quantile; i++) {
-        format_us(text, histogram_quantile_us(row->bucket, quantile[i]));
+        stat_time_text(text, histogram_quantile_us(row->bucket, quantile[i]));
         columns_cell(t, some ? text : "-");
     }
 }
@@ -208,19 +208,35 @@ static void print_occupancy(const struct stat_report *r, const struct screen *to
     }
 }
 
-static void print_downs(const struct stat_report *r, const struct screen *to) {
+static void print_down(const struct stat_down *d, bool endpoint, const struct screen *to) {
     char rule[STATE_PATH], again[64];
-    if (r->n_downs)
-        wrap_print(to,
-                   "\nmarked down: not answered by a destination that answers other sources (try: connspread check, "
-                   "tcpdump)",
-                   SCREEN_HANG);
-    for (unsigned i = 0; i < r->n_downs && i < STAT_DOWNS; i++) {
-        const struct stat_down *d = &r->down[i];
-        snprintf(again, sizeof again, d->retry_s ? "in %u s" : "by the next connect", d->retry_s);
+    snprintf(again, sizeof again, d->retry_s ? "in %u s" : "by the next connect", d->retry_s);
+    if (endpoint)
+        wrap_printf(to, SCREEN_HANG, "%-12s %s: tried again %s", rule_name(rule, d->rule), d->destination, again);
+    else
         wrap_printf(to, SCREEN_HANG, "%-12s %-16s to %s: %u connects in a row, tried again %s",
                     rule_name(rule, d->rule), d->source, d->destination, d->unanswered, again);
+}
+
+/* Those of one kind, under their title. */
+static void print_downs_of(const struct stat_report *r, bool endpoints, const char *title, const struct screen *to) {
+    bool any = false;
+    for (unsigned i = 0; i < r->n_downs && i < STAT_DOWNS; i++) {
+        if ((strcmp(r->down[i].source, STAT_ENDPOINT) == 0) != endpoints)
+            continue;
+        if (!any)
+            wrap_print(to, title, SCREEN_HANG);
+        any = true;
+        print_down(&r->down[i], endpoints, to);
     }
+}
+
+static void print_downs(const struct stat_report *r, const struct screen *to) {
+    print_downs_of(r, false,
+                   "\nmarked down: not answered by a destination that answers other sources (try: connspread check, "
+                   "tcpdump)",
+                   to);
+    print_downs_of(r, true, "\nleft out: other endpoints (also-to) that did not answer (try: is the server up?)", to);
     if (r->n_downs > STAT_DOWNS)
         fprintf(to->out, "and %u more\n", r->n_downs - STAT_DOWNS);
 }

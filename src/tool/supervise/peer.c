@@ -42,20 +42,27 @@ static ssize_t read_file(uint32_t tid, const char *name, char *out, size_t size)
     return n;
 }
 
-static uint32_t process_of(uint32_t tid) {
-    char text[512]; /* it is the fourth line */
+/* The n-th number (from 0) in a line of its status; 0: it has none. */
+static uint32_t status_number(uint32_t tid, const char *key, unsigned n) {
+    char text[512]; /* they are among the first ten lines */
     if (read_file(tid, "status", text, sizeof text) <= 0)
         return 0;
-    const char *line = strstr(text, "\nTgid:");
-    return line ? (uint32_t)strtoul(line + 6, NULL, 10) : 0;
+    char *at = strstr(text, key);
+    unsigned long number = 0;
+    at = at ? at + strlen(key) : NULL;
+    for (unsigned i = 0; at && i <= n; i++)
+        number = strtoul(at, &at, 10);
+    return (uint32_t)number;
 }
 
-/* As program_invocation_short_name would say in the program itself, and what rules may call it besides. */
+/* As program_invocation_short_name would say in the program itself, and what rules may call it besides; and its user.
+ */
 static void name_program(struct peer *peer) {
     char arguments[4096], executed[PATH_MAX], first[PATH], path[PATH];
     ssize_t length = read_file(peer->tid, "cmdline", arguments, sizeof arguments);
     if (length <= 0)
         (void)read_file(peer->tid, "comm", arguments, sizeof arguments); /* a line */
+    peer->user = status_number(peer->tid, "\nUid:", 1);
     snprintf(path, sizeof path, "/proc/%u/exe", peer->tid);
     ssize_t n = readlink(path, executed, sizeof executed - 1);
     executed[n > 0 ? n : 0] = 0;
@@ -79,16 +86,22 @@ void peers_forget(struct peers *p) {
         forget(&p->slot[i]);
 }
 
+/* A pidfd of the process, asked by the number of another thread, may be another process's tomorrow. */
+static bool may_be_kept(const struct peer_slot *s) {
+    return s->peer.tid == s->peer.pid || fcntl(s->pidfd, F_GETFL) & PIDFD_OF_THREAD;
+}
+
 /* 0 or -errno. */
 static int learn(struct peer_slot *s, uint32_t tid) {
     forget(s);
-    s->peer.pid = process_of(tid);
+    s->peer.pid = status_number(tid, "\nTgid:", 0);
     s->pidfd = (int)syscall(SYS_pidfd_open, tid, PIDFD_OF_THREAD);
     if (s->pidfd < 0 && errno == EINVAL && s->peer.pid)
         s->pidfd = (int)syscall(SYS_pidfd_open, s->peer.pid, 0);
     if (s->pidfd < 0)
         return -errno;
     s->peer.tid = tid;
+    s->lasts = may_be_kept(s);
     name_program(&s->peer);
     s->read_ns = clock_ns(CLOCK_MONOTONIC);
     return 0;
@@ -97,11 +110,6 @@ static int learn(struct peer_slot *s, uint32_t tid) {
 static int take(const struct peer_slot *s, int fd) {
     int copy = (int)syscall(SYS_pidfd_getfd, s->pidfd, fd, 0);
     return copy < 0 ? -errno : copy;
-}
-
-/* A pidfd of the process, asked by the number of another thread, may be another process's tomorrow. */
-static bool may_be_kept(const struct peer_slot *s) {
-    return s->peer.tid == s->peer.pid || fcntl(s->pidfd, F_GETFL) & PIDFD_OF_THREAD;
 }
 
 static int take_from(struct peer_slot *s, uint32_t tid, int fd) {
@@ -124,7 +132,7 @@ int peer_descriptor(struct peers *p, uint32_t tid, int fd, struct peer *out) {
         }
         *out = s->peer;
     }
-    if (s->pidfd >= 0 && !may_be_kept(s))
+    if (s->pidfd >= 0 && !s->lasts)
         forget(s);
     pthread_mutex_unlock(&s->lock);
     return copy;
@@ -137,6 +145,11 @@ bool peer_status(uint32_t tid, char *out, size_t size) {
 bool peer_read(uint32_t tid, uint64_t from, void *to, size_t size) {
     struct iovec local = {to, size}, remote = {(void *)(uintptr_t)from, size};
     return size == 0 || process_vm_readv((pid_t)tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
+bool peer_write(uint32_t tid, uint64_t to, const void *from, size_t size) {
+    struct iovec local = {(void *)(uintptr_t)from, size}, remote = {(void *)(uintptr_t)to, size};
+    return process_vm_writev((pid_t)tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
 int peer_may(int pid, int fd) {

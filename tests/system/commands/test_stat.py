@@ -327,3 +327,18 @@ def test_without_a_state_file(t):
     assert "nothing has run" in done.stderr, done.stderr
     for bad in (["-o", "xml"], ["--compare", "--all"], ["--compare", "-o", "prometheus"], ["--interval", "x"], ["rest"]):
         t.tool("stat", "-c", t.conf, *bad, check=2)
+
+
+def test_occupancy_of_each_instance(t):
+    """With --all the second instance's sources are its own, though the first had fuller ones."""
+    kernel.port_range(40000, 40007)
+    t.sources()
+    port, agents = t.server(), []
+    for name, source, n in ("a", "10.0.0.11", 8), ("b", "10.0.0.12", 3), ("c", "10.0.0.13", 5):
+        t.spread([source], name=name)
+        agents.append(t.agent())
+        equal(agents[-1](f"hold({n}, '10.1.0.1', {port})"), [0, n], "connections")
+    found = [json.loads(line) for line in t.tool("stat", "--all", "-o", "json", check=0).stdout.splitlines()]
+    found = {one["instance"]: one["occupancy"] for one in found if one.get("state_file", "").startswith(t.state)}
+    for name, source, n in ("a", "10.0.0.11", 8), ("b", "10.0.0.12", 3), ("c", "10.0.0.13", 5):
+        equal([(o["source"], o["taken"]) for o in found[name]], [(source, n)], f"occupancy of {name}")

@@ -65,3 +65,87 @@ def test_ranges_in_to(t):
     equal(got, [10, 11, 12, 13, 14, 17, 18, 19, 20], "destinations that the rule took")
     got = agent(f"[n for n in range(1, 7) if connect('fd00:3::%d' % n, {port}, AF_INET6).getsockname()[0] == 'fd00:1::11']")
     equal(got, [2, 3, 4, 5], "IPv6 destinations that the rule took")
+
+
+# --- which source for whom ---
+
+SOURCES_OF_TEN = "import socket, sys\nprint(*{socket.create_connection((sys.argv[1], int(sys.argv[2]))).getsockname()[0] for _ in range(10)})\n"
+
+
+def ten(t, port, code=None, **options):
+    """The only source that ten connections of a new process left from."""
+    argv = code or [PYTHON, "-S", "-c", SOURCES_OF_TEN]
+    used = t.run(argv + ["10.1.0.1", str(port)], **options).stdout.split()
+    assert len(used) == 1, f"one process used {used}"
+    return used[0]
+
+
+def test_hash_by_environment(t):
+    """hash-by env:TENANT: each tenant has one source, in every process; many tenants use all sources."""
+    sources = t.sources()
+    port = t.server()
+    t.spread(sources, pool='policy = "hash"\nhash-by = { "env:TENANT" }')
+    of_tenant = {n: ten(t, port, TENANT=f"tenant-{n}") for n in range(16)}
+    equal(set(of_tenant.values()), set(sources), "sources of 16 tenants")
+    equal({n: ten(t, port, TENANT=f"tenant-{n}") for n in range(4)}, {n: of_tenant[n] for n in range(4)}, "sources of the same tenants again")
+    kernel.settle(port)
+    equal(set(kernel.by_source(port)), set(sources), "sources by the kernel")
+
+
+def test_hash_by_process_and_program(t):
+    """hash-by process: one source a process, fork children have others; program: one a script, whatever the process."""
+    sources = t.sources()
+    port = t.server()
+    t.spread(sources, pool='policy = "hash"\nhash-by = { "process" }')
+    forks = "import os\nfor _ in range(64):\n    if os.fork() == 0:\n        connect('10.1.0.1', %d); os._exit(0)\n    os.wait()" % port
+    agent = t.agent()
+    equal(agent(f"len({{connect('10.1.0.1', {port}).getsockname()[0] for _ in range(10)}})"), 1, "sources of one process")
+    agent(f"exec({forks!r}, globals())")
+    kernel.settle(port)
+    equal(set(kernel.by_source(port)), set(sources), "sources of 64 fork children")
+    agent.end()
+    t.spread(sources, pool='policy = "hash"\nhash-by = { "program" }', name="programs")
+    scripts = [written(t, f"job{n}.py", SOURCES_OF_TEN) for n in range(16)]
+    of_script = {s: ten(t, port, [PYTHON, "-S", s]) for s in scripts}
+    equal({s: ten(t, port, [PYTHON, "-S", s]) for s in scripts[:4]}, {s: of_script[s] for s in scripts[:4]}, "the same scripts again")
+    equal(set(of_script.values()), set(sources), "sources of 16 scripts")
+
+
+def test_hash_by_user(t):
+    """hash-by user: the effective user at the connect, under `run --supervise` too."""
+    sources = t.sources()
+    port = t.server()
+    conf = t.spread(sources, pool='policy = "hash"\nhash-by = { "user" }')
+    code = f"[(os.seteuid(u), connect('10.1.0.1', {port}).getsockname()[0], os.seteuid(0))[1] for u in (*range(1000, 1016), *range(1000, 1016))]"
+    agent = t.agent()
+    agent("exec('import os', globals())")
+    got = agent(code)
+    equal(got[:16], got[16:], "sources of the same users again")
+    equal(set(got), set(sources), "sources of 16 users")
+    one = [PYTHON, "-S", "-c", SOURCES_OF_TEN, "10.1.0.1", str(port)]
+    supervised = t.run([TOOL, "run", "--supervise", "-c", conf, "--"] + one, bare=True).stdout.split()
+    equal(supervised, [ten(t, port)], "root's source, supervised and preloaded")
+
+
+def test_excluded_addresses(t):
+    """Addresses that a pool excludes are used by no connection."""
+    t.sources(8, 15)
+    port = t.server()
+    t.spread(["10.0.0.8/29"], pool='exclude-addresses = { "10.0.0.8", "10.0.0.11-10.0.0.13" }')
+    equal(t.agent()(f"burst(40, '10.1.0.1', {port})"), 0, "failures")
+    kernel.settle(port)
+    equal(kernel.by_source(port), {f"10.0.0.{n}": 10 for n in (9, 10, 14, 15)}, "connections per source")
+
+
+def test_prefix_step(t):
+    """prefix-step: 16 connections from a /60 leave from 16 /64s, and the 17th from a second address of the first."""
+    kernel.add_addresses("fd00:2::1")
+    kernel.ip("-6 route add local fd00:9::/60 dev lo")
+    port = t.server("fd00:2::1")
+    t.spread(["fd00:9::/60"], pool="prefix-step = 64\nfreebind = true")
+    got = t.agent()(f"[connect('fd00:2::1', {port}, AF_INET6).getsockname()[0] for _ in range(32)]")
+    equal(len(set(got)), 32, "addresses")
+    equal(len({a.split("::")[0] for a in got[:16]}), 16, f"/64 prefixes of 16 connections: {got}")
+    t.spread(["fd00:9::/60"], pool="freebind = true", name="plain")
+    got = t.agent()(f"[connect('fd00:2::1', {port}, AF_INET6).getsockname()[0] for _ in range(16)]")
+    equal({a.split("::")[0] for a in got}, {"fd00:9"}, "without it, one /64")

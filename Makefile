@@ -64,7 +64,7 @@ endif
 all: $(BUILD)/libconnspread.so $(BUILD)/connspread-config.so $(BUILD)/connspread ## builds library, config module and tool
 
 help: ## lists these targets
-	@sed -n 's/^\([a-z_.-]*\)%\{0,1\}:.* ## \(.*\)/\1 \2/p' Makefile | sed 's/^\([a-z_.]*-\) /\1NAME /' | \
+	@sed -n 's/^\([a-z0-9_.-]*\)%\{0,1\}:.* ## \(.*\)/\1 \2/p' Makefile | sed 's/^\([a-z_.]*-\) /\1NAME /' | \
 	    while read -r name text; do printf '  %-22s %s\n' "$$name" "$$text"; done
 .PHONY: help
 
@@ -91,7 +91,7 @@ $(BUILD)/module-obj/%.o: src/%.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(say) CC $@
 	$(Q)$(CC) $(MODULE_CFLAGS) $(CFLAGS) -c $< -o $@
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name trees -prune -o -type f -name '*.d' -print 2>/dev/null)
 
 # The export map is made from the one list of wrapped calls.
 $(BUILD)/shim.map: src/shim/wrapped.def
@@ -121,7 +121,11 @@ musl: ## builds a shim for programs of musl (needs musl-tools)
 	@mkdir -p $(BUILD)/musl $(BUILD)/musl-build
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/musl-build WERROR= CC='$(MUSL_CC)' $(BUILD)/musl-build/libconnspread.so
 	$(Q)cp $(BUILD)/musl-build/libconnspread.so $(BUILD)/musl/libconnspread.so.new && mv -f $(BUILD)/musl/libconnspread.so.new $(BUILD)/musl/libconnspread.so
-.PHONY: static musl
+# The tool as a distribution of musl builds it, as far as that goes without its libconfuse and jansson: not linked.
+musl-objects: ## compiles the tool against musl, as tests/musl.sh wants it
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/musl-build CC='$(MUSL_CC)' tool-objects
+tool-objects: $(TOOL_OBJ) ## compiles the tool, and does not link it
+.PHONY: static musl musl-objects tool-objects
 
 # --- what is needed, shown, tested ---
 
@@ -189,6 +193,9 @@ soak: deps-check ## everything at once for SOAK_MINUTES (10)
 	@$(MAKE) --no-print-directory -s WERROR=-Werror programs
 	@SOAK_MINUTES='$(or $(SOAK_MINUTES),10)' BUILD='$(abspath $(BUILD))' tests/system/run -v soak
 
+check-arm64: ## by hand: unit tests and system tests of arm64 under qemu-user, 20 minutes
+	@tests/arm64.sh '$(abspath $(BUILD))/arm64'
+
 coverage: deps-full ## lines that tests ran
 	@BUILD='$(abspath $(BUILD))' tests/coverage.sh
 
@@ -222,7 +229,7 @@ compile_commands.json: FORCE ## for editors and language servers
 pictures: all ## README's pictures, from a staged incident
 	contrib/doc/pictures $(BUILD)/connspread contrib/doc
 
-.PHONY: pictures demo units programs check check-full soak coverage bench findings lint format
+.PHONY: pictures demo units programs check check-full check-arm64 soak coverage bench findings lint format
 
 # --- installing ---
 
@@ -293,7 +300,10 @@ deb: deps-deb ## Debian packages
 rpm: ## RPM package (needs rpmbuild)
 	contrib/rpm/build '$(VERSION)' '$(abspath $(BUILD))/rpm'
 
-.PHONY: install uninstall dist deb rpm
+apk: ## what Alpine's abuild takes, and the package where abuild is
+	contrib/alpine/build '$(VERSION)' '$(abspath $(BUILD))/apk'
+
+.PHONY: install uninstall dist deb rpm apk
 
 clean: ## removes BUILD
 	rm -rf $(BUILD)

@@ -11,7 +11,7 @@ check="$demo check strace nftables binutils curl wget netcat-openbsd socat git m
 # The programs that the tests of check-full preload, and what serves them.
 clients="redis-server redis-tools nodejs default-jdk-headless libjemalloc2 libtcmalloc-minimal4 nginx haproxy php-cli perl
          postgresql postgresql-client openssh-server openssh-client openssl memcached libmemcached-tools apache2-utils wrk
-         tmux siege httperf nghttp2-client netcat-traditional
+         tmux siege httperf nghttp2-client netcat-traditional tcl busybox gnutls-bin inetutils-telnet ncat w3m links whois httping iperf3 lynx
          prometheus prometheus-alertmanager prometheus-node-exporter clickhouse-server clickhouse-client npm logrotate systemd chromium firefox-esr bubblewrap mptcpize"
 deb="$build debhelper dpkg-dev fakeroot"
 lint="clang-format clang-tidy cppcheck git make"

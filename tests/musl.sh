@@ -21,6 +21,17 @@ gcc -O1 tests/system/plain_client.c -o "$out/client-glibc"
 shim=$out/home/musl/libconnspread.so
 [ "$(readelf -dW "$shim" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p')" = libc.so ] || fail "the shim for musl needs $(readelf -dW "$shim" | grep NEEDED)"
 ! readelf -rsW "$shim" "$out/home/libconnspread.so" | grep -E 'DTPMOD|DTPOFF|TLSDESC|__tls_get_addr' || fail "a thread's variable that is not initial-exec"
+# The tool itself, for Alpine's package: compiled against musl, it calls nothing that musl, libconfuse and jansson do not have.
+make -s -j "$(nproc)" DEPS=no BUILD="$out/build" WERROR= CFLAGS=-O0 musl-objects >"$out/objects.log" 2>&1 || fail "the tool with musl: $(cat "$out/objects.log")"
+objects=$(find "$out/build/musl-build/tool-obj" -name '*.o')
+has() { nm -D --defined-only "$@" | awk '{ sub("@.*", "", $3); print $3 }'; }
+# shellcheck disable=SC2086
+lacking=$(nm -u $objects | sed -n 's/^ *U //p' | sort -u | comm -23 - <({
+    has /usr/lib/*-linux-musl/libc.so /usr/lib/*-linux-gnu/libconfuse.so /usr/lib/*-linux-gnu/libjansson.so
+    nm --defined-only $objects | awk 'NF == 3 { print $3 }'
+} | sort -u) | grep -v -x _GLOBAL_OFFSET_TABLE_ || true)
+[ -z "$lacking" ] || fail "the tool with musl lacks" $lacking
+nm -u $objects | grep -q ' U cfg_parse_buf' || fail "no undefined symbol was seen"
 
 root=$out/root loader=$(readelf -lW "$out/client" | sed -n 's/.*interpreter: \(.*\)]/\1/p')
 case $loader in */ld-musl-*) ;; *) fail "the client's loader is $loader" ;; esac

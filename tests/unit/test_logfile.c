@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -145,6 +146,30 @@ START_TEST(what_was_written_and_not_noted_is_found) {
 }
 END_TEST
 
+/* Whatever lies there is not kept in memory: the file may have been written by another hand. */
+START_TEST(a_hole_and_a_long_line_take_no_memory) {
+    static const char block[1 << 16];
+    struct rusage before, after;
+    write_lines(0, 3);
+    int fd = open(path, O_WRONLY | O_APPEND);
+    ck_assert_int_ge(fd, 0);
+    if (_i == 0)
+        ck_assert_int_eq(ftruncate(fd, 1LL << 40), 0);
+    else
+        for (unsigned n = 0; n < (80 << 20) / sizeof block; n++)
+            ck_assert_int_eq(write(fd, block, sizeof block), (ssize_t)sizeof block);
+    close(fd);
+    write_behind_the_journal(path, "\n");
+    write_behind_the_journal(path, line_of(3));
+    write_behind_the_journal(path, "\n");
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &before), 0);
+    next_recorder();
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &after), 0);
+    ck_assert(journal_has(&j, 2) && journal_has(&j, 3) && !journal_has(&j, 4));
+    ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 40 << 10);
+}
+END_TEST
+
 START_TEST(it_is_found_in_a_file_that_was_renamed_meanwhile) {
     write_lines(0, 3);
     write_behind_the_journal(path, line_of(3));
@@ -242,6 +267,7 @@ int main(void) {
     tcase_add_test(tc, a_renamed_file_is_left_alone);
     tcase_add_test(tc, a_cut_file_is_appended_to_from_its_start);
     tcase_add_test(tc, what_was_written_and_not_noted_is_found);
+    tcase_add_loop_test(tc, a_hole_and_a_long_line_take_no_memory, 0, 2);
     tcase_add_test(tc, it_is_found_in_a_file_that_was_renamed_meanwhile);
     tcase_add_test(tc, it_is_found_in_a_file_that_was_cut_meanwhile);
     tcase_add_loop_test(tc, half_a_line_is_cut_off, 0, 12);

@@ -1,5 +1,7 @@
 #include "tool/common/stop.h"
 
+#include <stddef.h>
+
 volatile sig_atomic_t stop_signal;
 
 static void stop(int signal) {

@@ -63,26 +63,52 @@ static void note(struct scan *scan, const char *line, size_t length) {
     journal_mark(scan->journal, seq);
 }
 
-/* Reads the lines from there on. Returns the offset after the last whole line, or -1. */
-static off_t scan_lines(struct scan *scan, int fd, off_t from) {
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t n;
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    FILE *file = copy < 0 ? NULL : fdopen(copy, "r");
-    if (!file) {
-        if (copy >= 0)
-            (void)close(copy);
-        return -1;
+/* The front of a line, which has its number; of the rest nothing is kept, for a file may have lines and holes of any
+ * size. */
+struct front {
+    char text[256];
+    size_t length;
+};
+
+/* What a block adds to the line that has begun, and the lines that end in it. Returns how much of it is whole lines. */
+static size_t scan_block(struct scan *scan, struct front *front, const char *block, size_t size) {
+    size_t whole = 0;
+    for (size_t at = 0; at < size;) {
+        const char *newline = memchr(block + at, '\n', size - at);
+        size_t n = newline ? (size_t)(newline - block) - at : size - at;
+        size_t room = sizeof front->text - front->length, kept = n < room ? n : room;
+        memcpy(front->text + front->length, block + at, kept);
+        front->length += kept;
+        at += n;
+        if (newline) {
+            note(scan, front->text, front->length);
+            front->length = 0;
+            whole = ++at;
+        }
     }
-    off_t whole = fseeko(file, from, SEEK_SET) == 0 ? from : -1;
-    while (whole >= 0 && (n = getline(&line, &room, file)) > 0 && line[n - 1] == '\n') {
-        whole += n;
-        note(scan, line, (size_t)n);
-    }
-    free(line);
-    (void)fclose(file);
     return whole;
+}
+
+/* Reads the lines from there on. Returns the offset after the last whole line, or -1. A line with a hole in it is none
+ * of ours. */
+static off_t scan_lines(struct scan *scan, int fd, off_t from) {
+    char block[16 << 10];
+    struct front front = {.length = 0};
+    off_t whole = from, at = from;
+    ssize_t n;
+    while ((n = pread(fd, block, sizeof block, at)) > 0) {
+        size_t lines = scan_block(scan, &front, block, (size_t)n);
+        if (lines > 0)
+            whole = at + (off_t)lines;
+        at += n;
+        off_t data = lseek(fd, at, SEEK_DATA);
+        if (data > at) {
+            at = data;
+            memset(&front.text, 0, sizeof front.text);
+            front.length = sizeof front.text;
+        }
+    }
+    return n < 0 ? -1 : whole;
 }
 
 /* What stands behind the last newline: half a line of ours is cut off; anything else becomes a line. */

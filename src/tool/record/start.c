@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tool/common/descriptors.h"
 #include "tool/common/message.h"
 #include "tool/record/journal_path.h"
 #include "tool/record/journal.h"
@@ -19,7 +20,7 @@ static void become(const char *state_file, const char *instance, const char *con
     int null = open("/dev/null", O_RDWR);
     for (int fd = 0; fd < 3; fd++)
         (void)dup2(null, fd);
-    closefrom(3);                 /* also where the kernel or a filter has no close_range */
+    descriptors_close_from(3);
     (void)unsetenv("LD_PRELOAD"); /* what the client is to have loaded is not for us */
     /* No folder is kept from being unmounted, unless the state file is named from it. */
     if (state_file[0] == '/' && chdir("/") != 0)

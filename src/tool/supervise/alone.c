@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "tool/common/descriptors.h"
+
 enum { STANDARD = 3 };
 
 static bool is_kept(int fd, const int *kept, unsigned n) {
@@ -20,7 +22,7 @@ void alone(const int *kept, unsigned n) {
     for (int fd = STANDARD; fd < last; fd++)
         if (!is_kept(fd, kept, n))
             close(fd);
-    closefrom(last + 1);
+    descriptors_close_from(last + 1);
     int null = open("/dev/null", O_RDWR);
     for (int fd = 0; null >= 0 && fd < STANDARD; fd++)
         (void)dup2(null, fd);

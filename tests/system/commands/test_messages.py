@@ -3,8 +3,12 @@
 import json
 import os
 import re
+import shutil
+import socket
+import subprocess
 
-from fixture import ROOT, equal
+import kernel
+from fixture import PYTHON, ROOT, equal, full, limit, missing
 
 
 def read(path):
@@ -68,3 +72,72 @@ def test_what_is_not_known(t):
         done = t.tool("doctor", "--message", line, check=1)
         equal((done.stdout, "try: " in done.stderr), ("", True), f"answer to {line!r}")
     assert "try: " in t.tool("doctor", "--message", "x", "curl", check=2).stderr
+
+
+AT = ["127.0.0.1", "8080"]
+URL = "http://127.0.0.1:8080/"
+# How each program of Debian's is made to meet it, by how its row begins; and the package, where its name is another.
+PROGRAMS = {
+    "ab": (["ab", "-n", "1", URL], "apache2-utils"),
+    "bash": (["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080"], None),
+    "busybox 1.35.0 wget": (["busybox", "wget", "-O-", URL], None),
+    "curl 7.88.1": (["curl", "-sS", URL], None),
+    "curl 7.88.1 `--local-port": (["curl", "-sS", "--local-port", "40000-40003", URL], None),
+    "elinks": (["links", "-source", URL], None),
+    "gnutls-cli": (["gnutls-cli", "-p", "8080", "127.0.0.1"], "gnutls-bin"),
+    "h2load": (["h2load", "-n", "1", URL], "nghttp2-client"),
+    "httperf": (["httperf", "--server", "127.0.0.1", "--port", "8080", "--num-conns", "1"], None),
+    "httping": (["httping", "-c", "1", "-g", URL], None),
+    "inetutils-telnet": (["inetutils-telnet", *AT], None),
+    "iperf3": (["iperf3", "-c", "127.0.0.1", "-p", "8080"], None),
+    "lynx": (["lynx", "-dump", URL], None),
+    "memcstat": (["memcstat", "--servers=127.0.0.1:8080"], "libmemcached-tools"),
+    "ncat": (["ncat", *AT], None),
+    "nc.openbsd": (["nc.openbsd", *AT], "netcat-openbsd"),
+    "nc.traditional": (["nc.traditional", "-v", *AT], "netcat-traditional"),
+    "nghttp": (["nghttp", URL], "nghttp2-client"),
+    "openssl": (["openssl", "s_client", "-connect", "127.0.0.1:8080"], None),
+    "perl": (["perl", "-MIO::Socket::INET", "-e", "IO::Socket::INET->new('127.0.0.1:8080') or die $@"], None),
+    "python": ([PYTHON, "-S", "-c", "import socket; socket.create_connection(('127.0.0.1', 8080))"], "python3"),
+    "redis-cli": (["redis-cli", "-p", "8080", "ping"], "redis-tools"),
+    "siege": (["siege", "-b", "-c1", "-r1", URL], None),
+    "socat": (["socat", "-", "TCP:127.0.0.1:8080"], None),
+    "Tcl": (["sh", "-c", "echo 'socket 127.0.0.1 8080' >t.tcl; exec tclsh t.tcl"], "tcl"),
+    "w3m": (["w3m", "-dump", URL], None),
+    "wget": (["wget", "-t1", "-O-", URL], None),
+    "whois": (["whois", "-h", "127.0.0.1", "-p", "8080", "x"], None),
+    "wrk": (["wrk", "-c", "1", "-t", "1", "-d", "1", URL], None),
+}
+
+
+def pattern(message):
+    """Of what the row shows first, beside options; an address, a name and a number may be others."""
+    text = next(s for s in re.findall(r"`([^`]*)`", message) if len(re.findall(r"[A-Za-z]{2,}", s)) > 1)
+    return ".*".join(map(re.escape, re.split(r"HOST|URL|127\.0\.0\.1|(?<= )-?\d{6,}|(?<=after )\d+", text)))
+
+
+@full
+@limit(180)
+def test_programs_say_so_still(t):
+    """Each in a namespace with four source ports, all taken towards 127.0.0.1:8080: its message and its exit status are the row's."""
+    for argv, package in PROGRAMS.values():
+        if not shutil.which(argv[0]):
+            missing(package or argv[0])
+    t.server("127.0.0.1", port=8080)
+    kernel.port_range(40000, 40003)
+    held = [socket.create_connection(("127.0.0.1", 8080)) for _ in range(4)]
+    wrong = []
+    for begins, (argv, _) in PROGRAMS.items():
+        row = next(r for r in rows() if re.match(re.escape(begins) + (r"(?! `--)" if "`" not in begins else ""), r[0]))
+        done = subprocess.run(argv, cwd=t.folder, env={"PATH": os.environ["PATH"], "HOME": t.folder, "LC_ALL": "C", "TERM": "dumb"}, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=30)
+        if "**nothing**" in row[1]:
+            said = done.stdout == ""
+        else:
+            said = re.search(pattern(row[1]), done.stdout)
+        if not said or (re.match(r"[*\d]", row[2]) and done.returncode != int(re.search(r"\d+", row[2])[0])):
+            wrong.append(f"{row[0]}: exit {done.returncode}, want {row[2]}; want {row[1]!r}, said {done.stdout[-400:]!r}")
+    assert len(PROGRAMS) >= 25, len(PROGRAMS)
+    equal(wrong, [], f"of {len(PROGRAMS)} programs")
+    for s in held:
+        s.close()

@@ -149,11 +149,11 @@ def test_what_it_names_exists(t):
         for path in set(re.findall(r"\]\(((?!https?:)[^)#]+)", text_of(page))):
             assert os.path.exists(os.path.join(ROOT, os.path.dirname(page), path)), f"{page} links to {path}"
     with open(os.path.join(ROOT, "Makefile")) as f:
-        targets = set(re.findall(r"^([a-z_.-]+):", f.read(), re.M))
-    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.M))
+        targets = set(re.findall(r"^([a-z0-9_.-]+):", f.read(), re.M))
+    named = set(re.findall(r"(?:`|^)make ([a-z0-9-]+)", text, re.M))
     assert named >= {"demo", "check", "install", "uninstall", "deb"}, named
     for page in pages():
-        named |= set(re.findall(r"(?:`|^)make ([a-z_.-]*[a-z])(?![\w-]*[A-Z])", text_of(page), re.M))
+        named |= set(re.findall(r"(?:`|^)make ([a-z0-9_.-]*[a-z0-9])(?![\w-]*[A-Z])", text_of(page), re.M))
     equal(named - targets, set(), "make targets that are named and there are not")
     commands = re.findall(r"^  (\w+) ", t.tool("--help", check=0).stdout.split("commands:\n")[1].split("\n\n")[0], re.M)
     equal(set(commands) - commands_of(text), set(), "commands that README's table has not")

@@ -34,8 +34,15 @@ static void expect_one(const char *words) {
 
 START_TEST(a_config_that_fits_this_host_is_not_warned_of) {
     look_at("pool \"p\" { addresses = { \"198.51.100.1\", \"fd00:5::1\", \"127.0.0.2-127.0.0.9\" } }\n"
-            "rule \"r\" { to = { \"*\" } pool = \"p\" }\n");
+            "rule \"r\" { to = { \"*\" } except = { \"127.0.0.1:6379\" } pool = \"p\" }\n");
     ck_assert_msg(warnings.count == 0, "%s", warnings.text[0]);
+}
+END_TEST
+
+START_TEST(a_redis_that_would_deny_is_named) {
+    look_at("pool \"p\" { addresses = { \"198.51.100.1\", \"127.0.0.1-127.0.0.9\" } }\n"
+            "rule \"r\" { to = { \"127.0.0.0/8\" } pool = \"p\" }\n");
+    expect_one("rule \"r\": a Redis on 127.0.0.1:6379 in protected mode answers -DENIED");
 }
 END_TEST
 
@@ -125,6 +132,7 @@ int main(void) {
     TCase *t = tcase_create("warnings");
     tcase_add_checked_fixture(t, set_up, NULL);
     tcase_add_test(t, a_config_that_fits_this_host_is_not_warned_of);
+    tcase_add_test(t, a_redis_that_would_deny_is_named);
     tcase_add_test(t, the_built_in_default_is_not_warned_of);
     tcase_add_test(t, addresses_that_this_host_lacks_are_named);
     tcase_add_test(t, freebind_needs_a_route_to_here);

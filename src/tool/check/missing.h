@@ -4,7 +4,8 @@
 
 #include <net/if.h>
 
-#include "tool/check/model.h"
+#include "policy/policy.h"
+#include "tool/host/host.h"
 
 enum { MISSING_KEPT = 256, MISSING_TEXT = 96 };
 

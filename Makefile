@@ -29,10 +29,12 @@ SHIM_LTO = $(if $(findstring gcc,$(CC)),-flto=auto)
 # ... and so do what -O3 inlines, and small structures cleared without `rep stos`, which takes 10 ns to begin: for any
 # processor, in the order that suits the recent ones.
 SHIM_TUNE := $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-mtune=skylake)
-# Newer systems may demand that every library of a program has them.
+# BTI and PAC, which newer systems may demand of every library of a program: said of the whole only if it is true of each part. Debian 12's start files
+# have no landing pads, and were the property forced on them (-z force-bti), their _init would end every client on a processor that has BTI. So the
+# shim does without them, and without libgcc's atomics.
 ifneq ($(findstring aarch64,$(shell $(CC) -dumpmachine)),)
-SHIM_CFLAGS += -mbranch-protection=standard
-SHIM_LDFLAGS_MACHINE = -mbranch-protection=standard -Wl,-z,force-bti
+SHIM_CFLAGS += -mbranch-protection=standard -mno-outline-atomics
+SHIM_LDFLAGS_MACHINE = -mbranch-protection=standard -mno-outline-atomics -nostartfiles
 endif
 SHIM_OPT = $(patsubst -O2,-O3 $(SHIM_TUNE),$(filter -O2,$(CFLAGS)))
 # Never unmapped, also when a program opens it by hand and closes it: its exit handler would be called all the same.

@@ -11,13 +11,13 @@ check="$demo check strace nftables binutils curl wget netcat-openbsd socat git m
 # The programs that the tests of check-full preload, and what serves them.
 clients="redis-server redis-tools nodejs default-jdk-headless libjemalloc2 libtcmalloc-minimal4 nginx haproxy php-cli perl
          postgresql postgresql-client openssh-server openssh-client openssl memcached libmemcached-tools apache2-utils wrk
-         siege httperf nghttp2-client netcat-traditional
+         tmux siege httperf nghttp2-client netcat-traditional
          prometheus prometheus-alertmanager prometheus-node-exporter clickhouse-server clickhouse-client npm logrotate systemd chromium firefox-esr bubblewrap mptcpize"
 deb="$build debhelper dpkg-dev fakeroot"
 lint="clang-format clang-tidy cppcheck git make"
 full="$check $clients $lint clang libclang-rt-dev debhelper dpkg-dev fakeroot lintian mmdebstrap arch-test valgrind musl-tools llvm
       rpm rpmlint
-      python3-twisted jq python3-testsuite python3-yaml golang-go"
+      python3-twisted jq python3-testsuite python3-yaml golang-go rustc fp-compiler liburing-dev"
 [ "$(uname -m)" != x86_64 ] || full="$full gcc-multilib"
 
 case "${1:-}" in
@@ -49,6 +49,7 @@ provided() {
     case "$1" in
     nodejs) command -v node ;;
     npm) command -v npm ;;
+    rustc) command -v rustc ;;
     default-jdk-headless) command -v javac ;;
     clang-format) command -v clang-format ;;
     clang-tidy) command -v clang-tidy ;;

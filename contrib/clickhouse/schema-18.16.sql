@@ -118,5 +118,48 @@ SELECT
 FROM connspread.minutes_state
 GROUP BY minute, event, host, netns, instance, arm, program, direction, peer, port, source, rule, fate, call, cause, outcome, repeats, epoch;
 
+-- The same without minute, source and cause, for questions about all of the time. (A view of what a view writes is not told of it by this version.)
+-- The month is that of the partitions, so that a month that is dropped is dropped everywhere.
+CREATE TABLE IF NOT EXISTS connspread.totals_state
+(
+    month UInt32,
+    event String,
+    host String,
+    netns UInt64,
+    instance String,
+    arm String,
+    program String,
+    direction String,
+    peer String,
+    port UInt16,
+    rule String,
+    outcome String,
+    repeats UInt32,
+    epoch String,
+    seqs AggregateFunction(uniqExact, UInt64)
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY month
+ORDER BY (event, peer, port, host, netns, instance, arm, program, direction, rule, outcome, repeats, epoch, month);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS connspread.to_totals TO connspread.totals_state AS
+SELECT
+    toYYYYMM(minute) AS month, event, host, netns, instance, arm, program, direction,
+    if(direction = 'inbound', '', peer_address) AS peer,
+    if(direction = 'inbound', local_port, peer_port) AS port,
+    rule, outcome, repeats, epoch,
+    uniqExactState(seq) AS seqs
+FROM connspread.events
+GROUP BY month, event, host, netns, instance, arm, program, direction, peer, port, rule, outcome, repeats, epoch;
+
+CREATE VIEW IF NOT EXISTS connspread.totals AS
+SELECT
+    event, host, netns, instance, arm, program, direction, peer, port, rule, outcome,
+    if(peer = '', '', concat(if(position(peer, ':') > 0, concat('[', peer, ']'), peer), ':', toString(port))) AS destination,
+    uniqExactMerge(seqs) AS n,
+    n * (1 + repeats) AS calls
+FROM connspread.totals_state
+GROUP BY month, event, host, netns, instance, arm, program, direction, peer, port, rule, outcome, repeats, epoch;
+
 -- Each event once, also while two loads of it lie in parts that are not merged yet.
 CREATE VIEW IF NOT EXISTS connspread.events_once AS SELECT *, time_us, minute FROM connspread.events FINAL;

@@ -117,5 +117,45 @@ SELECT
 FROM connspread.minutes_state
 GROUP BY minute, event, host, netns, instance, arm, program, direction, peer, port, source, rule, fate, call, cause, outcome, repeats, epoch;
 
+-- The same without minute, source and cause, for questions about all of the time: made of what goes into the minutes, a fraction of the events.
+-- The month is that of the partitions, so that a month that is dropped is dropped everywhere.
+CREATE TABLE IF NOT EXISTS connspread.totals_state
+(
+    month UInt32,
+    event LowCardinality(String),
+    host LowCardinality(String),
+    netns UInt64,
+    instance LowCardinality(String),
+    arm LowCardinality(String),
+    program LowCardinality(String),
+    direction LowCardinality(String),
+    peer LowCardinality(String),
+    port UInt16,
+    rule LowCardinality(String),
+    outcome LowCardinality(String),
+    repeats UInt32,
+    epoch LowCardinality(String),
+    seqs AggregateFunction(groupBitmap, UInt64)
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY month
+ORDER BY (event, peer, port, host, netns, instance, arm, program, direction, rule, outcome, repeats, epoch, month);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS connspread.to_totals TO connspread.totals_state AS
+SELECT
+    toYYYYMM(minute) AS month, event, host, netns, instance, arm, program, direction, peer, port, rule, outcome, repeats, epoch,
+    groupBitmapMergeState(minutes_state.seqs) AS seqs
+FROM connspread.minutes_state
+GROUP BY month, event, host, netns, instance, arm, program, direction, peer, port, rule, outcome, repeats, epoch;
+
+CREATE VIEW IF NOT EXISTS connspread.totals AS
+SELECT
+    event, host, netns, instance, arm, program, direction, peer, port, rule, outcome,
+    if(peer = '', '', concat(if(position(peer, ':') > 0, concat('[', peer, ']'), peer), ':', toString(port))) AS destination,
+    groupBitmapMerge(seqs) AS n,
+    n * (1 + repeats) AS calls
+FROM connspread.totals_state
+GROUP BY month, event, host, netns, instance, arm, program, direction, peer, port, rule, outcome, repeats, epoch;
+
 -- Each event once, also while two loads of it lie in parts that are not merged yet.
 CREATE VIEW IF NOT EXISTS connspread.events_once AS SELECT * FROM connspread.events FINAL;

@@ -37,7 +37,7 @@ SELECT
     sumIf(calls, event = 'exhausted' AND outcome = 'failed') AS failed,
     sumIf(calls, event = 'exhausted' AND outcome = 'fallback') AS fallback,
     sumIf(calls, event = 'exhausted' AND outcome NOT IN ('failed', 'fallback')) AS recovered
-FROM connspread.minutes
+FROM connspread.totals
 WHERE event IN ('time-wait', 'close', 'exhausted')
 GROUP BY host, netns, program, direction, destination, port;
 
@@ -102,7 +102,7 @@ FROM
                 sumIf(calls, arm = 'enforce' AND event = 'exhausted' AND outcome = 'failed') AS canary_failed,
                 sumIf(calls, arm = 'control' AND (event != 'exhausted' OR outcome = 'failed')) AS control_n,
                 sumIf(calls, arm = 'control' AND event = 'exhausted' AND outcome = 'failed') AS control_failed
-            FROM connspread.minutes
+            FROM connspread.totals
             WHERE event IN ('time-wait', 'close', 'exhausted') AND direction = 'outbound' AND rule != ''
             GROUP BY instance
         )
@@ -135,7 +135,7 @@ FROM
             (
                 SELECT host, program, destination,
                        sumIf(calls, event != 'exhausted' OR outcome = 'failed') AS n, sumIf(calls, event = 'exhausted' AND outcome = 'failed') AS failed
-                FROM connspread.minutes
+                FROM connspread.totals
                 WHERE event IN ('time-wait', 'close', 'exhausted') AND direction = 'outbound'
                 GROUP BY host, program, destination
             ) AS one
@@ -143,7 +143,7 @@ FROM
             (
                 SELECT program, destination,
                        sumIf(calls, event != 'exhausted' OR outcome = 'failed') AS all_n, sumIf(calls, event = 'exhausted' AND outcome = 'failed') AS all_failed
-                FROM connspread.minutes
+                FROM connspread.totals
                 WHERE event IN ('time-wait', 'close', 'exhausted') AND direction = 'outbound'
                 GROUP BY program, destination
             ) AS every

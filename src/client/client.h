@@ -14,23 +14,25 @@ enum { MODE_FROM_POLICY = 255 };
 
 struct client {
     struct state state;
-    bool active;          /* false: every wrapper goes straight to libc */
-    bool no_port_range;   /* this kernel has no IP_LOCAL_PORT_RANGE (before 6.3); atomic */
-    bool no_port_works;   /* IP_BIND_ADDRESS_NO_PORT was read back as set; atomic */
-    bool no_port_fails;   /* it was accepted, and does nothing (gVisor); atomic */
-    bool protocol_kept;   /* socket() gives the protocol that it is asked for; atomic */
-    bool parity_step;     /* before Linux 6.8: connect goes through all ports of one parity first */
-    bool mptcp_info;      /* where it is not to be had, a connection is not MPTCP's (any more) */
-    bool bind_denied;     /* this process may not bind (Landlock, seccomp, an LSM); atomic */
-    bool trace;           /* CONNSPREAD_TRACE: each decision is an event */
-    bool netns_varies;    /* setns or unshare was called: ask each socket for its namespace */
-    uint8_t env_mode;     /* CONNSPREAD_MODE, or MODE_FROM_POLICY */
-    uint32_t attached;    /* an attach event was written for this process; atomic */
-    uint64_t netns;       /* cookie; 0: not asked yet; atomic */
-    bool no_wait;         /* a supervisor acts for many, and may not wait for one of them */
+    bool active;        /* false: every wrapper goes straight to libc */
+    bool no_port_range; /* this kernel has no IP_LOCAL_PORT_RANGE (before 6.3); atomic */
+    bool no_port_works; /* IP_BIND_ADDRESS_NO_PORT was read back as set; atomic */
+    bool no_port_fails; /* it was accepted, and does nothing (gVisor); atomic */
+    bool protocol_kept; /* socket() gives the protocol that it is asked for; atomic */
+    bool parity_step;   /* before Linux 6.8: connect goes through all ports of one parity first */
+    bool mptcp_info;    /* where it is not to be had, a connection is not MPTCP's (any more) */
+    bool bind_denied;   /* this process may not bind (Landlock, seccomp, an LSM); atomic */
+    bool trace;         /* CONNSPREAD_TRACE: each decision is an event */
+    bool netns_varies;  /* setns or unshare was called: ask each socket for its namespace */
+    uint8_t env_mode;   /* CONNSPREAD_MODE, or MODE_FROM_POLICY */
+    uint32_t attached;  /* an attach event was written for this process; atomic */
+    uint64_t netns;     /* cookie; 0: not asked yet; atomic */
+    bool no_wait;       /* a supervisor acts for many, and may not wait for one of them */
+    bool ends_told;     /* the kernel tells us of closes: nothing is asked that only a close would need */
+    void (*waits)(struct client *client); /* if not NULL, called before each step of a wait */
+    uint64_t variable;    /* of its environment, hashed: name and value (hash_by.h); 0: none was asked for; atomic */
     uint32_t user;        /* with pid: its effective user */
     uint32_t pid, tid;    /* whose events these are; 0: of this process and thread */
-    uint64_t variable;    /* of its environment, hashed: name and value (hash_by.h); 0: none was asked for; atomic */
     uint64_t program_key; /* history_program */
     uint64_t names_key;   /* the same of names: what rules make of them is kept under it */
     char program[POLICY_PROGRAM];

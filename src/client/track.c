@@ -48,10 +48,18 @@ struct conn *track_adopt(struct client *client, int fd) {
     struct conn *c = conn_made(client, family, mptcp, process_generation());
     if (!c)
         return NULL;
-    conn_set_flags(c, CONN_ADOPTED | CONN_PINNED | options_of(fd));
+    conn_set_flags(c, CONN_ADOPTED | CONN_PINNED | (client->ends_told ? 0 : options_of(fd)));
     (void)client_netns(client, fd);
+    bool named = sockinfo_local(fd, &local);
+    if (named && local.port == 0) { /* whatever was connected, or listens, has a port */
+        if (!addr_is_any(&local.addr)) {
+            c->source = c->app = local.addr;
+            conn_set_flags(c, CONN_APP_ADDRESS | CONN_APP_NO_PORT);
+        }
+        return c;
+    }
     (void)sockinfo_state(fd, &phase, NULL);
-    if (sockinfo_local(fd, &local) && local.port != 0) {
+    if (named) {
         c->source = local.addr;
         c->local_port = local.port;
     }
@@ -63,11 +71,8 @@ struct conn *track_adopt(struct client *client, int fd) {
     } else if (phase == TCP_STATE_SYN_SENT) {
         c->phase = CONN_CONNECTING;
         conn_set_flags(c, CONN_PEER_ASK);
-    } else if (local.port != 0) {
+    } else if (named) {
         conn_set_flags(c, CONN_APP_PORT);
-    } else if (!addr_is_any(&local.addr)) {
-        c->source = c->app = local.addr;
-        conn_set_flags(c, CONN_APP_ADDRESS | CONN_APP_NO_PORT);
     }
     return c;
 }

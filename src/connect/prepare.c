@@ -17,6 +17,9 @@ static bool no_port_took(struct client *client, int fd) {
     if (__atomic_load_n(&client->no_port_works, __ATOMIC_RELAXED))
         return true;
     int r = get_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &value);
+    /* Once more before the whole process goes without: another thread may have put another socket in its place. */
+    if (r == 0 && value == 0 && set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1) == 0)
+        r = get_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &value);
     bool took = r == 0 && value == 1;
     /* EBADF and the like say something of this socket, EPERM of a filter. */
     bool known = took || (r == 0 && value == 0) || r == -ENOPROTOOPT || r == -EOPNOTSUPP || r == -EPROTO;

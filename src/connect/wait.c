@@ -48,6 +48,8 @@ static bool rest(struct client *client, struct connecting *k) {
     } pause = {0, WAIT_STEP_NS};
     uint32_t serial = conn_serial(k->conn);
     conn_release(client, k->conn);
+    if (client->waits)
+        client->waits(client);
     bool whole = sys_call2(SYS_nanosleep, &pause, 0) == 0;
     connecting_look_again(k, serial);
     if (k->number == NUMBER_OURS && sockinfo_cookie(k->call->fd) != k->cookie)

@@ -34,7 +34,12 @@
 
 enum { ADDRESS_SPACE_SHARE = 16 };
 
+#ifdef __GLIBC__
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
+/* What pthread_atfork calls, which glibc links into each library, on Debian 12 without the landing pads that arm64's
+ * BTI asks for. */
+extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso);
+#endif
 
 /* What the environment and the file system say, before anything is opened. */
 struct setup {
@@ -281,7 +286,11 @@ static void begin(struct setup *s) {
     name_program();
     client.renewed = new_process;
     process_init();
+#ifdef __GLIBC__
+    (void)__register_atfork(process_fork_begins, process_fork_ends, in_child, NULL);
+#else
     (void)pthread_atfork(process_fork_begins, process_fork_ends, in_child);
+#endif
     client_know_kernel(&client);
     (void)host_ports(&client, true); /* now: no connect shall open a descriptor for it */
     if (find_origin(s)) {

@@ -9,11 +9,13 @@
 #include "text/edits.h"
 #include "tool/common/children.h"
 #include "tool/common/message.h"
+#include "tool/screen/help.h"
+#include "tool/screen/wrap.h"
 #include "tool/run.h"
 #include "tool/check/check.h"
 #include "tool/log/log.h"
 #include "tool/stat/stat.h"
-#include "tool/report/report.h"
+#include "tool/report.h"
 #include "tool/ls.h"
 #include "tool/set.h"
 #include "tool/reap.h"
@@ -45,32 +47,36 @@ static const struct command {
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0], NAME_MAX_LENGTH = 31 };
 
-static void print_commands(void) {
-    puts("commands:");
+static void print_commands(const struct screen *to) {
+    fputs("commands:\n", to->out);
     for (unsigned i = 0; i < COMMANDS; i++)
-        printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+        wrap_printf(to, 11, "  %-8s %s", commands[i].name, commands[i].summary);
 }
 
 static void print_help(void) {
-    puts("usage: connspread COMMAND [ARGUMENT...]\n"
-         "\n"
-         "Spreads a program's outbound TCP connections over source addresses and ports, retries on EADDRNOTAVAIL,\n"
-         "and logs every close that leaves a TIME-WAIT socket on this host.\n");
-    print_commands();
-    puts("\n  connspread COMMAND --help    for each of them\n"
-         "  connspread --version");
+    const struct screen to = screen_stdout();
+    help_print(&to, "usage: connspread COMMAND [ARGUMENT...]\n"
+                    "\n"
+                    "Spreads a program's outbound TCP connections over source addresses and ports, retries on "
+                    "EADDRNOTAVAIL,\n"
+                    "and logs every close that leaves a TIME-WAIT socket on this host.\n"
+                    "\n");
+    print_commands(&to);
+    help_print(&to, "\n  connspread COMMAND --help    for each of them\n"
+                    "  connspread --version\n");
 }
 
 static void print_next_steps(void) {
-    puts("connspread " VERSION ": what to do next\n"
-         "\n"
-         "  connspread doctor PROGRAM    what of this host is in the way; whether PROGRAM can be preloaded\n"
-         "  connspread quads             how full the source ports of this host are, now\n"
-         "  connspread check             what this host's config can carry, and what is wrong with it\n"
-         "  connspread run -- PROGRAM    run a program under it\n"
-         "  connspread log -f            watch which of its closes leave TIME-WAIT sockets\n"
-         "  connspread report            after a failure: what ran out, why, and what to do about it\n"
-         "  connspread --help            all commands; man connspread tells more");
+    const struct screen to = screen_stdout();
+    help_print(&to, "connspread " VERSION ": what to do next\n"
+                    "\n"
+                    "  connspread doctor PROGRAM    what of this host is in the way; whether PROGRAM can be preloaded\n"
+                    "  connspread quads             how full the source ports of this host are, now\n"
+                    "  connspread check             what this host's config can carry, and what is wrong with it\n"
+                    "  connspread run -- PROGRAM    run a program under it\n"
+                    "  connspread log -f            watch which of its closes leave TIME-WAIT sockets\n"
+                    "  connspread report            after a failure: what ran out, why, and what to do about it\n"
+                    "  connspread --help            all commands; man connspread tells more\n");
 }
 
 static const struct command *find(const char *name) {

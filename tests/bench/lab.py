@@ -141,13 +141,21 @@ class Lab:
         return env
 
     def client(self, program, mode, conf=None, address="127.0.0.1", sources=SOURCES, shim=SHIM):
-        """mode: bare | watch | enforce | hand (sources: which it binds in turn; none: its range only)."""
-        argv = [os.path.join(PROGRAMS, program), address]
+        """mode: bare | watch | enforce | hand (sources: which it binds in turn; none: its range only) | supervised | floor | floor by hand
+        (floor.c)."""
+        argv = self.supervisor(mode, conf, sources) + [os.path.join(PROGRAMS, program), address]
         if mode == "hand":
             argv.append("hand=" + ",".join(sources) if sources else "hand")
         env = self.environment(mode, conf, shim)
         os.makedirs(env["CONNSPREAD_DIR"], mode=0o700, exist_ok=True)
         return Process(argv, env)
+
+    @staticmethod
+    def supervisor(mode, conf, sources=SOURCES):
+        """What comes before a client's own words."""
+        floor = os.path.join(PROGRAMS, "floor")
+        return {"supervised": [TOOL, "run", "-c", conf, "--supervise", "--"], "floor": [floor, "continue"],
+                "floor by hand": [floor, "hand=" + ",".join(sources)]}.get(mode, [])
 
     def server(self, address="127.0.0.1", ports=PORTS, **options):
         server = Process([os.path.join(PROGRAMS, "server"), address, str(PORT), str(ports)], self.environment("bare", None), **options)

@@ -23,11 +23,11 @@ PYTHON = "/usr/bin/python3"
 PACKAGES = {
     "curl": "curl", "wget": "wget", "nc": "netcat-openbsd", "bash": "bash", "node": "nodejs", "redis-cli": "redis-tools",
     "redis-server": "redis-server", "socat": "socat", "java": "openjdk-17-jdk-headless", "nft": "nftables", "ip": "iproute2", "ss": "iproute2",
-    "awk": "mawk", "go": "golang-go", "perl": "perl-base", "php": "php-cli", "haproxy": "haproxy", "wrk": "wrk",
+    "awk": "mawk", "go": "golang-go", "rustc": "rustc", "fpc": "fp-compiler", "liburing.so.2": "liburing-dev", "perl": "perl-base", "php": "php-cli", "haproxy": "haproxy", "wrk": "wrk",
     "nm": "binutils", "readelf": "binutils", "strace": "strace", "promtool": "prometheus", "jq": "jq", "systemd-analyze": "systemd", "logrotate": "logrotate",
     "libjemalloc.so.2": "libjemalloc2", "libtcmalloc_minimal.so.4": "libtcmalloc-minimal4",
     "clang-format": "clang-format", "clang-tidy": "clang-tidy", "cppcheck": "cppcheck",
-    "mandoc": "mandoc", "python3": "python3", "make": "make", "gcc": "gcc", "git": "git", "unshare": "util-linux", "nsenter": "util-linux", "ldd": "libc-bin", "setpriv": "util-linux",
+    "mandoc": "mandoc", "tmux": "tmux", "python3": "python3", "make": "make", "gcc": "gcc", "git": "git", "unshare": "util-linux", "nsenter": "util-linux", "ldd": "libc-bin", "setpriv": "util-linux",
     "chromium": "chromium", "firefox-esr": "firefox-esr", "bwrap": "bubblewrap", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
 }
 

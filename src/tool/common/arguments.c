@@ -8,10 +8,12 @@
 #include "text/meant.h"
 #include "text/parse.h"
 #include "tool/common/message.h"
-#include "text/parse.h"
+#include "tool/screen/help.h"
+#include "tool/screen/live.h"
 #include "tool/common/time_text.h"
 
 int arguments_read(const struct command_line *line, int argc, char **argv, struct chosen *out, void *context) {
+    struct screen screen;
     int option;
     while ((option = getopt_long(argc, argv, line->letters, line->options, NULL)) != -1) {
         switch (option) {
@@ -22,8 +24,12 @@ int arguments_read(const struct command_line *line, int argc, char **argv, struc
             out->instance = optarg;
             break;
         case 'h':
-            fputs(line->help, stdout);
+            screen = screen_stdout();
+            help_print(&screen, line->help);
             return EXIT_DONE;
+        case OPTION_WIDE:
+            screen_make_wide();
+            break;
         case '?':
             warn("%s: not understood; try: connspread %s --help", line->command, line->command);
             return EXIT_USAGE;
@@ -55,6 +61,16 @@ bool arguments_duration(const char *command, const char *option, const char *tex
     if (wrong)
         warn("%s: %s %s is not a duration; try: %s", command, option, text, wrong);
     return !wrong;
+}
+
+bool arguments_every(const char *command, const char *text, uint32_t *out_ms) {
+    char seconds[32] = "2s";
+    if (text)
+        snprintf(seconds, sizeof seconds, "%s%s", text, text[strspn(text, "0123456789")] ? "" : "s");
+    if (parse_duration(seconds, out_ms) == NULL && *out_ms >= LIVE_LEAST_MS && *out_ms <= LIVE_MOST_MS)
+        return true;
+    warn("%s: -w %s is not an interval; try: whole seconds, or 500ms, from 100ms to a day", command, text);
+    return false;
 }
 
 bool arguments_target(const char *command, const char *option, const char *text, struct policy_target *out) {

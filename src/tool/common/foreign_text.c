@@ -73,3 +73,37 @@ void foreign_print(FILE *out, const char *text, size_t length) {
 void foreign_print_json(FILE *out, const char *line, size_t length) {
     print(out, line, length, true);
 }
+
+static const char *reference(uint32_t c) {
+    switch (c) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    case '\'':
+        return "&#39;";
+    default:
+        return NULL;
+    }
+}
+
+/* Code points that Unicode keeps for none. */
+static bool is_no_character(uint32_t c) {
+    return (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe;
+}
+
+void foreign_print_html(FILE *out, const char *text, size_t length) {
+    for (size_t i = 0; i < length;) {
+        struct foreign_char c = foreign_char(text + i, length - i);
+        const char *instead = !c.plain || is_no_character(c.code_point) ? "?" : reference(c.code_point);
+        if (instead)
+            (void)fputs(instead, out);
+        else
+            (void)fwrite(text + i, 1, c.bytes, out);
+        i += c.bytes;
+    }
+}

@@ -23,6 +23,10 @@ struct foreign_char foreign_char(const char *text, size_t length);
 /* Onto a terminal, or into a file that may end on one: '?' for each character that is not plain. */
 void foreign_print(FILE *out, const char *text, size_t length);
 
+/* Into a page of HTML, between tags or between the quotes of an attribute: markup becomes references, and '?' stands
+ * for each character that is not plain, or that HTML calls none. */
+void foreign_print_html(FILE *out, const char *text, size_t length);
+
 /* One line of JSON, valid but for bytes that are no UTF-8: what is not plain as \u0000, between values as a space. */
 void foreign_print_json(FILE *out, const char *line, size_t length);
 

@@ -6,6 +6,7 @@
 
 #include "tool/common/message.h"
 #include "tool/common/foreign_text.h"
+#include "tool/screen/wrap.h"
 
 static void print(FILE *out, const char *before, const char *format, va_list arguments) {
     char *text = NULL;
@@ -28,10 +29,19 @@ void warn(const char *format, ...) {
 }
 
 void say(const char *format, ...) {
+    const struct screen to = screen_stdout();
+    char *line = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&line, &size);
     va_list arguments;
+    if (!memory)
+        return;
     va_start(arguments, format);
-    print(stdout, "", format, arguments);
+    print(memory, "", format, arguments);
     va_end(arguments);
+    if (fclose(memory) == 0)
+        wrap_print(&to, line, SCREEN_HANG);
+    free(line);
 }
 
 void warn_lines(const char *text) {

@@ -10,6 +10,7 @@
 #include "tool/common/message.h"
 #include "tool/common/strbuf.h"
 #include "tool/doctor/gather.h"
+#include "tool/screen/wrap.h"
 #include "tool/doctor/try.h"
 #include "tool/doctor/judge.h"
 #include "tool/doctor/blame.h"
@@ -23,8 +24,8 @@
 #include "tool/doctor/messages.h"
 
 static const char help[] =
-    "usage: connspread doctor [-o text|json] [-c CONF] [PROGRAM]\n"
-    "       connspread doctor [-o text|json] --message TEXT\n"
+    "usage: connspread doctor [-o text|json] [-c CONF] [--wide] [PROGRAM]\n"
+    "       connspread doctor [-o text|json] [--wide] --message TEXT\n"
     "\n"
     "Looks at this host, in this network namespace, for what makes connect() fail with EADDRNOTAVAIL or soon will:\n"
     "ephemeral ports and what keeps them, TIME-WAIT settings and counters, connection tracking, IPv6, what the kernel\n"
@@ -36,17 +37,20 @@ static const char help[] =
     "  -c, --config CONF      whose pools are looked at; default: CONNSPREAD_CONF, else " DEFAULT_CONF
     ", if there is one\n"
     "      --message TEXT     only says what a program means by this line of its output or log\n"
+    "      --wide             as wide as it is, on a terminal too\n"
     "\n"
     "Findings are error (do something), warning, unknown (could not be found out) and ok. Works for every user; only\n"
     "root can name the processes of all.\n"
     "Exits with 0, 1 if there is an error or the message is not known, 2 for a usage error.\n";
 
-enum { OPTION_MESSAGE = 256, CELL = 256 };
+/* LABEL: where what is found begins. */
+enum { OPTION_MESSAGE = 256, CELL = 256, LABEL = 9 };
 
 static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
     {"config", required_argument, NULL, 'c'},
     {"message", required_argument, NULL, OPTION_MESSAGE},
+    {"wide", no_argument, NULL, OPTION_WIDE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -129,14 +133,22 @@ static void print_json(const struct finding *f) {
 }
 
 static void print_text(const struct finding *f) {
-    char reason[FINDING_TEXT];
+    static const enum colour colour[SEVERITIES] = {
+        [SEVERITY_ERROR] = COLOUR_BAD, [SEVERITY_WARNING] = COLOUR_WARNING, [SEVERITY_OK] = COLOUR_GOOD};
+    const struct screen to = screen_stdout();
+    const char *severity = severity_name[f->severity];
+    char text[FINDING_TEXT + 64];
     struct strbuf s;
-    strbuf_init(&s, reason, sizeof reason);
+    strbuf_init(&s, text, sizeof text);
+    strbuf_text(&s, severity);
+    strbuf_bytes(&s, "         ", LABEL - strlen(severity));
+    strbuf_text(&s, f->name);
+    strbuf_text(&s, ": ");
     strbuf_plain(&s, f->reason, sizeof f->reason);
     (void)strbuf_finish(&s);
-    printf("%-8s %s: %s\n", severity_name[f->severity], f->name, reason);
+    wrap_print_painted(&to, text, LABEL, (struct wrap_paint){colour[f->severity], 0, strlen(severity)});
     if (f->remedy[0])
-        printf("%-8s try: %s\n", "", f->remedy);
+        wrap_printf(&to, LABEL + (unsigned)strlen("try: "), "%*stry: %s", LABEL, "", f->remedy);
 }
 
 /* What needs something done comes first. */
@@ -168,9 +180,11 @@ static void print_message(const struct message *m, bool json) {
         return;
     }
     char cell[5][CELL];
-    printf("%s\n    says: %s\n    exit status: %s; retries: %s; connects to a second address of the name: %s\n",
-           plain_cell(cell[0], m->program), plain_cell(cell[1], m->text), plain_cell(cell[2], m->exit_status),
-           plain_cell(cell[3], m->retries), plain_cell(cell[4], m->next_address));
+    const struct screen to = screen_stdout();
+    wrap_printf(&to, 2 * SCREEN_HANG,
+                "%s\n    says: %s\n    exit status: %s; retries: %s; connects to a second address of the name: %s",
+                plain_cell(cell[0], m->program), plain_cell(cell[1], m->text), plain_cell(cell[2], m->exit_status),
+                plain_cell(cell[3], m->retries), plain_cell(cell[4], m->next_address));
 }
 
 /* What a program's message means: nothing of this host is looked at. */
@@ -178,17 +192,19 @@ static int look_up(const char *line, bool json) {
     const struct message *found[MESSAGES_MAX];
     unsigned n = messages_find(line, found);
     const char *meaning = messages_meaning(line);
+    const struct screen to = screen_stdout();
     for (unsigned i = 0; i < n; i++)
         print_message(found[i], json);
     if (meaning && json) {
         print_string("{\"meaning\":", meaning);
         puts("}");
     } else if (meaning) {
-        printf("%smeaning: %s\n", n ? "\n" : "", meaning);
+        wrap_printf(&to, SCREEN_HANG, "%smeaning: %s", n ? "\n" : "", meaning);
     } else if (n && !json) {
-        puts("\nmeaning: the message gives no reason; it is what the program says, too, when no source port is left. "
-             "try: "
-             "connspread quads -p, while it happens");
+        wrap_print(&to,
+                   "\nmeaning: the message gives no reason; it is what the program says, too, when no source port is "
+                   "left. try: connspread quads -p, while it happens",
+                   SCREEN_HANG);
     }
     if (!n && !meaning)
         warn("doctor: this message is not one that a program in the table gives when ports run out; try: the line "

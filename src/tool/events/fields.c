@@ -2,6 +2,7 @@
 
 #include "tool/events/format.h"
 #include "tool/events/names.h"
+#include "tool/events/occupied.h"
 
 #include <stddef.h>
 
@@ -12,6 +13,7 @@
 #define TRACE_CONNECT BIT(TRACE_CONNECT)
 #define TRACE_CLOSE   BIT(TRACE_CLOSE)
 #define ENDS          (BIT(TIME_WAIT) | BIT(CLOSE))
+#define TRACES        (TRACE_CONNECT | TRACE_CLOSE)
 #define CLOSES        (ENDS | TRACE_CLOSE)
 #define GONE          BIT(TIME_WAIT_GONE)
 #define AGED          (CLOSES | EXHAUSTED | SOURCE_DOWN | TRACE_CONNECT)
@@ -53,6 +55,23 @@ _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 #define OURS                         NULL
 #define AS(otel, ecs)                AS_SIDE(otel, ecs, ecs)
 #define AS_SIDE(otel, ecs, accepted) .as = {[SCHEMA_OTEL] = otel, [SCHEMA_ECS] = ecs, [SCHEMA_ECS_ACCEPTED] = accepted}
+
+/* Phrases of the text form. */
+#define SAYS(where, phrase)     .part = PART_##where, .says = (phrase)
+#define SAYS_ANY(where, phrase) SAYS(where, phrase), .says_any = true
+#define SAYS_WORDS(where, list)                                                                                        \
+    .part = PART_##where, .words = said_##list, .n_words = sizeof said_##list / sizeof said_##list[0]
+
+static const char *const said_verified[VERIFIEDS] = {
+    [VERIFIED_TRUE] = ", verified", [VERIFIED_FALSE] = ", unconfirmed", /* the kernel was asked and did not know, or
+                                                                           could not be asked any more */
+};
+static const char *const said_occupied_by[OCCUPIED_BYS] = {
+    [OCCUPIED_INSTANCE] = "\n    taken by this instance's own connections",
+    [OCCUPIED_OTHERS] = "\n    taken by connections of processes outside this instance",
+    [OCCUPIED_BOUND] = "\n    few connections: sockets bound to ports of the range block it",
+};
+static const char *const said_complete[COUNTEDS] = {[COUNTED_SAMPLE] = " (estimated from a sample)"};
 
 #define ROW(title, of, ...)                                                                                            \
     {.name = #title, .key = ",\"" #title "\":", .length = sizeof(#title) + 3, .kinds = (of), __VA_ARGS__},
@@ -105,6 +124,18 @@ static const struct event_field field[] = {
 #include "tool/events/fields.def"
 };
 const struct event_fields event_fields = {field, sizeof field / sizeof field[0]};
+
+bool event_has_endpoints(unsigned kind) {
+    return event_kind_bit(kind) & CONNECTIONS;
+}
+
+static bool is_any(const struct event_field *f, const void *place) {
+    return f->type == FIELD_ADDRESS ? addr_is_any(place) : event_field_load(f, place) == 0;
+}
+
+bool event_field_given(const struct event_field *f, unsigned kind, const void *place) {
+    return f->kinds & kind && !(f->if_any && is_any(f, place));
+}
 
 uint64_t event_field_load(const struct event_field *f, const void *place) {
     switch (f->size) {

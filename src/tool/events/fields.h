@@ -1,4 +1,4 @@
-/* fields.h - what an event has in JSON, as a table that its writer and its readers walk. */
+/* fields.h - what an event has, as a table that its writers and its readers walk. */
 #ifndef CONNSPREAD_TOOL_EVENTS_FIELDS_H
 #define CONNSPREAD_TOOL_EVENTS_FIELDS_H
 
@@ -29,6 +29,9 @@ enum field_type {
 /* Whose names the members have. ECS_ACCEPTED: of an event about an accepted connection. */
 enum event_schema { SCHEMA_OURS, SCHEMA_OTEL, SCHEMA_ECS, SCHEMA_ECS_ACCEPTED, SCHEMAS };
 
+/* Where in the text form: the first line in three parts, and indented lines below it. */
+enum event_part { PART_NONE, PART_FIRST, PART_THEN, PART_LAST, PART_BELOW, PARTS };
+
 struct event_fields;
 struct event_field {
     const char *name;
@@ -43,6 +46,11 @@ struct event_field {
     uint16_t counted;                   /* where its enum counted stands: null when that is COUNTED_NO; 0: never null */
     const struct event_fields *members; /* of an object or of each of a list */
     const char *as[SCHEMAS];            /* NULL: connspread. and the name */
+    uint8_t part;                       /* enum event_part; PART_NONE: the text form does not say it */
+    bool says_any;                      /* nothing is said when it is 0 */
+    uint8_t n_words;
+    const char *says;         /* see fields.def */
+    const char *const *words; /* a whole phrase for each value; NULL: nothing */
 };
 struct event_fields {
     const struct event_field *field;
@@ -55,6 +63,12 @@ extern const struct event_fields event_fields;
 static inline unsigned event_kind_bit(unsigned kind) {
     return 1u << (kind < EVENT_KINDS ? kind : (unsigned)EVENT_NONE);
 }
+
+/* Whether such an event is of one connection, from one endpoint to another. */
+bool event_has_endpoints(unsigned kind);
+
+/* Whether f is of an event of kind (a bit), and not left out because it is 0. */
+bool event_field_given(const struct event_field *f, unsigned kind, const void *place);
 
 /* A whole number in its place, of 1, 2, 4 or 8 bytes. */
 uint64_t event_field_load(const struct event_field *f, const void *place);

@@ -122,10 +122,6 @@ static void put_value(struct strbuf *s, const struct event_field *f, const void 
     }
 }
 
-static bool is_any(const struct event_field *f, const void *place) {
-    return f->type == FIELD_ADDRESS ? addr_is_any(place) : event_field_load(f, place) == 0;
-}
-
 static void put_key(struct strbuf *s, const struct event_field *f, enum event_schema schema, bool first) {
     if (schema == SCHEMA_OURS) {
         strbuf_bytes(s, f->key + first, f->length - (size_t)first);
@@ -143,7 +139,7 @@ static void put_fields(struct strbuf *s, const struct event_fields *table, unsig
     bool first = true;
     for (const struct event_field *f = table->field; f < table->field + table->n; f++) {
         const char *bytes = f->of_context && context ? (const char *)context : whole, *place = bytes + f->offset;
-        if (!(f->kinds & kind) || (f->if_any && is_any(f, place)))
+        if (!event_field_given(f, kind, place))
             continue;
         if (first)
             strbuf_bytes(s, "{", 1);

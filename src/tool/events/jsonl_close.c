@@ -139,7 +139,8 @@ bool jsonl_parse_close(const char *line, size_t length, struct event_record *r, 
     for (const struct event_field *f = event_fields.field; f < event_fields.field + event_fields.n; f++) {
         bool first = f == event_fields.field;
         char *place = (f->of_context ? (char *)context : (char *)r) + f->offset;
-        if (!(f->kinds & closes) || f->if_any) /* a line that has one is left to the other reader */
+        unsigned kind = r->e.kind == EVENT_NONE ? closes : event_kind_bit(r->e.kind); /* from the field event on */
+        if (!(f->kinds & kind) || f->if_any) /* a line that has one is left to the other reader */
             continue;
         if ((first && !EXPECT(&c, "{")) || !expect(&c, f->key + first, f->length - (size_t)first) ||
             !value(&c, f, place))

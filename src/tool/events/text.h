@@ -5,10 +5,8 @@
 
 #include "tool/events/format.h"
 
-/* A line for people, without its newline; what an exhausted event tried follows in indented lines. Likewise. */
-int event_text(const struct event_record *r, const struct event_context *context, char *out, size_t size);
-
-/* A line for people, without its newline; what an exhausted event tried follows in indented lines. Likewise. */
+/* A line for people, without its newline; what an exhausted event tried follows in indented lines. What follows the two
+ * endpoints stands in fields.def. Returns its length, or -1 when out was too small. */
 int event_text(const struct event_record *r, const struct event_context *context, char *out, size_t size);
 
 #endif

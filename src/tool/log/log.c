@@ -23,7 +23,7 @@
 static const char help[] =
     "usage: connspread log [-f] [-o text|json] [--schema otel|ecs] [-n N] [--since T] [--until T] [--event E]\n"
     "                      [--to ADDRESS] [--source ADDRESS] [--program NAME] [--pid N]\n"
-    "                      [--trace] [-i INSTANCE | -c CONF | FILE...]\n"
+    "                      [--trace] [--wide] [-i INSTANCE | -c CONF | FILE...]\n"
     "\n"
     "Prints the events of an instance: every close that left a TIME-WAIT socket on this host, and every\n"
     "EADDRNOTAVAIL with what was tried. Reads the instance's state file, or files of JSON Lines (- is stdin).\n"
@@ -48,6 +48,7 @@ static const char help[] =
     "      --program NAME     only those of programs of this name, such as curl or \"php-fpm*\"\n"
     "      --trace            also the decisions of clients that ran under connspread run --trace\n"
     "      --pid N            only those of this process\n"
+    "      --wide             as wide as it is, on a terminal too\n"
     "  -i, --instance NAME    the instance; default: CONNSPREAD_INSTANCE, else the config file's name\n"
     "  -c, --config CONF      the instance that belongs to this config file\n"
     "\n"
@@ -82,6 +83,7 @@ static const struct option options[] = {
     {"trace", no_argument, NULL, OPTION_TRACE},
     {"instance", required_argument, NULL, 'i'},
     {"config", required_argument, NULL, 'c'},
+    {"wide", no_argument, NULL, OPTION_WIDE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -218,6 +220,7 @@ int log_main(int argc, char **argv) {
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
     stop_catch();
+    a.request.screen = screen_stdout();
     int status = read_events(&a, argv + optind, argc - optind);
     errno = log_write_error(); /* for the check of stdout at the end */
     return status;

@@ -10,6 +10,7 @@
 #include "tool/events/fields.h"
 #include "tool/log/last.h"
 #include "tool/host/netns.h"
+#include "tool/screen/screen.h"
 
 struct last_lines;
 struct netns_seen;
@@ -24,6 +25,7 @@ struct log_request {
     struct policy_target to, source;
     const char *program;      /* a glob; NULL: any */
     struct last_lines *last;  /* NULL: all of them */
+    struct screen screen;     /* of text */
     struct netns_seen *netns; /* where incidents of other network namespaces were */
 };
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tool/common/foreign_text.h"
 #include "tool/common/stop.h"
@@ -10,6 +11,11 @@
 #include "tool/events/text.h"
 #include "tool/log/last.h"
 #include "policy/glob.h"
+#include "tool/events/names.h"
+#include "tool/screen/wrap.h"
+
+/* Where lines that do not fit go on: deeper than what an exhausted event lists. */
+enum { HANG = 6 };
 
 static int write_error;
 
@@ -59,26 +65,46 @@ static void output_failed(void) {
     stop_signal = 1;
 }
 
-static void print_place(FILE *out, const struct log_request *request, const struct event *e) {
+/* What comes after the time, if it is something bad. */
+static struct wrap_paint paint_of(const struct event *e) {
+    const char *kind = event_name(NAMES_KIND, e->kind);
+    enum colour colour = e->kind == EVENT_SOURCE_DOWN || e->kind == EVENT_HOLDERS ? COLOUR_WARNING
+                         : e->kind == EVENT_EXHAUSTED                             ? COLOUR_BAD
+                                                                                  : COLOUR_NONE;
+    return (struct wrap_paint){colour, strlen("2026-11-21T03:27:59.123456Z "), strlen(kind)};
+}
+
+static void print_text(const struct screen *to, const struct log_line *l, char *line, size_t size) {
+    if (event_text(l->record, l->context, line, size) > 0)
+        wrap_print_painted(to, line, HANG, paint_of(&l->record->e));
+    else
+        (void)putc_unlocked('\n', to->out);
+}
+
+static void print_place(const struct screen *to, const struct log_request *request, const struct event *e) {
     char program[EVENT_PROGRAM + 1];
     snprintf(program, sizeof program, "%.*s", EVENT_PROGRAM, e->program);
     if (e->kind == EVENT_EXHAUSTED && netns_is_other(request->netns, e->netns, e->pid, program))
-        fprintf(out, "\n    in another network namespace: %s", request->netns->way);
+        wrap_printf(to, HANG, "    in another network namespace: %s", request->netns->way);
 }
 
 static void print(FILE *out, const struct log_request *request, const struct log_line *l) {
     char line[EVENT_LINE_MAX];
+    const struct screen to = {out, request->screen.width, request->screen.colours};
     int length;
-    if (request->json && !request->schema && l->original) {
+    if (!request->json) {
+        print_text(&to, l, line, sizeof line);
+        if (l->of_this_boot)
+            print_place(&to, request, &l->record->e);
+        return;
+    }
+    if (!request->schema && l->original) {
         foreign_print_json(out, l->original, l->original_length);
     } else {
-        length = request->json ? event_json_as(request->schema, l->record, l->context, line, sizeof line)
-                               : event_text(l->record, l->context, line, sizeof line);
+        length = event_json_as(request->schema, l->record, l->context, line, sizeof line);
         if (length > 0)
             (void)fwrite_unlocked(line, 1, (size_t)length, out);
     }
-    if (!request->json && l->of_this_boot)
-        print_place(out, request, &l->record->e);
     (void)putc_unlocked('\n', out);
 }
 

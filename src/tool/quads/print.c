@@ -6,8 +6,10 @@
 #include "tool/quads/model.h"
 #include "tool/common/strbuf.h"
 #include "text/parse.h"
+#include "tool/screen/columns.h"
+#include "tool/screen/wrap.h"
 
-enum { LINE = 8192 };
+enum { LINE = 8192, ALL_TEXT = 256 };
 
 /* Names as in the design's JSON, and for people. */
 static const struct {
@@ -140,7 +142,8 @@ static void pair_metrics(const struct quads_pair *p, const char *direction) {
     format_address(source, &p->source);
     format_endpoint(destination, &p->destination, p->port);
     for (unsigned i = 0; i < QUADS_COUNTS; i++)
-        printf("connspread_quadruplets{direction=\"%s\",source=\"%s\",destination=\"%s\",state=\"%s\"} %llu\n",
+        printf("connspread_quadruplets{version=\"" VERSION
+               "\",direction=\"%s\",source=\"%s\",destination=\"%s\",state=\"%s\"} %llu\n",
                direction, source, destination, count_name[i].key, (unsigned long long)p->count[i]);
 }
 
@@ -151,112 +154,117 @@ void quads_print_prometheus(const struct quads_report *r) {
         pair_metrics(&r->table->pair[i], direction);
     family("quadruplets_all", "All connections of this network namespace, also those of pairs that are left out.");
     for (unsigned i = 0; i < QUADS_COUNTS; i++)
-        printf("connspread_quadruplets_all{direction=\"%s\",state=\"%s\"} %llu\n", direction, count_name[i].key,
-               (unsigned long long)r->table->total[i]);
+        printf("connspread_quadruplets_all{version=\"" VERSION "\",direction=\"%s\",state=\"%s\"} %llu\n", direction,
+               count_name[i].key, (unsigned long long)r->table->total[i]);
     family("quadruplets_pairs", "Pairs of a source and a destination that have connections.");
-    printf("connspread_quadruplets_pairs{direction=\"%s\"} %zu\n", direction, r->table->n);
+    printf("connspread_quadruplets_pairs{version=\"" VERSION "\",direction=\"%s\"} %zu\n", direction, r->table->n);
     family("quadruplets_capacity", "How many quadruplets one source has to one destination.");
-    printf("connspread_quadruplets_capacity{direction=\"%s\"} %u\n", direction, r->capacity);
+    printf("connspread_quadruplets_capacity{version=\"" VERSION "\",direction=\"%s\"} %u\n", direction, r->capacity);
 }
 
 /* --- text --- */
 
-/* The widest of the addresses that are to be printed. */
-static void measure(const struct quads_report *r, int *source, int *destination) {
+/* From where on ports soon run out. */
+static enum colour colour_of(double percent) {
+    return percent >= 95 ? COLOUR_BAD : percent >= 80 ? COLOUR_WARNING : COLOUR_NONE;
+}
+
+static void text_pair(struct columns *t, const struct quads_report *r, const struct quads_pair *p) {
     char text[ENDPOINT_TEXT];
-    *source = (int)strlen("destination");
-    *destination = *source;
-    for (size_t i = 0; i < printed(r); i++) {
-        const struct quads_pair *p = &r->table->pair[i];
-        format_address(text, &p->source);
-        *source = (int)strlen(text) > *source ? (int)strlen(text) : *source;
-        format_endpoint(text, &p->destination, p->port);
-        *destination = (int)strlen(text) > *destination ? (int)strlen(text) : *destination;
-    }
-}
-
-static void text_pair(const struct quads_report *r, const struct quads_pair *p, int source, int destination) {
-    char text[ENDPOINT_TEXT], number[GROUPED_TEXT];
+    double percent = quads_percent(p, r->capacity);
     format_address(text, &p->source);
-    printf("%-*s  ", source, text);
+    columns_cell(t, text);
     format_endpoint(text, &p->destination, p->port);
-    printf("%-*s", destination, text);
+    columns_cell(t, text);
     for (unsigned i = 0; i < QUADS_COUNTS; i++)
-        printf("  %11s", grouped(number, p->count[i]));
-    printf("  %11s  %7.1f %%", grouped(number, p->outside), quads_percent(p, r->capacity));
+        columns_number(t, p->count[i]);
+    columns_number(t, p->outside);
+    snprintf(text, sizeof text, "%.1f %%", percent);
+    columns_cell_in(t, colour_of(percent), text);
     if (p->next_free_ms == QUADS_NEVER)
-        puts("          -");
+        snprintf(text, sizeof text, "-");
     else
-        printf("  %7.1f s\n", p->next_free_ms / 1000.0);
+        snprintf(text, sizeof text, "%.1f s", p->next_free_ms / 1000.0);
+    columns_cell(t, text);
 }
 
-static void print_pairs(const struct quads_report *r) {
-    int source, destination;
-    measure(r, &source, &destination);
-    printf("%-*s  %-*s", source, r->table->inbound ? "client" : "source", destination,
-           r->table->inbound ? "to" : "destination");
+static void print_pairs(const struct quads_report *r, const struct screen *to) {
+    struct column column[5 + QUADS_COUNTS] = {{r->table->inbound ? "client" : "source", 11, .right = false},
+                                              {r->table->inbound ? "to" : "destination", 11, .right = false}};
     for (unsigned i = 0; i < QUADS_COUNTS; i++)
-        printf("  %11s", count_name[i].title);
-    printf("  %11s  %9s  %9s\n", "outside", "used", "next free");
+        column[2 + i] = (struct column){count_name[i].title, 11, .right = true, .may_go = true};
+    column[2 + QUADS_COUNTS] = (struct column){"outside", 11, .right = true, .may_go = true};
+    column[3 + QUADS_COUNTS] = (struct column){"used", 9, .right = true};
+    column[4 + QUADS_COUNTS] = (struct column){"next free", 9, .right = true, .may_go = true};
+    struct columns *t = columns_begin(column, 5 + QUADS_COUNTS, 0, 2);
     for (size_t i = 0; i < printed(r); i++) {
-        text_pair(r, &r->table->pair[i], source, destination);
+        text_pair(t, r, &r->table->pair[i]);
         if (i >= r->n_users)
             continue;
         char users[SOCKET_USERS_TEXT];
         socket_users_text(&r->users[i], users);
-        printf("    %s\n", users);
+        columns_note(t, SCREEN_HANG, users);
     }
+    columns_print(t, to);
     if (printed(r) < r->table->n)
-        printf("and %zu more, which are emptier: --top 0 shows all\n", r->table->n - printed(r));
+        wrap_printf(to, SCREEN_HANG, "and %zu more, which are emptier: --top 0 shows all", r->table->n - printed(r));
 }
 
-static void print_capacity(const struct quads_report *r) {
-    char number[GROUPED_TEXT];
+static void print_capacity(const struct quads_report *r, const struct screen *to) {
+    char number[GROUPED_TEXT], less[64] = "";
     const struct port_range range = r->ports.ephemeral;
-    printf("capacity of each: %s quadruplets, the ports %u-%u", grouped(number, r->capacity), range.low, range.high);
     if (r->table->inbound)
-        printf(" if clients choose from the same as this host");
+        snprintf(less, sizeof less, " if clients choose from the same as this host");
     else if (r->capacity < range.high - range.low + 1u)
-        printf(" less %s reserved", grouped(number, range.high - range.low + 1u - r->capacity));
-    printf(":\n%.1f new connections a second, since each TIME-WAIT keeps its quadruplet for %d s\n", per_second(r),
-           TIME_WAIT_SECONDS);
+        snprintf(less, sizeof less, " less %s reserved", grouped(number, range.high - range.low + 1u - r->capacity));
+    wrap_printf(to, SCREEN_HANG, "capacity of each: %s quadruplets, the ports %u-%u%s:", grouped(number, r->capacity),
+                range.low, range.high, less);
+    wrap_printf(to, SCREEN_HANG, "%.1f new connections a second, since each TIME-WAIT keeps its quadruplet for %d s",
+                per_second(r), TIME_WAIT_SECONDS);
 }
 
 /* Of all that are shown or not: where connect() need not wait for the 60 s. */
-static void print_reuse(const struct quads_report *r) {
+static void print_reuse(const struct quads_report *r, const struct screen *to) {
     char number[GROUPED_TEXT], text[TW_REUSE_TEXT];
     uint64_t reusable = 0;
     for (size_t i = 0; i < r->table->n; i++)
         reusable += r->table->pair[i].reusable;
     if (r->table->inbound || !tw_reuse_text(&r->table->reuse, true, text))
         return;
-    printf("%s: %s may be taken now\n", text, grouped(number, reusable));
+    wrap_printf(to, SCREEN_HANG, "%s: %s may be taken now", text, grouped(number, reusable));
     if (r->table->reuse.step_width > 0)
-        printf("net.ipv4.ip_local_port_step_width is %lld: connect() searches ports by random strides\n",
-               (long long)r->table->reuse.step_width);
+        wrap_printf(to, SCREEN_HANG,
+                    "net.ipv4.ip_local_port_step_width is %lld: connect() searches ports by random strides",
+                    (long long)r->table->reuse.step_width);
 }
 
-static void print_memory(const struct quads_report *r) {
+static void print_memory(const struct quads_report *r, const struct screen *to) {
     char number[GROUPED_TEXT];
     uint64_t bytes = 0;
     if (r->slab_denied) {
-        puts("kernel memory of the TIME-WAITs: not readable, /proc/slabinfo is for root");
+        wrap_print(to, "kernel memory of the TIME-WAITs: not readable, /proc/slabinfo is for root", SCREEN_HANG);
         return;
     }
     for (size_t i = 0; i < r->table->n; i++)
         bytes += time_wait_bytes(r, &r->table->pair[i]);
-    printf("kernel memory of the TIME-WAITs: %s KiB\n", grouped(number, (bytes + 1023) / 1024));
+    wrap_printf(to, SCREEN_HANG, "kernel memory of the TIME-WAITs: %s KiB", grouped(number, (bytes + 1023) / 1024));
 }
 
-void quads_print_text(const struct quads_report *r) {
-    char number[GROUPED_TEXT];
+void quads_print_text(const struct quads_report *r, const struct screen *to) {
+    char all[ALL_TEXT];
+    struct strbuf s;
     if (r->table->n)
-        print_pairs(r);
-    printf("%sall %zu: ", r->table->n ? "\n" : "", r->table->n);
-    for (unsigned i = 0; i < QUADS_COUNTS; i++)
-        printf("%s%s %s", i ? ", " : "", grouped(number, r->table->total[i]), count_name[i].title);
-    putchar('\n');
-    print_capacity(r);
-    print_reuse(r);
-    print_memory(r);
+        print_pairs(r, to);
+    strbuf_init(&s, all, sizeof all);
+    for (unsigned i = 0; i < QUADS_COUNTS; i++) {
+        strbuf_text(&s, i ? ", " : "");
+        strbuf_grouped(&s, r->table->total[i]);
+        strbuf_text(&s, " ");
+        strbuf_text(&s, count_name[i].title);
+    }
+    (void)strbuf_finish(&s);
+    wrap_printf(to, SCREEN_HANG, "%sall %zu: %s", r->table->n ? "\n" : "", r->table->n, all);
+    print_capacity(r, to);
+    print_reuse(r, to);
+    print_memory(r, to);
 }

@@ -3,8 +3,9 @@
 #define CONNSPREAD_TOOL_QUADS_PRINT_H
 
 #include "tool/quads/model.h"
+#include "tool/screen/screen.h"
 
-void quads_print_text(const struct quads_report *r);
+void quads_print_text(const struct quads_report *r, const struct screen *to);
 
 /* One compact object a line for each pair. */
 void quads_print_json(const struct quads_report *r);

@@ -19,12 +19,15 @@
 #include "tool/common/text_file.h"
 #include "tool/quads/print.h"
 #include "tool/quads/model.h"
+#include "tool/screen/live.h"
 
-enum { TEXT_PAIRS = 20, PROMETHEUS_PAIRS = 100, EVERY_MS = 2000, TIMEOUT_MS = 120000, DRAINED_EVERY_MS = 200 };
+/* BESIDE: lines of text besides those of pairs. */
+enum { TEXT_PAIRS = 20, PROMETHEUS_PAIRS = 100, BESIDE = 12, TIMEOUT_MS = 120000, DRAINED_EVERY_MS = 200 };
 
 static const char help[] =
     "usage: connspread quads [-o text|json|prometheus] [--to ADDRESS[:PORT]] [--inbound] [--top N]\n"
-    "                        [-p] [-w] [--every TIME] [--wait PERCENT [--timeout TIME]]\n"
+    "                        [-p] [-w [SECONDS]] [--every TIME] [--wide]\n"
+    "                        [--wait PERCENT [--timeout TIME]]\n"
     "\n"
     "Shows how full the quadruplets between each source and destination are, fullest first: connections by state,\n"
     "the share of the ephemeral ports that they take, and when the next TIME-WAIT gives one back.\n"
@@ -38,10 +41,14 @@ static const char help[] =
     "  -p, --processes        name the processes that have the sockets open, of the 64 fullest pairs at most; root "
     "sees\n"
     "                         all, others their own. The kernel does not know whose a TIME-WAIT was\n"
-    "  -w, --watch            again and again, every 2 s\n"
+    "  -w, --watch            again and again, every SECONDS (default: 2); on a terminal the whole of it, as a live "
+    "view:\n"
+    "                         q ends it, a space looks at once; seldomer where a look takes more than 1 % of a "
+    "processor\n"
     "      --every TIME       with -w: another interval (500ms, 10s)\n"
     "      --wait PERCENT     until no pair (with --to: of that destination) has more of its ports taken: 10%, 0%\n"
     "      --timeout TIME     with --wait: give up after that (default: 2m)\n"
+    "      --wide             as wide as it is, on a terminal too\n"
     "\n"
     "Column \"outside\" counts those that have a source port outside of net.ipv4.ip_local_port_range; they do not "
     "take\n"
@@ -61,6 +68,7 @@ static const struct option options[] = {
     {"every", required_argument, NULL, OPTION_EVERY},
     {"wait", required_argument, NULL, OPTION_WAIT},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"wide", no_argument, NULL, OPTION_WIDE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -145,7 +153,7 @@ static int settle_arguments(struct arguments *a) {
     if (!a->has_top)
         a->top = a->json ? 0 : a->prometheus ? PROMETHEUS_PAIRS : TEXT_PAIRS;
     if (!a->every_ms)
-        a->every_ms = EVERY_MS;
+        a->every_ms = LIVE_EVERY_MS;
     return ARGUMENTS_GOOD;
 }
 
@@ -154,8 +162,14 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
     int wrong = arguments_read(&line, argc, argv, &(struct chosen){0}, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
-    if (argv[optind])
-        warn("quads: %s: quads takes no argument; try: --to for a destination", argv[optind]);
+    const char *argument = argv[optind];
+    if (a->watch && argument && !a->every_ms) {
+        if (!arguments_every("quads", argument, &a->every_ms))
+            return EXIT_USAGE;
+        argument = argv[optind + 1];
+    }
+    if (argument)
+        warn("quads: %s: quads takes no argument; try: --to for a destination", argument);
     else if (a->every_ms && !a->watch)
         warn("quads: --every only goes with -w; try: add -w");
     else if (a->prometheus && (a->watch || a->processes))
@@ -199,94 +213,140 @@ static struct socket_users *look_at_users(struct quads_report *r) {
     return users;
 }
 
-static void print(const struct arguments *a, struct quads_table *t, const struct host_ports *ports) {
-    struct quads_report r = {.table = t, .ports = *ports, .time_us = time_now_us(), .top = a->top};
-    r.capacity = quads_capacity(ports, a->inbound);
-    look_at_memory(&r);
-    quads_sort(t);
-    struct socket_users *users = a->processes ? look_at_users(&r) : NULL;
-    if (a->watch && !a->json)
-        fputs(isatty(STDOUT_FILENO) ? "\033[H\033[2J" : "\n", stdout);
-    (a->json ? quads_print_json : a->prometheus ? quads_print_prometheus : quads_print_text)(&r);
-    free(users);
+/* One look at the sockets, and what is needed to print it. */
+struct view {
+    const struct arguments *a;
+    struct quads_table table;
+    struct quads_report report;
+    struct socket_users *users;
+    char wrong[128];
+};
+
+static void forget(struct view *v) {
+    quads_free(&v->table);
+    free(v->users);
+    v->users = NULL;
 }
 
-/* The pair that has most of its ports taken; 0: there is none. */
-static double fullest(const struct quads_table *t, uint32_t capacity) {
-    double most = 0;
-    for (size_t i = 0; i < t->n; i++) {
-        double percent = quads_percent(&t->pair[i], capacity);
-        most = percent > most ? percent : most;
-    }
-    return most;
-}
-
-/* full: not NULL: nothing is printed, and there is how full the fullest pair is. */
-static bool look(const struct arguments *a, double *full) {
+/* NULL, or why the sockets cannot be listed. */
+static const char *look(void *context) {
+    struct view *v = context;
+    const struct arguments *a = v->a;
     struct quads_listeners *l = calloc(1, sizeof *l);
     struct host_ports ports;
     const char *what;
-    if (!l) {
-        warn("no memory");
-        return false;
-    }
-    if (!host_look_at_ports(&ports, &what))
+    forget(v);
+    if (!l)
+        return "no memory";
+    if (!host_look_at_ports(&ports, &what) && !a->watch)
         warn("%s: %s: the kernel's defaults are assumed", what, strerror(errno));
-    struct quads_table t = {.ephemeral = ports.ephemeral, .listeners = l, .inbound = a->inbound};
-    tw_reuse_look(&t.reuse);
-    int error = quads_take(&t, l, a->has_to ? &a->to : NULL);
-    if (error == 0 && full)
-        *full = fullest(&t, quads_capacity(&ports, a->inbound));
-    else if (error == 0)
-        print(a, &t, &ports);
-    else
-        warn("the sockets of this network namespace cannot be listed: %s", strerror(-error));
-    quads_free(&t);
+    v->table = (struct quads_table){.ephemeral = ports.ephemeral, .listeners = l, .inbound = a->inbound};
+    tw_reuse_look(&v->table.reuse);
+    int error = quads_take(&v->table, l, a->has_to ? &a->to : NULL);
     quads_listeners_free(l);
     free(l);
-    return error == 0;
+    if (error) {
+        snprintf(v->wrong, sizeof v->wrong, "the sockets of this network namespace cannot be listed: %s",
+                 strerror(-error));
+        return v->wrong;
+    }
+    v->report = (struct quads_report){.table = &v->table, .ports = ports, .time_us = time_now_us(), .top = a->top};
+    v->report.capacity = quads_capacity(&ports, a->inbound);
+    look_at_memory(&v->report);
+    quads_sort(&v->table);
+    if (a->processes)
+        v->users = look_at_users(&v->report);
+    return NULL;
 }
 
-static void wait_ms(uint32_t ms) {
+static void draw(void *context, const struct screen *to, unsigned lines) {
+    struct view *v = context;
+    size_t fit = lines > BESIDE ? lines - BESIDE : 1;
+    if (lines)
+        v->report.top = v->a->has_top && v->a->top && v->a->top < fit ? v->a->top : fit;
+    quads_print_text(&v->report, to);
+}
+
+static void print(struct view *v) {
+    const struct screen to = screen_stdout();
+    if (v->a->json)
+        quads_print_json(&v->report);
+    else if (v->a->prometheus)
+        quads_print_prometheus(&v->report);
+    else
+        quads_print_text(&v->report, &to);
+}
+
+static void wait_ms(uint64_t ms) {
     struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
     while (nanosleep(&left, &left) != 0 && errno == EINTR)
         ;
 }
 
-/* The report comes once, at the end, however that is. */
-static int wait_until_drained(const struct arguments *a) {
-    uint64_t end = clock_ns(CLOCK_MONOTONIC) / 1000000u + a->timeout_ms;
-    for (;;) {
-        double full;
-        if (!look(a, &full))
-            return EXIT_FOUND;
-        uint64_t now = clock_ns(CLOCK_MONOTONIC) / 1000000u;
-        if (full > a->percent && now < end) {
-            wait_ms(end - now < DRAINED_EVERY_MS ? (uint32_t)(end - now) : DRAINED_EVERY_MS);
-            continue;
-        }
-        if (!look(a, NULL))
-            return EXIT_FOUND;
-        if (full <= a->percent)
-            return EXIT_DONE;
-        warn("quads: %.2f %% of the ports of the fullest pair are taken, more than %g %%; try: a longer --timeout, a "
-             "TIME-WAIT lasts %d s",
-             full, a->percent, TIME_WAIT_SECONDS);
-        return EXIT_FOUND;
+/* The pair that has most of its ports taken; 0: there is none. */
+static double fullest(const struct view *v) {
+    double most = 0;
+    for (size_t i = 0; i < v->table.n; i++) {
+        double percent = quads_percent(&v->table.pair[i], v->report.capacity);
+        most = percent > most ? percent : most;
     }
+    return most;
+}
+
+/* Prints once, at the end, however that is. NULL, or why it is no good one. */
+static const char *wait_until_drained(struct view *v) {
+    const struct arguments *a = v->a;
+    uint64_t end = clock_ns(CLOCK_MONOTONIC) / 1000000u + a->timeout_ms;
+    const char *wrong = look(v);
+    for (uint64_t now; !wrong && fullest(v) > a->percent; wrong = look(v)) {
+        now = clock_ns(CLOCK_MONOTONIC) / 1000000u;
+        if (now >= end)
+            break;
+        wait_ms(end - now < DRAINED_EVERY_MS ? end - now : DRAINED_EVERY_MS);
+    }
+    if (wrong)
+        return wrong;
+    print(v);
+    if (fullest(v) <= a->percent)
+        return NULL;
+    snprintf(v->wrong, sizeof v->wrong,
+             "quads: %.2f %% of the ports of the fullest pair are taken; try: a longer --timeout (a TIME-WAIT: %d s)",
+             fullest(v), TIME_WAIT_SECONDS);
+    return v->wrong;
+}
+
+/* As JSON: one look after the other, each as soon as its time has come. */
+static const char *print_again_and_again(struct view *v) {
+    const char *wrong = NULL;
+    while (!wrong && fflush(stdout) == 0) {
+        wait_ms(v->a->every_ms);
+        wrong = look(v);
+        if (!wrong)
+            print(v);
+    }
+    return wrong;
 }
 
 int quads_main(int argc, char **argv) {
     struct arguments a = {0};
-    int wrong = parse_arguments(argc, argv, &a);
-    if (wrong != ARGUMENTS_GOOD)
-        return wrong;
-    if (a.wait)
-        return wait_until_drained(&a);
-    bool good = look(&a, NULL);
-    while (good && a.watch && fflush(stdout) == 0) {
-        wait_ms(a.every_ms);
-        good = look(&a, NULL);
+    int bad = parse_arguments(argc, argv, &a);
+    if (bad != ARGUMENTS_GOOD)
+        return bad;
+    struct view v = {.a = &a};
+    const char *wrong;
+    if (a.wait) {
+        wrong = wait_until_drained(&v);
+    } else if (a.watch && !a.json) {
+        wrong = live_run(&(struct live){"connspread quads", a.every_ms, &v, look, draw});
+    } else {
+        wrong = look(&v);
+        if (!wrong)
+            print(&v);
+        if (!wrong && a.watch)
+            wrong = print_again_and_again(&v);
     }
-    return good ? EXIT_DONE : EXIT_FOUND;
+    if (wrong)
+        warn("%s", wrong);
+    forget(&v);
+    return wrong ? EXIT_FOUND : EXIT_DONE;
 }

@@ -212,6 +212,14 @@ uint64_t journal_missing(const struct journal *j, uint64_t limit, uint64_t *firs
     return missing;
 }
 
+void journal_written(struct journal *j, uint64_t until_us) {
+    __atomic_store_n(&j->file->written_us, until_us, __ATOMIC_RELAXED);
+}
+
+void journal_lose(struct journal *j, uint64_t events) {
+    __atomic_store_n(&j->file->lost, j->file->lost + events, __ATOMIC_RELAXED);
+}
+
 /* The frontier moves first: a bit that is left behind it then is one of those that take_over clears. */
 void journal_settle(struct journal *j, uint64_t limit) {
     uint64_t frontier = j->file->frontier;

@@ -23,6 +23,10 @@ struct journal_file {
     /* The log file as it was after the last write. */
     uint64_t device, inode, size;
     uint64_t bits[JOURNAL_BITS / 64];
+    /* How far the recorder is, for stat (progress of journal_read.h). A file of an older connspread ends before them.
+     */
+    uint64_t written_us; /* what had happened by then is in the file */
+    uint64_t lost;       /* events that a line said to be lost */
 };
 
 struct journal {
@@ -56,6 +60,12 @@ bool journal_in_window(const struct journal *j, uint64_t seq);
 
 /* How many numbers below limit are not accounted for, and the first and last of them. */
 uint64_t journal_missing(const struct journal *j, uint64_t limit, uint64_t *first, uint64_t *last);
+
+/* What had happened until then, by the clock, is in the file. */
+void journal_written(struct journal *j, uint64_t until_us);
+
+/* So many events more were said to be lost. */
+void journal_lose(struct journal *j, uint64_t events);
 
 /* Everything below limit is accounted for from now on. */
 void journal_settle(struct journal *j, uint64_t limit);

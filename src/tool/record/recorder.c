@@ -51,6 +51,7 @@ struct recorder {
     bool marked;
     struct tail_mark mark;
     uint64_t settle_to;   /* a line that says what was lost up to there is on its way; 0: none */
+    uint64_t losing;      /* how many it says */
     uint64_t overwritten; /* reader.lost when that was last said */
     struct batch batch;
     struct journal journal;
@@ -68,8 +69,10 @@ struct recorder {
 static bool flush(struct recorder *f) {
     if (!logfile_flush(&f->out))
         return false;
-    if (f->settle_to)
+    if (f->settle_to) {
+        journal_lose(&f->journal, f->losing);
         journal_settle(&f->journal, f->settle_to);
+    }
     f->settle_to = 0;
     return true;
 }
@@ -100,6 +103,7 @@ static bool say_lost(struct recorder *f, uint64_t limit) {
             logfile_add(&f->out, first, line, (size_t)length);
     }
     f->settle_to = limit;
+    f->losing = missing;
     return flush(f);
 }
 
@@ -307,6 +311,15 @@ static bool stopped(struct recorder *f) {
     return false;
 }
 
+/* All that was read is in the file, n events in the last round, which began at before_us: less than a batch is all that
+ * there was. */
+static void note_written(struct recorder *f, unsigned n, uint64_t before_us) {
+    uint64_t until = before_us;
+    if (n == BATCH)
+        until = f->batch.record[f->batch.order[BATCH - 1]].e.time_us;
+    journal_written(&f->journal, until < before_us ? until : before_us);
+}
+
 static void record(struct recorder *f) {
     useconds_t pause = BUSY_US;
     f->began = f->busy = f->settled = f->looked = clock_ns(CLOCK_MONOTONIC);
@@ -324,12 +337,15 @@ static void record(struct recorder *f) {
             aftermath_round(f->aftermath, tell_gone, f);
             f->followed = f->now;
         }
+        uint64_t before_us = time_now_us();
         unsigned n = round_of(f, false, false);
         bool written = f->batch.next == f->batch.n && f->out.used == 0;
         if (n > 0)
             f->busy = f->now;
-        if (written)
+        if (written) {
+            note_written(f, n, before_us);
             settle(f);
+        }
         pause = n > 0 ? BUSY_US : pause * 2 < IDLE_US ? pause * 2 : IDLE_US;
         if (n < BATCH / 2)
             usleep(pause);

@@ -39,7 +39,7 @@ bool causes_has(const struct finding *f, enum conclusion_kind kind) {
 
 /* --- shares --- */
 
-static void say_share(struct strbuf *s, const struct finding *f, enum conclusion_kind kind) {
+void causes_say_share(struct strbuf *s, const struct finding *f, enum conclusion_kind kind) {
     static const char *const what[SHARES_MAX] = {
         [CONCLUDE_OPEN] = "open connections of this instance",
         [CONCLUDE_FIN_WAIT] = "connections that the server does not close (FIN-WAIT)",
@@ -61,12 +61,10 @@ static void say_share(struct strbuf *s, const struct finding *f, enum conclusion
 
 static void say_shares(struct strbuf *s, const struct finding *f) {
     const struct conclusion *c = &f->conclusion;
-    strbuf_text(s, "Several causes share the ports: ");
     for (unsigned i = 0; i < c->n_shares; i++) {
         words_fill(s, "$s$n % ", i == 0 ? "" : i + 1 < c->n_shares ? ", " : " and ", (uint64_t)c->share[i].percent);
-        say_share(s, f, c->share[i].kind);
+        causes_say_share(s, f, c->share[i].kind);
     }
-    strbuf_text(s, ". ");
 }
 
 /* --- each kind --- */
@@ -127,13 +125,19 @@ static const char *source_of(const struct finding *f) {
     return f->source[0] ? f->source : "that source";
 }
 
+enum { PORTS_TEXT = 16 };
+
+/* Those that the client had chosen. */
+static const char *own_ports(char out[PORTS_TEXT], const struct incident *i) {
+    const char *form = i->highest == 0 ? "its own" : i->lowest < i->highest ? "%u-%u" : "%u";
+    snprintf(out, PORTS_TEXT, form, (unsigned)i->lowest, (unsigned)i->highest);
+    return out;
+}
+
 static void say_port_busy(struct strbuf *s, const struct finding *f) {
     const struct incident *i = f->incident;
-    char ports[16] = "its own";
-    if (i->highest)
-        snprintf(ports, sizeof ports, i->lowest < i->highest ? "%u-%u" : "%u", (unsigned)i->lowest,
-                 (unsigned)i->highest);
-    words_fill(s, "The cause: the client binds a local port of its own choice, $s, and ", ports);
+    char ports[PORTS_TEXT];
+    words_fill(s, "The cause: the client binds a local port of its own choice, $s, and ", own_ports(ports, i));
     if (i->first.call == CALL_BIND)
         strbuf_text(s, "that is taken: by a connection from it that is still open or in TIME-WAIT, wherever to, or by "
                        "another program.");
@@ -154,8 +158,11 @@ static void say_slow_search(struct strbuf *s, const struct finding *f) {
 }
 
 void causes_say(struct strbuf *s, const struct finding *f) {
-    if (f->conclusion.n_shares > 1)
+    if (f->conclusion.n_shares > 1) {
+        strbuf_text(s, "Several causes share the ports: ");
         say_shares(s, f);
+        strbuf_text(s, ". ");
+    }
     switch (f->conclusion.kind) {
     case CONCLUDE_ADDRESS:
         say_address(s, f);
@@ -199,6 +206,53 @@ void causes_say(struct strbuf *s, const struct finding *f) {
         break;
     default:
         say_of_range(s, f);
+        break;
+    }
+}
+
+static void say_short_of_range(struct strbuf *s, const struct finding *f) {
+    strbuf_text(s, "no port was free, for ");
+    if (f->conclusion.n_shares > 1) {
+        say_shares(s, f);
+        strbuf_text(s, " had them");
+    } else {
+        strbuf_text(s, "all were taken by ");
+        causes_say_share(s, f, f->conclusion.kind);
+    }
+}
+
+void causes_say_short(struct strbuf *s, const struct finding *f) {
+    char ports[PORTS_TEXT];
+    switch (f->conclusion.kind) {
+    case CONCLUDE_ADDRESS:
+        words_fill(s, "$s $s an address of this host", source_of(f), f->source_is_back ? "was not" : "is not");
+        break;
+    case CONCLUDE_IPV6:
+        strbuf_text(s, "IPv6 is disabled on this host");
+        break;
+    case CONCLUDE_PORT_BUSY:
+        words_fill(s, "the local port that the program chose itself, $s, is taken", own_ports(ports, f->incident));
+        break;
+    case CONCLUDE_DESCRIPTORS:
+        strbuf_text(s, "there was no descriptor left for a socket");
+        break;
+    case CONCLUDE_UNREACHABLE:
+        words_fill(s, "from $s there is no way to it: routing or a filter refuses it", source_of(f));
+        break;
+    case CONCLUDE_UNANSWERED:
+        words_fill(s, "what $s sends to it is not answered", source_of(f));
+        break;
+    case CONCLUDE_TW_BUCKETS:
+        words_fill(s, "the kernel made no TIME-WAIT for $n closes (net.ipv4.tcp_max_tw_buckets)", f->counted);
+        break;
+    case CONCLUDE_SLOW_SEARCH:
+        words_fill(s, "connect() was slow, $n us each, for more than half of the ports were taken", f->mean_us);
+        break;
+    case CONCLUDE_UNKNOWN:
+        strbuf_text(s, "the cause is not known");
+        break;
+    default:
+        say_short_of_range(s, f);
         break;
     }
 }

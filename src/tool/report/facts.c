@@ -124,7 +124,7 @@ static void note_time(uint64_t *first_us, uint64_t *last_us, uint64_t time_us) {
 
 /* --- keys --- */
 
-static struct destination_key destination_key(struct facts *f, const struct event *e, const struct event_context *c) {
+struct destination_key facts_destination(struct facts *f, const struct event *e, const struct event_context *c) {
     return (struct destination_key){
         .netns = e->netns, .peer = e->peer, .host = facts_host(f, c->host), .port = e->peer_port};
 }
@@ -158,6 +158,12 @@ static void widen_ports(uint16_t *lowest, uint16_t *highest, uint16_t port) {
         *highest = port;
 }
 
+/* One port is in TIME-WAIT once, however often it was used. */
+uint32_t facts_held(const struct route *r) {
+    uint32_t ports = 1u + r->highest - r->lowest;
+    return r->window.sum < ports ? r->window.sum : ports;
+}
+
 static void add_time_wait(struct facts *f, const struct destination_key *to, const struct event *e,
                           struct timeline_bucket *when) {
     struct destination *destination = report_table_get(&f->destinations, to);
@@ -170,8 +176,7 @@ static void add_time_wait(struct facts *f, const struct destination_key *to, con
     route->time_waits++;
     window_add(&route->window, e->time_us, 1);
     widen_ports(&route->lowest, &route->highest, e->local_port);
-    /* One port is in TIME-WAIT once, however often it was used. */
-    uint32_t ports = 1u + route->highest - route->lowest, held = route->window.sum < ports ? route->window.sum : ports;
+    uint32_t held = facts_held(route);
     if (held > route->held)
         route->held = held;
     if (held > when->fullest)
@@ -180,7 +185,7 @@ static void add_time_wait(struct facts *f, const struct destination_key *to, con
 
 static void add_close(struct facts *f, const struct event *e, const struct event_context *c,
                       struct timeline_bucket *when) {
-    const struct destination_key to = destination_key(f, e, c);
+    const struct destination_key to = facts_destination(f, e, c);
     unsigned fate = e->kind == EVENT_TIME_WAIT ? (unsigned)FATE_TIME_WAIT : e->fate < FATES ? e->fate : FATE_NONE;
     struct flow *flow = flow_of(f, &to, e);
     flow->entry.weight++;
@@ -218,7 +223,7 @@ static void take_close(struct facts *f, const struct event *gone, const struct e
     uint64_t after = (uint64_t)gone->decided_before_ms * 1000;
     struct event e = *gone;
     e.time_us -= after < e.time_us ? after : e.time_us;
-    const struct destination_key to = destination_key(f, &e, c);
+    const struct destination_key to = facts_destination(f, &e, c);
     struct flow *flow = flow_of(f, &to, &e);
     struct timeline_bucket *when = timeline_at(&f->timeline, e.time_us);
     if (flow->closes[FATE_TIME_WAIT] == 0)
@@ -353,7 +358,7 @@ static void count_outcome(uint64_t *failed, uint64_t *fallback, uint64_t *recove
 
 /* A connect that no source of the pool could serve, and that left as the client had asked, is about these sources: of
  * several the first. */
-static struct incident *incident_of(struct facts *f, const struct destination_key *to, const struct event_record *r) {
+struct incident *facts_incident_of(struct facts *f, const struct destination_key *to, const struct event_record *r) {
     const struct event_exhausted *x = &r->u.exhausted;
     bool client_bound = r->e.kind == EVENT_EXHAUSTED && (x->outcome == OUTCOME_FAILED || x->call == CALL_BIND);
     if (client_bound || !addr_is_any(&r->e.local))
@@ -366,7 +371,7 @@ static struct incident *incident_of(struct facts *f, const struct destination_ke
 
 static void add_incident(struct facts *f, const struct event_record *r, const struct event_context *c,
                          const struct destination_key *to, uint64_t n) {
-    struct incident *i = incident_of(f, to, r);
+    struct incident *i = facts_incident_of(f, to, r);
     bool exhausted = r->e.kind == EVENT_EXHAUSTED;
     bool failed = exhausted && r->u.exhausted.outcome == OUTCOME_FAILED;
     if (i->events == 0 || (failed && i->failed == 0)) {
@@ -415,7 +420,7 @@ static void note_first_failure(struct facts *f, const struct event_record *r, ui
 
 static void add_exhausted(struct facts *f, const struct event_record *r, const struct event_context *c,
                           struct timeline_bucket *when) {
-    const struct destination_key to = destination_key(f, &r->e, c);
+    const struct destination_key to = facts_destination(f, &r->e, c);
     unsigned outcome = r->u.exhausted.outcome;
     uint64_t n = 1 + (uint64_t)r->u.exhausted.repeats;
     struct destination *destination = report_table_get(&f->destinations, &to);
@@ -437,7 +442,7 @@ static void add_exhausted(struct facts *f, const struct event_record *r, const s
 /* Of the first look only: it was taken at the first failure. */
 static void add_holders(struct facts *f, const struct event_record *r, const struct event_context *c) {
     const struct incident_key key = {
-        .to = destination_key(f, &r->e, c), .kind = EVENT_EXHAUSTED, .cause = CAUSE_RANGE_FULL};
+        .to = facts_destination(f, &r->e, c), .kind = EVENT_EXHAUSTED, .cause = CAUSE_RANGE_FULL};
     struct incident *i = report_table_find(&f->incidents, &key);
     if (i && i->holders[0] == 0)
         memcpy(i->holders, r->u.text, sizeof i->holders - 1);
@@ -465,7 +470,7 @@ void facts_add(struct facts *f, const struct event_record *r, const struct event
         add_exhausted(f, r, context, when);
         break;
     case EVENT_SOURCE_DOWN: {
-        const struct destination_key to = destination_key(f, &r->e, context);
+        const struct destination_key to = facts_destination(f, &r->e, context);
         add_incident(f, r, context, &to, 1);
         break;
     }

@@ -152,6 +152,13 @@ struct incident *facts_incident(struct facts *f, const struct destination_key *t
 
 uint32_t facts_host(struct facts *f, const char name[64]);
 
+/* Where to an event of this context was; the incident that an exhausted or source-down event belongs to. */
+struct destination_key facts_destination(struct facts *f, const struct event *e, const struct event_context *c);
+struct incident *facts_incident_of(struct facts *f, const struct destination_key *to, const struct event_record *r);
+
+/* TIME-WAITs that it has at this moment of the stream. */
+uint32_t facts_held(const struct route *r);
+
 void tally_add(struct totals *t, const char *name, uint64_t n);
 /* The name that came most often; "" when there is none. */
 const char *tally_leader(const struct totals *t);

@@ -8,8 +8,9 @@
 #include "tool/common/time_text.h"
 #include "tool/events/names.h"
 #include "tool/report/fleet.h"
+#include "tool/screen/wrap.h"
 
-enum { COLUMNS = 100, INDENT = 6, NAME = 128 };
+enum { INDENT = 6, NAME = 128 };
 
 static const char *name_of(const struct report *r, unsigned host, char out[NAME]) {
     struct strbuf s;
@@ -39,42 +40,43 @@ static const char *source_of(const struct fleet_trouble *t, char out[ADDR_TEXT])
 /* Their names, filled into lines. */
 static void print_names(const struct report *r, const struct fleet *fleet, const char *before, const bool *these,
                         const bool *without) {
-    char name[NAME];
-    size_t column = (size_t)printf("%*s%s", INDENT, "", before);
+    const struct screen to = screen_for_prose(screen_stdout());
+    char name[NAME], *text = NULL;
+    size_t size;
+    FILE *names = open_memstream(&text, &size);
+    if (!names)
+        return;
+    fprintf(names, "%*s%s", INDENT, "", before);
     for (unsigned at = 0; at < fleet->n_hosts; at++) {
         unsigned h = fleet->host[at];
-        if (!these[h] || (without && without[h]))
-            continue;
-        size_t length = strlen(name_of(r, h, name)) + 1;
-        if (column + length > COLUMNS)
-            column = (size_t)printf("\n%*s", INDENT, "") - 1;
-        printf(" %s", name);
-        column += length;
+        if (these[h] && !(without && without[h]))
+            fprintf(names, " %s", name_of(r, h, name));
     }
-    putchar('\n');
+    if (fclose(names) == 0)
+        wrap_print(&to, text, INDENT);
+    free(text);
 }
 
 static void print_apart(const struct report *r, const struct fleet *fleet, const struct fleet_trouble *t) {
+    const struct screen to = screen_stdout();
     char name[NAME];
     for (unsigned at = 0; at < fleet->n_hosts; at++) {
         unsigned h = fleet->host[at];
         long long s = (long long)fleet_apart_s(t, h);
         if (s)
-            printf("%*s%s began %lld s %s most: another incident, or its clock is off\n", INDENT, "",
-                   name_of(r, h, name), s < 0 ? -s : s, s < 0 ? "before" : "after");
+            wrap_printf(&to, INDENT + SCREEN_HANG, "%*s%s began %lld s %s most: another incident, or its clock is off",
+                        INDENT, "", name_of(r, h, name), s < 0 ? -s : s, s < 0 ? "before" : "after");
     }
 }
 
 static void print_trouble(const struct report *r, const struct fleet *fleet, const struct fleet_trouble *t) {
+    const struct screen screen = screen_stdout();
     char to[ENDPOINT_TEXT], from[ADDR_TEXT];
-    printf("    %s", event_name(NAMES_CAUSE, t->cause));
-    if (destination_of(t, to)[0])
-        printf(" to %s", to);
-    if (source_of(t, from)[0])
-        printf(" from %s", from);
-    printf(": %llu failed, on %u of %u host%s", (unsigned long long)t->failed, t->n_on, t->n_reach,
-           t->n_reach == 1 ? "" : "s");
-    puts(t->port ? " with connections there" : "");
+    destination_of(t, to);
+    source_of(t, from);
+    wrap_printf(&screen, INDENT, "    %s%s%s%s%s: %llu failed, on %u of %u host%s%s", event_name(NAMES_CAUSE, t->cause),
+                to[0] ? " to " : "", to, from[0] ? " from " : "", from, (unsigned long long)t->failed, t->n_on,
+                t->n_reach, t->n_reach == 1 ? "" : "s", t->port ? " with connections there" : "");
     if (t->n_on == t->n_reach)
         print_names(r, fleet, "all of them:", t->on, NULL);
     else if (2 * t->n_on > t->n_reach)
@@ -86,6 +88,7 @@ static void print_trouble(const struct report *r, const struct fleet *fleet, con
 
 void fleet_print_text(const struct report *r) {
     struct fleet *fleet = r->facts.n_hosts < 2 ? NULL : malloc(sizeof *fleet);
+    const struct screen to = screen_stdout();
     char name[NAME];
     uint64_t now = time_now_us();
     if (!fleet)
@@ -99,8 +102,8 @@ void fleet_print_text(const struct report *r) {
     for (unsigned at = 0; at < fleet->n_hosts; at++) {
         unsigned h = fleet->host[at];
         if (fleet_ahead_s(fleet, h, now))
-            printf("    the clock of %s is ahead of this host's by %llu s at least\n", name_of(r, h, name),
-                   (unsigned long long)fleet_ahead_s(fleet, h, now));
+            wrap_printf(&to, INDENT, "    the clock of %s is ahead of this host's by %llu s at least",
+                        name_of(r, h, name), (unsigned long long)fleet_ahead_s(fleet, h, now));
     }
     free(fleet);
 }

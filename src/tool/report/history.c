@@ -122,10 +122,14 @@ static void classify(struct report *r, struct flow *flow, const struct destinati
     r->by_occupancy[class].connect_us += record->n.connect_us;
 }
 
+struct destination_key history_destination(uint32_t host, const struct history_record *record) {
+    return (struct destination_key){
+        .netns = record->netns, .peer = record->destination.addr, .host = host, .port = record->destination.port};
+}
+
 static void add_record(struct report *r, uint32_t host, const struct history_record *record, uint64_t minute) {
     struct facts *f = &r->facts;
-    const struct destination_key to = {
-        .netns = record->netns, .peer = record->destination.addr, .host = host, .port = record->destination.port};
+    const struct destination_key to = history_destination(host, record);
     struct flow_key flow_key = {.to = to, .direction = OUTBOUND};
     const struct route_key route_key = {.to = to, .source = record->source};
     memcpy(flow_key.program, record->program, sizeof flow_key.program);
@@ -156,7 +160,10 @@ static void add_totals(struct facts *f, const struct history_counts *n, uint64_t
     widen_span(&f->first_us, &f->last_us, minute * minute_us);
 }
 
-static void add_view(struct report *r, uint32_t host, const struct history_view *view) {
+static void add_view(struct report *r, uint32_t host, const struct history_view *view, void *none) {
+    (void)none;
+    if (view->minute * minute_us < r->since_us || view->minute * minute_us > r->until_us)
+        return;
     for (unsigned i = 0; i < view->flows; i++) {
         add_record(r, host, &view->record[i], view->minute);
         add_totals(&r->facts, &view->record[i].n, view->minute);
@@ -164,36 +171,34 @@ static void add_view(struct report *r, uint32_t host, const struct history_view 
     add_totals(&r->facts, &view->rest, view->minute);
 }
 
-static void add_before_incidents(struct facts *f, uint32_t host, const struct history_view *view) {
+static void add_before_incidents(struct report *r, uint32_t host, const struct history_view *view, void *none) {
+    (void)none;
     for (unsigned i = 0; i < view->flows; i++) {
-        const struct history_record *record = &view->record[i];
-        const struct destination_key to = {
-            .netns = record->netns, .peer = record->destination.addr, .host = host, .port = record->destination.port};
-        add_to_incidents(f, &to, record, view->minute);
+        const struct destination_key to = history_destination(host, &view->record[i]);
+        add_to_incidents(&r->facts, &to, &view->record[i], view->minute);
     }
 }
 
-static void read_history(struct report *r, struct source *source, uint32_t now, bool before_incidents) {
+static void read_history(struct report *r, struct source *source, history_taker *take, void *context) {
     struct history_reader reader;
     static struct history_view view;
     uint32_t host = facts_host(&r->facts, source->context.host);
     if (!state_copy_again(&source->state, COPY(SECTION_HISTORY)))
         return; /* it was cut: what can be said was said of its events */
-    history_reader_init(&reader, &source->state, now);
-    while (history_next(&reader, &view)) {
-        uint64_t time_us = view.minute * minute_us;
-        if (before_incidents)
-            add_before_incidents(&r->facts, host, &view);
-        else if (time_us >= r->since_us && time_us <= r->until_us)
-            add_view(r, host, &view);
-    }
+    history_reader_init(&reader, &source->state, (uint32_t)(r->now_us / minute_us));
+    while (history_next(&reader, &view))
+        take(r, host, &view, context);
     state_copy_drop(&source->state, SECTION_HISTORY);
 }
 
+void report_read_history(struct report *r, history_taker *take, void *context) {
+    for (unsigned i = 0; i < r->inputs.n; i++)
+        if (r->inputs.input[i].is_state)
+            read_history(r, &r->inputs.input[i].source, take, context);
+}
+
 /* Twice: the minutes before an incident can be told only once its first failure is known. */
-void report_add_history(struct report *r, uint64_t now_us) {
-    for (int before_incidents = 0; before_incidents < 2; before_incidents++)
-        for (unsigned i = 0; i < r->inputs.n; i++)
-            if (r->inputs.input[i].is_state)
-                read_history(r, &r->inputs.input[i].source, (uint32_t)(now_us / minute_us), before_incidents);
+void report_add_history(struct report *r) {
+    report_read_history(r, add_view, NULL);
+    report_read_history(r, add_before_incidents, NULL);
 }

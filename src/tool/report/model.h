@@ -37,6 +37,7 @@ struct report {
     struct facts facts;
     struct here here;
     uint64_t now_us;
+    bool good; /* all inputs could be read */
     struct {
         uint64_t connects, connect_us;
     } by_occupancy[REPORT_CLASSES]; /* under 25, 50, 75, 90 and from 90 % of a source's ports; by the history */

@@ -9,121 +9,101 @@
 #include "tool/report/words.h"
 #include "tool/report/advice.h"
 #include "tool/common/strbuf.h"
-#include "tool/common/sentence.h"
+#include "tool/screen/columns.h"
+#include "tool/screen/wrap.h"
 
-enum { COLUMNS = 100, TIMELINE_ROWS = 24, BAR = 30, TOP = 10 };
+enum { TIMELINE_ROWS = 24, BAR = 30, BAR_LEAST = 8, TOP = 10, TIME_TEXT = 32, PLAIN_TEXT = 128, TIMELINE_BESIDE = 68 };
 
 /* --- laying out --- */
 
-static void print_filled(struct strbuf *s, const char *text) {
-    (void)strbuf_finish(s);
-    fputs(text, stdout);
-}
-
-/* Breaks at spaces; first stands before the first line, the others are indented as far. */
+/* first stands before the first line, the others are indented as far. */
 static void print_wrapped(const char *first, const char *text) {
-    size_t indent = strlen(first), room = COLUMNS - indent;
-    fputs(first, stdout);
-    while (strlen(text) > room) {
-        size_t cut = room;
-        while (cut > 0 && text[cut] != ' ')
-            cut--;
-        cut = cut ? cut : room;
-        printf("%.*s\n%*s", (int)cut, text, (int)indent, "");
-        text += cut;
-        text += *text == ' ';
-    }
-    printf("%s\n", text);
+    const struct screen to = screen_for_prose(screen_stdout());
+    wrap_printf(&to, (unsigned)strlen(first), "%s%s", first, text);
 }
 
-static void print_bar(uint64_t n, uint64_t all) {
-    uint64_t marks = all ? (n * BAR + all / 2) / all : 0;
-    marks = marks > BAR ? BAR : n && marks == 0 ? 1 : marks;
-    for (uint64_t i = 0; i < marks; i++)
-        putchar('#');
+/* As many marks as fit beside what else is in the line. */
+static unsigned bar_room(const struct screen *to, unsigned beside) {
+    unsigned room = to->width > beside ? to->width - beside : 0;
+    return to->width == 0 || room > BAR ? BAR : room < BAR_LEAST ? BAR_LEAST : room;
 }
 
-/* A number, grouped, right-aligned. */
-static void print_number(unsigned width, uint64_t n) {
-    char text[32];
+static const char *bar(char out[BAR + 1], unsigned room, uint64_t n, uint64_t all) {
+    uint64_t marks = all ? (n * room + all / 2) / all : 0;
+    marks = marks > room ? room : n && marks == 0 ? 1 : marks;
+    memset(out, '#', marks);
+    out[marks] = '\0';
+    return out;
+}
+
+static const char *time_of(char out[TIME_TEXT], uint64_t us, uint64_t width_us) {
     struct strbuf s;
-    strbuf_init(&s, text, sizeof text);
-    strbuf_grouped(&s, n);
-    (void)strbuf_finish(&s);
-    printf("%*s", (int)width, text);
-}
-
-static void print_time(uint64_t us, uint64_t width_us) {
-    char text[32];
-    struct strbuf s;
-    strbuf_init(&s, text, sizeof text);
+    strbuf_init(&s, out, TIME_TEXT);
     strbuf_time(&s, us);
     (void)strbuf_finish(&s);
-    text[10] = ' ';
-    printf("  %.*s", width_us < 60000000 ? 19 : 16, text);
+    out[10] = ' ';
+    out[width_us < 60000000 ? 19 : 16] = '\0';
+    return out;
 }
 
-static void print_plain(int width, const char *untrusted) {
-    char text[128];
+static const char *plain(char out[PLAIN_TEXT], const char *untrusted) {
     struct strbuf s;
-    strbuf_init(&s, text, sizeof text);
-    strbuf_plain(&s, untrusted, sizeof text - 1);
+    strbuf_init(&s, out, PLAIN_TEXT);
+    strbuf_plain(&s, untrusted, PLAIN_TEXT - 1);
     (void)strbuf_finish(&s);
-    printf("%-*s", width, text);
+    return out;
 }
 
 /* --- the parts --- */
 
 static void print_head(const struct report *r) {
     char text[REPORT_WORDS];
-    struct strbuf s;
-    const struct facts *f = &r->facts;
-    strbuf_init(&s, text, sizeof text);
-    if (f->first_failure.is)
-        words_fill(&s, "$n call$s failed $s, the first $s $t.", report_failed(r), report_failed(r) == 1 ? "" : "s",
-                   f->other_errors ? "for want of a port or a descriptor" : "with EADDRNOTAVAIL",
-                   f->first_failure.by_minute ? "in the minute of" : "at", f->first_failure.time_us);
-    else
-        strbuf_text(&s, "No call failed with EADDRNOTAVAIL.");
-    if (report_saved(r))
-        words_fill(&s, " connspread met it for $n connects more, and made the connections all the same.",
-                   report_saved(r));
-    if (f->first_us)
-        words_fill(&s, " Read: $n events of $n host$s, $t to $t.", f->events, (uint64_t)f->n_hosts,
-                   f->n_hosts == 1 ? "" : "s", f->first_us, f->last_us);
-    else
-        strbuf_text(&s, " There was no event to read.");
-    (void)strbuf_finish(&s);
+    words_head(text, r);
     print_wrapped("", text);
 }
 
 static void print_minutes(const struct finding *f) {
     const struct moment *m = &f->incident->first;
+    const struct screen to = screen_stdout();
+    const unsigned room =
+        bar_room(&to, (unsigned)strlen("  2026-11-21 03:27    28,232     471 a second    <- the first"));
+    char time[TIME_TEXT], number[2][GROUPED_TEXT], marks[BAR + 1];
     uint64_t minute = m->time_us / 60000000;
     unsigned first = 0;
     while (first < WINDOW_MINUTES && moment_waits(f->incident, first) == 0)
         first++;
     if (first == WINDOW_MINUTES || f->conclusion.n_shares == 0)
         return;
-    printf("\n   The minutes before, towards %s: closes that left a TIME-WAIT (full bar: all %llu quadruplets)\n",
-           f->destination, (unsigned long long)f->conclusion.capacity);
+    wrap_printf(&to, 3 + SCREEN_HANG,
+                "\n   The minutes before, towards %s: closes that left a TIME-WAIT (full bar: all %llu quadruplets)",
+                f->destination, (unsigned long long)f->conclusion.capacity);
     for (unsigned i = first ? first - 1 : 0; i < WINDOW_MINUTES; i++) {
-        print_time((minute - (WINDOW_MINUTES - 1 - i)) * 60000000, 60000000);
-        print_number(10, moment_waits(f->incident, i));
-        print_number(8, (moment_waits(f->incident, i) + 30) / 60);
-        fputs(" a second  ", stdout);
-        print_bar(moment_waits(f->incident, i), f->conclusion.capacity);
-        puts(i == WINDOW_MINUTES - 1 ? "  <- the first" : "");
+        uint64_t waits = moment_waits(f->incident, i);
+        wrap_printf(&to, 2 + SCREEN_HANG, "  %s%10s%8s a second  %s%s",
+                    time_of(time, (minute - (WINDOW_MINUTES - 1 - i)) * 60000000, 60000000), grouped(number[0], waits),
+                    grouped(number[1], (waits + 30) / 60), bar(marks, room, waits, f->conclusion.capacity),
+                    i == WINDOW_MINUTES - 1 ? "  <- the first" : "");
     }
 }
 
+static void print_title(const struct finding *f, unsigned number) {
+    const struct screen to = screen_for_prose(screen_stdout());
+    const char *what = f->failed                                 ? "FAILED"
+                       : conclusion_is_quiet(f->conclusion.kind) ? "no call failed"
+                                                                 : "met, and recovered";
+    char text[REPORT_WORDS];
+    int at = snprintf(text, sizeof text, "%u. ", number);
+    snprintf(text + at, sizeof text - (size_t)at, "%s: %s%s%s", what, conclusion_name(f->conclusion.kind),
+             f->destination[0] ? ", " : "", f->destination);
+    putchar('\n');
+    wrap_print_painted(&to, text, 3,
+                       (struct wrap_paint){f->failed ? COLOUR_BAD : COLOUR_NONE, (size_t)at, strlen("FAILED")});
+}
+
 static void print_finding(const struct finding *f, unsigned number) {
+    const struct screen to = screen_stdout();
     char text[REPORT_WORDS], first[32];
-    printf("\n%u. %s: %s%s%s\n", number,
-           f->failed                                 ? "FAILED"
-           : conclusion_is_quiet(f->conclusion.kind) ? "no call failed"
-                                                     : "met, and recovered",
-           conclusion_name(f->conclusion.kind), f->destination[0] ? ", " : "", f->destination);
+    print_title(f, number);
     words_summary(text, f);
     print_wrapped("   ", text);
     for (unsigned i = 0, said = 0; i < REPORT_BECAUSE; i++) {
@@ -133,7 +113,7 @@ static void print_finding(const struct finding *f, unsigned number) {
         print_wrapped("   - ", text);
     }
     print_minutes(f);
-    puts("\n   What to do, the least intrusive first:");
+    wrap_print(&to, "\n   What to do, the least intrusive first:", 3);
     for (unsigned i = 0; i < f->conclusion.n_remedies; i++) {
         snprintf(first, sizeof first, "   %u) ", i + 1);
         words_remedy(text, f, f->conclusion.remedy[i]);
@@ -141,7 +121,35 @@ static void print_finding(const struct finding *f, unsigned number) {
     }
 }
 
+static void print_buckets(const struct timeline *rows, uint64_t most, bool outbound) {
+    static const struct column with[] = {{"", 19, .right = false},          {"failed", 6, .right = true},
+                                         {"recovered", 8, .right = true},   {"fullest", 8, .right = true},
+                                         {"TIME-WAITs", 10, .right = true}, {"left here", 0, .right = false}};
+    const struct screen to = screen_stdout();
+    const unsigned room = bar_room(&to, TIMELINE_BESIDE);
+    char time[TIME_TEXT], marks[BAR + sizeof "  !"];
+    struct column column[6];
+    unsigned n = 0;
+    for (unsigned i = 0; i < 6; i++)
+        if (outbound || i != 3)
+            column[n++] = with[i];
+    struct columns *t = columns_begin(column, n, 2, 2);
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct timeline_bucket *b = &rows->bucket[i];
+        columns_cell(t, time_of(time, rows->start_us + i * rows->width_us, rows->width_us));
+        columns_number(t, bucket_failed(b));
+        columns_number(t, bucket_recovered(b));
+        if (outbound)
+            columns_number(t, b->fullest);
+        columns_number(t, bucket_waits(b));
+        (void)bar(marks, room, bucket_waits(b), most);
+        columns_cell_in(t, bucket_failed(b) ? COLOUR_BAD : COLOUR_NONE, strcat(marks, bucket_failed(b) ? "  !" : ""));
+    }
+    columns_print(t, &to);
+}
+
 static void print_timeline(const struct report *r) {
+    const struct screen to = screen_stdout();
     static struct timeline rows;
     uint64_t most = 0;
     bool outbound = false; /* a connection that was accepted takes no port of a source */
@@ -150,23 +158,10 @@ static void print_timeline(const struct report *r) {
         most = larger(most, bucket_waits(&rows.bucket[i]));
         outbound |= rows.bucket[i].fullest > 0;
     }
-    printf("\nTimeline (UTC)%s\n                       failed recovered%s  TIME-WAITs left here\n",
-           outbound ? "; fullest: the most TIME-WAITs that one source held towards one destination" : "",
-           outbound ? "   fullest" : "");
-    for (size_t i = 0; i < rows.n; i++) {
-        const struct timeline_bucket *b = &rows.bucket[i];
-        print_time(rows.start_us + i * rows.width_us, rows.width_us);
-        if (rows.width_us >= 60000000)
-            fputs("   ", stdout);
-        print_number(8, bucket_failed(b));
-        print_number(10, bucket_recovered(b));
-        if (outbound)
-            print_number(10, b->fullest);
-        print_number(12, bucket_waits(b));
-        fputs("  ", stdout);
-        print_bar(bucket_waits(b), most);
-        puts(bucket_failed(b) ? "  !" : "");
-    }
+    printf("\nTimeline (UTC)\n");
+    if (outbound)
+        wrap_print(&to, "fullest: the most TIME-WAITs that one source held towards one destination", SCREEN_HANG);
+    print_buckets(&rows, most, outbound);
 }
 
 static int compare_flows(const void *left, const void *right) {
@@ -179,39 +174,30 @@ static int compare_flows(const void *left, const void *right) {
     return x > y ? -1 : x < y;
 }
 
-static void format_flow(char out[ENDPOINT_TEXT], const struct flow *f) {
-    if (f->key.direction == INBOUND)
-        snprintf(out, ENDPOINT_TEXT, "accepted on port %u", (unsigned)f->key.to.port);
-    else if (f->key.to.port)
-        format_endpoint(out, &f->key.to.peer, f->key.to.port);
-    else
-        snprintf(out, ENDPOINT_TEXT, "(not known yet)");
-}
-
 static void print_flows(const struct report *r) {
+    static const struct column column[] = {{"program", 20, .right = false},     {"host", 17, .right = false},
+                                           {"destination", 25, .right = false}, {"closed first", 12, .right = true},
+                                           {"otherwise", 10, .right = true},    {"failed", 8, .right = true}};
+    const struct screen to = screen_stdout();
     const void *top[TOP];
-    char program[EVENT_PROGRAM + 1], destination[ENDPOINT_TEXT];
+    char program[EVENT_PROGRAM + 1], destination[ENDPOINT_TEXT], text[PLAIN_TEXT];
     size_t n = report_table_top(&r->facts.flows, top, TOP, compare_flows);
     if (n == 0)
         return;
-    puts("\nWhich programs closed first\n  program              host              destination              closed "
-         "first   "
-         "otherwise "
-         " failed");
+    puts("\nWhich programs closed first");
+    struct columns *t = columns_begin(column, sizeof column / sizeof *column, 2, 1);
     for (size_t i = 0; i < n; i++) {
         const struct flow *f = top[i];
         program_text(program, f->key.program);
-        format_flow(destination, f);
-        fputs("  ", stdout);
-        print_plain(20, program);
-        putchar(' ');
-        print_plain(17, r->facts.host[f->key.to.host % REPORT_HOSTS].name);
-        printf(" %-25s", destination);
-        print_number(12, flow_waits(f));
-        print_number(11, flow_otherwise(f));
-        print_number(9, flow_failed(f));
-        puts("");
+        words_flow(destination, f);
+        columns_cell(t, plain(text, program));
+        columns_cell(t, plain(text, r->facts.host[f->key.to.host % REPORT_HOSTS].name));
+        columns_cell(t, destination);
+        columns_number(t, flow_waits(f));
+        columns_number(t, flow_otherwise(f));
+        columns_number(t, flow_failed(f));
     }
+    columns_print(t, &to);
 }
 
 static int compare_routes(const void *left, const void *right) {
@@ -222,49 +208,55 @@ static int compare_routes(const void *left, const void *right) {
 }
 
 static void print_routes(const struct report *r) {
+    static const struct column column[] = {{"source", 23, .right = false},      {"destination", 25, .right = false},
+                                           {"closed first", 14, .right = true}, {"peak", 9, .right = true},
+                                           {"of ports", 10, .right = true},     {"found full", 12, .right = true}};
+    const struct screen to = screen_stdout();
     const void *top[TOP];
-    char source[ADDR_TEXT], destination[ENDPOINT_TEXT], text[REPORT_WORDS];
-    struct strbuf s;
+    char source[ADDR_TEXT], destination[ENDPOINT_TEXT], more[GROUPED_TEXT];
     size_t n = report_table_top(&r->facts.routes, top, TOP, compare_routes);
     if (n == 0)
         return;
-    puts("\nWhich source carried what (peak: TIME-WAITs at one time, of its ports)\n"
-         "  source                  destination                 closed first      peak   of ports   found full");
+    wrap_print(&to, "\nWhich source carried what (peak: TIME-WAITs at one time, of its ports)", SCREEN_HANG);
+    struct columns *t = columns_begin(column, sizeof column / sizeof *column, 2, 1);
     for (size_t i = 0; i < n; i++) {
         const struct route *route = top[i];
         enum ports_from from;
         format_address(source, &route->key.source);
         format_endpoint(destination, &route->key.to.peer, route->key.to.port);
-        printf("  %-23s %-25s", source, destination);
-        print_number(15, route_waits(route));
-        print_number(10, route_peak(route));
-        print_number(11, route_ports(route, report_ports(r, &route->key.to, &from)));
-        print_number(13, route->full);
-        puts("");
+        columns_cell(t, source);
+        columns_cell(t, destination);
+        columns_number(t, route_waits(route));
+        columns_number(t, route_peak(route));
+        columns_number(t, route_ports(route, report_ports(r, &route->key.to, &from)));
+        columns_number(t, route->full);
     }
-    strbuf_init(&s, text, sizeof text);
+    columns_print(t, &to);
     if (r->facts.routes.evicted)
-        words_fill(&s, "  and $n more\n", r->facts.routes.evicted);
-    print_filled(&s, text);
+        printf("  and %s more\n", grouped(more, r->facts.routes.evicted));
 }
 
 static void print_connect_times(const struct report *r) {
     static const char *const classes[REPORT_CLASSES] = {"under 25 %", "25 to 50 %", "50 to 75 %", "75 to 90 %",
                                                         "90 % and more"};
+    static const struct column column[] = {
+        {"taken", 14, .right = false}, {"connects", 12, .right = true}, {"mean us", 9, .right = true}};
+    const struct screen to = screen_stdout();
+    char mean[GROUPED_TEXT];
     uint64_t any = 0;
     for (unsigned i = 0; i < REPORT_CLASSES; i++)
         any |= r->by_occupancy[i].connects;
     if (!any)
         return;
-    puts("\nTime inside connect(), by how full its source was that minute (by the history)\n"
-         "  taken              connects   mean us");
+    wrap_print(&to, "\nTime inside connect(), by how full its source was that minute (by the history)", SCREEN_HANG);
+    struct columns *t = columns_begin(column, sizeof column / sizeof *column, 2, 1);
     for (unsigned i = 0; i < REPORT_CLASSES; i++) {
-        printf("  %-13s", classes[i]);
-        print_number(14, r->by_occupancy[i].connects);
-        if (r->by_occupancy[i].connects)
-            print_number(10, r->by_occupancy[i].connect_us / r->by_occupancy[i].connects);
-        puts("");
+        uint64_t connects = r->by_occupancy[i].connects;
+        columns_cell(t, classes[i]);
+        columns_number(t, connects);
+        columns_cell(t, connects ? grouped(mean, r->by_occupancy[i].connect_us / connects) : "");
     }
+    columns_print(t, &to);
 }
 
 void report_print_text(const struct report *r) {

@@ -10,6 +10,15 @@
 #include "tool/common/sentence.h"
 #include "tool/common/strbuf.h"
 
+void words_flow(char out[ENDPOINT_TEXT], const struct flow *f) {
+    if (f->key.direction == INBOUND)
+        snprintf(out, ENDPOINT_TEXT, "accepted on port %u", (unsigned)f->key.to.port);
+    else if (f->key.to.port)
+        format_endpoint(out, &f->key.to.peer, f->key.to.port);
+    else
+        snprintf(out, ENDPOINT_TEXT, "(not known yet)");
+}
+
 /* --- what happened --- */
 
 /* Events of a version that did not write it have none: those were all of one kind. */
@@ -47,6 +56,46 @@ static void say_failed(struct strbuf *s, const struct finding *f) {
     else
         words_fill(s, ", first at $t, last at $t", f->first_us, f->last_us);
     strbuf_text(s, ". ");
+}
+
+void words_head(char out[REPORT_WORDS], const struct report *r) {
+    struct strbuf s;
+    const struct facts *f = &r->facts;
+    strbuf_init(&s, out, REPORT_WORDS);
+    if (f->first_failure.is)
+        words_fill(&s, "$n call$s failed $s, the first $s $t.", report_failed(r), report_failed(r) == 1 ? "" : "s",
+                   f->other_errors ? "for want of a port or a descriptor" : "with EADDRNOTAVAIL",
+                   f->first_failure.by_minute ? "in the minute of" : "at", f->first_failure.time_us);
+    else
+        strbuf_text(&s, "No call failed with EADDRNOTAVAIL.");
+    if (report_saved(r))
+        words_fill(&s, " connspread met it for $n connects more, and made the connections all the same.",
+                   report_saved(r));
+    if (f->first_us)
+        words_fill(&s, " Read: $n events of $n host$s, $t to $t.", f->events, (uint64_t)f->n_hosts,
+                   f->n_hosts == 1 ? "" : "s", f->first_us, f->last_us);
+    else
+        strbuf_text(&s, " There was no event to read.");
+    (void)strbuf_finish(&s);
+}
+
+void words_verdict(char out[REPORT_WORDS], const struct finding *f) {
+    struct strbuf s;
+    strbuf_init(&s, out, REPORT_WORDS);
+    const char *times = f->failed == 1 ? "once" : "$n times";
+    if (f->failed) {
+        words_fill(&s, "$s on $s failed to connect to $s ", f->program, f->host, causes_destination(f));
+        words_fill(&s, times, f->failed);
+    } else if (f->evidence.quiet) {
+        words_fill(&s, "No call of $s on $s to $s failed", f->program, f->host, causes_destination(f));
+    } else {
+        words_fill(&s, "No call of $s on $s to $s failed, for connspread went another way", f->program, f->host,
+                   causes_destination(f));
+    }
+    strbuf_text(&s, f->evidence.quiet ? ", but " : ": ");
+    causes_say_short(&s, f);
+    strbuf_text(&s, ".");
+    (void)strbuf_finish(&s);
 }
 
 void words_summary(char out[REPORT_WORDS], const struct finding *f) {

@@ -4,6 +4,15 @@
 
 #include "tool/report/model.h"
 
+/* How much failed, and what was read. */
+void words_head(char out[REPORT_WORDS], const struct report *r);
+
+/* One sentence: what failed or was slow, of which program, towards which destination, and why. */
+void words_verdict(char out[REPORT_WORDS], const struct finding *f);
+
+/* Where the connections of a flow lead; for those that were accepted, the local port. */
+void words_flow(char out[ENDPOINT_TEXT], const struct flow *f);
+
 void words_summary(char out[REPORT_WORDS], const struct finding *f);
 
 bool words_because(char out[REPORT_WORDS], const struct finding *f, unsigned n);

@@ -6,22 +6,27 @@
 #include "tool/stat/model.h"
 #include "tool/stat/take.h"
 #include "tool/stat/compare.h"
+#include "tool/screen/wrap.h"
+
+enum { WHAT = 25 };
 
 static void print_share(const char *what, const struct compare_share *s) {
-    printf("%-24s %9.3f %% %9.3f %%   difference %+.3f points, 99 %% confidence %+.3f to %+.3f: %s\n", what,
-           100 * s->canary, 100 * s->control, 100 * s->difference, 100 * s->low, 100 * s->high,
-           compare_verdict_name(s->verdict));
+    const struct screen to = screen_stdout();
+    wrap_printf(&to, WHAT, "%-24s %9.3f %% %9.3f %%   difference %+.3f points, 99 %% confidence %+.3f to %+.3f: %s",
+                what, 100 * s->canary, 100 * s->control, 100 * s->difference, 100 * s->low, 100 * s->high,
+                compare_verdict_name(s->verdict));
 }
 
 static void print_text(const struct comparison *c, const struct compare_arm *canary,
                        const struct compare_arm *control) {
+    const struct screen to = screen_stdout();
     printf("%-24s %11s %11s\n", "", "canary", "control");
     printf("%-24s %11llu %11llu\n", "connects under a rule", (unsigned long long)canary->connects,
            (unsigned long long)control->connects);
     print_share("failed", &c->failed);
     print_share("took 0.5 s or longer", &c->slow);
-    printf("%-24s %8.0f us %8.0f us   Mann-Whitney z %+.2f (beyond %.2f at 1 %%): %s\n", "median time",
-           c->times.canary_us, c->times.control_us, c->times.z, COMPARE_Z, compare_verdict_name(c->times.verdict));
+    wrap_printf(&to, WHAT, "%-24s %8.0f us %8.0f us   Mann-Whitney z %+.2f (beyond %.2f at 1 %%): %s", "median time",
+                c->times.canary_us, c->times.control_us, c->times.z, COMPARE_Z, compare_verdict_name(c->times.verdict));
     printf("verdict: %s\n", compare_verdict_name(c->verdict));
 }
 

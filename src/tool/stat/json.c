@@ -41,6 +41,9 @@ static void print_head(const struct stat_report *r) {
            r->control.has_mode ? override_mode_name(r->control.mode) : "null", r->control.has_mode ? "\"" : "");
     printf(r->control.has_canary ? "%u}" : "null}", r->control.canary);
     printf(",\"mode\":\"%s\",\"canary\":%u", override_mode_name(stat_mode(r)), stat_canary(r));
+    if (r->recorded)
+        printf(",\"recorder\":{\"pending\":%llu,\"lost\":%llu,\"behind_s\":%.3f}",
+               (unsigned long long)r->progress.pending, (unsigned long long)r->progress.lost, stat_behind_s(r));
     if (r->has_policy)
         printf(",\"config_mode\":\"%s\",\"config_canary\":%u", override_mode_name(r->settings.mode),
                r->settings.canary);

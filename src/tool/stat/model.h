@@ -5,6 +5,7 @@
 #include "text/parse.h"
 #include "state/layout.h"
 #include "state/state.h"
+#include "tool/record/journal_read.h"
 
 enum { STAT_OCCUPANCIES = 256, STAT_DOWNS = 256 };
 #define STAT_COMPARES ((uint64_t)1 << 32) /* of rules with quadruplets: no bound */
@@ -53,6 +54,8 @@ struct stat_report {
     struct control control;
     struct settings settings;
     uint64_t counter[ARMS][COUNTERS];
+    bool recorded; /* log.file is set: progress says how far its recorder is */
+    struct journal_progress progress;
     struct stat_row *row; /* [STATS], or n_rows of a report that is kept */
     unsigned n_rows;
     struct stat_occupancy *occupancy; /* [STAT_OCCUPANCIES]; the same */

@@ -58,13 +58,16 @@ static bool is_source(const struct match *match, const struct addr *local) {
     return false;
 }
 
-static void note(struct stat_report *r, const char *rule, const char *source, uint64_t taken, uint64_t capacity) {
+void stat_note_occupancy(struct stat_report *r, const char rule[POLICY_TITLE], const char *source, uint64_t taken,
+                         uint64_t capacity) {
     struct stat_occupancy *o = NULL;
     for (unsigned i = 0; i < r->n_occupancies && !o; i++)
         if (strcmp(r->occupancy[i].rule, rule) == 0 && strcmp(r->occupancy[i].source, source) == 0)
             o = &r->occupancy[i];
-    if (!o && r->n_occupancies < STAT_OCCUPANCIES)
+    if (!o && r->n_occupancies < STAT_OCCUPANCIES) {
         o = &r->occupancy[r->n_occupancies++];
+        o->taken = 0; /* it may hold what another instance's report had there */
+    }
     if (!o || o->taken > taken)
         return;
     memcpy(o->rule, rule, sizeof o->rule);
@@ -95,7 +98,7 @@ static void measure_rule(struct stat_report *r, const struct policy *alone, cons
             format_address(source, &q->local);
         else
             memcpy(source, "any", sizeof "any");
-        note(r, rule, source, next - i, capacity);
+        stat_note_occupancy(r, rule, source, next - i, capacity);
     }
 }
 

@@ -10,4 +10,9 @@
  * says why they cannot be listed. */
 bool stat_take_occupancy(struct stat_report *out, const struct state *s, uint64_t *budget);
 
+/* A source of a rule holds taken of capacity quadruplets to some destination: kept, if no other of its destinations is
+ * fuller. */
+void stat_note_occupancy(struct stat_report *r, const char rule[POLICY_TITLE], const char *source, uint64_t taken,
+                         uint64_t capacity);
+
 #endif

@@ -35,6 +35,7 @@ static void print_label(const char *before, const char *name, const char *value,
 static void print_instance(const char *metric, const char *suffix, const struct stat_report *r) {
     printf("connspread_%s%s{", metric, suffix);
     print_label("", "connspread_instance", r->label, sizeof r->label);
+    printf(",version=\"" VERSION "\"");
 }
 
 static void print_row_labels(const char *metric, const char *suffix, const struct stat_report *r,
@@ -158,6 +159,46 @@ static void print_gauge(const struct reports *all, const char *name, const char 
     }
 }
 
+static double pending_value(const struct stat_report *r) {
+    return (double)r->progress.pending;
+}
+
+static double lost_value(const struct stat_report *r) {
+    return (double)r->progress.lost;
+}
+
+static double written_value(const struct stat_report *r) {
+    return (double)r->progress.written_us / 1e6;
+}
+
+static double behind_value(const struct stat_report *r) {
+    return stat_behind_s(r);
+}
+
+/* Of the instances whose events belong in a file. */
+static void print_recorders(const struct reports *all) {
+    static const struct {
+        const char *name, *type, *help;
+        double (*value)(const struct stat_report *r);
+    } metric[] = {
+        {"recorder_pending_events", "gauge", "Events that are not in log.file yet.", pending_value},
+        {"recorder_lost_events_total", "counter",
+         "Events that log.file says were lost: overwritten before they were read, or never finished.", lost_value},
+        {"recorder_written_timestamp_seconds", "gauge", "What had happened by then is in log.file.", written_value},
+        {"recorder_behind_seconds", "gauge",
+         "How old the events may be that are not in log.file yet; 0: there are none.", behind_value},
+    };
+    for (unsigned i = 0; i < sizeof metric / sizeof *metric; i++) {
+        print_family(metric[i].name, "", metric[i].type, metric[i].help);
+        for (size_t j = 0; j < all->n; j++) {
+            if (!all->report[j]->recorded)
+                continue;
+            print_instance(metric[i].name, "", all->report[j]);
+            printf("} %.17g\n", metric[i].value(all->report[j]));
+        }
+    }
+}
+
 static void print_verdicts(const struct reports *all) {
     static const char metric[] = "canary_verdict";
     print_family(metric, "", "gauge",
@@ -238,6 +279,7 @@ void stat_print_prometheus(const struct stat_report *const *reports, size_t n) {
     print_gauge(&all, "override", "1 while connspread set overrides the config.", override_value);
     print_gauge(&all, "created_timestamp_seconds", "When the state file was made, from which all counts begin.",
                 created_value);
+    print_recorders(&all);
     print_verdicts(&all);
     print_occupancies(&all);
     print_downs(&all);

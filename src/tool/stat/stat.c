@@ -25,9 +25,12 @@
 #include "tool/reader/instances_say.h"
 #include "state/copy.h"
 #include "tool/stat/all.h"
+#include "tool/stat/live.h"
 
 static const char help[] =
     "usage: connspread stat [-c CONF] [-i INSTANCE] [-o text|json|prometheus] [--interval TIME] [--compare | --all]\n"
+    "                       [--wide]\n"
+    "       connspread stat -w [SECONDS] [-c CONF] [-i INSTANCE]\n"
     "\n"
     "Shows what each arm did under each rule from each source: connects and what came of them, the time inside\n"
     "connect(), closes by fate; then the counters of the instance, how full its sources are, and which are marked\n"
@@ -43,6 +46,11 @@ static const char help[] =
     "      --all              every instance in the state folder, for root also those of all users and services; stale "
     "state\n"
     "                         files are named with the reason\n"
+    "  -w, --watch            a live view, every SECONDS (default: 2): of each instance, or that of -i or -c, its "
+    "rules\n"
+    "                         and sources with rates, failures, time inside connect() and how full they are, and the\n"
+    "                         last incidents; q ends it, a space looks at once\n"
+    "      --wide             as wide as it is, on a terminal too\n"
     "\n"
     "A connect counts as failed when the client got an error, or gave up before the handshake was done. One that was\n"
     "in progress and refused later does not show. Source \"any\" is the kernel's choice.\n"
@@ -54,6 +62,7 @@ static const struct option options[] = {
     {"config", required_argument, NULL, 'c'}, {"instance", required_argument, NULL, 'i'},
     {"output", required_argument, NULL, 'o'}, {"interval", required_argument, NULL, OPTION_INTERVAL},
     {"all", no_argument, NULL, OPTION_ALL},   {"compare", no_argument, NULL, OPTION_COMPARE},
+    {"watch", no_argument, NULL, 'w'},        {"wide", no_argument, NULL, OPTION_WIDE},
     {"help", no_argument, NULL, 'h'},         {0},
 };
 
@@ -61,7 +70,8 @@ struct arguments {
     struct chosen chosen;
     enum stat_format format;
     uint32_t interval_ms;
-    bool all, compare;
+    uint32_t every_ms; /* of -w; 0: without it */
+    bool all, compare, watch;
 };
 
 static bool parse_format(struct arguments *a, const char *name) {
@@ -79,7 +89,9 @@ static bool parse_format(struct arguments *a, const char *name) {
 
 /* What cannot go together. */
 static bool is_sound(const struct arguments *a, const char *rest) {
-    if (rest)
+    if (a->watch && (a->all || a->compare || a->interval_ms || a->format != STAT_AS_TEXT))
+        warn("stat: -w is a view of its own; try: without --all, --compare, --interval and -o");
+    else if (rest)
         warn("stat: %s: stat takes no argument; try: -i for an instance", rest);
     else if (a->compare && (a->all || a->format == STAT_AS_PROMETHEUS))
         warn("stat: --compare is about one instance, as text or json; try: without --all and -o prometheus");
@@ -97,6 +109,8 @@ static bool parse_option(int option, void *context) {
         return parse_format(a, optarg);
     case OPTION_INTERVAL:
         return arguments_duration("stat", "--interval", optarg, &a->interval_ms);
+    case 'w':
+        return a->watch = true;
     case OPTION_ALL:
         return a->all = true;
     default:
@@ -105,11 +119,14 @@ static bool parse_option(int option, void *context) {
 }
 
 static int parse_arguments(int argc, char **argv, struct arguments *a) {
-    static const struct command_line line = {"stat", help, "c:i:o:h", options, parse_option};
+    static const struct command_line line = {"stat", help, "c:i:o:wh", options, parse_option};
     int wrong = arguments_read(&line, argc, argv, &a->chosen, a);
     if (wrong != ARGUMENTS_GOOD)
         return wrong;
-    return is_sound(a, argv[optind]) ? ARGUMENTS_GOOD : EXIT_USAGE;
+    const char *rest = argv[optind];
+    if (a->watch && !arguments_every("stat", rest, &a->every_ms))
+        return EXIT_USAGE;
+    return is_sound(a, a->watch && rest ? argv[optind + 1] : rest) ? ARGUMENTS_GOOD : EXIT_USAGE;
 }
 
 static void add_occupancy(struct stat_report *r, const struct state *s) {
@@ -194,6 +211,8 @@ int stat_main(int argc, char **argv) {
         return wrong;
     if (!arguments_locate(&a.chosen, &where))
         return EXIT_USAGE;
+    if (a.watch)
+        return stat_live(&where, a.chosen.instance || a.chosen.config, a.every_ms);
     if (a.all)
         return stat_all(&where, a.format);
     instances_note_files(&where, "stat");

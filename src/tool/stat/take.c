@@ -4,11 +4,14 @@
 #include <string.h>
 
 #include "tool/stat/model.h"
+#include "tool/common/time_text.h"
 #include "state/stats.h"
 #include "state/control.h"
 #include "tool/reader/state_files.h"
 #include "tool/stat/compare.h"
 #include "tool/stat/down.h"
+#include "tool/record/journal_read.h"
+#include "tool/record/wanted.h"
 
 static uint64_t load(const uint64_t *word) {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -115,6 +118,7 @@ struct stat_report *stat_report_keep(const struct stat_report *r) {
 }
 
 void stat_take(struct stat_report *out, const struct state *s, const char *path, const struct state_file *f) {
+    char log_file[RECORD_PATH];
     *out = (struct stat_report){.row = out->row, .occupancy = out->occupancy, .down = out->down};
     memcpy(out->path, path, strnlen(path, sizeof out->path - 1));
     memcpy(out->instance, s->header->instance, sizeof out->instance - 1);
@@ -137,6 +141,7 @@ void stat_take(struct stat_report *out, const struct state *s, const char *path,
     count_rows(out);
     sort_rows(out);
     stat_take_downs(out, s);
+    out->recorded = record_wanted(s, log_file) && journal_progress(&out->progress, s, path);
 }
 
 static uint64_t minus(uint64_t a, uint64_t b) {
@@ -169,6 +174,11 @@ unsigned stat_mode(const struct stat_report *r) {
 unsigned stat_canary(const struct stat_report *r) {
     unsigned canary = r->control.has_canary ? r->control.canary : r->has_policy ? r->settings.canary : 0;
     return canary < 100 ? canary : 100;
+}
+
+double stat_behind_s(const struct stat_report *r) {
+    uint64_t now = time_now_us();
+    return r->progress.pending && now > r->progress.written_us ? (double)(now - r->progress.written_us) / 1e6 : 0;
 }
 
 uint64_t stat_failed(const uint64_t counter[STAT_COUNTERS]) {

@@ -22,6 +22,9 @@ unsigned stat_mode(const struct stat_report *r);
 
 unsigned stat_canary(const struct stat_report *r);
 
+/* How old the events may be that the recorder has not written; 0: it has written all. */
+double stat_behind_s(const struct stat_report *r);
+
 /* Did the client's connect fail, as far as the shim can see? One that was in progress and was given up before the
  * handshake was done counts too; one that was in progress and refused later does not show. */
 uint64_t stat_failed(const uint64_t counter[STAT_COUNTERS]);

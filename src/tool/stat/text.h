@@ -6,4 +6,8 @@
 
 void stat_print_text(const struct stat_report *r);
 
+/* "14 us", "1.5 ms", "2.00 s" */
+enum { STAT_TIME_TEXT = 32 };
+void stat_time_text(char out[STAT_TIME_TEXT], double us);
+
 #endif

@@ -10,7 +10,7 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-enum { PATIENCE_NS = 1000000 };
+enum { PATIENCE_NS = 2000000 };
 
 static void nothing(int number) {
     (void)number;
@@ -32,18 +32,21 @@ void bounded_begin(struct bounded *b) {
 }
 
 /* Again and again: the first may come before the connect does. */
-static void set_timer(const struct bounded *b, long ns) {
+static void set_timer(struct bounded *b, long ns) {
     const struct itimerspec when = {.it_value = {.tv_nsec = ns}, .it_interval = {.tv_nsec = ns}};
-    (void)syscall(SYS_timer_settime, b->timer, 0, &when, NULL);
+    b->runs = syscall(SYS_timer_settime, b->timer, 0, &when, NULL) == 0 && ns != 0;
 }
 
-int bounded_connect(const struct bounded *b, int fd, const struct sockaddr *address, socklen_t length, bool blocking) {
-    if (blocking)
+int bounded_connect(struct bounded *b, int fd, const struct sockaddr *address, socklen_t length) {
+    if (!b->runs)
         set_timer(b, PATIENCE_NS);
-    int r = (int)syscall(SYS_connect, fd, address, length);
-    int error = errno;
-    if (blocking)
+    if (b->runs)
+        return connect(fd, address, length);
+    errno = EINTR;
+    return -1;
+}
+
+void bounded_rest(struct bounded *b) {
+    if (b->runs)
         set_timer(b, 0);
-    errno = error;
-    return r;
 }

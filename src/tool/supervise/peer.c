@@ -86,6 +86,11 @@ void peers_forget(struct peers *p) {
         forget(&p->slot[i]);
 }
 
+/* A pidfd of the process, asked by the number of another thread, may be another process's tomorrow. */
+static bool may_be_kept(const struct peer_slot *s) {
+    return s->peer.tid == s->peer.pid || fcntl(s->pidfd, F_GETFL) & PIDFD_OF_THREAD;
+}
+
 /* 0 or -errno. */
 static int learn(struct peer_slot *s, uint32_t tid) {
     forget(s);
@@ -96,6 +101,7 @@ static int learn(struct peer_slot *s, uint32_t tid) {
     if (s->pidfd < 0)
         return -errno;
     s->peer.tid = tid;
+    s->lasts = may_be_kept(s);
     name_program(&s->peer);
     s->read_ns = clock_ns(CLOCK_MONOTONIC);
     return 0;
@@ -104,11 +110,6 @@ static int learn(struct peer_slot *s, uint32_t tid) {
 static int take(const struct peer_slot *s, int fd) {
     int copy = (int)syscall(SYS_pidfd_getfd, s->pidfd, fd, 0);
     return copy < 0 ? -errno : copy;
-}
-
-/* A pidfd of the process, asked by the number of another thread, may be another process's tomorrow. */
-static bool may_be_kept(const struct peer_slot *s) {
-    return s->peer.tid == s->peer.pid || fcntl(s->pidfd, F_GETFL) & PIDFD_OF_THREAD;
 }
 
 static int take_from(struct peer_slot *s, uint32_t tid, int fd) {
@@ -131,7 +132,7 @@ int peer_descriptor(struct peers *p, uint32_t tid, int fd, struct peer *out) {
         }
         *out = s->peer;
     }
-    if (s->pidfd >= 0 && !may_be_kept(s))
+    if (s->pidfd >= 0 && !s->lasts)
         forget(s);
     pthread_mutex_unlock(&s->lock);
     return copy;
@@ -144,6 +145,11 @@ bool peer_status(uint32_t tid, char *out, size_t size) {
 bool peer_read(uint32_t tid, uint64_t from, void *to, size_t size) {
     struct iovec local = {to, size}, remote = {(void *)(uintptr_t)from, size};
     return size == 0 || process_vm_readv((pid_t)tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
+bool peer_write(uint32_t tid, uint64_t to, const void *from, size_t size) {
+    struct iovec local = {(void *)(uintptr_t)from, size}, remote = {(void *)(uintptr_t)to, size};
+    return process_vm_writev((pid_t)tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
 int peer_may(int pid, int fd) {

@@ -24,6 +24,7 @@ struct peer_slot {
     pthread_mutex_t lock;
     struct peer peer; /* tid 0: empty */
     int pidfd;
+    bool lasts;       /* pidfd is that very thread's: it may be kept */
     uint64_t read_ns; /* CLOCK_MONOTONIC: when its program was asked for */
 };
 
@@ -43,6 +44,9 @@ int peer_descriptor(struct peers *p, uint32_t tid, int fd, struct peer *out);
 
 /* Copies from its memory. False: unreadable, even in part. */
 bool peer_read(uint32_t tid, uint64_t from, void *to, size_t size);
+
+/* The other way. */
+bool peer_write(uint32_t tid, uint64_t to, const void *from, size_t size);
 
 /* Its /proc/PID/status, cut at size. */
 bool peer_status(uint32_t tid, char *out, size_t size);

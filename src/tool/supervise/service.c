@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,11 +20,13 @@
 #include "tool/supervise/filter.h"
 #include "tool/supervise/patience.h"
 
+enum { SLOW_NS = 200000, SLOW_MIN = 2 };
+
 /* One call. The answer is result and error, unless the kernel is to make the call itself. */
 struct served {
     struct call call; /* first: connect/ hands it back to make */
     struct service *service;
-    const struct bounded *timer;
+    struct worker *worker;
     union desk_place *place;
     struct sockaddr_storage address;
     struct endpoint destination;
@@ -32,7 +36,7 @@ struct served {
     bool unspec; /* the address is AF_UNSPEC: the end of a connection */
     bool blocking;
     bool proceed;   /* in the kernel */
-    uint64_t until; /* CLOCK_MONOTONIC, ns: when the client's own limit for the connect is over; 0: it has none */
+    uint64_t began; /* CLOCK_MONOTONIC, ns */
     ssize_t result;
     int error;
 };
@@ -51,6 +55,8 @@ struct client service_client(const struct service *s, const struct peer *peer) {
 static void learn(struct service *s, const struct client *c) {
     if (c->no_port_range)
         __atomic_store_n(&s->client.no_port_range, true, __ATOMIC_RELAXED);
+    if (c->no_port_works)
+        __atomic_store_n(&s->client.no_port_works, true, __ATOMIC_RELAXED);
     if (c->bind_denied)
         __atomic_store_n(&s->client.bind_denied, true, __ATOMIC_RELAXED);
     if (!c->attached) /* it had its chance, and did not take it: the next call shall */
@@ -73,9 +79,20 @@ static bool read_arguments(const struct seccomp_notif *n, uint64_t out[3]) {
             out[i] = narrow[i];
         return true;
     }
-    if (!filter_is_compat(n->data.arch) && n->data.nr != SYS_connect)
-        return false; /* a send with MSG_FASTOPEN */
     memcpy(out, n->data.args, 3 * sizeof *out);
+    return filter_is_compat(n->data.arch) || n->data.nr == SYS_connect;
+}
+
+/* The same of a send that connects. */
+static bool read_send(struct served *v, uint64_t out[3]) {
+    struct fastopen *first = &v->worker->first;
+    if (!fastopen_read(&v->place->call, first))
+        return false;
+    v->call.sends = true;
+    v->call.flags = first->flags;
+    out[0] = (uint64_t)first->fd;
+    out[1] = first->name;
+    out[2] = first->name_length;
     return true;
 }
 
@@ -83,7 +100,7 @@ static bool read_arguments(const struct seccomp_notif *n, uint64_t out[3]) {
 static bool read_call(struct served *v) {
     const struct seccomp_notif *n = &v->place->call;
     uint64_t argument[3];
-    if (n->pid == 0 || !client_asks(&v->service->client) || !read_arguments(n, argument))
+    if (n->pid == 0 || !client_asks(&v->service->client) || (!read_arguments(n, argument) && !read_send(v, argument)))
         return false;
     uint32_t length = (uint32_t)argument[2];
     if (length < sizeof v->address.ss_family || length > sizeof v->address ||
@@ -92,7 +109,7 @@ static bool read_call(struct served *v) {
     v->call.fd = (int)argument[0];
     v->call.address = (const struct sockaddr *)&v->address;
     v->call.length = length;
-    v->unspec = v->address.ss_family == AF_UNSPEC;
+    v->unspec = v->address.ss_family == AF_UNSPEC && !v->call.sends;
     return v->unspec || endpoint_from_sockaddr(&v->destination, &v->address, length);
 }
 
@@ -103,11 +120,79 @@ static bool is_ours(const struct served *v, int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &netns, &length) != 0 || netns == v->service->client.netns;
 }
 
+void service_turn(struct worker *w) {
+    while (!w->has_turn) {
+        w->has_turn = sem_wait(&w->service->turn) == 0;
+        if (!w->has_turn)
+            bounded_rest(&w->timer);
+    }
+}
+
+static void give_turn(struct worker *w) {
+    if (w->has_turn)
+        (void)sem_post(&w->service->turn);
+    w->has_turn = false;
+}
+
+/* Of this thread, for a time: then its timer must not interrupt that. */
+static void before_wait(struct worker *w) {
+    give_turn(w);
+    bounded_rest(&w->timer);
+}
+
+/* Blocking connects that had to wait for their peer are followed by more of them. */
+static int connect_blocking(struct served *v) {
+    uint64_t began = clock_ns(CLOCK_MONOTONIC);
+    uint32_t slow = __atomic_load_n(&v->service->slow, __ATOMIC_RELAXED);
+    if (slow >= SLOW_MIN) /* a single one may have lost its processor */
+        give_turn(v->worker);
+    int r = bounded_connect(&v->worker->timer, v->call.fd, v->call.address, v->call.length), error = errno;
+    slow = clock_ns(CLOCK_MONOTONIC) - began < SLOW_NS ? 0 : slow < SLOW_MIN ? slow + 1 : slow;
+    __atomic_store_n(&v->service->slow, slow, __ATOMIC_RELAXED);
+    errno = error;
+    return r;
+}
+
 static ssize_t make_connect(const struct call *call) {
     struct served *v = (struct served *)(uintptr_t)call;
-    int r = bounded_connect(v->timer, call->fd, call->address, call->length, v->blocking);
+    int r = v->blocking ? connect_blocking(v) : connect(call->fd, call->address, call->length);
     v->proceed = r < 0 && errno == EINTR;
     return r;
+}
+
+/* The SYN is out, perhaps with data in it; the client's own send would have waited for its answer, and then have sent
+ * the rest. */
+static ssize_t finish_send(struct served *v, ssize_t sent) {
+    struct pollfd p = {.fd = v->call.fd, .events = POLLOUT};
+    const struct seccomp_notif *n = &v->place->call;
+    int error = 0;
+    if (poll(&p, 1, 0) == 0 && !v->client.no_wait) {
+        uint64_t limit = patience_limit(v->call.fd);
+        before_wait(v->worker);
+        (void)patience_ended(v->service->listener, n->id, n->pid, v->call.fd, limit ? v->began + limit : UINT64_MAX);
+    }
+    if (get_option(v->call.fd, SOL_SOCKET, SO_ERROR, &error) == 0 && error) {
+        errno = error;
+        return -1;
+    }
+    if ((size_t)sent == v->worker->first.size)
+        return sent;
+    ssize_t rest = fastopen_send(&v->worker->first, v->call.fd, NULL, 0, (size_t)sent);
+    return rest > 0 ? sent + rest : sent;
+}
+
+static ssize_t make_send(const struct call *call) {
+    struct served *v = (struct served *)(uintptr_t)call;
+    const struct fastopen *first = &v->worker->first;
+    ssize_t sent = fastopen_send(first, call->fd, call->address, call->length, 0);
+    bool waits = v->blocking && !(call->flags & MSG_DONTWAIT);
+    if (sent >= 0)
+        return fastopen_result(first, v->place->call.pid, waits ? finish_send(v, sent) : sent);
+    /* Nothing was sent, the connect may have begun: the client's own call goes on from there, and waits, or has
+     * SIGPIPE. */
+    v->proceed = errno == EPIPE || (waits && (errno == EINPROGRESS || errno == EALREADY || errno == EAGAIN));
+    errno = errno == EINPROGRESS && waits ? EINTR : errno;
+    return -1;
 }
 
 /* No rule: the kernel makes it. It is watched all the same. */
@@ -135,11 +220,10 @@ static void disconnect(struct served *v) {
 static void connect_spread_for(struct served *v) {
     struct match match;
     bool matched = match_cache_find(&v->client, &v->destination, &match) && match.matched;
-    v->call.make = matched ? make_connect : make_nothing;
+    v->call.make = !matched ? make_nothing : v->call.sends ? make_send : make_connect;
     v->blocking = sockinfo_blocking(v->call.fd);
-    uint64_t limit = matched && v->blocking ? patience_limit(v->call.fd) : 0;
-    v->until = limit ? clock_ns(CLOCK_MONOTONIC) + limit : 0;
-    if (v->blocking && !v->timer->usable)
+    v->began = clock_ns(CLOCK_MONOTONIC);
+    if (v->blocking && !v->worker->timer.usable)
         v->call.make = make_nothing;
     v->result = connect_spread(&v->client, &v->call, &v->destination);
     v->error = errno;
@@ -147,12 +231,21 @@ static void connect_spread_for(struct served *v) {
 
 /* The SYN is out, and the client has said how long it wants to wait. Not all threads may. */
 static void wait_for_limit(struct served *v) {
-    if (v->proceed && v->until && !v->client.no_wait &&
-        patience_ended(v->service->listener, v->place->call.id, v->place->call.pid, v->call.fd, v->until)) {
+    bool waits = v->proceed && v->result < 0 && v->error == EINTR;
+    uint64_t limit = waits && !v->client.no_wait ? patience_limit(v->call.fd) : 0;
+    if (limit == 0)
+        return;
+    before_wait(v->worker);
+    if (patience_ended(v->service->listener, v->place->call.id, v->place->call.pid, v->call.fd, v->began + limit)) {
         v->proceed = false;
         v->result = -1;
         v->error = EINPROGRESS;
     }
+}
+
+/* For a rule that says so. */
+static void waits(struct client *client) {
+    before_wait(((struct served *)(void *)((char *)client - offsetof(struct served, client)))->worker);
 }
 
 /* call.fd is the duplicate. */
@@ -161,6 +254,7 @@ static void serve(struct served *v) {
     v->client = service_client(s, &v->peer);
     v->client.attached = !may_attach(s, v->peer.pid);
     v->client.no_wait = __atomic_load_n(&s->busy, __ATOMIC_RELAXED) > s->threads / 2;
+    v->client.waits = waits;
     v->cookie = sockinfo_cookie(v->call.fd);
     bool lent = sockets_lend(&s->sockets, &v->client, v->cookie, v->call.fd);
     if (!conn_of(&v->client, v->call.fd))
@@ -176,8 +270,10 @@ static void serve(struct served *v) {
     learn(s, &v->client);
 }
 
-void service_call(struct service *s, union desk_place *place, const struct bounded *timer) {
-    struct served v = {.service = s, .timer = timer, .place = place, .proceed = true};
+void service_call(struct worker *w) {
+    struct service *s = w->service;
+    union desk_place *place = w->place;
+    struct served v = {.service = s, .worker = w, .place = place, .proceed = true};
     uint64_t id = place->call.id;
     __atomic_fetch_add(&s->busy, 1, __ATOMIC_RELAXED);
     if (read_call(&v)) {

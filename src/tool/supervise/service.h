@@ -6,6 +6,8 @@
 #ifndef CONNSPREAD_TOOL_SUPERVISE_SERVICE_H
 #define CONNSPREAD_TOOL_SUPERVISE_SERVICE_H
 
+#include <semaphore.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "client/client.h"
@@ -13,6 +15,7 @@
 #include "tool/supervise/peer.h"
 #include "tool/supervise/sockets.h"
 #include "tool/supervise/bounded.h"
+#include "tool/supervise/fastopen.h"
 
 enum { ATTACHED = 1024 };
 
@@ -25,13 +28,27 @@ struct service {
     uint32_t attached[ATTACHED]; /* processes whose attach event was written, by their number; atomic */
     uint32_t busy;               /* threads that serve a call; atomic */
     uint32_t threads;
+    sem_t turn;    /* whose turn it is to take calls: 1, it is free */
+    uint32_t slow; /* blocking connects in a row that took their time; atomic */
+};
+
+/* One thread. It takes one call after the other, and serves each itself, for a processor is quickest with what it did
+ * last; what may take long it does once another thread has the turn. */
+struct worker {
+    struct service *service;
+    union desk_place *place;
+    struct bounded timer;
+    bool has_turn;
+    struct fastopen first; /* of the call that it serves, if that is a send */
 };
 
 /* A copy of the client, to act for that process. */
 struct client service_client(const struct service *s, const struct peer *peer);
 
-/* Serves the call at place. timer: of this thread (struct connect_timer). */
-struct bounded;
-void service_call(struct service *s, union desk_place *place, const struct bounded *timer);
+/* Waits for the turn, if this thread does not have it. */
+void service_turn(struct worker *w);
+
+/* Serves the call at its place. */
+void service_call(struct worker *w);
 
 #endif

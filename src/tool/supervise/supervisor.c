@@ -32,21 +32,17 @@ struct supervisor {
     int signals, watch;
 };
 
-/* One thread's: it finds the others through it. */
-struct worker {
-    struct service *service;
-    union desk_place *place;
-};
-
 static void *work(void *context) {
     struct worker w = *(struct worker *)context;
-    struct bounded timer;
     free(context);
-    bounded_begin(&timer);
+    bounded_begin(&w.timer);
     for (;;) {
+        service_turn(&w);
         if (desk_take(w.service->listener, w.place))
-            service_call(w.service, w.place, &timer);
-        else if (errno != EINTR && desk_is_over(w.service->listener, 0))
+            service_call(&w);
+        else if (errno == EINTR)
+            bounded_rest(&w.timer);
+        else if (desk_is_over(w.service->listener, 0))
             return NULL; /* the process ends */
     }
 }
@@ -61,7 +57,7 @@ static void start_threads(struct supervisor *v) {
         struct worker *w = malloc(sizeof *w);
         if (!w)
             break;
-        *w = (struct worker){&v->service, &v->desk->place[i + 1]};
+        *w = (struct worker){.service = &v->service, .place = &v->desk->place[i + 1]};
         if (pthread_create(&thread, &attributes, work, w) == 0)
             v->service.threads++;
         else
@@ -94,13 +90,15 @@ static void renewed(struct client *client) {
     (void)client;
 }
 
-static void prepare_client(struct client *c, const struct supervision *s) {
+static void prepare_client(struct supervisor *v, const struct supervision *s) {
+    struct client *c = &v->service.client;
     *c = s->client;
     c->renewed = renewed;
     process_init();
     client_know_kernel(c);
     c->netns = own_netns();
     memcpy(c->program, "connspread", sizeof "connspread");
+    c->ends_told = v->watch >= 0;
     c->active = true;
 }
 
@@ -187,11 +185,12 @@ static int start_program(struct supervisor *v, const struct supervision *s, cons
 
 static void serve(struct supervisor *v, const struct supervision *s) {
     v->watch = watch_open();
-    prepare_client(&v->service.client, s);
+    prepare_client(v, s);
     sockets_init(&v->service.sockets, v->watch >= 0);
     peers_init(&v->service.peers);
     bounded_signal();
     desk_wake_at_once(v->service.listener);
+    sem_init(&v->service.turn, 0, 1);
     start_threads(v);
 }
 

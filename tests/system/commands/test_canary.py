@@ -1,6 +1,7 @@
 """Canary and control: who is in which arm, and what stat --compare says of the two."""
 
 import json
+import re
 import subprocess
 
 import kernel
@@ -134,7 +135,7 @@ def test_a_source_that_drops_connections_is_worse(t):
     as_json = json.loads(t.tool("stat", "--compare", "-o", "json", "-c", t.conf).stdout)
     equal((as_json["verdict"], as_json["failed"]["verdict"], as_json["failed"]["low"] > 0.005), ("worse", "worse", True), "JSON")
     metrics = t.tool("stat", "-o", "prometheus", "-c", t.conf, check=0).stdout
-    assert 'connspread_canary_verdict{connspread_instance="test"} 1\n' in metrics, "no verdict in the metrics"
+    assert re.search(r'connspread_canary_verdict{connspread_instance="test",version="[^"]+"} 1\n', metrics), "no verdict in the metrics"
 
 
 @limit(200)

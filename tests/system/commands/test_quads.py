@@ -284,7 +284,7 @@ def test_as_metrics(t):
     t.run([t.program("burst"), "10.1.0.1", str(ports[1]), "5"], bare=True)
     for port in ports:
         kernel.settle(port)
-    metric = re.compile(r'^connspread_(\w+)\{direction="outbound"(?:,source="([^"]*)",destination="([^"]*)")?(?:,state="(\w+)")?\} (\d+)$')
+    metric = re.compile(r'^connspread_(\w+)\{version="[^"]+",direction="outbound"(?:,source="([^"]*)",destination="([^"]*)")?(?:,state="(\w+)")?\} (\d+)$')
 
     def read(*arguments):
         found = {}

@@ -4,7 +4,7 @@ import json
 import time
 
 import kernel
-from fixture import PYTHON, equal
+from fixture import PYTHON, equal, full
 
 PORTS = 8
 CONNECT = """
@@ -54,6 +54,7 @@ def after(t, source, destination, mode, port):
     return quads(t, f"{destination}:{port}")["reusable"], connects(t, source, destination, port)
 
 
+@full
 def test_quads_says_what_connect_may_take(t):
     t.sources()
     for source, destination, mode, reusable in (("10.0.0.11", "10.1.0.1", 0, 0), ("10.0.0.12", "10.1.0.1", 2, 0), ("10.0.0.13", "10.1.0.1", 1, PORTS),

@@ -29,7 +29,7 @@ def total(found, name):
 
 
 def metrics(t, *arguments):
-    """(name, labels as text) -> value."""
+    """(name, labels as text) -> value. Every series has the label version, which is left out here."""
     text = t.tool("stat", "-o", "prometheus", "-c", t.conf, *arguments, check=0).stdout
     exposition.check(text)
     samples = {}
@@ -38,7 +38,9 @@ def metrics(t, *arguments):
             continue
         found = SAMPLE.match(line)
         assert found, f"not a sample: {line}"
-        key = found[1], found[2]
+        labels, n = re.subn(r'version="\d[^"]*",?', "", found[2])
+        equal(n, 1, f"version in: {line}")
+        key = found[1], labels.rstrip(",")
         assert key not in samples, f"twice: {line}"
         samples[key] = float(found[3])
     return samples, text
@@ -250,7 +252,9 @@ def test_prometheus(t):
     equal((counts, counts[-1]), (sorted(counts), 10), "cumulative buckets")
     equal(samples["connspread_connect_seconds_count", labels], 10, "count")
     names = {name for key in samples if key[1] for name in re.findall(r'([a-z_]+)="', key[1])}
-    equal(names, {"connspread_instance", "arm", "rule", "source", "le", "version"}, "labels")
+    equal(names, {"connspread_instance", "arm", "rule", "source", "le"}, "labels besides version")
+    equal({key[0].removeprefix("connspread_") for key in samples if "arm=" not in key[1]},
+          {"build_info", "mode", "canary_ratio", "override", "created_timestamp_seconds", "occupancy_ratio"}, "metrics of what no arm did")
     assert not re.search(rf'"{port}"', text), "a port is a label"
 
 
@@ -323,3 +327,18 @@ def test_without_a_state_file(t):
     assert "nothing has run" in done.stderr, done.stderr
     for bad in (["-o", "xml"], ["--compare", "--all"], ["--compare", "-o", "prometheus"], ["--interval", "x"], ["rest"]):
         t.tool("stat", "-c", t.conf, *bad, check=2)
+
+
+def test_occupancy_of_each_instance(t):
+    """With --all the second instance's sources are its own, though the first had fuller ones."""
+    kernel.port_range(40000, 40007)
+    t.sources()
+    port, agents = t.server(), []
+    for name, source, n in ("a", "10.0.0.11", 8), ("b", "10.0.0.12", 3), ("c", "10.0.0.13", 5):
+        t.spread([source], name=name)
+        agents.append(t.agent())
+        equal(agents[-1](f"hold({n}, '10.1.0.1', {port})"), [0, n], "connections")
+    found = [json.loads(line) for line in t.tool("stat", "--all", "-o", "json", check=0).stdout.splitlines()]
+    found = {one["instance"]: one["occupancy"] for one in found if one.get("state_file", "").startswith(t.state)}
+    for name, source, n in ("a", "10.0.0.11", 8), ("b", "10.0.0.12", 3), ("c", "10.0.0.13", 5):
+        equal([(o["source"], o["taken"]) for o in found[name]], [(source, n)], f"occupancy of {name}")

@@ -14,12 +14,15 @@ CLONE_NEWNET = 0x40000000
 PEER, PORT = "10.1.0.1", 9001
 LOW, HIGH = 40000, 40031  # the ephemeral ports of a host that runs out of them
 
-# Connects N times, each closed before the next; prints how many failed for lack of a quadruplet, and how many otherwise.
+# Connects N times, each closed before the next; prints how many failed for lack of a quadruplet, and how many otherwise. Gives one up after so many
+# seconds, if a fourth argument says so.
 CLIENT = """
 import errno, socket, sys
 none = other = 0
 for i in range(int(sys.argv[3])):
     s = socket.socket()
+    if len(sys.argv) > 4:
+        s.settimeout(float(sys.argv[4]))
     e = s.connect_ex((sys.argv[1], int(sys.argv[2])))
     none += e == errno.EADDRNOTAVAIL
     other += e not in (0, errno.EADDRNOTAVAIL)
@@ -46,14 +49,14 @@ class Host:
         kernel.write(self.conf, f'canary = {canary}\n{top}\nlog {{ file = "{self.log}" }}\npool "p" {{ addresses = {{ {addresses} }}\n{pool} }}\n'
                                 'rule "r" { to = { "10.1.0.0/16" } pool = "p" on-exhausted = "error" }\n')
 
-    def connects(self, n, port=PORT):
+    def connects(self, n, port=PORT, patience=None):
         """n connects of an unmodified python3: (failed for lack of a quadruplet, failed otherwise)."""
-        done = self.t.run([PYTHON, "-S", "-c", CLIENT, PEER, str(port), str(n)], conf=self.conf, CONNSPREAD_DIR=self.state,
+        done = self.t.run([PYTHON, "-S", "-c", CLIENT, PEER, str(port), str(n), *([str(patience)] if patience else [])], conf=self.conf, CONNSPREAD_DIR=self.state,
                           CONNSPREAD_INSTANCE="web")
         return [int(word) for word in done.stdout.split()]
 
-    def tool(self, *arguments, check=0):
-        return self.t.tool(*arguments, check=check, CONNSPREAD_DIR=self.state, CONNSPREAD_INSTANCE="web")
+    def tool(self, *arguments, check=0, **environment):
+        return self.t.tool(*arguments, check=check, CONNSPREAD_DIR=self.state, CONNSPREAD_INSTANCE="web", **environment)
 
     def record(self):
         """What there is goes to the log, as the recorder writes it."""

@@ -6,7 +6,7 @@ import re
 import subprocess
 import time
 
-import test_prometheus as prometheus
+import prometheus
 from fixture import ROOT, equal, full, limit, needs
 
 CANARY = os.path.join(ROOT, "contrib/canary")

@@ -8,12 +8,14 @@ import time
 import engines
 import hosts
 import kernel
+import prometheus
 from fixture import ROOT, equal, full, limit, needs
 
 HOSTS = [f"web{i:02}" for i in range(20)]
 NARROW = ["web03", "web08", "web13"]  # one incident on three of them
 DESTINATION = f"{hosts.PEER}:{hosts.PORT}"
 ENGINES = ("node", "clickhouse-server", "clickhouse-client")
+SERVERS = ("prometheus", "promtool", "prometheus-alertmanager")
 
 
 def stage(t):
@@ -23,6 +25,7 @@ def stage(t):
         h.failed, h.other = h.connects(40)
         h.waits = sum(s.state in ("TIME_WAIT", "FIN_WAIT2", "FIN_WAIT1") for s in kernel.sockets(to_port=hosts.PORT))
         h.record()
+        kernel.write(f"{t.folder}/{h.name}.metrics", h.tool("stat", "-c", h.conf, "-o", "prometheus").stdout)
         kernel.write(f"{t.folder}/{h.name}.facts", json.dumps([h.failed, h.other, h.waits]))
     hosts.all_of(t, job, {name: {"canary": 0 if name in NARROW or int(name[3:]) % 2 else 100, "narrow": name in NARROW} for name in HOSTS})
     facts = {}
@@ -78,11 +81,35 @@ def agree(engine, report, facts):
     return canary
 
 
+def promql_agrees(t, report, facts):
+    """What metrics can say of it, they say: which hosts failed and how often, and what each source of each host has left; programs and destinations
+    are no labels."""
+    found = {}
+    for name in HOSTS:
+        with open(f"{t.folder}/{name}.metrics") as f:
+            found[name] = [f.read()]
+    prometheus.Prometheus(t, prometheus.samples_of(found), has="connspread_connects_total")
+
+    def ask(query, *labels):
+        return {tuple(of[name] for name in labels): value for of, value in prometheus.ask(query)}
+    equal(ask("sum by (instance) (connspread_connects_failed_total) > 0", "instance"), {(c["host"],): c["failed"] for c in report["conclusions"]}, "hosts that failed")
+    waits = {}
+    for r in report["sources"]:
+        waits[r["host"],] = waits.get((r["host"],), 0) + r["time_wait"]
+    equal(ask("sum by (instance) (connspread_closes_time_wait_total)", "instance"), waits, "TIME-WAITs of each host")
+    equal(ask('sum by (instance, source) (connspread_closes_time_wait_total{source!="any"}) > 0', "instance", "source"),
+          {(r["host"], r["source"]): r["time_wait"] for r in report["sources"] if r["source"] != hosts.PEER}, "TIME-WAITs of each source of a pool")
+    enforced = sum(40 for name in HOSTS if name not in NARROW and int(name[3:]) % 2 == 0)
+    equal(ask("sum by (arm) (connspread_connects_total)", "arm"), {("enforce",): enforced, ("control",): 800 - enforced}, "connects by arm")
+    equal(ask("sum by (arm) (connspread_connects_failed_total)", "arm"), {("enforce",): 0, ("control",): sum(f for f, _, _ in facts.values())}, "failures by arm")
+    equal(ask("sum by (connspread_instance) (connspread_connects_failed_total)", "connspread_instance"), {("web",): sum(c["failed"] for c in report["conclusions"])}, "all")
+
+
 @full
 @limit(150)
-@needs(*ENGINES)
+@needs(*ENGINES, *SERVERS)
 def test_the_views_say_what_report_says(t):
-    """Also after every file was loaded a second time, whole and in part, with a line that is being written at its end."""
+    """And PromQL. Also after every file was loaded a second time, whole and in part, with a line that is being written at its end."""
     facts = stage(t)
     report = json.loads(t.tool("report", "-o", "json", *logs(t), check=1).stdout)
     events = sum(1 for path in logs(t) for _ in open(path))
@@ -90,6 +117,7 @@ def test_the_views_say_what_report_says(t):
     incident, = report["fleet"]["incidents"]
     equal((incident["cause"], incident["destination"], [(h["host"], h["failed"], h["apart_s"]) for h in incident["hosts"]], incident["spared"]),
           ("range-full", DESTINATION, [(name, facts[name][0], 0) for name in NARROW], [h for h in HOSTS if h not in NARROW]), "what report says of the fleet")
+    promql_agrees(t, report, facts)
     both, canaries = (engines.Chdb(t), engines.Server(t)), []
     for engine in both:
         whole = os.path.join(t.folder, "all.jsonl")

@@ -3,38 +3,74 @@
 import json
 import os
 import re
+import struct
 import subprocess
 import time
-import urllib.parse
-import urllib.request
 
 import hosts
 import kernel
-from fixture import PACKAGES, ROOT, TOOL, equal, full, limit, needs
+from fixture import TOOL, equal, full, limit, needs
+from prometheus import CONTRIB, Prometheus, ask, get, samples_of
 
-PACKAGES.update({"prometheus": "prometheus", "prometheus-alertmanager": "prometheus-alertmanager", "prometheus-node-exporter": "prometheus-node-exporter"})
-CONTRIB = os.path.join(ROOT, "contrib/prometheus")
-ROUNDS, EACH = 13, 60  # a minute apart, as the samples say
+ROUNDS, EACH = 13, 120  # a minute apart, as the samples say
+STOPPED = 9             # the round before which the recorder of "behind" is killed, and a source of "down" becomes a black hole
 ONE_BY_ONE = 'canary-by = "connection"'
 FEW_PORTS = 'ports = { "50000-50009" }'  # 4 x 10 quadruplets for the canary arm
 
-# name: what the host is
+# name: what the host is; the first two are as well as the others, but for their fault.
 FLEET = {
     "good": {"canary": 50, "top": ONE_BY_ONE},
     "fine": {"canary": 50, "top": ONE_BY_ONE},
     "worse": {"canary": 50, "top": ONE_BY_ONE, "pool": FEW_PORTS},
     "full": {"canary": 0, "narrow": True},
+    "down": {},
+    "behind": {},
 }
-INSTANCE = {"good": "web", "fine": "web", "worse": "shop", "full": "mail"}
+INSTANCE = {"good": "web", "fine": "web", "worse": "shop", "full": "mail", "down": "api", "behind": "queue"}
+BLACK_HOLE = "10.0.0.14"
+ALERTS = {("ConnspreadConnectsFailing", "mail"), ("ConnspreadConnectsFailing", "shop"), ("ConnspreadOccupancy", "shop"), ("ConnspreadCanaryWorse", "shop"),
+          ("ConnspreadCanaryFailing", "shop"), ("ConnspreadFleetCanaryWorse", "shop"), ("ConnspreadSourceUnanswered", "api"), ("ConnspreadRecorderBehind", "queue")}
+
+
+def recorder(h):
+    return h.t.start([TOOL, "record", "--keep", "-c", h.conf], bare=True, CONNSPREAD_DIR=h.state, CONNSPREAD_INSTANCE="web")
+
+
+def fault(h, process):
+    """What is wrong with this host from now on."""
+    if h.name == "behind":
+        process.kill()
+        process.wait()
+    elif h.name == "down":
+        kernel.nft(f"table inet f {{ chain i {{ type filter hook input priority 0; ip daddr {BLACK_HOLE} tcp sport {hosts.PORT} drop; }}; }}")
+
+
+def metrics(h, ahead):
+    """By a clock that is so many seconds ahead: the rounds are a minute apart."""
+    with open(h.state + ".ahead", "wb") as f:
+        f.write(struct.pack("=q", ahead))
+    clock = {"LD_PRELOAD": h.t.program("clock_ahead.so"), "CLOCK_AHEAD": h.state + ".ahead"} if ahead else {}
+    text = h.tool("stat", "-c", h.conf, "-o", "prometheus", **clock).stdout + h.tool("quads", "-o", "prometheus").stdout
+    return text.replace('connspread_instance="web"', f'connspread_instance="{INSTANCE[h.name]}"')
+
+
+def has_all(h):
+    return json.loads(h.tool("stat", "-c", h.conf, "-o", "json").stdout)["recorder"]["pending"] == 0
 
 
 def snapshots(t):
     """What each host's clients did, and its metrics after each round: {name: [text]}, {name: [failed]}."""
     def job(h):
+        h.connects(0)
+        process = recorder(h)
         for i in range(ROUNDS):
-            failed = h.connects(EACH)[0]
-            text = h.tool("stat", "-c", h.conf, "-o", "prometheus").stdout + h.tool("quads", "-o", "prometheus").stdout
-            kernel.write(f"{t.folder}/{h.name}.{i}", json.dumps([text.replace('connspread_instance="web"', f'connspread_instance="{INSTANCE[h.name]}"'), failed]))
+            if i == STOPPED:
+                fault(h, process)
+            failed, other = h.connects(EACH, patience=1.2 if h.name == "down" else None)
+            assert (other >= 3) == (h.name == "down" and i == STOPPED), f"{other} connects failed otherwise in round {i}"
+            if h.name != "behind" or i < STOPPED:
+                kernel.wait_until(lambda: has_all(h), 15, "the recorder does not write")
+            kernel.write(f"{t.folder}/{h.name}.{i}", json.dumps([metrics(h, 60 * max(0, i - STOPPED)), failed]))
     hosts.all_of(t, job, FLEET)
     found = {}
     for name in FLEET:
@@ -45,87 +81,31 @@ def snapshots(t):
     return found
 
 
-def samples_of(found):
-    """The snapshots as samples of the last minutes, the newest 5 s old."""
-    end = time.time() - 5
-    for name, rounds in found.items():
-        for i, (text, _) in enumerate(rounds):
-            at = f"{end - 60 * (ROUNDS - 1 - i):.3f}"
-            for line in text.splitlines():
-                m = re.match(r"(\w+)(?:\{(.*)\})? (\S+)$", line)
-                if m:
-                    yield f'{m[1]}{{{m[2] + "," if m[2] else ""}instance="{name}",job="node"}} {m[3]} {at}'
-
-
-def backfill(t, samples, data):
-    path = os.path.join(t.folder, "samples")
-    kernel.write(path, "\n".join(samples) + "\n# EOF\n")
-    done = subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", path, data], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    equal(done.returncode, 0, done.stdout + done.stderr)
-
-
-def get(url, **query):
-    with urllib.request.urlopen(f"http://127.0.0.1:{url}" + ("?" + urllib.parse.urlencode(query) if query else ""), timeout=20) as answer:
-        return answer.read().decode()
-
-
-def answers(url):
-    try:
-        return get(url)
-    except OSError:
-        return None
-
-
-def ask(query):
-    """{labels: value} of an instant query."""
-    result = json.loads(get("9090/api/v1/query", query=query))["data"]["result"]
-    return [({k: v for k, v in r["metric"].items() if k != "__name__"}, float(r["value"][1])) for r in result]
-
-
-class Prometheus:
-    """A server with the rules of contrib, whose alerts fire as soon as they are true, and an Alertmanager."""
-
-    def __init__(self, t, samples):
-        folder = os.path.join(t.folder, "prometheus")
-        os.makedirs(folder + "/rules")
-        backfill(t, samples, folder + "/data")
-        for name in ("connspread.rules.yml", "connspread.fleet.rules.yml"):
-            with open(os.path.join(CONTRIB, name)) as f:
-                kernel.write(f"{folder}/rules/{name}", re.sub(r"(for|interval): \w+", r"\1: 1s", f.read()))
-        kernel.write(folder + "/prometheus.yml", f'global: {{ evaluation_interval: 1s }}\nrule_files: [ "{folder}/rules/*.yml" ]\n'
-                                                 'alerting: { alertmanagers: [ { static_configs: [ { targets: [ "127.0.0.1:9093" ] } ] } ] }\n')
-        kernel.write(folder + "/alertmanager.yml", "route: { receiver: none, group_wait: 1s }\nreceivers: [ { name: none } ]\n")
-        self.alertmanager = t.start(["prometheus-alertmanager", f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/am", "--cluster.listen-address=",
-                                     "--web.listen-address=127.0.0.1:9093"], bare=True)
-        self.process = t.start(["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", "--web.listen-address=127.0.0.1:9090",
-                                "--rules.alert.resend-delay=1s",  # what fires before it knows of the Alertmanager, it tells again after a minute
-                                f"--web.console.templates={CONTRIB}", f"--web.console.libraries={folder}"], bare=True)
-        kernel.wait_until(lambda: answers("9090/-/ready") and answers("9093/-/ready"), 30, "Prometheus or Alertmanager does not answer")
-        kernel.wait_until(lambda: ask("connspread:fleet_canary_verdict"), 30, "no verdict")
+def fired():
+    """Each alert that Alertmanager has, and its instance of connspread."""
+    return {(a["labels"]["alertname"], a["labels"]["connspread_instance"]) for a in json.loads(get("9093/api/v2/alerts"))}
 
 
 def the_alerts():
-    """Each staged fault, and nothing else, at Alertmanager."""
-    want = {("ConnspreadConnectsFailing", "full"), ("ConnspreadConnectsFailing", "worse"), ("ConnspreadCanaryWorse", "worse"), ("ConnspreadFleetCanaryWorse", None)}
-
-    def fired():
-        return {(a["labels"]["alertname"], a["labels"].get("instance")) for a in json.loads(get("9093/api/v2/alerts"))} - {("ConnspreadOccupancy", "full"),
-                ("ConnspreadOccupancy", "worse"), ("ConnspreadCanaryFailing", "worse")}
+    """Each staged fault, and nothing else, at Alertmanager: the two hosts that are well have none."""
     until = time.monotonic() + 30
-    while fired() != want and time.monotonic() < until:
+    while fired() != ALERTS and time.monotonic() < until:
         time.sleep(0.5)
-    equal(fired(), want, "alerts")
+    equal(fired(), ALERTS, "alerts")
+    labels, = (a["labels"] for a in json.loads(get("9093/api/v2/alerts")) if a["labels"]["alertname"] == "ConnspreadSourceUnanswered")
+    equal((labels["source"], labels["instance"], labels.get("version")), (BLACK_HOLE, "down", None), "the source that is not answered")
 
 
 def the_console():
     page = get("9090/consoles/connspread.console.html")
-    rows = {name: re.findall(r"<tr>(?!<th>)(.*?)</tr>", re.search(rf'<table id="{name}">(.*?)</table>', page, re.S)[1], re.S) for name in ("canary", "failed", "occupancy", "down", "versions")}
+    rows = {name: re.findall(r"<tr>(?!<th>)(.*?)</tr>", re.search(rf'<table id="{name}">(.*?)</table>', page, re.S)[1], re.S) for name in ("canary", "failed", "occupancy", "down", "behind", "versions")}
     words = {name: [re.sub(r"<[^>]*>", " ", row).split() for row in of] for name, of in rows.items()}
     equal([row[:2] for row in words["canary"]], [["shop", "worse"], ["web", "same"]], "canary on the page")
+    equal([row[:3] for row in words["behind"]], [["behind", "queue", "3m"]], "recorders on the page")
     equal(sorted((row[0], row[1]) for row in words["failed"]), [("full", "mail"), ("worse", "shop")], "failures on the page")
-    equal([row[-1] for row in words["versions"]], ["4"], "hosts by version")
-    assert words["down"] == [["none"]] and words["occupancy"], words
-    return page
+    equal([row[-1] for row in words["versions"]], ["6"], "hosts by version")
+    equal(words["down"], [["down", "api", "r", BLACK_HOLE, "1"]], "sources that are not answered, on the page")
+    assert words["occupancy"], words
 
 
 def the_dashboard():
@@ -159,13 +139,14 @@ def the_counts(found):
 def test_real_hosts_in_a_real_prometheus(t):
     found = snapshots(t)
     assert found["worse"][-1][1] > 0 and found["full"][-1][1] > 0, "the staged hosts do not fail"
-    Prometheus(t, samples_of(found))
+    Prometheus(t, samples_of({name: [text for text, _ in rounds] for name, rounds in found.items()}))
     the_counts(found)
     the_alerts()
     the_dashboard()
-    page = the_console()
-    if os.environ.get("PAGE"):
-        kernel.write(os.environ["PAGE"], page)
+    the_console()
+    if os.environ.get("SHOT"):  # by hand, to be looked at
+        subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={t.folder}/chromium", "--window-size=1100,1000",
+                        f"--screenshot={os.environ['SHOT']}", "http://127.0.0.1:9090/consoles/connspread.console.html"], check=True, timeout=60)
 
 
 @needs("promtool")

@@ -372,7 +372,7 @@ def test_unanswered_source(t):
     text = t.tool("stat", "-c", t.conf, check=0).stdout
     assert re.search(rf"^r +{gone} +to \[{PEER6}\]:{PORT}: 3 connects in a row, tried again in \d+ s$", text, re.M), text
     metrics = t.tool("stat", "-c", t.conf, "-o", "prometheus", check=0).stdout
-    assert f'connspread_source_down_destinations{{connspread_instance="test",rule="r",source="{gone}"}} 1\n' in metrics, metrics
+    assert re.search(rf'connspread_source_down_destinations{{connspread_instance="test",version="[^"]+",rule="r",source="{gone}"}} 1\n', metrics), metrics
     report = t.tool("report", "-c", t.conf).stdout
     assert gone in report and "is not answered" in report, report
     kernel.ip(f"addr add {gone}/64 dev up1 nodad")

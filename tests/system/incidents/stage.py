@@ -9,6 +9,7 @@ import subprocess
 import kernel
 from expected import BY_NAME
 from fixture import PYTHON, equal
+from page import Page
 
 LOW, PORTS = 40000, 20
 HIGH = LOW + PORTS - 1
@@ -115,6 +116,31 @@ def holds(conclusion):
     equal(numbers["ports"] * numbers["sources"], numbers["capacity"], "ports x sources")
 
 
+# What the first sentence of the page must say of each kind.
+WORDS = {"time-wait": "TIME-WAIT", "open-connections": "open connections", "fin-wait": "FIN-WAIT", "close-wait": "CLOSE-WAIT", "other-processes": "programs that this instance",
+         "explicit-binds": "bound explicitly", "reserved-ports": "reserved ports", "descriptors": "descriptor", "tw-buckets": "tcp_max_tw_buckets", "ipv6-disabled": "IPv6 is disabled",
+         "address-gone": "an address of this host", "source-unanswered": "not answered", "port-busy": "chose itself", "slow-search": "connect() was slow"}
+
+
+def page_tells(t, row, destination, worst, found):
+    """So does the page: its first sentence names cause, program and destination, and the first remedy is the right one."""
+    page = Page(t.tool("report", "-o", "html", *instance(t), check=1 if row.failed else 0).stdout).holds()
+    if not worst:
+        assert page.verdict.startswith("No call failed"), page.verdict
+        equal(page.remedies, [], "remedies")
+        return
+    if worst != found["conclusions"][0]: # the page begins with another incident: it tells of this one further down
+        assert any(worst["summary"].split(".")[0] in p for p in page.all("p")), page.all("p")
+        return
+    assert ("failed to connect" in page.verdict) == row.failed, page.verdict
+    for kind in row.shares:
+        assert WORDS[kind] in page.verdict, f"{kind}: {page.verdict}"
+    assert row.program in page.verdict.split(), f"{row.program}: {page.verdict}"
+    if row.destination == "server":
+        assert destination in page.verdict, f"{destination}: {page.verdict}"
+    equal(page.remedies[0], row.first, f"{page.verdict}\nfirst remedy")
+
+
 def tells(t, name, destination=None, among=None):
     """report says of the incident what the table says; doctor and quads do not contradict it. Returns the conclusion."""
     row = BY_NAME[name]
@@ -125,6 +151,7 @@ def tells(t, name, destination=None, among=None):
     told = [c for c in found["conclusions"] if (c["failed"] > 0) == row.failed and (among is None or among(c))]
     if not row.shares:
         equal([c["kind"] for c in found["conclusions"]], [], f"{name}: conclusions, where there is nothing to conclude")
+        page_tells(t, row, destination, None, found)
         agrees(t, None, found)
         return None
     equal(len(told), 1, f"{name}: conclusions, of {[(c['kind'], c['failed'], c['summary']) for c in found['conclusions']]}")
@@ -139,6 +166,7 @@ def tells(t, name, destination=None, among=None):
         equal(worst["destinations"][0]["destination"], destination, f"{where}\ndestination")
     equal(worst["remedies"][0]["id"], row.first, f"{where}\nfirst remedy")
     assert worst["summary"].split(".")[0] in " ".join(text.split()), text
+    page_tells(t, row, destination, worst, found)
     agrees(t, worst, found)
     return worst
 

@@ -106,6 +106,7 @@ def test_four_sources(t):
 
 
 @limit(100)
+@full
 def test_the_kernel_chooses_the_source(t):
     """Which local address it was is known late, or never to a client that is killed."""
     storm(t, 1, 20000, 50, addresses="")

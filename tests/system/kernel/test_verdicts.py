@@ -51,7 +51,7 @@ def test_every_close_is_told_and_checked(t):
 
 
 def test_the_text_says_what_was_checked(t):
-    """verified, unconfirmed or nothing; inferred for what nobody could ask about."""
+    """verified, unconfirmed or nothing."""
     t.spread(t.sources(), top='log { verify = "always" }')
     port = t.server()
     agent = t.agent()

@@ -13,13 +13,13 @@ from test_supervise import RANGE, command, scene
 def build(t):
     path = os.path.join(t.folder, "client")
     env = {"PATH": os.environ["PATH"], "HOME": t.folder, "GOCACHE": os.path.join(t.folder, "cache"), "CGO_ENABLED": "0", "GOFLAGS": "-p=2"}
-    subprocess.run(["go", "build", "-o", path, os.path.join(HERE, "supervise/client.go")], env=env, check=True, timeout=200)
+    subprocess.run(["go", "build", "-o", path, os.path.join(HERE, "supervise/programs/client.go")], env=env, check=True, timeout=200)
     shutil.rmtree(os.path.join(t.folder, "cache"), ignore_errors=True)
     return path
 
 
 def results(done):
-    lines = [line.split(" ", 1) for line in done.stdout.splitlines() if not line.startswith("slowest")]
+    lines = [line.split(" ", 1) for line in done.stdout.splitlines() if line.split()[0].isdigit()]
     return collections.Counter({said: int(n) for n, said in lines})
 
 

@@ -1,6 +1,6 @@
 /* connspread report: the post-mortem of an EADDRNOTAVAIL. */
 
-#include "tool/report/report.h"
+#include "tool/report.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +13,7 @@
 #include "tool/common/time_text.h"
 #include "tool/common/locate.h"
 #include "tool/common/progress.h"
+#include "tool/page/page.h"
 #include "tool/report/history.h"
 #include "tool/report/find.h"
 #include "tool/report/quiet.h"
@@ -25,7 +26,8 @@
 #include "tool/record/wanted.h"
 
 static const char help[] =
-    "usage: connspread report [-o text|json] [--since T] [--until T] [-i INSTANCE | -c CONF | FILE...]\n"
+    "usage: connspread report [-o text|json|html] [--since T] [--until T] [--wide]\n"
+    "                         [-i INSTANCE | -c CONF | FILE...]\n"
     "\n"
     "The post-mortem: what failed with \"Cannot assign requested address\" (EADDRNOTAVAIL), when, why, which end\n"
     "closed first, and what to do about it, the least intrusive first. Reads the instance's state file and its "
@@ -33,12 +35,13 @@ static const char help[] =
     "or FILEs: state files and JSON Lines as log -o json prints them, of any number of hosts (- is stdin), merged\n"
     "by time.\n"
     "\n"
-    "  -o, --output FORMAT    text (the default), or json: one object\n"
+    "  -o, --output FORMAT    text (the default); json: one object; html: one page with pictures, for a browser\n"
     "      --since T          from then on; T is 2026-11-21T03:27:59Z, 03:27 (today, UTC), 10m or 2h (ago),\n"
     "                         now, or seconds since 1970\n"
     "      --until T          up to then\n"
     "  -i, --instance NAME    the instance; default: CONNSPREAD_INSTANCE, else the config file's name\n"
     "  -c, --config CONF      the instance that belongs to this config file\n"
+    "      --wide             tables as wide as they are, on a terminal too\n"
     "\n"
     "Exits with 0 if no failure reached a program, 1 if one did, 2 for a usage error or input that cannot be read.\n";
 
@@ -50,14 +53,19 @@ static const struct option options[] = {
     {"until", required_argument, NULL, OPTION_UNTIL},
     {"instance", required_argument, NULL, 'i'},
     {"config", required_argument, NULL, 'c'},
+    {"wide", no_argument, NULL, OPTION_WIDE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
+enum form { FORM_TEXT, FORM_JSON, FORM_HTML };
+
 struct arguments {
     uint64_t since_us, until_us;
     struct chosen chosen;
-    bool json;
+    enum form form;
+    int argc;
+    char *const *argv;
 };
 
 /* --- reading --- */
@@ -74,14 +82,22 @@ static void show_progress(struct progress *p, const struct report_inputs *in) {
         progress_say(p, "report: %llu events", (unsigned long long)in->events);
 }
 
-static void read_events(struct report *r) {
+static void take_event(struct report *r, struct page *page, const struct event_record *event,
+                       const struct event_context *context) {
+    facts_add(&r->facts, event, context);
+    if (page)
+        page_take(page, &r->facts, event, context);
+}
+
+/* page: NULL, or what gathers for it. */
+static void read_events(struct report *r, struct page *page) {
     struct progress progress;
     const struct event_record *event;
     const struct event_context *context;
     progress_begin(&progress);
     while (inputs_next(&r->inputs, &event, &context)) {
         if (event->e.time_us >= r->since_us && event->e.time_us <= r->until_us)
-            facts_add(&r->facts, event, context);
+            take_event(r, page, event, context);
         if (r->inputs.events % EVENTS_PER_LOOK == 0 && progress_due(&progress))
             show_progress(&progress, &r->inputs);
     }
@@ -89,25 +105,42 @@ static void read_events(struct report *r) {
 }
 
 /* instance: see inputs_open. */
-static int make_report(struct report *r, char *const *files, unsigned n, bool instance, bool json) {
-    if (!facts_init(&r->facts, REPORT_SETS) || !inputs_open(&r->inputs, files, n, instance)) {
-        warn("report: no memory");
-        return EXIT_USAGE;
-    }
-    read_events(r);
-    bool good = inputs_judge(&r->inputs);
+static bool read_all(struct report *r, struct page *page, char *const *files, unsigned n, bool instance) {
+    if (!facts_init(&r->facts, REPORT_SETS) || !inputs_open(&r->inputs, files, n, instance))
+        return false;
+    read_events(r, page);
+    r->good = inputs_judge(&r->inputs);
     here_look(&r->here);
     r->now_us = time_now_us();
-    report_add_history(r, r->now_us);
+    report_add_history(r);
+    if (page)
+        page_remember(page, r);
     report_find(r);
     report_name_holders(r);
     report_find_quiet(r);
-    if (!json)
+    return true;
+}
+
+static bool print(const struct report *r, struct page *page, const struct arguments *a) {
+    if (a->form == FORM_JSON)
+        return report_print_json(r);
+    if (page)
+        page_print(page, stdout, a->argc, a->argv);
+    else
         report_print_text(r);
-    else if (!report_print_json(r))
-        warn("report: no memory"), good = false;
+    return true;
+}
+
+static int make_report(struct report *r, const struct arguments *a, char *const *files, unsigned n, bool instance) {
+    struct page *page = a->form == FORM_HTML ? page_open(r) : NULL;
+    int status = EXIT_USAGE;
+    if ((a->form == FORM_HTML && !page) || !read_all(r, page, files, n, instance) || !print(r, page, a))
+        warn("report: no memory");
+    else
+        status = !r->good ? EXIT_USAGE : report_failed(r) ? EXIT_FOUND : EXIT_DONE;
     r->write_error = fflush(stdout) == 0 ? 0 : errno;
-    return !good ? EXIT_USAGE : report_failed(r) ? EXIT_FOUND : EXIT_DONE;
+    page_close(page);
+    return status;
 }
 
 /* What a recorder wrote goes further back than the rings; what is in both counts once. The policy of another user's
@@ -125,11 +158,22 @@ static bool find_log(const struct location *where, char log_file[RECORD_PATH]) {
 
 /* --- the command line --- */
 
+static bool parse_form(const char *text, enum form *out) {
+    static const char *const name[] = {[FORM_TEXT] = "text", [FORM_JSON] = "json", [FORM_HTML] = "html"};
+    for (unsigned i = 0; i < sizeof name / sizeof *name; i++) {
+        *out = (enum form)i;
+        if (strcmp(text, name[i]) == 0)
+            return true;
+    }
+    warn("report: -o %s is not a format; try: text, json or html", text);
+    return false;
+}
+
 static bool parse_option(int option, void *context) {
     struct arguments *a = context;
     switch (option) {
     case 'o':
-        return arguments_format("report", optarg, &a->json);
+        return parse_form(optarg, &a->form);
     case OPTION_SINCE:
         return arguments_time("report", "--since", optarg, &a->since_us);
     default:
@@ -154,7 +198,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a) {
 }
 
 int report_main(int argc, char **argv) {
-    struct arguments a = {0};
+    struct arguments a = {.argc = argc, .argv = argv};
     struct location where;
     char log_file[RECORD_PATH], *instance_files[] = {where.state_file, log_file};
     int wrong = parse_arguments(argc, argv, &a);
@@ -178,7 +222,7 @@ int report_main(int argc, char **argv) {
     }
     r->since_us = a.since_us;
     r->until_us = a.until_us;
-    int status = make_report(r, files, n_files, instance, a.json), write_error = r->write_error;
+    int status = make_report(r, &a, files, n_files, instance), write_error = r->write_error;
     inputs_close(&r->inputs);
     facts_free(&r->facts);
     free(r);

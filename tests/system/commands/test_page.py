@@ -1,0 +1,100 @@
+"""connspread report -o html: one page that holds by itself, whatever the events say."""
+
+import json
+import os
+import re
+
+from fixture import equal
+from page import Page
+from test_report import staged
+from test_report_files import lines, write
+
+ORDER = ["do", "occupancy", "closers", "connect", "incidents", "held", "repeat"]
+HOSTILE = ["<script>alert(1)</script>", "\"'`><svg/onload=x>", "</title></h1></svg>", "a\u001b[2J\u0007b", "&lt;&#x3c;&amp;", "]]>--><!--", "\u202egnp", "{{verdict}}", "x\ufffey"]
+
+
+def page(t, *arguments, check=1):
+    return Page(t.tool("report", "-o", "html", *arguments, check=check).stdout).holds()
+
+
+def test_from_an_instance(t):
+    """Everything that a page has, in order; what the text report says of it as well."""
+    destination = staged(t, "short-lived")
+    found = page(t, "-i", "default")
+    equal(found.sections, ORDER, "sections")
+    text = " ".join(t.tool("report", "-i", "default", check=1).stdout.split())
+    for words in found.all("p")[:1]:
+        assert words in text, f"{words}\nis not in\n{text}"
+    for remedy in json.loads(t.tool("report", "-o", "json", "-i", "default", check=1).stdout)["conclusions"][0]["remedies"]:
+        assert remedy["id"] in found.remedies, remedy
+    equal([a["id"] for tag, a, _ in found.elements if tag == "svg"], ["occupancy-picture", "closers-picture", "connect-picture", "incident-1-picture", "held-1-picture"], "pictures")
+    assert any(destination in c for c in found.all("code")), f"no command names {destination}: {found.all('code')}"
+    assert "connspread report -o html -i default" in found.all("code"), found.all("code")
+
+
+def test_the_numbers_of_its_tables_are_those_of_the_report(t):
+    path = write(t, "log", lines(5000))
+    told, found = json.loads(t.tool("report", "-o", "json", path, check=1).stdout), page(t, path)
+    hog = max((c for c in told["closed_first"] if c["program"] == "hog"), key=lambda c: c["time_wait"])
+    cells = [text for tag, a, text in found.elements if tag == "td"]
+    at = next(i for i in range(len(cells)) if cells[i] == "hog" and cells[i + 1] == hog["destination"])
+    equal([int(c.replace(",", "")) for c in cells[at + 2:at + 5]], [hog["time_wait"], hog["otherwise"], hog["failed"]], "the row of hog")
+    equal(found.all("th", scope="col")[:6], ["Time (UTC)", "Source", "Destination", "Taken at most", "Of ports", "Failed"], "heads")
+
+
+def test_what_is_lacking_is_said(t):
+    """A log file has no history, and no connect times; an empty one has nothing."""
+    found = page(t, write(t, "log", lines(5000)))
+    equal(found.sections, ORDER, "sections")
+    notes = found.all("p", **{"class": "note"})
+    assert any("the history that a state file keeps" in n for n in notes) and any("No file had a history" in n for n in notes), notes
+    assert "connect-picture" not in found.ids, "a picture of nothing"
+    empty = page(t, write(t, "empty", []), check=0)
+    equal((empty.verdict, empty.sections), ("No call failed with EADDRNOTAVAIL.", ORDER), "verdict, sections")
+    assert "svg" not in empty.tags and len(empty.all("p", **{"class": "note"})) >= 5, empty.all("p")
+
+
+def test_hostile_names_are_text(t):
+    """Programs, hosts, rules, pools and file names that are markup: shown, not obeyed."""
+    few = lines(5000)[-50:]  # the last one is a failure
+    for number, name in enumerate(HOSTILE):
+        evil = [line.replace('"hog"', json.dumps(name)).replace('"web1"', json.dumps(name)) for line in few]
+        evil = [line.replace('"rule":"', '"rule":"' + json.dumps(name)[1:-1]).replace('"pool":"', '"pool":"' + json.dumps(name)[1:-1]) for line in evil]
+        path = write(t, f"log{number}<b onclick='x'>\"&", evil)
+        text = t.tool("report", "-o", "html", path, check=1).stdout
+        found = Page(text).holds()
+        equal(found.sections, ORDER, f"{name!r}: sections")
+        assert not [c for c in text if (ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160 or c in "\u202e\ufffe"], f"{name!r}: control characters"
+        shown = re.sub("[\u001b\u0007\u202e\ufffe]", "?", name)[:20]  # an event's program has 20 bytes
+        assert found.verdict.startswith(shown), f"{name!r}: {found.verdict}"
+        assert any("<b onclick='x'>\"&" in c for c in found.all("td")), found.all("td")[-4:]
+        for command in found.all("code")[:-1]:
+            assert not any(part in command for part in ("alert", "onload", "lt;")), command
+
+
+def test_bytes_that_are_no_utf_8(t):
+    path = os.path.join(t.folder, "log")
+    with open(path, "wb") as f:
+        for line in lines(5000)[-50:]:
+            f.write(line.encode().replace(b'"hog"', b'"\xc3(\xff\xed\xa0\x80<i>"') + b"\n")
+    Page(t.tool("report", "-o", "html", path).stdout).holds()
+
+
+def test_of_several_hosts(t):
+    two = [line.replace('"epoch":"0', '"epoch":"1') for line in lines(5000, "web2")]
+    found = page(t, write(t, "one", lines(5000)), write(t, "two", two))
+    equal(found.sections, ORDER[:-1] + ["hosts", "repeat"], "sections")
+    assert {"web1", "web2"} <= set(found.all("td")), found.all("td")
+
+
+def test_many_causes_stay_below_a_megabyte(t):
+    """Hundreds of destinations that fail in their own ways, with long names, over a day."""
+    failed = [line for line in lines(5000) if '"exhausted"' in line][0]
+    event, many = json.loads(failed), []
+    for i in range(600):
+        event.update(seq=100000 + i, time=f"2026-11-21T{i // 60:02d}:{i % 60:02d}:00.000000Z", program='"' * 15 + "%04d" % i, peer_address=f"fd00::{i:x}:1111:2222:3333", peer_port=65535,
+                     cause=("range-full", "port-busy", "address-not-local", "unknown")[i % 4])
+        many.append(json.dumps(event))
+    found = page(t, write(t, "log", many))
+    assert found.size < 700_000, found.size
+    assert len(found.all("h3")) >= 24, found.all("h3")

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 
+#include "client/asked.h"
 #include "client/client.h"
 #include "client/match_cache.h"
+#include "state/endpoint.h"
 #include "state/pair.h"
 #include "base/sys.h"
 #include "state/control.h"
@@ -41,8 +43,39 @@ static void unanswered(struct client *client, const struct conn *c, struct pair 
     event_source_down(client, c, &source, &c->peer, CAUSE_UNANSWERED, ETIMEDOUT);
 }
 
+/* Of an endpoint that the client did not ask for (also-to). What it does not answer leaves it out for a while. */
+__attribute__((noinline)) static void note_endpoint(struct client *client, const struct conn *c, int error,
+                                                    uint64_t began) {
+    struct match match;
+    const struct endpoint *asked = asked_of(c);
+    uint64_t netns = __atomic_load_n(&client->netns, __ATOMIC_RELAXED), now = clock_ns(CLOCK_MONOTONIC);
+    if (error == 0) {
+        endpoint_answered(endpoint_find(&client->state, netns, &c->peer, false, now), began);
+        return;
+    }
+    if (!asked || !match_cache_find(client, asked, &match) || match.n_also == 0)
+        return;
+    if (error == ETIMEDOUT && now < began + (uint64_t)match.also.timeout_ms * 1000000u)
+        return; /* the client gave it up early */
+    struct pair *p = endpoint_find(&client->state, netns, &c->peer, true, now);
+    if (!endpoint_failed(p, &c->peer, c->rule_id, now, match.also.hold_down_ms))
+        return;
+    state_count(&client->state, (enum arm)c->arm, COUNT_ENDPOINT_OUT);
+    event_source_down(client, c, &(struct endpoint){0}, &c->peer, CAUSE_UNANSWERED, error);
+}
+
+/* True: it says something of the source, too. */
+static bool also_of_source(struct client *client, const struct conn *c, int error, uint64_t began) {
+    uint32_t flags = conn_flags(c);
+    if (flags & CONN_ASKED)
+        note_endpoint(client, c, error, began);
+    return (flags & (CONN_OUR_BIND | CONN_PINNED)) == CONN_OUR_BIND;
+}
+
 void answers_note(struct client *client, const struct conn *c, struct pair *pair, int error, uint64_t began) {
-    if (!pair || !(conn_flags(c) & CONN_OUR_BIND) || conn_flags(c) & CONN_PINNED)
+    if (!pair || !(conn_flags(c) & (CONN_OUR_BIND | CONN_ASKED)))
+        return;
+    if (conn_flags(c) & (CONN_PINNED | CONN_ASKED) && !also_of_source(client, c, error, began))
         return;
     switch (error) {
     case 0:

@@ -30,11 +30,11 @@ struct client {
     bool no_wait;       /* a supervisor acts for many, and may not wait for one of them */
     bool ends_told;     /* the kernel tells us of closes: nothing is asked that only a close would need */
     void (*waits)(struct client *client); /* if not NULL, called before each step of a wait */
-    uint64_t variable;    /* of its environment, hashed: name and value (hash_by.h); 0: none was asked for; atomic */
-    uint32_t user;        /* with pid: its effective user */
-    uint32_t pid, tid;    /* whose events these are; 0: of this process and thread */
-    uint64_t program_key; /* history_program */
-    uint64_t names_key;   /* the same of names: what rules make of them is kept under it */
+    uint32_t pid, tid;                    /* whose events these are; 0: of this process and thread */
+    uint64_t program_key;                 /* history_program */
+    uint64_t names_key;                   /* the same of names: what rules make of them is kept under it */
+    uint32_t user;                        /* with pid: its effective user */
+    uint64_t variable; /* of its environment, hashed: name and value (hash_by.h); 0: none was asked for; atomic */
     char program[POLICY_PROGRAM];
     char names[PROGRAM_NAMES_TEXT];         /* that a rule's "program" is compared with; the first is program */
     void (*renewed)(struct client *client); /* called in a fork child, once it is noticed; set before active */

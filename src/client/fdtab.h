@@ -52,7 +52,8 @@ enum conn_flag {
     CONN_PINNED = 1 << 27,      /* the client pinned its device or mark; or that is not known: it was adopted */
     CONN_FASTOPEN = 1 << 24,    /* TCP_FASTOPEN_CONNECT: connect returns before anything is sent */
     CONN_LINGER_WAIT = 1 << 28, /* SO_LINGER {1, n}: close may wait */
-    CONN_REPAIR = 1 << 29       /* TCP_REPAIR: close sends nothing and leaves nothing */
+    CONN_REPAIR = 1 << 29,      /* TCP_REPAIR: close sends nothing and leaves nothing */
+    CONN_ASKED = 1 << 30        /* it went to another endpoint than the client asked for: asked.h */
 };
 
 struct pair;
@@ -67,6 +68,7 @@ struct conn {
     struct endpoint peer;
     struct addr source;    /* bound by us or late-bound by the client; else :: */
     struct addr app;       /* what the client bound itself, with CONN_APP_ADDRESS */
+    uint32_t asked;        /* with CONN_ASKED: which destination the client asked for (asked.h) */
     uint64_t connected_ns; /* CLOCK_MONOTONIC */
     uint64_t shutdown_ns;  /* first shutdown that sent our FIN */
     struct pair *pair;

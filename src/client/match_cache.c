@@ -15,7 +15,7 @@ typedef uint64_t __attribute__((may_alias)) word;
 enum {
     SETS = 32,
     WAYS = 2,
-    SOURCES = 8, /* matches with more of them, or more ports, are asked for anew each time */
+    SOURCES = 8, /* matches with more of them, or more ports, or with other endpoints are asked for anew each time */
     PORTS = 8,
     HEAD_WORDS = offsetof(struct match, source) / sizeof(word),
     SOURCE_WORDS = sizeof(struct policy_source) / sizeof(word),
@@ -97,7 +97,7 @@ static bool recall(const struct kept *k, uint64_t generation, const uint64_t des
 
 static void keep(struct kept *k, uint64_t generation, const uint64_t destination[3], const struct match *match) {
     uint64_t version = load(&k->version);
-    if (version & 1 || match->n_sources > SOURCES || match->n_ports > PORTS ||
+    if (version & 1 || match->n_sources > SOURCES || match->n_ports > PORTS || match->n_also ||
         !__atomic_compare_exchange_n(&k->version, &version, version + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return;
     /* Odd before any of what follows is seen. */

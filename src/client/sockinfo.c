@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "net/diag.h"
 #include "base/kernel_constants.h"
@@ -154,4 +155,20 @@ uint32_t sockinfo_interface(int fd) {
 bool sockinfo_blocking(int fd) {
     long flags = sys_call2(SYS_fcntl, fd, F_GETFL);
     return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+#define SECOND ((uint64_t)1000000000)
+
+bool sockinfo_send_limit(int fd, uint64_t *out) {
+    struct timeval limit = {0};
+    socklen_t length = sizeof limit;
+    if (sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &length) != 0)
+        return false;
+    *out = (uint64_t)limit.tv_sec * SECOND + (uint64_t)limit.tv_usec * 1000u;
+    return true;
+}
+
+void sockinfo_set_send_limit(int fd, uint64_t ns) {
+    struct timeval limit = {.tv_sec = (time_t)(ns / SECOND), .tv_usec = (suseconds_t)(ns % SECOND / 1000)};
+    (void)sys_call5(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }

@@ -51,6 +51,10 @@ bool sockinfo_is_tcp(int fd, int *family, bool *mptcp);
 
 bool sockinfo_blocking(int fd);
 
+/* SO_SNDTIMEO, in ns, by which a blocking connect is limited; 0: it is not. False: the kernel does not say. */
+bool sockinfo_send_limit(int fd, uint64_t *out);
+void sockinfo_set_send_limit(int fd, uint64_t ns);
+
 /* TCP_LINGER2 < 0: no FIN_WAIT2, and so no TIME-WAIT (tcp(7)). */
 bool sockinfo_linger2_off(int fd);
 

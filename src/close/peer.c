@@ -23,9 +23,12 @@ static uint32_t word_of(uint32_t hash, uint64_t now_ns) {
 void peer_look(struct closing *c) {
     struct conn *conn = c->conn;
     struct endpoint real;
-    c->peer = (struct endpoint){0};
-    if (conn_flags(conn) & (CONN_INBOUND | CONN_ADOPTED | CONN_PEER_ASK))
+    uint32_t flags = conn_flags(conn);
+    if (flags & (CONN_INBOUND | CONN_ADOPTED | CONN_PEER_ASK | CONN_ASKED)) {
+        if (flags & CONN_ASKED)
+            c->peer = conn->peer; /* the record knows it, and asked.h what the client asked for */
         return;
+    }
     uint32_t hash = hash_of(&conn->peer), fresh = word_of(hash, conn->connected_ns),
              *place = &known[hash % DESTINATIONS];
     if (__atomic_load_n(place, __ATOMIC_RELAXED) == fresh)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "client/asked.h"
 #include "client/client.h"
 #include "close/trace.h"
 #include "client/history_update.h"
@@ -17,7 +18,8 @@ static void write_event(const struct closing *c, enum fate fate, enum verified v
     trace_fill(c, &r, fate, verified, now);
     if (c->peer.port) {
         memset(&r.u, 0, CELL_PAYLOAD); /* a second cell, which event_begin has left as the stack was */
-        r.u.asked = (struct event_asked){.address = c->conn->peer.addr, .port = c->conn->peer.port};
+        const struct endpoint *other = asked_of(c->conn), *asked = other ? other : &c->conn->peer;
+        r.u.asked = (struct event_asked){.address = asked->addr, .port = asked->port};
         r.e.direction |= EVENT_ASKED;
         r.e.peer = c->peer.addr;
         r.e.peer_port = c->peer.port;

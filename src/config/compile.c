@@ -8,6 +8,7 @@
 #include "config/values.h"
 #include "config/ranges.h"
 #include "config/interfaces.h"
+#include "config/also.h"
 #include "config/pool_keys.h"
 
 /* The top of the file. */
@@ -216,6 +217,7 @@ const struct key config_pool_keys[] = {{"prefix-step", false, compile_prefix_ste
                                        {"hash-by", true, compile_hash_by},
                                        {"freebind", false, compile_freebind},
                                        {"reuse-after", false, compile_reuse_after},
+                                       {"port-sharing", false, config_port_sharing},
                                        {0}};
 
 /* rule "..." { } */
@@ -307,4 +309,9 @@ const struct key config_rule_keys[] = {{"to", true, compile_to},
                                        {"wait", false, compile_wait},
                                        {"on-exhausted", false, compile_on_exhausted},
                                        {"client-bind", false, compile_client_bind},
+                                       {"also-to", true, config_also_to},
+                                       {"to-policy", false, config_to_policy},
+                                       {"show-peer", false, config_show_peer},
+                                       {"to-timeout", false, config_to_timeout},
+                                       {"to-hold-down", false, config_to_hold_down},
                                        {0}};

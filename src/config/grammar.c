@@ -12,7 +12,7 @@
 #include "config/sections.h"
 #include "config/compile.h"
 
-enum { KEYS_MAX = 16, UNKNOWN_MAX = 24, NAME_MAX_BYTES = 64, KINDS = 4 };
+enum { KEYS_MAX = 24, UNKNOWN_MAX = 24, NAME_MAX_BYTES = 64, KINDS = 4 };
 enum kind { ROOT, LOG, POOL, RULE };
 
 static const char *const kind_name[KINDS] = {"root", "log", "pool", "rule"};

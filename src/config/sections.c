@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/also.h"
 #include "config/reading.h"
 #include "config/ranges.h"
 
@@ -103,6 +104,7 @@ void config_pool_end(struct reading *r) {
         store_sources(r, scope);
     store_ports(r);
     pool_keys_end(r);
+    config_port_sharing_end(r);
 }
 
 bool config_rule_begin(struct reading *r, const char *title, int line) {
@@ -111,6 +113,7 @@ bool config_rule_begin(struct reading *r, const char *title, int line) {
         return false;
     r->rule = &out->rule[out->n_rules++];
     *r->rule = (struct policy_rule){.attempts = 16};
+    config_also_begin(r->rule);
     if (title_is_valid(r, title, line))
         memcpy(r->rule->title, title, strlen(title));
     return true;
@@ -125,4 +128,5 @@ void config_rule_end(struct reading *r, bool has_to) {
     if (!r->has_pool && r->rule->action == ACTION_SPREAD)
         mistake_add(r->m, r->section_line,
                     "pool: is missing in rule \"%s\"; try: pool = \"TITLE\", or action = \"ignore\"", r->rule->title);
+    config_also_end(r);
 }

@@ -6,6 +6,7 @@
 #include "client/track.h"
 #include "client/arm.h"
 #include "client/client.h"
+#include "connect/endpoints.h"
 #include "connect/sources.h"
 #include "connect/trace.h"
 #include "client/open_table.h"
@@ -23,7 +24,7 @@
 #include "connect/diagnosis.h"
 
 /* The client bound an address itself and the rule leaves it that one. */
-static bool keeps_own_address(const struct connecting *k) {
+__attribute__((always_inline)) static inline bool keeps_own_address(const struct connecting *k) {
     return conn_flags(k->conn) & CONN_APP_ADDRESS && !addr_is_any(&k->conn->app) &&
            k->match->client_bind != CLIENT_BIND_OVERRIDE;
 }
@@ -89,7 +90,8 @@ static void record_outcome(struct client *client, struct connecting *k, enum out
         [OUTCOME_FAILED] = COUNT_FAILED,
     };
     state_count(&client->state, (enum arm)k->conn->arm, (enum counter)counter[outcome]);
-    const struct history_update u = connecting_moment(client, k);
+    struct history_update u = connecting_moment(client, k);
+    u.destination = k->report->destination; /* which was full, wherever the connect went then */
     history_update_exhausted(&u, k->conn, outcome, cause);
     if (event)
         report_exhausted(k->report, k->conn, CALL_CONNECT, outcome, cause, k->attempts);
@@ -138,15 +140,28 @@ static void note_answer(struct client *client, const struct connecting *k) {
         answers_note(client, k->conn, k->pair, k->result < 0 ? k->error : 0, k->now);
 }
 
-static void through_policy(struct client *client, struct connecting *k) {
-    bool own = k->match->total == 0 || keeps_own_address(k);
-    enum step step;
-    if (own && k->match->has_sources && !keeps_own_address(k))
-        step = STEP_STOP; /* the pool's addresses are all of another scope or family */
-    else
-        step = own ? sources_own_address(client, k) : sources_try(client, k);
+/* The client's own destination has no quadruplet left: there are others, and time. */
+__attribute__((noinline)) static enum step rest_of_policy(struct client *client, struct connecting *k, bool own) {
+    enum step step = STEP_NEXT;
+    if (k->match->n_also)
+        step = endpoints_after(client, k, own);
     if (step == STEP_NEXT && k->match->wait_ms)
         step = wait_for_source(client, k);
+    return step;
+}
+
+/* unusual: MATCHED_UNUSUAL. Known when this is compiled, once for each, so that the usual pays nothing for it. */
+__attribute__((always_inline)) static inline void through(struct client *client, struct connecting *k, bool unusual) {
+    bool own = k->match->total == 0 || keeps_own_address(k);
+    enum step step = STEP_NEXT;
+    if (own && k->match->has_sources && !keeps_own_address(k))
+        step = STEP_STOP; /* the pool's addresses are all of another scope or family */
+    else if (unusual)
+        step = endpoints_first(client, k, own);
+    if (step == STEP_NEXT)
+        step = unusual ? sources_or_own(client, k, own) : own ? sources_own_address(client, k) : sources_try(client, k);
+    if (step == STEP_NEXT)
+        step = rest_of_policy(client, k, own);
     if (k->state == CONNECTING_ALONE) {
         watch(client, k);
         return;
@@ -189,15 +204,41 @@ static void through_policy(struct client *client, struct connecting *k) {
             report_source(k->report, &(struct endpoint){.addr = k->conn->source}, (struct port_range){0, 0}, cause,
                           EADDRNOTAVAIL, NULL);
     }
+    if (k->match->n_also && k->full)
+        endpoints_name(client, k);
     record_outcome(client, k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_FAILED);
+}
+
+static void through_policy(struct client *client, struct connecting *k) {
+    through(client, k, false);
+}
+
+/* Its own port, if no port may be shared, as it would have had it without us. */
+__attribute__((noinline)) static void through_unusual(struct client *client, struct connecting *k) {
+    if (k->match->binding & BINDING_EXCLUSIVE && keeps_own_address(k)) {
+        prepare_settle_port(k->call->fd, k->conn);
+        watch(client, k);
+    } else {
+        through(client, k, true);
+    }
 }
 
 /* May this socket be prepared, as far as the client's own doings go? */
 static bool spreadable(const struct connecting *k) {
     uint32_t flags = conn_flags(k->conn);
-    if (!k->match->matched || addr_is_any(&k->destination->addr) || flags & (CONN_APP_PORT | CONN_OUR_PORT))
+    if (addr_is_any(&k->destination->addr) || flags & (CONN_APP_PORT | CONN_OUR_PORT))
         return false;
     return !(flags & CONN_APP_ADDRESS) || addr_is_any(&k->conn->app) || k->match->client_bind != CLIENT_BIND_KEEP;
+}
+
+static void otherwise(struct client *client, struct connecting *k, bool enforce) {
+    if (k->match->matched != MATCHED_UNUSUAL || !enforce || !spreadable(k)) {
+        watch(client, k);
+        return;
+    }
+    k->report->match = k->match;
+    through_unusual(client, k);
+    wait_over(k);
 }
 
 static void spread_or_watch(struct client *client, struct connecting *k, const struct settings *settings) {
@@ -209,16 +250,16 @@ static void spread_or_watch(struct client *client, struct connecting *k, const s
     s->arm = c->arm;
     s->rule_id = c->rule_id;
     s->pool_id = c->pool_id;
-    conn_clear_flags(c, CONN_QUIET);
+    conn_clear_flags(c, CONN_QUIET | CONN_ASKED);
     client_attach(client, k->call->fd, assignment.arm);
     k->netns = client_netns(client, k->call->fd);
     report_begin(k->report, client, k->call->fd, c, k->destination, k->now);
-    if (assignment.enforce && spreadable(k)) {
+    if (k->match->matched == MATCHED_SPREAD && assignment.enforce && spreadable(k)) {
         k->report->match = k->match;
         through_policy(client, k);
         wait_over(k);
     } else {
-        watch(client, k);
+        otherwise(client, k, assignment.enforce);
     }
     c = k->conn;
     /* What carried it: a source of ours or the client's own; :: is the kernel's choice. */
@@ -269,7 +310,7 @@ static ssize_t ask_again(struct client *client, const struct call *call, struct 
             conn_set_flags(c, CONN_TRIED);
             open_table_closed(client, c);
             conn_uncount(client, c, false, clock_ns(CLOCK_MONOTONIC));
-            conn_clear_flags(c, CONN_COUNTED);
+            conn_clear_flags(c, CONN_COUNTED | CONN_ASKED);
         }
     }
     conn_release(client, c);
@@ -296,7 +337,7 @@ __attribute__((noinline)) static void carry_out_traced(struct client *client, st
     k->trace = NULL;
 }
 
-ssize_t connect_spread(struct client *client, const struct call *call, const struct endpoint *destination) {
+ssize_t connect_spread(struct client *client, struct call *call, const struct endpoint *destination) {
     int saved = errno;
     process_refresh(client);
     struct conn *c = conn_hold(client, call->fd);

@@ -16,7 +16,7 @@ struct conn;
 
 struct endpoint;
 
-/* call: the client's call, to destination (its copy). Result and errno as of libc. */
-ssize_t connect_spread(struct client *client, const struct call *call, const struct endpoint *destination);
+/* call: the client's call, to destination (its copy); as it was when this returns. Result and errno as of libc. */
+ssize_t connect_spread(struct client *client, struct call *call, const struct endpoint *destination);
 
 #endif

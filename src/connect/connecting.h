@@ -1,6 +1,6 @@
 /* connecting.h - one connect on its way through the policy: a value whose state says what has happened so far. Shared
- * by connect.c (the whole), sources.c (one source after the other), port_ranges.c (the ports of one source) and wait.c.
- */
+ * by connect.c (the whole), endpoints.c (where to), sources.c (one source after the other), port_ranges.c (the ports of
+ * one source), exclusive.c and wait.c. */
 #ifndef CONNSPREAD_CONNECT_CONNECTING_H
 #define CONNSPREAD_CONNECT_CONNECTING_H
 
@@ -52,12 +52,14 @@ enum number_state { NUMBER_OURS, NUMBER_CLOSED, NUMBER_LOST };
  *           ports: what fails is not our doing                           POOL */
 enum way { WAY_POOL, WAY_PINNED, WAY_OWN };
 
-/* What sources have said in this very call; each stays, but PROBED, which a wait forgets. */
+/* What sources have said in this very call; each stays, but PROBED, which a wait forgets, and FIRST. What they say of
+ * another endpoint is forgotten with it. */
 enum seen {
     SEEN_FULL = 1,       /* EADDRNOTAVAIL from a connect */
     SEEN_NEWLY_FULL = 2, /* and the pair was not held down before */
     SEEN_NOT_LOCAL = 4,  /* EADDRNOTAVAIL from a bind */
-    SEEN_PROBED = 8      /* a held-down source was searched all the same */
+    SEEN_PROBED = 8,     /* a held-down source was searched all the same */
+    SEEN_FIRST = 16      /* another endpoint is asked before the client's own: nothing is bound for good */
 };
 
 /* A source that failed for a reason that may be its own; it is marked unusable if another way then works. */
@@ -68,8 +70,8 @@ struct unusable_source {
 };
 
 struct connecting {
-    const struct call *call;
-    const struct endpoint *destination;
+    struct call *call;                  /* its address is another endpoint's for a while (endpoints.h) */
+    const struct endpoint *destination; /* the client's own, or that of the endpoint which is asked instead */
     const struct match *match;
     struct conn *conn;     /* held, but while the kernel is at work */
     struct conn *stand_in; /* takes conn's place once that is another connection's */

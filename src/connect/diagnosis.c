@@ -38,6 +38,8 @@ struct event_record *report_record(struct report *r) {
 
 void report_source(struct report *r, const struct endpoint *source, struct port_range ports, enum cause cause,
                    int error, const struct pair *pair) {
+    if (conn_flags(r->conn) & CONN_ASKED)
+        return; /* it is of another endpoint: report_endpoint sums them up */
     struct event_exhausted *x = &report_record(r)->u.exhausted;
     if (x->n_sources >= EXHAUSTED_SOURCES) {
         x->omitted++;
@@ -50,6 +52,26 @@ void report_source(struct report *r, const struct endpoint *source, struct port_
         .time_wait = pair_time_waits(pair, clock_ns(CLOCK_MONOTONIC)),
         .cause = (uint16_t)cause,
         .error = (uint16_t)error,
+    };
+}
+
+void report_endpoint(struct report *r, const struct endpoint *to, enum cause cause, uint32_t open, uint32_t time_wait) {
+    struct event_exhausted *x = &report_record(r)->u.exhausted;
+    if (x->n_endpoints >= ENDPOINTS_NAMED) {
+        x->endpoints_omitted++;
+        return;
+    }
+    if (x->n_sources + x->n_endpoints >= EXHAUSTED_SOURCES) { /* the last source gives its place */
+        x->n_sources--;
+        x->omitted++;
+        memmove(&x->source[x->n_sources], &x->source[x->n_sources + 1], x->n_endpoints * sizeof x->source[0]);
+    }
+    x->source[x->n_sources + x->n_endpoints++] = (struct exhausted_source){
+        .address = to->addr,
+        .ports = {to->port, to->port},
+        .open = open,
+        .time_wait = time_wait,
+        .cause = (uint16_t)cause,
     };
 }
 

@@ -19,6 +19,9 @@ void report_source(struct report *r, const struct endpoint *source, struct port_
 
 /* Writes it with what can be found out (evidence.h), or counts it as a repeat when there were 10 of this program and
  * destination in this second. */
+/* One of the rule's other endpoints, once all sources are named: what is open and in TIME-WAIT from all of them. */
+void report_endpoint(struct report *r, const struct endpoint *to, enum cause cause, uint32_t open, uint32_t time_wait);
+
 void report_exhausted(struct report *r, const struct conn *c, enum exhausted_call call, enum outcome outcome,
                       enum cause cause, unsigned attempts);
 

@@ -72,6 +72,7 @@ static void look_at_quadruplet(struct report *r) {
     e->local_port = local.port;
     struct exhausted_source *one = &r->record.u.exhausted.source[0];
     r->record.u.exhausted.n_sources = 1;
+    r->record.u.exhausted.n_endpoints = 0;
     r->record.u.exhausted.capacity = 1;
     *one = (struct exhausted_source){
         .address = local.addr,

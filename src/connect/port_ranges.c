@@ -14,12 +14,8 @@
 
 enum { PORT_WINDOWS = 4 };
 
-static enum step source_is_full(struct client *client, struct connecting *k, const struct endpoint *source) {
-    uint64_t began = k->now;
-    k->now = clock_ns(CLOCK_MONOTONIC); /* a search may have taken long */
+enum step port_ranges_note_full(struct client *client, struct connecting *k, const struct endpoint *source) {
     k->full++;
-    if (pair_full(k->pair, k->now, k->now - began))
-        k->seen |= SEEN_NEWLY_FULL;
     const struct history_update u = connecting_moment(client, k);
     history_update_full(&u, k->conn, k->pair);
     if (k->match->n_ports)
@@ -27,6 +23,14 @@ static enum step source_is_full(struct client *client, struct connecting *k, con
     report_source(k->report, source, connecting_first_range(k->match), CAUSE_RANGE_FULL, EADDRNOTAVAIL, k->pair);
     trace_source(k, source, SAID_FULL, EADDRNOTAVAIL);
     return STEP_NEXT;
+}
+
+static enum step source_is_full(struct client *client, struct connecting *k, const struct endpoint *source) {
+    uint64_t began = k->now;
+    k->now = clock_ns(CLOCK_MONOTONIC); /* a search may have taken long */
+    if (pair_full(k->pair, k->now, k->now - began))
+        k->seen |= SEEN_NEWLY_FULL;
+    return port_ranges_note_full(client, k, source);
 }
 
 /* Ports outside the ephemeral range, once all inside it are taken. What is bound so stays bound: whatever this connect
@@ -112,8 +116,7 @@ static bool inside_is_full(const struct connecting *k) {
     return until > k->now && until - k->now <= INSIDE_NS;
 }
 
-/* No ports configured: 0-0, the whole ephemeral range. */
-static void split_ports(struct client *client, const struct match *match, struct port_split *out) {
+void port_ranges_split(struct client *client, const struct match *match, struct port_split *out) {
     if (match->n_ports) {
         ports_split(out, match->ports, match->n_ports, host_ports(client, false));
         return;
@@ -126,7 +129,7 @@ static void split_ports(struct client *client, const struct match *match, struct
 /* The port ranges of one source, from the one that had room last. */
 enum step port_ranges_try(struct client *client, struct connecting *k, const struct endpoint *source) {
     struct port_split split;
-    split_ports(client, k->match, &split);
+    port_ranges_split(client, k->match, &split);
     bool skip = split.outside_total && k->way != WAY_OWN && inside_is_full(k);
     unsigned n = skip ? 0 : split.n_inside, tried = 0;
     unsigned hint = k->pair && n ? __atomic_load_n(&k->pair->range_hint, __ATOMIC_RELAXED) % n : 0;
@@ -150,7 +153,7 @@ enum step port_ranges_try(struct client *client, struct connecting *k, const str
     }
     if (tried < n)
         return STEP_NEXT; /* no attempt was left for this source */
-    if (split.outside_total && k->way != WAY_OWN) {
+    if (split.outside_total && k->way != WAY_OWN && !(k->seen & SEEN_FIRST)) {
         if (k->pair && n)
             __atomic_store_n(&k->pair->inside_until, k->now + INSIDE_NS, __ATOMIC_RELAXED);
         return try_explicit(client, k, source, &split);

@@ -158,7 +158,7 @@ void prepare_disconnected(struct client *client, int fd, struct conn *c) {
     c->local_port = 0;
     open_table_closed(client, c);
     conn_uncount(client, c, false, clock_ns(CLOCK_MONOTONIC));
-    conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK);
+    conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK | CONN_ASKED);
     struct conn *now;
     if (fd_look(fd, &now) == FD_TCP && now == c)
         prepare_undo(fd, c);

@@ -5,6 +5,7 @@
 
 #include "client/client.h"
 #include "policy/order.h"
+#include "connect/exclusive.h"
 #include "connect/hash_by.h"
 #include "connect/port_ranges.h"
 #include "connect/prepare.h"
@@ -84,8 +85,54 @@ static enum step unprepared(struct connecting *k, const struct endpoint *source)
     return STEP_STOP;
 }
 
+/* On a socket that may be bound without a port. */
+__attribute__((always_inline)) static inline enum step try_bind(struct client *client, struct connecting *k,
+                                                                const struct endpoint *source, struct pair *alone) {
+    int r = prepare_bind(k->call->fd, k->conn, source);
+    if (r != 0)
+        return bind_failed(client, k, source, alone, r);
+    enum step step = port_ranges_try(client, k, source);
+    if (step == STEP_DONE) {
+        (void)pair_worked(alone);
+        (void)pair_worked(k->pair);
+    }
+    return step;
+}
+
+static enum step try_exclusive(struct client *client, struct connecting *k, const struct endpoint *source,
+                               struct pair *alone) {
+    int r;
+    if (!exclusive_has_way(client, k, source)) {
+        if (prepare_no_port(client, k->call->fd, k->conn) == 0 && (r = prepare_bind(k->call->fd, k->conn, source)) != 0)
+            return bind_failed(client, k, source, alone, r);
+        connecting_note_unusable(k, source, ENETUNREACH);
+        trace_source(k, source, SAID_UNREACHABLE, ENETUNREACH);
+        return STEP_NEXT;
+    }
+    r = exclusive_bind(client, k, source);
+    if (r == -EADDRINUSE) {
+        k->seen |= SEEN_FULL | SEEN_NEWLY_FULL;
+        return port_ranges_note_full(client, k, source);
+    }
+    if (r != 0)
+        return bind_failed(client, k, source, alone, r);
+    (void)connecting_run(client, k);
+    (void)pair_worked(alone);
+    (void)pair_worked(k->pair);
+    return STEP_DONE;
+}
+
+__attribute__((noinline)) static enum step try_unusual(struct client *client, struct connecting *k,
+                                                       const struct endpoint *source, struct pair *alone) {
+    if (k->match->binding & BINDING_FREEBIND && prepare_freebind(k->call->fd, k->conn, !addr_is_v4(&source->addr)) != 0)
+        return unprepared(k, source);
+    if (k->match->binding & BINDING_EXCLUSIVE)
+        return try_exclusive(client, k, source, alone);
+    return prepare_no_port(client, k->call->fd, k->conn) != 0 ? unprepared(k, source)
+                                                              : try_bind(client, k, source, alone);
+}
+
 static enum step try_source(struct client *client, struct connecting *k, const struct endpoint *source) {
-    int fd = k->call->fd;
     struct pair *alone = find_alone(client, k, source);
     if (!pair_may_try(alone, k->now)) {
         k->not_local++;
@@ -107,19 +154,11 @@ static enum step try_source(struct client *client, struct connecting *k, const s
     }
     if (held)
         k->seen |= SEEN_PROBED;
-    if (prepare_no_port(client, fd, k->conn) != 0)
+    if (k->match->binding)
+        return try_unusual(client, k, source, alone);
+    if (prepare_no_port(client, k->call->fd, k->conn) != 0)
         return unprepared(k, source);
-    if (k->match->freebind && prepare_freebind(fd, k->conn, !addr_is_v4(&source->addr)) != 0)
-        return unprepared(k, source);
-    int r = prepare_bind(fd, k->conn, source);
-    if (r != 0)
-        return bind_failed(client, k, source, alone, r);
-    enum step step = port_ranges_try(client, k, source);
-    if (step == STEP_DONE) {
-        (void)pair_worked(alone);
-        (void)pair_worked(k->pair);
-    }
-    return step;
+    return try_bind(client, k, source, alone);
 }
 
 /* No source of ours: the client's own address, or the kernel's choice, with our port ranges. */
@@ -196,6 +235,22 @@ enum step sources_try(struct client *client, struct connecting *k) {
             return step;
     }
     return fit ? STEP_NEXT : leave_alone(k);
+}
+
+/* An endpoint refused it, and its port stays. */
+static enum step sources_bound(struct client *client, struct connecting *k) {
+    const struct endpoint source = {.addr = k->conn->source};
+    k->pair = pair_find(&client->state, pair_key(k->netns, &source.addr, k->destination), true, k->now);
+    if (connecting_run(client, k))
+        return STEP_DONE;
+    k->seen |= SEEN_FULL;
+    return port_ranges_note_full(client, k, &source);
+}
+
+enum step sources_or_own(struct client *client, struct connecting *k, bool own) {
+    if (conn_flags(k->conn) & CONN_OUR_PORT)
+        return sources_bound(client, k);
+    return own ? sources_own_address(client, k) : sources_try(client, k);
 }
 
 void sources_name(struct client *client, struct connecting *k, enum cause cause) {

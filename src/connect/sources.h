@@ -11,6 +11,9 @@ struct client;
 enum step sources_try(struct client *client, struct connecting *k);
 enum step sources_own_address(struct client *client, struct connecting *k);
 
+/* Either, or the port that the socket is bound to for good. */
+enum step sources_or_own(struct client *client, struct connecting *k, bool own);
+
 /* The sources that would have been tried, into the report. */
 void sources_name(struct client *client, struct connecting *k, enum cause cause);
 

@@ -1,44 +1,34 @@
 #include "connect/wait.h"
 
 #include <errno.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include "client/client.h"
 #include "client/track.h"
+#include "connect/endpoints.h"
 #include "connect/sources.h"
 #include "client/sockinfo.h"
 #include "base/sys.h"
 
 enum { WAIT_STEP_NS = 2000000, MICROSECOND = 1000 };
-#define SECOND ((uint64_t)1000000000)
-
-static void set_limit(int fd, uint64_t ns) {
-    struct timeval limit = {.tv_sec = (time_t)(ns / SECOND), .tv_usec = (suseconds_t)(ns % SECOND / MICROSECOND)};
-    (void)sys_call5(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-}
 
 /* The rule's wait, or less where the client said with SO_SNDTIMEO how long a connect may take. ns. */
 static uint64_t patience(struct connecting *k) {
-    struct timeval limit = {0};
-    socklen_t length = sizeof limit;
     uint64_t wait = (uint64_t)k->match->wait_ms * 1000000u;
     if (wait == 0 || !sockinfo_blocking(k->call->fd))
         return 0;
-    if (sys_call5(SYS_getsockopt, k->call->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &length) == 0)
-        k->limit = (uint64_t)limit.tv_sec * SECOND + (uint64_t)limit.tv_usec * MICROSECOND;
+    (void)sockinfo_send_limit(k->call->fd, &k->limit);
     return k->limit != 0 && k->limit < wait ? k->limit : wait;
 }
 
 /* What the client allowed is for the wait and the connect together. 0 would mean without end. */
 static void shorten_limit(const struct connecting *k, uint64_t waited) {
     if (k->limit)
-        set_limit(k->call->fd, waited + MICROSECOND < k->limit ? k->limit - waited : MICROSECOND);
+        sockinfo_set_send_limit(k->call->fd, waited + MICROSECOND < k->limit ? k->limit - waited : MICROSECOND);
 }
 
 void wait_over(struct connecting *k) {
     if (k->limit && k->number == NUMBER_OURS && sockinfo_cookie(k->call->fd) == k->cookie)
-        set_limit(k->call->fd, k->limit);
+        sockinfo_set_send_limit(k->call->fd, k->limit);
 }
 
 /* False: a signal came. The socket is known again by its cookie, too: a client may close it behind libc's back. */
@@ -80,6 +70,8 @@ enum step wait_for_source(struct client *client, struct connecting *k) {
         k->seen &= ~(unsigned)SEEN_PROBED;
         k->report->filled = false;
         step = sources_try(client, k);
+        if (step == STEP_NEXT && k->match->n_also)
+            step = endpoints_after(client, k, false);
         attempts += k->attempts;
         if (step == STEP_NEXT && k->full == 0)
             break;

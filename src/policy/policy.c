@@ -129,13 +129,43 @@ static void plan_pool(const struct policy *p, unsigned index, const struct endpo
     out->policy = policy < POOL_POLICY_COUNT ? policy : POOL_ROUND_ROBIN;
     if (policy == POOL_HASH && LOAD(pool->hash_by) & ~HASH_BY_DESTINATION)
         out->policy = POOL_HASH_BY;
-    out->freebind = LOAD(pool->freebind) != 0;
+    out->binding =
+        (uint8_t)((LOAD(pool->freebind) ? BINDING_FREEBIND : 0) | (LOAD(pool->exclusive) ? BINDING_EXCLUSIVE : 0));
     out->reuse_after_ms = LOAD(pool->reuse_after_ms);
     for (unsigned i = 0; i < SCOPE_COUNT; i++)
         if (LOAD(pool->sources[i].count) != 0)
             out->has_sources = 1;
     plan_sources(p, pool, destination, out);
     plan_ports(p, pool, out);
+}
+
+/* The endpoints of one entry, but for the destination itself. */
+static void plan_endpoints(const struct policy_target *shared, const struct endpoint *destination, struct match *out) {
+    struct endpoint to = {0};
+    struct port_range ports = load_ports(&shared->ports);
+    load_addr(&to.addr, &shared->prefix);
+    if (LOAD(shared->any) || LOAD(shared->length) != 128 || addr_is_any(&to.addr) ||
+        addr_scope(&to.addr) != out->scope || out->scope == SCOPE_V6_LINK)
+        return;
+    bool same = addr_compare(&to.addr, &destination->addr) == 0;
+    for (uint32_t port = ports.low ? ports.low : 1; port <= ports.high && out->n_also < RULE_ENDPOINTS; port++) {
+        to.port = (uint16_t)port;
+        if (!same || port != destination->port)
+            out->also.to[out->n_also++] = to;
+    }
+}
+
+static void plan_also(const struct policy *p, const struct policy_rule *rule, const struct endpoint *destination,
+                      struct match *out) {
+    struct policy_span span = load_span(&rule->also, POLICY_TARGETS);
+    uint8_t to_policy = LOAD(rule->to_policy);
+    out->also.timeout_ms = LOAD(rule->to_timeout_ms);
+    out->also.hold_down_ms = LOAD(rule->to_hold_down_ms);
+    out->to = to_policy < TO_POLICY_COUNT ? to_policy : TO_CLIENT_FIRST;
+    if (LOAD(rule->show_asked))
+        out->to |= TO_SHOW_ASKED;
+    for (unsigned i = 0; i < span.count && out->n_also < RULE_ENDPOINTS; i++)
+        plan_endpoints(&p->target[span.first + i], destination, out);
 }
 
 static void plan_rule(const struct policy *p, const struct policy_rule *rule, const struct endpoint *destination,
@@ -145,12 +175,16 @@ static void plan_rule(const struct policy *p, const struct policy_rule *rule, co
     out->rule_id = LOAD(rule->title_id);
     if (LOAD(rule->action) != ACTION_SPREAD || pool >= POLICY_POOLS || pool >= pools)
         return;
-    out->matched = 1;
+    out->matched = MATCHED_SPREAD;
     out->on_exhausted = LOAD(rule->on_exhausted) == EXHAUSTED_ERROR ? EXHAUSTED_ERROR : EXHAUSTED_FALLBACK;
     out->client_bind = client_bind <= CLIENT_BIND_OVERRIDE ? client_bind : CLIENT_BIND_KEEP;
     out->attempts = attempts < 1 ? 1 : attempts > RULE_ATTEMPTS_MAX ? RULE_ATTEMPTS_MAX : attempts;
     out->wait_ms = LOAD(rule->wait_ms);
     plan_pool(p, pool, destination, out);
+    if (LOAD(rule->also.count))
+        plan_also(p, rule, destination, out);
+    if (out->binding & BINDING_EXCLUSIVE || (out->n_also && (out->to & TO_POLICY) != TO_CLIENT_FIRST))
+        out->matched = MATCHED_UNUSUAL;
 }
 
 static unsigned rule_count(const struct policy *p) {

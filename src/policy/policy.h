@@ -17,7 +17,7 @@
 enum {
     POLICY_RULES = 64,
     POLICY_POOLS = 32,
-    POLICY_TARGETS = 512,     /* entries of all "to" and "except" lists */
+    POLICY_TARGETS = 512,     /* entries of all "to", "except" and "also-to" lists */
     POLICY_SOURCES = 512,     /* address ranges of all pools */
     POLICY_PORTS = 256,       /* port ranges of all pools, exclusions already taken out */
     POLICY_PROGRAMS = 128,    /* globs of all "program" lists */
@@ -25,7 +25,8 @@ enum {
     POLICY_TITLE = 32,        /* bytes of a rule's or pool's title with its NUL */
     POOL_SOURCES = 32,        /* address ranges of one pool */
     POOL_PORTS = PORT_RANGES, /* port ranges of one pool */
-    RULE_ATTEMPTS_MAX = 64
+    RULE_ATTEMPTS_MAX = 64,
+    RULE_ENDPOINTS = 16 /* other endpoints of one rule (also-to) */
 };
 
 enum policy_mode { MODE_ENFORCE, MODE_OBSERVE, MODE_OFF, MODE_COUNT };
@@ -42,6 +43,7 @@ enum pool_policy {
 enum hash_by { HASH_BY_DESTINATION = 1, HASH_BY_PROCESS = 2, HASH_BY_PROGRAM = 4, HASH_BY_USER = 8, HASH_BY_ENV = 16 };
 enum rule_action { ACTION_SPREAD, ACTION_IGNORE };
 enum rule_exhausted { EXHAUSTED_FALLBACK, EXHAUSTED_ERROR };
+enum rule_to_policy { TO_CLIENT_FIRST, TO_ROUND_ROBIN, TO_LEAST_USED, TO_POLICY_COUNT };
 enum rule_client_bind { CLIENT_BIND_LATE_PORT, CLIENT_BIND_KEEP, CLIENT_BIND_OVERRIDE };
 enum log_verify { VERIFY_NEVER, VERIFY_AUTO, VERIFY_ALWAYS };
 enum log_closes { CLOSES_TIME_WAIT, CLOSES_ALL };
@@ -79,8 +81,9 @@ struct policy_pool {
     uint8_t freebind;
     uint16_t title_id; /* in the state file's name table; set when published */
     uint32_t reuse_after_ms;
-    uint8_t hash_by; /* of enum hash_by; 0: the destination alone */
-    uint8_t zero[3];
+    uint8_t hash_by;   /* of enum hash_by; 0: the destination alone */
+    uint8_t exclusive; /* port-sharing = "never" */
+    uint8_t zero[2];
     char hash_variable[POLICY_VARIABLE]; /* with HASH_BY_ENV */
 };
 
@@ -92,6 +95,11 @@ struct policy_rule {
     uint8_t action, on_exhausted, client_bind; /* enum rule_action, rule_exhausted, rule_client_bind */
     uint8_t attempts;                          /* 1..RULE_ATTEMPTS_MAX */
     uint32_t wait_ms;
+    struct policy_span also; /* among the targets: other endpoints, each one address and a port range */
+    uint8_t to_policy;       /* enum rule_to_policy */
+    uint8_t show_asked;      /* getpeername tells what the client asked for */
+    uint16_t zero;
+    uint32_t to_timeout_ms, to_hold_down_ms;
 };
 
 /* Which file a policy was compiled from: same identity, same policy, no parser needed. All zero: built-in default. */
@@ -121,29 +129,47 @@ struct policy {
 
 _Static_assert(sizeof(struct policy_source) == 24, "same layout on every ABI");
 _Static_assert(sizeof(struct policy_target) == 24, "same layout on every ABI");
-_Static_assert(sizeof(struct policy_rule) == 56, "same layout on every ABI");
+_Static_assert(sizeof(struct policy_rule) == 72, "same layout on every ABI");
 _Static_assert(sizeof(struct policy_pool) == 120, "same layout on every ABI");
 _Static_assert(sizeof(struct policy) % 8 == 0, "same layout on every ABI");
 _Static_assert(offsetof(struct policy, mode) % 8 == 0 &&
                    offsetof(struct policy, zero) == offsetof(struct policy, mode) + 6,
                "what state_settings() reads is one word");
 
+/* UNUSUAL: its rule wants something before the client's own destination is asked, or of the ports; connects of rules
+ * that do not pay nothing for those that do. */
+enum matched { MATCHED_NOT, MATCHED_SPREAD, MATCHED_UNUSUAL };
+
+/* What is done to a socket besides binding it to a source. */
+enum binding { BINDING_FREEBIND = 1, BINDING_EXCLUSIVE = 2 };
+
+/* Other endpoints of the destination's scope that a connect may go to; written only if there are any. */
+struct match_also {
+    uint32_t timeout_ms, hold_down_ms;
+    struct endpoint to[RULE_ENDPOINTS];
+};
+
 /* What one connect needs of the policy, copied out: the rule that matched and its pool, narrowed to the sources whose
- * scope fits the destination. About 1 KiB, on the caller's stack; of the arrays only the entries that the counts cover
- * are written. */
+ * scope fits the destination. About 1.5 KiB, on the caller's stack; of the arrays only the entries that the counts
+ * cover are written. */
 struct match {
     uint16_t rule_id, pool_id; /* name table; 0: none */
     uint16_t pool;             /* index of the pool, for its shared round-robin counter */
-    uint8_t matched;           /* a rule with ACTION_SPREAD matched; all else below is only then meaningful */
-    uint8_t policy, freebind, on_exhausted, client_bind, attempts;
+    uint8_t matched;           /* enum matched: a rule with ACTION_SPREAD did; all below is only then meaningful */
+    uint8_t policy, binding /* of enum binding */, on_exhausted, client_bind, attempts;
     uint8_t has_sources; /* the pool names addresses at all (perhaps of other scopes) */
     uint8_t scope;       /* enum addr_scope of the destination */
+    uint8_t n_also;      /* other endpoints */
+    uint8_t to;          /* enum rule_to_policy, and TO_SHOW_ASKED */
     uint32_t wait_ms, reuse_after_ms;
     uint32_t total; /* addresses in source[] */
     uint16_t n_sources, n_ports;
     struct policy_source source[POOL_SOURCES];
     struct port_range ports[POOL_PORTS];
+    struct match_also also;
 };
+
+enum { TO_SHOW_ASKED = 0x80, TO_POLICY = 0x7f };
 
 /* The built-in default: one rule "default" for every destination that is not loopback, a pool without addresses and
  * with the whole ephemeral range, log on. */

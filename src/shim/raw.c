@@ -32,6 +32,10 @@ int raw_bind(int fd, const struct sockaddr *address, socklen_t length) {
 int raw_listen(int fd, int backlog) {
     return (int)RAW(SYS_listen, fd, backlog);
 }
+int raw_getpeername(int fd, struct sockaddr *address, socklen_t *length) {
+    return (int)RAW(SYS_getpeername, fd, address, length);
+}
+
 int raw_getsockname(int fd, struct sockaddr *address, socklen_t *length) {
     return (int)RAW(SYS_getsockname, fd, address, length);
 }

@@ -146,7 +146,7 @@ enum gone_reason {
     GONE_OVERFLOW,    /* tcp_max_tw_buckets */
     GONE_REASONS
 };
-enum { EVENT_PROGRAM = 20, EXHAUSTED_SOURCES = 9 };
+enum { EVENT_PROGRAM = 20, EXHAUSTED_SOURCES = 9, ENDPOINTS_NAMED = 4 };
 
 struct event {
     uint64_t time_us; /* CLOCK_REALTIME since 1970 */
@@ -193,7 +193,9 @@ struct event_exhausted {
     uint32_t recent_time_waits; /* and the TIME-WAITs that it left */
     uint16_t reserved;          /* ports of the range that ip_local_reserved_ports takes away */
     uint16_t capacity;          /* quadruplets that one source can have to one destination; 0: not known */
-    uint8_t bound_counted, zero[7];
+    uint8_t bound_counted;
+    uint8_t n_endpoints, endpoints_omitted; /* of also-to: they stand behind the sources */
+    uint8_t zero[5];
     struct exhausted_source source[EXHAUSTED_SOURCES];
     uint32_t zero2;
 };

@@ -28,7 +28,7 @@
 #define STATE_MAGIC "connsprd"
 
 enum {
-    STATE_LAYOUT = 3, /* of this file; any change to what is below raises it */
+    STATE_LAYOUT = 4, /* of this file; any change to what is below raises it */
     CELL_BYTES = 128,
     CELL_PAYLOAD = 112,
     EVENT_CELLS_MAX = 5,
@@ -95,6 +95,8 @@ enum counter {
     COUNT_EMFILE,          /* socket() of TCP: this process had no descriptor left */
     COUNT_ENFILE,          /* the host had none */
     COUNT_TIME_WAIT_GONE,  /* TIME-WAITs that were told and that the kernel, asked later, did not have */
+    COUNT_ELSEWHERE,       /* connects that went to another endpoint of their rule */
+    COUNT_ENDPOINT_OUT,    /* times that one of these did not answer and was left out */
     COUNTERS = 64
 };
 

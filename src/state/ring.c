@@ -27,7 +27,7 @@ unsigned record_cells(const struct event_record *r) {
     case EVENT_EXHAUSTED:
     case EVENT_SOURCE_DOWN:
     case EVENT_TRACE_CONNECT: {
-        unsigned n = r->u.exhausted.n_sources;
+        unsigned n = (unsigned)r->u.exhausted.n_sources + r->u.exhausted.n_endpoints;
         n = n > EXHAUSTED_SOURCES ? EXHAUSTED_SOURCES : n;
         bytes = offsetof(struct event_exhausted, source) + n * sizeof(struct exhausted_source);
         break;

@@ -79,6 +79,8 @@ static void sanitise(struct event_record *r) {
         unsigned causes = trace ? REASONS : CAUSES, outcomes = trace ? DECISIONS : OUTCOMES;
         unsigned source_causes = trace ? SAIDS : CAUSES;
         x->n_sources = x->n_sources < EXHAUSTED_SOURCES ? x->n_sources : EXHAUSTED_SOURCES;
+        unsigned room = (unsigned)EXHAUSTED_SOURCES - x->n_sources;
+        x->n_endpoints = (uint8_t)(x->n_endpoints < room ? x->n_endpoints : room);
         x->call = x->call < CALLS ? x->call : CALL_CONNECT;
         x->cause = x->cause < causes ? x->cause : 0;
         x->outcome = x->outcome < outcomes ? x->outcome : (uint8_t)(outcomes - 1);

@@ -18,6 +18,11 @@ static void check(const struct policy *p, const struct endpoint *destination, co
         total += match.source[i].count;
     if (total != match.total)
         abort();
+    if (match.n_also > RULE_ENDPOINTS || (match.to & TO_POLICY) >= TO_POLICY_COUNT)
+        abort();
+    for (unsigned i = 0; i < match.n_also; i++)
+        if (match.also.to[i].port == 0 || addr_scope(&match.also.to[i].addr) != addr_scope(&destination->addr))
+            abort();
     match_source(&match, match.total);
     match_source(&match, match.total / 2);
     policy_client_bind(p, program);

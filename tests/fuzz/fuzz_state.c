@@ -74,8 +74,8 @@ static void build_image(void) {
         struct event_record r = {.e.kind = (uint8_t)(1 + i % (EVENT_KINDS - 1)), .e.age_us = i};
         if (r.e.kind == EVENT_EXHAUSTED)
             r.u.exhausted.n_sources = (uint16_t)(i % (EXHAUSTED_SOURCES + 1));
-        else
-            memset(r.u.text, 'x', i % EVENT_TEXT);
+        r.u.exhausted.n_endpoints = (uint8_t)(i % 3);
+        else memset(r.u.text, 'x', i % EVENT_TEXT);
         (void)ring_write(&s, &r);
     }
 }
@@ -120,7 +120,8 @@ static void check_record(const struct event_record *r) {
         for (unsigned i = 0; i < x->n_sources; i++)
             require(x->source[i].cause < SAIDS);
     } else if (e->kind == EVENT_EXHAUSTED || e->kind == EVENT_SOURCE_DOWN) {
-        require(r->u.exhausted.n_sources <= EXHAUSTED_SOURCES && r->u.exhausted.cause < CAUSES);
+        require(r->u.exhausted.n_sources + r->u.exhausted.n_endpoints <= EXHAUSTED_SOURCES);
+        require(r->u.exhausted.cause < CAUSES);
         for (unsigned i = 0; i < EXHAUSTED_SOURCES; i++)
             require(r->u.exhausted.source[i].cause < CAUSES);
     } else {
@@ -151,7 +152,7 @@ static void read_policy(const struct state *s) {
         (void)state_settings(s, program[i], &settings);
         if (!state_match(s, &destination, program[i], &match))
             continue;
-        require(match.n_sources <= POOL_SOURCES && match.n_ports <= POOL_PORTS);
+        require(match.n_sources <= POOL_SOURCES && match.n_ports <= POOL_PORTS && match.n_also <= RULE_ENDPOINTS);
         require(!match.matched || (match.attempts >= 1 && match.attempts <= RULE_ATTEMPTS_MAX));
         if (match.total)
             (void)match_source(&match, match.total - 1);

@@ -150,7 +150,7 @@ static const struct {
     {"none", 0x2644ae4a053e5ab1, 0x1c86420404b850c9, 0x8b1068f7db7e1920},
     {"time-wait", 0x5946060a82a95d12, 0xca7f6f54e4ed1a77, 0x0272d397a1f2c0df},
     {"close", 0x5e2ef4fec5be8c68, 0xd825c8737e47e5ab, 0x919dc79756235eb8},
-    {"exhausted", 0x95173cf10007ce38, 0xd91a062222950355, 0x4dcddeda6fb4d71f},
+    {"exhausted", 0x3f65308dc93f7b77, 0x8b65a36116ffa9cb, 0xb889f0856107ceb8},
     {"source-down", 0x5eb020300511a205, 0xebae1b456bdc4f75, 0xc04976bd7cf9f888},
     {"attach", 0x357e4944fef0c59b, 0x0bf5165f994fcadd, 0x56519fcba2e99243},
     {"detach", 0xbfa8fa8935631ec5, 0xb647c5934e1eb951, 0x0df7ce51c0a3479f},

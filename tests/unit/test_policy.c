@@ -224,7 +224,7 @@ START_TEST(a_plan_copies_what_its_pool_and_rule_say) {
     ck_assert_uint_eq(match.ports[1].low, 2000);
     ck_assert_uint_eq(match.ports[1].high, 3000);
     ck_assert_uint_eq(match.policy, POOL_HASH);
-    ck_assert_uint_eq(match.freebind, 1);
+    ck_assert_uint_eq(match.binding, 1);
     ck_assert_uint_eq(match.attempts, 5);
     ck_assert_uint_eq(match.on_exhausted, EXHAUSTED_ERROR);
     ck_assert_uint_eq(match.client_bind, CLIENT_BIND_OVERRIDE);

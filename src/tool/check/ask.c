@@ -94,7 +94,9 @@ static const char *trouble(const struct findings *f, const struct answer *a, con
     const char *fault = interface_fault(&source->addr);
     if (fault)
         return fault;
-    return a->match.freebind || host_can_bind(&f->host, &source->addr, source->scope) ? NULL : "not on this host";
+    return a->match.binding & BINDING_FREEBIND || host_can_bind(&f->host, &source->addr, source->scope)
+               ? NULL
+               : "not on this host";
 }
 
 static void text_passed(const struct findings *f, const struct question *q, const struct answer *a) {
@@ -146,6 +148,35 @@ static void text_ports(const struct findings *f, const struct answer *a) {
                                  : "not used, for the pool has no addresses");
 }
 
+static const char *const to_policies[TO_POLICY_COUNT] = {
+    [TO_CLIENT_FIRST] = "client-first",
+    [TO_ROUND_ROBIN] = "round-robin",
+    [TO_LEAST_USED] = "least-used",
+};
+
+static void text_endpoints(const struct answer *a) {
+    char text[ENDPOINT_TEXT];
+    for (unsigned i = 0; i < a->match.n_also; i++) {
+        format_endpoint(text, &a->match.also.to[i].addr, a->match.also.to[i].port);
+        say("%-12s%s", i ? "" : "also to", text);
+    }
+    if (a->match.n_also)
+        say("            %s", a->match.to & TO_POLICY ? to_policies[a->match.to & TO_POLICY]
+                                                      : "once its own destination has no quadruplet left");
+    if (a->match.binding & BINDING_EXCLUSIVE)
+        say("sharing     never: each connection has its source address and port to itself");
+}
+
+static void json_endpoints(const struct match *m) {
+    char text[ENDPOINT_TEXT];
+    printf(",\"to_policy\":\"%s\",\"also_to\":[", to_policies[m->to & TO_POLICY]);
+    for (unsigned i = 0; i < m->n_also; i++) {
+        format_endpoint(text, &m->also.to[i].addr, m->also.to[i].port);
+        printf("%s\"%s\"", i ? "," : "", text);
+    }
+    printf("],\"port_sharing\":\"%s\"", m->binding & BINDING_EXCLUSIVE ? "never" : "allowed");
+}
+
 static void text_conduct(const struct answer *a) {
     const struct match *m = &a->match;
     static const char *const binds[] = {"its address is kept, the port is chosen late", "is left alone",
@@ -189,6 +220,7 @@ static void answer_text(const struct findings *f, const struct question *q, stru
     if (!spreads(a))
         return;
     text_ports(f, a);
+    text_endpoints(a);
     text_conduct(a);
     text_mode(f);
 }
@@ -238,6 +270,7 @@ static void answer_json(const struct findings *f, const struct question *q, stru
         json_ranges("explicit_ports", a->ports.outside, m->has_sources ? a->ports.n_outside : 0);
         printf(",\"attempts\":%u,\"wait_ms\":%u,\"on_exhausted\":\"%s\"", m->attempts, m->wait_ms,
                m->on_exhausted == EXHAUSTED_ERROR ? "error" : "fallback");
+        json_endpoints(m);
     }
     puts("}");
 }

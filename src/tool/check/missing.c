@@ -6,7 +6,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "policy/policy.h"
 #include "text/parse.h"
+#include "tool/host/host.h"
 
 /* Addresses of one range that are tried one by one; a /8 would take minutes. */
 enum { PROBES = 1024 };

@@ -2,10 +2,11 @@
 #ifndef CONNSPREAD_TOOL_CHECK_MISSING_H
 #define CONNSPREAD_TOOL_CHECK_MISSING_H
 
-#include <net/if.h>
+#include <stdint.h>
 
-#include "policy/policy.h"
-#include "tool/host/host.h"
+struct host;
+struct policy;
+struct policy_source;
 
 enum { MISSING_KEPT = 256, MISSING_TEXT = 96 };
 

@@ -93,7 +93,8 @@ static void print_raises(const struct findings *f, const struct policy_pool *poo
     struct port_range range = f->host.ports.ephemeral;
     printf("    each further source address adds %s, each further port %s\n", grouped(ports, c->ports),
            grouped(sources, c->sources));
-    printf("    each further peer address or peer port adds %s\n", grouped(quadruplets, c->quadruplets));
+    if (!pool->exclusive)
+        printf("    each further peer address or peer port adds %s\n", grouped(quadruplets, c->quadruplets));
     print_idle_addresses(f, pool, scope);
     if (pool->ports.count == 0 && (range.low > 1024 || range.high < 65535))
         printf("    net.ipv4.ip_local_port_range is %u-%u: 1024-65535 would allow %s\n", range.low, range.high,
@@ -112,19 +113,34 @@ static void print_reuse(const struct findings *f, enum addr_scope scope, const s
                grouped(rate, (uint64_t)tw_reuse_per_second(&f->reuse, loopback, c->quadruplets)));
 }
 
-static void print_capacity(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope) {
+/* Of a rule with other endpoints: what the service as a whole may have. */
+static void print_endpoints(const struct policy_rule *rule, const struct policy_pool *pool, unsigned endpoints,
+                            const struct capacity *c) {
+    char all[GROUPED_TEXT];
+    if (pool->exclusive && rule->also.count)
+        printf("    also-to adds none to that, since the pool shares no ports\n");
+    if (endpoints > 1)
+        printf("    x %u endpoints, its own and %u of also-to = %s quadruplets for the service\n", endpoints,
+               endpoints - 1, grouped(all, c->quadruplets * endpoints));
+}
+
+static void print_capacity(const struct findings *f, const struct policy_rule *rule, enum addr_scope scope) {
+    const struct policy_pool *pool = check_pool(&f->policy, rule);
+    unsigned endpoints = rule_endpoints(&f->policy, rule, scope);
     char sources[GROUPED_TEXT], ports[GROUPED_TEXT], quadruplets[GROUPED_TEXT], rate[GROUPED_TEXT];
     struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
-    printf("  %s: %s %s x %s ports = %s quadruplets for each destination\n",
-           c.own_choice ? "any family" : scope_title[scope], grouped(sources, c.sources),
+    printf("  %s: %s %s x %s ports = %s quadruplets %s\n", c.own_choice ? "any family" : scope_title[scope],
+           grouped(sources, c.sources),
            c.own_choice     ? "source (the kernel's choice)"
            : c.sources == 1 ? "source"
                             : "sources",
-           grouped(ports, c.ports), grouped(quadruplets, c.quadruplets));
+           grouped(ports, c.ports), grouped(quadruplets, c.quadruplets),
+           pool->exclusive ? "for all destinations together (port-sharing never)" : "for each destination");
     if (c.quadruplets == 0)
         return;
+    print_endpoints(rule, pool, endpoints, &c);
     printf("    %s new connections a second, sustained (a TIME-WAIT lasts %d s)\n",
-           grouped(rate, (uint64_t)c.per_second), TIME_WAIT_SECONDS);
+           grouped(rate, (uint64_t)(c.per_second * endpoints)), TIME_WAIT_SECONDS);
     print_reuse(f, scope, &c);
     printf("    at that rate the event buffer lasts ");
     print_duration(c.ring_seconds);
@@ -145,7 +161,7 @@ static void print_rule(const struct findings *f, const struct policy_rule *rule)
     for (int scope = 0; scope < SCOPE_COUNT; scope++) {
         if (!applies(&f->policy, rule, (enum addr_scope)scope))
             continue;
-        print_capacity(f, pool, (enum addr_scope)scope);
+        print_capacity(f, rule, (enum addr_scope)scope);
         any = true;
     }
     if (!any)
@@ -180,13 +196,17 @@ void check_print_text(const struct findings *f) {
     print_missing(f->missing);
 }
 
-static void json_path(const struct findings *f, const struct policy_pool *pool, enum addr_scope scope, bool first) {
+static void json_path(const struct findings *f, const struct policy_rule *rule, enum addr_scope scope, bool first) {
+    const struct policy_pool *pool = check_pool(&f->policy, rule);
+    unsigned endpoints = rule_endpoints(&f->policy, rule, scope);
     struct capacity c = capacity_of(&f->policy, pool, scope, &f->host.ports, f->close_cells);
     printf("%s{\"scope\":\"%s\",\"sources\":%llu,\"ports\":%llu,\"quadruplets\":%llu,\"per_second\":%.1f,"
-           "\"per_second_reuse\":%.1f,\"ring_seconds\":%.1f}",
+           "\"per_second_reuse\":%.1f,\"ring_seconds\":%.1f,\"endpoints\":%u,\"service_quadruplets\":%llu,"
+           "\"port_sharing\":\"%s\"}",
            first ? "" : ",", c.own_choice ? "any" : check_scope_name(scope), (unsigned long long)c.sources,
            (unsigned long long)c.ports, (unsigned long long)c.quadruplets, c.per_second,
-           tw_reuse_per_second(&f->reuse, is_loopback(scope, &c), c.quadruplets), c.ring_seconds);
+           tw_reuse_per_second(&f->reuse, is_loopback(scope, &c), c.quadruplets), c.ring_seconds, endpoints,
+           (unsigned long long)c.quadruplets * endpoints, pool->exclusive ? "never" : "allowed");
 }
 
 static void json_rule(const struct findings *f, const struct policy_rule *rule) {
@@ -200,7 +220,7 @@ static void json_rule(const struct findings *f, const struct policy_rule *rule) 
     for (int scope = 0; scope < SCOPE_COUNT; scope++) {
         if (!applies(&f->policy, rule, (enum addr_scope)scope))
             continue;
-        json_path(f, pool, (enum addr_scope)scope, first);
+        json_path(f, rule, (enum addr_scope)scope, first);
         first = false;
     }
     printf("]}");

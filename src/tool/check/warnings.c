@@ -144,6 +144,29 @@ static void warn_of_redis(const struct policy *p, const struct policy_rule *rule
                     rule->title);
 }
 
+/* Endpoints of a kind that the rule has no destination of, and ports that may be shared all the same. */
+static void warn_of_endpoints(const struct policy *p, const struct policy_rule *rule, const struct policy_pool *pool,
+                              struct warnings *out) {
+    char text[ENDPOINT_TEXT];
+    for (unsigned i = 0; i < rule->also.count && rule->also.first + i < POLICY_TARGETS; i++) {
+        const struct policy_target *t = &p->target[rule->also.first + i];
+        if (rule_reaches(p, rule, addr_scope(&t->prefix)))
+            continue;
+        format_endpoint(text, &t->prefix, t->ports.low);
+        warning_add(
+            out,
+            "rule \"%s\": also-to %s is of another family or kind than each of its destinations, so it is never "
+            "used",
+            rule->title, text);
+    }
+    if (pool->exclusive && rule->on_exhausted == EXHAUSTED_FALLBACK)
+        warning_add(
+            out,
+            "rule \"%s\": its pool \"%s\" shares no ports, but a connect that falls back may get a port that the "
+            "kernel shares; try: on-exhausted = \"error\"",
+            rule->title, pool->title);
+}
+
 static void warn_of_rule(const struct policy *p, unsigned index, struct warnings *out) {
     const struct policy_rule *rule = &p->rule[index];
     const struct policy_pool *pool = check_pool(p, rule);
@@ -154,8 +177,10 @@ static void warn_of_rule(const struct policy *p, unsigned index, struct warnings
             "rule \"%s\": its pool \"%s\" hashes over the destination, and it has one destination: every connection "
             "takes the same source first; try: round-robin",
             rule->title, pool->title);
-    if (pool)
+    if (pool) {
         warn_of_redis(p, rule, pool, out);
+        warn_of_endpoints(p, rule, pool, out);
+    }
     for (unsigned i = 0; i < index; i++) {
         if (rule_shadows(p, &p->rule[i], rule)) {
             warning_add(out, "rule \"%s\": is never reached, since rule \"%s\" before it takes all its connections",

@@ -44,6 +44,7 @@ _Static_assert(ALL == BIT(KINDS) - 1, "each kind of event is in a group");
 #define OBJECT(table)           .type = FIELD_OBJECT, .members = &table##_fields
 #define OBJECT_IF(table, where) OBJECT(table), .counted = offsetof(struct exhausted_source, where)
 #define LIST(table)             .type = FIELD_LIST, .members = &table##_fields
+#define ENDPOINTS               .type = FIELD_ENDPOINTS, .if_any = true, .members = &endpoint_fields
 
 /* Places. */
 #define PLACE(whole, part) .offset = offsetof(struct whole, part), .size = sizeof((struct whole *)0)->part
@@ -81,6 +82,7 @@ static const char *const said_complete[COUNTEDS] = {[COUNTED_SAMPLE] = " (estima
 #define KERNEL(name, ...)
 #define RECENT(name, ...)
 #define ASKED(name, ...)
+#define ENDPOINT(name, ...)
 
 #undef KERNEL
 #define KERNEL(name, ...) ROW(name, ALL, __VA_ARGS__)
@@ -117,6 +119,15 @@ static const struct event_field asked[] = {
 TABLE(asked);
 #undef ASKED
 #define ASKED(name, ...)
+
+#undef ENDPOINT
+#define ENDPOINT(name, ...) ROW(name, ALL, __VA_ARGS__)
+static const struct event_field endpoint[] = {
+#include "tool/events/fields.def"
+};
+TABLE(endpoint);
+#undef ENDPOINT
+#define ENDPOINT(name, ...)
 
 #undef FIELD
 #define FIELD(name, of, ...) ROW(name, of, __VA_ARGS__)

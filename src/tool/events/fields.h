@@ -24,6 +24,7 @@ enum field_type {
     FIELD_COMPLETE,    /* enum counted: false for a sample */
     FIELD_OBJECT,      /* members, in the same place as what they are members of */
     FIELD_LIST,        /* the sources of an exhausted event */
+    FIELD_ENDPOINTS,   /* its other endpoints, which stand behind the sources; at n_endpoints */
 };
 
 /* Whose names the members have. ECS_ACCEPTED: of an event about an accepted connection. */

@@ -24,6 +24,10 @@ enum { EVENT_LINE_MAX = 8192 };
 static inline unsigned event_sources(const struct event_exhausted *x) {
     return x->n_sources < EXHAUSTED_SOURCES ? x->n_sources : (unsigned)EXHAUSTED_SOURCES;
 }
+static inline unsigned event_endpoints(const struct event_exhausted *x) {
+    unsigned room = EXHAUSTED_SOURCES - event_sources(x);
+    return x->n_endpoints < room ? x->n_endpoints : room;
+}
 static inline uint64_t event_decided_us(const struct event *e) {
     uint64_t before = (uint64_t)e->decided_before_ms * 1000;
     return e->time_us > before ? e->time_us - before : 0;

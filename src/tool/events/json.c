@@ -63,11 +63,11 @@ static void literal(struct strbuf *s, const struct event_field *f, unsigned valu
 static void put_fields(struct strbuf *s, const struct event_fields *table, unsigned kind, const void *whole,
                        const struct event_context *context, enum event_schema schema);
 
-static void list(struct strbuf *s, const struct event_field *f, const struct event_exhausted *x) {
-    unsigned sources = event_sources(x);
+static void list(struct strbuf *s, const struct event_field *f, const struct event_exhausted *x, unsigned first,
+                 unsigned n) {
     strbuf_bytes(s, "[", 1);
-    for (unsigned i = 0; i < sources; i++) {
-        if (i)
+    for (unsigned i = first; i < first + n; i++) {
+        if (i > first)
             strbuf_bytes(s, ",", 1);
         put_fields(s, f->members, event_kind_bit(EVENT_NONE), &x->source[i], NULL, SCHEMA_OURS);
     }
@@ -117,8 +117,13 @@ static void put_value(struct strbuf *s, const struct event_field *f, const void 
         put_fields(s, f->members, event_kind_bit(EVENT_NONE), whole, NULL, SCHEMA_OURS);
         break;
     case FIELD_LIST:
-        list(s, f, place);
+        list(s, f, place, 0, event_sources(place));
         break;
+    case FIELD_ENDPOINTS: {
+        const struct event_exhausted *x = &((const struct event_record *)whole)->u.exhausted;
+        list(s, f, x, event_sources(x), event_endpoints(x));
+        break;
+    }
     }
 }
 

@@ -115,6 +115,18 @@ static void read_list(struct reading *in, const struct event_field *f, const jso
     }
 }
 
+/* They come after the sources, in the line as in the record. */
+static void read_endpoints(struct reading *in, const struct event_field *f, const json_t *endpoints,
+                           struct event_exhausted *x) {
+    for (size_t i = 0; i < json_array_size(endpoints) && x->n_sources + x->n_endpoints < EXHAUSTED_SOURCES; i++) {
+        struct exhausted_source *to = &x->source[x->n_sources + x->n_endpoints++];
+        struct reading one = {.object = json_array_get(endpoints, i), .kind = in->kind, .wrong = in->wrong};
+        read_fields(&one, f->members, to, NULL);
+        to->ports.high = to->ports.low;
+        in->wrong = one.wrong;
+    }
+}
+
 static void read_members(struct reading *in, const struct event_field *f, const json_t *value, void *whole) {
     struct reading of = {.object = value, .kind = in->kind, .wrong = in->wrong};
     read_fields(&of, f->members, whole, NULL);
@@ -137,6 +149,9 @@ static void read_value(struct reading *in, const struct event_field *f, const js
         break;
     case FIELD_LIST:
         read_list(in, f, value, (struct event_exhausted *)place);
+        break;
+    case FIELD_ENDPOINTS:
+        read_endpoints(in, f, value, &((struct event_record *)(void *)whole)->u.exhausted);
         break;
     case FIELD_OCCUPIED_BY:
         break;

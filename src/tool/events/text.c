@@ -154,6 +154,15 @@ static void say_list(struct strbuf *s, const struct event_field *f, const struct
     }
 }
 
+/* They stand behind the sources. */
+static void say_endpoints(struct strbuf *s, const struct event_field *f, const struct event_exhausted *x) {
+    unsigned first = event_sources(x), n = event_endpoints(x);
+    for (unsigned i = first; i < first + n; i++) {
+        strbuf_text(s, "\n    also to ");
+        say_members(s, f, &x->source[i]);
+    }
+}
+
 static void say_fields(struct strbuf *s, const struct event_fields *table, enum event_part part, unsigned kind,
                        const void *whole, const struct event_context *context) {
     for (const struct event_field *f = table->field; f < table->field + table->n; f++) {
@@ -164,6 +173,8 @@ static void say_fields(struct strbuf *s, const struct event_fields *table, enum 
             say_word(s, f, place);
         else if (f->type == FIELD_LIST)
             say_list(s, f, (const struct event_exhausted *)place);
+        else if (f->type == FIELD_ENDPOINTS)
+            say_endpoints(s, f, &((const struct event_record *)whole)->u.exhausted);
         else if (!is_nothing(f, whole, place))
             say_phrase(s, f, whole, place);
     }

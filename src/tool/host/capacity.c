@@ -207,6 +207,24 @@ bool rule_has_one_destination(const struct policy *p, const struct policy_rule *
     return !target->any && target->length == 128 && target->ports.low == target->ports.high;
 }
 
+unsigned rule_endpoints(const struct policy *p, const struct policy_rule *rule, enum addr_scope scope) {
+    struct policy_span also = clamp(rule->also, p->n_targets, POLICY_TARGETS);
+    const struct policy_target *own = rule_has_one_destination(p, rule) ? &p->target[rule->to.first] : NULL;
+    unsigned n = 0;
+    if (rule->pool < POLICY_POOLS && p->pool[rule->pool].exclusive)
+        return 1;
+    for (unsigned i = 0; i < also.count; i++) {
+        const struct policy_target *t = &p->target[also.first + i];
+        if (addr_scope(&t->prefix) != scope || t->ports.low > t->ports.high)
+            continue;
+        n += 1u + t->ports.high - t->ports.low;
+        if (own && addr_compare(&own->prefix, &t->prefix) == 0 && own->ports.low >= t->ports.low &&
+            own->ports.low <= t->ports.high)
+            n--;
+    }
+    return 1 + (n < RULE_ENDPOINTS ? n : (unsigned)RULE_ENDPOINTS);
+}
+
 static bool target_covers(const struct policy_target *outer, const struct policy_target *inner) {
     const struct prefix a = {outer->prefix, outer->length}, b = {inner->prefix, inner->length};
     bool family = addr_is_v4(&a.addr) == addr_is_v4(&b.addr);

@@ -53,6 +53,10 @@ bool rule_has_one_destination(const struct policy *p, const struct policy_rule *
 /* Can no connection ever come to rule later, since rule earlier takes them all? Errs towards false. */
 bool rule_shadows(const struct policy *p, const struct policy_rule *earlier, const struct policy_rule *later);
 
+/* The endpoints of a rule towards destinations of one scope: the client's own, and those of also-to. 1: no others; nor
+ * are there any that count if the pool shares no ports, whose quadruplets are the same for all destinations. */
+unsigned rule_endpoints(const struct policy *p, const struct policy_rule *rule, enum addr_scope scope);
+
 /* The addresses of a pool in one scope: clamped to the policy's arrays. */
 struct policy_span pool_sources(const struct policy *p, const struct policy_pool *pool, enum addr_scope scope);
 

@@ -26,8 +26,7 @@ enum { TEXT_PAIRS = 20, PROMETHEUS_PAIRS = 100, BESIDE = 12, TIMEOUT_MS = 120000
 
 static const char help[] =
     "usage: connspread quads [-o text|json|prometheus] [--to ADDRESS[:PORT]] [--inbound] [--top N]\n"
-    "                        [-p] [-w [SECONDS]] [--every TIME] [--wide]\n"
-    "                        [--wait PERCENT [--timeout TIME]]\n"
+    "                        [-p] [-w [SECONDS]] [--every TIME] [--wait PERCENT [--timeout TIME]] [--wide]\n"
     "\n"
     "Shows how full the quadruplets between each source and destination are, fullest first: connections by state,\n"
     "the share of the ephemeral ports that they take, and when the next TIME-WAIT gives one back.\n"
@@ -277,42 +276,10 @@ static void print(struct view *v) {
         quads_print_text(&v->report, &to);
 }
 
-static void wait_ms(uint64_t ms) {
+static void wait_ms(uint32_t ms) {
     struct timespec left = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
     while (nanosleep(&left, &left) != 0 && errno == EINTR)
         ;
-}
-
-/* The pair that has most of its ports taken; 0: there is none. */
-static double fullest(const struct view *v) {
-    double most = 0;
-    for (size_t i = 0; i < v->table.n; i++) {
-        double percent = quads_percent(&v->table.pair[i], v->report.capacity);
-        most = percent > most ? percent : most;
-    }
-    return most;
-}
-
-/* Prints once, at the end, however that is. NULL, or why it is no good one. */
-static const char *wait_until_drained(struct view *v) {
-    const struct arguments *a = v->a;
-    uint64_t end = clock_ns(CLOCK_MONOTONIC) / 1000000u + a->timeout_ms;
-    const char *wrong = look(v);
-    for (uint64_t now; !wrong && fullest(v) > a->percent; wrong = look(v)) {
-        now = clock_ns(CLOCK_MONOTONIC) / 1000000u;
-        if (now >= end)
-            break;
-        wait_ms(end - now < DRAINED_EVERY_MS ? end - now : DRAINED_EVERY_MS);
-    }
-    if (wrong)
-        return wrong;
-    print(v);
-    if (fullest(v) <= a->percent)
-        return NULL;
-    snprintf(v->wrong, sizeof v->wrong,
-             "quads: %.2f %% of the ports of the fullest pair are taken; try: a longer --timeout (a TIME-WAIT: %d s)",
-             fullest(v), TIME_WAIT_SECONDS);
-    return v->wrong;
 }
 
 /* As JSON: one look after the other, each as soon as its time has come. */
@@ -327,6 +294,37 @@ static const char *print_again_and_again(struct view *v) {
     return wrong;
 }
 
+/* How full the pair is that has most of its ports taken, in percent; 0: there is none. */
+static double fullest(const struct view *v) {
+    double most = 0;
+    for (size_t i = 0; i < v->table.n; i++) {
+        double percent = quads_percent(&v->table.pair[i], v->report.capacity);
+        most = percent > most ? percent : most;
+    }
+    return most;
+}
+
+/* *drained: whether that came in time; the last look is what is printed in any case. */
+static const char *wait_until_drained(struct view *v, bool *drained) {
+    const struct arguments *a = v->a;
+    uint64_t end = clock_ns(CLOCK_MONOTONIC) / 1000000u + a->timeout_ms;
+    for (;;) {
+        const char *wrong = look(v);
+        if (wrong)
+            return wrong;
+        uint64_t now = clock_ns(CLOCK_MONOTONIC) / 1000000u;
+        double full = fullest(v);
+        *drained = full <= a->percent;
+        if (!*drained && now >= end)
+            warn("quads: %.2f %% of the ports of the fullest pair are taken, more than %g %%; try: a longer --timeout, "
+                 "a TIME-WAIT lasts %d s",
+                 full, a->percent, TIME_WAIT_SECONDS);
+        if (*drained || now >= end)
+            return NULL;
+        wait_ms(end - now < DRAINED_EVERY_MS ? (uint32_t)(end - now) : DRAINED_EVERY_MS);
+    }
+}
+
 int quads_main(int argc, char **argv) {
     struct arguments a = {0};
     int bad = parse_arguments(argc, argv, &a);
@@ -334,12 +332,11 @@ int quads_main(int argc, char **argv) {
         return bad;
     struct view v = {.a = &a};
     const char *wrong;
-    if (a.wait) {
-        wrong = wait_until_drained(&v);
-    } else if (a.watch && !a.json) {
+    bool drained = true;
+    if (a.watch && !a.json) {
         wrong = live_run(&(struct live){"connspread quads", a.every_ms, &v, look, draw});
     } else {
-        wrong = look(&v);
+        wrong = a.wait ? wait_until_drained(&v, &drained) : look(&v);
         if (!wrong)
             print(&v);
         if (!wrong && a.watch)
@@ -348,5 +345,5 @@ int quads_main(int argc, char **argv) {
     if (wrong)
         warn("%s", wrong);
     forget(&v);
-    return wrong ? EXIT_FOUND : EXIT_DONE;
+    return wrong || !drained ? EXIT_FOUND : EXIT_DONE;
 }

@@ -1,5 +1,7 @@
 #include "tool/stat/down.h"
 
+#include <string.h>
+
 #include "tool/stat/model.h"
 #include "state/pair.h"
 #include "base/sys.h"
@@ -18,7 +20,10 @@ void stat_take_downs(struct stat_report *out, const struct state *s) {
             continue;
         struct stat_down *down = &out->down[out->n_downs - 1];
         state_title(s, p.rule_id, down->rule);
-        format_address(down->source, &p.source);
+        if (addr_is_any(&p.source))
+            memcpy(down->source, STAT_ENDPOINT, sizeof STAT_ENDPOINT);
+        else
+            format_address(down->source, &p.source);
         format_endpoint(down->destination, &p.destination, p.port);
         down->unanswered = p.unanswered;
         down->retry_s = seconds_until(p.down_until, now);

@@ -30,7 +30,9 @@ struct stat_occupancy {
     uint64_t taken, capacity;
 };
 
-/* A source that is marked down for a destination, because its SYNs are not answered while its siblings' are. */
+/* A source that is marked down for a destination, because its SYNs are not answered while its siblings' are. Or, with
+ * STAT_ENDPOINT for a source, one of a rule's other endpoints (also-to) that did not answer. */
+#define STAT_ENDPOINT "*"
 struct stat_down {
     char rule[POLICY_TITLE];
     char source[ADDR_TEXT];

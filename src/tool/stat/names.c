@@ -72,6 +72,9 @@ static const struct name counters[COUNTERS] = {
     [COUNT_TIME_WAIT_GONE] =
         {"time_waits_gone",
          "TIME-WAITs that were logged and that the kernel, asked again by a recorder, did not have."},
+    [COUNT_ELSEWHERE] = {"connects_elsewhere", "Connects that went to another endpoint of their rule (also-to)."},
+    [COUNT_ENDPOINT_OUT] = {"endpoints_left_out",
+                            "Times that another endpoint of a rule (also-to) did not answer and was left out."},
     [COUNT_ENFILE] = {"sockets_failed_enfile", "TCP sockets that failed with ENFILE: the host had no file left."},
 };
 

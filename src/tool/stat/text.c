@@ -208,19 +208,35 @@ static void print_occupancy(const struct stat_report *r, const struct screen *to
     }
 }
 
-static void print_downs(const struct stat_report *r, const struct screen *to) {
+static void print_down(const struct stat_down *d, bool endpoint, const struct screen *to) {
     char rule[STATE_PATH], again[64];
-    if (r->n_downs)
-        wrap_print(to,
-                   "\nmarked down: not answered by a destination that answers other sources (try: connspread check, "
-                   "tcpdump)",
-                   SCREEN_HANG);
-    for (unsigned i = 0; i < r->n_downs && i < STAT_DOWNS; i++) {
-        const struct stat_down *d = &r->down[i];
-        snprintf(again, sizeof again, d->retry_s ? "in %u s" : "by the next connect", d->retry_s);
+    snprintf(again, sizeof again, d->retry_s ? "in %u s" : "by the next connect", d->retry_s);
+    if (endpoint)
+        wrap_printf(to, SCREEN_HANG, "%-12s %s: tried again %s", rule_name(rule, d->rule), d->destination, again);
+    else
         wrap_printf(to, SCREEN_HANG, "%-12s %-16s to %s: %u connects in a row, tried again %s",
                     rule_name(rule, d->rule), d->source, d->destination, d->unanswered, again);
+}
+
+/* Those of one kind, under their title. */
+static void print_downs_of(const struct stat_report *r, bool endpoints, const char *title, const struct screen *to) {
+    bool any = false;
+    for (unsigned i = 0; i < r->n_downs && i < STAT_DOWNS; i++) {
+        if ((strcmp(r->down[i].source, STAT_ENDPOINT) == 0) != endpoints)
+            continue;
+        if (!any)
+            wrap_print(to, title, SCREEN_HANG);
+        any = true;
+        print_down(&r->down[i], endpoints, to);
     }
+}
+
+static void print_downs(const struct stat_report *r, const struct screen *to) {
+    print_downs_of(r, false,
+                   "\nmarked down: not answered by a destination that answers other sources (try: connspread check, "
+                   "tcpdump)",
+                   to);
+    print_downs_of(r, true, "\nleft out: other endpoints (also-to) that did not answer (try: is the server up?)", to);
     if (r->n_downs > STAT_DOWNS)
         fprintf(to->out, "and %u more\n", r->n_downs - STAT_DOWNS);
 }

@@ -10,6 +10,7 @@
 #include "tool/common/time_text.h"
 #include "tool/host/clients.h"
 #include "tool/record/batch.h"
+#include "tool/record/follow.h"
 #include "tool/record/journal_path.h"
 #include "tool/record/wanted.h"
 #include "tool/reaper/reaper.h"
@@ -59,6 +60,7 @@ struct recorder {
     struct snapshot snapshot;
     struct tail tail;
     struct logfile out;
+    struct follow follow;
 };
 
 /* --- what was lost --- */
@@ -328,6 +330,7 @@ static void record(struct recorder *f) {
             break;
         if (f->now - f->reaped >= reap_every) {
             (void)reaper_round(&f->reaper, &f->source->state, 0);
+            follow_round(&f->follow, &f->source->state, f->state_file, f->reaper.netns);
             f->reaped = f->now;
         }
         if (f->aftermath && f->now - f->followed >= follow_every) {
@@ -369,7 +372,9 @@ static int record_as(struct recorder *f, const char *log_file) {
     if (f->aftermath)
         aftermath_begin(f->aftermath, AFTERMATH_RECORDING);
     begin_epoch(f);
+    follow_begin(&f->follow);
     record(f);
+    follow_end(&f->follow);
     bool written = f->out.used == 0 && f->batch.next == f->batch.n;
     if (!written)
         warn("%s: %s; the events that are not in it stay in the state file", f->out.path,

@@ -52,8 +52,8 @@ def test_started_by_run(t):
 
     def descriptors(socket):
         return {fd for fd in (os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")) if fd.startswith("socket:") == socket}
-    kernel.wait_until(lambda: descriptors(True), what="its sock_diag")
-    equal(len(descriptors(True)), 1, "its sockets")
+    kernel.wait_until(lambda: len(descriptors(True)) == 2, what="its sock_diag, and rtnetlink for addresses that change")
+    equal(len(descriptors(True)), 2, "its sockets")
     equal({fd for fd in descriptors(False) if fd not in ("/dev/null", f.path, f.state, f.state.replace(".state", ".recorder"))}, set(), "its descriptors")
     with open(f"/proc/{pid}/environ") as file:
         assert "LD_PRELOAD" not in file.read(), "LD_PRELOAD in the recorder's environment"

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import kernel
-from fixture import TOOL, equal, needs
+from fixture import TOOL, equal, full, needs
 
 
 def check(t, *words, exit=0):
@@ -76,6 +76,7 @@ def test_a_gateways_ports(t):
         equal(t.tool("check", "-c", t.conf, "--snat", wrong).returncode, 2, f"--snat {wrong}")
 
 
+@full
 def test_quads_waits_until_a_destination_has_drained(t):
     """quads --wait 10%: waits while more is taken, returns once it is less; --timeout bounds it, and says what is left."""
     sources = t.sources(11, 11)

@@ -3,7 +3,7 @@
 import os
 
 import kernel
-from fixture import PYTHON, TOOL, equal
+from fixture import PYTHON, TOOL, equal, full
 
 ONCE = "import socket, sys\nprint(socket.create_connection((sys.argv[1], int(sys.argv[2]))).getsockname()[0])\n"
 
@@ -80,6 +80,7 @@ def ten(t, port, code=None, **options):
     return used[0]
 
 
+@full
 def test_hash_by_environment(t):
     """hash-by env:TENANT: each tenant has one source, in every process; many tenants use all sources."""
     sources = t.sources()
@@ -92,6 +93,7 @@ def test_hash_by_environment(t):
     equal(set(kernel.by_source(port)), set(sources), "sources by the kernel")
 
 
+@full
 def test_hash_by_process_and_program(t):
     """hash-by process: one source a process, fork children have others; program: one a script, whatever the process."""
     sources = t.sources()
@@ -149,3 +151,84 @@ def test_prefix_step(t):
     t.spread(["fd00:9::/60"], pool="freebind = true", name="plain")
     got = t.agent()(f"[connect('fd00:2::1', {port}, AF_INET6).getsockname()[0] for _ in range(16)]")
     equal({a.split("::")[0] for a in got}, {"fd00:9"}, "without it, one /64")
+
+
+# --- an interface while it changes ---
+
+LOAD = """
+import socket, sys, os, time
+failed = n = 0
+while not os.path.exists(sys.argv[3]):
+    try:
+        s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\\1\\0\\0\\0\\0\\0\\0\\0")
+        s.close()
+        time.sleep(0.002)  # a SYN that a full listen queue drops would be sent again when its address has gone
+    except OSError as e:
+        failed += 1
+        print(e, file=sys.stderr)
+    n += 1
+print(failed, n > 0)
+"""
+
+
+def eth1(*addresses):
+    kernel.ip("link add eth1 type veth peer name eth1p")
+    for end in "eth1", "eth1p":
+        kernel.ip(f"link set {end} up")
+    change("add", *addresses)
+
+
+def change(what, *addresses):
+    for address in addresses:
+        kernel.ip(f"addr {what} {address}/32 dev eth1")
+
+
+def used_now(t, port, wanted):
+    """A client that starts now uses these sources and no others, as the live policy has them."""
+    code = f"import socket\nprint(*{{socket.create_connection(('10.1.0.1', {port})).getsockname()[0] for _ in range(20)}})"
+    kernel.wait_until(lambda: set(t.run([PYTHON, "-S", "-c", code]).stdout.split()) == set(wanted), timeout=15, what=f"no client uses {wanted} alone")
+
+
+@full
+def test_an_interface_that_loses_and_regains_its_addresses(t):
+    """Under load, with a recorder: 0 failed connects while all addresses go, others come, and the first come back; each is used within seconds."""
+    first, second = kernel.addresses("10.0.0.", 11, 14), kernel.addresses("10.0.0.", 21, 23)
+    kernel.add_addresses("10.1.0.1")
+    eth1(*first)
+    port = t.server("10.1.0.1", "hold")
+    t.spread(["eth1"], top=f'log {{ file = "{t.folder}/log" }}')
+    stop = os.path.join(t.folder, "stop")
+    load = [t.start([PYTHON, "-S", "-c", LOAD, "10.1.0.1", str(port), stop], via="run") for _ in range(2)]
+    used_now(t, port, first)
+    change("del", *first)  # none is left: what clients know is not here, and their own call serves
+    used_now(t, port, ["10.1.0.1"])
+    change("add", *second)
+    used_now(t, port, second)
+    change("add", *first)
+    used_now(t, port, first + second)
+    change("del", *second)
+    used_now(t, port, first)
+    with open(stop, "w"):
+        pass
+    for process in load:
+        process.wait(timeout=30)
+    for n in 1, 2:
+        with open(os.path.join(t.folder, f"out{n}")) as f:
+            equal(f.read().splitlines()[-1], "0 True", "failed connects, and were there any")
+    texts = [e["text"] for e in t.events("reload") if "interface" in e.get("text", "")]
+    assert len(texts) >= 2, f"reload events: {texts}"
+
+
+def test_reload_looks_an_interface_up_again(t):
+    """Without a recorder nothing polls; `reload` publishes the addresses that the interface has now."""
+    kernel.add_addresses("10.1.0.1")
+    eth1("10.0.0.11")
+    port = t.server()
+    conf = t.spread(["eth1"])
+    agent = t.agent()
+    equal(agent(f"connect('10.1.0.1', {port}).getsockname()[0]"), "10.0.0.11", "source")
+    change("add", "10.0.0.12")
+    change("del", "10.0.0.11")
+    t.tool("reload", "-c", conf, check=0)
+    equal(agent(f"connect('10.1.0.1', {port}).getsockname()[0]"), "10.0.0.12", "source after reload")

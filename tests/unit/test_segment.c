@@ -126,12 +126,14 @@ START_TEST(a_file_without_the_hole_does_not_grow) {
 END_TEST
 
 START_TEST(memory_that_is_locked_or_limited_is_not_added_to) {
-    for (int limited = 0; limited < 2; limited++) {
+    /* The last is far from what this process maps, but of that the file may have a sixteenth only. */
+    const rlim_t limit[] = {0, 1 << 20, ADDRESS_SPACE_SHARE * (state.size + (SEGMENT_BYTES / 2))};
+    for (unsigned i = 0; i < 3; i++) {
         int status;
         pid_t child = fork();
         if (child == 0) {
-            struct rlimit none = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
-            bool ok = limited ? setrlimit(RLIMIT_AS, &none) == 0 : mlock(state.header, state.size) == 0, full;
+            const struct rlimit most = {.rlim_cur = limit[i], .rlim_max = limit[i]};
+            bool ok = i ? setrlimit(RLIMIT_AS, &most) == 0 : mlock(state.header, state.size) == 0, full;
             ok = ok && segment_grow(state.segments, SEGMENT_OPEN, 0, &full) == -1 && !full;
             ok = ok && segment_find(state.segments, 0, SEGMENT_OPEN) == NULL;
             _exit(ok ? 0 : 1);
@@ -140,6 +142,16 @@ START_TEST(memory_that_is_locked_or_limited_is_not_added_to) {
         ck_assert_int_eq(status, 0);
     }
     ck_assert_int_eq(grow(0), 0);
+}
+END_TEST
+
+START_TEST(an_address_space_that_has_room_for_one_maps_one) {
+    const rlim_t limit = ADDRESS_SPACE_SHARE * (rlim_t)(state.size + 3 * (SEGMENT_BYTES / 2));
+    const struct rlimit most = {.rlim_cur = limit, .rlim_max = limit};
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &most), 0); /* this test has a process of its own */
+    ck_assert_int_eq(grow(0), 0);
+    ck_assert_int_eq(grow(1), -1);
+    ck_assert_ptr_nonnull(segment_find(state.segments, 0, SEGMENT_OPEN));
 }
 END_TEST
 
@@ -221,6 +233,7 @@ int main(void) {
     tcase_add_test(tc, a_file_has_as_many_as_its_size_and_no_more);
     tcase_add_test(tc, a_file_without_the_hole_does_not_grow);
     tcase_add_test(tc, memory_that_is_locked_or_limited_is_not_added_to);
+    tcase_add_test(tc, an_address_space_that_has_room_for_one_maps_one);
     tcase_add_test(tc, room_for_10000_processes_and_1048576_connections);
     tcase_add_test(tc, one_process_writes_down_more_than_the_first_chunks_hold);
     suite_add_tcase(suite, tc);

@@ -19,7 +19,10 @@
 #include "state/create.h"
 #include "state/open_chunk.h"
 #include "state/segment.h"
+#include "base/sys.h"
 #include "suite.h"
+#include "tool/host/owner.h"
+#include "tool/reaper/reaper.h"
 
 enum { LOG_SIZE = 64 << 10, CONNECTIONS = 1 << 20, PROCESSES = 10000, GROWERS = 8 };
 
@@ -155,6 +158,27 @@ START_TEST(an_address_space_that_has_room_for_one_maps_one) {
 }
 END_TEST
 
+/* Of each chunk: its owner lives, and was born after the chunk was taken. */
+START_TEST(a_file_that_says_so_of_thousands_of_chunks_does_not_hold_the_reaper_up) {
+    struct reaper reaper;
+    for (unsigned i = 0; i < 8; i++)
+        ck_assert_int_eq(grow(i), (int)i);
+    unsigned n = open_chunks(&state); /* 20 ms for each were 51 s */
+    for (unsigned i = 0; i < n; i++) {
+        open_chunk_of(&state, i)->born_ns = 1;
+        open_chunk_of(&state, i)->pid_namespace = owner_namespace();
+        state.open_table->owner[i] = (uint64_t)(i % 2 ? getpid() : getppid());
+    }
+    uint64_t began = clock_ns(CLOCK_MONOTONIC);
+    reaper_init(&reaper, path);
+    (void)reaper_round(&reaper, &state, 1000);
+    reaper_end(&reaper);
+    ck_assert_uint_lt(clock_ns(CLOCK_MONOTONIC) - began, 20000000000u);
+    for (unsigned i = 0; i < n; i++)
+        ck_assert_uint_eq(state.open_table->owner[i], 0);
+}
+END_TEST
+
 /* The same tables at full size: a process for each of the first chunks, and then ever more connections of them. */
 START_TEST(room_for_10000_processes_and_1048576_connections) {
     unsigned left = CONNECTIONS, n = 0;
@@ -234,6 +258,7 @@ int main(void) {
     tcase_add_test(tc, a_file_without_the_hole_does_not_grow);
     tcase_add_test(tc, memory_that_is_locked_or_limited_is_not_added_to);
     tcase_add_test(tc, an_address_space_that_has_room_for_one_maps_one);
+    tcase_add_test(tc, a_file_that_says_so_of_thousands_of_chunks_does_not_hold_the_reaper_up);
     tcase_add_test(tc, room_for_10000_processes_and_1048576_connections);
     tcase_add_test(tc, one_process_writes_down_more_than_the_first_chunks_hold);
     suite_add_tcase(suite, tc);

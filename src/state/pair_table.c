@@ -77,17 +77,30 @@ static int unused_segment(const struct state *s) {
     return -1;
 }
 
-/* Makes the segment of this level. */
+static bool has_slot(const struct state *s, int n) {
+    bool found = false;
+    for (unsigned i = 0; i < PAIR_SEGMENTS; i++)
+        found |= __atomic_load_n(&s->header->of_pairs[i], __ATOMIC_ACQUIRE) == n + 1;
+    return found;
+}
+
+/* Makes the segment of this level. Of many threads that come at once one makes it, and the others find it here: what
+ * another has just taken is this slot's, or is looked past if it is another slot's. */
 __attribute__((noinline)) static bool grow(const struct state *s, uint64_t key, unsigned level, struct places *out) {
-    uint8_t none = 0, *slot = &s->header->of_pairs[slot_of(key, level)];
+    enum { TRIES = 8 };
+    uint8_t *slot = &s->header->of_pairs[slot_of(key, level)];
+    unsigned known = segments_of(s->segments, SEGMENT_PAIRS);
     bool full;
-    if (__atomic_load_n(slot, __ATOMIC_ACQUIRE) == 0) {
+    for (unsigned i = 0; i < TRIES && __atomic_load_n(slot, __ATOMIC_ACQUIRE) == 0; i++) {
+        uint8_t none = 0;
         int n = unused_segment(s);
         if (n < 0)
-            n = segment_grow(s->segments, SEGMENT_PAIRS, SEGMENTS, &full);
+            n = segment_grow(s->segments, SEGMENT_PAIRS, known, &full);
         if (n < 0)
             return false;
-        (void)__atomic_compare_exchange_n(slot, &none, (uint8_t)(n + 1), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+        known = (unsigned)n + 1;
+        if (!has_slot(s, n))
+            (void)__atomic_compare_exchange_n(slot, &none, (uint8_t)(n + 1), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
     }
     return places_in(s, key, level, out);
 }

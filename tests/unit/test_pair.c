@@ -1,4 +1,5 @@
 /* state/pair: hold-downs, TIME-WAIT counts and budgets, with a clock that the test moves. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -484,6 +485,35 @@ START_TEST(processes_that_need_room_at_once_share_it) {
 }
 END_TEST
 
+enum { THREADS = 64, PAIRS_EACH = 400 };
+
+static pthread_barrier_t all_at_once;
+
+static void *make_pairs(void *first) {
+    pthread_barrier_wait(&all_at_once);
+    for (uint64_t n = 0; n < PAIRS_EACH; n++)
+        (void)pair_find(&state, key_number(*(uint64_t *)first + n), true, start);
+    return NULL;
+}
+
+START_TEST(threads_that_need_room_at_once_take_no_more_than_they_need) {
+    pthread_t thread[THREADS];
+    uint64_t first[THREADS];
+    unsigned slots = 0;
+    ck_assert_int_eq(pthread_barrier_init(&all_at_once, NULL, THREADS), 0);
+    for (unsigned i = 0; i < THREADS; i++) {
+        first[i] = (uint64_t)i * PAIRS_EACH;
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, make_pairs, &first[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_join(thread[i], NULL), 0);
+    for (unsigned i = 0; i < PAIR_SEGMENTS; i++)
+        slots += state.header->of_pairs[i] != 0;
+    ck_assert_uint_ge(slots, 3);
+    ck_assert_uint_le(segments_of(state.segments, SEGMENT_PAIRS), 2 * slots);
+}
+END_TEST
+
 START_TEST(a_scribble_over_the_segments_of_pairs_leads_nowhere) {
     for (uint64_t n = 0; n < 20000; n++)
         (void)pair_find(&state, key_number(n), true, start);
@@ -529,6 +559,7 @@ static TCase *growth(void) {
     tcase_add_checked_fixture(tc, file, no_file);
     tcase_add_test(tc, a_hundred_thousand_pairs_and_more_find_room);
     tcase_add_test(tc, processes_that_need_room_at_once_share_it);
+    tcase_add_test(tc, threads_that_need_room_at_once_take_no_more_than_they_need);
     tcase_add_test(tc, a_scribble_over_the_segments_of_pairs_leads_nowhere);
     tcase_add_test(tc, pairs_that_no_rule_is_about_never_grow_the_file);
     return tc;

@@ -111,6 +111,11 @@ static void try_files(char *at) {
     TRY(flock, -1, 0);
     TRY(fallocate, -1, 0, 0L, 0L);
     TRY(ftruncate, -1, 0L);
+#ifdef SYS_fstatfs64
+    TRY(fstatfs64, -1, 0L, buffer);
+#else
+    TRY(fstatfs, -1, buffer);
+#endif
     TRY(mkdirat, AT_FDCWD, "", 0700);
     TRY(fchmod, -1, 0600);
     TRY(fchmodat, AT_FDCWD, "", 0600);

@@ -75,6 +75,8 @@ static void wait_on(struct client *client, struct connecting *k, struct before *
     b->gave_up = k->result < 0 && k->error == over && is_same(k);
     if (b->gave_up)
         give_up(k);
+    else if (!went_on(k) && k->number == NUMBER_OURS && !is_same(k))
+        k->number = NUMBER_CLOSED; /* behind libc's back: no further call is made on the number */
 }
 
 static void begin(struct connecting *k, const struct endpoint *to, struct sockaddr_storage *name, struct before *b) {

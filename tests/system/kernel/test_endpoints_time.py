@@ -128,6 +128,16 @@ def test_an_endpoint_without_a_route_says_nothing_of_the_own_destination(t):
     equal([(e["peer_address"], e["error"]) for e in t.events("source-down") if e["peer_address"] != "203.0.113.9"], [], "events of what is there")
 
 
+def test_fast_open_says_nothing_of_an_endpoint(t):
+    """With TCP_FASTOPEN_CONNECT a connect has nothing to say yet, so its client would meet what an endpoint answers."""
+    kernel.sysctl("net.ipv4.tcp_fastopen", 5)  # without a cookie
+    t.spread(t.sources(), rule='also-to = { "10.1.0.1:7" }\nto-policy = "round-robin"\nto-hold-down = "5m"')
+    agent = t.agent()
+    port = t.server()
+    equal(agent(f"""[(lambda s: (s.setsockopt(IPPROTO_TCP, 30, 1), attempt(s.connect, ('10.1.0.1', {port})), attempt(s.send, b'x'),
+attempt(s.send, b'x'))[1:])(socket.socket()) for _ in range(8)]"""), [[0, 0, 0]] * 8, "errnos of connect, send, send")
+
+
 # --- descriptors that become other sockets meanwhile ---
 
 

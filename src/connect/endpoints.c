@@ -171,7 +171,9 @@ static uint32_t used(struct client *client, const struct connecting *k, const st
     uint32_t n = own ? 1 : m->total < SOURCES_COUNTED ? m->total : SOURCES_COUNTED, open = 0;
     *time_waits = 0;
     for (uint32_t i = 0; i < n; i++) {
-        struct endpoint source = own ? (struct endpoint){.addr = k->conn->source} : match_source(m, i);
+        struct endpoint source = {.addr = k->conn->source};
+        if (!own)
+            source = match_source(m, i);
         const struct pair *pair = pair_find(&client->state, pair_key(k->netns, &source.addr, to), false, k->now);
         open += pair_open(pair);
         *time_waits += pair_time_waits(pair, k->now);

@@ -68,7 +68,7 @@ static void print_head(const struct page *p) {
     if (worst)
         words_fill(&s, "$s $s", conclusion_name(worst->conclusion.kind), worst->destination);
     else
-        strbuf_text(&s, "no failure");
+        strbuf_text(&s, r->good ? "no failure" : "incomplete");
     (void)strbuf_finish(&s);
     PAGE_WRITE(p->out, PAGE_HEAD, SLOT("title", text));
     page_plain(p->out, PAGE_STYLE_PAGE);
@@ -76,7 +76,7 @@ static void print_head(const struct page *p) {
     if (worst)
         words_verdict(text, worst);
     else
-        snprintf(text, sizeof text, "%s", "No call failed with EADDRNOTAVAIL.");
+        snprintf(text, sizeof text, "%s", words_none(r));
     PAGE_WRITE(p->out, PAGE_BODY, SLOT("verdict", text));
     words_head(text, r);
     page_text(p->out, PAGE_PARAGRAPH, text);

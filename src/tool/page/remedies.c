@@ -41,7 +41,8 @@ void remedies_print(const struct page *p) {
     PAGE_WRITE(p->out, PAGE_SECTION, SLOT("id", "do"), SLOT("title", "What to do"));
     page_text(p->out, PAGE_PARAGRAPH,
               r->n_findings ? "The least intrusive comes first. What stands in capitals is for you to fill in."
-                            : "Nothing: no call failed for want of a port or an address.");
+              : r->good     ? "Nothing: no call failed for want of a port or an address."
+                            : "Make the report again once all of the input can be read.");
     for (unsigned i = 0; i < page_incidents(p); i++) {
         snprintf(text, sizeof text, "For incident %u: %s%s%s", i + 1, conclusion_name(r->finding[i].conclusion.kind),
                  r->finding[i].destination[0] ? ", " : "", r->finding[i].destination);

@@ -23,7 +23,9 @@ enum { ERRORS = 1024, MESSAGE = 8192 };
 
 void follow_begin(struct follow *f) {
     struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
-    *f = (struct follow){.netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE)};
+    /* Due at once: they may have changed while no recorder ran. */
+    *f = (struct follow){.due = 1,
+                         .netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE)};
     if (f->netlink >= 0 && bind(f->netlink, (struct sockaddr *)&name, sizeof name) != 0)
         follow_end(f);
 }

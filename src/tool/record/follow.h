@@ -1,9 +1,9 @@
 /* follow.h - pools that name an interface, while its addresses change (DHCP, keepalived, a VPN).
  *
- * The recorder listens to rtnetlink; when addresses have come or gone, it compiles the live policy's config again, and
- * publishes what differs; and an address that has come back is quarantined no longer. Clients ask nothing and poll
- * nothing. A config that was edited since is left to `reload`; one that cannot be compiled now (the interface has no
- * address) changes nothing: clients pass over such sources. */
+ * The recorder listens to rtnetlink. When it starts, and when addresses have come or gone, it compiles the live
+ * policy's config again, and publishes what differs; and an address that has come back is quarantined no longer.
+ * Clients ask nothing and poll nothing. A config that was edited since is left to `reload`; one that cannot be compiled
+ * now (the interface has no address) changes nothing: clients pass over such sources. */
 #ifndef CONNSPREAD_TOOL_RECORD_FOLLOW_H
 #define CONNSPREAD_TOOL_RECORD_FOLLOW_H
 

@@ -58,6 +58,10 @@ static void say_failed(struct strbuf *s, const struct finding *f) {
     strbuf_text(s, ". ");
 }
 
+const char *words_none(const struct report *r) {
+    return r->good ? "No call failed with EADDRNOTAVAIL." : "No call failed with EADDRNOTAVAIL in what could be read.";
+}
+
 void words_head(char out[REPORT_WORDS], const struct report *r) {
     struct strbuf s;
     const struct facts *f = &r->facts;
@@ -67,7 +71,7 @@ void words_head(char out[REPORT_WORDS], const struct report *r) {
                    f->other_errors ? "for want of a port or a descriptor" : "with EADDRNOTAVAIL",
                    f->first_failure.by_minute ? "in the minute of" : "at", f->first_failure.time_us);
     else
-        strbuf_text(&s, "No call failed with EADDRNOTAVAIL.");
+        strbuf_text(&s, words_none(r));
     if (report_saved(r))
         words_fill(&s, " connspread met it for $n connects more, and made the connections all the same.",
                    report_saved(r));
@@ -76,6 +80,9 @@ void words_head(char out[REPORT_WORDS], const struct report *r) {
                    f->n_hosts == 1 ? "" : "s", f->first_us, f->last_us);
     else
         strbuf_text(&s, " There was no event to read.");
+    if (!r->good)
+        strbuf_text(&s, " Incomplete: an input could not be read; what connspread report said on standard error names "
+                        "it.");
     (void)strbuf_finish(&s);
 }
 

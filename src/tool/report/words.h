@@ -4,6 +4,9 @@
 
 #include "tool/report/model.h"
 
+/* That nothing failed, as far as it is known. */
+const char *words_none(const struct report *r);
+
 /* How much failed, and what was read. */
 void words_head(char out[REPORT_WORDS], const struct report *r);
 

@@ -58,6 +58,19 @@ def test_what_is_lacking_is_said(t):
     assert "svg" not in empty.tags and len(empty.all("p", **{"class": "note"})) >= 5, empty.all("p")
 
 
+def test_what_could_not_be_read_is_no_all_clear(t):
+    """A file that is missing, or no log: the page and the text say that they are incomplete, and not that nothing failed."""
+    for path in os.path.join(t.folder, "absent"), write(t, "other", ["root:x:0:0"]):
+        found = page(t, path, check=2)
+        equal(found.verdict, "No call failed with EADDRNOTAVAIL in what could be read.", "verdict")
+        assert any("Incomplete: an input could not be read" in p for p in found.all("p")), found.all("p")
+        assert not any(p.startswith("Nothing: no call failed") for p in found.all("p")), "an all-clear"
+        text = " ".join(t.tool("report", path, check=2).stdout.split())
+        assert "in what could be read" in text and "Incomplete: an input could not be read" in text, text
+    good = page(t, write(t, "log", lines(5000)), os.path.join(t.folder, "absent"), check=2)
+    assert any("Incomplete: an input could not be read" in p for p in good.all("p")), good.all("p")
+
+
 def test_hostile_names_are_text(t):
     """Programs, hosts, rules, pools and file names that are markup: shown, not obeyed."""
     few = lines(5000)[-50:]  # the last one is a failure

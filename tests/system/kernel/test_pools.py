@@ -233,6 +233,25 @@ def test_an_interface_that_loses_and_regains_its_addresses(t):
     assert len(texts) >= 2, f"reload events: {texts}"
 
 
+def test_a_recorder_looks_up_what_changed_before_it_came(t):
+    """An interface's addresses changed while no recorder ran: the next one publishes those of now, without another change."""
+    kernel.add_addresses("10.1.0.1")
+    eth1()
+    for end in "eth1", "eth1p":  # or their link-local addresses come while the recorder runs
+        kernel.ip(f"link set {end} addrgenmode none")
+        kernel.ip(f"-6 addr flush dev {end}")
+    change("add", "10.0.0.11")
+    port = t.server()
+    conf = t.spread(["eth1"], top=f'log {{ file = "{t.folder}/log" }}')
+    agent = t.agent()
+    equal(agent(f"connect('10.1.0.1', {port}).getsockname()[0]"), "10.0.0.11", "source")
+    change("add", "10.0.0.12")
+    change("del", "10.0.0.11")
+    recorder = t.start([TOOL, "record", "-c", conf], via=None)
+    kernel.wait_until(lambda: agent(f"connect('10.1.0.1', {port}).getsockname()[0]") == "10.0.0.12", timeout=15, what="the client is not told of the address")
+    equal(recorder.poll(), None, "the recorder still runs")
+
+
 def test_reload_looks_an_interface_up_again(t):
     """Without a recorder nothing polls; `reload` publishes the addresses that the interface has now."""
     kernel.add_addresses("10.1.0.1")

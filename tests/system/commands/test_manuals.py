@@ -192,7 +192,7 @@ def test_system_calls(t):
     for path in paths:
         # wrap_close.c compares with SYS_ numbers of the client's; look.c hands one on.
         called |= set(re.findall(r"(?:sys_call\d|look_name)\(SYS_(\w+)", source("src/" + path)))
-    called = {re.sub(r"(?:32|64|2)$", "", c) if c.endswith(("32", "64at", "mmap2", "fstat64")) and c != "prlimit64" else c for c in called}
+    called = {re.sub(r"(?:32|64|2)$", "", c) if c.endswith(("32", "64at", "mmap2", "fstat64", "fstatfs64")) and c != "prlimit64" else c for c in called}
     called = {"newfstatat" if c == "fstatat64" else c for c in called} - {"unshare"}  # unshare: the client's own close_range
     assert len(called) > 25, called
     same(described, called, "system calls in libconnspread(7) and in the shim")

@@ -75,6 +75,8 @@ static void wait_on(struct client *client, struct connecting *k, struct before *
     b->gave_up = k->result < 0 && k->error == over && is_same(k);
     if (b->gave_up)
         give_up(k);
+    else if (!went_on(k) && k->number == NUMBER_OURS && !is_same(k))
+        k->number = NUMBER_CLOSED; /* behind libc's back: no further call is made on the number */
 }
 
 static void begin(struct connecting *k, const struct endpoint *to, struct sockaddr_storage *name, struct before *b) {
@@ -195,12 +197,14 @@ static uint32_t least_used(struct client *client, const struct connecting *k, bo
 
 /* Those from the turn's on, for no longer than one may take, and no port that is bound for good: the client's own
  * destination may still be the one. What they say of being full is not said of that. A supervisor asks them only
- * afterwards: its blocking connects end early, and what becomes of them then would be the program's. */
+ * afterwards: its blocking connects end early, and what becomes of them then would be the program's. So does a socket
+ * with fast open, whose connect succeeds before any peer is asked. */
 enum step endpoints_first(struct client *client, struct connecting *k, bool own) {
     const struct match *m = k->match;
     unsigned seen = k->seen, full = k->full, not_local = k->not_local;
     enum step step = STEP_NEXT;
-    if (m->n_also == 0 || (m->to & TO_POLICY) == TO_CLIENT_FIRST || client->pid != 0 || k->call->sends)
+    if (m->n_also == 0 || (m->to & TO_POLICY) == TO_CLIENT_FIRST || client->pid != 0 || k->call->sends ||
+        conn_flags(k->conn) & CONN_FASTOPEN)
         return STEP_NEXT;
     struct pair *turns = endpoint_find(&client->state, k->netns, k->destination, true, k->now);
     uint32_t at = endpoint_turn(turns, m->n_also + 1u);

@@ -18,12 +18,25 @@
 /* Ports outside the ephemeral range that are looked at in one connect, those that were left longest ago. */
 enum { PORTS_TRIED = 128, IN_TURN = 32 };
 
-bool exclusive_has_way(struct client *client, const struct connecting *k, const struct endpoint *source) {
-    if (pair_last_answer(k->pair, k->now) || __atomic_load_n(&client->netns_varies, __ATOMIC_RELAXED))
+static bool has_way(struct client *client, const struct connecting *k, const struct endpoint *source,
+                    const struct endpoint *to, const struct pair *pair) {
+    if (pair_last_answer(pair, k->now) || __atomic_load_n(&client->netns_varies, __ATOMIC_RELAXED))
         return true;
-    int way = route_way(&source->addr, k->destination, 0);
+    int way = route_way(&source->addr, to, 0);
     /* What could not be asked is not known. */
     return way > 0 || way == -EMFILE || way == -ENFILE || way == -EPERM || way == -ENOBUFS || way == -ENOMEM;
+}
+
+bool exclusive_has_way(struct client *client, const struct connecting *k, const struct endpoint *source) {
+    return has_way(client, k, source, k->destination, k->pair);
+}
+
+bool exclusive_has_way_back(struct client *client, const struct connecting *k, const struct endpoint *source) {
+    const struct endpoint *own = k->report->destination;
+    if (own == k->destination)
+        return true;
+    uint64_t key = pair_key(k->netns, &source->addr, own);
+    return has_way(client, k, source, own, pair_find(&client->state, key, false, k->now));
 }
 
 static int bind_at(const struct connecting *k, const struct endpoint *source, uint16_t port) {

@@ -15,6 +15,11 @@ struct client;
 /* Do packets from source find a way to the destination? Asked of the kernel until one was answered. */
 bool exclusive_has_way(struct client *client, const struct connecting *k, const struct endpoint *source);
 
+/* Where another endpoint is the destination: and to the client's own, which is asked from the same port if that
+ * refuses?
+ */
+bool exclusive_has_way_back(struct client *client, const struct connecting *k, const struct endpoint *source);
+
 /* Binds to source and a port that nothing else uses. 0, -EADDRINUSE: all are taken, or another -errno. */
 int exclusive_bind(struct client *client, struct connecting *k, const struct endpoint *source);
 

@@ -62,7 +62,7 @@ static uint32_t name_hash(const char *name) {
     return hash | 1; /* 0: nothing is kept */
 }
 
-static uint32_t read_variable(const struct client *client, const char *name) {
+static bool read_variable(const struct client *client, const char *name, uint32_t *hash) {
     char path[PATH] = "/proc/self/environ";
     size_t at = 0;
     if (client->pid) {
@@ -72,18 +72,21 @@ static uint32_t read_variable(const struct client *client, const char *name) {
     }
     int fd = (int)sys_call4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
-        return 0;
-    uint32_t hash = hash_of_variable(fd, name);
+        return false;
+    *hash = hash_of_variable(fd, name);
     (void)sys_call1(SYS_close, fd);
-    return hash;
+    return true;
 }
 
-/* As it was when the program was executed, so it need be read once: name and value are kept as one word. */
+/* As it was when the program was executed, so it need be read once: name and value are kept as one word. Not that it
+ * could not be read: a descriptor may be free the next time. */
 static uint32_t variable(struct client *client, const char *name) {
-    uint32_t wanted = name_hash(name);
+    uint32_t wanted = name_hash(name), hash;
     uint64_t kept = __atomic_load_n(&client->variable, __ATOMIC_RELAXED);
     if (kept >> 32 != wanted) {
-        kept = (uint64_t)wanted << 32 | read_variable(client, name);
+        if (!read_variable(client, name, &hash))
+            return 0;
+        kept = (uint64_t)wanted << 32 | hash;
         __atomic_store_n(&client->variable, kept, __ATOMIC_RELAXED);
     }
     return (uint32_t)kept;

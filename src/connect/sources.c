@@ -103,6 +103,10 @@ __attribute__((always_inline)) static inline enum step try_bind(struct client *c
 static enum step try_exclusive(struct client *client, struct connecting *k, const struct endpoint *source,
                                struct pair *alone) {
     int r;
+    if (!exclusive_has_way_back(client, k, source)) {
+        trace_source(k, source, SAID_UNREACHABLE, ENETUNREACH);
+        return STEP_NEXT;
+    }
     if (!exclusive_has_way(client, k, source)) {
         if (prepare_no_port(client, k->call->fd, k->conn) == 0 && (r = prepare_bind(k->call->fd, k->conn, source)) != 0)
             return bind_failed(client, k, source, alone, r);

@@ -4,6 +4,7 @@
 
 #include "client/asked.h"
 #include "client/client.h"
+#include "client/sockinfo.h"
 #include "shim/readable.h"
 #include "shim/real.h"
 #include "shim/self.h"
@@ -19,6 +20,12 @@ static void show(const struct endpoint *asked, int family, struct sockaddr *addr
     *length = whole;
 }
 
+/* Has another thread, or a call that we do not see, put another connection in its place? */
+static bool is_same(int fd, const struct endpoint *peer) {
+    struct endpoint now;
+    return sockinfo_peer(fd, &now) && now.port == peer->port && addr_compare(&now.addr, &peer->addr) == 0;
+}
+
 /* The kernel's answer first: it has written to that memory then, and says whether the connection is there at all. */
 EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length) {
     const struct endpoint *asked = client_active(&client) ? asked_shown(fd) : NULL;
@@ -26,9 +33,10 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length) {
     if (!asked || fd_look(fd, &c) != FD_TCP || !readable(length, sizeof *length))
         return real_getpeername(fd, address, length);
     int family = c->family;
+    struct endpoint peer = c->peer;
     socklen_t room = *length;
     int r = real_getpeername(fd, address, length);
-    if (r == 0)
+    if (r == 0 && is_same(fd, &peer))
         show(asked, family, address, length, room);
     return r;
 }

@@ -93,6 +93,7 @@ static void try_memory(char *at) {
     TRY(munlock, page, 4096);
     TRY(munmap, page, 4096);
     TRY(rt_sigprocmask, -1, byte, NULL, 8);
+    TRY(rt_sigaction, -1, NULL, NULL, 8);
     TRY(getrandom, byte, sizeof byte, 0);
 }
 

@@ -126,3 +126,47 @@ def test_an_endpoint_without_a_route_says_nothing_of_the_own_destination(t):
     t.spread(t.sources(), rule='also-to = { "203.0.113.9:80" }\nto-policy = "round-robin"')
     equal(t.agent()(f"hold(8, '10.1.0.1', {t.server()})"), [0, 8], "errno and connections")
     equal([(e["peer_address"], e["error"]) for e in t.events("source-down") if e["peer_address"] != "203.0.113.9"], [], "events of what is there")
+
+
+def test_fast_open_says_nothing_of_an_endpoint(t):
+    """With TCP_FASTOPEN_CONNECT a connect has nothing to say yet, so its client would meet what an endpoint answers."""
+    kernel.sysctl("net.ipv4.tcp_fastopen", 5)  # without a cookie
+    t.spread(t.sources(), rule='also-to = { "10.1.0.1:7" }\nto-policy = "round-robin"\nto-hold-down = "5m"')
+    agent = t.agent()
+    port = t.server()
+    equal(agent(f"""[(lambda s: (s.setsockopt(IPPROTO_TCP, 30, 1), attempt(s.connect, ('10.1.0.1', {port})), attempt(s.send, b'x'),
+attempt(s.send, b'x'))[1:])(socket.socket()) for _ in range(8)]"""), [[0, 0, 0]] * 8, "errnos of connect, send, send")
+
+
+# --- descriptors that become other sockets meanwhile ---
+
+
+def test_a_socket_that_takes_the_place_is_left_alone(t):
+    """Another thread gives the number to another socket while the connect waits for a silent endpoint."""
+    (own, other), port = service(t, more='to-timeout = "500ms"\nto-hold-down = "100ms"')
+    kernel.add_addresses("10.1.0.3")
+    t.server("10.1.0.3", port=port)
+    silent(other)
+    t.run([t.program("kernel/swapped"), own, str(port), "10.1.0.3", str(port)])
+
+
+@full
+def test_a_socket_that_takes_the_place_before_a_refusal(t):
+    """The endpoint's answer comes once the number is another socket, and libc was not asked: no further connect is made on it."""
+    (own, other), port = service(t, more='to-timeout = "30s"\nto-hold-down = "100ms"')
+    kernel.add_addresses("10.1.0.3")
+    t.server("10.1.0.3", port=port)
+    silent(other)
+    process = t.start([t.program("kernel/swapped"), own, str(port), "10.1.0.3", str(port), "new"])
+    kernel.wait_until(lambda: any(s.peer == other for s in kernel.sockets("SYN_SENT")), 15, "no connect to the endpoint")
+    time.sleep(0.4)
+    kernel.nft(f"flush chain ip t in; add rule ip t in ip daddr {other} tcp dport {port} reject with tcp reset")
+    equal(process.wait(timeout=30), 0, "exit status")
+
+
+def test_getpeername_of_what_took_the_place(t):
+    (own, other), port = service(t, more='show-peer = "asked"')
+    kernel.add_addresses("10.1.0.3")
+    t.server("10.1.0.3", port=port)
+    shown = t.run([t.program("kernel/other_peer"), own, str(port), "10.1.0.3", str(port)]).stdout.split()
+    equal(shown, [own, "10.1.0.3"] * 2, "peers")

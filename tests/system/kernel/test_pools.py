@@ -93,6 +93,19 @@ def test_hash_by_environment(t):
     equal(set(kernel.by_source(port)), set(sources), "sources by the kernel")
 
 
+def test_hash_by_environment_that_could_not_be_read_at_first(t):
+    """No descriptor was free at the first connect: the next one asks again."""
+    sources = t.sources()
+    port = t.server()
+    t.spread(sources, pool='policy = "hash"\nhash-by = { "env:TENANT" }')
+    for n in range(4):
+        agent = t.agent(TENANT=f"tenant-{n}")
+        agent("import resource\nhard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\ns = socket.socket()\nresource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))")
+        equal(agent(f"attempt(s.connect, ('10.1.0.1', {port}))"), 0, "a connect without a free descriptor")
+        agent("resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))")
+        equal(agent(f"connect('10.1.0.1', {port}).getsockname()[0]"), ten(t, port, TENANT=f"tenant-{n}"), "its tenant's source afterwards")
+
+
 @full
 def test_hash_by_process_and_program(t):
     """hash-by process: one source a process, fork children have others; program: one a script, whatever the process."""

@@ -121,6 +121,19 @@ def test_another_endpoint_refuses(t):
     equal(not_shared(), 64, "local ends in use")
 
 
+def test_another_endpoint_refuses_a_source_without_a_way_to_the_own(t):
+    """The port stays, so it is of a source that has a way to both."""
+    sources, ports = host(t)
+    kernel.add_addresses("10.1.0.2")
+    kernel.ip("rule add pref 100 table local")
+    kernel.ip("rule del pref 0")
+    for source in sources[:3]:
+        kernel.ip(f"rule add pref 50 from {source} to 10.1.0.1 prohibit")
+    t.spread(sources, to=["10.1.0.1"], pool=NEVER, rule='also-to = { "10.1.0.2:7" }\nto-policy = "round-robin"\nto-hold-down = "100ms"')
+    agent = t.agent()
+    equal(agent(f"[(hold(1, '10.1.0.1', {ports[0]}), time.sleep(0.06))[0][0] for _ in range(16)]"), [0] * 16, "errnos")
+
+
 @limit(60)
 def test_a_pool_of_many_ports_is_used_up(t):
     """More than are tried in turn: what is left is searched for."""

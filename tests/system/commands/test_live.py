@@ -9,7 +9,7 @@ import time
 
 import kernel
 import terminal
-from fixture import TOOL, equal, full, needs
+from fixture import PYTHON, TOOL, equal, full, needs
 
 WAIT_S = 15
 VIEWS = {"stat": ("last incidents", "no incidents"), "quads": ("capacity of each",)}
@@ -183,6 +183,40 @@ def test_into_a_pipe(t):
         process.stdout.close()
         process.wait(timeout=WAIT_S)
         assert "\x1b" not in seen and "10.0.0.13" in seen, seen
+
+
+def first_look(t, *arguments, wrapper=()):
+    """The lines of stat -w into a pipe, until there are no more for now."""
+    process = subprocess.Popen([*wrapper, TOOL, "stat", "-w", "3600", *arguments], env=t.environment(bare=True), stdout=subprocess.PIPE, text=True)
+    lines = []
+    while not lines or "incidents" not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], f"it ended: {lines}"
+    process.kill()
+    process.stdout.close()
+    process.wait(timeout=WAIT_S)
+    return lines
+
+
+def test_the_first_look_has_no_rates(t):
+    """What had happened before is no rate of now: not 0.0 a second either, for as long as the interval is."""
+    staged(t)
+    lines = first_look(t, *own(t, "stat"))
+    head = next(line.split() for line in lines if "connects/s" in line)
+    cells = next(line.split() for line in lines if line.startswith("free") and "10.0.0.11" in line)
+    equal([cells[head.index(name)] for name in ("connects/s", "failed/s", "waits/s")], ["-", "-", "-"], "rates")
+
+
+@needs("unshare")
+def test_no_process_is_not_said_to_be_no_instance(t):
+    """A program has run and ended: the view of all instances has no process to show, and says so."""
+    t.sources()
+    port = t.server()
+    t.config('pool "p" { addresses = { "10.0.0.11" } }\nrule "r" { to = { "*" }\n pool = "p" }\n')
+    t.run([PYTHON, "-S", "-c", f"import socket; socket.create_connection(('10.1.0.1', {port}))"])
+    alone = "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"  # root sees the instances of all processes
+    text = " ".join(" ".join(first_look(t, wrapper=alone)).split())
+    assert "no instance that a process runs under now" in text and "nothing has run" not in text, text
 
 
 @full

@@ -63,13 +63,16 @@ static void give_back(struct client *client, unsigned at) {
 
 /* Takes a free chunk of one block. The number of it plus 1; 0: there is none, or no such block. */
 static unsigned take_in(const struct state *s, unsigned block, uint64_t pid) {
-    if (!open_chunk_of(s, block * OPEN_BLOCK))
-        return 0;
+    bool mapped = false; /* not before one is free: a block that has none need not be in this process */
     for (unsigned i = 0; i < OPEN_BLOCK; i++) {
         unsigned at = block * OPEN_BLOCK + (unsigned)(pid * 7 + i) % OPEN_BLOCK;
         uint64_t *owner = &s->open_table->owner[at], free = 0;
-        if (__atomic_load_n(owner, __ATOMIC_RELAXED) == 0 &&
-            __atomic_compare_exchange_n(owner, &free, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        if (__atomic_load_n(owner, __ATOMIC_RELAXED) != 0)
+            continue;
+        mapped = mapped || open_chunk_of(s, at);
+        if (!mapped)
+            return 0;
+        if (__atomic_compare_exchange_n(owner, &free, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             note_taken(s, at, 1);
             return at + 1;
         }
@@ -104,6 +107,13 @@ static unsigned take_anywhere(struct client *client, const struct conn *c) {
     return at;
 }
 
+/* Before own[] names the chunk, and it never falls: or a fork child would write on into a chunk of its parent's. */
+static void note_end(unsigned end) {
+    unsigned was = __atomic_load_n(&own_end, __ATOMIC_RELAXED);
+    while (was < end && !__atomic_compare_exchange_n(&own_end, &was, end, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        continue;
+}
+
 /* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the
  * loser gives its own back. */
 __attribute__((noinline)) static struct open_chunk *take_chunk(struct client *client, unsigned n,
@@ -113,11 +123,9 @@ __attribute__((noinline)) static struct open_chunk *take_chunk(struct client *cl
     uint16_t none = 0, taken = chunk ? (uint16_t)at : NONE;
     if (chunk)
         label(client, chunk, c);
-    if (__atomic_compare_exchange_n(&own[n], &none, taken, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        if (n >= __atomic_load_n(&own_end, __ATOMIC_RELAXED))
-            __atomic_store_n(&own_end, n + 1, __ATOMIC_RELAXED);
+    note_end(n + 1);
+    if (__atomic_compare_exchange_n(&own[n], &none, taken, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return chunk;
-    }
     if (chunk)
         give_back(client, at - 1);
     return none == NONE ? NULL : open_chunk_of(&client->state, none - 1u);

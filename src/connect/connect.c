@@ -7,6 +7,7 @@
 #include "client/arm.h"
 #include "client/client.h"
 #include "connect/endpoints.h"
+#include "connect/limit.h"
 #include "connect/sources.h"
 #include "connect/trace.h"
 #include "client/open_table.h"
@@ -245,7 +246,7 @@ static void otherwise(struct client *client, struct connecting *k, bool enforce)
     }
     k->report->match = k->match;
     through_unusual(client, k);
-    wait_over(k);
+    limit_over(k);
 }
 
 static void spread_or_watch(struct client *client, struct connecting *k, const struct settings *settings) {
@@ -264,7 +265,7 @@ static void spread_or_watch(struct client *client, struct connecting *k, const s
     if (assignment.enforce && k->match->matched == MATCHED_SPREAD && spreadable(k)) {
         k->report->match = k->match;
         through_policy(client, k);
-        wait_over(k);
+        limit_over(k);
     } else {
         otherwise(client, k, assignment.enforce);
     }

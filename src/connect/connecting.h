@@ -79,8 +79,9 @@ struct connecting {
     uint64_t key;          /* of it, before pair_key_unruled; 0: it has none */
     struct report *report;
     uint64_t netns, now, began; /* times: CLOCK_MONOTONIC, ns */
-    uint64_t limit;             /* the client's SO_SNDTIMEO, if the wait shortened it; ns */
-    uint64_t cookie;            /* of the socket, once the rule's wait began */
+    uint64_t limit;             /* the client's SO_SNDTIMEO, once it was asked for (limit.h); ns; 0: none */
+    uint64_t cookie;            /* of the socket, since then */
+    bool limit_known, limited;  /* it was asked for; it is shortened */
     ssize_t result;
     int error; /* errno of result */
     enum connecting_state state;

@@ -8,6 +8,7 @@
 #include "client/events.h"
 #include "client/sockinfo.h"
 #include "connect/diagnosis.h"
+#include "connect/limit.h"
 #include "connect/sources.h"
 #include "state/control.h"
 #include "state/endpoint.h"
@@ -25,29 +26,26 @@ struct before {
     unsigned attempts;
     int error;
     ssize_t result;
-    uint64_t limit; /* SO_SNDTIMEO of a blocking socket, ns; 0: none */
-    uint64_t cookie;
-    bool shortened;
+    unsigned full, n_unusable;
+    uint64_t began,
+        patience; /* when the endpoint's turn began, and how long a blocking connect waits; ns; 0: for ever */
+    bool gave_up;
 };
 
 static bool went_on(const struct connecting *k) {
     return k->result >= 0 || k->error == EINPROGRESS || k->error == EINTR || k->error == EALREADY;
 }
 
-/* A blocking client shall not wait for an endpoint that it did not ask for longer than the rule says. */
-static void shorten(const struct connecting *k, struct before *b) {
-    uint64_t limit = (uint64_t)k->match->also.timeout_ms * 1000000u;
-    if (limit == 0 || !sockinfo_blocking(k->call->fd) || !sockinfo_send_limit(k->call->fd, &b->limit) ||
-        (b->limit && b->limit <= limit))
-        return;
-    b->cookie = sockinfo_cookie(k->call->fd);
-    b->shortened = true;
-    sockinfo_set_send_limit(k->call->fd, limit);
-}
-
-/* The thread slept: only what is surely the same socket is written to. */
-static bool is_same(const struct connecting *k, const struct before *b) {
-    return k->number == NUMBER_OURS && sockinfo_cookie(k->call->fd) == b->cookie;
+/* A blocking client shall not wait for an endpoint that it did not ask for longer than the rule says; nor for more than
+ * half of the time that it gives its own destination. */
+static uint64_t patience(struct connecting *k) {
+    uint64_t limit = (uint64_t)k->match->also.timeout_ms * 1000000u, left;
+    if (limit == 0 || !limit_look(k))
+        return 0;
+    left = limit_left(k);
+    limit = left && left / 2 < limit ? left / 2 : limit;
+    limit_set(k, limit);
+    return limit;
 }
 
 /* Our limit was over before the endpoint answered: the attempt ends here. */
@@ -58,6 +56,27 @@ static void give_up(struct connecting *k) {
     k->error = ETIMEDOUT;
 }
 
+static bool is_same(const struct connecting *k) {
+    return k->number == NUMBER_OURS && sockinfo_cookie(k->call->fd) == k->cookie;
+}
+
+/* The connect has returned, on a blocking socket, but perhaps only as our limit made it. */
+static void wait_on(struct client *client, struct connecting *k, struct before *b) {
+    int over = EINPROGRESS;
+    while (k->result < 0 && k->error == EINTR && is_same(k) && limit_restarts(k)) {
+        uint64_t spent = clock_ns(CLOCK_MONOTONIC) - b->began;
+        over = EALREADY; /* what the kernel says of a second call */
+        k->error = over;
+        if (spent >= b->patience)
+            break;
+        limit_set(k, b->patience - spent);
+        (void)connecting_run(client, k);
+    }
+    b->gave_up = k->result < 0 && k->error == over && is_same(k);
+    if (b->gave_up)
+        give_up(k);
+}
+
 static void begin(struct connecting *k, const struct endpoint *to, struct sockaddr_storage *name, struct before *b) {
     *b = (struct before){.address = k->call->address,
                          .length = k->call->length,
@@ -65,18 +84,19 @@ static void begin(struct connecting *k, const struct endpoint *to, struct sockad
                          .peer = k->conn->peer,
                          .attempts = k->attempts,
                          .error = k->error,
-                         .result = k->result};
+                         .result = k->result,
+                         .full = k->full,
+                         .n_unusable = k->n_unusable,
+                         .began = clock_ns(CLOCK_MONOTONIC)};
     k->call->length = endpoint_to_sockaddr(name, to, k->conn->family);
     k->call->address = (const struct sockaddr *)name;
     k->destination = to;
     k->conn->peer = *to;
     k->attempts = 0;
-    shorten(k, b);
+    b->patience = patience(k);
 }
 
 static void end(struct connecting *k, const struct before *b) {
-    if (b->shortened && is_same(k, b))
-        sockinfo_set_send_limit(k->call->fd, b->limit);
     k->call->address = b->address;
     k->call->length = b->length;
     k->attempts += b->attempts;
@@ -86,6 +106,9 @@ static void put_back(struct connecting *k, const struct before *b) {
     k->destination = b->destination;
     k->error = b->error;
     k->result = b->result;
+    k->n_unusable = b->n_unusable; /* what an endpoint cannot be reached from says nothing of others */
+    if (b->patience)
+        limit_set_left(k);
     if (k->number == NUMBER_LOST)
         return;
     k->conn->peer = b->peer;
@@ -101,6 +124,18 @@ static void failed(struct client *client, struct connecting *k, const struct end
     event_source_down(client, k->conn, &(struct endpoint){0}, to, CAUSE_UNANSWERED, k->error);
 }
 
+static bool is_over(const struct connecting *k, uint64_t began) {
+    return k->now - began >= (uint64_t)k->match->also.timeout_ms * 1000000u;
+}
+
+/* It answered something else than a connection, or there is no way to it from any source. A client that gave it less
+ * than its time says nothing of it. */
+static bool has_failed(const struct connecting *k, const struct before *b, enum step step) {
+    if (step == STEP_NEXT)
+        return k->n_unusable > b->n_unusable && k->full == b->full;
+    return step == STEP_DONE && (!b->gave_up || is_over(k, b->began));
+}
+
 /* One endpoint, through all sources. */
 static enum step try_endpoint(struct client *client, struct connecting *k, const struct endpoint *to, bool own) {
     struct sockaddr_storage name;
@@ -113,15 +148,15 @@ static enum step try_endpoint(struct client *client, struct connecting *k, const
     begin(k, to, &name, &b);
     asked_set(k->conn, number, k->match->to & TO_SHOW_ASKED);
     enum step step = sources_or_own(client, k, own);
-    if (step == STEP_DONE && k->error == EINPROGRESS && k->result < 0 && b.shortened && is_same(k, &b))
-        give_up(k);
+    if (step == STEP_DONE && b.patience)
+        wait_on(client, k, &b);
     end(k, &b);
     if (k->number != NUMBER_OURS || (step == STEP_DONE && (went_on(k) || k->error == EISCONN))) {
         state_count(&client->state, (enum arm)k->conn->arm, COUNT_ELSEWHERE);
         return step;
     }
     k->now = clock_ns(CLOCK_MONOTONIC);
-    if (step == STEP_DONE)
+    if (has_failed(k, &b, step))
         failed(client, k, to);
     put_back(k, &b);
     return step == STEP_STOP ? STEP_STOP : STEP_NEXT;
@@ -134,7 +169,9 @@ static uint32_t used(struct client *client, const struct connecting *k, const st
     uint32_t n = own ? 1 : m->total < SOURCES_COUNTED ? m->total : SOURCES_COUNTED, open = 0;
     *time_waits = 0;
     for (uint32_t i = 0; i < n; i++) {
-        struct endpoint source = own ? (struct endpoint){.addr = k->conn->source} : match_source(m, i);
+        struct endpoint source = {.addr = k->conn->source};
+        if (!own)
+            source = match_source(m, i);
         const struct pair *pair = pair_find(&client->state, pair_key(k->netns, &source.addr, to), false, k->now);
         open += pair_open(pair);
         *time_waits += pair_time_waits(pair, k->now);
@@ -156,9 +193,9 @@ static uint32_t least_used(struct client *client, const struct connecting *k, bo
     return best;
 }
 
-/* Those from the turn's on, and no port that is bound for good: the client's own destination may still be the one. What
- * they say of being full is not said of that. A supervisor asks them only afterwards: its blocking connects end early,
- * and what becomes of them then would be the program's. */
+/* Those from the turn's on, for no longer than one may take, and no port that is bound for good: the client's own
+ * destination may still be the one. What they say of being full is not said of that. A supervisor asks them only
+ * afterwards: its blocking connects end early, and what becomes of them then would be the program's. */
 enum step endpoints_first(struct client *client, struct connecting *k, bool own) {
     const struct match *m = k->match;
     unsigned seen = k->seen, full = k->full, not_local = k->not_local;
@@ -170,7 +207,7 @@ enum step endpoints_first(struct client *client, struct connecting *k, bool own)
     if ((m->to & TO_POLICY) == TO_LEAST_USED)
         at = least_used(client, k, own, at);
     k->seen |= SEEN_FIRST;
-    for (uint32_t i = at; i >= 1 && i <= m->n_also && step == STEP_NEXT; i++)
+    for (uint32_t i = at; i >= 1 && i <= m->n_also && step == STEP_NEXT && (i == at || !is_over(k, k->began)); i++)
         step = try_endpoint(client, k, &m->also.to[i - 1], own);
     k->seen = seen;
     k->full = full;

@@ -5,30 +5,20 @@
 #include "client/client.h"
 #include "client/track.h"
 #include "connect/endpoints.h"
+#include "connect/limit.h"
 #include "connect/sources.h"
 #include "client/sockinfo.h"
 #include "base/sys.h"
 
-enum { WAIT_STEP_NS = 2000000, MICROSECOND = 1000 };
+enum { WAIT_STEP_NS = 2000000 };
 
 /* The rule's wait, or less where the client said with SO_SNDTIMEO how long a connect may take. ns. */
 static uint64_t patience(struct connecting *k) {
     uint64_t wait = (uint64_t)k->match->wait_ms * 1000000u;
-    if (wait == 0 || !sockinfo_blocking(k->call->fd))
+    if (wait == 0 || !limit_look(k))
         return 0;
-    (void)sockinfo_send_limit(k->call->fd, &k->limit);
-    return k->limit != 0 && k->limit < wait ? k->limit : wait;
-}
-
-/* What the client allowed is for the wait and the connect together. 0 would mean without end. */
-static void shorten_limit(const struct connecting *k, uint64_t waited) {
-    if (k->limit)
-        sockinfo_set_send_limit(k->call->fd, waited + MICROSECOND < k->limit ? k->limit - waited : MICROSECOND);
-}
-
-void wait_over(struct connecting *k) {
-    if (k->limit && k->number == NUMBER_OURS && sockinfo_cookie(k->call->fd) == k->cookie)
-        sockinfo_set_send_limit(k->call->fd, k->limit);
+    uint64_t left = limit_left(k);
+    return left != 0 && left < wait ? left : wait;
 }
 
 /* False: a signal came. The socket is known again by its cookie, too: a client may close it behind libc's back. */
@@ -52,7 +42,6 @@ enum step wait_for_source(struct client *client, struct connecting *k) {
     uint64_t began = k->now, wait = k->full && k->way != WAY_OWN && !client->no_wait ? patience(k) : 0;
     unsigned attempts = k->attempts;
     enum step step = STEP_NEXT;
-    k->cookie = wait ? sockinfo_cookie(k->call->fd) : 0;
     while (step == STEP_NEXT && k->now - began < wait) {
         bool whole = rest(client, k);
         if (k->number != NUMBER_OURS) {
@@ -65,7 +54,8 @@ enum step wait_for_source(struct client *client, struct connecting *k) {
          */
         if (!whole)
             break;
-        shorten_limit(k, k->now - began);
+        if (k->limit)
+            limit_set_left(k);
         k->attempts = k->full = 0;
         k->seen &= ~(unsigned)SEEN_PROBED;
         k->report->filled = false;

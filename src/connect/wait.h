@@ -5,9 +5,7 @@
 #include "connect/connecting.h"
 
 /* The same while a full pool may get a quadruplet back: for at most the rule's wait, on blocking sockets only. The
- * client's SO_SNDTIMEO is shortened by what was waited, until wait_over. */
+ * client's SO_SNDTIMEO is shortened by what was waited, until limit_over. */
 enum step wait_for_source(struct client *client, struct connecting *k);
-
-void wait_over(struct connecting *k);
 
 #endif

@@ -31,8 +31,7 @@
 #include "client/events.h"
 #include "close/after_exec.h"
 #include "shim/new_process.h"
-
-enum { ADDRESS_SPACE_SHARE = 16 };
+#include "state/segment.h"
 
 #ifdef __GLIBC__
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);

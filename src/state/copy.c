@@ -40,8 +40,9 @@ static bool read_all(int fd, void *out, uint64_t size, uint64_t from) {
     return true;
 }
 
-/* out is zero where the file has a hole. Where holes cannot be asked for, all is read. */
-static bool read_data(int fd, char *out, struct state_section part) {
+/* out is zero where the file has a hole; fresh: it is zero already, and what is not read costs no memory. Where holes
+ * cannot be asked for, all is read. */
+static bool read_data(int fd, char *out, struct state_section part, bool fresh) {
     uint64_t at = part.offset, end = part.offset + part.size;
     while (at < end) {
         off_t data = lseek(fd, (off_t)at, SEEK_DATA);
@@ -52,7 +53,8 @@ static bool read_data(int fd, char *out, struct state_section part) {
         uint64_t to = hole < 0 || (uint64_t)hole > end ? end : (uint64_t)hole;
         if (from >= end)
             return true;
-        memset(out + (at - part.offset), 0, (size_t)(from - at));
+        if (!fresh)
+            memset(out + (at - part.offset), 0, (size_t)(from - at));
         if (to <= from || !read_all(fd, out + (from - part.offset), to - from, from))
             return false;
         at = to;
@@ -71,7 +73,7 @@ static bool whole(int fd, const struct state_section file[SECTIONS]) {
 
 static bool copy_sections(const struct ring_window *w, unsigned sections, const struct state_header *layout) {
     for (unsigned i = 0; i < SECTIONS; i++)
-        if (sections & COPY(i) && !read_data(w->fd, (char *)layout + layout->section[i].offset, w->file[i]))
+        if (sections & COPY(i) && !read_data(w->fd, (char *)layout + layout->section[i].offset, w->file[i], false))
             return false;
     return whole(w->fd, w->file);
 }
@@ -84,13 +86,23 @@ static void segments_drop(struct ring_window *w) {
     }
 }
 
+/* out is zero. */
 static bool read_segment(const struct ring_window *w, unsigned n, void *out) {
-    return read_data(w->fd, out, (struct state_section){w->segments_at + (uint64_t)n * SEGMENT_BYTES, SEGMENT_BYTES});
+    const struct state_section part = {w->segments_at + (uint64_t)n * SEGMENT_BYTES, SEGMENT_BYTES};
+    return read_data(w->fd, out, part, true);
+}
+
+static bool is_hole(const struct ring_window *w, unsigned n) {
+    uint64_t from = w->segments_at + (uint64_t)n * SEGMENT_BYTES;
+    off_t data = lseek(w->fd, (off_t)from, SEEK_DATA);
+    return data < 0 ? errno == ENXIO : (uint64_t)data >= from + SEGMENT_BYTES;
 }
 
 bool state_copy_segment(const struct state *s, unsigned n, void *out) {
+    if (n >= s->window->segments.n || is_hole(s->window, n))
+        return false;
     memset(out, 0, SEGMENT_BYTES);
-    return n < s->window->segments.n && read_segment(s->window, n, out);
+    return read_segment(s->window, n, out);
 }
 
 /* Those of the open table, if that is wanted, as the header that was read names them. False: it was cut, or no memory.
@@ -101,6 +113,8 @@ static bool copy_segments(struct ring_window *w, unsigned sections, const struct
         if (header->segment[i] != SEGMENT_OPEN)
             continue;
         void *at = all->at[i];
+        if (at && madvise(at, SEGMENT_BYTES, MADV_DONTNEED) != 0) /* zero again */
+            return false;
         if (!at)
             at = mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (at == MAP_FAILED)
@@ -204,7 +218,7 @@ bool state_copy_again(const struct state *s, unsigned more) {
     w->sections |= more;
     if (!read_all(w->fd, &header, sizeof header, 0) ||
         (w->sections & COPY(SECTION_OPEN_TABLE) &&
-         !read_data(w->fd, (char *)s->open_table, w->file[SECTION_OPEN_TABLE])) ||
+         !read_data(w->fd, (char *)s->open_table, w->file[SECTION_OPEN_TABLE], false)) ||
         !copy_segments(w, w->sections, &header) || !read_all(w->fd, &header, sizeof header, 0))
         return false;
     (void)lay_out(&header);

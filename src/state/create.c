@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 
 #include "state/state.h"
 #include "base/sys.h"
@@ -33,10 +34,32 @@ static int allocate(int fd, uint64_t size) {
     return 0;
 }
 
+/* Others need this file system, too, /run above all: a file grows by a quarter at most of what was free when it was
+ * made. One without a bound (tmpfs, size=0) says that it has no blocks. Where it does not say, the file does not grow.
+ */
+static uint64_t room_for_segments(int fd) {
+#ifdef SYS_fstatfs64
+    struct statfs64 fs = {0};
+    long r = sys_call3(SYS_fstatfs64, fd, sizeof fs, &fs);
+#else
+    struct statfs fs = {0};
+    long r = sys_call2(SYS_fstatfs, fd, &fs);
+#endif
+    uint64_t most = (uint64_t)SEGMENTS * SEGMENT_BYTES;
+    if (r != 0)
+        return 0;
+    if (fs.f_blocks == 0)
+        return most;
+    uint64_t quarter = (uint64_t)fs.f_bavail / 4, block = (uint64_t)fs.f_bsize;
+    if (block == 0 || quarter >= most / block)
+        return block == 0 ? 0 : most;
+    return quarter * block / SEGMENT_BYTES * SEGMENT_BYTES;
+}
+
 /* A hole for the segments that the file may grow by. Without it, it does not grow. */
 static void make_room(int fd, uint64_t size) {
-    uint64_t whole = size + (uint64_t)SEGMENTS * SEGMENT_BYTES;
-    if (allowed(whole) && (uint64_t)(long)whole == whole)
+    uint64_t whole = size + room_for_segments(fd);
+    if (whole > size && allowed(whole) && (uint64_t)(long)whole == whole)
         (void)sys_call2(SYS_ftruncate, fd, whole);
 }
 

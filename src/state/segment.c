@@ -1,6 +1,7 @@
 #include "state/segment.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
 #include "base/kernel_constants.h"
 #include "base/sys.h"
@@ -46,10 +47,21 @@ static bool is_locked(void *page) {
     return sys_call3(SYS_madvise, page, TAIL, MADV_DONTNEED) != 0;
 }
 
+/* What a client may map in all is its own, and on 32 bit that has an end without a limit, too. For a moment all that
+ * lies before the segment is mapped as well. */
+static bool leaves_room(const struct segments *all, size_t more) {
+    uint64_t limit[2] = {UINT64_MAX, UINT64_MAX}; /* struct rlimit64 */
+    uint64_t most = sizeof(void *) == 4 ? (uint64_t)1 << 31 : UINT64_MAX;
+    uint64_t had = (uint64_t)(all->tail - (unsigned char *)all->header) + TAIL;
+    if (sys_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, limit) == 0 && limit[0] < most)
+        most = limit[0];
+    return had + more <= most / ADDRESS_SPACE_SHARE;
+}
+
 /* From the tail on to the segment's end; what lies before the segment is given back at once. */
 static void *map(const struct segments *all, unsigned n) {
     size_t before = TAIL + (size_t)n * bytes;
-    if (is_locked(all->tail))
+    if (is_locked(all->tail) || !leaves_room(all, before + bytes))
         return NULL;
     long r = sys_call5(SYS_mremap, all->tail, 0, before + bytes, MREMAP_MAYMOVE, 0);
     if ((unsigned long)r > -4096UL)

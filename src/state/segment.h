@@ -18,6 +18,9 @@
 
 #include "state/layout.h"
 
+/* A client maps no more of its state file than one part in so many of what it may map in all (RLIMIT_AS). */
+enum { ADDRESS_SPACE_SHARE = 16 };
+
 /* This process's own, in a page of its own. */
 struct segments {
     struct state_header *header;

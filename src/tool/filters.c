@@ -46,23 +46,13 @@ static void try_sockets(char *at) {
     socklen_t length = sizeof buffer;
     static const struct {
         int level, option;
-    } asked[] = {{IPPROTO_TCP, TCP_INFO},
-                 {SOL_SOCKET, SO_COOKIE},
-                 {SOL_SOCKET, SO_PROTOCOL},
-                 {SOL_SOCKET, SO_NETNS_COOKIE},
-                 {IPPROTO_TCP, TCP_LINGER2},
-                 {SOL_SOCKET, SO_LINGER},
-                 {SOL_SOCKET, SO_PEERNAME},
-                 {SOL_SOCKET, SO_DOMAIN},
-                 {SOL_SOCKET, SO_ERROR},
-                 {SOL_SOCKET, SO_MARK},
-                 {SOL_SOCKET, SO_REUSEADDR},
-                 {SOL_SOCKET, SO_SNDTIMEO},
-                 {SOL_SOCKET, SO_BINDTOIFINDEX},
-                 {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
-                 {IPPROTO_IP, IP_UNICAST_IF},
-                 {IPPROTO_IPV6, IPV6_UNICAST_IF},
-                 {284 /* SOL_MPTCP */, 1 /* MPTCP_INFO */}};
+    } asked[] = {
+        {IPPROTO_TCP, TCP_INFO},       {SOL_SOCKET, SO_COOKIE},         {SOL_SOCKET, SO_PROTOCOL},
+        {SOL_SOCKET, SO_NETNS_COOKIE}, {IPPROTO_TCP, TCP_LINGER2},      {SOL_SOCKET, SO_LINGER},
+        {SOL_SOCKET, SO_PEERNAME},     {SOL_SOCKET, SO_DOMAIN},         {SOL_SOCKET, SO_ERROR},
+        {SOL_SOCKET, SO_MARK},         {SOL_SOCKET, SO_REUSEADDR},      {SOL_SOCKET, SO_REUSEPORT},
+        {SOL_SOCKET, SO_SNDTIMEO},     {SOL_SOCKET, SO_BINDTOIFINDEX},  {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+        {IPPROTO_IP, IP_UNICAST_IF},   {IPPROTO_IPV6, IPV6_UNICAST_IF}, {284 /* SOL_MPTCP */, 1 /* MPTCP_INFO */}};
     TRY(socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 4 /* NETLINK_SOCK_DIAG */);
     for (unsigned i = 0; i < sizeof asked / sizeof *asked; i++, length = sizeof buffer)
         TRY(getsockopt, fd, asked[i].level, asked[i].option, buffer, &length);
@@ -72,6 +62,7 @@ static void try_sockets(char *at) {
     TRY(setsockopt, fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, sizeof value);
     TRY(setsockopt, fd, IPPROTO_IPV6, IPV6_FREEBIND, &value, sizeof value);
     TRY(setsockopt, fd, SOL_SOCKET, SO_REUSEADDR, &value, sizeof value);
+    TRY(setsockopt, fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof value);
     TRY(setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &value, sizeof value);
     length = sizeof name;
     TRY(getsockname, fd, &name, &length);
@@ -120,6 +111,11 @@ static void try_files(char *at) {
     TRY(flock, -1, 0);
     TRY(fallocate, -1, 0, 0L, 0L);
     TRY(ftruncate, -1, 0L);
+#ifdef SYS_fstatfs64
+    TRY(fstatfs64, -1, 0L, buffer);
+#else
+    TRY(fstatfs, -1, buffer);
+#endif
     TRY(mkdirat, AT_FDCWD, "", 0700);
     TRY(fchmod, -1, 0600);
     TRY(fchmodat, AT_FDCWD, "", 0600);

@@ -2,9 +2,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "state/copy.h"
+#include "state/open_chunk.h"
 #include "state/ring.h"
 #include "suite.h"
 #include "state/create.h"
@@ -49,6 +51,39 @@ START_TEST(a_copy_of_a_file_that_was_cut_is_an_error_and_no_signal) {
         state_release(&state);
         ck_assert_int_ne(state_copy(&state, AT_FDCWD, path, COPY_STATS, &error), STATE_OK);
     }
+}
+END_TEST
+
+/* Bytes of memory that this process has of its own. */
+static unsigned long own_memory(void) {
+    unsigned long all = 0, shared = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fscanf(f, "%*u %lu %lu", &all, &shared), 2);
+    (void)fclose(f);
+    return (all - shared) * (unsigned long)sysconf(_SC_PAGESIZE);
+}
+
+/* One word of data in each segment of the open table, behind a hole. */
+START_TEST(holes_of_the_segments_cost_no_memory) {
+    const uint64_t word = 77;
+    struct state copy;
+    ck_assert_int_eq(create(), STATE_OK);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    memset(state.header->segment, SEGMENT_OPEN, SEGMENTS);
+    for (unsigned i = 1; i <= SEGMENTS; i++)
+        ck_assert_int_eq(pwrite(fd, &word, 8, (off_t)(state.header->size + (uint64_t)i * SEGMENT_BYTES - 8)), 8);
+    (void)close(fd);
+    unsigned long before = own_memory();
+    ck_assert_int_eq(state_copy(&copy, AT_FDCWD, path, COPY(SECTION_OPEN_TABLE), &error), STATE_OK);
+    for (int again = 0; again < 2; again++) {
+        const struct open_chunk *last = open_chunk_of(&copy, OPEN_CHUNKS - 1);
+        ck_assert_ptr_nonnull(last);
+        ck_assert_uint_eq(last->entry[OPEN_PER_CHUNK - 1].marked_ns, word);
+        ck_assert_uint_lt(own_memory() - before, 32ul << 20);
+        ck_assert(state_copy_again(&copy, 0));
+    }
+    state_release(&copy);
 }
 END_TEST
 
@@ -101,6 +136,7 @@ int main(void) {
     Suite *suite = suite_create("copy");
     TCase *tc = tcase_create("copy");
     tcase_add_checked_fixture(tc, own_folder, no_folder);
+    tcase_add_test(tc, holes_of_the_segments_cost_no_memory);
     tcase_add_test(tc, a_copy_of_a_file_that_was_cut_is_an_error_and_no_signal);
     tcase_add_test(tc, a_copy_has_what_the_file_has);
     tcase_add_test(tc, whose_it_is_says_the_file_and_not_its_path);

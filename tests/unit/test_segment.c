@@ -19,7 +19,10 @@
 #include "state/create.h"
 #include "state/open_chunk.h"
 #include "state/segment.h"
+#include "base/sys.h"
 #include "suite.h"
+#include "tool/host/owner.h"
+#include "tool/reaper/reaper.h"
 
 enum { LOG_SIZE = 64 << 10, CONNECTIONS = 1 << 20, PROCESSES = 10000, GROWERS = 8 };
 
@@ -126,12 +129,14 @@ START_TEST(a_file_without_the_hole_does_not_grow) {
 END_TEST
 
 START_TEST(memory_that_is_locked_or_limited_is_not_added_to) {
-    for (int limited = 0; limited < 2; limited++) {
+    /* The last is far from what this process maps, but of that the file may have a sixteenth only. */
+    const rlim_t limit[] = {0, 1 << 20, ADDRESS_SPACE_SHARE * (state.size + (SEGMENT_BYTES / 2))};
+    for (unsigned i = 0; i < 3; i++) {
         int status;
         pid_t child = fork();
         if (child == 0) {
-            struct rlimit none = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
-            bool ok = limited ? setrlimit(RLIMIT_AS, &none) == 0 : mlock(state.header, state.size) == 0, full;
+            const struct rlimit most = {.rlim_cur = limit[i], .rlim_max = limit[i]};
+            bool ok = i ? setrlimit(RLIMIT_AS, &most) == 0 : mlock(state.header, state.size) == 0, full;
             ok = ok && segment_grow(state.segments, SEGMENT_OPEN, 0, &full) == -1 && !full;
             ok = ok && segment_find(state.segments, 0, SEGMENT_OPEN) == NULL;
             _exit(ok ? 0 : 1);
@@ -140,6 +145,37 @@ START_TEST(memory_that_is_locked_or_limited_is_not_added_to) {
         ck_assert_int_eq(status, 0);
     }
     ck_assert_int_eq(grow(0), 0);
+}
+END_TEST
+
+START_TEST(an_address_space_that_has_room_for_one_maps_one) {
+    const rlim_t limit = ADDRESS_SPACE_SHARE * (rlim_t)(state.size + 3 * (SEGMENT_BYTES / 2));
+    const struct rlimit most = {.rlim_cur = limit, .rlim_max = limit};
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &most), 0); /* this test has a process of its own */
+    ck_assert_int_eq(grow(0), 0);
+    ck_assert_int_eq(grow(1), -1);
+    ck_assert_ptr_nonnull(segment_find(state.segments, 0, SEGMENT_OPEN));
+}
+END_TEST
+
+/* Of each chunk: its owner lives, and was born after the chunk was taken. */
+START_TEST(a_file_that_says_so_of_thousands_of_chunks_does_not_hold_the_reaper_up) {
+    struct reaper reaper;
+    for (unsigned i = 0; i < 8; i++)
+        ck_assert_int_eq(grow(i), (int)i);
+    unsigned n = open_chunks(&state); /* 20 ms for each were 51 s */
+    for (unsigned i = 0; i < n; i++) {
+        open_chunk_of(&state, i)->born_ns = 1;
+        open_chunk_of(&state, i)->pid_namespace = owner_namespace();
+        state.open_table->owner[i] = (uint64_t)(i % 2 ? getpid() : getppid());
+    }
+    uint64_t began = clock_ns(CLOCK_MONOTONIC);
+    reaper_init(&reaper, path);
+    (void)reaper_round(&reaper, &state, 1000);
+    reaper_end(&reaper);
+    ck_assert_uint_lt(clock_ns(CLOCK_MONOTONIC) - began, 20000000000u);
+    for (unsigned i = 0; i < n; i++)
+        ck_assert_uint_eq(state.open_table->owner[i], 0);
 }
 END_TEST
 
@@ -221,6 +257,8 @@ int main(void) {
     tcase_add_test(tc, a_file_has_as_many_as_its_size_and_no_more);
     tcase_add_test(tc, a_file_without_the_hole_does_not_grow);
     tcase_add_test(tc, memory_that_is_locked_or_limited_is_not_added_to);
+    tcase_add_test(tc, an_address_space_that_has_room_for_one_maps_one);
+    tcase_add_test(tc, a_file_that_says_so_of_thousands_of_chunks_does_not_hold_the_reaper_up);
     tcase_add_test(tc, room_for_10000_processes_and_1048576_connections);
     tcase_add_test(tc, one_process_writes_down_more_than_the_first_chunks_hold);
     suite_add_tcase(suite, tc);

@@ -32,7 +32,7 @@ static unsigned draw_label(FILE *out, unsigned y, const char *text) {
     struct strbuf s;
     for (const char *rest = text; *rest; rest += length) {
         rest += *rest == ' ';
-        for (length = end = 0; rest[end] && end < LETTERS; end++)
+        for (length = end = 0; end < LETTERS && rest[end]; end++)
             length = rest[end] == ' ' ? end : length;
         length = rest[end] && length ? length : end;
         strbuf_init(&s, line, sizeof line);

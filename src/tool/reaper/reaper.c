@@ -26,6 +26,9 @@ static const uint64_t foreign_patience_ns = 600 * (uint64_t)1000000000;
 
 static const uint64_t rest_ns = 2000000000;
 
+/* A file may claim that thousands of processes have just taken a chunk: so many are waited for in a round. */
+enum { WAITS = 50 };
+
 struct round {
     struct reaper *h;
     const struct state *s;
@@ -40,6 +43,7 @@ struct round {
     uint32_t last_pid;
     uint64_t last_noted;
     bool last_lives;
+    unsigned waits; /* for processes that may not have written their birth yet */
 };
 
 static uint64_t owner_word(const struct round *r, unsigned chunk) {
@@ -82,9 +86,10 @@ static bool lives(struct round *r, uint32_t pid, const struct open_chunk *chunk)
     if (r->last_pid == pid && r->last_noted == noted)
         return r->last_lives;
     bool alive = owner_lives(pid, noted);
-    if (!alive && owner_lives(pid, 0)) {
+    if (!alive && r->waits < WAITS && owner_lives(pid, 0)) {
         /* Another process of that number; or this one, which has taken the chunk and not yet written when it was born.
          */
+        r->waits++;
         usleep(20000);
         noted = chunk->born_ns;
         alive = owner_lives(pid, noted);

@@ -73,3 +73,16 @@ def test_a_disk_that_is_full(t):
     assert 100 <= counted(t, "open_table_full") <= 400, counted(t, "open_table_full")
     said = [e for e in t.events("attach") if "cannot grow" in e.get("text", "")]
     equal(len(said), 1, "events that say so")
+
+
+def test_a_small_file_system(t):
+    """Others need it, too: a file grows by a quarter at most of what was free when it was made."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=50M,mode=0700", "tmpfs", t.state], check=True)
+    port = stage(t)
+    crowd(t, "crowd", port, 1)
+    name, = (n for n in os.listdir(t.state) if n.endswith(".state"))
+    free = os.statvfs(t.state)
+    room = os.stat(os.path.join(t.state, name)).st_size - allocated(t)
+    assert 1 << 20 <= room <= free.f_bfree * free.f_bsize // 4, f"room to grow by {room} bytes"
+    crowd(t, "crowd", port, FIRST + 100)
+    equal(counted(t, "open_table_full"), 0, "open_table_full")

@@ -31,6 +31,15 @@ def shorten_queue(supervisor):
     queues[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
 
 
+def all_stopped(pid):
+    """A thread in the middle of a call stops when it comes out of it."""
+    states = []
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/stat") as f:
+            states.append(f.read().rsplit(")", 1)[1].split()[0])
+    return set(states) == {"T"}
+
+
 def test_lost_messages_are_made_up_for(t):
     """More ends at once than the queue takes, while the supervisor is stopped: counted, and each TIME-WAIT is told all the same."""
     _, port = scene(t, ports=8000)
@@ -39,6 +48,7 @@ def test_lost_messages_are_made_up_for(t):
     kernel.wait_until(lambda: len(kernel.sockets("ESTABLISHED", to_port=port)) == 300, what="not all connected")
     shorten_queue(supervisor)
     os.kill(supervisor, signal.SIGSTOP)
+    kernel.wait_until(lambda: all_stopped(supervisor), what="a thread that goes on")
     process.stdin.close()
     kernel.wait_until(lambda: not kernel.sockets("ESTABLISHED", to_port=port), what="not all closed")
     os.kill(supervisor, signal.SIGCONT)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import subprocess
 import sys
 import time
 
@@ -153,8 +154,7 @@ def test_text_of_others(t):
     raw = os.fsencode(u.folder(ALICE)) + b"/\xc2\x9b\x9b\xff\x80.state"
     equal(u.run(ALICE, os.path.join(u.lib, "fill"), path, EVIL).stderr, "", "fill")
     for name in (evil, raw):
-        with open(path, "rb") as f, open(name, "wb") as out:
-            out.write(f.read())
+        subprocess.run(["cp", "--sparse=always", path, name], check=True)
         os.chmod(name, 0o600)
         os.chown(name, ALICE, ALICE)
     rubbish = f"{u.folder(ALICE)}/a\nconnspread: b.state"

@@ -1,0 +1,128 @@
+"""A rule with also-to and a blocking client: how long its connect takes, and what its signals do to it."""
+
+import errno
+import os
+import signal
+import time
+
+import kernel
+from fixture import equal, full, limit, quoted
+
+# One connect by libc, so that python does not make it again: its result, its errno, the seconds it took.
+CONNECT = """
+def by_libc(address, port, allowed=None, alarm=0, restart=True):
+    global s
+    s = socket.socket()
+    if allowed:
+        s.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack('ll', int(allowed), int(allowed % 1 * 1000000)))
+    name = struct.pack('=HH', AF_INET, htons(port)) + inet_aton(address) + bytes(8)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.siginterrupt(signal.SIGALRM, not restart)
+    signal.setitimer(signal.ITIMER_REAL, alarm)
+    began = time.monotonic()
+    result = libc.connect(s.fileno(), name, 16)
+    error = ctypes.get_errno() if result else 0
+    return error, time.monotonic() - began, s.getsockopt(SOL_SOCKET, SO_SNDTIMEO, 16) == struct.pack('ll', int(allowed or 0), int((allowed or 0) % 1 * 1000000))
+"""
+
+
+def service(t, n=2, more=""):
+    """A server on n addresses, the first of them the one that clients ask for; also-to names the others. Address and port."""
+    addresses = kernel.addresses("10.1.0.", 1, n)
+    sources = t.sources()
+    kernel.add_addresses(*addresses[1:])
+    port = t.server()
+    for a in addresses[1:]:
+        t.server(a, port=port)
+    t.spread(sources, to=["10.1.0.1"], rule=f"also-to = {{ {quoted(f'{a}:{port}' for a in addresses[1:])} }}\nto-policy = \"round-robin\"\n{more}")
+    return addresses, port
+
+
+def silent(*addresses):
+    """Nothing that is sent to them arrives."""
+    kernel.nft("add table ip t; add chain ip t in { type filter hook input priority 0; }; "
+               + "; ".join(f"add rule ip t in ip daddr {a} drop" for a in addresses))
+
+
+def client(t, bare=False):
+    agent = t.agent(bare=bare)
+    agent(CONNECT)
+    return agent
+
+
+def turns(agent, address, port, n, arguments):
+    """The results of n connects, of which each second one is the endpoint's turn."""
+    return [agent(f"by_libc('{address}', {port}, {arguments})") for _ in range(n)]
+
+
+@full
+@limit(60)
+def test_a_signal_that_restarts_a_connect_is_not_seen(t):
+    """A connect without SO_SNDTIMEO is restarted behind a handler with SA_RESTART, and after a stop."""
+    (own, other), port = service(t, more='to-timeout = "1s"\nto-hold-down = "100ms"')
+    silent(other)
+    agent = client(t)
+    got = turns(agent, own, port, 2, "alarm=0.2")
+    equal([g[0] for g in got], [0, 0], "errno of connects that a signal met")
+    equal([g[2] for g in got], [True, True], "SO_SNDTIMEO as it was")
+    assert max(g[1] for g in got) > 0.9, f"no connect waited for the endpoint: {got}"
+    time.sleep(0.2)
+    for _ in range(2):
+        agent.process.stdin.write(f'"by_libc(\'{own}\', {port})"\n')
+        agent.process.stdin.flush()
+        time.sleep(0.3)
+        os.kill(agent.pid, signal.SIGSTOP)
+        os.kill(agent.pid, signal.SIGCONT)
+        answer = agent.process.stdout.readline()
+        assert '"value": [0, ' in answer, f"a connect that was stopped: {answer}"
+
+
+@limit(60)
+def test_a_signal_that_ends_a_connect_ends_it(t):
+    (own, other), port = service(t, more='to-timeout = "30s"')
+    silent(other)
+    got = turns(client(t), own, port, 2, "alarm=0.2, restart=False")
+    equal(sorted(g[0] for g in got), [0, errno.EINTR], "errno of connects that a signal met")
+    equal([g[2] for g in got], [True, True], "SO_SNDTIMEO as it was")
+
+
+@limit(60)
+def test_little_time_is_enough_for_the_own_destination(t):
+    """An endpoint that is silent has at most half of what SO_SNDTIMEO allows."""
+    (own, other), port = service(t, more='to-timeout = "10s"')
+    silent(other)
+    got = turns(client(t), own, port, 2, "allowed=2")
+    equal([g[0] for g in got], [0] * 2, "errno of connects that may take 2 s")
+    equal([g[2] for g in got], [True] * 2, "SO_SNDTIMEO as it was")
+    equal(t.events("source-down"), [], "endpoints that are left out, of which none had its to-timeout")
+
+
+@full
+@limit(60)
+def test_all_are_silent(t):
+    """The connect ends when the client's own would."""
+    (own, *others), port = service(t, 4, 'to-timeout = "1500ms"\nto-hold-down = "100ms"')
+    silent(own, *others)
+    bare = client(t, bare=True)(f"by_libc('{own}', {port}, 2)")
+    equal((bare[0], bare[2]), (errno.EINPROGRESS, True), "bare: errno, and SO_SNDTIMEO as it was")
+    agent = client(t)
+    for g in turns(agent, own, port, 2, "allowed=2"):
+        equal((g[0], g[2]), (errno.EINPROGRESS, True), "errno, and SO_SNDTIMEO as it was")
+        assert g[1] < 1.5 * bare[1], f"{g[1]} s, bare {bare[1]} s"
+
+
+@full
+@limit(60)
+def test_the_own_destination_waits_for_one_endpoint_at_most(t):
+    (own, *others), port = service(t, 4, 'to-timeout = "1s"\nto-hold-down = "5m"')
+    silent(*others)
+    got = turns(client(t), own, port, 4, "")
+    equal([g[0] for g in got], [0] * 4, "errno")
+    assert max(g[1] for g in got) < 2.7, f"s: {[g[1] for g in got]}"
+
+
+def test_an_endpoint_without_a_route_says_nothing_of_the_own_destination(t):
+    t.spread(t.sources(), rule='also-to = { "203.0.113.9:80" }\nto-policy = "round-robin"')
+    equal(t.agent()(f"hold(8, '10.1.0.1', {t.server()})"), [0, 8], "errno and connections")
+    equal([(e["peer_address"], e["error"]) for e in t.events("source-down") if e["peer_address"] != "203.0.113.9"], [], "events of what is there")

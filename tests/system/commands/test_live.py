@@ -185,6 +185,21 @@ def test_into_a_pipe(t):
         assert "\x1b" not in seen and "10.0.0.13" in seen, seen
 
 
+@full
+def test_owners_leave_room_for_the_sum(t):
+    """quads -w -p on a small terminal: each pair has a line for its owners, and what is below the table is still shown."""
+    t.spread(t.sources())
+    agent = t.agent()
+    for port in [t.server() for _ in range(14)]:
+        agent(f"hold(1, '10.1.0.1', {port})")
+    view = terminal.View(t, "quads", "-w", "1", "-p", lines=24, columns=120)
+    wait(view, "the first look", lambda: view.frames() and len(view.frames()[-1]) > 1)
+    shown = "\n".join(view.frames()[-1])
+    assert "capacity of each" in shown and shown.count("10.1.0.1:") >= 2, shown
+    view.key("q")
+    equal(view.end(), (0, ""), "exit status and stderr")
+
+
 def first_look(t, *arguments, wrapper=()):
     """The lines of stat -w into a pipe, until there are no more for now."""
     process = subprocess.Popen([*wrapper, TOOL, "stat", "-w", "3600", *arguments], env=t.environment(bare=True), stdout=subprocess.PIPE, text=True)

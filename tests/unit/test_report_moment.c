@@ -56,6 +56,18 @@ START_TEST(reserved_ports_say_that_there_are_no_others) {
 }
 END_TEST
 
+START_TEST(a_range_that_is_not_the_hosts_is_known) {
+    moment_begin(&moment, &event);
+    ck_assert(!moment.own_range);
+    event.u.exhausted.source[0].ports = event.u.exhausted.source[1].ports = (struct port_range){40000, 40049};
+    moment_begin(&moment, &event);
+    ck_assert(moment.own_range);
+    event.u.exhausted.source[1].ports = (struct port_range){0, 0};
+    moment_begin(&moment, &event);
+    ck_assert(!moment.own_range);
+}
+END_TEST
+
 START_TEST(sources_that_the_event_does_not_list_are_not_in_its_numbers) {
     event.u.exhausted.omitted = 7;
     moment_begin(&moment, &event);
@@ -135,6 +147,7 @@ int main(void) {
     tcase_add_test(tc, sources_add_up);
     tcase_add_test(tc, a_source_that_is_not_on_this_host_says_nothing_of_ports);
     tcase_add_test(tc, reserved_ports_say_that_there_are_no_others);
+    tcase_add_test(tc, a_range_that_is_not_the_hosts_is_known);
     tcase_add_test(tc, sources_that_the_event_does_not_list_are_not_in_its_numbers);
     tcase_add_test(tc, what_is_ours_is_of_the_moment_of_the_count);
     tcase_add_test(tc, a_later_connect_that_tried_more_sources_has_the_numbers);

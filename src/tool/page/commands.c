@@ -34,6 +34,9 @@ static const char *const command[REMEDIES] = {
     [REMEDY_ASK_DOCTOR] = "connspread doctor",
 };
 
+static const char own_range[] =
+    "# after a change of ports in the pool\nconnspread check -c CONF\nconnspread reload -c CONF";
+
 /* The address and the port of ADDRESS:PORT or [ADDRESS]:PORT. Our own text, made from numbers. */
 static void split(const char *endpoint, char host[ADDR_TEXT], char port[8]) {
     const char *colon = strrchr(endpoint, ':');
@@ -55,6 +58,8 @@ bool commands_for(char out[COMMAND_TEXT], const struct finding *f, enum remedy r
     const char *text = remedy < REMEDIES ? command[remedy] : NULL;
     if (!text || (remedy == REMEDY_RESTORE_ADDRESS && f->source_is_back))
         return false;
+    if (remedy == REMEDY_WIDEN_RANGE && f->evidence.own_range)
+        text = own_range;
     split(f->destination, host, port);
     const struct {
         const char *name, *value;

@@ -260,7 +260,8 @@ static const char *look(void *context) {
 
 static void draw(void *context, const struct screen *to, unsigned lines) {
     struct view *v = context;
-    size_t fit = lines > BESIDE ? lines - BESIDE : 1;
+    size_t each = v->a->processes ? 2 : 1; /* a line of its owners, where they fit into one */
+    size_t fit = lines >= BESIDE + each ? (lines - BESIDE) / each : 1;
     if (lines)
         v->report.top = v->a->has_top && v->a->top && v->a->top < fit ? v->a->top : fit;
     quads_print_text(&v->report, to);

@@ -7,11 +7,19 @@
 #include "tool/common/sentence.h"
 
 static void say_widen(struct strbuf *s, const struct finding *f) {
-    words_fill(s,
-               "Widen the ephemeral range: net.ipv4.ip_local_port_range has $n usable ports; \"1024 65535\" carries "
-               "$d connections a second to one destination instead of $d. Put the ports of local servers into "
-               "net.ipv4.ip_local_reserved_ports first.",
-               (uint64_t)f->evidence.ports, f->conclusion.widest, f->conclusion.sustained);
+    if (f->evidence.own_range)
+        words_fill(s,
+                   "Widen the range of these connections, which has $n usable ports: it is what ports says in their "
+                   "pool, or what the program asks for itself. 1024-65535 carries $d connections a second to one "
+                   "destination instead of $d. net.ipv4.ip_local_port_range changes nothing for them.",
+                   (uint64_t)f->evidence.ports, f->conclusion.widest, f->conclusion.sustained);
+    else
+        words_fill(
+            s,
+            "Widen the ephemeral range: net.ipv4.ip_local_port_range has $n usable ports; \"1024 65535\" carries "
+            "$d connections a second to one destination instead of $d. Put the ports of local servers into "
+            "net.ipv4.ip_local_reserved_ports first.",
+            (uint64_t)f->evidence.ports, f->conclusion.widest, f->conclusion.sustained);
 }
 
 static void say_sources(struct strbuf *s, const struct finding *f) {

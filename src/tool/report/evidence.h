@@ -42,6 +42,7 @@ struct evidence {
     bool bind_first;  /* the call that failed is a bind to port 0, which wants a port that no socket has */
     enum ports_from ports_from;
     uint32_t ports, sources;        /* ports each source can use, without the reserved; sources that were looked at */
+    bool own_range;                 /* the ports are the pool's or the program's, and not the host's ephemeral range */
     uint32_t more_sources;          /* that the pool has besides */
     uint64_t open, waits;           /* of this instance: open; in TIME-WAIT, the best of what is known */
     bool counted;                   /* the kernel's sockets were: */

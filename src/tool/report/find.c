@@ -63,6 +63,7 @@ static void collect(const struct report *r, const struct incident *i, struct evi
         .cause = (uint8_t)i->key.cause,
         .bind_first = m->call == CALL_BIND && i->key.kind == EVENT_EXHAUSTED,
         .ports = m->ports,
+        .own_range = m->own_range,
         .sources = m->sources,
         .more_sources = m->more_sources,
         .open = m->own_open,

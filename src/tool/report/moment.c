@@ -54,17 +54,20 @@ static void take_sources(struct moment *m, const struct event_exhausted *x) {
     m->ports_known = x->capacity || x->reserved;
     m->reserved = x->reserved;
     m->more_sources = x->omitted;
+    m->own_range = m->ports_known; /* an older event has the ephemeral range as well */
     for (unsigned i = 0; i < event_sources(x); i++) {
         uint32_t ports = range_size(x->source[i].ports);
         if (!moment_concerns(x, i))
             continue;
         m->sources++;
+        m->own_range &= ports > 0;
         if (!m->ports_known && ports > m->ports)
             m->ports = ports;
         m->own_open += x->source[i].open;
         m->own_waits += x->source[i].time_wait;
     }
     m->ports_known |= m->ports > 0;
+    m->own_range &= m->sources > 0;
     if (m->sources == 0)
         m->sources = 1;
 }

@@ -15,13 +15,14 @@ struct moment {
     char program[EVENT_PROGRAM];
     struct addr local, peer;
     uint16_t local_port, peer_port;
-    uint32_t sources;                     /* source addresses that the event lists; 1 for the kernel's own choice */
-    uint32_t more_sources;                /* that were tried besides */
-    bool ports_known;                     /* false: the event does not say, and the next is 0 */
-    uint32_t ports;                       /* that each can use */
-    enum counted counted;                 /* how well the next are known: */
-    uint64_t kernel[KERNEL_GROUPS];       /* the kernel's count, of all processes */
-    uint32_t counted_sources;             /* of how many sources that was */
+    uint32_t sources;               /* source addresses that the event lists; 1 for the kernel's own choice */
+    uint32_t more_sources;          /* that were tried besides */
+    bool ports_known;               /* false: the event does not say, and the next is 0 */
+    uint32_t ports;                 /* that each can use */
+    bool own_range;                 /* those are the pool's or the program's, and not the host's ephemeral range */
+    enum counted counted;           /* how well the next are known: */
+    uint64_t kernel[KERNEL_GROUPS]; /* the kernel's count, of all processes */
+    uint32_t counted_sources;       /* of how many sources that was */
     uint64_t counted_open, counted_waits; /* of this instance, from these, at that moment */
     uint64_t counted_old;                 /* of counted_waits: closed some seconds before, as logged */
     uint32_t reserved;                    /* ports that ip_local_reserved_ports takes away */

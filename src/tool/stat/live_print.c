@@ -48,7 +48,9 @@ static int fullest_first(const void *left, const void *right) {
 static void rate_cell(struct columns *t, uint64_t n, double seconds, enum colour colour) {
     char text[GROUPED_TEXT];
     double rate = seconds > 0 ? (double)n / seconds : 0;
-    if (n == 0)
+    if (seconds <= 0) /* the first look: since when is not known */
+        snprintf(text, sizeof text, "-");
+    else if (n == 0)
         snprintf(text, sizeof text, "0");
     else if (rate < 10)
         snprintf(text, sizeof text, "%.1f", rate);
@@ -182,7 +184,10 @@ void stat_live_print(struct watched *const *watched, unsigned n, const struct sc
             all[incidents++] = &watched[i]->incident[j];
     }
     if (upper.out && n == 0)
-        fputs("no instance: nothing has run under connspread yet, as far as this user can see\n", upper.out);
+        wrap_printf(
+            &upper, SCREEN_HANG,
+            "no instance that a process runs under now, as far as this user can see; try: connspread ls, and -i "
+            "with the name of one that is over");
     room = room < INCIDENTS_LEAST ? INCIDENTS_LEAST : room;
     room = room < incidents ? room : incidents;
     if (upper.out && fclose(upper.out) == 0)

@@ -71,6 +71,20 @@ def test_what_could_not_be_read_is_no_all_clear(t):
     assert any("Incomplete: an input could not be read" in p for p in good.all("p")), good.all("p")
 
 
+def test_a_range_of_the_pool_is_not_the_hosts_to_widen(t):
+    """The events of a pool with ports of its own: the advice names the pool's key, and no sysctl that changes nothing for it."""
+    events = [json.loads(line) for line in lines(5000)[-50:]]
+    for e in events:
+        if e["event"] == "exhausted":
+            e["capacity"] = 50
+            e["sources"] = [dict(source, ports="40000-40049") for source in e["sources"]]
+    path = write(t, "log", [json.dumps(e) for e in events])
+    text = " ".join(t.tool("report", path, check=1).stdout.split())
+    assert "what ports says in their pool" in text and "net.ipv4.ip_local_port_range has" not in text, text
+    html_text = t.tool("report", "-o", "html", path, check=1).stdout
+    assert "sysctl -w net.ipv4.ip_local_port_range" not in html_text and "connspread reload -c CONF" in html_text, "commands of the page"
+
+
 def test_hostile_names_are_text(t):
     """Programs, hosts, rules, pools and file names that are markup: shown, not obeyed."""
     few = lines(5000)[-50:]  # the last one is a failure

@@ -193,7 +193,7 @@ void stat_live_print(struct watched *const *watched, unsigned n, const struct sc
     if (upper.out && fclose(upper.out) == 0)
         put_clipped(to, text, lines > room + 2 ? lines - room - 2 : lines);
     if (all && incidents)
-        qsort(all, incidents, sizeof *all, oldest_first);
+        qsort(all, incidents, sizeof(struct watched_incident *), oldest_first);
     if (all)
         put_incidents(all, incidents, room, to);
     free(text);

@@ -7,7 +7,7 @@ import errno
 import json
 
 import kernel
-from fixture import equal, limit, quoted
+from fixture import equal, full, limit, quoted
 
 LOW, HIGH = 40000, 40015
 FULL = errno.EADDRNOTAVAIL
@@ -53,14 +53,17 @@ def four_ways(t, sources, addresses, ports):
     return agent, used, endpoints
 
 
+@full
 def test_more_source_addresses(t):
     four_ways(t, 4, ADDRESSES[:1], 1)
 
 
+@full
 def test_more_server_ports(t):
     four_ways(t, 1, ADDRESSES[:1], 2)
 
 
+@full
 def test_more_server_addresses(t):
     four_ways(t, 1, ADDRESSES, 1)
 
@@ -200,6 +203,7 @@ def test_getpeername_tells_the_truth_and_the_log_both(t):
     equal(counted["counters"]["enforce"]["connects_elsewhere"], 4, "connects that went elsewhere")
 
 
+@full
 def test_getpeername_tells_what_was_asked_for(t):
     used, endpoints = service(t, ports=1)
     t.spread(used, rule=also(endpoints[1:], 'to-policy = "round-robin"\nshow-peer = "asked"'))

@@ -93,6 +93,7 @@ def test_hash_by_environment(t):
     equal(set(kernel.by_source(port)), set(sources), "sources by the kernel")
 
 
+@full
 def test_hash_by_environment_that_could_not_be_read_at_first(t):
     """No descriptor was free at the first connect: the next one asks again."""
     sources = t.sources()

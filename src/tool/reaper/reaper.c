@@ -399,8 +399,12 @@ void preview_find(struct preview *out, const struct state *s) {
     struct reaper h = {.lock = -1, .netns = netns_cookie(), .pid_namespace = owner_namespace(), .boot = boot_number()};
     struct round r = {.h = &h, .s = s, .preview = out, .now_ns = clock_ns(CLOCK_REALTIME)};
     *out = (struct preview){0};
-    if (h.pid_namespace == 0 || !boot_made(s->header, h.boot) || !state_copy_again(s, SECTIONS_NEEDED) || !begin(&r))
+    if (h.pid_namespace == 0 || !boot_made(s->header, h.boot) || !state_copy_again(s, SECTIONS_NEEDED))
         return;
+    if (!begin(&r)) {
+        reaper_end(&h);
+        return;
+    }
     visit_all(&r);
     out->event = r.n ? calloc(r.n, sizeof *out->event) : NULL;
     if (out->event)

@@ -127,7 +127,7 @@ static void print_buckets(const struct timeline *rows, uint64_t most, bool outbo
                                          {"TIME-WAITs", 10, .right = true}, {"left here", 0, .right = false}};
     const struct screen to = screen_stdout();
     const unsigned room = bar_room(&to, TIMELINE_BESIDE);
-    char time[TIME_TEXT], marks[BAR + sizeof "  !"];
+    char time[TIME_TEXT], marks[BAR + 1], marked[BAR + sizeof "  !"];
     struct column column[6];
     unsigned n = 0;
     for (unsigned i = 0; i < 6; i++)
@@ -142,8 +142,8 @@ static void print_buckets(const struct timeline *rows, uint64_t most, bool outbo
         if (outbound)
             columns_number(t, b->fullest);
         columns_number(t, bucket_waits(b));
-        (void)bar(marks, room, bucket_waits(b), most);
-        columns_cell_in(t, bucket_failed(b) ? COLOUR_BAD : COLOUR_NONE, strcat(marks, bucket_failed(b) ? "  !" : ""));
+        snprintf(marked, sizeof marked, "%s%s", bar(marks, room, bucket_waits(b), most), bucket_failed(b) ? "  !" : "");
+        columns_cell_in(t, bucket_failed(b) ? COLOUR_BAD : COLOUR_NONE, marked);
     }
     columns_print(t, &to);
 }

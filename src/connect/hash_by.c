@@ -86,7 +86,7 @@ static uint32_t variable(struct client *client, const char *name) {
     if (kept >> 32 != wanted) {
         if (!read_variable(client, name, &hash))
             return 0;
-        kept = (uint64_t)wanted << 32 | hash;
+        kept = wanted * ((uint64_t)1 << 32) + hash;
         __atomic_store_n(&client->variable, kept, __ATOMIC_RELAXED);
     }
     return (uint32_t)kept;

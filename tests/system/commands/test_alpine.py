@@ -55,7 +55,7 @@ def test_recipe(t):
 @limit(240)
 @needs("git", "make", "gcc")
 def test_package_has_the_files_of_make_install(t):
-    """build() and package() as abuild runs them, from the archive alone; what the subpackages do not take is what runs, and the config."""
+    """build() and package() as abuild runs them, from the archive alone; what the subpackages do not take is what runs, the config, and the schemas."""
     out, package, plain = made(t), os.path.join(t.folder, "package"), os.path.join(t.folder, "plain")
     sh("tar", "-xzf", os.path.join(out, f"connspread-{version()}.tar.gz"), "-C", t.folder)
     tree = os.path.join(t.folder, f"connspread-{version()}")
@@ -64,7 +64,7 @@ def test_package_has_the_files_of_make_install(t):
     env["MAKEFLAGS"] = ""
     sh("make", "-s", "DEPS=no", "PREFIX=/usr", f"DESTDIR={plain}", "install", cwd=tree, env=env)
     equal(files(package), files(plain), "files of the package, of make install")
-    main = [f for f in files(package) if not f.startswith(("usr/share/doc/", "usr/share/man/", "usr/share/bash-completion/"))]
+    main = [f for f in files(package) if not f.startswith(("usr/share/doc/", "usr/share/man/", "usr/share/bash-completion/", "usr/share/connspread/schema/"))]
     equal(main, ["etc/connspread.conf", "usr/bin/connspread", "usr/lib/connspread/connspread-config.so", "usr/lib/connspread/libconnspread.so"], "the main package")
     os.mkdir("/run/connspread")  # the test's own /run
     with open("/run/connspread/.lock", "w"):

@@ -555,7 +555,7 @@ END_TEST
 
 static TCase *growth(void) {
     TCase *tc = tcase_create("growth");
-    tcase_set_timeout(tc, 60);
+    tcase_set_timeout(tc, 300);
     tcase_add_checked_fixture(tc, file, no_file);
     tcase_add_test(tc, a_hundred_thousand_pairs_and_more_find_room);
     tcase_add_test(tc, processes_that_need_room_at_once_share_it);

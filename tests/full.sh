@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # What `make check-full` adds to `make check`: the other compiler, sanitizers, analysers, fuzzers, format. Ends with
-# "N passed, N failed". FUZZ_SECONDS (20) is how long each fuzzer runs.
+# "N passed, N failed". FUZZ_SECONDS (10) is how long each fuzzer runs.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-$PWD/build}
 FULL=$BUILD/full
-FUZZ_SECONDS=${FUZZ_SECONDS:-20}
+FUZZ_SECONDS=${FUZZ_SECONDS:-10}
 mkdir -p "$FULL"
 passed=0 failed=0
 

@@ -67,10 +67,22 @@ def echo(address, port):
     threading.Thread(target=serve, daemon=True).start()
 
 
+def without_chance(line):
+    """How much a call that does not wait takes of more than a segment depends, bare too, on whether the answer to the SYN is there yet: what came is what
+    it took."""
+    way, blocking, size, result, error, sent, wrong, came = line.split()
+    took = sent if way == "sendmmsg" else result
+    if blocking == "True" or int(size) < 9000 or error != "-" or not 0 < int(took) <= int(size):
+        return line
+    if way != "sendmmsg" and took != came:
+        return line
+    return f"{way} {blocking} {size}: part or all"
+
+
 def lines_of(done):
     """Each source's lines, and the lines without it."""
     lines = [line.split(" ", 1) for line in done.stdout.splitlines()]
-    return collections.Counter(source for source, _ in lines), [rest for _, rest in lines]
+    return collections.Counter(source for source, _ in lines), [without_chance(rest) for _, rest in lines]
 
 
 def test_sends_that_connect(t):

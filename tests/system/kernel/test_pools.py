@@ -265,3 +265,25 @@ def test_reload_looks_an_interface_up_again(t):
     change("del", "10.0.0.11")
     t.tool("reload", "-c", conf, check=0)
     equal(agent(f"connect('10.1.0.1', {port}).getsockname()[0]"), "10.0.0.12", "source after reload")
+
+
+# --- why a pool has no `device` and no `mark` ---
+
+UNPRIVILEGED = """if 1:
+    import errno, os, socket
+    os.setgid(65534)
+    os.setuid(65534)
+    s = socket.socket()
+    said = []
+    for option, value in ((25, b"lo\\0"), (25, b""), (36, 7)):  # SO_BINDTODEVICE, the same undone, SO_MARK
+        try:
+            s.setsockopt(socket.SOL_SOCKET, option, value)
+            said.append("-")
+        except OSError as e:
+            said.append(errno.errorcode[e.errno])
+    print(*said)"""
+
+
+def test_a_device_is_not_undone_and_a_mark_not_set_without_privilege(t):
+    """The kernel's word: what a fallback or `on-exhausted` could not take back from a client's socket, the shim does not do to it."""
+    equal(t.run([PYTHON, "-S", "-c", UNPRIVILEGED], bare=True).stdout, "- EPERM EPERM\n", "bound to a device, undone, marked")

@@ -417,6 +417,7 @@ def test_read_while_another_reaps(t):
             readings.append(told(t))
             ended = reaper.poll()
         equal(reaper.returncode, 0, "reap's exit status")
+    kernel.settle(port)
     waits = kernel.time_waits(port)
     for reading in readings:
         twice = [q for q, n in collections.Counter(reading).items() if n > 1]

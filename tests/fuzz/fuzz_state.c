@@ -74,10 +74,12 @@ static void build_image(void) {
     write_history(&s);
     for (unsigned i = 0; i < FIRST_RECORDS; i++) {
         struct event_record r = {.e.kind = (uint8_t)(1 + i % (EVENT_KINDS - 1)), .e.age_us = i};
-        if (r.e.kind == EVENT_EXHAUSTED)
+        if (r.e.kind == EVENT_EXHAUSTED) {
             r.u.exhausted.n_sources = (uint16_t)(i % (EXHAUSTED_SOURCES + 1));
-        r.u.exhausted.n_endpoints = (uint8_t)(i % 3);
-        else memset(r.u.text, 'x', i % EVENT_TEXT);
+            r.u.exhausted.n_endpoints = (uint8_t)(i % 3);
+        } else {
+            memset(r.u.text, 'x', i % EVENT_TEXT);
+        }
         (void)ring_write(&s, &r);
     }
 }

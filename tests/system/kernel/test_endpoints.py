@@ -203,7 +203,6 @@ def test_getpeername_tells_the_truth_and_the_log_both(t):
     equal(counted["counters"]["enforce"]["connects_elsewhere"], 4, "connects that went elsewhere")
 
 
-@full
 def test_getpeername_tells_what_was_asked_for(t):
     used, endpoints = service(t, ports=1)
     t.spread(used, rule=also(endpoints[1:], 'to-policy = "round-robin"\nshow-peer = "asked"'))

@@ -88,7 +88,6 @@ def test_a_signal_that_ends_a_connect_ends_it(t):
 
 
 @limit(60)
-@full
 def test_little_time_is_enough_for_the_own_destination(t):
     """An endpoint that is silent has at most half of what SO_SNDTIMEO allows."""
     (own, other), port = service(t, more='to-timeout = "10s"')

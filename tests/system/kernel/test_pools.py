@@ -80,7 +80,6 @@ def ten(t, port, code=None, **options):
     return used[0]
 
 
-@full
 def test_hash_by_environment(t):
     """hash-by env:TENANT: each tenant has one source, in every process; many tenants use all sources."""
     sources = t.sources()
@@ -93,7 +92,6 @@ def test_hash_by_environment(t):
     equal(set(kernel.by_source(port)), set(sources), "sources by the kernel")
 
 
-@full
 def test_hash_by_environment_that_could_not_be_read_at_first(t):
     """No descriptor was free at the first connect: the next one asks again."""
     sources = t.sources()
@@ -107,7 +105,6 @@ def test_hash_by_environment_that_could_not_be_read_at_first(t):
         equal(agent(f"connect('10.1.0.1', {port}).getsockname()[0]"), ten(t, port, TENANT=f"tenant-{n}"), "its tenant's source afterwards")
 
 
-@full
 def test_hash_by_process_and_program(t):
     """hash-by process: one source a process, fork children have others; program: one a script, whatever the process."""
     sources = t.sources()

@@ -146,6 +146,7 @@ def test_least_used(t):
     equal(peers(), {e: 10 for e in endpoints}, "connections to each endpoint")
     agent(f"[c.close() for c in kept if c.getpeername() == {endpoints[2]}]; kept[:] = [c for c in kept if c.fileno() >= 0]")
     agent(f"hold(40, '{address}', {port})")
+    kernel.settle(endpoints[2][1])
     counts = peers()
     waits = sum(1 for q in kernel.time_waits() if (q.peer, q.peer_port) == endpoints[2])
     taken = [counts[e] + (waits if e == endpoints[2] else 0) for e in endpoints]

@@ -33,7 +33,7 @@ __attribute__((noinline)) static uint64_t last_of_siblings(struct client *client
 }
 
 static void unanswered(struct client *client, const struct conn *c, struct pair *pair, uint64_t began) {
-    /* It was given up when? Where the kernel tells of ends, siblings may have begun since. */
+    /* Where the kernel tells of ends, this is later than the client gave it up, and siblings may have begun since. */
     uint64_t now = clock_ns(CLOCK_MONOTONIC) - (client->ends_told ? TOLD_LATE_NS : 0);
     if (now < began + PATIENCE_NS)
         return;

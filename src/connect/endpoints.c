@@ -6,7 +6,6 @@
 #include "client/asked.h"
 #include "client/client.h"
 #include "client/events.h"
-#include "client/sockinfo.h"
 #include "connect/diagnosis.h"
 #include "connect/limit.h"
 #include "connect/sources.h"
@@ -27,8 +26,8 @@ struct before {
     int error;
     ssize_t result;
     unsigned full, n_unusable;
-    uint64_t began,
-        patience; /* when the endpoint's turn began, and how long a blocking connect waits; ns; 0: for ever */
+    uint64_t began;    /* when the endpoint's turn began; ns */
+    uint64_t patience; /* how long a blocking connect waits for it; ns; 0: for ever */
     bool gave_up;
 };
 
@@ -56,14 +55,10 @@ static void give_up(struct connecting *k) {
     k->error = ETIMEDOUT;
 }
 
-static bool is_same(const struct connecting *k) {
-    return k->number == NUMBER_OURS && sockinfo_cookie(k->call->fd) == k->cookie;
-}
-
 /* The connect has returned, on a blocking socket, but perhaps only as our limit made it. */
 static void wait_on(struct client *client, struct connecting *k, struct before *b) {
     int over = EINPROGRESS;
-    while (k->result < 0 && k->error == EINTR && is_same(k) && limit_restarts(k)) {
+    while (k->result < 0 && k->error == EINTR && limit_is_same(k) && limit_restarts(k)) {
         uint64_t spent = clock_ns(CLOCK_MONOTONIC) - b->began;
         over = EALREADY; /* what the kernel says of a second call */
         k->error = over;
@@ -72,10 +67,10 @@ static void wait_on(struct client *client, struct connecting *k, struct before *
         limit_set(k, b->patience - spent);
         (void)connecting_run(client, k);
     }
-    b->gave_up = k->result < 0 && k->error == over && is_same(k);
+    b->gave_up = k->result < 0 && k->error == over && limit_is_same(k);
     if (b->gave_up)
         give_up(k);
-    else if (!went_on(k) && k->number == NUMBER_OURS && !is_same(k))
+    else if (!went_on(k) && k->number == NUMBER_OURS && !limit_is_same(k))
         k->number = NUMBER_CLOSED; /* behind libc's back: no further call is made on the number */
 }
 

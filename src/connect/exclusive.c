@@ -15,8 +15,7 @@
 #include "state/pair.h"
 #include "state/pair_table.h"
 
-/* Ports outside the ephemeral range that are looked at in one connect, those that were left longest ago. */
-enum { PORTS_TRIED = 128, IN_TURN = 32 };
+enum { IN_TURN = 32 };
 
 static bool has_way(struct client *client, const struct connecting *k, const struct endpoint *source,
                     const struct endpoint *to, const struct pair *pair) {

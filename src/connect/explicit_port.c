@@ -10,8 +10,7 @@
 #include "state/dedup.h"
 #include "base/sys.h"
 
-/* Ports looked at in one connect. The cursor makes them the ones that were left longest ago. */
-enum { PORTS_TRIED = 128, TIME_WAIT_MS = 60000 };
+enum { TIME_WAIT_MS = 60000 };
 
 static uint32_t known; /* high << 16 | low; written whole, so a race is two equal writes */
 

@@ -11,6 +11,9 @@
 
 struct client;
 
+/* Ports outside the ephemeral range that are looked at in one connect, those that were left longest ago. */
+enum { PORTS_TRIED = 128 };
+
 /* The host's ephemeral range, for the namespace of fd; read once, and again when refresh is set or namespaces change.
  * PORTS_DEFAULT when it cannot be read. */
 struct port_range host_ports(struct client *client, bool refresh);

@@ -24,13 +24,12 @@ uint64_t limit_left(const struct connecting *k) {
     return spent + MICROSECOND < k->limit ? k->limit - spent : MICROSECOND; /* 0 would mean without end */
 }
 
-/* The thread may have slept: only what is surely the same socket is written to. */
-static bool is_same(const struct connecting *k) {
+bool limit_is_same(const struct connecting *k) {
     return k->number == NUMBER_OURS && sockinfo_cookie(k->call->fd) == k->cookie;
 }
 
 void limit_set(struct connecting *k, uint64_t ns) {
-    if (!is_same(k))
+    if (!limit_is_same(k))
         return;
     k->limited = true;
     sockinfo_set_send_limit(k->call->fd, ns);
@@ -44,7 +43,7 @@ void limit_set_left(struct connecting *k) {
 }
 
 void limit_over(struct connecting *k) {
-    if (k->limited && is_same(k))
+    if (k->limited && limit_is_same(k))
         sockinfo_set_send_limit(k->call->fd, k->limit);
     k->limited = false;
 }

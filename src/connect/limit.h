@@ -9,6 +9,10 @@
 /* What the client says, asked once for each connect. False: its connect does not block, or the kernel does not say. */
 bool limit_look(struct connecting *k);
 
+/* Is the number surely still the socket that limit_look asked? The thread may have slept since, and only that one is
+ * written to. */
+bool limit_is_same(const struct connecting *k);
+
 /* What is left of it, ns; 0: there is no limit. */
 uint64_t limit_left(const struct connecting *k);
 

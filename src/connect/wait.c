@@ -7,7 +7,6 @@
 #include "connect/endpoints.h"
 #include "connect/limit.h"
 #include "connect/sources.h"
-#include "client/sockinfo.h"
 #include "base/sys.h"
 
 enum { WAIT_STEP_NS = 2000000 };
@@ -32,7 +31,7 @@ static bool rest(struct client *client, struct connecting *k) {
         client->waits(client);
     bool whole = sys_call2(SYS_nanosleep, &pause, 0) == 0;
     connecting_look_again(k, serial);
-    if (k->number == NUMBER_OURS && sockinfo_cookie(k->call->fd) != k->cookie)
+    if (k->number == NUMBER_OURS && !limit_is_same(k))
         k->number = NUMBER_CLOSED;
     k->now = clock_ns(CLOCK_MONOTONIC);
     return whole;

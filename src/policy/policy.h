@@ -179,8 +179,7 @@ void policy_default(struct policy *out);
 bool policy_target_fits(const struct policy_target *target, const struct endpoint *destination);
 
 /* First matching rule wins. Reads *p with relaxed atomic loads, each count and index once and clamped: safe on memory
- * that another process is scribbling over. program: a name, or several
- * (program.h). Async-signal-safe. */
+ * that another process is scribbling over. program: a name, or several (program.h). Async-signal-safe. */
 void policy_match(const struct policy *p, const struct endpoint *destination, const char *program, struct match *out);
 
 /* The strongest client-bind among the rules that this program can meet (override, else late-port, else keep): what

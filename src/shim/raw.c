@@ -35,7 +35,6 @@ int raw_listen(int fd, int backlog) {
 int raw_getpeername(int fd, struct sockaddr *address, socklen_t *length) {
     return (int)RAW(SYS_getpeername, fd, address, length);
 }
-
 int raw_getsockname(int fd, struct sockaddr *address, socklen_t *length) {
     return (int)RAW(SYS_getsockname, fd, address, length);
 }

@@ -141,11 +141,13 @@ class Lab:
         return env
 
     def client(self, program, mode, conf=None, address="127.0.0.1", sources=SOURCES, shim=SHIM):
-        """mode: bare | watch | enforce | hand (sources: which it binds in turn; none: its range only) | supervised | floor | floor by hand
-        (floor.c)."""
+        """mode: bare | watch | enforce | hand (sources: which it binds in turn; none: its range only) | asks (what watch cannot do without,
+        and no more) | supervised | floor | floor by hand (floor.c)."""
         argv = self.supervisor(mode, conf, sources) + [os.path.join(PROGRAMS, program), address]
         if mode == "hand":
             argv.append("hand=" + ",".join(sources) if sources else "hand")
+        if mode == "asks":
+            argv.append("watch")
         env = self.environment(mode, conf, shim)
         os.makedirs(env["CONNSPREAD_DIR"], mode=0o700, exist_ok=True)
         return Process(argv, env)

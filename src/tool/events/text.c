@@ -171,6 +171,12 @@ static void say_fields(struct strbuf *s, const struct event_fields *table, enum 
     }
 }
 
+enum colour event_colour(unsigned kind) {
+    return kind == EVENT_EXHAUSTED                              ? COLOUR_BAD
+           : kind == EVENT_SOURCE_DOWN || kind == EVENT_HOLDERS ? COLOUR_WARNING
+                                                                : COLOUR_NONE;
+}
+
 int event_text(const struct event_record *r, const struct event_context *context, char *out, size_t size) {
     struct strbuf s;
     strbuf_init(&s, out, size);

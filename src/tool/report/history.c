@@ -21,13 +21,6 @@ static void remember(struct remembered *to, const struct history_counts *n) {
         to->peak = n->peak;
 }
 
-static void widen_span(uint64_t *first_us, uint64_t *last_us, uint64_t time_us) {
-    if (*first_us == 0 || time_us < *first_us)
-        *first_us = time_us;
-    if (time_us > *last_us)
-        *last_us = time_us;
-}
-
 /* --- the minutes before an incident --- */
 
 static void add_before(struct incident *i, const struct history_record *record, uint64_t minute) {

@@ -101,7 +101,4 @@ static inline uint64_t moment_waits(const struct incident *i, unsigned minute) {
     return larger(i->first.waits[minute], i->history.waits[minute]);
 }
 
-/* Plain words, NUL-terminated, cut to REPORT_WORDS: what happened; one reason with its numbers, false when there is no
- * such; what to do. */
-
 #endif

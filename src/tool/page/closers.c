@@ -34,11 +34,9 @@ static int compare(const void *left, const void *right) {
 static void name_flow(const struct page *p, const struct flow *f, char program[128], char destination[ENDPOINT_TEXT]) {
     const struct facts *facts = &p->report->facts;
     char name[EVENT_PROGRAM + 1];
-    struct strbuf s;
     program_text(name, f->key.program);
-    strbuf_init(&s, program, 128);
-    words_fill(&s, facts->n_hosts > 1 ? "$s on $s" : "$s", name, facts->host[f->key.to.host % REPORT_HOSTS].name);
-    (void)strbuf_finish(&s);
+    words_text(program, 128, facts->n_hosts > 1 ? "$s on $s" : "$s", name,
+               facts->host[f->key.to.host % REPORT_HOSTS].name);
     words_flow(destination, f);
 }
 

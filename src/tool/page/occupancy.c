@@ -158,7 +158,6 @@ static void draw_legend(FILE *out, unsigned y) {
 static void draw_map(const struct map *m, const char *about) {
     FILE *out = m->page->out;
     char title[160];
-    struct strbuf s;
     unsigned y = DRAW_LINE;
     draw_begin(out, "occupancy-picture", height_of(m), "Occupancy of each source over time", about);
     draw_text(out, "bold", 0, y, "failed calls, all sources");
@@ -166,9 +165,7 @@ static void draw_map(const struct map *m, const char *about) {
     y += 4 + STRIP + GAP;
     for (size_t i = 0; i < m->rows; i++)
         y = draw_row(m, m->row[i], y);
-    strbuf_init(&s, title, sizeof title);
-    words_fill(&s, "time, from $t; a column is $n s", m->page->heat.start_us, m->column_us / 1000000);
-    (void)strbuf_finish(&s);
+    words_text(title, sizeof title, "time, from $t; a column is $n s", m->page->heat.start_us, m->column_us / 1000000);
     draw_time_axis(out, y - GAP + 4, m->page->heat.start_us, m->columns * m->column_us, title);
     draw_legend(out, y + DRAW_AXIS - 4);
     draw_end(out, about);

@@ -12,6 +12,7 @@
 #include "base/sys.h"
 #include "config/load.h"
 #include "net/addr.h"
+#include "net/attribute.h"
 #include "state/control.h"
 #include "state/pair.h"
 #include "state/pair_table.h"
@@ -39,20 +40,18 @@ void follow_end(struct follow *f) {
 /* It is on this host: what bound it in vain before need not wait for the end of its quarantine. */
 static void welcome(const struct state *s, uint64_t netns, const struct nlmsghdr *m) {
     struct ifaddrmsg about;
-    struct rtattr a;
     memcpy(&about, NLMSG_DATA(m), sizeof about);
-    const char *at = (const char *)m + NLMSG_SPACE(sizeof about), *end = (const char *)m + m->nlmsg_len;
-    for (; end - at >= (long)sizeof a; at += RTA_ALIGN(a.rta_len)) {
-        memcpy(&a, at, sizeof a);
-        if (a.rta_len < sizeof a || a.rta_len > end - at)
-            return;
-        struct addr address = addr_from_v4(0);
-        size_t size = about.ifa_family == AF_INET ? 4 : 16;
-        if ((a.rta_type != IFA_LOCAL && a.rta_type != IFA_ADDRESS) || a.rta_len < RTA_LENGTH(size))
-            continue;
-        memcpy(address.b + 16 - size, at + RTA_LENGTH(0), size);
-        (void)pair_worked(pair_find(s, pair_key(netns, &address, NULL), false, clock_ns(CLOCK_MONOTONIC)));
-    }
+    const char *attributes = (const char *)m + NLMSG_SPACE(sizeof about);
+    size_t bytes = m->nlmsg_len - NLMSG_SPACE(sizeof about), size = about.ifa_family == AF_INET ? 4 : 16;
+    /* IFA_ADDRESS is the peer's where there is an IFA_LOCAL. */
+    const void *found = attribute_find(attributes, bytes, IFA_LOCAL, size);
+    if (!found)
+        found = attribute_find(attributes, bytes, IFA_ADDRESS, size);
+    if (!found)
+        return;
+    struct addr address = addr_from_v4(0);
+    memcpy(address.b + 16 - size, found, size);
+    (void)pair_worked(pair_find(s, pair_key(netns, &address, NULL), false, clock_ns(CLOCK_MONOTONIC)));
 }
 
 static void read_messages(const struct state *s, uint64_t netns, const void *from, size_t size) {
@@ -61,7 +60,7 @@ static void read_messages(const struct state *s, uint64_t netns, const void *fro
         memcpy(&m, (const char *)from + at, sizeof m);
         if (m.nlmsg_len < sizeof m || m.nlmsg_len > size - at)
             return;
-        if (m.nlmsg_type == RTM_NEWADDR && m.nlmsg_len >= NLMSG_LENGTH(sizeof(struct ifaddrmsg)))
+        if (m.nlmsg_type == RTM_NEWADDR && m.nlmsg_len >= NLMSG_SPACE(sizeof(struct ifaddrmsg)))
             welcome(s, netns, (const struct nlmsghdr *)(const void *)((const char *)from + at));
         if (NLMSG_ALIGN(m.nlmsg_len) > size - at)
             return;

@@ -14,13 +14,14 @@
 #include "net/addr.h"
 #include "net/attribute.h"
 #include "state/control.h"
+#include "state/folder.h"
 #include "state/pair.h"
 #include "state/pair_table.h"
 #include "tool/events/tool_event.h"
 
 /* Addresses come and go in groups. */
 #define SETTLE_NS ((uint64_t)100 * 1000000)
-enum { ERRORS = 1024, MESSAGE = 8192 };
+enum { ERRORS = 1024, MESSAGE = 8192, AT_ONCE = 1000 /* messages; what comes then is for the next round */ };
 
 void follow_begin(struct follow *f) {
     struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
@@ -74,14 +75,15 @@ static bool has_changed(int netlink, const struct state *s, uint64_t netns) {
         char bytes[MESSAGE];
     } message;
     bool changed = false;
-    for (;;) {
+    for (unsigned i = 0; i < AT_ONCE; i++) {
         ssize_t n = recv(netlink, &message, sizeof message, 0);
         if (n < 0 && errno != ENOBUFS && errno != EINTR)
-            return changed;
+            break;
         if (n > 0)
             read_messages(s, netns, &message, (size_t)n);
         changed |= n != 0;
     }
+    return changed;
 }
 
 /* Titles have numbers once they are published. */
@@ -100,9 +102,7 @@ static void compile_again(struct state *s, const char *state_file, struct policy
     if (config_load(live->path, now, errors, sizeof errors) > 0 ||
         memcmp(&now->origin, &live->origin, sizeof now->origin) != 0 || !differs(now, live))
         return;
-    const char *slash = strrchr(state_file, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - state_file) : 1, slash ? state_file : ".");
-    if (!state_publish(s, now, folder))
+    if (!folder_of(folder, state_file) || !state_publish(s, now, folder))
         return;
     snprintf(text, sizeof text, "policy generation %llu from %.120s: the addresses of an interface have changed",
              (unsigned long long)__atomic_load_n(&s->header->generation, __ATOMIC_RELAXED), live->path);

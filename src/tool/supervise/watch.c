@@ -22,6 +22,7 @@
 enum {
     HEARD = 16 << 10,
     QUEUE = 8 << 20,
+    AT_ONCE = 1 << 16, /* messages, more than the queue holds */
     INFO = offsetof(struct tcp_info, tcpi_segs_in) + sizeof(((struct tcp_info *)NULL)->tcpi_segs_in)
 };
 
@@ -91,7 +92,8 @@ static void hear_one(struct service *s, const struct nlmsghdr *message) {
 void watch_hear(struct service *s, int watch) {
     _Alignas(struct nlmsghdr) char buffer[HEARD];
     bool lost = false;
-    for (;;) {
+    /* Other processes close, too: it need not end while they do. What comes then is heard at the next time. */
+    for (unsigned i = 0; i < AT_ONCE; i++) {
         ssize_t n = recv(watch, buffer, sizeof buffer, MSG_DONTWAIT);
         if (n < 0 && errno == ENOBUFS) {
             lost = true;

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import kernel
-from fixture import PYTHON, TOOL, equal, quadruplet_of
+from fixture import PYTHON, TOOL, equal
 
 NOBODY = 65534
 RANGE = 16
@@ -229,7 +229,7 @@ def test_other_users_and_namespaces(t):
     equal(results(done), {s: 2 for s in sources}, "sources, as nobody")
     done = t.run(["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", *command(t, "unshare", "-U", *client)], bare=True)
     equal(results(done), {s: 2 for s in sources}, "sources, in a user namespace")
-    equal(len({quadruplet_of(e) for e in t.events("time-wait")}), 16, "events")
+    t.same_time_waits(port, 16)
 
 
 def test_another_network_namespace_is_left_alone(t):
@@ -346,7 +346,7 @@ def test_descriptors_are_bounded(t):
     n = len(os.listdir(f"/proc/{supervisor}/fd"))
     process.communicate("\n", timeout=20)
     assert n < 256 + 16 + 10, f"{n} descriptors"
-    equal(len(t.events("time-wait")), 2000, "time-wait events")
+    t.same_time_waits(port, 2000)
 
 
 def test_auto(t):

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 
-from lab import PORT, PORTS, PROGRAMS, at_most, turns
+from lab import PORT, PORTS, PROGRAMS, at_most, cycles, turns
 
 PARTS = ("cycle", "socket", "connect", "close")
 
@@ -20,15 +20,7 @@ def cycle(lab):
     }
     if lab.against:
         clients.update((f"{mode}, other", lab.client("cycle", mode, conf, shim=lab.against)) for mode in ("watch", "enforce"))
-    for client in clients.values():
-        client("cycle", 50, PORT)
-    found = {name: [] for name in clients}
-    for i in range(lab.rounds(500, 100)):
-        for name in turns(clients, i):
-            figures = clients[name]("cycle", 100, PORT + i % PORTS)
-            assert figures[4] == 0, f"{name}: {figures[4]} errors"
-            found[name].append(figures)
-        server("drain")
+    found = cycles(clients, server, lab.rounds(500, 100), 100)
     targets = {("watch", "bare"): at_most(1.08), ("enforce", "bare"): at_most(1.12), ("enforce", "hand"): at_most(1.05)}
     names = {"watch": f"shim, {lab.watching}", "enforce": "shim, spreading", "hand": "by hand", "bare": "bare", "again": "bare, a second"}
     for part, of in enumerate(PARTS):

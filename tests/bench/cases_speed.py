@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 
-from lab import PORT, PORTS, PROGRAMS, SHIM, at_most, turns
+from lab import PORT, PORTS, PROGRAMS, SHIM, at_most, cycles, turns
 
 PARTS = ("cycle", "socket", "connect", "close")
 
@@ -20,15 +20,7 @@ def cycle(lab):
     }
     if lab.against:
         clients.update((f"{mode}, other", lab.client("cycle", mode, conf, shim=lab.against)) for mode in ("watch", "enforce"))
-    for client in clients.values():
-        client("cycle", 50, PORT)
-    found = {name: [] for name in clients}
-    for i in range(lab.rounds(500, 100)):
-        for name in turns(clients, i):
-            figures = clients[name]("cycle", 100, PORT + i % PORTS)
-            assert figures[4] == 0, f"{name}: {figures[4]} errors"
-            found[name].append(figures)
-        server("drain")
+    found = cycles(clients, server, lab.rounds(500, 100), 100)
     targets = {("watch", "bare"): at_most(1.08), ("enforce", "bare"): at_most(1.12), ("enforce", "hand"): at_most(1.05)}
     names = {"watch": f"shim, {lab.watching}", "enforce": "shim, spreading", "hand": "by hand", "bare": "bare", "again": "bare, a second",
              "asks": "asking alone"}
@@ -40,10 +32,10 @@ def cycle(lab):
             lab.ratio("cycle", f"{of}: {names[mode]} / the same of the other build", [f[part] for f in found[mode]], [f[part] for f in found[f"{mode}, other"]])
 
 
-def counted(lab, mode, conf, cycles, shim):
+def counted(lab, mode, conf, hundreds, shim):
     """All instructions of a client that makes so many hundred cycles, by valgrind's callgrind."""
     argv = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", os.path.join(PROGRAMS, "cycle"), "127.0.0.1"]
-    commands = "".join(f"cycle 100 {PORT + i % PORTS}\n" for i in range(cycles))
+    commands = "".join(f"cycle 100 {PORT + i % PORTS}\n" for i in range(hundreds))
     env = lab.environment(mode, conf, shim)
     os.makedirs(env["CONNSPREAD_DIR"], mode=0o700, exist_ok=True)
     run = subprocess.run(argv, env=env, input=commands, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True, timeout=60)

@@ -182,6 +182,20 @@ def fill(clients, n, port):
     return errors
 
 
+def cycles(clients, server, rounds, each):
+    """What the program cycle says of so many cycles, once it is warm: of each client, round by round, to one port after the other."""
+    for client in clients.values():
+        client("cycle", 50, PORT)
+    found = {name: [] for name in clients}
+    for i in range(rounds):
+        for name in turns(clients, i):
+            figures = clients[name]("cycle", each, PORT + i % PORTS)
+            assert figures[4] == 0, f"{name}: {figures[4]} errors"
+            found[name].append(figures)
+        server("drain")
+    return found
+
+
 def turns(clients, i):
     """The clients, each time another one first."""
     names = list(clients)

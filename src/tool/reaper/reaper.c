@@ -201,7 +201,7 @@ static void keep(const struct round *r, const struct reaped *l, struct event_rec
     hash = (hash ^ hash >> 31) * UINT64_C(0x9e3779b97f4a7c15);
     event->e.seq = PREVIEW_SEQ | (hash >> 12 & (PREVIEW_SEQ - 1));
     if (out->n < r->n)
-        out->event[out->n++] = *event;
+        out->event[out->n++] = event->e;
 }
 
 static void record_event(const struct round *r, const struct reaped *l, const struct left *left,
@@ -390,8 +390,8 @@ void reaper_take_over(struct reaper *h, const struct state *s, const char *path)
 }
 
 static int by_time(const void *left, const void *right) {
-    const struct event_record *a = left, *b = right;
-    return (a->e.time_us > b->e.time_us) - (a->e.time_us < b->e.time_us);
+    const struct event *a = left, *b = right;
+    return (a->time_us > b->time_us) - (a->time_us < b->time_us);
 }
 
 void preview_find(struct preview *out, const struct state *s) {

@@ -42,7 +42,7 @@ void reaper_take_over(struct reaper *h, const struct state *s, const char *path)
  * on, the same whenever it is computed. */
 #define PREVIEW_SEQ ((uint64_t)1 << 52)
 struct preview {
-    struct event_record *event;
+    struct event *event; /* no more than that: there may be a million */
     unsigned n;
 };
 

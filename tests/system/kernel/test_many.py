@@ -4,11 +4,11 @@ import errno
 import json
 import os
 import re
-import subprocess
 import time
 
 import kernel
-from fixture import PYTHON, TOOL, equal, full, limit, quadruplet_of
+from fixture import equal, full, limit, quadruplet_of
+from measured import measured
 
 MANY = 100000  # destinations
 ROWS = 8       # of stat, where a pool is counted by prefix: a row for each arm, rule and prefix, and those of no rule
@@ -74,23 +74,6 @@ def test_a_full_destination_among_many(t):
 # --- killed ---
 
 EACH_PORT = 15000  # connections: of 20,000 descriptors that a server's process may have
-
-
-MEASURED = """import resource, subprocess, sys
-status = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL).returncode
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(status, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, file=sys.stderr)"""
-
-
-def measured(t, *arguments):
-    """Runs the tool: what it prints, seconds, MB resident at most. The process that starts it is small, for what that has counts as well."""
-    began = time.monotonic()
-    done = subprocess.run([PYTHON, "-S", "-c", MEASURED, TOOL, *arguments, "-c", t.conf], env=t.environment(bare=True), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300, check=True)
-    took, (status, busy, peak) = time.monotonic() - began, map(float, done.stderr.splitlines()[-1].split())
-    print(f"{' '.join(arguments)}: exit {status:.0f}, {took:.1f} s, {busy:.1f} s of processor time, {peak:.0f} MB")
-    assert status in (0, 1), done.stderr
-    return done.stdout, took, peak
 
 
 def as_many(quads, n):

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import subprocess
 import time
 
 import kernel
@@ -11,7 +12,6 @@ from fixture import equal, full, limit, quadruplet_of
 from measured import measured
 
 MANY = 100000  # destinations
-ROWS = 8       # of stat, where a pool is counted by prefix: a row for each arm, rule and prefix, and those of no rule
 
 
 def flows(t, *arguments, **options):
@@ -119,3 +119,37 @@ def test_killed_at_once(t):
     """2,000 processes with two connections each, or as many as KILLED says: KILLED=10000x20."""
     processes, each = map(int, os.environ.get("KILLED", "2000x2").split("x"))
     killed(t, processes, each, 600 if "KILLED" in os.environ else 40)
+
+
+# --- idle ones ---
+
+def idle(t, port, bare):
+    """A client that has connected once and waits."""
+    env = t.environment(bare=bare, CONNSPREAD_DIR="/dev/shm/idle")  # where state files lie: in memory
+    client = subprocess.Popen([t.program("kernel/flows"), "idle", "10.1.0.1", str(port)], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    equal(client.stdout.readline(), "ready\n", "what it says")
+    return client
+
+
+def memory(client):
+    """kB: its share of what it has resident (Pss, proc_pid_smaps(5)) with its page tables; all that it has resident."""
+    with open(f"/proc/{client.pid}/smaps_rollup") as rollup, open(f"/proc/{client.pid}/status") as status:
+        found = dict(re.findall(r"^(\w+):\s+(\d+) kB", rollup.read() + status.read(), re.MULTILINE))
+    return int(found["Pss"]) + int(found["VmPTE"]), int(found["Rss"])
+
+
+@full
+def test_memory_of_idle_clients(t):
+    """What each of 20 clients takes more of the host's memory than bare, state file and all: at most 200 kB."""
+    os.mkdir("/dev/shm/idle", 0o700)
+    t.spread(t.sources())
+    port = t.server()
+    clients = {bare: [idle(t, port, bare) for _ in range(20)] for bare in (True, False)}
+    bare, shim = ([sorted(m[i] for m in map(memory, clients[kind]))[10] for i in (0, 1)] for kind in (True, False))
+    print(f"{shim[0] - bare[0]} kB more; resident, with what all share: {shim[1] - bare[1]} kB more")
+    assert shim[0] - bare[0] <= 200, f"{shim[0]} kB, bare {bare[0]} kB"
+    for client in clients[True] + clients[False]:
+        client.stdin.close()
+        equal(client.wait(), 0, "exit status of an idle client")
+    t.state = "/dev/shm/idle"
+    equal(counters(t)["connects_seen"], 20, "connects that the shim has seen")

@@ -165,7 +165,7 @@ $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
 $(BUILD)/tests/supervise/client: TEST_EXTRA = -static
 $(BUILD)/tests/own_cfg_client $(BUILD)/tests/own_vfork: TEST_EXTRA = -rdynamic
 # Linked with parts of the tool.
-WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events every_event later_traffic trust/fill)
+WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events every_event later_traffic trust/fill commands/large)
 $(WITH_PARTS): TEST_PARTS = $(UNIT_LIB) -lconfuse -ljansson
 $(WITH_PARTS): $(UNIT_LIB)
 $(BUILD)/tests/%.so: tests/system/%.so.c

@@ -88,21 +88,32 @@ static void say_full(struct client *client, const struct conn *c) {
                       "the state file cannot grow, its file system is full: open connections go unnamed");
 }
 
-/* First where there seems to be room, then in a new segment, then anywhere: the hints may be wrong. */
-static unsigned take_anywhere(struct client *client, const struct conn *c) {
-    const struct state *s = &client->state;
-    uint64_t pid = process_pid();
-    unsigned blocks = open_chunks(s) / OPEN_BLOCK, at = 0;
-    bool full;
+/* Where there seems to be room. */
+static unsigned take_by_hint(const struct state *s, unsigned blocks, uint64_t pid) {
+    unsigned at = 0;
     for (unsigned i = 0; i < blocks && at == 0; i++)
         if (!looks_full(s, i))
             at = take_in(s, i, pid);
-    if (at == 0) {
-        int grown = segment_grow(s->segments, SEGMENT_OPEN, blocks - OPEN_FIRST / OPEN_BLOCK, &full);
-        at = grown >= 0 ? take_in(s, OPEN_FIRST / OPEN_BLOCK + (unsigned)grown, pid) : 0;
-        if (full)
-            say_full(client, c);
+    return at;
+}
+
+/* A new segment may be full by the time that we come to it, where thousands of processes connect for the first time at
+ * once: then in the next. At last anywhere: the hints may be wrong. */
+static unsigned take_anywhere(struct client *client, const struct conn *c) {
+    enum { TRIES = 16 };
+    const struct state *s = &client->state;
+    uint64_t pid = process_pid();
+    unsigned blocks = open_chunks(s) / OPEN_BLOCK, at = take_by_hint(s, blocks, pid);
+    bool full = false;
+    for (unsigned tries = 0, known = blocks; tries < TRIES && at == 0; tries++) {
+        int grown = segment_grow(s->segments, SEGMENT_OPEN, known - OPEN_FIRST / OPEN_BLOCK, &full);
+        if (grown < 0)
+            break;
+        known = OPEN_FIRST / OPEN_BLOCK + (unsigned)grown + 1;
+        at = take_in(s, known - 1, pid);
     }
+    if (full)
+        say_full(client, c);
     for (unsigned i = 0; i < blocks && at == 0; i++)
         at = take_in(s, i, pid);
     return at;

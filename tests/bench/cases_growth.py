@@ -54,10 +54,11 @@ def end(found):
 
 
 def flows(lab):
+    """One source: as many flows as destinations."""
     sizes = {"1": 1, "100": 100, "10,000": 10000} | ({} if lab.quick else {"1,000,000": 1000000})
     found = {}
     for name in sizes:
-        found.update(clients(lab, name))
+        found.update(clients(lab, name, sources=["127.0.1.1"]))
         found[f"{name}, bare"] = lab.client("growth", "bare", address=BASE)
     for name, client in found.items():
         errors, = client("touch", sizes[kind_of(name)])
@@ -71,7 +72,7 @@ def flows(lab):
 
 def processes(lab):
     for size in (100,) if lab.quick else (100, 10000):
-        found = clients(lab, "crowd")
+        found = clients(lab, "crowd") | {"crowd, bare": lab.client("growth", "bare", address=BASE)}
         for name, client in found.items():
             first, last, errors = client("crowd", size)
             assert errors == 0, f"{size} processes, {name}: {errors} errors"

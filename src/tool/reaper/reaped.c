@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tool/common/time_text.h"
 #include "tool/reaper/match.h"
@@ -106,17 +107,24 @@ static bool judge_mptcp(struct reaped *l, uint64_t now) {
     return l->stays;
 }
 
-static void judge_exact(struct reaped *l, const struct recorded *t, uint64_t now) {
+/* On one descriptor, twice as diag_lookup_ending does: to open one for each question takes longer than the question. */
+static int ask(int netlink, const struct reaped *l, struct diag_answer *out) {
+    struct tuple tuple = open_tuple(&l->entry);
+    bool expected = marked(l) && open_fate(&l->entry) == FATE_TIME_WAIT;
+    int found = netlink < 0 ? -EBADF : diag_ask(netlink, &tuple, out);
+    if (found == -ENOENT)
+        found = diag_ask(netlink, &tuple, out);
+    bool certain = found == -ENOENT ? !expected : found == 0 && out->state != TCP_CLOSE;
+    return certain ? found : diag_lookup_ending(&tuple, expected, out);
+}
+
+static void judge_exact(struct reaped *l, const struct recorded *t, int netlink, uint64_t now) {
     struct diag_answer answer;
     const struct open_entry *h = &l->entry;
     l->recorded = recorded_time_wait(t, &h->local, h->local_port, &h->peer, h->peer_port, connected_us(l) - coarse_us);
     if (judge_mptcp(l, now))
         return;
-    struct tuple tuple = open_tuple(h);
-    bool expected = marked(l) && open_fate(h) == FATE_TIME_WAIT;
-    int found = -ENOENT;
-    if (l->ask)
-        found = diag_lookup_ending(&tuple, expected, &answer);
+    int found = l->ask ? ask(netlink, l, &answer) : -ENOENT;
     if (found == -ENOENT)
         end_absent(l, now);
     else if (found != 0)
@@ -184,7 +192,7 @@ static void consider(const struct dump_socket *d, void *context) {
 static bool drop_recorded(struct search *s) {
     struct recorded recorded;
     unsigned kept = 0;
-    if (!recorded_read(&recorded, s->state, s->now - 2 * named_us))
+    if (!recorded_read(&recorded, s->state, s->now - 2 * named_us, true))
         return false;
     for (unsigned i = 0; i < s->candidates; i++) {
         const struct candidate *c = &s->candidate[i];
@@ -287,7 +295,7 @@ static void mark_recorded(struct reaped *l, unsigned n, const struct state *s, u
         first++;
     if (first == n)
         return;
-    bool known = recorded_read(&recorded, s, from_us - coarse_us);
+    bool known = recorded_read(&recorded, s, from_us - coarse_us, false);
     for (unsigned i = first; i < n; i++) {
         if (!l[i].second_hand)
             continue;
@@ -304,9 +312,10 @@ void reaped_judge(struct reaped *l, unsigned n, const struct state *s) {
     struct recorded recorded = {0};
     uint64_t now = time_now_us(), from_us = UINT64_MAX;
     bool search = false;
+    int netlink = diag_open();
     for (unsigned i = 0; i < n; i++)
         from_us = connected_us(&l[i]) < from_us ? connected_us(&l[i]) : from_us;
-    (void)recorded_read(&recorded, s, from_us - coarse_us);
+    (void)recorded_read(&recorded, s, from_us - coarse_us, false);
     for (unsigned i = 0; i < n; i++) {
         const struct open_entry *h = &l[i].entry;
         l[i].via = h->word == OPEN_TO_EXEC ? VIA_EXEC : h->word == OPEN_TO_EXIT ? VIA_EXIT : VIA_KILLED;
@@ -314,12 +323,14 @@ void reaped_judge(struct reaped *l, unsigned n, const struct state *s) {
         l[i].local = h->local;
         l[i].local_port = h->local_port;
         if (h->local_port != 0)
-            judge_exact(&l[i], &recorded, now);
+            judge_exact(&l[i], &recorded, netlink, now);
         else if (l[i].ask)
             search = true;
         else
             end_absent(&l[i], now);
     }
+    if (netlink >= 0)
+        (void)close(netlink);
     if (search)
         judge_by_search(l, n, s, now);
     recorded_free(&recorded);

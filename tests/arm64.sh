@@ -58,7 +58,7 @@ tests/arm64_root.py "$arm" /bin/bash tests/run unit >"$out/unit.log" 2>&1 || tru
 # CASE:NAME of each check that failed; one test in a loop is several.
 sed -n 's/^ *[^ ]*\.c:[0-9]*:[FE]:\([a-zA-Z0-9_]*:[a-zA-Z0-9_]*\):.*/\1/p' "$out/unit.log" >"$out/unit.failed"
 grep '^[a-z]' tests/arm64.without >"$out/unit.without"
-grep -A 20 '^FAIL' "$out/unit.log" | grep -v -w -F -f "$out/unit.without" || true
+grep -E '^FAIL|:[FE]:' "$out/unit.log" | grep -v -w -F -f "$out/unit.without" || true
 skipped=$(grep -c -x -F -f "$out/unit.without" "$out/unit.failed") || true
 add "$out/unit.log"
 failed=$((failed - skipped))

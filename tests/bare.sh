@@ -1,4 +1,4 @@
-# Sourced by debian.sh and rpm.sh: a bare Debian in $root, from this host's own mirror, and commands in it.
+# Sourced by arm64.sh, debian.sh and rpm.sh: this host's own mirror, and commands in a bare system in $root.
 fail() {
     echo "FAILED: $*"
     exit 1
@@ -6,11 +6,12 @@ fail() {
 say() { printf '== %3d s: %s\n' "$SECONDS" "$*"; }
 
 # A command in the bare system: its own processes, which end with it, and none of our environment.
-in_root() {
+reads_in_root() {
     unshare --mount --pid --fork --kill-child --mount-proc="$root/proc" chroot "$root" /usr/bin/env -i \
-        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@" </dev/null
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
-# The same in a network namespace of its own, beside a web server on 127.0.0.1:8000 that leaves the closing to its clients.
+in_root() { reads_in_root "$@" </dev/null; }
+# A command in a network namespace of its own, beside a web server on 127.0.0.1:8000 that leaves the closing to its clients.
 served() {
     TOP=$PWD unshare --net --pid --fork --kill-child bash -eu -c '
         ip link set lo up
@@ -19,6 +20,11 @@ servers.start(\"127.0.0.1\", \"http\", 8000)
 time.sleep(600)" &
         for _ in $(seq 200); do [ -n "$(ss -Htln "sport = 8000")" ] && break; sleep 0.05; done
         "$@"' bash "$@"
+}
+# README's tour in the bare system, by its shell $1, in a folder that goes with it.
+tour() {
+    served tests/tour.py console bash -c 'reads_in_root sh -c "mkdir -p /root/tour && cd /root/tour && exec $0"' "$1" || fail "the tour is not as README shows it"
+    rm -r "$root/root/tour"
 }
 files() {
     in_root find / -xdev \( -path /proc -o -path /tmp -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/log \) \
@@ -29,3 +35,4 @@ files() {
 mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
     awk -v name="$VERSION_CODENAME" '$2 == name && $3 == "main" { print $1; exit }')
 [ -n "$mirror" ] || fail "this host's apt has no source for $VERSION_CODENAME main"
+export -f reads_in_root in_root

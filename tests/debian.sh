@@ -4,7 +4,8 @@
 # takes another release than the host's, to which the packages of this one must fit.
 set -eu
 cd "$(dirname "$0")/.."
-out=$1 root=$1/root
+out=$1
+export root=$1/root
 umask 022
 rm -rf "$out"
 mkdir -p "$out"
@@ -53,9 +54,10 @@ check_installed() {
         ss -Htan state time-wait "dport = 8000" | awk "{print \$3}" | cut -d: -f1 | sort -u >"$out/sources"'
     [ "$(paste -sd ' ' "$out/sources")" = "127.0.0.2 127.0.0.3 127.0.0.4 127.0.0.5" ] || fail "sources: $(cat "$out/sources")"
 }
-export -f in_root
-export root out
+export out
 check_installed
+say "its tour"
+tour bash
 
 say "32-bit children"
 install -D -m 644 "$out/build32/libconnspread.so" "$root/usr/lib/i386-linux-gnu/connspread/libconnspread.so"
@@ -92,16 +94,8 @@ in_root apt-get install -qy --no-install-recommends $packages >"$out/apt.log" 2>
 in_root apt-get install -qy --no-install-recommends python3 iproute2 >"$out/apt.log" 2>&1 || fail "python3, for the server: $(tail "$out/apt.log")"
 mkdir "$root/root/connspread"
 git ls-files -z -co --exclude-standard | tar -c --null -T - | tar -x -C "$root/root/connspread"
-cat >"$root/root/in_clone" <<'END'
-#!/bin/sh
-cd /root/connspread && exec bash "$@"
-END
-chmod +x "$root/root/in_clone"
 # Our standard input reaches it here: the commands of README.
-in_clone() {
-    unshare --mount --pid --fork --kill-child --mount-proc="$root/proc" chroot "$root" /usr/bin/env -i \
-        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 /root/in_clone "$@"
-}
+in_clone() { reads_in_root sh -c 'cd /root/connspread && exec bash "$@"' sh "$@"; }
 export -f in_clone
 files >"$out/before"
 tests/tour.py sh bash -c 'in_clone "$@"' bash >"$out/install.log" 2>&1 || { tail -n 20 "$out/install.log"; fail "installing as README says"; }

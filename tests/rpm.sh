@@ -3,7 +3,8 @@
 # README shows it, and removal leaves nothing but its config. tests/rpm.sh FOLDER; called by tests/full.sh; needs root.
 set -eu
 cd "$(dirname "$0")/.."
-out=$1 root=$1/root
+out=$1
+export root=$1/root
 umask 022
 rm -rf "$out"
 mkdir -p "$out"
@@ -34,24 +35,12 @@ files | grep -v '^/var/lib/rpm' >"$out/before"
 r -i --nodeps --force-debian "$package" || fail "the package does not install"
 r -V --nodeps connspread || fail "what is installed is not what is in the package"
 say "its tour"
-cat >"$root/root/in_folder" <<'END'
-#!/bin/sh
-mkdir -p /root/tour && cd /root/tour && exec bash "$@"
-END
-chmod +x "$root/root/in_folder"
-in_folder() {
-    unshare --mount --pid --fork --kill-child --mount-proc="$root/proc" chroot "$root" /usr/bin/env -i \
-        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 /root/in_folder "$@"
-}
-export -f in_root in_folder
-export root out
-served tests/tour.py console bash -c 'in_folder "$@"' bash || fail "the tour is not as README shows it"
+tour bash
 ! grep -rl /usr/local "$root/usr/lib/systemd/system" "$root/usr/bin/connspread-textfile" "$root/usr/share/connspread" | grep connspread || fail "paths of make install in the package"
 
 say "removal"
 echo '# mine' >>"$root/etc/connspread.conf"
 r -e connspread || fail "the package cannot be removed"
-rm -r "$root/root/tour" "$root/root/in_folder"
 files | grep -v '^/var/lib/rpm' >"$out/after"
 left=$(comm -13 "$out/before" "$out/after" | paste -sd ' ')
 [ "$left" = /etc/connspread.conf.rpmsave ] || fail "left by the package: $left"

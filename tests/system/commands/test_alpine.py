@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import subprocess
+import tarfile
 
 from fixture import ROOT, equal, full, limit, needs
 
@@ -26,7 +27,7 @@ def made(t):
     os.mkdir(path)
     for command in ("git", "tar", "gzip", "sha512sum", "sed", "cut", "cp", "rm", "mkdir", "dirname"):
         os.symlink(sh("sh", "-c", f"command -v {command}").strip(), os.path.join(path, command))
-    sh(os.path.join(ROOT, "contrib/alpine/build"), version(), out, env={"PATH": path, "HOME": t.folder})
+    sh(os.path.join(ROOT, "contrib/alpine/build"), version(), out, env={"PATH": path, "HOME": t.folder, "SOURCE_DATE_EPOCH": "1234567890"})
     return out
 
 
@@ -36,7 +37,7 @@ def files(folder):
 
 @needs("git")
 def test_recipe(t):
-    """It is a shell's, has what abuild asks for, and the sum is the archive's."""
+    """It is a shell's, has what abuild asks for, and the sum is the archive's, which has nothing of when, where and by whom it was made."""
     out, archive = made(t), f"connspread-{version()}.tar.gz"
     equal(files(out), sorted(["APKBUILD", archive, "connspread.pre-deinstall"]), "what abuild is given")
     for script in ("APKBUILD", "connspread.pre-deinstall"):
@@ -49,6 +50,11 @@ def test_recipe(t):
     equal(sh("sh", "-euc", f". {out}/APKBUILD; {says}"), "", "lacking")
     with open(os.path.join(out, archive), "rb") as f:
         assert f"{hashlib.sha512(f.read()).hexdigest()}  {archive}\n" in text, "the sum is another archive's"
+    with tarfile.open(os.path.join(out, archive)) as tar:
+        members = tar.getmembers()
+    equal({(m.mtime, m.uid, m.gid, m.mode & 0o022) for m in members}, {(1234567890, 0, 0, 0)}, "time, user, group, and who else may write")
+    names = [m.name.split("/") for m in members]
+    equal(names, sorted(names), "the order")
 
 
 @full

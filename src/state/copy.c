@@ -132,6 +132,7 @@ static size_t lay_out(struct state_header *header) {
     sections_plan(&layout, LOG_SIZE_MIN);
     memcpy(header->section, layout.section, sizeof header->section);
     header->size = layout.size;
+    blocks_are_there(header, BLOCKS);
     return (size_t)layout.size;
 }
 

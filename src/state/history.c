@@ -5,6 +5,7 @@
 
 #include "state/history_private.h"
 #include "state/pair.h"
+#include "state/segment.h"
 #include "base/sys.h"
 
 #ifndef HISTORY_STEP
@@ -168,27 +169,30 @@ static struct history_entry *search(struct history_minute *m, uint32_t minute, c
 enum { LATELY = 512, IN_REST = 255 };
 static uint64_t lately[LATELY];
 
-static uint64_t note_of(const struct history_minute *m, uint32_t minute, const struct history_flow *f, unsigned place) {
-    return (uint64_t)f->key << 32 | ((minute ^ (uintptr_t)m / sizeof *m) & 0xffffff) << 8 | place;
+static uint64_t note_of(const struct state *s, uint32_t minute, const struct history_flow *f, unsigned place) {
+    return (uint64_t)f->key << 32 | ((minute ^ (uintptr_t)s->history / sizeof *s->history) & 0xffffff) << 8 | place;
 }
 
-static void note(const struct history_minute *m, uint32_t minute, const struct history_flow *f, unsigned place) {
-    __atomic_store_n(&lately[f->key % LATELY], note_of(m, minute, f, place), __ATOMIC_RELAXED);
+static void note(const struct state *s, uint32_t minute, const struct history_flow *f, unsigned place) {
+    __atomic_store_n(&lately[f->key % LATELY], note_of(s, minute, f, place), __ATOMIC_RELAXED);
 }
 
-/* Apart, so that the usual way saves no registers. */
-__attribute__((noinline)) static struct history_entry *find_anew(struct history_minute *m, uint32_t minute,
+/* Apart, so that the usual way saves no registers. NULL: it is in the rest, or its page cannot be had. */
+__attribute__((noinline)) static struct history_entry *find_anew(const struct state *s, uint32_t minute,
                                                                  const struct history_flow *f) {
-    struct history_entry *e = search(m, minute, f);
-    note(m, minute, f, e ? (unsigned)(e - m->flow) + 1 : IN_REST);
+    struct history_minute *m = page_of(s, minute);
+    struct history_entry *e = block_have(s->header, m) ? search(m, minute, f) : NULL;
+    note(s, minute, f, e ? (unsigned)(e - m->flow) + 1 : IN_REST);
     return e;
 }
 
-static inline struct history_entry *find(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
-    uint64_t seen = __atomic_load_n(&lately[f->key % LATELY], __ATOMIC_RELAXED) ^ note_of(m, minute, f, 0);
+/* A page in which it has a place is there. */
+static inline struct history_entry *find(const struct state *s, struct history_minute *m, uint32_t minute,
+                                         const struct history_flow *f) {
+    uint64_t seen = __atomic_load_n(&lately[f->key % LATELY], __ATOMIC_RELAXED) ^ note_of(s, minute, f, 0);
     if (seen - 1 < HISTORY_FLOWS && __atomic_load_n(&m->who[seen - 1], __ATOMIC_ACQUIRE) == word_of(minute, f->key))
         return &m->flow[seen - 1];
-    return seen == IN_REST ? NULL : find_anew(m, minute, f);
+    return seen == IN_REST ? NULL : find_anew(s, minute, f);
 }
 
 static uint64_t activity(const struct history_entry *e) {
@@ -201,12 +205,13 @@ static uint64_t activity(const struct history_entry *e) {
 /* A flow of the rest whose turn it is takes the place of the one that did least, if that is next to nothing, unless
  * another process has found it one meanwhile. A process that adds to that one at this very moment adds to the wrong
  * flow, once. */
-static void admit(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
+static void admit(const struct state *s, uint32_t minute, const struct history_flow *f) {
+    struct history_minute *m = page_of(s, minute);
     unsigned least = 0;
     uint64_t fewest = UINT64_MAX;
     for (unsigned i = 0; i < PROBES; i++) {
         if (__atomic_load_n(&m->who[place_of(f, i)], __ATOMIC_ACQUIRE) == word_of(minute, f->key)) {
-            note(m, minute, f, place_of(f, i) + 1);
+            note(s, minute, f, place_of(f, i) + 1);
             return;
         }
         uint64_t n = activity(&m->flow[place_of(f, i)]);
@@ -223,36 +228,38 @@ static void admit(struct history_minute *m, uint32_t minute, const struct histor
         return;
     retire(m, minute, &m->flow[least]);
     label(m, least, word_of(minute, f->key), f);
-    note(m, minute, f, least + 1);
+    note(s, minute, f, least + 1);
 }
 
 bool history_connect(const struct state *s, const struct history_flow *f, uint32_t minute, uint64_t elapsed_ns) {
     struct history_minute *m = page_of(s, minute);
-    struct history_entry *e = find(m, minute, f);
+    struct history_entry *e = find(s, m, minute, f);
     uint64_t us = (elapsed_ns < MINUTE_NS ? elapsed_ns : MINUTE_NS) / 1000;
     if (e) {
         uint64_t before = __atomic_fetch_add(&e->connects, ((uint64_t)1 << TIME_BITS) + us, __ATOMIC_RELAXED);
         return (before >> TIME_BITS) % SAMPLE == 0;
     }
+    if (!block_have(s->header, m))
+        return false;
     (void)rest_add(m, minute, REST_CONNECT_US, us);
     if (rest_add(m, minute, REST_CONNECTS, 1) % ADMIT == ADMIT - 1)
-        admit(m, minute, f);
+        admit(s, minute, f);
     return false;
 }
 
 void history_count(const struct state *s, const struct history_flow *f, uint32_t minute, enum history_counter counter) {
     struct history_minute *m = page_of(s, minute);
-    struct history_entry *e = find(m, minute, f);
+    struct history_entry *e = find(s, m, minute, f);
     if ((unsigned)counter >= HISTORY_COUNTERS)
         return;
     if (e)
         (void)__atomic_fetch_add(&e->count[counter], 1, __ATOMIC_RELAXED);
-    else if (rest_add(m, minute, REST_COUNTER + counter, 1) % ADMIT == ADMIT - 1)
-        admit(m, minute, f);
+    else if (block_have(s->header, m) && rest_add(m, minute, REST_COUNTER + counter, 1) % ADMIT == ADMIT - 1)
+        admit(s, minute, f);
 }
 
 void history_peak(const struct state *s, const struct history_flow *f, uint32_t minute, uint32_t taken) {
-    struct history_entry *e = find(page_of(s, minute), minute, f);
+    struct history_entry *e = find(s, page_of(s, minute), minute, f);
     uint32_t old = e ? __atomic_load_n(&e->peak, __ATOMIC_RELAXED) : UINT32_MAX;
     /* Bounded: one that loses it four times to higher ones has lost little. */
     for (int tries = 0; tries < 4 && old < taken; tries++)
@@ -289,7 +296,7 @@ void history_recent(const struct state *s, const struct history_flow *f, uint32_
     memset(out, 0, sizeof *out);
     for (uint32_t back = 0; back < 2; back++) {
         const struct history_minute *m = page_of(s, minute - back);
-        for (unsigned i = 0; i < HISTORY_FLOWS; i++) {
+        for (unsigned i = 0; i < HISTORY_FLOWS && block_there(s->header, m); i++) {
             const struct history_entry *e = &m->flow[i];
             if (__atomic_load_n(&m->who[i], __ATOMIC_ACQUIRE) >> 32 != minute - back || !same_program(e, f))
                 continue;

@@ -5,6 +5,7 @@
 #include "state/history.h"
 #include "state/history_private.h"
 #include "state/pair.h"
+#include "state/segment.h"
 
 static uint64_t load(const uint64_t *word) {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -24,7 +25,7 @@ static uint32_t newest_in(const struct history_minute *m, uint32_t limit) {
 void history_reader_init(struct history_reader *r, const struct state *s, uint32_t now) {
     uint32_t newest = 0;
     for (unsigned i = 0; i < HISTORY_MINUTES; i++) {
-        uint32_t minute = newest_in(&s->history[i], now);
+        uint32_t minute = block_there(s->header, &s->history[i]) ? newest_in(&s->history[i], now) : 0;
         if (minute > newest && minute % HISTORY_MINUTES == i)
             newest = minute;
     }
@@ -142,6 +143,8 @@ bool history_next(struct history_reader *r, struct history_view *out) {
         const struct history_minute *m = &r->state->history[minute % HISTORY_MINUTES];
         bool any = false;
         *out = (struct history_view){.minute = minute};
+        if (!block_there(r->state->header, m))
+            continue;
         for (unsigned i = 0; i < HISTORY_FLOWS; i++)
             any |= add_entry(out, m, i);
         any |= add_rest(out, m);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state/ring_private.h"
 #include "state/history.h"
 #include "state/open_chunk.h"
 #include "state/segment.h"
@@ -61,6 +60,7 @@ static void build_image(void) {
     memset(image, 0, size);
     memset(copy, 0, size);
     header_fill((struct state_header *)(void *)image, "fuzz", LOG_SIZE_MIN);
+    blocks_are_there((struct state_header *)(void *)image, BLOCKS);
     require(sections_bind(&s, image, size));
     policy_default(&policy);
     policy.pool[0].sources[SCOPE_V4] = (struct policy_span){.first = 0, .count = 2};
@@ -194,8 +194,7 @@ static void read_open_table(struct state *s) {
             chunk->entry[i % OPEN_PER_CHUNK].word = OPEN_NOW;
     }
     require(there >= OPEN_FIRST && there <= OPEN_FIRST + 2 * OPEN_BLOCK);
-    bool full;
-    require(segment_grow(&segments, SEGMENT_OPEN, SEGMENTS, &full) == -1);
+    require(segment_grow(&segments, SEGMENT_OPEN, SEGMENTS) == -1);
     s->segments = NULL;
 }
 

@@ -7,7 +7,7 @@ import time
 
 import kernel
 
-SECTION, MINUTES, FLOWS, PAGE, ENTRY = 10, 1440, 31, 4096, 120
+SECTION, MINUTES, FLOWS, PAGE, ENTRY = 11, 1440, 31, 4096, 120
 COUNTERS = ("time_waits", "closes", "recovered", "fallback", "failed", "unknown", "range-full", "port-busy",
             "address-not-local", "family-disabled", "unreachable")
 MASK = (1 << 64) - 1

@@ -36,7 +36,7 @@ static void no_folder(void) {
 }
 
 static enum state_error create(void) {
-    return state_create(&state, path, "test", LOG_SIZE, &error);
+    return state_create(&state, path, "test", (struct state_sizes){.log = LOG_SIZE}, &error);
 }
 
 START_TEST(a_copy_of_a_file_that_was_cut_is_an_error_and_no_signal) {

@@ -47,10 +47,9 @@ static struct open_entry connection(unsigned i) {
 }
 
 static struct open_chunk *chunk_of(unsigned n) {
-    bool full;
     if (n >= open_chunks(&state))
-        (void)segment_grow(state.segments, SEGMENT_OPEN, (n - OPEN_FIRST) / OPEN_BLOCK, &full);
-    struct open_chunk *chunk = open_chunk_of(&state, n);
+        (void)segment_grow(state.segments, SEGMENT_OPEN, (n - OPEN_FIRST) / OPEN_BLOCK);
+    struct open_chunk *chunk = open_chunk_make(&state, n);
     if (!chunk) {
         fprintf(stderr, "large: no room for %u chunks\n", n);
         exit(1);

@@ -37,7 +37,7 @@ def one(agent, address, port, options="None", family="AF_INET", protocol=0):
 
 def as_bare(bare, shim, what):
     equal((shim[0], shim[2]), (bare[0], bare[2]), f"{what}: errno and active opens")
-    most = bare[1] * 1.05 + 0.05
+    most = bare[1] * 1.05 + 0.5  # a second source would cost a second at least; a machine with other work, tenths of one
     assert shim[1] <= most, f"{what}: {shim[1]:.2f} s, bare {bare[1]:.2f} s, want at most {most:.2f} s"
 
 

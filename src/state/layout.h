@@ -12,7 +12,7 @@
  *                   open_table  struct open_table, connections that processes have open, by process
  *                   incidents   ring of cells: everything but closes; closes never evict it
  *                   closes      ring of cells: time-wait and close
- *                   history     struct history_minute [1440], what the busiest flows did in each minute of a day
+ *                   history     struct history_minute [1440], what flows did in each minute of a day
  *   header.size     segments    more of a table, as many as are needed: header.segment[] says of which (segment.h)
  *
  * A new file has memory, or disk, up to the owners in open_table. What lies behind them is a hole, and has some block
@@ -58,6 +58,9 @@ enum {
     DEDUP_WORDS = 16384,
     HISTORY_MINUTES = 1440,
     HISTORY_FLOWS = 31,
+    HISTORY_BLOCK = 256, /* pages of each segment */
+    HISTORY_FURTHER = HISTORY_BLOCK * SEGMENTS,
+    HISTORY_DEPTH = 8, /* of a minute's further pages: 255 of them */
     HISTORY_CAUSES = 6,
     HISTORY_PROGRAM = 20,
     HISTORY_REST = 15
@@ -79,7 +82,7 @@ enum section {
     SECTIONS
 };
 /* What a segment is. It is taken for something once, by compare-and-swap from 0, and stays that. */
-enum segment_kind { SEGMENT_FREE, SEGMENT_OPEN, SEGMENT_PAIRS, SEGMENT_KINDS };
+enum segment_kind { SEGMENT_FREE, SEGMENT_OPEN, SEGMENT_PAIRS, SEGMENT_HISTORY, SEGMENT_KINDS };
 /* Why something had no room: there was none on the file system; the file is as large as it may become. */
 enum no_room { NO_ROOM_DISK, NO_ROOM_SIZE, NO_ROOMS };
 enum { NO_ROOM_MET = 1, NO_ROOM_SAID };
@@ -155,7 +158,8 @@ struct state_header {
     _Alignas(64) uint8_t segment[256]; /* [SEGMENTS]: enum segment_kind */
     uint16_t open_taken[256];          /* [OPEN_BLOCKS]: chunks that have an owner, about: where to look first */
     uint64_t no_room[NO_ROOMS];        /* NO_ROOM_MET, NO_ROOM_SAID; 0: there always was some */
-    uint64_t zero1[6];
+    uint64_t history_turn;             /* which of the further pages of the history is taken next, about */
+    uint64_t zero1[5];
     uint8_t of_pairs[256];       /* [PAIR_SEGMENTS]: which segment, plus 1; 0: there is none */
     uint64_t block[BLOCKS / 64]; /* a bit for each BLOCK_BYTES from the file's beginning: something is there */
 };
@@ -335,9 +339,11 @@ struct history_entry {
 };
 
 /* A page. who: minute since 1970 << 32 | history_key; key 0: being made. rest: of everything that has no entry:
- * connects, us, then the counters, each of them minute << 40 | count, so that a word of another minute is seen. */
+ * connects, us, then the counters, each of them minute << 40 | count, so that a word of another minute is seen.
+ * further: minute << 32 | number of the first further page, plus 1. Of such a page (history_pages.h): minute << 32 | 1,
+ * and the first words of rest are what further is in the minute's own, of the two below it. */
 struct history_minute {
-    uint64_t who[HISTORY_FLOWS], zero;
+    uint64_t who[HISTORY_FLOWS], further;
     struct history_entry flow[HISTORY_FLOWS];
     uint64_t rest[HISTORY_REST];
 };
@@ -352,6 +358,7 @@ _Static_assert(OPEN_BLOCK * sizeof(struct open_chunk) == SEGMENT_BYTES, "a segme
 _Static_assert(OPEN_BLOCKS <= 256 && SEGMENTS <= 256, "the header has room");
 _Static_assert(sizeof(struct history_entry) == 120, "history_entry");
 _Static_assert(sizeof(struct history_minute) == 4096, "history_minute");
+_Static_assert(HISTORY_BLOCK * sizeof(struct history_minute) == SEGMENT_BYTES, "a segment of pages");
 _Static_assert(sizeof(struct state_header) <= 4096, "header");
 
 #endif

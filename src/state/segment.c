@@ -36,8 +36,8 @@ static bool is_full(int r) {
 }
 
 void blocks_are_there(struct state_header *header, unsigned n) {
-    for (unsigned i = 0; i < n && i < BLOCKS; i++)
-        (void)__atomic_fetch_or(&header->block[i / 64], (uint64_t)1 << i % 64, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < n && i < BLOCKS; i += 64)
+        header->block[i / 64] = n - i < 64 ? ((uint64_t)1 << (n - i)) - 1 : UINT64_MAX;
 }
 
 int block_allocate(struct state_header *header, unsigned n) {

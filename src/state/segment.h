@@ -34,7 +34,7 @@ static inline bool block_there(const struct state_header *header, const void *at
 /* Allocates block number n of the mapped part, and says so. 0, or -errno. */
 int block_allocate(struct state_header *header, unsigned n);
 
-/* All of the first n are there: they were allocated, or are private memory. */
+/* Of a header that no other process has yet: all of the first n are there. */
 void blocks_are_there(struct state_header *header, unsigned n);
 
 /* The same as block_there, once it has been made so if it can be. */

@@ -167,7 +167,7 @@ START_TEST(a_busy_flow_keeps_its_place_among_thousands) {
 END_TEST
 
 static unsigned places_of_flow(unsigned n) {
-    const struct history_minute *m = page_of(&state, MINUTE);
+    const struct history_minute *m = history_page(&state, MINUTE);
     unsigned places = 0;
     for (unsigned i = 0; i < HISTORY_FLOWS; i++)
         places += m->who[i] == word_of(MINUTE, flow(n)->f.key);
@@ -298,7 +298,7 @@ END_TEST
 START_TEST(an_entry_whose_labels_were_scribbled_over_goes_to_the_rest) {
     for (unsigned i = 0; i < 10; i++)
         (void)connect_in(MINUTE, 2);
-    struct history_minute *m = page_of(&state, MINUTE);
+    struct history_minute *m = history_page(&state, MINUTE);
     struct history_entry *e = &m->flow[flow(2)->f.key % HISTORY_FLOWS];
     unsigned char *label[] = {(unsigned char *)&e->netns, e->source.b, e->destination.b, (unsigned char *)e->program,
                               (unsigned char *)&e->port};

@@ -59,7 +59,8 @@ def test_a_file_begins_small(t):
     assert begun <= 4 * 1000 * 1000, f"{begun} bytes"
     t.tool("set", "--for-later", "-c", t.conf, "canary=100", check=0)
     t.tool("stat", "-c", t.conf, check=0)
-    equal(allocated(t), begun, "bytes after the tool has written and read")
+    grown = allocated(t) - begun
+    assert grown < 65536, f"{grown} bytes after the tool has written and read: a block"  # less are notes of the file system's own (ext4)
     t.run([t.program("hard_places"), "careless", "10.1.0.1", str(port), "3000"])
     t.same_time_waits(port, 3001)
     assert 128 * 2000 <= allocated(t) - begun < MB, f"grown by {allocated(t) - begun} bytes"

@@ -147,3 +147,6 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, sendmm
             note_passed(&messages[i].msg_hdr);
     return real_sendmmsg(fd, messages, count, flags);
 }
+
+EXPORT_TWIN(__sendmsg64, sendmsg)
+EXPORT_TWIN(__sendmmsg64, sendmmsg)

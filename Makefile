@@ -94,9 +94,9 @@ $(BUILD)/module-obj/%.o: src/%.c $(BUILD)/settings
 -include $(shell find $(BUILD) -name trees -prune -o -type f -name '*.d' -print 2>/dev/null)
 
 # The export map is made from the one list of wrapped calls.
-$(BUILD)/shim.map: src/shim/wrapped.def
+$(BUILD)/shim.map: src/shim/wrapped.def $(BUILD)/settings
 	@mkdir -p $(@D)
-	$(Q)sed -n 's/^WRAP[A-Z_]*(\([a-z0-9_A-Z]*\).*/    \1;/p' $< | (echo '{ global:'; cat; echo '  local: *; };') > $@
+	$(Q)$(CC) $(CFLAGS) -include sys/types.h -E -xc $< | sed -n 's/^WRAP[A-Z_]*(\([a-z0-9_A-Z]*\).*/    \1;/p' | (echo '{ global:'; cat; echo '  local: *; };') > $@
 
 $(BUILD)/libconnspread.so: $(SHIM_OBJ) $(BUILD)/shim.map
 	$(say) LINK $@

@@ -58,7 +58,8 @@ static const struct {
     {"pool p { addresses = \"10.0.0.1\" exclude-addresses = \"10.0.0.0/24\" }",
      "f:1: exclude-addresses: none of the pool's addresses is left"},
     {"pool p {\n exclude-addresses = \"10.0.0.0/24\" }",
-     "f:2: exclude-addresses: none of the pool's addresses is left"},
+     "f:2: exclude-addresses: pool \"p\" names no addresses, so there is nothing to leave out; try: addresses = { ... "
+     "} beside it"},
     {"pool p { addresses = \"10.0.0.1\" exclude-addresses = \"*\" }", "f:1: exclude-addresses: \"*\" is no address"},
     {"pool p { addresses = \"10.0.0.1\" exclude-addresses = \"10.0.0.1:80\" }",
      "f:1: exclude-addresses: \"10.0.0.1:80\" is no address"},

@@ -75,7 +75,7 @@ static unsigned place_of(struct client *client, const struct settings *settings,
 }
 
 static unsigned canary_now(struct client *client, const struct settings *settings) {
-    struct control c = control_unpack(__atomic_load_n(&client->state.header->control, __ATOMIC_RELAXED));
+    struct control c = control_now(&client->state);
     unsigned canary = c.has_canary ? c.canary : settings->canary;
     return canary < 100 ? canary : 100;
 }

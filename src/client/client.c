@@ -45,7 +45,7 @@ bool client_asks(const struct client *client) {
 enum policy_mode client_mode(const struct client *client, const struct settings *settings) {
     if (client->env_mode < MODE_COUNT)
         return (enum policy_mode)client->env_mode;
-    struct control c = control_unpack(__atomic_load_n(&client->state.header->control, __ATOMIC_RELAXED));
+    struct control c = control_now(&client->state);
     uint8_t mode = c.has_mode ? c.mode : settings->mode;
     return mode < MODE_COUNT ? (enum policy_mode)mode : MODE_OFF;
 }

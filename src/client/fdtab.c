@@ -74,13 +74,19 @@ static enum fd_kind decode(uint32_t word, struct conn **conn) {
     return word == WORD_NOT_TCP ? FD_NOT_TCP : FD_UNKNOWN;
 }
 
-enum fd_kind fd_look(int fd, struct conn **conn) {
-    uint32_t *word = word_of(fd, false);
+uint32_t *fd_word(int fd) {
+    return word_of(fd, false);
+}
+
+enum fd_kind fd_look_at(const uint32_t *word, struct conn **conn) {
     return decode(word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : WORD_UNKNOWN, conn);
 }
 
-enum fd_kind fd_closing(int fd, struct conn **conn) {
-    uint32_t *word = word_of(fd, false);
+enum fd_kind fd_look(int fd, struct conn **conn) {
+    return fd_look_at(word_of(fd, false), conn);
+}
+
+enum fd_kind fd_closing(uint32_t *word, struct conn **conn) {
     uint32_t old = word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : WORD_UNKNOWN;
     enum fd_kind kind;
     do
@@ -95,8 +101,7 @@ static void forget_closing(uint32_t *word) {
     (void)__atomic_compare_exchange_n(word, &old, WORD_UNKNOWN, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
-void fd_closed(int fd) {
-    uint32_t *word = word_of(fd, false);
+void fd_closed(uint32_t *word) {
     if (word)
         forget_closing(word);
 }
@@ -244,11 +249,12 @@ bool conn_take(struct conn *c, uint32_t serial) {
 }
 
 static struct conn *ref_of(int fd, uint32_t unit) {
-    struct conn *c, *again;
-    if (fd_look(fd, &c) != FD_TCP || !c || !ref_in_use(c, unit))
+    struct conn *c;
+    uint32_t *word = word_of(fd, false), was = word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : WORD_UNKNOWN;
+    if (decode(was, &c) != FD_TCP || !c || !ref_in_use(c, unit))
         return NULL;
     /* Between the look and the count it may have been closed and its record given to another connection. */
-    if (fd_look(fd, &again) == FD_TCP && again == c)
+    if (__atomic_load_n(word, __ATOMIC_ACQUIRE) == was)
         return c;
     if (unit == HOLD ? conn_unhold(c) : conn_unref(c))
         conn_free(c);

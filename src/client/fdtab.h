@@ -90,6 +90,10 @@ enum fd_kind { FD_UNKNOWN, FD_NOT_TCP, FD_TCP, FD_CLOSING };
 /* Looks without changing anything. *conn is set for FD_TCP. */
 enum fd_kind fd_look(int fd, struct conn **conn);
 
+/* Where that stands, for those who look more than once: it stays. NULL: nothing is known. */
+uint32_t *fd_word(int fd);
+enum fd_kind fd_look_at(const uint32_t *word, struct conn **conn);
+
 /* What the number was before is forgotten: a connection whose close was not seen gives its record back unlogged. */
 void fd_set_not_tcp(int fd);
 void fd_set_unknown(int fd);
@@ -99,10 +103,11 @@ void fd_set_unknown(int fd);
  * reference stays with the caller. */
 struct conn *fd_assign(int fd, struct conn *conn, bool *kept);
 
-/* fd is about to be closed. Exactly one of several racing callers gets FD_TCP and the reference; all others see
- * FD_CLOSING, until fd_closed or until the number is given to something new. Any other kind is left as it is. */
-enum fd_kind fd_closing(int fd, struct conn **conn);
-void fd_closed(int fd);
+/* The descriptor of word is about to be closed. Exactly one of several racing callers gets FD_TCP and the reference;
+ * all others see FD_CLOSING, until fd_closed or until the number is given to something new. Any other kind is left as
+ * it is. */
+enum fd_kind fd_closing(uint32_t *word, struct conn **conn);
+void fd_closed(uint32_t *word);
 
 /* A fork child: what threads of the parent were just closing does not count here, what they held no thread holds. */
 void fd_forget_closing(void);

@@ -42,6 +42,7 @@ static uint64_t load(const uint64_t *from) {
 /* The kept side word by word, relaxed: it may be written at this moment, and is then not believed. */
 static void load_words(void *to, const uint64_t *from, unsigned n) {
     word *out = to;
+#pragma GCC unroll 3
     for (unsigned i = 0; i < n; i++) {
         out[i] = load(&from[i]);
         MATCH_CACHE_STEP();
@@ -116,21 +117,27 @@ static uint64_t generation_for(const struct client *client, uint64_t generation)
     return generation ? (generation * 0x9e3779b97f4a7c15u ^ client->names_key) | 1 : 0;
 }
 
+/* Under the generation that was read first. If the policy has changed meanwhile, no thread will ask for that one. */
+__attribute__((noinline)) static bool ask_policy(const struct client *client, const struct endpoint *destination,
+                                                 uint64_t generation, struct match *out) {
+    uint64_t key[3];
+    memcpy(key, destination, sizeof key);
+    struct kept *k = least_written(set_of(key));
+    if (!state_match(&client->state, destination, client->names, out))
+        return false;
+    if (k)
+        keep(k, generation, key, out);
+    return true;
+}
+
 bool match_cache_find(const struct client *client, const struct endpoint *destination, struct match *out) {
-    const struct state *s = &client->state;
-    uint64_t generation = generation_for(client, __atomic_load_n(&s->header->generation, __ATOMIC_ACQUIRE));
+    uint64_t live = __atomic_load_n(&client->state.header->generation, __ATOMIC_ACQUIRE);
+    uint64_t generation = generation_for(client, live);
     uint64_t key[3];
     memcpy(key, destination, sizeof key);
     struct kept *set = set_of(key);
     for (struct kept *k = set; generation != 0 && k < set + WAYS; k++)
         if (recall(k, generation, key, out))
             return true;
-    if (!state_match(s, destination, client->names, out))
-        return false;
-    /* Under the generation that was read first. If the policy has changed meanwhile, no thread will ask for that one.
-     */
-    struct kept *k = least_written(set);
-    if (k)
-        keep(k, generation, key, out);
-    return true;
+    return ask_policy(client, destination, generation, out);
 }

@@ -21,7 +21,8 @@ _Static_assert((int)OPEN_CHUNKS < (int)NONE, "a chunk's number fits");
 enum { INHERITED_MAX = 64 };
 
 static uint16_t own[OWN];
-static unsigned own_end; /* those from here on were never taken */
+static struct open_chunk *own_chunk[OWN]; /* where it lies; NULL: to be looked up */
+static unsigned own_end;                  /* those from here on were never taken */
 static uint64_t pid_namespace;
 static bool left_pending; /* something is left for the tool to record: the chunks stay */
 
@@ -124,26 +125,19 @@ __attribute__((noinline)) static struct open_chunk *take_chunk(struct client *cl
     if (chunk)
         label(client, chunk, c);
     note_end(n + 1);
-    if (__atomic_compare_exchange_n(&own[n], &none, taken, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    if (__atomic_compare_exchange_n(&own[n], &none, taken, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&own_chunk[n], chunk, __ATOMIC_RELEASE);
         return chunk;
+    }
     if (chunk)
         give_back(client, at - 1);
     return none == NONE ? NULL : open_chunk_of(&client->state, none - 1u);
 }
 
-/* One in a segment; apart, as most are not. */
-__attribute__((noinline)) static struct open_chunk *chunk_further(const struct state *s, unsigned number) {
-    return number == NONE ? NULL : open_chunk_of(s, number - 1);
-}
-
-static inline struct open_entry *slot_of(struct client *client, const struct conn *c, struct open_chunk **chunk) {
+static inline struct open_entry *slot_of(const struct conn *c, struct open_chunk **chunk) {
     uint32_t index = conn_index(c);
     unsigned n = index / OPEN_PER_CHUNK;
-    unsigned number = n < OWN ? __atomic_load_n(&own[n], __ATOMIC_ACQUIRE) : NONE;
-    if (number == 0)
-        return NULL;
-    *chunk =
-        number <= OPEN_FIRST ? &client->state.open_table->chunk[number - 1] : chunk_further(&client->state, number);
+    *chunk = n < OWN ? __atomic_load_n(&own_chunk[n], __ATOMIC_ACQUIRE) : NULL;
     return *chunk ? &(*chunk)->entry[index - n * OPEN_PER_CHUNK] : NULL;
 }
 
@@ -151,14 +145,15 @@ static inline struct open_entry *slot_of(struct client *client, const struct con
 __attribute__((noinline)) static struct open_entry *slot_taken(struct client *client, const struct conn *c,
                                                                struct open_chunk **chunk) {
     unsigned n = conn_index(c) / OPEN_PER_CHUNK;
-    if (n >= OWN || __atomic_load_n(&own[n], __ATOMIC_RELAXED) != 0)
+    unsigned number = n < OWN ? __atomic_load_n(&own[n], __ATOMIC_ACQUIRE) : NONE;
+    if (number == NONE)
         return NULL;
-    *chunk = take_chunk(client, n, c);
+    *chunk = number ? open_chunk_of(&client->state, number - 1) : take_chunk(client, n, c);
     return *chunk ? &(*chunk)->entry[conn_index(c) % OPEN_PER_CHUNK] : NULL;
 }
 
 static struct open_entry *slot_for(struct client *client, const struct conn *c, struct open_chunk **chunk) {
-    struct open_entry *h = slot_of(client, c, chunk);
+    struct open_entry *h = slot_of(c, chunk);
     return h ? h : slot_taken(client, c, chunk);
 }
 
@@ -198,9 +193,9 @@ void open_table_opened(struct client *client, const struct conn *c) {
     put(h, c, OPEN_NOW);
 }
 
-void open_table_located(struct client *client, const struct conn *c) {
+void open_table_located(const struct conn *c) {
     struct open_chunk *chunk;
-    struct open_entry *h = slot_of(client, c, &chunk);
+    struct open_entry *h = slot_of(c, &chunk);
     if (!h)
         return;
     h->local = c->source;
@@ -215,27 +210,27 @@ void open_table_located(struct client *client, const struct conn *c) {
 /* Somewhere to write for those without a slot. */
 static uint8_t nowhere;
 
-static uint8_t *note_of(struct client *client, const struct conn *c) {
+static uint8_t *note_of(const struct conn *c) {
     struct open_chunk *chunk;
-    struct open_entry *h = slot_of(client, c, &chunk);
+    struct open_entry *h = slot_of(c, &chunk);
     return h ? &h->counted : &nowhere;
 }
 
-void open_table_count(struct client *client, const struct conn *c, uint64_t now) {
-    uint8_t *note = note_of(client, c), how = addr_is_any(&c->source) ? OPEN_COUNTED_ANY : OPEN_COUNTED;
+void open_table_count(const struct conn *c, uint64_t now) {
+    uint8_t *note = note_of(c), how = addr_is_any(&c->source) ? OPEN_COUNTED_ANY : OPEN_COUNTED;
     pair_opened(c->pair, now);
     __atomic_store_n(note, how, __ATOMIC_RELAXED);
 }
 
-void open_table_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now) {
-    uint8_t *note = note_of(client, c);
+void open_table_uncount(const struct conn *c, bool time_wait, uint64_t now) {
+    uint8_t *note = note_of(c);
     pair_closed(c->pair, time_wait, now);
     __atomic_store_n(note, OPEN_UNCOUNTED, __ATOMIC_RELAXED);
 }
 
-void open_table_closed(struct client *client, const struct conn *c) {
+void open_table_closed(const struct conn *c) {
     struct open_chunk *chunk;
-    struct open_entry *h = slot_of(client, c, &chunk);
+    struct open_entry *h = slot_of(c, &chunk);
     if (h)
         __atomic_store_n(&h->word, OPEN_FREE, __ATOMIC_RELEASE);
 }
@@ -252,9 +247,9 @@ void open_table_pending(struct client *client, const struct conn *c, enum open_w
     left_pending |= word == OPEN_TO_EXIT;
 }
 
-void open_table_exec_failed(struct client *client, const struct conn *c) {
+void open_table_exec_failed(const struct conn *c) {
     struct open_chunk *chunk;
-    struct open_entry *h = slot_of(client, c, &chunk);
+    struct open_entry *h = slot_of(c, &chunk);
     if (h)
         put(h, c, OPEN_NOW);
 }
@@ -286,8 +281,10 @@ void open_table_write_all(struct client *client) {
 
 void open_table_inherit(struct client *client) {
     left_pending = false;
-    for (unsigned i = 0; i < own_end; i++)
+    for (unsigned i = 0; i < own_end; i++) {
+        __atomic_store_n(&own_chunk[i], NULL, __ATOMIC_RELAXED);
         __atomic_store_n(&own[i], 0, __ATOMIC_RELAXED);
+    }
     own_end = 0;
     open_table_write_all(client);
 }
@@ -296,6 +293,7 @@ void open_table_release(struct client *client) {
     if (left_pending)
         return;
     for (unsigned i = 0; i < own_end; i++) {
+        __atomic_store_n(&own_chunk[i], NULL, __ATOMIC_RELAXED);
         uint16_t number = __atomic_exchange_n(&own[i], 0, __ATOMIC_ACQ_REL);
         if (number != 0 && number != NONE)
             give_back(client, number - 1u);

@@ -18,20 +18,20 @@ void open_table_opened(struct client *client, const struct conn *c);
 
 /* c's addresses and ports are known now: before its close, so that the tool never takes the TIME-WAIT of a process that
  * is just about to tell of it for a dead one's. */
-void open_table_located(struct client *client, const struct conn *c);
+void open_table_located(const struct conn *c);
 
 /* c is one more that is open in its pair, or one less. Both words are at hand before either is written, so that hardly
  * any process is killed between the two, and counted for ever. */
-void open_table_count(struct client *client, const struct conn *c, uint64_t now);
-void open_table_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now);
+void open_table_count(const struct conn *c, uint64_t now);
+void open_table_uncount(const struct conn *c, bool time_wait, uint64_t now);
 
 /* c is closed. */
-void open_table_closed(struct client *client, const struct conn *c);
+void open_table_closed(const struct conn *c);
 
 /* An exec or exit (word) is about to close c (phase before, fate expected); and the exec came back. */
 void open_table_pending(struct client *client, const struct conn *c, enum open_word word, enum tcp_state phase,
                         enum fate fate);
-void open_table_exec_failed(struct client *client, const struct conn *c);
+void open_table_exec_failed(const struct conn *c);
 
 /* A fork child: the chunks are the parent's, and it has connections of its own from the start. */
 void open_table_inherit(struct client *client);

@@ -96,14 +96,13 @@ void conn_catch_up(struct client *client, struct conn *c, int fd, bool shared) {
         conn_set_flags(c, CONN_ADOPTED);
 }
 
-void conn_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now) {
+void conn_uncount(const struct conn *c, bool time_wait, uint64_t now) {
     if (conn_flags(c) & CONN_COUNTED && c->generation >= process_first_generation())
-        open_table_uncount(client, c, time_wait, now);
+        open_table_uncount(c, time_wait, now);
 }
 
-void conn_install(struct client *client, int fd, struct conn *conn) {
-    bool kept;
-    struct conn *stale = fd_assign(fd, conn, &kept);
+__attribute__((noinline)) static void install_over(struct client *client, struct conn *conn, struct conn *stale,
+                                                   bool kept) {
     if (!kept) {
         state_count(&client->state, ARM_CONTROL, COUNT_UNTRACKED);
         stale = conn;
@@ -111,9 +110,16 @@ void conn_install(struct client *client, int fd, struct conn *conn) {
         state_count(&client->state, ARM_CONTROL, COUNT_UNSEEN_CLOSE);
     }
     if (stale && conn_unref(stale)) {
-        conn_uncount(client, stale, false, clock_ns(CLOCK_MONOTONIC));
+        conn_uncount(stale, false, clock_ns(CLOCK_MONOTONIC));
         conn_free(stale);
     }
+}
+
+void conn_install(struct client *client, int fd, struct conn *conn) {
+    bool kept;
+    struct conn *stale = fd_assign(fd, conn, &kept);
+    if (!kept || stale)
+        install_over(client, conn, stale, kept);
 }
 
 struct conn *conn_of(struct client *client, int fd) {
@@ -143,15 +149,18 @@ struct conn *conn_hold(struct client *client, int fd) {
     return c || !conn_of(client, fd) ? c : conn_hold_of(fd);
 }
 
-void conn_release(struct client *client, struct conn *c) {
-    if (!conn_unhold(c))
-        return;
+__attribute__((noinline)) static void give_back(struct client *client, struct conn *c) {
     bool open = c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING;
     if (open && !(conn_flags(c) & CONN_QUIET))
         state_count(&client->state, (enum arm)c->arm, COUNT_UNSEEN_CLOSE);
-    conn_uncount(client, c, false, clock_ns(CLOCK_MONOTONIC));
-    open_table_closed(client, c);
+    conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
+    open_table_closed(c);
     conn_free(c);
+}
+
+void conn_release(struct client *client, struct conn *c) {
+    if (conn_unhold(c))
+        give_back(client, c);
 }
 
 enum { INHERITED_LOOK = 256 };

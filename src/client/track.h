@@ -30,7 +30,7 @@ void conn_catch_up(struct client *client, struct conn *c, int fd, bool shared);
 
 /* c is closed, or was never connected after all: if its pair counts it as open (CONN_COUNTED, which the caller clears
  * if the record lives on), no longer. A fork child's copy is not counted: the parent's is. now: CLOCK_MONOTONIC, ns. */
-void conn_uncount(struct client *client, const struct conn *c, bool time_wait, uint64_t now);
+void conn_uncount(const struct conn *c, bool time_wait, uint64_t now);
 
 /* Puts a record into the table, counting a predecessor whose close was not seen. Consumes the caller's reference. */
 void conn_install(struct client *client, int fd, struct conn *conn);

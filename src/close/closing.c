@@ -68,7 +68,7 @@ static void look_at(const struct conn *c, int fd, struct fate_facts *f, bool ide
         f->unread = sockinfo_unread(fd);
 }
 
-void closing_complete(struct client *client, struct conn *c, int fd) {
+void closing_complete(struct conn *c, int fd) {
     struct endpoint local, peer;
     if (c->local_port == 0 && sockinfo_local(fd, &local)) {
         c->source = local.addr;
@@ -76,7 +76,7 @@ void closing_complete(struct client *client, struct conn *c, int fd) {
     }
     if (conn_flags(c) & CONN_PEER_ASK && sockinfo_peer(fd, &peer))
         c->peer = peer;
-    open_table_located(client, c);
+    open_table_located(c);
 }
 
 /* MPTCP_UNKNOWN: no answer. */
@@ -100,7 +100,8 @@ static void look_why_not_connected(struct closing *c) {
         c->exact = sockinfo_connect_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
 }
 
-static void judge(struct closing *c) {
+/* Into the two that look: what calls save is a tenth of all. */
+__attribute__((always_inline)) static inline void judge(struct closing *c) {
     struct conn *conn = c->conn;
     uint32_t flags = conn_flags(conn);
     c->facts = (struct fate_facts){
@@ -124,7 +125,7 @@ static void judge(struct closing *c) {
     }
     if (asking == VERIFY_ALWAYS || (asking == VERIFY_AUTO && c->facts.others))
         verify_identify(c);
-    closing_complete(c->client, conn, c->fd);
+    closing_complete(conn, c->fd);
     /* As late as can be: a FIN of the peer between this look and the close makes the verdict wrong. */
     look_at(conn, c->fd, &c->facts, c->cookie != 0, c->sure);
     if (conn->phase == CONN_CONNECTING && !(flags & CONN_ADOPTED))
@@ -175,10 +176,11 @@ static void settle_located(struct conn *conn, const struct located *p) {
 }
 
 /* The connection behind c->fd, claimed, if this close is the last that this process can know of. */
-static struct conn *claim(struct closing *c) {
+__attribute__((always_inline)) static inline struct conn *claim(struct closing *c) {
     struct conn *conn, *known;
     int fd = c->fd;
-    switch (fd_look(fd, &known)) {
+    c->word = fd_word(fd);
+    switch (fd_look_at(c->word, &known)) {
     case FD_NOT_TCP:
         fd_set_unknown(fd);
         return NULL;
@@ -200,7 +202,7 @@ static struct conn *claim(struct closing *c) {
     struct located place = {0};
     if (!c->silent)
         place = look_located(c->client, known, fd);
-    c->claimed = fd_closing(fd, &conn) == FD_TCP;
+    c->claimed = fd_closing(c->word, &conn) == FD_TCP;
     if (!c->claimed || !conn_unref(conn))
         return NULL;
     if (conn == known && !c->silent)
@@ -218,7 +220,7 @@ void closing_begin(struct closing *c, struct client *client, int fd, enum via vi
     if (conn) {
         /* Kept even when there is nothing to log, so that closing_abort can put it back. */
         c->conn = conn;
-        if (!c->silent)
+        if (!c->silent && conn->phase == CONN_IDLE)
             conn_catch_up(client, conn, fd, others_may_hold(conn));
         if (!c->silent && worth_a_look(conn))
             judge(c);
@@ -228,12 +230,10 @@ void closing_begin(struct closing *c, struct client *client, int fd, enum via vi
 
 /* Of several processes that hold one socket, each may see its end; and a TIME-WAIT that was there before the close may
  * be seen by one that finds the closed socket later (received, or closed by two threads), though we alone held it. */
-static bool recorded_before(const struct closing *c, uint64_t now) {
+__attribute__((noinline)) static bool is_recorded(const struct closing *c, uint64_t now) {
     const struct conn *conn = c->conn;
     uint64_t since = c->looked_ns;
     bool alone = !c->facts.others;
-    if (alone && (c->facts.phase != TCP_STATE_CLOSED || conn->local_port == 0))
-        return false;
     if (conn->local_port == 0) /* disconnected by another thread, which recorded it */
         return true;
     /* It may have been recorded already while we held it; a word of the millisecond in which it began may be another's.
@@ -244,6 +244,11 @@ static bool recorded_before(const struct closing *c, uint64_t now) {
     struct tuple tuple = tuple_of(&conn->source, conn->local_port, &peer->addr, peer->port);
     return !dedup_first(&c->client->state, __atomic_load_n(&c->client->netns, __ATOMIC_RELAXED), &tuple, since,
                         clock_ns(CLOCK_MONOTONIC));
+}
+
+static inline bool recorded_before(const struct closing *c, uint64_t now) {
+    bool alone = !c->facts.others;
+    return !(alone && (c->facts.phase != TCP_STATE_CLOSED || c->conn->local_port == 0)) && is_recorded(c, now);
 }
 
 /* Another thread forked between the look and the close: the child has it too. */
@@ -266,7 +271,7 @@ static bool lost_the_race(struct closing *c) {
     return true;
 }
 
-static void finish(struct closing *c) {
+__attribute__((always_inline)) static inline void finish(struct closing *c) {
     struct conn *conn = c->conn;
     enum verified verified = VERIFIED_NULL;
     enum fate fate = c->verdict.fate;
@@ -276,7 +281,7 @@ static void finish(struct closing *c) {
         fate = verify_fate(c, &verified);
     if (fate == FATE_TIME_WAIT && recorded_before(c, now))
         fate = FATE_SHARED;
-    conn_uncount(c->client, conn, fate == FATE_TIME_WAIT, now);
+    conn_uncount(conn, fate == FATE_TIME_WAIT, now);
     record_close(c, fate, verified, now);
 }
 
@@ -304,7 +309,7 @@ static void settle_noted(const struct closing *c) {
 static void finish_unasked(struct client *client, const struct conn *conn) {
     if (!worth_a_look(conn))
         return;
-    conn_uncount(client, conn, false, conn->connected_ns);
+    conn_uncount(conn, false, conn->connected_ns);
     if (sys_sealed())
         state_count(&client->state, (enum arm)conn->arm, COUNT_SEALED_CLOSE);
 }
@@ -313,13 +318,13 @@ void closing_end(struct closing *c, bool closed) {
     struct conn *conn = c->conn;
     int saved = errno;
     if (c->claimed)
-        fd_closed(c->fd);
+        fd_closed(c->word);
     if (conn) {
         if (c->silent)
             finish_unasked(c->client, conn);
         else if (worth_a_look(conn) && (closed || lost_the_race(c)))
             finish(c);
-        open_table_closed(c->client, conn);
+        open_table_closed(conn);
         conn_free(conn);
     }
     settle_noted(c);
@@ -389,11 +394,11 @@ void closing_exec(struct client *client, bool pending) {
         if (!may_close_on_exec(client, fd, c.conn))
             continue;
         if (!pending) {
-            open_table_exec_failed(client, c.conn);
+            open_table_exec_failed(c.conn);
             continue;
         }
         judge(&c);
-        closing_complete(client, c.conn, fd);
+        closing_complete(c.conn, fd);
         open_table_pending(client, c.conn, OPEN_TO_EXEC, c.facts.phase, c.verdict.fate);
     }
 }

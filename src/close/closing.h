@@ -31,7 +31,7 @@ void closing_abort(struct closing *c);
 void closing_disconnect(struct client *client, int fd, struct conn *conn);
 
 /* Where exactly c is, if it was not asked so far: the kernel chose its port. */
-void closing_complete(struct client *client, struct conn *c, int fd);
+void closing_complete(struct conn *c, int fd);
 
 /* c's MPTCP token, asked once it is needed; 0: plain TCP, MPTCP_UNKNOWN: perhaps. */
 uint32_t closing_token(struct client *client, struct conn *c, int fd);

@@ -54,7 +54,7 @@ static void close_one(struct client *client, int fd, enum via via, bool may_clos
     } else if (c.conn && c.verdict.ask) {
         open_table_pending(client, c.conn, OPEN_TO_EXIT, c.facts.phase, c.verdict.fate);
         conn_free(c.conn);
-        fd_closed(fd);
+        fd_closed(c.word);
         return;
     }
     closing_end(&c, true);

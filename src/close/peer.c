@@ -1,5 +1,7 @@
 #include "close/peer.h"
 
+#include <string.h>
+
 #include "client/sockinfo.h"
 
 enum { DESTINATIONS = 256, TRANSLATED = 1 };
@@ -9,10 +11,11 @@ enum { DESTINATIONS = 256, TRANSLATED = 1 };
 static uint32_t known[DESTINATIONS];
 
 static uint32_t hash_of(const struct endpoint *e) {
-    uint64_t h = e->port * UINT64_C(0x9e3779b97f4a7c15);
-    for (unsigned i = 0; i < sizeof e->addr.b; i++)
-        h = (h ^ e->addr.b[i]) * UINT64_C(0x100000001b3);
-    return (uint32_t)(h ^ h >> 32);
+    uint64_t word[2], h;
+    memcpy(word, e->addr.b, sizeof word);
+    h = (word[0] ^ (uint64_t)e->port << 48) * UINT64_C(0x9e3779b97f4a7c15) ^ word[1];
+    h = (h ^ h >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    return (uint32_t)(h >> 32);
 }
 
 static uint32_t word_of(uint32_t hash, uint64_t now_ns) {

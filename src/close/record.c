@@ -12,7 +12,8 @@
 #include "state/stats.h"
 #include "client/events.h"
 
-static void write_event(const struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
+__attribute__((always_inline)) static inline void write_event(const struct closing *c, enum fate fate,
+                                                              enum verified verified, uint64_t now) {
     struct event_record r;
     event_of_conn(c->client, &r, fate == FATE_TIME_WAIT ? EVENT_TIME_WAIT : EVENT_CLOSE, c->conn, now);
     trace_fill(c, &r, fate, verified, now);

@@ -29,7 +29,7 @@ static void tell(struct client *client, struct conn *conn, uint64_t cookie, cons
     c.has_settings = state_settings(&client->state, NULL, &c.settings);
     enum fate fate = verify_fate(&c, &verified);
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    conn_uncount(client, conn, fate == FATE_TIME_WAIT, now);
+    conn_uncount(conn, fate == FATE_TIME_WAIT, now);
     record_close(&c, fate, verified, now);
 }
 
@@ -38,7 +38,7 @@ void reported_close(struct client *client, struct conn *conn, uint64_t cookie, c
     if (open && !(conn_flags(conn) & CONN_QUIET))
         tell(client, conn, cookie, where);
     else
-        conn_uncount(client, conn, false, clock_ns(CLOCK_MONOTONIC));
-    open_table_closed(client, conn);
+        conn_uncount(conn, false, clock_ns(CLOCK_MONOTONIC));
+    open_table_closed(conn);
     conn_free(conn);
 }

@@ -1,6 +1,5 @@
 #include "config/ranges.h"
 
-#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,13 +23,9 @@ static uint32_t span(const struct addr *first, const struct addr *last) {
     return more < UINT32_MAX ? (uint32_t)more + 1 : UINT32_MAX;
 }
 
-static bool goes_by_64(const struct policy_source *s) {
-    return s->prefixes && addr_scope(&s->first) == SCOPE_V6;
-}
-
 /* Extends a by b if they overlap or adjoin. */
 static bool join(struct policy_source *a, const struct policy_source *b) {
-    if (goes_by_64(a) || goes_by_64(b) || a->interface != b->interface ||
+    if (policy_source_has_steps(a) || policy_source_has_steps(b) || a->interface != b->interface ||
         addr_is_v4(&a->first) != addr_is_v4(&b->first) || !(touches(a, b) || touches(b, a)))
         return false;
     struct addr last_a = last_of(a), last_b = last_of(b);
@@ -71,12 +66,6 @@ uint32_t sources_of_steps(uint32_t prefixes) {
     return prefixes < UINT32_MAX / STEP_SOURCES ? prefixes * STEP_SOURCES : UINT32_MAX;
 }
 
-static uint64_t upper(const struct addr *a) {
-    uint64_t n;
-    memcpy(&n, a->b, sizeof n);
-    return be64toh(n);
-}
-
 static bool put(struct source_list *list, const struct policy_source *like, struct addr first, uint32_t count,
                 uint32_t prefixes) {
     if (count == 0)
@@ -87,7 +76,7 @@ static bool put(struct source_list *list, const struct policy_source *like, stru
     *s = *like;
     s->first = first;
     s->count = count;
-    if (goes_by_64(like))
+    if (policy_source_has_steps(like))
         s->prefixes = prefixes;
     return true;
 }
@@ -95,7 +84,7 @@ static bool put(struct source_list *list, const struct policy_source *like, stru
 /* What is before and behind the prefix in a range that goes by /64. */
 static enum removed remove_from_steps(struct source_list *out, const struct policy_source *s, const struct addr *prefix,
                                       unsigned length) {
-    uint64_t begin = upper(&s->first), end = begin + s->prefixes - 1, cut = upper(prefix);
+    uint64_t begin = addr_upper(&s->first), end = begin + s->prefixes - 1, cut = addr_upper(prefix);
     if (length > 64 && cut >= begin && cut <= end)
         return REMOVED_CUTS_STEP;
     uint64_t cut_end = length >= 64 ? cut : length == 0 ? UINT64_MAX : cut | (UINT64_MAX >> length);
@@ -103,9 +92,7 @@ static enum removed remove_from_steps(struct source_list *out, const struct poli
         return put(out, s, s->first, s->count, s->prefixes) ? REMOVED : REMOVED_NO_ROOM;
     uint32_t before = cut > begin ? (uint32_t)(cut - begin) : 0;
     uint32_t behind = cut_end < end ? (uint32_t)(end - cut_end) : 0;
-    struct addr after = s->first;
-    uint64_t next = htobe64(cut_end + 1);
-    memcpy(after.b, &next, sizeof next);
+    struct addr after = addr_add_upper(&s->first, cut_end + 1 - begin);
     return put(out, s, s->first, sources_of_steps(before), before) &&
                    put(out, s, after, sources_of_steps(behind), behind)
                ? REMOVED
@@ -114,9 +101,7 @@ static enum removed remove_from_steps(struct source_list *out, const struct poli
 
 static enum removed remove_from_range(struct source_list *out, const struct policy_source *s, const struct addr *prefix,
                                       unsigned length) {
-    struct addr end = last_of(s), cut_end = *prefix;
-    for (unsigned i = length; i < 128; i++)
-        cut_end.b[i / 8] |= (uint8_t)(0x80 >> i % 8);
+    struct addr end = last_of(s), cut_end = addr_last(prefix, length);
     if (addr_compare(prefix, &end) > 0 || addr_compare(&cut_end, &s->first) < 0)
         return put(out, s, s->first, s->count, 0) ? REMOVED : REMOVED_NO_ROOM;
     uint32_t before = 0, behind = 0;
@@ -132,8 +117,8 @@ enum removed sources_remove(struct source_list *list, const struct addr *prefix,
     struct source_list left = {0};
     for (unsigned i = 0; i < list->count; i++) {
         const struct policy_source *s = &list->range[i];
-        enum removed how =
-            goes_by_64(s) ? remove_from_steps(&left, s, prefix, length) : remove_from_range(&left, s, prefix, length);
+        enum removed how = policy_source_has_steps(s) ? remove_from_steps(&left, s, prefix, length)
+                                                      : remove_from_range(&left, s, prefix, length);
         if (how != REMOVED)
             return how;
     }

@@ -1,10 +1,10 @@
 #include "config/sections.h"
-#include "config/pool_keys.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "config/also.h"
+#include "config/pool_keys.h"
 #include "config/reading.h"
 #include "config/ranges.h"
 

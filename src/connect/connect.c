@@ -36,7 +36,7 @@ static bool started(const struct connecting *k) {
 }
 
 /* What the connection is from now on. */
-static void settle(struct client *client, struct connecting *k) {
+static void settle(struct connecting *k) {
     struct conn *c = k->conn;
     if (k->number == NUMBER_LOST)
         return;
@@ -44,7 +44,7 @@ static void settle(struct client *client, struct connecting *k) {
     if (!started(k)) {
         if (k->error != EISCONN)
             conn_set_flags(c, CONN_TRIED);
-        open_table_closed(client, c);
+        open_table_closed(c);
         return;
     }
     c->phase = connecting ? CONN_CONNECTING : CONN_CONNECTED;
@@ -58,7 +58,7 @@ static void settle(struct client *client, struct connecting *k) {
     conn_clear_flags(c, CONN_TRIED | CONN_SHUT);
     if (k->pair) {
         conn_set_flags(c, CONN_COUNTED);
-        open_table_count(client, c, k->now);
+        open_table_count(c, k->now);
     }
 }
 
@@ -117,7 +117,7 @@ static enum cause cause_of(struct client *client, struct connecting *k) {
 
 /* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
  * they run out. */
-static void watch(struct client *client, struct connecting *k) {
+__attribute__((always_inline)) static inline void watch(struct client *client, struct connecting *k) {
     k->state = CONNECTING_ALONE;
     prepare_undo(k->call->fd, k->conn);
     k->key = pair_key(k->netns, &k->conn->source, k->destination);
@@ -316,8 +316,8 @@ static ssize_t ask_again(struct client *client, const struct call *call, struct 
                 stats_outcome(stats_find(&client->state, (enum arm)c->arm, c->rule_id, &c->source), why);
             answers_note(client, c, c->pair, why, c->connected_ns);
             conn_set_flags(c, CONN_TRIED);
-            open_table_closed(client, c);
-            conn_uncount(client, c, false, clock_ns(CLOCK_MONOTONIC));
+            open_table_closed(c);
+            conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
             conn_clear_flags(c, CONN_COUNTED | CONN_ASKED);
         }
     }
@@ -326,7 +326,8 @@ static ssize_t ask_again(struct client *client, const struct call *call, struct 
     return r;
 }
 
-static void carry_out(struct client *client, struct connecting *k, struct match *match) {
+__attribute__((always_inline)) static inline void carry_out(struct client *client, struct connecting *k,
+                                                            struct match *match) {
     struct settings settings;
     if (state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF &&
         match_cache_find(client, k->destination, match))
@@ -375,7 +376,7 @@ ssize_t connect_spread(struct client *client, struct call *call, const struct en
         carry_out_traced(client, &k, &match);
     else
         carry_out(client, &k, &match);
-    settle(client, &k);
+    settle(&k);
     if (k.number != NUMBER_LOST)
         conn_release(client, c);
     errno = k.result < 0 ? k.error : saved;

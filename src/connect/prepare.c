@@ -152,12 +152,12 @@ void prepare_settle_port(int fd, struct conn *c) {
         conn_set_flags(c, CONN_APP_PORT);
 }
 
-void prepare_disconnected(struct client *client, int fd, struct conn *c) {
+void prepare_disconnected(int fd, struct conn *c) {
     c->phase = CONN_IDLE;
     c->shutdown_phase = TCP_STATE_UNKNOWN;
     c->local_port = 0;
-    open_table_closed(client, c);
-    conn_uncount(client, c, false, clock_ns(CLOCK_MONOTONIC));
+    open_table_closed(c);
+    conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
     conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK | CONN_ASKED);
     struct conn *now;
     if (fd_look(fd, &now) == FD_TCP && now == c)

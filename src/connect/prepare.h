@@ -31,6 +31,6 @@ void prepare_undo(int fd, struct conn *c);
 void prepare_settle_port(int fd, struct conn *c);
 
 /* connect(AF_UNSPEC) has ended the connection: c is idle again, and what we prepared is undone. */
-void prepare_disconnected(struct client *client, int fd, struct conn *c);
+void prepare_disconnected(int fd, struct conn *c);
 
 #endif

@@ -53,6 +53,24 @@ static uint64_t half(const struct addr *a, unsigned which) {
     return be64toh(n);
 }
 
+uint64_t addr_upper(const struct addr *a) {
+    return half(a, 0);
+}
+
+struct addr addr_add_upper(const struct addr *base, uint64_t n) {
+    struct addr sum = *base;
+    n = htobe64(half(base, 0) + n);
+    memcpy(sum.b, &n, sizeof n);
+    return sum;
+}
+
+struct addr addr_last(const struct addr *prefix, unsigned length) {
+    struct addr last = *prefix;
+    for (unsigned i = length; i < 128; i++)
+        last.b[i / 8] |= (uint8_t)(0x80 >> i % 8);
+    return last;
+}
+
 uint64_t addr_distance(const struct addr *a, const struct addr *b) {
     bool borrow = half(b, 1) < half(a, 1);
     return half(b, 0) - half(a, 0) == borrow ? half(b, 1) - half(a, 1) : UINT64_MAX;

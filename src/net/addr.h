@@ -47,6 +47,13 @@ uint64_t addr_distance(const struct addr *a, const struct addr *b);
 /* The address n places after base; wraps at the end of the 128-bit space. */
 struct addr addr_add(const struct addr *base, uint64_t n);
 
+/* The first 64 bits as a number, and the same address so many /64 further. */
+uint64_t addr_upper(const struct addr *a);
+struct addr addr_add_upper(const struct addr *base, uint64_t n);
+
+/* The last address of prefix/length; length as in addr_in_prefix. */
+struct addr addr_last(const struct addr *prefix, unsigned length);
+
 /* Does a lie in prefix/length? length counts bits of the 128-bit form: an IPv4 /8 is 104. More than 128 matches
  * nothing. */
 bool addr_in_prefix(const struct addr *a, const struct addr *prefix, unsigned length);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "base/sys.h"
+#include "net/attribute.h"
 
 #ifndef RTM_F_FIB_MATCH
 #define RTM_F_FIB_MATCH 0x2000 /* linux/rtnetlink.h since 4.13 */
@@ -82,24 +83,17 @@ static long ask(const void *question, size_t length, unsigned short type, size_t
 static int ask_route(const struct question *q, unsigned char *type) {
     union reply reply = {0};
     struct rtmsg route;
-    struct rtattr attribute;
+    int interface = 0;
     long n = ask(q, q->header.nlmsg_len, RTM_NEWROUTE, sizeof route, &reply);
     if (n < 0)
         return (int)n;
     memcpy(&route, reply.bytes + NLMSG_HDRLEN, sizeof route);
     *type = route.rtm_type;
-    size_t end = (size_t)n, at = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof route);
-    for (; at + sizeof attribute <= end; at += RTA_ALIGN(attribute.rta_len)) {
-        int interface;
-        memcpy(&attribute, reply.bytes + at, sizeof attribute);
-        if (attribute.rta_len < sizeof attribute || at + attribute.rta_len > end)
-            break;
-        if (attribute.rta_type == RTA_OIF && attribute.rta_len >= RTA_LENGTH(sizeof interface)) {
-            memcpy(&interface, reply.bytes + at + RTA_LENGTH(0), sizeof interface);
-            return interface;
-        }
-    }
-    return 0;
+    size_t at = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof route);
+    const void *found = attribute_find(reply.bytes + at, (size_t)n - at, RTA_OIF, sizeof interface);
+    if (found)
+        memcpy(&interface, found, sizeof interface);
+    return interface;
 }
 
 int route_home(const struct addr *address) {

@@ -1,7 +1,6 @@
 /* Runs inside the client: see the rules in policy.h. */
 #include "policy/policy.h"
 
-#include <endian.h>
 #include <string.h>
 
 #include "policy/glob.h"
@@ -226,24 +225,21 @@ __attribute__((noinline)) enum rule_client_bind policy_client_bind(const struct 
 /* The /64 take turns: a new one before a new address in one. */
 static struct addr stepped(const struct policy_source *range, uint32_t n) {
     struct addr a = addr_add(&range->first, n / range->prefixes);
-    uint64_t high;
-    memcpy(&high, a.b, sizeof high);
-    high = htobe64(be64toh(high) + n % range->prefixes);
-    memcpy(a.b, &high, sizeof high);
-    return a;
+    return addr_add_upper(&a, n % range->prefixes);
 }
 
-static bool has_steps(const struct policy_source *range) {
+bool policy_source_has_steps(const struct policy_source *range) {
     return range->prefixes && addr_scope(&range->first) == SCOPE_V6;
 }
 
 struct addr policy_source_at(const struct policy_source *range, uint32_t n) {
-    return has_steps(range) ? stepped(range, n) : addr_add(&range->first, n);
+    return policy_source_has_steps(range) ? stepped(range, n) : addr_add(&range->first, n);
 }
 
 /* Apart: few pools have links or steps. */
 __attribute__((noinline)) static struct endpoint special_source(const struct policy_source *range, uint32_t n) {
-    return (struct endpoint){.addr = policy_source_at(range, n), .scope = has_steps(range) ? 0 : range->interface};
+    return (struct endpoint){.addr = policy_source_at(range, n),
+                             .scope = policy_source_has_steps(range) ? 0 : range->interface};
 }
 
 struct endpoint match_source(const struct match *match, uint32_t n) {

@@ -186,6 +186,9 @@ void policy_match(const struct policy *p, const struct endpoint *destination, co
  * bind() must prepare for before the destination is known. Same safety as policy_match. */
 enum rule_client_bind policy_client_bind(const struct policy *p, const char *program);
 
+/* Does it go by /64 (prefix-step)? Then prefixes is meant, else interface. */
+bool policy_source_has_steps(const struct policy_source *range);
+
 /* The n-th address of a range (n < count). */
 struct addr policy_source_at(const struct policy_source *range, uint32_t n);
 

@@ -23,7 +23,7 @@ ssize_t disconnect(const struct call *call) {
     if (!conn_take(c, serial))
         return r;
     if (r == 0)
-        prepare_disconnected(&client, call->fd, c);
+        prepare_disconnected(call->fd, c);
     conn_release(&client, c);
     errno = saved;
     return r;

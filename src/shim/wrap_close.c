@@ -254,7 +254,7 @@ static void before_shutdown(int fd, int how, struct conn **out, enum tcp_state *
             if (token != 0 && token != MPTCP_UNKNOWN)
                 (void)sockinfo_mptcp_phase(token, phase);
             /* From now on its TIME-WAIT may exist before its close: it must be known whose it is. */
-            closing_complete(&client, c, fd);
+            closing_complete(c, fd);
             *out = c;
         }
     }

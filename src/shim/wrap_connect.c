@@ -42,7 +42,7 @@ static bool has_destination(const void *address, socklen_t length, struct endpoi
 static void connected(int fd, struct conn *c, const struct sockaddr *address, socklen_t length, bool at_once) {
     struct endpoint destination;
     if (length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC) {
-        prepare_disconnected(&client, fd, c);
+        prepare_disconnected(fd, c);
     } else if (c->phase == CONN_IDLE && endpoint_from_sockaddr(&destination, address, length)) {
         c->peer = destination;
         c->connected_ns = clock_ns(CLOCK_MONOTONIC);

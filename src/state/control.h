@@ -29,6 +29,10 @@ void state_title(const struct state *s, uint16_t id, char out[POLICY_TITLE]);
 
 /* The control word: what `connspread set` overrides. */
 struct control control_unpack(uint64_t word);
+static inline struct control control_now(const struct state *s) {
+    uint64_t word = __atomic_load_n(&s->header->control, __ATOMIC_RELAXED);
+    return __builtin_expect(word != 0, 0) ? control_unpack(word) : (struct control){0};
+}
 uint64_t control_pack(struct control c);
 
 /* What people call the arms. */

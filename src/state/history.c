@@ -176,15 +176,19 @@ static void note(const struct history_minute *m, uint32_t minute, const struct h
     __atomic_store_n(&lately[f->key % LATELY], note_of(m, minute, f, place), __ATOMIC_RELAXED);
 }
 
-static struct history_entry *find(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
-    uint64_t seen = __atomic_load_n(&lately[f->key % LATELY], __ATOMIC_RELAXED) ^ note_of(m, minute, f, 0);
-    if (seen == IN_REST)
-        return NULL;
-    if (seen - 1 < HISTORY_FLOWS && __atomic_load_n(&m->who[seen - 1], __ATOMIC_ACQUIRE) == word_of(minute, f->key))
-        return &m->flow[seen - 1];
+/* Apart, so that the usual way saves no registers. */
+__attribute__((noinline)) static struct history_entry *find_anew(struct history_minute *m, uint32_t minute,
+                                                                 const struct history_flow *f) {
     struct history_entry *e = search(m, minute, f);
     note(m, minute, f, e ? (unsigned)(e - m->flow) + 1 : IN_REST);
     return e;
+}
+
+static inline struct history_entry *find(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
+    uint64_t seen = __atomic_load_n(&lately[f->key % LATELY], __ATOMIC_RELAXED) ^ note_of(m, minute, f, 0);
+    if (seen - 1 < HISTORY_FLOWS && __atomic_load_n(&m->who[seen - 1], __ATOMIC_ACQUIRE) == word_of(minute, f->key))
+        return &m->flow[seen - 1];
+    return seen == IN_REST ? NULL : find_anew(m, minute, f);
 }
 
 static uint64_t activity(const struct history_entry *e) {

@@ -100,7 +100,7 @@ static bool cell_write(const struct state *s, enum ring_id ring, uint64_t n, uns
 bool ring_write(const struct state *s, struct event_record *r) {
     enum ring_id ring = ring_of(r->e.kind);
     unsigned parts = record_cells(r);
-    uint64_t payload[CELL_PAYLOAD / 8];
+    typedef uint64_t __attribute__((may_alias)) word;
     bool ok = true;
     /* Cells first: a writer killed between the two leaves cells that a reader misses, not a number that no reader does.
      */
@@ -108,10 +108,8 @@ bool ring_write(const struct state *s, struct event_record *r) {
     RING_STORE();
     r->e.seq = __atomic_fetch_add(&s->header->next_seq, 1, __ATOMIC_RELEASE);
     RING_STORE();
-    for (unsigned part = 0; part < parts; part++) {
-        memcpy(payload, (const char *)r + (size_t)part * CELL_PAYLOAD, sizeof payload);
-        ok &= cell_write(s, ring, first + part, part, parts, payload);
-    }
+    for (unsigned part = 0; part < parts; part++)
+        ok &= cell_write(s, ring, first + part, part, parts, (const word *)(const void *)r + part * (CELL_PAYLOAD / 8));
     if (!ok)
         state_count(s, r->e.arm < ARMS ? (enum arm)r->e.arm : ARM_ENFORCE, COUNT_EVENTS_DROPPED);
     return ok;

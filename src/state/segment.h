@@ -8,8 +8,8 @@
  * Every other process maps a segment when it first meets it, without a descriptor and without the file's path: mremap
  * of no bytes of a shared mapping makes a second one of the same file (mremap(2), "If the value of old_size is zero"),
  * so it works after chroot, setuid, and in a process that has no descriptor left. What cannot be mapped is left alone,
- * and no more is tried in this process. Lock-free; async-signal-safe: two system calls of our own, and no memory but
- * one page from when the file was mapped. */
+ * and no more is tried in this process. Lock-free; async-signal-safe: system calls of our own, and no memory but one
+ * page from when the file was mapped. */
 #ifndef CONNSPREAD_STATE_SEGMENT_H
 #define CONNSPREAD_STATE_SEGMENT_H
 

@@ -35,7 +35,7 @@ struct state {
     struct pair_table *pairs;             /* see pair_table.h for the others */
     struct stat_entry *stat;              /* [STATS] */
     struct place *place;                  /* [PLACES] */
-    struct open_table *open_table;        /* its chunks: see open_chunk_of (segment.h) */
+    struct open_table *open_table;        /* its chunks: see open_chunk.h */
     struct segments *segments;            /* where those of the file are mapped (segment.h); NULL: it has none */
     uint64_t *dedup;                      /* [DEDUP_WORDS] */
     struct history_minute *history;       /* [HISTORY_MINUTES] */

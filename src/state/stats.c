@@ -29,6 +29,7 @@ _Static_assert(offsetof(struct stat_entry, zero1) - offsetof(struct stat_entry, 
 static struct stat_entry *label(struct stat_entry *e, const struct labels *fresh) {
     const label_word *from = (const label_word *)(const void *)fresh;
     label_word *to = (label_word *)(void *)&e->source;
+#pragma GCC unroll 3
     for (unsigned i = 0; i < LABEL_WORDS; i++)
         if (__atomic_load_n(&to[i], __ATOMIC_RELAXED) != from[i])
             __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);

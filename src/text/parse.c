@@ -207,11 +207,8 @@ static unsigned largest_prefix(const struct addr *first, const struct addr *last
     unsigned length = 128;
     *end = *first;
     for (; length > 0; length--) {
-        struct addr begin = *first, until = *first;
-        unsigned bit = length - 1;
-        mask(&begin, bit);
-        for (unsigned i = bit; i < 128; i++)
-            until.b[i / 8] |= (uint8_t)(0x80 >> i % 8);
+        struct addr begin = *first, until = addr_last(first, length - 1);
+        mask(&begin, length - 1);
         if (addr_compare(&begin, first) != 0 || addr_compare(&until, last) > 0)
             break;
         *end = until;

@@ -14,6 +14,7 @@
 #include "tool/common/locate.h"
 #include "tool/common/progress.h"
 #include "tool/page/page.h"
+#include "tool/report/facts_add.h"
 #include "tool/report/history.h"
 #include "tool/report/find.h"
 #include "tool/report/quiet.h"

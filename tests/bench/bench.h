@@ -22,6 +22,8 @@ enum { SOURCES_MAX = 8 };
  */
 struct dialer {
     bool by_hand;
+    bool watches; /* asks what the shim cannot do without when it observes, and does nothing with the answers */
+    uint64_t clock;
     unsigned n_sources, turn;
     struct sockaddr_in source[SOURCES_MAX];
     struct sockaddr_in seen; /* of the latest close */
@@ -71,9 +73,10 @@ static inline struct sockaddr_in endpoint(const char *address, unsigned port) {
     return at;
 }
 
-/* "hand" or "hand=ADDRESS,ADDRESS": by hand, with the whole range alone or from these addresses in turn. Else: as any
- * client. */
+/* "hand" or "hand=ADDRESS,ADDRESS": by hand, with the whole range alone or from these addresses in turn. "watch": only
+ * asks. Else: as any client. */
 static inline void dialer_parse(struct dialer *d, const char *text) {
+    d->watches = text && strcmp(text, "watch") == 0;
     if (!text || strncmp(text, "hand", 4) != 0)
         return;
     d->by_hand = true;
@@ -101,18 +104,30 @@ static inline int prepare_by_hand(struct dialer *d, int fd) {
 static inline int override(struct dialer *d, int fd, const struct sockaddr_in *to) {
     if (d->by_hand && prepare_by_hand(d, fd) != 0)
         return -1;
-    return connect(fd, (const struct sockaddr *)to, sizeof *to);
+    if (!d->watches)
+        return connect(fd, (const struct sockaddr *)to, sizeof *to);
+    uint64_t began = now_ns();
+    int r = connect(fd, (const struct sockaddr *)to, sizeof *to);
+    d->clock += now_ns() - began;
+    return r;
 }
 
-/* What the shim's close() stands for: state, receive queue and own address, then the close. */
+/* What the shim's close() stands for: state, receive queue and own address, then the close; and when that was, by the
+ * clock that ages are told by and by that of the log. */
 static inline int hang_up(struct dialer *d, int fd) {
-    if (d->by_hand) {
+    struct timespec wall;
+    if (d->by_hand || d->watches) {
         char byte;
         socklen_t length = sizeof d->seen;
         (void)recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         (void)getsockname(fd, (struct sockaddr *)&d->seen, &length);
     }
-    return close(fd);
+    int r = close(fd);
+    if (d->watches) {
+        (void)clock_gettime(CLOCK_REALTIME, &wall);
+        d->clock += now_ns() + (uint64_t)wall.tv_nsec;
+    }
+    return r;
 }
 
 /* Ends a connection without a TIME-WAIT. */

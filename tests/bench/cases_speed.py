@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 
-from lab import PORT, PORTS, PROGRAMS, at_most, turns
+from lab import PORT, PORTS, PROGRAMS, SHIM, at_most, cycles, turns
 
 PARTS = ("cycle", "socket", "connect", "close")
 
@@ -16,27 +16,47 @@ def cycle(lab):
     conf, server = lab.config(), lab.server()
     clients = {
         "bare": lab.client("cycle", "bare"), "again": lab.client("cycle", "bare"), "watch": lab.client("cycle", "watch", conf),
-        "enforce": lab.client("cycle", "enforce", conf), "hand": lab.client("cycle", "hand"),
+        "enforce": lab.client("cycle", "enforce", conf), "hand": lab.client("cycle", "hand"), "asks": lab.client("cycle", "asks"),
     }
     if lab.against:
         clients.update((f"{mode}, other", lab.client("cycle", mode, conf, shim=lab.against)) for mode in ("watch", "enforce"))
-    for client in clients.values():
-        client("cycle", 50, PORT)
-    found = {name: [] for name in clients}
-    for i in range(lab.rounds(500, 100)):
-        for name in turns(clients, i):
-            figures = clients[name]("cycle", 100, PORT + i % PORTS)
-            assert figures[4] == 0, f"{name}: {figures[4]} errors"
-            found[name].append(figures)
-        server("drain")
+    found = cycles(clients, server, lab.rounds(500, 100), 100)
     targets = {("watch", "bare"): at_most(1.08), ("enforce", "bare"): at_most(1.12), ("enforce", "hand"): at_most(1.05)}
-    names = {"watch": f"shim, {lab.watching}", "enforce": "shim, spreading", "hand": "by hand", "bare": "bare", "again": "bare, a second"}
+    names = {"watch": f"shim, {lab.watching}", "enforce": "shim, spreading", "hand": "by hand", "bare": "bare", "again": "bare, a second",
+             "asks": "asking alone"}
     for part, of in enumerate(PARTS):
-        for above, below in (("again", "bare"), ("watch", "bare"), ("hand", "bare"), ("enforce", "bare"), ("enforce", "hand")):
+        for above, below in (("again", "bare"), ("asks", "bare"), ("watch", "bare"), ("hand", "bare"), ("enforce", "bare"), ("enforce", "hand")):
             lab.ratio("cycle", f"{of}: {names[above]} / {names[below]}", [f[part] for f in found[above]], [f[part] for f in found[below]],
                       target=targets.get((above, below)) if part == 0 else None)
         for mode in ("watch", "enforce") if lab.against else ():
             lab.ratio("cycle", f"{of}: {names[mode]} / the same of the other build", [f[part] for f in found[mode]], [f[part] for f in found[f"{mode}, other"]])
+
+
+def counted(lab, mode, conf, hundreds, shim):
+    """All instructions of a client that makes so many hundred cycles, by valgrind's callgrind."""
+    argv = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", os.path.join(PROGRAMS, "cycle"), "127.0.0.1"]
+    commands = "".join(f"cycle 100 {PORT + i % PORTS}\n" for i in range(hundreds))
+    env = lab.environment(mode, conf, shim)
+    os.makedirs(env["CONNSPREAD_DIR"], mode=0o700, exist_ok=True)
+    run = subprocess.run(argv, env=env, input=commands, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True, timeout=60)
+    return int(re.search(r"Collected : (\d+)", run.stderr).group(1))
+
+
+def instructions(lab):
+    """Beyond the client's own, for a connection: exact, but for a few that depend on where memory lies."""
+    if not shutil.which("valgrind"):
+        print("bench: instructions: valgrind is not installed")
+        return
+    lab.server()
+    conf, many, few = lab.config(), 14, 4
+    figures = {}
+    for build, shim in [("", SHIM)] + ([(", other", lab.against)] if lab.against else []):
+        for mode in ("bare", "watch", "enforce"):
+            counted(lab, mode, conf, 1, shim)  # the first makes the state file
+            figures[mode] = (counted(lab, mode, conf, many, shim) - counted(lab, mode, conf, few, shim)) / (many - few) / 100
+        for mode, name, most in (("watch", lab.watching, 1700), ("enforce", "spreading", 2300)):
+            lab.row("instructions", f"a connection, {name}{build}", [figures[mode] - figures["bare"]], unit="more",
+                    target=at_most(most) if not build else None)
 
 
 def rules(lab):

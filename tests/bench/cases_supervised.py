@@ -5,7 +5,7 @@ import shutil
 import statistics
 import subprocess
 
-from lab import PORT, PORTS, ROOT, at_least, at_most, fill, turns
+from lab import PORT, ROOT, at_least, at_most, cycles, fill, turns
 
 WORDS = {"enforce": "preloaded", "floor": "notification alone", "floor by hand": "notification, spread by hand", "supervised": "supervised"}
 
@@ -25,15 +25,7 @@ def low_occupancy(lab):
     """As the case cycle: 256 destinations in turn, below 5 %."""
     conf, server = lab.config(), lab.server()
     clients = {"bare": lab.client("cycle", "bare"), **{mode: lab.client("cycle", mode, conf) for mode in WORDS}}
-    for client in clients.values():
-        client("cycle", 50, PORT)
-    found = {name: [] for name in clients}
-    for i in range(lab.rounds(300, 60)):
-        for name in turns(clients, i):
-            figures = clients[name]("cycle", 60, PORT + i % PORTS)
-            assert figures[4] == 0, f"{name}: {figures[4]} errors"
-            found[name].append(figures)
-        server("drain")
+    found = cycles(clients, server, lab.rounds(300, 60), 60)
     for part, of in ((2, "connect"), (3, "close")):
         for name, words in WORDS.items():
             target = at_most(1.8) if of == "connect" and name == "supervised" else None

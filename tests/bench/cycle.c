@@ -1,6 +1,6 @@
 /* cycle.c - a client that connects and closes: alone, in threads, in processes.
  *
- * cycle ADDRESS [hand[=SOURCES]], then commands:
+ * cycle ADDRESS [hand[=SOURCES]|watch], then commands:
  *   cycle N PORT           medians, ns: whole cycle, socket, connect, close; errors
  *   threads T N PORT       T threads of N cycles, each to 16 ports of its own in turn: wall time and processor time of
  * all, ns; errors processes P N PORT     the same with children of fork */

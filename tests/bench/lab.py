@@ -141,11 +141,13 @@ class Lab:
         return env
 
     def client(self, program, mode, conf=None, address="127.0.0.1", sources=SOURCES, shim=SHIM):
-        """mode: bare | watch | enforce | hand (sources: which it binds in turn; none: its range only) | supervised | floor | floor by hand
-        (floor.c)."""
+        """mode: bare | watch | enforce | hand (sources: which it binds in turn; none: its range only) | asks (what watch cannot do without,
+        and no more) | supervised | floor | floor by hand (floor.c)."""
         argv = self.supervisor(mode, conf, sources) + [os.path.join(PROGRAMS, program), address]
         if mode == "hand":
             argv.append("hand=" + ",".join(sources) if sources else "hand")
+        if mode == "asks":
+            argv.append("watch")
         env = self.environment(mode, conf, shim)
         os.makedirs(env["CONNSPREAD_DIR"], mode=0o700, exist_ok=True)
         return Process(argv, env)
@@ -178,6 +180,20 @@ def fill(clients, n, port):
             client.held = held + part
             n -= part
     return errors
+
+
+def cycles(clients, server, rounds, each):
+    """What the program cycle says of so many cycles, once it is warm: of each client, round by round, to one port after the other."""
+    for client in clients.values():
+        client("cycle", 50, PORT)
+    found = {name: [] for name in clients}
+    for i in range(rounds):
+        for name in turns(clients, i):
+            figures = clients[name]("cycle", each, PORT + i % PORTS)
+            assert figures[4] == 0, f"{name}: {figures[4]} errors"
+            found[name].append(figures)
+        server("drain")
+    return found
 
 
 def turns(clients, i):

@@ -8,6 +8,7 @@
 #include "tool/common/foreign_text.h"
 #include "tool/events/jsonl.h"
 #include "tool/page/page.h"
+#include "tool/report/facts_add.h"
 #include "tool/report/find.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tool/events/jsonl.h"
+#include "tool/report/facts_add.h"
 #include "tool/report/model.h"
 #include "tool/report/find.h"
 #include "tool/report/words.h"

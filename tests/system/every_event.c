@@ -7,17 +7,9 @@
 
 #include "tool/events/format.h"
 #include "tool/events/json.h"
+#include "xorshift.h"
 
 enum { ROUNDS = 24 };
-
-/* xorshift64, Marsaglia 2003 */
-static uint64_t random_next(void) {
-    static uint64_t x = 88172645463325252u;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return x;
-}
 
 static void fill(void *memory, size_t size, unsigned round) {
     for (size_t i = 0; i < size; i++)

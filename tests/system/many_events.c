@@ -7,17 +7,9 @@
 
 #include "tool/events/format.h"
 #include "tool/events/json.h"
+#include "xorshift.h"
 
 static const uint64_t begin_us = 1795231679000000, span_us = 7200000000; /* from 2026-11-21T03:27:59Z on */
-
-/* xorshift64, Marsaglia 2003 */
-static uint64_t random_next(void) {
-    static uint64_t x = 88172645463325252u;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return x;
-}
 
 static void make_close(struct event_record *r) {
     uint64_t n = random_next();

@@ -189,6 +189,26 @@ START_TEST(what_a_family_cannot_say_is_refused) {
 }
 END_TEST
 
+START_TEST(upper_half_counts_in_64) {
+    struct addr a = v6("fd00:0:0:ffff::7"), b = v6("fd00:0:1::7"), sum = addr_add_upper(&a, 1);
+    ck_assert_uint_eq(addr_upper(&a), UINT64_C(0xfd0000000000ffff));
+    ck_assert_mem_eq(&sum, &b, sizeof sum);
+}
+END_TEST
+
+START_TEST(last_of_a_prefix) {
+    static const struct {
+        const char *prefix, *last;
+        unsigned length;
+    } known[] = {{"fd00::", "fd00::ffff", 112},
+                 {"::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 0},
+                 {"fd00::1", "fd00::1", 128},
+                 {"fd00::8", "fd00::f", 125}};
+    struct addr prefix = v6(known[_i].prefix), last = v6(known[_i].last), is = addr_last(&prefix, known[_i].length);
+    ck_assert_mem_eq(&is, &last, sizeof is);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("addr");
     TCase *tcase = tcase_create("addr");
@@ -199,6 +219,8 @@ int main(void) {
     tcase_add_test(tcase, add_carries_over_bytes);
     tcase_add_test(tcase, add_takes_64_bits);
     tcase_add_test(tcase, add_wraps_at_the_end);
+    tcase_add_test(tcase, upper_half_counts_in_64);
+    tcase_add_loop_test(tcase, last_of_a_prefix, 0, 4);
     tcase_add_test(tcase, a_prefix_holds_what_shares_its_bits);
     tcase_add_test(tcase, prefix_lengths_at_the_edges);
     tcase_add_test(tcase, sockaddr_of_ipv4);

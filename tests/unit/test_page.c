@@ -7,6 +7,7 @@
 #include "tool/page/heat.h"
 #include "tool/page/story.h"
 #include "tool/page/write.h"
+#include "tool/report/facts_add.h"
 
 static struct facts facts;
 static struct heat heat;

@@ -3,6 +3,7 @@
 
 #include "suite.h"
 #include "tool/report/facts.h"
+#include "tool/report/facts_add.h"
 
 static struct facts facts;
 static const struct event_context context = {.epoch = 1, .host = "web1", .rule = "r", .pool = "p"};

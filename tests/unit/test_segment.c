@@ -244,7 +244,7 @@ START_TEST(one_process_writes_down_more_than_the_first_chunks_hold) {
     ck_assert_uint_eq(owners, OPEN_FIRST + 5);
     ck_assert_uint_eq(state_counter(&state, COUNT_OPEN_TABLE_FULL), 0);
     for (unsigned i = 0; i < MANY; i++)
-        open_table_closed(&client, conn[i]);
+        open_table_closed(conn[i]);
     open_table_release(&client);
     for (unsigned i = 0; i < open_chunks(&state); i++)
         ck_assert_uint_eq(state.open_table->owner[i], 0);

@@ -19,7 +19,7 @@ static void set_up(void) {
     ck_assert_ptr_nonnull(sockets);
     sockets_init(sockets, true);
     conn_install(&client, FD, conn_made(&client, AF_INET, false, process_generation()));
-    sockets_keep(sockets, &client, COOKIE, FD, &peer);
+    sockets_keep(sockets, COOKIE, FD, &peer);
 }
 
 static struct known_socket *lost(void) {
@@ -40,9 +40,9 @@ START_TEST(but_not_while_a_call_is_served_with_it) {
     ck_assert(sockets_lend(sockets, &client, COOKIE, FD));
     ck_assert(sockets_lend(sockets, &client, COOKIE, FD + 1));
     ck_assert_ptr_null(lost());
-    sockets_return(sockets, &client, COOKIE, FD);
+    sockets_return(sockets, COOKIE, FD);
     ck_assert_ptr_null(lost());
-    sockets_return(sockets, &client, COOKIE, FD + 1);
+    sockets_return(sockets, COOKIE, FD + 1);
     struct known_socket *known = lost();
     ck_assert_ptr_nonnull(known);
     ck_assert_uint_eq(known->conn->refs, 1);

@@ -10,14 +10,13 @@
 #include "text/parse.h"
 #include "tool/host/host.h"
 
-/* Addresses of one range that are tried one by one; a /8 would take minutes. */
 enum { PROBES = 1024 };
 
-static uint32_t probed(const struct policy_source *source) {
+uint32_t missing_probes(const struct policy_source *source) {
     return source->count < PROBES ? source->count : PROBES;
 }
 
-static bool is_missing(const struct policy_source *source, const struct host *h, uint32_t n, struct addr *a) {
+bool missing_at(const struct policy_source *source, const struct host *h, uint32_t n, struct addr *a) {
     enum addr_scope scope = addr_scope(&source->first);
     *a = policy_source_at(source, n);
     return scope != SCOPE_V4_LOOPBACK && !host_can_bind(h, a, scope == SCOPE_V6_LINK ? source->interface : 0);
@@ -26,8 +25,8 @@ static bool is_missing(const struct policy_source *source, const struct host *h,
 uint32_t missing_of(const struct policy_source *source, const struct host *h) {
     struct addr a;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < probed(source); i++)
-        n += is_missing(source, h, i, &a);
+    for (uint32_t i = 0; i < missing_probes(source); i++)
+        n += missing_at(source, h, i, &a);
     return n;
 }
 
@@ -103,8 +102,8 @@ void missing_look(const struct policy *p, const struct host *h, struct missing *
             struct policy_span span = pool_sources(p, &p->pool[i], scopes[s]);
             for (unsigned j = 0; j < span.count; j++) {
                 const struct policy_source *source = &p->source[span.first + j];
-                for (uint32_t n = 0; n < probed(source); n++)
-                    if (is_missing(source, h, n, &a))
+                for (uint32_t n = 0; n < missing_probes(source); n++)
+                    if (missing_at(source, h, n, &a))
                         add(out, &a, device_for(p, &p->pool[i], all, &a));
             }
         }

@@ -5,7 +5,6 @@
 #include "tool/host/host.h"
 #include "tool/host/tw_reuse.h"
 #include "tool/common/locate.h"
-#include "tool/check/missing.h"
 
 enum { WARNINGS_KEPT = 256, WARNING_TEXT = 256 };
 

@@ -1,15 +1,10 @@
 #include "tool/check/warnings.h"
 
-#include <stdio.h>
-#include <string.h>
-
+#include "tool/check/missing.h"
 #include "tool/check/model.h"
 #include "text/parse.h"
 #include "tool/check/routes.h"
 #include "config/interfaces.h"
-
-/* Addresses of one range that are tried one by one; a /8 would take minutes. */
-enum { PROBES = 1024 };
 
 static bool uses(const struct policy *p, const struct policy_rule *rule, const struct policy_pool *pool) {
     return check_pool(p, rule) == pool;
@@ -19,17 +14,11 @@ static bool uses(const struct policy *p, const struct policy_rule *rule, const s
 static void warn_of_addresses(const struct policy_pool *pool, const struct policy_source *source, const struct host *h,
                               struct warnings *out) {
     char text[ADDR_TEXT], first[ADDR_TEXT] = "";
-    uint32_t missing = 0, probed = source->count < PROBES ? source->count : PROBES;
-    if (addr_scope(&source->first) == SCOPE_V4_LOOPBACK)
-        return;
-    for (uint32_t i = 0; i < probed; i++) {
-        struct addr a = policy_source_at(source, i);
-        if (host_can_bind(h, &a, source->interface))
-            continue;
-        format_address(text, &a);
-        if (missing++ == 0)
-            memcpy(first, text, sizeof first);
-    }
+    uint32_t missing = 0, probed = missing_probes(source);
+    struct addr a;
+    for (uint32_t i = 0; i < probed; i++)
+        if (missing_at(source, h, i, &a) && missing++ == 0)
+            format_address(first, &a);
     if (missing == 0)
         return;
     format_address(text, &source->first);
@@ -40,8 +29,7 @@ static void warn_of_addresses(const struct policy_pool *pool, const struct polic
         warning_add(
             out,
             "pool \"%s\": %u of the %u addresses from %s on are not on this host, the first of them %s; try: add them "
-            "to an "
-            "interface, or set freebind = true",
+            "to an interface, or set freebind = true",
             pool->title, missing, probed, text, first);
 }
 
@@ -49,7 +37,7 @@ static void warn_of_addresses(const struct policy_pool *pool, const struct polic
 static void warn_of_mute(const struct policy_pool *pool, const struct policy_source *source, const struct host *h,
                          struct warnings *out) {
     char text[ADDR_TEXT];
-    uint32_t missing = 0, probed = source->count < PROBES ? source->count : PROBES;
+    uint32_t missing = 0, probed = missing_probes(source);
     if (addr_scope(&source->first) == SCOPE_V4_LOOPBACK)
         return;
     for (uint32_t i = 0; i < probed; i++) {

@@ -64,9 +64,11 @@ bool arguments_duration(const char *command, const char *option, const char *tex
 }
 
 bool arguments_every(const char *command, const char *text, uint32_t *out_ms) {
-    char seconds[32] = "2s";
-    if (text)
-        snprintf(seconds, sizeof seconds, "%s%s", text, text[strspn(text, "0123456789")] ? "" : "s");
+    char seconds[32];
+    *out_ms = LIVE_EVERY_MS;
+    if (!text)
+        return true;
+    snprintf(seconds, sizeof seconds, "%s%s", text, text[strspn(text, "0123456789")] ? "" : "s");
     if (parse_duration(seconds, out_ms) == NULL && *out_ms >= LIVE_LEAST_MS && *out_ms <= LIVE_MOST_MS)
         return true;
     warn("%s: -w %s is not an interval; try: whole seconds, or 500ms, from 100ms to a day", command, text);

@@ -28,9 +28,7 @@ static void put_rate(struct strbuf *s, double rate) {
     }
 }
 
-void words_fill(struct strbuf *s, const char *sentence, ...) {
-    va_list blanks;
-    va_start(blanks, sentence);
+static void fill(struct strbuf *s, const char *sentence, va_list blanks) {
     for (const char *p = sentence; *p; p++) {
         size_t plain = strcspn(p, "$");
         strbuf_bytes(s, p, plain);
@@ -54,5 +52,21 @@ void words_fill(struct strbuf *s, const char *sentence, ...) {
             break;
         }
     }
+}
+
+void words_fill(struct strbuf *s, const char *sentence, ...) {
+    va_list blanks;
+    va_start(blanks, sentence);
+    fill(s, sentence, blanks);
+    va_end(blanks);
+}
+
+void words_text(char *out, size_t size, const char *sentence, ...) {
+    struct strbuf s;
+    va_list blanks;
+    va_start(blanks, sentence);
+    strbuf_init(&s, out, size);
+    fill(&s, sentence, blanks);
+    (void)strbuf_finish(&s);
     va_end(blanks);
 }

@@ -2,10 +2,6 @@
 
 #include <string.h>
 
-static uint32_t add(uint32_t a, uint32_t b) {
-    return b > UINT32_MAX - a ? UINT32_MAX : a + b;
-}
-
 static void move_on(struct window *w, uint64_t slot) {
     if (slot - w->slot >= WINDOW_SLOTS) {
         memset(w->count, 0, sizeof w->count);
@@ -26,8 +22,8 @@ void window_add(struct window *w, uint64_t time_us, uint32_t n) {
         move_on(w, slot);
     else if (w->slot - slot >= WINDOW_SLOTS)
         return;
-    w->count[slot % WINDOW_SLOTS] = add(w->count[slot % WINDOW_SLOTS], n);
-    w->sum = add(w->sum, n);
+    w->count[slot % WINDOW_SLOTS] = bounded_sum(w->count[slot % WINDOW_SLOTS], n);
+    w->sum = bounded_sum(w->sum, n);
     if (w->sum > w->peak) {
         w->peak = w->sum;
         w->peak_us = time_us;
@@ -48,7 +44,7 @@ static uint32_t sum_up_to(const struct window *w, uint64_t slot, uint64_t last) 
     uint64_t oldest = w->slot < WINDOW_SLOTS ? 0 : w->slot - WINDOW_SLOTS + 1;
     uint32_t sum = 0;
     for (uint64_t i = first > oldest ? first : oldest; i <= w->slot && i <= last; i++)
-        sum = add(sum, w->count[i % WINDOW_SLOTS]);
+        sum = bounded_sum(sum, w->count[i % WINDOW_SLOTS]);
     return sum;
 }
 
@@ -72,7 +68,7 @@ void minutes_add(struct minutes *m, uint64_t time_us, uint32_t n) {
     } else if (m->minute - minute >= WINDOW_MINUTES) {
         return;
     }
-    m->count[minute % WINDOW_MINUTES] = add(m->count[minute % WINDOW_MINUTES], n);
+    m->count[minute % WINDOW_MINUTES] = bounded_sum(m->count[minute % WINDOW_MINUTES], n);
 }
 
 void minutes_take(struct minutes *m, uint64_t time_us) {

@@ -6,6 +6,11 @@
 
 enum { WINDOW_SLOTS = 16, WINDOW_SLOT_US = 4000000, WINDOW_MINUTES = 12 };
 
+/* At most UINT32_MAX. */
+static inline uint32_t bounded_sum(uint32_t a, uint32_t b) {
+    return b > UINT32_MAX - a ? UINT32_MAX : a + b;
+}
+
 /* Of the last 60 to 64 s, which is about as long as a TIME-WAIT lasts. All zero: empty. */
 struct window {
     uint64_t slot; /* number of the newest one; slots of 4 s since 1970 */

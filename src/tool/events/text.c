@@ -101,12 +101,14 @@ static void put_value(struct strbuf *s, const struct event_field *f, const void 
         put_error(s, (unsigned)event_field_load(f, place));
         break;
     case FIELD_OBJECT:
+    case FIELD_LIST:
+    case FIELD_ENDPOINTS:
         say_members(s, f, whole);
         break;
     case FIELD_NUMBER:
         strbuf_number(s, event_field_load(f, place));
         break;
-    default: /* of a type that has words, or is said as a duration or as a list */
+    default: /* of a type that has words, or is said as a duration */
         break;
     }
 }
@@ -146,21 +148,12 @@ static void say_word(struct strbuf *s, const struct event_field *f, const void *
         strbuf_text(s, f->words[value]);
 }
 
-static void say_list(struct strbuf *s, const struct event_field *f, const struct event_exhausted *x) {
-    unsigned sources = event_sources(x);
-    for (unsigned i = 0; i < sources; i++) {
-        strbuf_text(s, "\n    ");
-        say_members(s, f, &x->source[i]);
-    }
-}
-
-/* They stand behind the sources. */
-static void say_endpoints(struct strbuf *s, const struct event_field *f, const struct event_exhausted *x) {
-    unsigned first = event_sources(x), n = event_endpoints(x);
-    for (unsigned i = first; i < first + n; i++) {
-        strbuf_text(s, "\n    also to ");
-        say_members(s, f, &x->source[i]);
-    }
+/* The phrase for each of a list: of the sources, or of the endpoints, which stand behind them. */
+static void say_each(struct strbuf *s, const struct event_field *f, const struct event_exhausted *x) {
+    bool endpoints = f->type == FIELD_ENDPOINTS;
+    unsigned first = endpoints ? event_sources(x) : 0, n = endpoints ? event_endpoints(x) : event_sources(x);
+    for (unsigned i = first; i < first + n; i++)
+        say_phrase(s, f, &x->source[i], &x->source[i]);
 }
 
 static void say_fields(struct strbuf *s, const struct event_fields *table, enum event_part part, unsigned kind,
@@ -171,13 +164,17 @@ static void say_fields(struct strbuf *s, const struct event_fields *table, enum 
             continue;
         if (f->words)
             say_word(s, f, place);
-        else if (f->type == FIELD_LIST)
-            say_list(s, f, (const struct event_exhausted *)place);
-        else if (f->type == FIELD_ENDPOINTS)
-            say_endpoints(s, f, &((const struct event_record *)whole)->u.exhausted);
+        else if (f->type == FIELD_LIST || f->type == FIELD_ENDPOINTS)
+            say_each(s, f, &((const struct event_record *)whole)->u.exhausted);
         else if (!is_nothing(f, whole, place))
             say_phrase(s, f, whole, place);
     }
+}
+
+enum colour event_colour(unsigned kind) {
+    return kind == EVENT_EXHAUSTED                              ? COLOUR_BAD
+           : kind == EVENT_SOURCE_DOWN || kind == EVENT_HOLDERS ? COLOUR_WARNING
+                                                                : COLOUR_NONE;
 }
 
 int event_text(const struct event_record *r, const struct event_context *context, char *out, size_t size) {

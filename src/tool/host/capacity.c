@@ -1,6 +1,5 @@
 #include "tool/host/capacity.h"
 
-#include <endian.h>
 #include <string.h>
 
 bool port_in(const struct port_set *set, unsigned port) {
@@ -67,16 +66,10 @@ struct policy_span pool_sources(const struct policy *p, const struct policy_pool
     return clamp(pool->sources[scope], p->n_sources, POLICY_SOURCES);
 }
 
-static uint64_t upper_half(const struct addr *a) {
-    uint64_t n;
-    memcpy(&n, a->b, sizeof n);
-    return be64toh(n);
-}
-
 bool source_has(const struct policy_source *s, const struct addr *a) {
     struct addr last = addr_add(&s->first, s->count ? s->count - 1u : 0);
-    if (s->prefixes && addr_scope(&s->first) == SCOPE_V6)
-        return addr_scope(a) == SCOPE_V6 && upper_half(a) - upper_half(&s->first) < s->prefixes;
+    if (policy_source_has_steps(s))
+        return addr_scope(a) == SCOPE_V6 && addr_upper(a) - addr_upper(&s->first) < s->prefixes;
     return addr_compare(a, &s->first) >= 0 && addr_compare(a, &last) <= 0;
 }
 

@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/attribute.h"
+
 enum { BUFFER = 128 << 10 };
 
 struct dump {
@@ -34,15 +36,8 @@ static struct addr address(const __be32 from[4], int family) {
 
 /* IPV6_V6ONLY, which the kernel adds for listeners. */
 static bool is_v6_only(const char *attributes, size_t n) {
-    struct rtattr a;
-    for (size_t at = 0; at + RTA_LENGTH(0) < n; at += RTA_ALIGN(a.rta_len)) {
-        memcpy(&a, attributes + at, sizeof a);
-        if (a.rta_len < RTA_LENGTH(0) || a.rta_len > n - at)
-            return false;
-        if (a.rta_type == INET_DIAG_SKV6ONLY && a.rta_len > RTA_LENGTH(0))
-            return attributes[at + RTA_LENGTH(0)] != 0;
-    }
-    return false;
+    const char *found = attribute_find(attributes, n, INET_DIAG_SKV6ONLY, 1);
+    return found && *found;
 }
 
 bool dump_read(struct dump_socket *out, const struct nlmsghdr *message) {

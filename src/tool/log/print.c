@@ -65,13 +65,10 @@ static void output_failed(void) {
     stop_signal = 1;
 }
 
-/* What comes after the time, if it is something bad. */
+/* What comes after the time. */
 static struct wrap_paint paint_of(const struct event *e) {
-    const char *kind = event_name(NAMES_KIND, e->kind);
-    enum colour colour = e->kind == EVENT_SOURCE_DOWN || e->kind == EVENT_HOLDERS ? COLOUR_WARNING
-                         : e->kind == EVENT_EXHAUSTED                             ? COLOUR_BAD
-                                                                                  : COLOUR_NONE;
-    return (struct wrap_paint){colour, strlen("2026-11-21T03:27:59.123456Z "), strlen(kind)};
+    return (struct wrap_paint){event_colour(e->kind), strlen("2026-11-21T03:27:59.123456Z "),
+                               strlen(event_name(NAMES_KIND, e->kind))};
 }
 
 static void print_text(const struct screen *to, const struct log_line *l, char *line, size_t size) {

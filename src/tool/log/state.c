@@ -9,6 +9,7 @@
 #include "tool/common/message.h"
 #include "tool/common/time_text.h"
 #include "tool/reader/merge.h"
+#include "tool/reaper/preview.h"
 #include "tool/reaper/reaper.h"
 #include "tool/reaper/aftermath.h"
 #include "tool/record/journal_read.h"

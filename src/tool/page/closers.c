@@ -13,11 +13,10 @@
 enum { ROWS = 10, LISTED = 100, BAR = 16, GAP = 10, LEGEND = 44 };
 
 static const char about[] =
-    "Each bar is one program towards one destination. The dark part are connections that the program closed first: "
-    "each "
-    "left a TIME-WAIT here, which keeps its port for 60 s. The light part are those that the other end closed first, "
-    "or "
-    "that ended otherwise. They are logged under closes = \"all\"; else only the state file's history counts them.";
+    "Each bar is one program towards one destination. The dark part is for connections that the program closed first: "
+    "each left a TIME-WAIT here, which keeps its port for 60 s. The light part is for those that the other end closed "
+    "first, or that ended otherwise. They are logged under closes = \"all\"; else only the state file's history counts "
+    "them.";
 
 static uint64_t all_closes(const struct flow *f) {
     return flow_waits(f) + flow_otherwise(f);
@@ -35,11 +34,9 @@ static int compare(const void *left, const void *right) {
 static void name_flow(const struct page *p, const struct flow *f, char program[128], char destination[ENDPOINT_TEXT]) {
     const struct facts *facts = &p->report->facts;
     char name[EVENT_PROGRAM + 1];
-    struct strbuf s;
     program_text(name, f->key.program);
-    strbuf_init(&s, program, 128);
-    words_fill(&s, facts->n_hosts > 1 ? "$s on $s" : "$s", name, facts->host[f->key.to.host % REPORT_HOSTS].name);
-    (void)strbuf_finish(&s);
+    words_text(program, 128, facts->n_hosts > 1 ? "$s on $s" : "$s", name,
+               facts->host[f->key.to.host % REPORT_HOSTS].name);
     words_flow(destination, f);
 }
 

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "tool/common/sentence.h"
-#include "tool/common/strbuf.h"
 #include "tool/page/draw.h"
 #include "tool/page/grid.h"
 #include "tool/page/write.h"
@@ -76,10 +75,7 @@ static unsigned decades(const struct report *r) {
 static void draw_bar(FILE *out, const struct report *r, unsigned class, unsigned bottom) {
     double x = 20.0 * class, height = height_of(mean_us(r, class));
     char text[96];
-    struct strbuf s;
-    strbuf_init(&s, text, sizeof text);
-    words_fill(&s, "$n us", mean_us(r, class));
-    (void)strbuf_finish(&s);
+    words_text(text, sizeof text, "$n us", mean_us(r, class));
     draw_text(out, "soft middle", x + 10, bottom + DRAW_LINE, names[class]);
     if (!r->by_occupancy[class].connects)
         return;
@@ -103,10 +99,7 @@ static void draw(const struct page *p) {
     cliff = find_cliff(r, &times);
     if (cliff) {
         char text[64];
-        struct strbuf s;
-        strbuf_init(&s, text, sizeof text);
-        words_fill(&s, "from here $d times as long", times);
-        (void)strbuf_finish(&s);
+        words_text(text, sizeof text, "from here $d times as long", times);
         draw_line(p->out, "cliff", &(struct box){20.0 * cliff, 4, 0, bottom - 4});
         draw_text(p->out, cliff > 2 ? "bold end" : "bold", 20.0 * cliff + (cliff > 2 ? -1 : 1), 14, text);
     }

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "tool/common/window.h"
+#include "tool/report/timeline.h"
+
 #define SECOND ((uint64_t)1000000)
 #define MINUTE (60 * SECOND)
 
@@ -24,31 +27,18 @@ void heat_free(struct heat *h) {
 
 /* --- time --- */
 
-/* Each divides the next. */
-static uint64_t coarser(uint64_t width_us) {
-    static const uint32_t seconds[] = {1, 10, 60, 600, 3600, 6 * 3600, 86400};
-    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++)
-        if (seconds[i] * SECOND > width_us)
-            return seconds[i] * SECOND;
-    return width_us * 10;
-}
-
-static uint32_t sum(uint32_t a, uint32_t b) {
-    return b > UINT32_MAX - a ? UINT32_MAX : a + b;
-}
-
 static void merge_row(struct heat_row *row, size_t n, size_t skew, uint64_t factor) {
     struct heat_cell merged[HEAT_COLUMNS] = {0};
     for (size_t i = 0; i < n; i++) {
         struct heat_cell *to = &merged[(i + skew) / factor];
         to->taken = row->cell[i].taken > to->taken ? row->cell[i].taken : to->taken;
-        to->failed = sum(to->failed, row->cell[i].failed);
+        to->failed = bounded_sum(to->failed, row->cell[i].failed);
     }
     memcpy(row->cell, merged, sizeof merged);
 }
 
 static void widen(struct heat *h) {
-    uint64_t width = coarser(h->width_us), factor = width / h->width_us, start = h->start_us / width * width;
+    uint64_t width = timeline_coarser(h->width_us), factor = width / h->width_us, start = h->start_us / width * width;
     size_t skew = (size_t)((h->start_us - start) / h->width_us), at = 0;
     struct heat_failures all[HEAT_COLUMNS] = {0};
     struct heat_row *row;
@@ -56,8 +46,8 @@ static void widen(struct heat *h) {
         merge_row(row, h->n, skew, factor);
     for (size_t i = 0; i < h->n; i++) {
         struct heat_failures *to = &all[(i + skew) / factor];
-        to->logged = sum(to->logged, h->all[i].logged);
-        to->remembered = sum(to->remembered, h->all[i].remembered);
+        to->logged = bounded_sum(to->logged, h->all[i].logged);
+        to->remembered = bounded_sum(to->remembered, h->all[i].remembered);
     }
     memcpy(h->all, all, sizeof all);
     h->n = (h->n - 1 + skew) / factor + 1;
@@ -104,7 +94,7 @@ static bool divides(uint64_t part, uint64_t whole) {
 }
 
 size_t heat_grouping(const struct heat *h, size_t max) {
-    uint64_t next = coarser(h->width_us);
+    uint64_t next = timeline_coarser(h->width_us);
     size_t group = 1;
     while ((h->n + group - 1) / group > max || !divides(group * h->width_us, next))
         group++;
@@ -144,12 +134,12 @@ static uint64_t taken_from(const struct exhausted_source *s) {
 static void take_exhausted(struct heat *h, const struct destination_key *to, const struct event_record *r) {
     const struct event_exhausted *x = &r->u.exhausted;
     size_t at = column(h, r->e.time_us);
-    uint32_t n = x->outcome == OUTCOME_FAILED ? sum(1, x->repeats) : 0;
-    h->all[at].logged = sum(h->all[at].logged, n);
+    uint32_t n = x->outcome == OUTCOME_FAILED ? bounded_sum(1, x->repeats) : 0;
+    h->all[at].logged = bounded_sum(h->all[at].logged, n);
     for (unsigned i = 0; to->port && i < event_sources(x); i++) {
         const struct route_key key = {.to = *to, .source = x->source[i].address};
         struct heat_row *row = row_of(h, &key, FAILED_WEIGHT);
-        row->cell[at].failed = sum(row->cell[at].failed, n);
+        row->cell[at].failed = bounded_sum(row->cell[at].failed, n);
         row->failed += n;
         row->ports = x->capacity > row->ports ? x->capacity : row->ports;
         note(row, at, taken_from(&x->source[i]));
@@ -214,9 +204,9 @@ void heat_remember(struct heat *h, const struct route_key *key, const struct his
         return;
     uint32_t n_failed = failed < UINT32_MAX ? (uint32_t)failed : UINT32_MAX;
     struct heat_row *row = row_of(h, key, failed ? FAILED_WEIGHT : 1);
-    row->cell[c.first].failed = sum(row->cell[c.first].failed, n_failed);
+    row->cell[c.first].failed = bounded_sum(row->cell[c.first].failed, n_failed);
     row->failed += n_failed;
-    h->all[c.first].remembered = sum(h->all[c.first].remembered, n_failed);
+    h->all[c.first].remembered = bounded_sum(h->all[c.first].remembered, n_failed);
     h->by_minute = true;
     if (!taken || has_taken(row, &c))
         return;

@@ -104,13 +104,10 @@ static void print_process(FILE *out, const char *name, const char *what, uint64_
 
 static void print_holder(FILE *out, const struct holder *h, const char *what) {
     char text[128], pid[16];
-    struct strbuf s;
     if (!h->pid)
         return;
     snprintf(pid, sizeof pid, "%u", h->pid);
-    strbuf_init(&s, text, sizeof text);
-    words_fill(&s, "$s (pid $s)", h->name, pid);
-    (void)strbuf_finish(&s);
+    words_text(text, sizeof text, "$s (pid $s)", h->name, pid);
     print_process(out, text, what, h->ports);
 }
 
@@ -154,7 +151,6 @@ static void print_kernel(FILE *out, const struct finding *f, unsigned number) {
 
 static void print_one(const struct page *p, const struct finding *f, unsigned number) {
     char text[REPORT_WORDS];
-    struct strbuf s;
     snprintf(text, sizeof text, "Incident %u", number);
     page_text(p->out, PAGE_HEADING, text);
     if (f->conclusion.n_shares == 0) {
@@ -164,9 +160,7 @@ static void print_one(const struct page *p, const struct finding *f, unsigned nu
     draw(p->out, f, number);
     print_shares(p->out, f, number);
     if (f->incident->holders[0]) {
-        strbuf_init(&s, text, sizeof text);
-        words_fill(&s, "The recorder found right after it: $s.", f->incident->holders);
-        (void)strbuf_finish(&s);
+        words_text(text, sizeof text, "The recorder found right after it: $s.", f->incident->holders);
         page_text(p->out, PAGE_PARAGRAPH, text);
     } else {
         page_text(

@@ -34,13 +34,10 @@ static void print_trouble(const struct page *p, const struct fleet *fleet, const
                           unsigned number) {
     static const char *const heads[] = {"Host", "Began", "#Failed", "Apart from most", NULL};
     char destination[ENDPOINT_TEXT] = "a local cause", text[256];
-    struct strbuf s;
     if (t->port)
         format_endpoint(destination, &t->peer, t->port);
-    strbuf_init(&s, text, sizeof text);
-    words_fill(&s, "$s, $s: on $n of $n hosts, $n failed calls", event_name(NAMES_CAUSE, t->cause), destination,
-               (uint64_t)t->n_on, (uint64_t)t->n_reach, t->failed);
-    (void)strbuf_finish(&s);
+    words_text(text, sizeof text, "$s, $s: on $n of $n hosts, $n failed calls", event_name(NAMES_CAUSE, t->cause),
+               destination, (uint64_t)t->n_on, (uint64_t)t->n_reach, t->failed);
     page_text(p->out, PAGE_PARAGRAPH, text);
     snprintf(text, sizeof text, "Table: hosts of cause %u", number);
     grid_begin(p->out, text, heads);

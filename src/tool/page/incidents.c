@@ -64,16 +64,13 @@ static void draw_lane(FILE *out, const struct moments *m, const struct lane *lan
                       uint64_t (*of)(const struct story_slot *), uint64_t (*below)(const struct story_slot *)) {
     double width = 100.0 / (double)m->n;
     char text[ROW_TEXT];
-    struct strbuf s;
     for (size_t i = 0; i < m->n; i++) {
         uint64_t n = of(&m->column[i]), under = below ? below(&m->column[i]) : 0;
         if (n == 0)
             continue;
         double height = (double)n * lane->height / (double)lane->most, shown = height < 2 ? 2 : height;
         double base = (double)under * lane->height / (double)lane->most;
-        strbuf_init(&s, text, sizeof text);
-        words_fill(&s, "$n $s", n, lane->name);
-        (void)strbuf_finish(&s);
+        words_text(text, sizeof text, "$n $s", n, lane->name);
         draw_box(out, lane->class,
                  &(struct box){(double)i * width + 0.1 * width, lane->bottom - base - shown, 0.8 * width, shown}, text);
     }
@@ -81,10 +78,7 @@ static void draw_lane(FILE *out, const struct moments *m, const struct lane *lan
 
 static void draw_scale(FILE *out, unsigned top, unsigned height, uint64_t most_of, const char *what) {
     char number[GROUPED_TEXT], text[ROW_TEXT];
-    struct strbuf s;
-    strbuf_init(&s, text, sizeof text);
-    words_fill(&s, "$s: up to $s", what, grouped(number, most_of));
-    (void)strbuf_finish(&s);
+    words_text(text, sizeof text, "$s: up to $s", what, grouped(number, most_of));
     draw_text(out, "bold", 0, top - 5, text);
     draw_line(out, "grid", &(struct box){0, top, 100, 0});
     draw_line(out, "axis", &(struct box){0, top + height, 100, 0});
@@ -94,12 +88,9 @@ static void draw_moments(FILE *out, const struct moments *m) {
     unsigned below = TOP + WAITS + BETWEEN, bottom = below + FAILED;
     uint64_t most_waits = most(m, waits), most_met = most(m, met);
     char text[ROW_TEXT], time[32];
-    struct strbuf s;
     double width = 100.0 / (double)m->n, zero = ((double)m->first + 0.5) * width;
     draw_begin(out, m->id, bottom + 2 * DRAW_LINE + 8, "Closes and failures around the first failure", m->about);
-    strbuf_init(&s, text, sizeof text);
-    words_fill(&s, "closes that left a TIME-WAIT, in $s", m->unit);
-    (void)strbuf_finish(&s);
+    words_text(text, sizeof text, "closes that left a TIME-WAIT, in $s", m->unit);
     draw_scale(out, TOP, WAITS, most_waits, text);
     draw_scale(out, below, FAILED, most_met, "calls failed and (light) recovered");
     draw_line(out, "cliff", &(struct box){zero, TOP, 0, bottom - TOP});
@@ -226,13 +217,10 @@ static void print_one(const struct page *p, const struct finding *f, unsigned nu
     static struct moments m;
     char text[REPORT_WORDS];
     const struct story *story = stories_find(&p->stories, &f->incident->key);
-    struct strbuf s;
     memset(&m, 0, sizeof m);
     snprintf(m.id, sizeof m.id, "incident-%u-picture", number);
-    strbuf_init(&s, text, sizeof text);
-    words_fill(&s, "Incident $n: $s$s$s", (uint64_t)number, conclusion_name(f->conclusion.kind),
+    words_text(text, sizeof text, "Incident $n: $s$s$s", (uint64_t)number, conclusion_name(f->conclusion.kind),
                f->destination[0] ? ", " : "", f->destination);
-    (void)strbuf_finish(&s);
     page_text(p->out, PAGE_HEADING, text);
     words_summary(text, f);
     page_text(p->out, PAGE_PARAGRAPH, text);

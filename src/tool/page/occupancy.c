@@ -4,6 +4,7 @@
 
 #include "tool/common/sentence.h"
 #include "tool/common/strbuf.h"
+#include "tool/common/window.h"
 #include "tool/page/draw.h"
 #include "tool/page/grid.h"
 #include "tool/page/write.h"
@@ -11,7 +12,7 @@
 
 enum { ROWS = 16, COLUMNS = 72, STRIP = 18, GAP = 10, LEGEND = 44 };
 
-static const char *const classes[] = {"c0", "c1", "c2", "c3", "c4", "c5"};
+static const char *const classes[1 + REPORT_CLASSES] = {"c0", "c1", "c2", "c3", "c4", "c5"};
 
 /* --- one row --- */
 
@@ -29,11 +30,11 @@ static unsigned percent_of(const struct page *p, const struct heat_row *row, uin
 
 /* The classes of the connect times; 0: nothing is known to be taken. */
 static unsigned class_of(uint64_t taken, unsigned percent) {
-    return taken == 0 ? 0 : percent < 25 ? 1 : percent < 50 ? 2 : percent < 75 ? 3 : percent < 90 ? 4 : 5;
+    return taken == 0 ? 0 : 1 + report_class(percent);
 }
 
 static uint32_t sum_of(const struct heat_failures *f) {
-    return f->remembered > UINT32_MAX - f->logged ? UINT32_MAX : f->logged + f->remembered;
+    return bounded_sum(f->logged, f->remembered);
 }
 
 /* A TIME-WAIT lasts a minute: what was taken then, as long as no close says more. */
@@ -50,7 +51,7 @@ static struct heat_cell cell_of(const struct heat *h, const struct heat_row *row
     for (size_t i = column * group; i < (column + 1) * group && i < h->n; i++) {
         const struct heat_cell *c = row ? &row->cell[i] : &(struct heat_cell){.failed = sum_of(&h->all[i])};
         out.taken = c->taken > out.taken ? c->taken : out.taken;
-        out.failed += c->failed < UINT32_MAX - out.failed ? c->failed : UINT32_MAX - out.failed;
+        out.failed = bounded_sum(out.failed, c->failed);
     }
     if (row && out.taken == 0)
         out.taken = before(h, row, column * group);
@@ -157,7 +158,6 @@ static void draw_legend(FILE *out, unsigned y) {
 static void draw_map(const struct map *m, const char *about) {
     FILE *out = m->page->out;
     char title[160];
-    struct strbuf s;
     unsigned y = DRAW_LINE;
     draw_begin(out, "occupancy-picture", height_of(m), "Occupancy of each source over time", about);
     draw_text(out, "bold", 0, y, "failed calls, all sources");
@@ -165,9 +165,7 @@ static void draw_map(const struct map *m, const char *about) {
     y += 4 + STRIP + GAP;
     for (size_t i = 0; i < m->rows; i++)
         y = draw_row(m, m->row[i], y);
-    strbuf_init(&s, title, sizeof title);
-    words_fill(&s, "time, from $t; a column is $n s", m->page->heat.start_us, m->column_us / 1000000);
-    (void)strbuf_finish(&s);
+    words_text(title, sizeof title, "time, from $t; a column is $n s", m->page->heat.start_us, m->column_us / 1000000);
     draw_time_axis(out, y - GAP + 4, m->page->heat.start_us, m->columns * m->column_us, title);
     draw_legend(out, y + DRAW_AXIS - 4);
     draw_end(out, about);

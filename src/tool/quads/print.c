@@ -164,11 +164,6 @@ void quads_print_prometheus(const struct quads_report *r) {
 
 /* --- text --- */
 
-/* From where on ports soon run out. */
-static enum colour colour_of(double percent) {
-    return percent >= 95 ? COLOUR_BAD : percent >= 80 ? COLOUR_WARNING : COLOUR_NONE;
-}
-
 static void text_pair(struct columns *t, const struct quads_report *r, const struct quads_pair *p) {
     char text[ENDPOINT_TEXT];
     double percent = quads_percent(p, r->capacity);
@@ -180,7 +175,7 @@ static void text_pair(struct columns *t, const struct quads_report *r, const str
         columns_number(t, p->count[i]);
     columns_number(t, p->outside);
     snprintf(text, sizeof text, "%.1f %%", percent);
-    columns_cell_in(t, colour_of(percent), text);
+    columns_cell_in(t, screen_share_colour(percent), text);
     if (p->next_free_ms == QUADS_NEVER)
         snprintf(text, sizeof text, "-");
     else

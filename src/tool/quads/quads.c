@@ -192,21 +192,19 @@ static void look_at_memory(struct quads_report *r) {
     free(slabinfo);
 }
 
-/* To be freed. NULL: none could be found out, which has been said. */
-static struct socket_users *look_at_users(struct quads_report *r) {
+/* To be freed. NULL: no memory. *error: why not all could be found out, or 0. */
+static struct socket_users *look_at_users(struct quads_report *r, int *error) {
     size_t wanted = r->top && r->top < r->table->n ? r->top : r->table->n;
     size_t n = wanted < SOCKET_USERS_PAIRS ? wanted : SOCKET_USERS_PAIRS;
     struct socket_users *users = calloc(n + 1, sizeof *users);
-    int error = users ? 0 : -ENOMEM;
+    *error = users ? 0 : -ENOMEM;
     for (size_t i = 0; users && i < n; i++) {
         const struct quads_pair *p = &r->table->pair[i];
         users[i] = (struct socket_users){
             .source = p->source, .destination = p->destination, .port = p->port, .inbound = r->table->inbound};
     }
     if (users && n)
-        error = socket_users_find(users, n);
-    if (error)
-        warn("the processes cannot be found out: %s", strerror(-error));
+        *error = socket_users_find(users, n);
     r->users = users;
     r->n_users = users ? n : 0;
     return users;
@@ -218,8 +216,14 @@ struct view {
     struct quads_table table;
     struct quads_report report;
     struct socket_users *users;
+    bool looked; /* before this look */
     char wrong[128];
 };
+
+/* What is wrong at one look is wrong at the next, and a live view has the screen to itself. */
+static bool may_warn(const struct view *v) {
+    return !v->looked && (v->a->json || !v->a->watch);
+}
 
 static void forget(struct view *v) {
     quads_free(&v->table);
@@ -237,7 +241,7 @@ static const char *look(void *context) {
     forget(v);
     if (!l)
         return "no memory";
-    if (!host_look_at_ports(&ports, &what) && !a->watch)
+    if (!host_look_at_ports(&ports, &what) && may_warn(v))
         warn("%s: %s: the kernel's defaults are assumed", what, strerror(errno));
     v->table = (struct quads_table){.ephemeral = ports.ephemeral, .listeners = l, .inbound = a->inbound};
     tw_reuse_look(&v->table.reuse);
@@ -254,7 +258,10 @@ static const char *look(void *context) {
     look_at_memory(&v->report);
     quads_sort(&v->table);
     if (a->processes)
-        v->users = look_at_users(&v->report);
+        v->users = look_at_users(&v->report, &error);
+    if (error && may_warn(v))
+        warn("the processes cannot be found out: %s; try: without -p", strerror(-error));
+    v->looked = true;
     return NULL;
 }
 

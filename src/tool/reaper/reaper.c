@@ -2,265 +2,18 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "tool/reaper/reaped.h"
+#include "tool/reaper/round.h"
 #include "tool/host/netns.h"
 #include "tool/host/owner.h"
 #include "tool/common/message.h"
 #include "state/boot.h"
-#include "state/copy.h"
-#include "state/left.h"
 #include "state/open_chunk.h"
 #include "base/sys.h"
-#include "state/control.h"
-#include "state/ring.h"
-
-/* The next image of a process has settled its own entries by then, if it is preloaded. */
-static const uint64_t exec_patience_ns = 1000000000;
-
-/* In another network namespace nothing can be asked; a tool in there has this long. */
-static const uint64_t foreign_patience_ns = 600 * (uint64_t)1000000000;
 
 static const uint64_t rest_ns = 2000000000;
-
-/* A file may claim that thousands of processes have just taken a chunk: so many are waited for in a round. */
-enum { WAITS = 50 };
-
-struct round {
-    struct reaper *h;
-    const struct state *s;
-    struct preview *preview; /* s is a copy, and the events go here */
-    uint64_t now_ns;         /* CLOCK_REALTIME */
-    struct reaped *left;
-    unsigned n, n_stays, room;
-    unsigned chunks;           /* of the file */
-    struct open_chunk **chunk; /* [chunks], found once; NULL: there is none of this number */
-    bool *taken, *stays;       /* [chunks] */
-    /* The last question about a process: chunks of one process lie beside each other. */
-    uint32_t last_pid;
-    uint64_t last_noted;
-    bool last_lives;
-    unsigned waits; /* for processes that may not have written their birth yet */
-};
-
-static uint64_t owner_word(const struct round *r, unsigned chunk) {
-    return __atomic_load_n(&r->s->open_table->owner[chunk], __ATOMIC_ACQUIRE);
-}
-
-/* Room for each chunk that the file has by now. False: no memory. */
-static bool begin(struct round *r) {
-    unsigned n = open_chunks(r->s);
-    struct seen *seen = n > r->h->n_seen ? realloc(r->h->seen, n * sizeof *seen) : r->h->seen;
-    if (!seen)
-        return false;
-    if (n > r->h->n_seen) {
-        memset(seen + r->h->n_seen, 0, (n - r->h->n_seen) * sizeof *seen);
-        r->h->n_seen = n;
-    }
-    r->h->seen = seen;
-    r->chunk = calloc(n, sizeof(struct open_chunk *) + 2 * sizeof *r->taken);
-    if (!r->chunk)
-        return false;
-    r->taken = (bool *)(r->chunk + n);
-    r->stays = r->taken + n;
-    r->chunks = n;
-    for (unsigned i = 0; i < n; i++)
-        r->chunk[i] = owner_word(r, i) != 0 ? open_chunk_of(r->s, i) : NULL;
-    return true;
-}
-
-static void end(struct round *r) {
-    free(r->left);
-    free(r->chunk);
-}
-
-static uint64_t mark_of(uint32_t pid) {
-    return (uint64_t)(uint32_t)getpid() << 32 | pid;
-}
-
-static bool lives(struct round *r, uint32_t pid, const struct open_chunk *chunk) {
-    uint64_t noted = chunk->born_ns;
-    if (r->last_pid == pid && r->last_noted == noted)
-        return r->last_lives;
-    bool alive = owner_lives(pid, noted);
-    if (!alive && r->waits < WAITS && owner_lives(pid, 0)) {
-        /* Another process of that number; or this one, which has taken the chunk and not yet written when it was born.
-         */
-        r->waits++;
-        usleep(20000);
-        noted = chunk->born_ns;
-        alive = owner_lives(pid, noted);
-    }
-    r->last_pid = pid;
-    r->last_noted = noted;
-    r->last_lives = alive;
-    return alive;
-}
-
-static bool add(struct round *r, const struct reaped *l) {
-    if (r->n == r->room) {
-        unsigned more = r->room ? r->room * 2 : 64;
-        struct reaped *grown = realloc(r->left, more * sizeof *grown);
-        if (!grown)
-            return false;
-        r->left = grown;
-        r->room = more;
-    }
-    r->left[r->n++] = *l;
-    return true;
-}
-
-static uint64_t last_sign_of_life(const struct round *r, unsigned chunk, uint32_t pid) {
-    const struct seen *met = &r->h->seen[chunk];
-    uint64_t seen = r->chunk[chunk]->seen_ns;
-    if (met->owner == pid && met->alive_ns > seen)
-        seen = met->alive_ns;
-    return seen < r->now_ns ? seen : r->now_ns;
-}
-
-/* Copies of the chunk's entries that an exec was to close; all: of all entries. False: no memory. */
-static bool gather(struct round *r, unsigned chunk, const struct reaped *common, bool all, uint64_t marked_before) {
-    const struct open_chunk *c = r->chunk[chunk];
-    for (unsigned slot = 0; slot < OPEN_PER_CHUNK; slot++) {
-        struct reaped l = *common;
-        uint8_t word = __atomic_load_n(&c->entry[slot].word, __ATOMIC_ACQUIRE);
-        if (word != OPEN_TO_EXEC && (!all || (word != OPEN_NOW && word != OPEN_TO_EXIT)))
-            continue;
-        l.entry = c->entry[slot];
-        l.entry.word = word;
-        l.entry.direction = l.entry.direction < DIRECTIONS ? l.entry.direction : OUTBOUND;
-        l.chunk = chunk;
-        l.slot = slot;
-        if (word == OPEN_TO_EXEC && l.entry.marked_ns > marked_before)
-            continue;
-        if (!add(r, &l))
-            return false;
-    }
-    return true;
-}
-
-static void visit_living(struct round *r, unsigned chunk, uint32_t pid) {
-    const struct reaped common = {
-        .pid = pid, .alive = true, .alive_us = r->now_ns / 1000, .ask = true, .second_hand = r->preview != NULL};
-    r->h->seen[chunk] = (struct seen){.owner = pid, .alive_ns = r->now_ns};
-    if (r->chunk[chunk]->netns == r->h->netns)
-        (void)gather(r, chunk, &common, false, r->now_ns - exec_patience_ns);
-}
-
-static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t pid) {
-    uint64_t seen = last_sign_of_life(r, chunk, pid);
-    uint64_t netns = r->chunk[chunk]->netns;
-    bool patient = seen + foreign_patience_ns > r->now_ns;
-    const struct reaped common = {.pid = pid,
-                                  .alive_us = seen / 1000,
-                                  .ask = netns == r->h->netns || netns == 0,
-                                  .perhaps_elsewhere = netns == 0 && r->h->netns != 0 && patient,
-                                  .second_hand = word >> 32 != 0 || r->preview};
-    if (!common.ask && (patient || r->preview))
-        return;
-    if (!__atomic_compare_exchange_n(&r->s->open_table->owner[chunk], &word, mark_of(pid), false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_RELAXED))
-        return;
-    /* Without memory the chunk stays ours, and falls to the next reaper. */
-    r->taken[chunk] = gather(r, chunk, &common, true, UINT64_MAX);
-}
-
-static void visit(struct round *r, unsigned chunk) {
-    uint64_t word = owner_word(r, chunk);
-    uint32_t pid = (uint32_t)word, reaper = (uint32_t)(word >> 32);
-    const struct open_chunk *c = r->chunk[chunk];
-    if (word == 0 || !c || c->pid_namespace != r->h->pid_namespace)
-        return;
-    if (reaper == 0 && lives(r, pid, c))
-        visit_living(r, chunk, pid);
-    else
-        visit_dead(r, chunk, word, pid); /* we hold the lock: a reaper that stands there is gone, or s is a copy */
-}
-
-/* Of a living process: it may settle the entry itself at any moment. False: it, or another tool, has. */
-static bool claim(const struct round *r, const struct reaped *l) {
-    struct open_entry *h = &r->chunk[l->chunk]->entry[l->slot];
-    uint8_t word = OPEN_TO_EXEC;
-    if (!__atomic_compare_exchange_n(&h->word, &word, OPEN_FREE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        return false;
-    if (owner_word(r, l->chunk) == l->pid && h->marked_ns == l->entry.marked_ns)
-        return true;
-    /* The chunk has changed hands since the copy was made, and what we took is another process's. */
-    word = OPEN_FREE;
-    (void)__atomic_compare_exchange_n(&h->word, &word, OPEN_TO_EXEC, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-    return false;
-}
-
-/* The same entry gets the same number from every reader, and none that a writer will draw. */
-static void keep(const struct round *r, const struct reaped *l, struct event_record *event) {
-    struct preview *out = r->preview;
-    uint64_t hash = (((uint64_t)l->chunk * OPEN_PER_CHUNK + l->slot) << 32 | l->pid) ^ l->entry.connected_ns;
-    hash = (hash ^ hash >> 31) * UINT64_C(0x9e3779b97f4a7c15);
-    event->e.seq = PREVIEW_SEQ | (hash >> 12 & (PREVIEW_SEQ - 1));
-    if (out->n < r->n)
-        out->event[out->n++] = *event;
-}
-
-static void record_event(const struct round *r, const struct reaped *l, const struct left *left,
-                         const struct settings *settings) {
-    struct event_record event;
-    if (!r->preview)
-        left_count(r->s, left);
-    if (!left_event(&event, left, settings))
-        return;
-    if (r->preview)
-        keep(r, l, &event);
-    else
-        r->h->recorded += ring_write(r->s, &event);
-}
-
-static void settle(struct round *r, struct reaped *l, const struct settings *settings) {
-    bool stays = l->stays && !l->recorded;
-    r->stays[l->chunk] |= stays;
-    r->n_stays += stays;
-    if (stays || (l->alive && !claim(r, l)))
-        return;
-    struct left left = {
-        .chunk = r->chunk[l->chunk],
-        .entry = &l->entry,
-        .local = l->local,
-        .local_port = l->local_port,
-        .via = l->via,
-        .fate = l->fate,
-        .verified = l->verified,
-        .pid = l->pid,
-        .netns = r->h->netns,
-        .time_us = l->time_us,
-        .asked = l->ask,
-    };
-    bool recorded = !l->recorded && left_is_recorded(&left, settings);
-    if (recorded && l->fate == FATE_TIME_WAIT && left_recorded_before(r->s, &left, l->alive_us * 1000))
-        left.fate = FATE_SHARED;
-    /* The pair's connection is closed, whether that is recorded or not. */
-    if (!r->preview)
-        left_closed(r->s, &left);
-    if (recorded)
-        record_event(r, l, &left, settings);
-    if (!l->alive)
-        __atomic_store_n(&r->chunk[l->chunk]->entry[l->slot].word, OPEN_FREE, __ATOMIC_RELEASE);
-}
-
-/* A chunk whose birth is 0 is one that its next owner has not labelled yet. */
-static void give_back(const struct round *r) {
-    for (unsigned i = 0; i < r->chunks; i++) {
-        if (!r->taken[i])
-            continue;
-        uint32_t pid = (uint32_t)owner_word(r, i);
-        uint64_t word = mark_of(pid), next = r->stays[i] ? pid : 0;
-        if (next == 0)
-            __atomic_store_n(&r->chunk[i]->born_ns, 0, __ATOMIC_RELAXED);
-        (void)__atomic_compare_exchange_n(&r->s->open_table->owner[i], &word, next, false, __ATOMIC_ACQ_REL,
-                                          __ATOMIC_RELAXED);
-    }
-}
 
 void reaper_init(struct reaper *h, const char *path) {
     *h = (struct reaper){.netns = netns_cookie(), .pid_namespace = owner_namespace(), .boot = boot_number()};
@@ -290,7 +43,7 @@ static bool lock(const struct reaper *h, unsigned patience_ms) {
 static void correct_hints(const struct round *r) {
     unsigned n = 0;
     for (unsigned i = 0; i < r->chunks; i++) {
-        n += owner_word(r, i) != 0;
+        n += round_owner(r, i) != 0;
         if (i % OPEN_BLOCK != OPEN_BLOCK - 1)
             continue;
         if (__atomic_load_n(&r->s->header->open_taken[i / OPEN_BLOCK], __ATOMIC_RELAXED) != n)
@@ -299,35 +52,17 @@ static void correct_hints(const struct round *r) {
     }
 }
 
-static void visit_all(struct round *r) {
-    for (unsigned i = 0; i < r->chunks; i++)
-        visit(r, i);
-}
-
-static void settle_all(struct round *r) {
-    struct settings settings = {.log_inbound = 1};
-    if (r->n == 0)
-        return;
-    struct control control = control_unpack(__atomic_load_n(&r->s->header->control, __ATOMIC_RELAXED));
-    (void)state_settings(r->s, NULL, &settings);
-    if (control.has_mode)
-        settings.mode = control.mode;
-    reaped_judge(r->left, r->n, r->s);
-    for (unsigned i = 0; i < r->n; i++)
-        settle(r, &r->left[i], &settings);
-}
-
 static unsigned round_locked(struct reaper *h, const struct state *s) {
     struct round r = {.h = h, .s = s, .now_ns = clock_ns(CLOCK_REALTIME)};
-    if (!begin(&r))
+    if (!round_begin(&r))
         return 0;
-    visit_all(&r);
-    settle_all(&r);
-    give_back(&r);
+    round_visit(&r);
+    round_settle(&r);
+    round_give_back(&r);
     correct_hints(&r);
     /* What nothing can be said of yet is not worth reading the ring five times a second. */
     h->rest_until_ns = r.n > 0 && r.n_stays == r.n ? r.now_ns + rest_ns : 0;
-    end(&r);
+    round_end(&r);
     return r.n;
 }
 
@@ -353,73 +88,40 @@ unsigned reaper_round(struct reaper *h, const struct state *s, unsigned patience
 /* A chunk's owner in another pid namespace can only be judged by the clock: what it wrote before this boot. */
 static bool of_another_boot(struct round *r, unsigned chunk) {
     const struct open_chunk *c = r->chunk[chunk];
-    uint64_t up_ns = clock_ns(CLOCK_BOOTTIME), pid = owner_word(r, chunk);
+    uint64_t up_ns = clock_ns(CLOCK_BOOTTIME), pid = round_owner(r, chunk);
     if (pid == 0)
         return false;
     if (c->pid_namespace == r->h->pid_namespace)
-        return pid >> 32 != 0 || !lives(r, (uint32_t)pid, c);
+        return pid >> 32 != 0 || !round_lives(r, (uint32_t)pid, c);
     return c->seen_ns < r->now_ns - (up_ns < r->now_ns ? up_ns : r->now_ns);
 }
 
 void reaper_take_over(struct reaper *h, const struct state *s, const char *path) {
     struct round r = {.h = h, .s = s, .now_ns = clock_ns(CLOCK_REALTIME)};
     unsigned n = 0;
-    if (!s->writable || h->pid_namespace == 0 || boot_made(s->header, h->boot) || !begin(&r) || !lock(h, 5000)) {
-        end(&r);
+    if (!s->writable || h->pid_namespace == 0 || boot_made(s->header, h->boot) || !round_begin(&r) || !lock(h, 5000)) {
+        round_end(&r);
         return;
     }
     for (unsigned i = 0; i < r.chunks; i++) {
-        uint64_t word = owner_word(&r, i);
+        uint64_t word = round_owner(&r, i);
         struct open_chunk *c = r.chunk[i];
         if (!c || !of_another_boot(&r, i) ||
-            !__atomic_compare_exchange_n(&s->open_table->owner[i], &word, mark_of((uint32_t)word), false,
+            !__atomic_compare_exchange_n(&s->open_table->owner[i], &word, round_mark((uint32_t)word), false,
                                          __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             continue;
         r.taken[i] = true;
         for (unsigned slot = 0; slot < OPEN_PER_CHUNK; slot++)
             n += __atomic_exchange_n(&c->entry[slot].word, OPEN_FREE, __ATOMIC_ACQ_REL) != OPEN_FREE;
     }
-    give_back(&r);
-    end(&r);
+    round_give_back(&r);
+    round_end(&r);
     __atomic_store_n(&s->header->boot, h->boot, __ATOMIC_RELEASE);
     (void)flock(h->lock, LOCK_UN);
     if (n)
         warn("%s is of another boot, or of another host: what became of %u connection%s that were open then cannot "
              "be known",
              path, n, n == 1 ? "" : "s");
-}
-
-static int by_time(const void *left, const void *right) {
-    const struct event_record *a = left, *b = right;
-    return (a->e.time_us > b->e.time_us) - (a->e.time_us < b->e.time_us);
-}
-
-void preview_find(struct preview *out, const struct state *s) {
-    enum { SECTIONS_NEEDED = COPY(SECTION_OPEN_TABLE) | COPY(SECTION_DEDUP) };
-    struct reaper h = {.lock = -1, .netns = netns_cookie(), .pid_namespace = owner_namespace(), .boot = boot_number()};
-    struct round r = {.h = &h, .s = s, .preview = out, .now_ns = clock_ns(CLOCK_REALTIME)};
-    *out = (struct preview){0};
-    if (h.pid_namespace == 0 || !boot_made(s->header, h.boot) || !state_copy_again(s, SECTIONS_NEEDED))
-        return;
-    if (!begin(&r)) {
-        reaper_end(&h);
-        return;
-    }
-    visit_all(&r);
-    out->event = r.n ? calloc(r.n, sizeof *out->event) : NULL;
-    if (out->event)
-        settle_all(&r);
-    if (out->event && out->n)
-        qsort(out->event, out->n, sizeof *out->event, by_time);
-    end(&r);
-    reaper_end(&h);
-    state_copy_drop(s, SECTION_OPEN_TABLE);
-    state_copy_drop(s, SECTION_DEDUP);
-}
-
-void preview_free(struct preview *u) {
-    free(u->event);
-    *u = (struct preview){0};
 }
 
 bool reaper_sees_life(const struct reaper *h) {

@@ -12,14 +12,16 @@
 #include "base/sys.h"
 #include "config/load.h"
 #include "net/addr.h"
+#include "net/attribute.h"
 #include "state/control.h"
+#include "state/folder.h"
 #include "state/pair.h"
 #include "state/pair_table.h"
 #include "tool/events/tool_event.h"
 
 /* Addresses come and go in groups. */
 #define SETTLE_NS ((uint64_t)100 * 1000000)
-enum { ERRORS = 1024, MESSAGE = 8192 };
+enum { ERRORS = 1024, MESSAGE = 8192, AT_ONCE = 1000 /* messages; what comes then is for the next round */ };
 
 void follow_begin(struct follow *f) {
     struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
@@ -39,20 +41,18 @@ void follow_end(struct follow *f) {
 /* It is on this host: what bound it in vain before need not wait for the end of its quarantine. */
 static void welcome(const struct state *s, uint64_t netns, const struct nlmsghdr *m) {
     struct ifaddrmsg about;
-    struct rtattr a;
     memcpy(&about, NLMSG_DATA(m), sizeof about);
-    const char *at = (const char *)m + NLMSG_SPACE(sizeof about), *end = (const char *)m + m->nlmsg_len;
-    for (; end - at >= (long)sizeof a; at += RTA_ALIGN(a.rta_len)) {
-        memcpy(&a, at, sizeof a);
-        if (a.rta_len < sizeof a || a.rta_len > end - at)
-            return;
-        struct addr address = addr_from_v4(0);
-        size_t size = about.ifa_family == AF_INET ? 4 : 16;
-        if ((a.rta_type != IFA_LOCAL && a.rta_type != IFA_ADDRESS) || a.rta_len < RTA_LENGTH(size))
-            continue;
-        memcpy(address.b + 16 - size, at + RTA_LENGTH(0), size);
-        (void)pair_worked(pair_find(s, pair_key(netns, &address, NULL), false, clock_ns(CLOCK_MONOTONIC)));
-    }
+    const char *attributes = (const char *)m + NLMSG_SPACE(sizeof about);
+    size_t bytes = m->nlmsg_len - NLMSG_SPACE(sizeof about), size = about.ifa_family == AF_INET ? 4 : 16;
+    /* IFA_ADDRESS is the peer's where there is an IFA_LOCAL. */
+    const void *found = attribute_find(attributes, bytes, IFA_LOCAL, size);
+    if (!found)
+        found = attribute_find(attributes, bytes, IFA_ADDRESS, size);
+    if (!found)
+        return;
+    struct addr address = addr_from_v4(0);
+    memcpy(address.b + 16 - size, found, size);
+    (void)pair_worked(pair_find(s, pair_key(netns, &address, NULL), false, clock_ns(CLOCK_MONOTONIC)));
 }
 
 static void read_messages(const struct state *s, uint64_t netns, const void *from, size_t size) {
@@ -61,7 +61,7 @@ static void read_messages(const struct state *s, uint64_t netns, const void *fro
         memcpy(&m, (const char *)from + at, sizeof m);
         if (m.nlmsg_len < sizeof m || m.nlmsg_len > size - at)
             return;
-        if (m.nlmsg_type == RTM_NEWADDR && m.nlmsg_len >= NLMSG_LENGTH(sizeof(struct ifaddrmsg)))
+        if (m.nlmsg_type == RTM_NEWADDR && m.nlmsg_len >= NLMSG_SPACE(sizeof(struct ifaddrmsg)))
             welcome(s, netns, (const struct nlmsghdr *)(const void *)((const char *)from + at));
         if (NLMSG_ALIGN(m.nlmsg_len) > size - at)
             return;
@@ -75,14 +75,15 @@ static bool has_changed(int netlink, const struct state *s, uint64_t netns) {
         char bytes[MESSAGE];
     } message;
     bool changed = false;
-    for (;;) {
+    for (unsigned i = 0; i < AT_ONCE; i++) {
         ssize_t n = recv(netlink, &message, sizeof message, 0);
         if (n < 0 && errno != ENOBUFS && errno != EINTR)
-            return changed;
+            break;
         if (n > 0)
             read_messages(s, netns, &message, (size_t)n);
         changed |= n != 0;
     }
+    return changed;
 }
 
 /* Titles have numbers once they are published. */
@@ -101,9 +102,7 @@ static void compile_again(struct state *s, const char *state_file, struct policy
     if (config_load(live->path, now, errors, sizeof errors) > 0 ||
         memcmp(&now->origin, &live->origin, sizeof now->origin) != 0 || !differs(now, live))
         return;
-    const char *slash = strrchr(state_file, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - state_file) : 1, slash ? state_file : ".");
-    if (!state_publish(s, now, folder))
+    if (!folder_of(folder, state_file) || !state_publish(s, now, folder))
         return;
     snprintf(text, sizeof text, "policy generation %llu from %.120s: the addresses of an interface have changed",
              (unsigned long long)__atomic_load_n(&s->header->generation, __ATOMIC_RELAXED), live->path);

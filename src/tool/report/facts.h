@@ -143,8 +143,13 @@ struct facts {
 bool facts_init(struct facts *f, size_t sets);
 void facts_free(struct facts *f);
 
-/* Takes one event. They come in order of time, more or less. */
-void facts_add(struct facts *f, const struct event_record *r, const struct event_context *context);
+/* The first and the last of some moments; 0: there was none. */
+static inline void widen_span(uint64_t *first_us, uint64_t *last_us, uint64_t time_us) {
+    if (*first_us == 0 || time_us < *first_us)
+        *first_us = time_us;
+    if (time_us > *last_us)
+        *last_us = time_us;
+}
 
 /* The incident that an EADDRNOTAVAIL, or a source that is unusable, belongs to; a new one is zero. */
 struct incident *facts_incident(struct facts *f, const struct destination_key *to, const struct addr *local,
@@ -155,6 +160,14 @@ uint32_t facts_host(struct facts *f, const char name[64]);
 /* Where to an event of this context was; the incident that an exhausted or source-down event belongs to. */
 struct destination_key facts_destination(struct facts *f, const struct event *e, const struct event_context *c);
 struct incident *facts_incident_of(struct facts *f, const struct destination_key *to, const struct event_record *r);
+
+/* The closes of the minute before that left a TIME-WAIT, from the sources that the event is about; from all, where it
+ * names none. */
+struct logged facts_logged(const struct facts *f, const struct destination_key *to, const struct event_record *r);
+
+/* The event that an incident begins with, and the minutes before it. */
+void facts_moment(const struct facts *f, const struct destination_key *to, const struct event_record *r,
+                  struct moment *m);
 
 /* TIME-WAITs that it has at this moment of the stream. */
 uint32_t facts_held(const struct route *r);

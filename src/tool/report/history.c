@@ -21,13 +21,6 @@ static void remember(struct remembered *to, const struct history_counts *n) {
         to->peak = n->peak;
 }
 
-static void widen_span(uint64_t *first_us, uint64_t *last_us, uint64_t time_us) {
-    if (*first_us == 0 || time_us < *first_us)
-        *first_us = time_us;
-    if (time_us > *last_us)
-        *last_us = time_us;
-}
-
 /* --- the minutes before an incident --- */
 
 static void add_before(struct incident *i, const struct history_record *record, uint64_t minute) {
@@ -113,7 +106,7 @@ static void classify(struct report *r, struct flow *flow, const struct destinati
                      const struct history_record *record, uint64_t time_us) {
     enum ports_from from;
     uint64_t ports = report_ports(r, to, &from), percent = ports ? record->n.peak * UINT64_C(100) / ports : 0;
-    unsigned class = percent < 25 ? 0 : percent < 50 ? 1 : percent < 75 ? 2 : percent < 90 ? 3 : 4;
+    unsigned class = report_class(percent);
     if (record->n.peak == 0)
         return;
     if (percent >= 50)

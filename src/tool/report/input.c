@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "tool/common/message.h"
-#include "tool/reaper/reaper.h"
+#include "tool/reaper/preview.h"
 #include "tool/common/locate.h"
 #include "tool/common/text_file.h"
 

@@ -8,7 +8,7 @@
 #include "tool/reader/damage.h"
 #include "tool/events/format.h"
 #include "tool/reader/merge.h"
-#include "tool/reaper/reaper.h"
+#include "tool/reaper/reaper_state.h"
 #include "tool/events/jsonl.h"
 #include "tool/reader/source.h"
 
@@ -38,7 +38,7 @@ struct report_inputs {
 };
 
 /* Opens them all, and writes to none; "-" is stdin. instance: the first is the state file of an instance, and what the
- * dead left there is told (reaper.h); the second, if any, is what its policy names: read only if it is a regular file,
+ * dead left there is told (preview.h); the second, if any, is what its policy names: read only if it is a regular file,
  * and passed over without a failure if it is none. What cannot be opened is said on stderr and marked failed. False: no
  * memory. */
 bool inputs_open(struct report_inputs *in, char *const *names, unsigned n, bool instance);

@@ -52,6 +52,11 @@ static inline uint64_t larger(uint64_t a, uint64_t b) {
     return a > b ? a : b;
 }
 
+/* Of so many percent of a source's ports: where in by_occupancy. */
+static inline unsigned report_class(uint64_t percent) {
+    return percent < 25 ? 0 : percent < 50 ? 1 : percent < 75 ? 2 : percent < 90 ? 3 : 4;
+}
+
 /* Failures, connections saved, closes: by the events or by the history, whichever knows more. */
 static inline uint64_t report_failed(const struct report *r) {
     return larger(r->facts.failed, r->facts.history.failed);
@@ -95,8 +100,5 @@ static inline uint64_t report_row_us(const struct report *r) {
 static inline uint64_t moment_waits(const struct incident *i, unsigned minute) {
     return larger(i->first.waits[minute], i->history.waits[minute]);
 }
-
-/* Plain words, NUL-terminated, cut to REPORT_WORDS: what happened; one reason with its numbers, false when there is no
- * such; what to do. */
 
 #endif

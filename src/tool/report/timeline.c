@@ -19,8 +19,7 @@ static void add_bucket(struct timeline_bucket *to, const struct timeline_bucket 
         to->fullest = from->fullest;
 }
 
-/* Each divides the next. */
-static uint64_t coarser(uint64_t width_us) {
+uint64_t timeline_coarser(uint64_t width_us) {
     static const uint32_t seconds[] = {1, 10, 60, 600, 3600, 6 * 3600, 86400};
     for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++)
         if (seconds[i] * SECOND > width_us)
@@ -42,7 +41,7 @@ static void merge(struct timeline *out, const struct timeline *t, uint64_t width
 }
 
 static void widen(struct timeline *t) {
-    uint64_t width = coarser(t->width_us), factor = width / t->width_us;
+    uint64_t width = timeline_coarser(t->width_us), factor = width / t->width_us;
     uint64_t start = t->start_us / width * width;
     size_t skew = (size_t)((t->start_us - start) / t->width_us), n = 0;
     for (size_t i = 0; i < t->n; i++) { /* to <= i, for the buckets of a whole row lie before the next one's */

@@ -29,6 +29,9 @@ struct timeline {
 /* The bucket of this moment. Valid until the next call. */
 struct timeline_bucket *timeline_at(struct timeline *t, uint64_t time_us);
 
+/* The next coarser of the widths that buckets get, a multiple of this one. */
+uint64_t timeline_coarser(uint64_t width_us);
+
 /* The same in at most max rows of a round width, at least least_us: width_us becomes what a row spans. max >= 1. */
 void timeline_rows(const struct timeline *t, struct timeline *out, size_t max, uint64_t least_us);
 

@@ -38,10 +38,7 @@ static const char *error_text(const struct incident *i) {
 static void say_failed(struct strbuf *s, const struct finding *f) {
     uint64_t n = f->failed ? f->failed : incident_count(f->incident);
     char times[32];
-    struct strbuf count;
-    strbuf_init(&count, times, sizeof times);
-    words_fill(&count, n == 1 ? "once" : "$n times", n);
-    (void)strbuf_finish(&count);
+    words_text(times, sizeof times, n == 1 ? "once" : "$n times", n);
     if (f->failed) {
         words_fill(s, "$s on $s got $s $s", f->program, f->host, error_text(f->incident), times);
     } else if (f->evidence.source_down) {

@@ -1,4 +1,4 @@
-/* words.h - A finding in words, for people who were asleep at the time. */
+/* words.h - a finding in plain words, cut to REPORT_WORDS, for people who were asleep at the time. */
 #ifndef CONNSPREAD_TOOL_REPORT_WORDS_H
 #define CONNSPREAD_TOOL_REPORT_WORDS_H
 
@@ -16,8 +16,8 @@ void words_verdict(char out[REPORT_WORDS], const struct finding *f);
 /* Where the connections of a flow lead; for those that were accepted, the local port. */
 void words_flow(char out[ENDPOINT_TEXT], const struct flow *f);
 
+/* What happened, and one reason for what is said of it, with its numbers; false: there is no such reason. */
 void words_summary(char out[REPORT_WORDS], const struct finding *f);
-
 bool words_because(char out[REPORT_WORDS], const struct finding *f, unsigned n);
 
 #endif

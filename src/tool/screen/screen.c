@@ -5,6 +5,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+enum { PERCENT_WARNING = 80, PERCENT_BAD = 95 };
+
 static bool wide;
 
 void screen_make_wide(void) {
@@ -46,6 +48,10 @@ struct screen screen_for_prose(struct screen s) {
     if (s.width == 0 || s.width > SCREEN_WIDTH)
         s.width = SCREEN_WIDTH;
     return s;
+}
+
+enum colour screen_share_colour(double percent) {
+    return percent >= PERCENT_BAD ? COLOUR_BAD : percent >= PERCENT_WARNING ? COLOUR_WARNING : COLOUR_NONE;
 }
 
 void screen_paint(const struct screen *s, enum colour colour, const char *text, size_t length) {

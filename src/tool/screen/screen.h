@@ -32,6 +32,9 @@ struct screen screen_for_prose(struct screen s);
 /* What the terminal behind fd says of itself: columns and lines, 0 where it does not know. */
 void screen_size(int fd, unsigned *columns, unsigned *lines);
 
+/* Of how many percent of its ports something has taken: from where on they soon run out. */
+enum colour screen_share_colour(double percent);
+
 /* Writes length bytes of text in a colour. */
 void screen_paint(const struct screen *s, enum colour colour, const char *text, size_t length);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tool/common/override.h"
+#include "tool/common/sentence.h"
 #include "tool/common/strbuf.h"
 #include "tool/events/names.h"
 #include "tool/screen/columns.h"
@@ -11,15 +12,7 @@
 #include "tool/stat/compare.h"
 #include "tool/stat/text.h"
 
-enum {
-    BAR = 10,
-    BAR_WIDE = 20,
-    WIDE = 120,
-    INCIDENTS_LEAST = 2,
-    INCIDENTS_SHARE = 4,
-    PERCENT_BAD = 95,
-    PERCENT_WARN = 80
-};
+enum { BAR = 10, BAR_WIDE = 20, WIDE = 120, INCIDENTS_LEAST = 2, INCIDENTS_SHARE = 4 };
 
 /* A row with what is known of its source. */
 struct shown {
@@ -47,15 +40,15 @@ static int fullest_first(const void *left, const void *right) {
 
 static void rate_cell(struct columns *t, uint64_t n, double seconds, enum colour colour) {
     char text[GROUPED_TEXT];
-    double rate = seconds > 0 ? (double)n / seconds : 0;
+    struct strbuf s;
+    strbuf_init(&s, text, sizeof text);
     if (seconds <= 0) /* the first look: since when is not known */
-        snprintf(text, sizeof text, "-");
+        strbuf_text(&s, "-");
     else if (n == 0)
-        snprintf(text, sizeof text, "0");
-    else if (rate < 10)
-        snprintf(text, sizeof text, "%.1f", rate);
+        strbuf_text(&s, "0");
     else
-        grouped(text, (uint64_t)(rate + 0.5));
+        words_fill(&s, "$d", (double)n / seconds);
+    (void)strbuf_finish(&s);
     columns_cell_in(t, n ? colour : COLOUR_NONE, text);
 }
 
@@ -76,21 +69,13 @@ static void bar_cell(struct columns *t, const struct shown *s, unsigned room) {
         memset(text + 1 + marks, '.', room - marks);
         snprintf(text + 1 + room, sizeof text - 1 - room, "] %5.1f %%", s->percent);
     }
-    columns_cell_in(t,
-                    s->percent >= PERCENT_BAD    ? COLOUR_BAD
-                    : s->percent >= PERCENT_WARN ? COLOUR_WARNING
-                                                 : COLOUR_NONE,
-                    text);
+    columns_cell_in(t, screen_share_colour(s->percent), text);
 }
 
 static void put_row(struct columns *t, const struct shown *s, double seconds, unsigned bar) {
     const uint64_t *n = s->row->counter;
-    char rule[POLICY_TITLE + 8];
-    struct strbuf text;
-    strbuf_init(&text, rule, sizeof rule);
-    strbuf_plain(&text, s->row->rule[0] ? s->row->rule : "(none)", POLICY_TITLE);
-    (void)strbuf_finish(&text);
-    columns_cell(t, rule);
+    char rule[STAT_RULE_TEXT];
+    columns_cell(t, stat_rule_text(rule, s->row->rule));
     columns_cell(t, s->row->source);
     columns_cell(t, event_name(NAMES_ARM, s->row->arm));
     rate_cell(t, n[STAT_CONNECTS], seconds, COLOUR_NONE);

@@ -35,6 +35,10 @@ static const char *plain(char out[STATE_PATH], const char *text, size_t max) {
     return out;
 }
 
+const char *stat_rule_text(char out[STAT_RULE_TEXT], const char *rule) {
+    return rule[0] ? plain(out, rule, POLICY_TITLE) : "(none)";
+}
+
 static void print_recorder(const struct stat_report *r, const struct screen *to) {
     char number[GROUPED_TEXT], lost[64] = "";
     if (r->progress.lost) {
@@ -46,10 +50,6 @@ static void print_recorder(const struct stat_report *r, const struct screen *to)
     else
         wrap_printf(to, HEAD, "log file    lacks %s event%s, of the last %.1f s%s",
                     grouped(number, r->progress.pending), r->progress.pending == 1 ? "" : "s", stat_behind_s(r), lost);
-}
-
-static const char *rule_name(char out[STATE_PATH], const char *rule) {
-    return rule[0] ? plain(out, rule, POLICY_TITLE) : "(none)";
 }
 
 static void print_head(const struct stat_report *r, const struct screen *to) {
@@ -80,9 +80,9 @@ static void print_head(const struct stat_report *r, const struct screen *to) {
     }
 
 static void label_cells(struct columns *t, const struct stat_row *row) {
-    char rule[STATE_PATH];
+    char rule[STAT_RULE_TEXT];
     columns_cell(t, event_name(NAMES_ARM, row->arm));
-    columns_cell(t, rule_name(rule, row->rule));
+    columns_cell(t, stat_rule_text(rule, row->rule));
     columns_cell(t, row->source);
 }
 
@@ -135,7 +135,7 @@ static void errors_text(struct strbuf *s, const struct stat_row *row) {
 }
 
 static void print_errors(const struct stat_report *r, const struct screen *to) {
-    char errors[ERRORS_TEXT], rule[STATE_PATH];
+    char errors[ERRORS_TEXT], rule[STAT_RULE_TEXT];
     bool some = false;
     for (unsigned i = 0; i < r->n_rows; i++) {
         const struct stat_row *row = &r->row[i];
@@ -149,7 +149,7 @@ static void print_errors(const struct stat_report *r, const struct screen *to) {
             fputs("\nfailed calls by errno\n", to->out);
         some = true;
         wrap_printf(to, LABELS_WIDTH, "%-8s %-12s %-16s %s", event_name(NAMES_ARM, row->arm),
-                    rule_name(rule, row->rule), row->source, errors);
+                    stat_rule_text(rule, row->rule), row->source, errors);
     }
 }
 
@@ -196,7 +196,7 @@ static void print_counters(const struct stat_report *r, const struct screen *to)
 }
 
 static void print_occupancy(const struct stat_report *r, const struct screen *to) {
-    char taken[GROUPED_TEXT], capacity[GROUPED_TEXT], rule[STATE_PATH];
+    char taken[GROUPED_TEXT], capacity[GROUPED_TEXT], rule[STAT_RULE_TEXT];
     if (r->n_occupancies)
         wrap_print(to, "\noccupancy towards the fullest destination, by all sockets of this network namespace",
                    SCREEN_HANG);
@@ -209,13 +209,13 @@ static void print_occupancy(const struct stat_report *r, const struct screen *to
 }
 
 static void print_down(const struct stat_down *d, bool endpoint, const struct screen *to) {
-    char rule[STATE_PATH], again[64];
+    char rule[STAT_RULE_TEXT], again[64];
     snprintf(again, sizeof again, d->retry_s ? "in %u s" : "by the next connect", d->retry_s);
     if (endpoint)
-        wrap_printf(to, SCREEN_HANG, "%-12s %s: tried again %s", rule_name(rule, d->rule), d->destination, again);
+        wrap_printf(to, SCREEN_HANG, "%-12s %s: tried again %s", stat_rule_text(rule, d->rule), d->destination, again);
     else
         wrap_printf(to, SCREEN_HANG, "%-12s %-16s to %s: %u connects in a row, tried again %s",
-                    rule_name(rule, d->rule), d->source, d->destination, d->unanswered, again);
+                    stat_rule_text(rule, d->rule), d->source, d->destination, d->unanswered, again);
 }
 
 /* Those of one kind, under their title. */

@@ -10,4 +10,8 @@ void stat_print_text(const struct stat_report *r);
 enum { STAT_TIME_TEXT = 32 };
 void stat_time_text(char out[STAT_TIME_TEXT], double us);
 
+/* A rule's title, for a terminal; "(none)" for connects that no rule covers. */
+enum { STAT_RULE_TEXT = STATE_PATH };
+const char *stat_rule_text(char out[STAT_RULE_TEXT], const char *rule);
+
 #endif

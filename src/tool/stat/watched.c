@@ -37,10 +37,6 @@ struct watched *watched_open(const char *path, const struct state_file *f, enum 
     return w;
 }
 
-static enum colour colour_of(unsigned kind) {
-    return kind == EVENT_EXHAUSTED ? COLOUR_BAD : kind == EVENT_SOURCE_DOWN ? COLOUR_WARNING : COLOUR_NONE;
-}
-
 /* Its first line, with the time of day alone. */
 static void keep(struct watched *w, const struct event_record *r) {
     struct watched_incident *i = &w->incident[w->incidents++ % WATCHED_INCIDENTS];
@@ -49,7 +45,7 @@ static void keep(struct watched *w, const struct event_record *r) {
     state_title(&w->state, r->e.rule_id, context.rule);
     int length = event_text(r, &context, text, sizeof text);
     size_t line = length > TIME_TO ? strcspn(text, "\n") : 0, kind = line ? strcspn(text, " ") : 0;
-    *i = (struct watched_incident){.time_us = r->e.time_us, .colour = colour_of(r->e.kind)};
+    *i = (struct watched_incident){.time_us = r->e.time_us, .colour = event_colour(r->e.kind)};
     if (!line)
         return;
     i->from = TIME_TO - TIME_FROM + 1;

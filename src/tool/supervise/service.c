@@ -214,7 +214,7 @@ static void disconnect(struct served *v) {
     v->result = make_connect(&v->call);
     v->error = errno;
     if (v->result == 0)
-        prepare_disconnected(&v->client, v->call.fd, c);
+        prepare_disconnected(v->call.fd, c);
     conn_release(&v->client, c);
 }
 
@@ -301,9 +301,9 @@ static void serve(struct served *v) {
     else
         connect_spread_for(v);
     if (lent)
-        sockets_return(&s->sockets, &v->client, v->cookie, v->call.fd);
+        sockets_return(&s->sockets, v->cookie, v->call.fd);
     else
-        sockets_keep(&s->sockets, &v->client, v->cookie, v->call.fd, &v->peer);
+        sockets_keep(&s->sockets, v->cookie, v->call.fd, &v->peer);
     learn(s, &v->client);
 }
 

@@ -38,20 +38,21 @@ bool sockets_lend(struct sockets *s, struct client *client, uint64_t cookie, int
 /* Out of the table of descriptors, with its reference; NULL: it was not in it. */
 static struct conn *withdraw(int fd) {
     struct conn *conn;
-    if (fd_closing(fd, &conn) != FD_TCP) {
+    uint32_t *word = fd_word(fd);
+    if (fd_closing(word, &conn) != FD_TCP) {
         fd_set_unknown(fd);
         return NULL;
     }
-    fd_closed(fd);
+    fd_closed(word);
     return conn;
 }
 
 /* Its end will not be reported. */
-static void drop(struct client *client, struct conn *conn) {
+static void drop(struct conn *conn) {
     if (!conn_unref(conn))
         return;
-    conn_uncount(client, conn, false, clock_ns(CLOCK_MONOTONIC));
-    open_table_closed(client, conn);
+    conn_uncount(conn, false, clock_ns(CLOCK_MONOTONIC));
+    open_table_closed(conn);
     conn_free(conn);
 }
 
@@ -66,7 +67,7 @@ static bool add(struct sockets *s, uint64_t cookie, struct conn *conn, const str
     return true;
 }
 
-void sockets_keep(struct sockets *s, struct client *client, uint64_t cookie, int fd, const struct peer *peer) {
+void sockets_keep(struct sockets *s, uint64_t cookie, int fd, const struct peer *peer) {
     struct conn *conn = withdraw(fd);
     if (!conn)
         return;
@@ -74,16 +75,16 @@ void sockets_keep(struct sockets *s, struct client *client, uint64_t cookie, int
     bool kept = s->watched && cookie && add(s, cookie, conn, peer);
     pthread_mutex_unlock(&s->lock);
     if (!kept) /* known already: this was one more reference to the same record */
-        drop(client, conn);
+        drop(conn);
 }
 
 /* The reference goes first: once the record is not lent any more, another thread may give it back. */
-void sockets_return(struct sockets *s, struct client *client, uint64_t cookie, int fd) {
+void sockets_return(struct sockets *s, uint64_t cookie, int fd) {
     struct conn *conn = withdraw(fd);
     pthread_mutex_lock(&s->lock);
     struct known_socket *known = *place_of(s, cookie);
     if (conn)
-        drop(client, conn);
+        drop(conn);
     if (known)
         known->lent--;
     pthread_mutex_unlock(&s->lock);

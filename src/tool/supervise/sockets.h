@@ -40,10 +40,10 @@ void sockets_init(struct sockets *s, bool watched);
 bool sockets_lend(struct sockets *s, struct client *client, uint64_t cookie, int fd);
 
 /* fd's record leaves the table of descriptors: one that was lent, */
-void sockets_return(struct sockets *s, struct client *client, uint64_t cookie, int fd);
+void sockets_return(struct sockets *s, uint64_t cookie, int fd);
 
 /* or a new one, which is kept under cookie. */
-void sockets_keep(struct sockets *s, struct client *client, uint64_t cookie, int fd, const struct peer *peer);
+void sockets_keep(struct sockets *s, uint64_t cookie, int fd, const struct peer *peer);
 
 /* The record, which is the caller's now, or NULL. The caller frees it, and gives conn back. */
 struct known_socket *sockets_take(struct sockets *s, uint64_t cookie);

@@ -15,12 +15,14 @@
 #include "base/sys.h"
 #include "client/answers.h"
 #include "close/reported.h"
+#include "net/attribute.h"
 #include "state/control.h"
 #include "tool/host/dump.h"
 
 enum {
     HEARD = 16 << 10,
     QUEUE = 8 << 20,
+    AT_ONCE = 1 << 16, /* messages, more than the queue holds */
     INFO = offsetof(struct tcp_info, tcpi_segs_in) + sizeof(((struct tcp_info *)NULL)->tcpi_segs_in)
 };
 
@@ -57,19 +59,13 @@ static void tell(struct service *s, struct known_socket *known, const struct tup
 
 /* The socket's own counts, as they were at its end. False: not told. */
 static bool info_of(const struct nlmsghdr *message, struct tcp_info *out) {
-    const char *at = (const char *)message + NLMSG_SPACE(sizeof(struct inet_diag_msg));
-    const char *end = (const char *)message + message->nlmsg_len;
-    struct nlattr a;
-    for (; end - at >= (ptrdiff_t)sizeof a; at += NLA_ALIGN(a.nla_len)) {
-        memcpy(&a, at, sizeof a);
-        if (a.nla_len < sizeof a || a.nla_len > end - at)
-            return false;
-        if (a.nla_type == INET_DIAG_INFO && a.nla_len >= sizeof a + INFO) {
-            memcpy(out, at + sizeof a, INFO);
-            return true;
-        }
-    }
-    return false;
+    enum { OWN = NLMSG_SPACE(sizeof(struct inet_diag_msg)) };
+    const void *found = message->nlmsg_len < OWN ? NULL
+                                                 : attribute_find((const char *)message + OWN, message->nlmsg_len - OWN,
+                                                                  INET_DIAG_INFO, INFO);
+    if (found)
+        memcpy(out, found, INFO);
+    return found != NULL;
 }
 
 /* Was the connect answered that has only begun, as far as was seen? A blocking one that failed in the kernel has set
@@ -96,7 +92,8 @@ static void hear_one(struct service *s, const struct nlmsghdr *message) {
 void watch_hear(struct service *s, int watch) {
     _Alignas(struct nlmsghdr) char buffer[HEARD];
     bool lost = false;
-    for (;;) {
+    /* Other processes close, too: it need not end while they do. What comes then is heard at the next time. */
+    for (unsigned i = 0; i < AT_ONCE; i++) {
         ssize_t n = recv(watch, buffer, sizeof buffer, MSG_DONTWAIT);
         if (n < 0 && errno == ENOBUFS) {
             lost = true;

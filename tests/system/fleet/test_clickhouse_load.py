@@ -17,9 +17,9 @@ RATE = 5000
 
 
 def kill_at_random(rng, f, engine, until):
-    """Recorder, loader and server get SIGKILL whenever it comes; each is started again. Returns how often which."""
-    killed = {"recorder": 0, "loader": 0, "server": 0}
-    while time.monotonic() < until:
+    """Recorder, loader and server, if there is one, get SIGKILL whenever it comes, and each at least once; each is started again. Returns how often which."""
+    killed = {"recorder": 0, "loader": 0, **({"server": 0} if isinstance(engine, engines.Server) else {})}
+    while time.monotonic() < until or not all(killed.values()):
         loader = engine.loader(f.path) if f.size() else None
         time.sleep(rng.uniform(0.01, 0.6))
         if loader and loader.poll() is None and rng.random() < 0.7:
@@ -47,7 +47,6 @@ def storm_of_kills(t, engine, name):
     kernel.wait_until(lambda: f.count() == RATE * SECONDS, 60, "the recorder does not write the rest")
     f.stop()
     print(f"{name}: seed {seed}, killed {killed}")
-    assert killed["loader"] and killed["recorder"], f"seed {seed}: nothing was killed: {killed}"
     engine.load(f.path)
     lines = f.lines()
     whole_storm(lines, writers, RATE * SECONDS)

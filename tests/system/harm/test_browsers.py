@@ -75,12 +75,18 @@ def test_firefox(t):
     url = stage(t)
     argv = ["firefox-esr", "--headless", "--no-remote", "--profile", "HOME", "--window-size", "400,300", "--screenshot", "HOME/page.png", url]
     pictures, violations = {}, {}
+    done, home = browse(t, [*argv[:-1], "about:blank"], "off")
+    equal(done.returncode, 0, f"exit status, no page: {done.stderr}")
+    with open(os.path.join(home, "page.png"), "rb") as f:
+        blank = f.read()
+    shutil.rmtree(home)
     for mode in (None, *MODES):
         done, home = browse(t, argv, mode)
         equal(done.returncode, 0, f"exit status, mode {mode}: {done.stderr}")
         with open(os.path.join(home, "page.png"), "rb") as f:
             pictures[mode] = f.read()
         violations[mode] = done.stderr.count("sandbox violation")
+    assert pictures[None] != blank, "bare it does not show the page"
     equal([mode for mode in MODES if pictures[mode] != pictures[None]], [], "modes that show something else")
     equal(violations, dict.fromkeys(violations, violations[None]), "sandbox violations by mode")
     t.attached(arm="enforce")

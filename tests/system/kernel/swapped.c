@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,10 +55,23 @@ static void *connects(void *unused) {
     return unused;
 }
 
+/* Until the SYN of the connect on the number has left. */
+static void await_connect(void) {
+    struct timespec moment = {.tv_nsec = 1000000};
+    struct tcp_info info = {0};
+    for (int i = 0; i < 15000 && info.tcpi_state != TCP_SYN_SENT; i++) {
+        socklen_t length = sizeof info;
+        if (getsockopt(number, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
+            exit(2);
+        nanosleep(&moment, NULL);
+    }
+    if (info.tcpi_state != TCP_SYN_SENT)
+        exit(3); /* no connect ever waited */
+}
+
 /* The number becomes live's while a connect waits on it. */
 static void swap(int raw, const char *what) {
     struct timeval limit = {.tv_sec = 50}, after = {0};
-    struct timespec moment = {.tv_nsec = 200000000};
     int error = 0;
     socklen_t length = sizeof error;
     pthread_t thread;
@@ -69,7 +83,7 @@ static void swap(int raw, const char *what) {
     number = socket(AF_INET, SOCK_STREAM, 0);
     if (pthread_create(&thread, NULL, connects, NULL) != 0)
         exit(2);
-    nanosleep(&moment, NULL);
+    await_connect();
     if (raw ? sys_call3(SYS_dup3, live, number, 0) < 0 : dup2(live, number) < 0)
         exit(2);
     pthread_join(thread, NULL);
@@ -88,7 +102,6 @@ static void swap(int raw, const char *what) {
 
 /* It stays as socket() made it. */
 static void swap_new(void) {
-    struct timespec moment = {.tv_nsec = 200000000};
     struct sockaddr_in name = {0};
     socklen_t length = sizeof name;
     pthread_t thread;
@@ -97,9 +110,11 @@ static void swap_new(void) {
     number = socket(AF_INET, SOCK_STREAM, 0);
     if (pthread_create(&thread, NULL, connects, NULL) != 0)
         exit(2);
-    nanosleep(&moment, NULL);
+    await_connect();
     if (sys_call3(SYS_dup3, made, number, 0) < 0)
         exit(2);
+    puts("swapped");
+    (void)fflush(stdout);
     pthread_join(thread, NULL);
     (void)getsockname(number, (struct sockaddr *)&name, &length);
     check(getpeername(number, (struct sockaddr *)&name, &length) != 0 && name.sin_port == 0, "as it was made");

@@ -160,8 +160,10 @@ def work():
             reset(s)
 worker = threading.Thread(target=work)
 worker.start()""")
-    for _ in range(50):
-        not_shared()
+    assert max(not_shared() for _ in range(50)) > 0, "no connection was ever seen"
+    for a in agents:
+        equal(a("worker.is_alive()"), True, "it still connects")
     for a in agents:
         a("stop.set() or worker.join()")
+        a.end()
     equal(t.events("exhausted", outcome="failed"), [], "failures")

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import kernel
-from fixture import PYTHON, TOOL, equal, quadruplet_of
+from fixture import PYTHON, TOOL, equal
 
 NOBODY = 65534
 RANGE = 16
@@ -208,11 +208,12 @@ def test_nothing_is_held_open(t):
 def test_a_child_that_stays_is_served_on(t):
     """The program ends, its child does not: the status is there at once, and the child's connections are spread and told."""
     sources, port = scene(t, ports=2000)
-    output = os.path.join(t.folder, "late")
-    script = f"(sleep 0.5; exec {t.program('supervise/client')} 10.1.0.1 {port} 8) >{output} 2>&1 & exit 5"
-    began = time.monotonic()
-    equal(t.run(command(t, "sh", "-c", script), bare=True, check=False).returncode, 5, "exit status")
-    assert time.monotonic() - began < 0.4, "it waited for the child"
+    output, gate = os.path.join(t.folder, "late"), os.path.join(t.folder, "gate")
+    os.mkfifo(gate)
+    script = f"(read go <{gate}; exec {t.program('supervise/client')} 10.1.0.1 {port} 8) >{output} 2>&1 & exit 5"
+    equal(t.run(command(t, "sh", "-c", script), bare=True, check=False).returncode, 5, "exit status")  # the child goes on after that alone
+    with open(gate, "w") as f:
+        f.write("go\n")
     kernel.wait_until(lambda: "longest" in open(output).read(), what="the child did not end")
     equal(sorted(line.split()[0] for line in open(output) if "longest" not in line), sorted(sources * 2), "sources")
     kernel.wait_until(lambda: len(t.events("time-wait")) == 8, what="not all were told")
@@ -228,7 +229,7 @@ def test_other_users_and_namespaces(t):
     equal(results(done), {s: 2 for s in sources}, "sources, as nobody")
     done = t.run(["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", *command(t, "unshare", "-U", *client)], bare=True)
     equal(results(done), {s: 2 for s in sources}, "sources, in a user namespace")
-    equal(len({quadruplet_of(e) for e in t.events("time-wait")}), 16, "events")
+    t.same_time_waits(port, 16)
 
 
 def test_another_network_namespace_is_left_alone(t):
@@ -259,7 +260,7 @@ def test_a_blocking_connect_is_interrupted(t):
             address = struct.pack("=H", socket.AF_INET) + struct.pack("!H", 99) + socket.inet_aton("10.1.0.1") + bytes(8)
             began = time.monotonic()
             r = libc.connect(s.fileno(), address, 16)
-            print(r, errno.errorcode[ctypes.get_errno()], round((time.monotonic() - began) * 5) / 5)
+            print(r, errno.errorcode[ctypes.get_errno()], time.monotonic() - began)
         signal.signal(signal.SIGALRM, lambda *_: 0)
         signal.siginterrupt(signal.SIGALRM, True)
         s = socket.socket()
@@ -269,9 +270,15 @@ def test_a_blocking_connect_is_interrupted(t):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 600000))
         attempt(s)"""
     argv = [PYTHON, "-S", "-c", code]
-    got = t.run(command(t, *argv), bare=True).stdout
-    equal(got, t.run(argv, bare=True).stdout, "results and seconds")
-    equal(got, "-1 EINTR 0.4\n-1 EINPROGRESS 0.6\n", "results and seconds")
+    for who, words in ("supervised", command(t, *argv)), ("bare", argv):
+        took = [9.0, 9.0]
+        for _ in range(3):  # what else runs on the host only adds to a wait
+            lines = [line.rsplit(" ", 1) for line in t.run(words, bare=True).stdout.splitlines()]
+            equal([said for said, _ in lines], ["-1 EINTR", "-1 EINPROGRESS"], f"results, {who}")
+            took = [min(a, float(b)) for a, (_, b) in zip(took, lines)]
+            if [round(s * 5) / 5 for s in took] == [0.4, 0.6]:
+                break
+        equal([round(s * 5) / 5 for s in took], [0.4, 0.6], f"seconds, {who}: {took}")
 
 
 def test_io_uring(t):
@@ -339,7 +346,7 @@ def test_descriptors_are_bounded(t):
     n = len(os.listdir(f"/proc/{supervisor}/fd"))
     process.communicate("\n", timeout=20)
     assert n < 256 + 16 + 10, f"{n} descriptors"
-    equal(len(t.events("time-wait")), 2000, "time-wait events")
+    t.same_time_waits(port, 2000)
 
 
 def test_auto(t):

@@ -1,7 +1,6 @@
 """Trust domains: each row of the table in src/DESIGN.md, from both sides."""
 
 import fcntl
-import fcntl
 import json
 import os
 import shutil

@@ -196,6 +196,9 @@ soak: deps-check ## everything at once for SOAK_MINUTES (10)
 check-arm64: ## by hand: unit tests and system tests of arm64 under qemu-user, 20 minutes
 	@tests/arm64.sh '$(abspath $(BUILD))/arm64'
 
+check-musl: ## by hand: Alpine's package, unit tests and system tests in a root that is all musl's, 10 minutes
+	@tests/musl_root.sh '$(abspath $(BUILD))/trees/musl'
+
 coverage: deps-full ## lines that tests ran
 	@BUILD='$(abspath $(BUILD))' tests/coverage.sh
 
@@ -229,7 +232,7 @@ compile_commands.json: FORCE ## for editors and language servers
 pictures: all ## README's pictures, from a staged incident
 	contrib/doc/pictures $(BUILD)/connspread contrib/doc
 
-.PHONY: pictures demo units programs check check-full check-arm64 soak coverage bench findings lint format
+.PHONY: pictures demo units programs check check-full check-arm64 check-musl soak coverage bench findings lint format
 
 # --- installing ---
 

@@ -1,4 +1,4 @@
-# Sourced by arm64.sh, debian.sh and rpm.sh: this host's own mirror, and commands in a bare system in $root.
+# Sourced by arm64.sh, debian.sh, musl_root.sh and rpm.sh: this host's own mirror, and commands in a bare system in $root.
 fail() {
     echo "FAILED: $*"
     exit 1

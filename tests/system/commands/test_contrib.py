@@ -10,7 +10,7 @@ import threading
 
 import exposition
 import kernel
-from fixture import BUILD, ROOT, SHIM, TOOL, Skip, equal, needs
+from fixture import BUILD, ROOT, SHIM, TOOL, Skip, equal, limit, needs
 
 CONTRIB = os.path.join(ROOT, "contrib")
 
@@ -170,6 +170,7 @@ def test_rules_use_metrics_that_exist(t):
         assert f"# TYPE {name} " in metrics, f"{name} is not exported"
 
 
+@limit(240)
 @needs("promtool")
 def test_textfile_is_never_seen_half_written(t):
     """The script, 40 times, beside a reader: each reading is whole; what is left over is one file; a failure leaves the old one."""

@@ -145,7 +145,7 @@ struct search {
     struct unmatched *unmatched; /* [n] */
     unsigned *of;                /* unmatched -> reaped */
     unsigned n_unmatched;
-    unsigned *distinct; /* those whose destinations differ */
+    struct endpoint *destination; /* theirs, sorted, each once */
     unsigned destinations;
     struct candidate *candidate;
     unsigned candidates, room;
@@ -154,13 +154,24 @@ struct search {
     bool failed;
 };
 
+static int compare_endpoint(const void *left, const void *right) {
+    const struct endpoint *a = left, *b = right;
+    int order = addr_compare(&a->addr, &b->addr);
+    return order ? order : (a->port > b->port) - (a->port < b->port);
+}
+
 static bool wanted(const struct search *s, const struct addr *peer, uint16_t peer_port) {
-    for (unsigned i = 0; i < s->destinations; i++) {
-        const struct unmatched *o = &s->unmatched[s->distinct[i]];
-        if (o->peer_port == peer_port && addr_compare(&o->peer, peer) == 0)
-            return true;
-    }
-    return false;
+    const struct endpoint one = {.addr = *peer, .port = peer_port};
+    return bsearch(&one, s->destination, s->destinations, sizeof one, compare_endpoint) != NULL;
+}
+
+static void sort_destinations(struct search *s) {
+    unsigned kept = 0;
+    qsort(s->destination, s->destinations, sizeof *s->destination, compare_endpoint);
+    for (unsigned i = 0; i < s->destinations; i++)
+        if (i == 0 || compare_endpoint(&s->destination[kept - 1], &s->destination[i]) != 0)
+            s->destination[kept++] = s->destination[i];
+    s->destinations = kept;
 }
 
 static void consider(const struct dump_socket *d, void *context) {
@@ -213,8 +224,7 @@ static void collect(struct search *s) {
         const struct reaped *l = &s->l[i];
         if (l->entry.local_port != 0 || !l->ask)
             continue;
-        if (!wanted(s, &l->entry.peer, l->entry.peer_port))
-            s->distinct[s->destinations++] = s->n_unmatched;
+        s->destination[s->destinations++] = (struct endpoint){.addr = l->entry.peer, .port = l->entry.peer_port};
         s->of[s->n_unmatched] = i;
         s->unmatched[s->n_unmatched++] = (struct unmatched){.local = l->entry.local,
                                                             .peer = l->entry.peer,
@@ -224,6 +234,7 @@ static void collect(struct search *s) {
         s->alive_us = l->alive_us < s->alive_us ? l->alive_us : s->alive_us;
         s->connected_us = connected_us(l) < s->connected_us ? connected_us(l) : s->connected_us;
     }
+    sort_destinations(s);
 }
 
 /* A walk through the kernel's table may miss one that moves meanwhile: a search that finds nothing looks once more. */
@@ -248,8 +259,8 @@ static void judge_by_search(struct reaped *l, unsigned n, const struct state *st
     struct search s = {.l = l, .n = n, .state = state};
     s.unmatched = calloc(n, sizeof *s.unmatched);
     s.of = calloc(n, sizeof *s.of);
-    s.distinct = calloc(n, sizeof *s.distinct);
-    if (s.unmatched && s.of && s.distinct)
+    s.destination = calloc(n, sizeof *s.destination);
+    if (s.unmatched && s.of && s.destination)
         collect(&s);
     bool looked = s.n_unmatched > 0 && look(&s);
     for (unsigned i = 0; i < s.n_unmatched; i++) {
@@ -273,7 +284,7 @@ static void judge_by_search(struct reaped *l, unsigned n, const struct state *st
     }
     free(s.unmatched);
     free(s.of);
-    free(s.distinct);
+    free(s.destination);
     free(s.candidate);
 }
 

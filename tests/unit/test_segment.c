@@ -224,6 +224,35 @@ START_TEST(room_for_10000_processes_and_1048576_connections) {
 }
 END_TEST
 
+/* Of a process that lives: of a million entries the one is found that an exec closed, and the others stay. */
+START_TEST(the_reaper_goes_through_1048576_connections) {
+    struct reaper reaper;
+    unsigned n = 0, open = 0;
+    reaper_init(&reaper, path);
+    for (unsigned left = CONNECTIONS; left > 0; n++) {
+        if (n == open_chunks(&state))
+            ck_assert_int_ge(grow((n - OPEN_FIRST) / OPEN_BLOCK), 0);
+        struct open_chunk *chunk = open_chunk_of(&state, n);
+        unsigned part = left < OPEN_PER_CHUNK ? left : OPEN_PER_CHUNK;
+        chunk->born_ns = clock_ns(CLOCK_BOOTTIME);
+        chunk->pid_namespace = reaper.pid_namespace;
+        chunk->netns = reaper.netns;
+        for (unsigned i = 0; i < part; i++)
+            chunk->entry[i] = (struct open_entry){.word = OPEN_NOW, .local_port = 1, .peer_port = 1};
+        state.open_table->owner[n] = (uint64_t)getpid();
+        left -= part;
+    }
+    open_chunk_of(&state, n - 1)->entry[0].word = OPEN_TO_EXEC; /* long ago */
+    ck_assert_uint_eq(reaper_round(&reaper, &state, 1000), 1);
+    reaper_end(&reaper);
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned j = 0; j < OPEN_PER_CHUNK; j++)
+            open += open_chunk_of(&state, i)->entry[j].word == OPEN_NOW;
+    ck_assert_uint_eq(open, CONNECTIONS - 1);
+    ck_assert_uint_eq(open_chunk_of(&state, n - 1)->entry[0].word, OPEN_FREE);
+}
+END_TEST
+
 /* One process beyond what one had room for. */
 START_TEST(one_process_writes_down_more_than_the_first_chunks_hold) {
     enum { MANY = OPEN_FIRST * OPEN_PER_CHUNK + 5 * OPEN_PER_CHUNK };
@@ -273,6 +302,7 @@ int main(void) {
         tcase_add_test(tc, an_address_space_that_has_room_for_one_maps_one);
     tcase_add_test(tc, a_file_that_says_so_of_thousands_of_chunks_does_not_hold_the_reaper_up);
     tcase_add_test(tc, room_for_10000_processes_and_1048576_connections);
+    tcase_add_test(tc, the_reaper_goes_through_1048576_connections);
     tcase_add_test(tc, one_process_writes_down_more_than_the_first_chunks_hold);
     suite_add_tcase(suite, tc);
     return run(suite);

@@ -7,6 +7,10 @@
 
 enum { TRIES = 8, SHARE = 4, NEVER = HISTORY_FURTHER };
 
+/* There was no page to be had for this minute, so this process asks no more in it: of many flows, each in the rest,
+ * each would. Atomic. */
+static uint32_t none_for;
+
 bool history_overtaken(uint32_t minute) {
     return clock_ns(CLOCK_REALTIME) / MINUTE_NS != minute;
 }
@@ -89,9 +93,11 @@ static unsigned take(const struct state *s, uint32_t minute) {
         bool of_the_day = had != 0 && ago < HISTORY_MINUTES;
         if ((!page || of_the_day) && grow(s))
             continue;
-        /* What is being written to is no one's to take. */
-        if (!page || (of_the_day && ago < 2))
+        /* What is being written to is not to be taken. */
+        if (!page || (of_the_day && ago < 2)) {
+            __atomic_store_n(&none_for, minute, __ATOMIC_RELAXED);
             return NEVER;
+        }
         if (!__atomic_compare_exchange_n(&page->further, &had, (uint64_t)minute << 32 | 1, false, __ATOMIC_ACQ_REL,
                                          __ATOMIC_RELAXED))
             continue;
@@ -109,7 +115,8 @@ struct history_minute *history_below(const struct state *s, uint64_t *word, uint
         struct history_minute *page = seen >> 32 == minute ? history_further(s, *n) : NULL;
         if (page && minute_of(page) == minute)
             return page;
-        if (!make || (seen >> 32 > minute && history_overtaken(minute)))
+        if (!make || __atomic_load_n(&none_for, __ATOMIC_RELAXED) == minute ||
+            (seen >> 32 > minute && history_overtaken(minute)))
             return NULL;
         *n = take(s, minute);
         if (*n == NEVER)

@@ -168,7 +168,7 @@ static bool take(struct segments *all, unsigned n, enum segment_kind kind) {
 int segment_grow(struct segments *all, enum segment_kind kind, unsigned known) {
     for (unsigned i = 0; all && i < all->n; i++) {
         if (kind_of(all, i) == SEGMENT_FREE) {
-            if (__atomic_load_n(&all->stuck, __ATOMIC_RELAXED))
+            if (!segments_may_grow(all))
                 return -1;
             if (take(all, i, kind))
                 return (int)i;
@@ -176,7 +176,7 @@ int segment_grow(struct segments *all, enum segment_kind kind, unsigned known) {
         if (kind_of(all, i) == kind && i >= known)
             return (int)i;
     }
-    if (all && !__atomic_load_n(&all->stuck, __ATOMIC_RELAXED))
+    if (segments_may_grow(all))
         note_no_room(all->header, NO_ROOM_SIZE);
     return -1;
 }

@@ -68,6 +68,11 @@ void *segment_find(struct segments *all, unsigned n, enum segment_kind kind);
 /* Those of the kind have numbers below this. */
 unsigned segments_of(const struct segments *all, enum segment_kind kind);
 
+/* False once this process could not map or allocate one: it need not look where one might go. */
+static inline bool segments_may_grow(const struct segments *all) {
+    return all && !__atomic_load_n(&all->stuck, __ATOMIC_RELAXED);
+}
+
 /* One segment more of this kind: its number, or -1: the file has as many as it may have, or there is no room, which the
  * header says then, or this process can map no more. Numbers below known have been looked at; one from there on that
  * another process has just taken for the same is as good as a new one. */

@@ -232,7 +232,7 @@ START_TEST(the_reaper_goes_through_1048576_connections) {
     for (unsigned left = CONNECTIONS; left > 0; n++) {
         if (n == open_chunks(&state))
             ck_assert_int_ge(grow((n - OPEN_FIRST) / OPEN_BLOCK), 0);
-        struct open_chunk *chunk = open_chunk_of(&state, n);
+        struct open_chunk *chunk = open_chunk_make(&state, n);
         unsigned part = left < OPEN_PER_CHUNK ? left : OPEN_PER_CHUNK;
         chunk->born_ns = clock_ns(CLOCK_BOOTTIME);
         chunk->pid_namespace = reaper.pid_namespace;

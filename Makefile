@@ -94,9 +94,9 @@ $(BUILD)/module-obj/%.o: src/%.c $(BUILD)/settings
 -include $(shell find $(BUILD) -name trees -prune -o -type f -name '*.d' -print 2>/dev/null)
 
 # The export map is made from the one list of wrapped calls.
-$(BUILD)/shim.map: src/shim/wrapped.def
+$(BUILD)/shim.map: src/shim/wrapped.def $(BUILD)/settings
 	@mkdir -p $(@D)
-	$(Q)sed -n 's/^WRAP[A-Z_]*(\([a-z0-9_A-Z]*\).*/    \1;/p' $< | (echo '{ global:'; cat; echo '  local: *; };') > $@
+	$(Q)$(CC) $(CFLAGS) -include sys/types.h -E -xc $< | sed -n 's/^WRAP[A-Z_]*(\([a-z0-9_A-Z]*\).*/    \1;/p' | (echo '{ global:'; cat; echo '  local: *; };') > $@
 
 $(BUILD)/libconnspread.so: $(SHIM_OBJ) $(BUILD)/shim.map
 	$(say) LINK $@
@@ -165,7 +165,7 @@ $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
 $(BUILD)/tests/supervise/client: TEST_EXTRA = -static
 $(BUILD)/tests/own_cfg_client $(BUILD)/tests/own_vfork: TEST_EXTRA = -rdynamic
 # Linked with parts of the tool.
-WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events every_event later_traffic trust/fill)
+WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events every_event later_traffic trust/fill commands/large)
 $(WITH_PARTS): TEST_PARTS = $(UNIT_LIB) -lconfuse -ljansson
 $(WITH_PARTS): $(UNIT_LIB)
 $(BUILD)/tests/%.so: tests/system/%.so.c

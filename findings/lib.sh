@@ -5,6 +5,9 @@
 #                              no reuse of TIME-WAIT
 #   hold PORT                  then serves a small HTTP on 0.0.0.0:PORT and takes all four ports towards 127.0.0.1:PORT
 #                              one.test is 127.0.0.1 (full); both.test is 127.0.0.1 (full) and 127.0.0.2 (free)
+#   tell_source PORT           serves HTTP/1.1 on 0.0.0.0:PORT and [::]:PORT, keeps connections, and answers with the address and port
+#                              that the request came from, on one line
+#   get URL                    its status and body in $root/got; waits for the server to listen
 #   expect TEXT FILE, absent TEXT FILE, status WANT GOT NAME, found   checks; a difference ends the script with 1
 set -eu
 export LC_ALL=C
@@ -87,4 +90,48 @@ END
         sleep 0.1
     done
     changed "the four ports could not be taken"
+}
+
+tell_source() {
+    cat >"$root/source.py" <<'END'
+import http.server, socket, sys
+class Tell(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = f"from {self.client_address[0].removeprefix('::ffff:')} port {self.client_address[1]}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+server = Server(("::", int(sys.argv[1])), Tell)
+print("ready", flush=True)
+server.serve_forever()
+END
+    : >"$root/ready"
+    python3 "$root/source.py" "$1" >"$root/ready" 2>"$root/source.log" &
+    for _ in $(seq 50); do
+        grep -q ready "$root/ready" && return
+        sleep 0.1
+    done
+    changed "no server on port $1"
+}
+
+get() {
+    python3 - "$1" >"$root/got" <<'END'
+import sys, time, urllib.error, urllib.request
+for _ in range(100):
+    try:
+        answer = urllib.request.urlopen(sys.argv[1], timeout=5)
+    except urllib.error.HTTPError as error:
+        answer = error
+    except OSError:
+        time.sleep(0.1)
+        continue
+    print(answer.status, answer.read().decode(errors="replace"), end="")
+    break
+END
 }

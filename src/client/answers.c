@@ -45,10 +45,11 @@ static void unanswered(struct client *client, const struct conn *c, struct pair 
     event_source_down(client, c, &source, &c->peer, CAUSE_UNANSWERED, ETIMEDOUT);
 }
 
-/* What comes from the network, or from its absence. What has only begun is none of it. */
-static bool is_refusal(int error) {
+/* What has only begun is none of it. The last ones are of ICMP: no such protocol, a bad header, an isolated host. */
+bool answers_is_refusal(int error) {
     return error == ECONNREFUSED || error == ECONNRESET || error == ETIMEDOUT || error == EHOSTUNREACH ||
-           error == ENETUNREACH || error == EHOSTDOWN || error == EACCES || error == EPERM;
+           error == ENETUNREACH || error == EHOSTDOWN || error == EACCES || error == EPERM || error == ENOPROTOOPT ||
+           error == EPROTO || error == ENONET;
 }
 
 /* Of an endpoint that the client did not ask for (also-to). What it does not answer leaves it out for a while. */
@@ -61,7 +62,7 @@ __attribute__((noinline)) static void note_endpoint(struct client *client, const
         endpoint_answered(endpoint_find(&client->state, netns, &c->peer, false, now), began);
         return;
     }
-    if (!is_refusal(error) || !asked || !match_cache_find(client, asked, &match) || match.n_also == 0)
+    if (!answers_is_refusal(error) || !asked || !match_cache_find(client, asked, &match) || match.n_also == 0)
         return;
     if (error == ETIMEDOUT && now < began + (uint64_t)match.also.timeout_ms * 1000000u)
         return; /* the client gave it up early */

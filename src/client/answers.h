@@ -16,4 +16,7 @@ struct client;
  * or its errno. pair: of c's source and peer. */
 void answers_note(struct client *client, const struct conn *c, struct pair *pair, int error, uint64_t began);
 
+/* Does the errno come from the network, or from its absence? Others are this host's own. */
+bool answers_is_refusal(int error);
+
 #endif

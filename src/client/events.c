@@ -20,7 +20,8 @@ void client_attach(struct client *client, int fd, enum arm arm) {
     state_count(&client->state, arm, COUNT_ATTACHED);
     text_add(text, sizeof text, &at, "connspread " VERSION ", policy generation ");
     text_add_number(text, sizeof text, &at, __atomic_load_n(&client->state.header->generation, __ATOMIC_RELAXED));
-    event_of_text(client, EVENT_ATTACH, arm, text);
+    (void)event_of_text(client, EVENT_ATTACH, arm, text);
+    event_no_room(client, arm);
 }
 
 void event_begin(struct client *client, struct event_record *r, enum event_kind kind, enum arm arm) {
@@ -48,12 +49,29 @@ void event_of_conn(struct client *client, struct event_record *r, enum event_kin
     r->e.age_us = c->connected_ns && now > c->connected_ns ? (now - c->connected_ns) / 1000 : 0;
 }
 
-void event_of_text(struct client *client, enum event_kind kind, enum arm arm, const char *text) {
+bool event_of_text(struct client *client, enum event_kind kind, enum arm arm, const char *text) {
     struct event_record r;
     size_t at = 0;
     event_begin(client, &r, kind, arm);
     text_add(r.u.text, sizeof r.u.text, &at, text);
-    (void)ring_write(&client->state, &r);
+    return ring_write(&client->state, &r);
+}
+
+void event_no_room(struct client *client, enum arm arm) {
+    static const char *const text[NO_ROOMS] = {
+        [NO_ROOM_DISK] =
+            "the state file cannot grow, its file system is full: what has no room is counted, but neither "
+            "logged nor named",
+        [NO_ROOM_SIZE] = "the state file cannot grow, it has state.size-max, or a quarter of what was free when it was "
+                         "made: what has no room is counted, but not named",
+    };
+    for (unsigned i = 0; i < NO_ROOMS; i++) {
+        uint64_t *word = &client->state.header->no_room[i], met = NO_ROOM_MET;
+        if (__atomic_load_n(word, __ATOMIC_RELAXED) == met &&
+            __atomic_compare_exchange_n(word, &met, NO_ROOM_SAID, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) &&
+            !event_of_text(client, EVENT_ATTACH, arm, text[i]))
+            __atomic_store_n(word, NO_ROOM_MET, __ATOMIC_RELAXED); /* it had none, either */
+    }
 }
 
 void event_source_down(struct client *client, const struct conn *c, const struct endpoint *source,

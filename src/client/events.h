@@ -19,8 +19,12 @@ void event_begin(struct client *client, struct event_record *r, enum event_kind 
 void event_of_conn(struct client *client, struct event_record *r, enum event_kind kind, const struct conn *c,
                    uint64_t now);
 
-/* An event that is only words. */
-void event_of_text(struct client *client, enum event_kind kind, enum arm arm, const char *text);
+/* An event that is only words. False: dropped. */
+bool event_of_text(struct client *client, enum event_kind kind, enum arm arm, const char *text);
+
+/* If something had no room in the state file since it was made: says so, once for each reason. What is lost is counted
+ * each time. */
+void event_no_room(struct client *client, enum arm arm);
 
 /* A source that cannot be used: it is not on this host, or what it sends to this destination goes nowhere. destination
  * may be NULL. */

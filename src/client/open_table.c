@@ -62,17 +62,17 @@ static void give_back(struct client *client, unsigned at) {
     note_taken(&client->state, at, -1);
 }
 
-/* Takes a free chunk of one block. The number of it plus 1; 0: there is none, or no such block. */
+/* Takes a free chunk of one block. The number of it plus 1; 0: there is none, or no such block. One beside the other
+ * from its beginning on, so that the file has no more of them than are needed; but processes that come at once do not
+ * all begin with the same. */
 static unsigned take_in(const struct state *s, unsigned block, uint64_t pid) {
-    bool mapped = false; /* not before one is free: a block that has none need not be in this process */
+    enum { SPREAD = BLOCK_BYTES / sizeof(struct open_chunk) };
     for (unsigned i = 0; i < OPEN_BLOCK; i++) {
-        unsigned at = block * OPEN_BLOCK + (unsigned)(pid * 7 + i) % OPEN_BLOCK;
+        unsigned at = block * OPEN_BLOCK + i - i % SPREAD + (unsigned)(pid * 7 + i) % SPREAD;
         uint64_t *owner = &s->open_table->owner[at], free = 0;
-        if (__atomic_load_n(owner, __ATOMIC_RELAXED) != 0)
+        /* Not before one is free: a segment that has none need not be in this process. */
+        if (__atomic_load_n(owner, __ATOMIC_RELAXED) != 0 || !open_chunk_make(s, at))
             continue;
-        mapped = mapped || open_chunk_of(s, at);
-        if (!mapped)
-            return 0;
         if (__atomic_compare_exchange_n(owner, &free, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             note_taken(s, at, 1);
             return at + 1;
@@ -81,30 +81,33 @@ static unsigned take_in(const struct state *s, unsigned block, uint64_t pid) {
     return 0;
 }
 
-/* Once for each file: what is lost is counted each time. */
-static void say_full(struct client *client, const struct conn *c) {
-    if (__atomic_exchange_n(&client->state.header->not_grown, 1, __ATOMIC_RELAXED) == 0)
-        event_of_text(client, EVENT_ATTACH, (enum arm)c->arm,
-                      "the state file cannot grow, its file system is full: open connections go unnamed");
-}
-
-/* First where there seems to be room, then in a new segment, then anywhere: the hints may be wrong. */
-static unsigned take_anywhere(struct client *client, const struct conn *c) {
-    const struct state *s = &client->state;
-    uint64_t pid = process_pid();
-    unsigned blocks = open_chunks(s) / OPEN_BLOCK, at = 0;
-    bool full;
+/* Where there seems to be room. */
+static unsigned take_by_hint(const struct state *s, unsigned blocks, uint64_t pid) {
+    unsigned at = 0;
     for (unsigned i = 0; i < blocks && at == 0; i++)
         if (!looks_full(s, i))
             at = take_in(s, i, pid);
-    if (at == 0) {
-        int grown = segment_grow(s->segments, SEGMENT_OPEN, blocks - OPEN_FIRST / OPEN_BLOCK, &full);
-        at = grown >= 0 ? take_in(s, OPEN_FIRST / OPEN_BLOCK + (unsigned)grown, pid) : 0;
-        if (full)
-            say_full(client, c);
+    return at;
+}
+
+/* A new segment may be full by the time that we come to it, where thousands of processes connect for the first time at
+ * once: then in the next. At last anywhere: the hints may be wrong. */
+static unsigned take_anywhere(struct client *client, const struct conn *c) {
+    enum { TRIES = 16 };
+    const struct state *s = &client->state;
+    uint64_t pid = process_pid();
+    unsigned blocks = open_chunks(s) / OPEN_BLOCK, at = take_by_hint(s, blocks, pid);
+    for (unsigned tries = 0, known = blocks; tries < TRIES && at == 0; tries++) {
+        int grown = segment_grow(s->segments, SEGMENT_OPEN, known - OPEN_FIRST / OPEN_BLOCK);
+        if (grown < 0)
+            break;
+        known = OPEN_FIRST / OPEN_BLOCK + (unsigned)grown + 1;
+        at = take_in(s, known - 1, pid);
     }
     for (unsigned i = 0; i < blocks && at == 0; i++)
         at = take_in(s, i, pid);
+    if (at == 0)
+        event_no_room(client, (enum arm)c->arm);
     return at;
 }
 

@@ -80,6 +80,6 @@ void exit_close_all(struct client *client, enum via via, bool last) {
         struct settings settings = {0};
         (void)state_settings(&client->state, NULL, &settings);
         if (client_mode(client, &settings) != MODE_OFF)
-            event_of_text(client, EVENT_DETACH, arm_of_process(client), "");
+            (void)event_of_text(client, EVENT_DETACH, arm_of_process(client), "");
     }
 }

@@ -25,7 +25,8 @@ __attribute__((always_inline)) static inline void write_event(const struct closi
         r.e.peer = c->peer.addr;
         r.e.peer_port = c->peer.port;
     }
-    (void)ring_write(&c->client->state, &r);
+    if (!ring_write(&c->client->state, &r))
+        event_no_room(c->client, (enum arm)r.e.arm);
 }
 
 /* Where its connect was counted; without one, by what is known of it. */

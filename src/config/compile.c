@@ -30,14 +30,18 @@ const struct key config_root_keys[] = {
 
 /* log { } */
 
+static bool size_of(struct reading *r, const struct entry *e, uint64_t *out) {
+    const char *wrong = parse_size(e->text, out);
+    if (wrong)
+        value_wrong(r, e, "is not a size", wrong);
+    return !wrong;
+}
+
 static void compile_size(struct reading *r, const struct entry *e) {
     static const uint64_t low = 64u << 10, high = 1u << 30; /* what a state file can be built with */
     uint64_t size;
-    const char *wrong = parse_size(e->text, &size);
-    if (wrong) {
-        value_wrong(r, e, "is not a size", wrong);
+    if (!size_of(r, e, &size))
         return;
-    }
     if (size < low || size > high) {
         value_wrong(r, e, "is not in range", "64k to 1G");
         return;
@@ -71,6 +75,24 @@ static void compile_verify(struct reading *r, const struct entry *e) {
 const struct key config_log_keys[] = {{"size", false, compile_size},     {"file", false, compile_file},
                                       {"closes", false, compile_closes}, {"inbound", false, compile_inbound},
                                       {"verify", false, compile_verify}, {0}};
+
+/* state { } */
+
+/* Besides the log, a state file has 12M at most before it grows by segments. */
+static void compile_size_max(struct reading *r, const struct entry *e) {
+    static const uint64_t low = 16u << 20, high = 2u << 30, tables = 12u << 20;
+    uint64_t size;
+    if (!size_of(r, e, &size))
+        return;
+    if (size < low || size > high)
+        value_wrong(r, e, "is not in range", "16M to 2G");
+    else if (size < r->out->log_size + tables)
+        value_wrong(r, e, "is less than log.size and the 12M that all else may take", "more, or a smaller log.size");
+    else
+        r->out->size_max = size;
+}
+
+const struct key config_state_keys[] = {{"size-max", false, compile_size_max}, {0}};
 
 /* pool "..." { } */
 

@@ -14,6 +14,7 @@ struct key {
 };
 
 /* Tables end with a NULL name. */
-extern const struct key config_root_keys[], config_log_keys[], config_pool_keys[], config_rule_keys[];
+extern const struct key config_root_keys[], config_log_keys[], config_state_keys[], config_pool_keys[],
+    config_rule_keys[];
 
 #endif

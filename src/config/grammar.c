@@ -12,12 +12,12 @@
 #include "config/sections.h"
 #include "config/compile.h"
 
-enum { KEYS_MAX = 24, UNKNOWN_MAX = 24, NAME_MAX_BYTES = 64, KINDS = 4 };
-enum kind { ROOT, LOG, POOL, RULE };
+enum { KEYS_MAX = 24, UNKNOWN_MAX = 24, NAME_MAX_BYTES = 64, KINDS = 5 };
+enum kind { ROOT, LOG, STATE, POOL, RULE };
 
-static const char *const kind_name[KINDS] = {"root", "log", "pool", "rule"};
-static const struct key *const kind_keys[KINDS] = {config_root_keys, config_log_keys, config_pool_keys,
-                                                   config_rule_keys};
+static const char *const kind_name[KINDS] = {"root", "log", "state", "pool", "rule"};
+static const struct key *const kind_keys[KINDS] = {config_root_keys, config_log_keys, config_state_keys,
+                                                   config_pool_keys, config_rule_keys};
 
 struct grammar {
     struct reading *reading;
@@ -125,6 +125,7 @@ static void build(struct grammar *g) {
         }
         if (kind == ROOT) {
             *opt++ = (cfg_opt_t)CFG_SEC("log", g->opts[LOG], CFGF_MULTI);
+            *opt++ = (cfg_opt_t)CFG_SEC("state", g->opts[STATE], CFGF_MULTI);
             *opt++ = (cfg_opt_t)CFG_SEC("pool", g->opts[POOL], CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
             *opt++ = (cfg_opt_t)CFG_SEC("rule", g->opts[RULE], CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
         }
@@ -155,15 +156,21 @@ static int line_of(const cfg_t *section, const int lines[], int count, unsigned 
     return i < (unsigned)count ? lines[i] : section->line;
 }
 
+/* One without a title, that there may be once. */
+static void parse_single(struct reading *r, cfg_t *cfg, enum kind kind) {
+    for (unsigned i = 0; i < cfg_size(cfg, kind_name[kind]); i++) {
+        cfg_t *section = cfg_getnsec(cfg, kind_name[kind], i);
+        if (i > 0)
+            mistake_add(r->m, section->line, "%s: is given twice; try: keep one", kind_name[kind]);
+        parse_section(r, section, kind);
+    }
+}
+
 static void parse_all(struct reading *r, cfg_t *cfg) {
     const struct source *source = r->source;
     parse_section(r, cfg, ROOT);
-    for (unsigned i = 0; i < cfg_size(cfg, "log"); i++) {
-        cfg_t *log = cfg_getnsec(cfg, "log", i);
-        if (i > 0)
-            mistake_add(r->m, log->line, "log: is given twice; try: keep one");
-        parse_section(r, log, LOG);
-    }
+    parse_single(r, cfg, LOG);
+    parse_single(r, cfg, STATE); /* after it: what one bounds depends on the other */
     for (unsigned i = 0; i < cfg_size(cfg, "pool"); i++) {
         cfg_t *pool = cfg_getnsec(cfg, "pool", i);
         if (!config_pool_begin(r, cfg_title(pool), line_of(pool, source->pool_line, source->n_pool_lines, i)))

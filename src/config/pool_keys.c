@@ -45,13 +45,31 @@ static bool exclude(struct reading *r, const struct entry *e, const struct polic
     return false;
 }
 
+static bool has_addresses(const struct reading *r) {
+    for (unsigned scope = 0; scope < SCOPE_COUNT; scope++)
+        if (r->sources[scope].count)
+            return true;
+    return false;
+}
+
+/* Before the first of the exclusions: what there is to take away from. */
+static void begin_exclusions(struct reading *r, int line) {
+    r->without_line = line;
+    if (!has_addresses(r) && r->m->count == r->section_mistakes)
+        mistake_add(
+            r->m, line,
+            "exclude-addresses: pool \"%s\" names no addresses, so there is nothing to leave out; try: addresses = { "
+            "... } beside it",
+            r->pool->title);
+}
+
 void compile_exclude_addresses(struct reading *r, const struct entry *e) {
     static const char right[] = "an address, a range A-B or a prefix A/LEN";
     struct policy_target t[TARGET_PREFIXES];
     unsigned count;
     const char *wrong = parse_targets(e->text, t, TARGET_PREFIXES, &count);
     if (!r->without_line)
-        r->without_line = e->line;
+        begin_exclusions(r, e->line);
     if (wrong || t[0].any || t[0].ports.low != 1 || t[0].ports.high != 65535) {
         value_wrong(r, e, "is no address of a pool", right);
         return;
@@ -96,13 +114,6 @@ void compile_hash_by(struct reading *r, const struct entry *e) {
         }
     value_wrong(r, e, "is not one of its values",
                 "\"destination\", \"process\", \"program\", \"user\" or \"env:NAME\"");
-}
-
-static bool has_addresses(const struct reading *r) {
-    for (unsigned scope = 0; scope < SCOPE_COUNT; scope++)
-        if (r->sources[scope].count)
-            return true;
-    return false;
 }
 
 void pool_keys_end(struct reading *r) {

@@ -58,5 +58,6 @@ void suggest(const struct key *const keys[], const char *const names[], int kind
         }
     list(keys[here], out);
     if (here == 0)
-        snprintf(out + strlen(out), SUGGESTION - strlen(out), ", log { }, pool \"...\" { } or rule \"...\" { }");
+        snprintf(out + strlen(out), SUGGESTION - strlen(out),
+                 ", log { }, state { }, pool \"...\" { } or rule \"...\" { }");
 }

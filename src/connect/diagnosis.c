@@ -81,7 +81,7 @@ static struct pair *budget_of(const struct report *r, uint64_t now) {
     struct addr program;
     struct endpoint destination = {.addr = r->record.e.peer, .port = r->record.e.peer_port};
     memcpy(program.b, r->record.e.program, sizeof program.b);
-    return pair_find(&r->client->state, ~pair_key(r->record.e.netns, &program, &destination), true, now);
+    return pair_find(&r->client->state, pair_key_other(pair_key(r->record.e.netns, &program, &destination)), true, now);
 }
 
 void report_exhausted(struct report *r, const struct conn *c, enum exhausted_call call, enum outcome outcome,

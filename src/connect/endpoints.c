@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/sys.h"
+#include "client/answers.h"
 #include "client/asked.h"
 #include "client/client.h"
 #include "client/events.h"
@@ -125,12 +126,20 @@ static bool is_over(const struct connecting *k, uint64_t began) {
     return k->now - began >= (uint64_t)k->match->also.timeout_ms * 1000000u;
 }
 
-/* It answered something else than a connection, or there is no way to it from any source. A client that gave it less
- * than its time says nothing of it. */
+/* From no source that was tried, and for no other reason (EINVAL: what routing says of a source from elsewhere). */
+static bool has_no_way(const struct connecting *k, const struct before *b) {
+    for (unsigned i = b->n_unusable; i < k->n_unusable; i++)
+        if (!answers_is_refusal(k->unusable[i].error) && k->unusable[i].error != EINVAL)
+            return false;
+    return k->n_unusable > b->n_unusable && k->full == b->full;
+}
+
+/* It answered something else than a connection, or there is no way to it. An error of this host's own (no memory, a
+ * port that another was given first) says nothing of it; nor does a client that gave it less than its time. */
 static bool has_failed(const struct connecting *k, const struct before *b, enum step step) {
     if (step == STEP_NEXT)
-        return k->n_unusable > b->n_unusable && k->full == b->full;
-    return step == STEP_DONE && (!b->gave_up || is_over(k, b->began));
+        return has_no_way(k, b);
+    return step == STEP_DONE && answers_is_refusal(k->error) && (!b->gave_up || is_over(k, b->began));
 }
 
 /* One endpoint, through all sources. */

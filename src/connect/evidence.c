@@ -128,7 +128,7 @@ static void count_sockets(struct report *r, const struct port_split *split) {
  * socket would be in the thread's namespace, and the client's may be in another. */
 static bool may_count(const struct report *r, uint64_t now) {
     static const struct addr no_source = {.b = {0xff}};
-    uint64_t key = ~pair_key(r->record.e.netns, &no_source, r->destination);
+    uint64_t key = pair_key_other(pair_key(r->record.e.netns, &no_source, r->destination));
     return !__atomic_load_n(&r->client->netns_varies, __ATOMIC_RELAXED) &&
            pair_turn(pair_find(&r->client->state, key, true, now), now, COUNT_EVERY_MS);
 }

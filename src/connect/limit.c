@@ -1,6 +1,7 @@
 #include "connect/limit.h"
 
 #include <signal.h>
+#include <stddef.h>
 
 #include "base/sys.h"
 #include "client/sockinfo.h"
@@ -28,10 +29,17 @@ bool limit_is_same(const struct connecting *k) {
     return k->number == NUMBER_OURS && sockinfo_cookie(k->call->fd) == k->cookie;
 }
 
+/* The thread was cancelled in the connect, or jumps out of it from a signal handler. */
+static void put_back(void *context) {
+    limit_over(context);
+}
+
 void limit_set(struct connecting *k, uint64_t ns) {
     if (!limit_is_same(k))
         return;
     k->limited = true;
+    k->call->unwound = put_back;
+    k->call->context = k;
     sockinfo_set_send_limit(k->call->fd, ns);
 }
 
@@ -46,6 +54,7 @@ void limit_over(struct connecting *k) {
     if (k->limited && limit_is_same(k))
         sockinfo_set_send_limit(k->call->fd, k->limit);
     k->limited = false;
+    k->call->unwound = NULL;
 }
 
 /* The kernel's: handler and flags are the first of it (asm-generic/signal.h, and x86's). */

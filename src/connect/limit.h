@@ -20,7 +20,7 @@ uint64_t limit_left(const struct connecting *k);
 void limit_set(struct connecting *k, uint64_t ns);
 void limit_set_left(struct connecting *k);
 
-/* As the client made it. */
+/* As the client made it; so it is made, too, if the thread leaves the connect otherwise than by its return (call.h). */
 void limit_over(struct connecting *k);
 
 /* EINTR came, while a limit was set. Would the client's own call have been restarted? The kernel does so only without

@@ -29,10 +29,10 @@ static enum step leave_alone(struct connecting *k) {
  * process may hear of it. Such a filter is not taken back; so it is asked once, and children inherit both. */
 static enum step bind_denied(struct client *client, struct connecting *k, int error) {
     if (!__atomic_exchange_n(&client->bind_denied, true, __ATOMIC_RELAXED))
-        event_of_text(client, EVENT_ATTACH, (enum arm)k->conn->arm,
-                      error == EACCES
-                          ? "this process may not bind (EACCES, as from Landlock): its connects use no source"
-                          : "this process may not bind (EPERM, as from seccomp): its connects use no source");
+        (void)event_of_text(client, EVENT_ATTACH, (enum arm)k->conn->arm,
+                            error == EACCES
+                                ? "this process may not bind (EACCES, as from Landlock): its connects use no source"
+                                : "this process may not bind (EPERM, as from seccomp): its connects use no source");
     state_count(&client->state, (enum arm)k->conn->arm, COUNT_BIND_DENIED);
     return leave_alone(k);
 }

@@ -115,6 +115,7 @@ struct policy {
     uint8_t log_closes, log_inbound, log_verify;
     uint16_t zero;
     uint64_t log_size; /* bytes of both event rings */
+    uint64_t size_max; /* of the state file; 0: a quarter of what is free when it is made, at most as if 256M */
     uint16_t n_rules, n_pools, n_targets, n_sources, n_ports, n_programs;
     uint32_t zero2;
     char log_file[256]; /* empty: none */

@@ -206,13 +206,13 @@ static void refuse(struct setup *s, const char *reason) {
         *line = line[1] ? ';' : 0;
     state_count(&client.state, ARM_CONTROL, COUNT_CONFIG_ERROR);
     if (!refused_before(s))
-        event_of_text(&client, EVENT_RELOAD, ARM_CONTROL, text);
+        (void)event_of_text(&client, EVENT_RELOAD, ARM_CONTROL, text);
     s->problem = "inert: the config was refused";
 }
 
-static bool open_state(struct setup *s, uint64_t log_size) {
+static bool open_state(struct setup *s, struct state_sizes sizes) {
     int error = 0;
-    if (s->path[0] && state_create(&client.state, s->path, s->instance, log_size, &error) == STATE_OK)
+    if (s->path[0] && state_create(&client.state, s->path, s->instance, sizes, &error) == STATE_OK)
         return true;
     if (!s->problem)
         s->problem = "working without a state file";
@@ -230,7 +230,8 @@ static bool attach(struct setup *s) {
     if (!policy || !errors)
         return false;
     bool good = compile(s, policy, errors, 4096);
-    bool open = client.state.header || open_state(s, good ? policy->log_size : 8u << 20);
+    const struct state_sizes sizes = {good ? policy->log_size : 8u << 20, good ? policy->size_max : 0};
+    bool open = client.state.header || open_state(s, sizes);
     if (open && good)
         good = state_publish(&client.state, policy, client.state.private_memory ? NULL : s->folder) ||
                state_policy_is(&client.state, &s->origin);
@@ -297,7 +298,7 @@ static void begin(struct setup *s) {
     } else {
         /* Named but unreadable: inert, but say so where the instance's events are. */
         s->origin.inode = 1;
-        if (open_state(s, 8u << 20))
+        if (open_state(s, (struct state_sizes){.log = 8u << 20}))
             refuse(s, "the file named in CONNSPREAD_CONF cannot be read");
     }
     if (!leaves_room(s)) {

@@ -22,6 +22,7 @@ typedef unsigned sendmmsg_flags;
 typedef int sendmmsg_flags;
 #endif
 
+#define WRAP_TWIN(twin, name)
 #define WRAP(name, result, parameters) extern result(*real_##name) parameters;
 #define WRAP_OPTIONAL                  WRAP
 #include "shim/wrapped.def"
@@ -37,6 +38,17 @@ typedef int sendmmsg_flags;
 #undef WRAP_OPTIONAL
 
 #define EXPORT __attribute__((visibility("default")))
+
+/* In the file that has the function, behind it. gcc warns of a twin that promises less than the header does. */
+#if defined __TIMESIZE && __TIMESIZE == 32
+#if __has_attribute(copy)
+#define EXPORT_TWIN(twin, name) EXPORT extern __typeof__(name) twin __attribute__((alias(#name), copy(name)));
+#else
+#define EXPORT_TWIN(twin, name) EXPORT extern __typeof__(name) twin __attribute__((alias(#name)));
+#endif
+#else
+#define EXPORT_TWIN(twin, name)
+#endif
 
 /* Looks up everything with dlsym(RTLD_NEXT). A next definition that is our own wrapper (another copy of the shim handed
  * it back) is refused. Called from the constructor only: dlsym may allocate and lock. */

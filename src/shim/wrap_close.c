@@ -151,6 +151,7 @@ EXPORT int fcntl64(int fd, int command, ...) {
     va_end(list);
     return fcntl_via(real_fcntl64, fd, command, argument);
 }
+EXPORT_TWIN(__fcntl_time64, fcntl64)
 
 /* --- ranges --- */
 

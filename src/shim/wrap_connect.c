@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "shim/cancel.h"
 #include "shim/self.h"
 #include "connect/connect.h"
 #include "client/track.h"
@@ -14,7 +15,13 @@
 enum { MESSAGES_MAX = 1024 }; /* UIO_MAXIOV: sendmmsg looks at no more */
 
 static ssize_t make_connect(const struct call *c) {
-    return real_connect(c->fd, c->address, c->length);
+    struct cancel_guard guard;
+    if (!c->unwound)
+        return real_connect(c->fd, c->address, c->length);
+    cancel_push(&guard, c->unwound, c->context);
+    ssize_t r = real_connect(c->fd, c->address, c->length);
+    cancel_pop(&guard);
+    return r;
 }
 
 static ssize_t make_sendto(const struct call *c) {
@@ -93,7 +100,9 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
 EXPORT ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *address,
                       socklen_t length) {
     struct endpoint destination;
-    struct call call = {make_sendto, true, fd, flags, address, length, data, size};
+    struct call call = {.make = make_sendto, .sends = true, .fd = fd, .flags = flags, .data = data, .size = size};
+    call.address = address;
+    call.length = length;
     if (flags & MSG_FASTOPEN && has_destination(address, length, &destination))
         return connect_spread(&client, &call, &destination);
     return real_sendto(fd, data, size, flags, address, length);
@@ -147,3 +156,6 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, sendmm
             note_passed(&messages[i].msg_hdr);
     return real_sendmmsg(fd, messages, count, flags);
 }
+
+EXPORT_TWIN(__sendmsg64, sendmsg)
+EXPORT_TWIN(__sendmmsg64, sendmmsg)

@@ -17,8 +17,8 @@ static bool leave(void) {
     if (!process_may_record(&client) || !process_single_threaded())
         return false;
     if (__atomic_exchange_n(&client.attached, 0, __ATOMIC_RELAXED))
-        event_of_text(&client, EVENT_DETACH, arm_of_process(&client),
-                      "mlockall: the state file exceeds RLIMIT_MEMLOCK");
+        (void)event_of_text(&client, EVENT_DETACH, arm_of_process(&client),
+                            "mlockall: the state file exceeds RLIMIT_MEMLOCK");
     __atomic_store_n(&client.active, false, __ATOMIC_RELEASE);
     state_unmap(&client.state);
     return true;

@@ -235,3 +235,5 @@ EXPORT int prctl(int option, ...) {
         seal_end(r == 0);
     return r;
 }
+
+EXPORT_TWIN(__prctl_time64, prctl)

@@ -376,3 +376,6 @@ EXPORT int getsockopt(int fd, int level, int option, void *value, socklen_t *len
         note_error(c, value, *length);
     return r;
 }
+
+EXPORT_TWIN(__setsockopt64, setsockopt)
+EXPORT_TWIN(__getsockopt64, getsockopt)

@@ -78,10 +78,12 @@ static bool copy_sections(const struct ring_window *w, unsigned sections, const 
     return whole(w->fd, w->file);
 }
 
-static void segments_drop(struct ring_window *w) {
+/* Those of one kind; SEGMENT_FREE: all. */
+static void segments_drop(struct ring_window *w, enum segment_kind kind) {
     for (unsigned i = 0; i < w->segments.n; i++) {
-        if (w->segments.at[i])
-            (void)munmap(w->segments.at[i], SEGMENT_BYTES);
+        if (!w->segments.at[i] || (kind != SEGMENT_FREE && w->segments.header->segment[i] != kind))
+            continue;
+        (void)munmap(w->segments.at[i], SEGMENT_BYTES);
         w->segments.at[i] = NULL;
     }
 }
@@ -105,12 +107,17 @@ bool state_copy_segment(const struct state *s, unsigned n, void *out) {
     return read_segment(s->window, n, out);
 }
 
-/* Those of the open table, if that is wanted, as the header that was read names them. False: it was cut, or no memory.
- */
+/* Pairs are read from the file, one segment after the other. */
+static bool is_wanted(unsigned sections, uint8_t kind) {
+    return (kind == SEGMENT_OPEN && sections & COPY(SECTION_OPEN_TABLE)) ||
+           (kind == SEGMENT_HISTORY && sections & COPY(SECTION_HISTORY));
+}
+
+/* Those of what is wanted, as the header that was read names them. False: it was cut, or no memory. */
 static bool copy_segments(struct ring_window *w, unsigned sections, const struct state_header *header) {
     struct segments *all = &w->segments;
-    for (unsigned i = 0; i < all->n && sections & COPY(SECTION_OPEN_TABLE); i++) {
-        if (header->segment[i] != SEGMENT_OPEN)
+    for (unsigned i = 0; i < all->n; i++) {
+        if (!is_wanted(sections, header->segment[i]))
             continue;
         void *at = all->at[i];
         if (at && madvise(at, SEGMENT_BYTES, MADV_DONTNEED) != 0) /* zero again */
@@ -132,6 +139,7 @@ static size_t lay_out(struct state_header *header) {
     sections_plan(&layout, LOG_SIZE_MIN);
     memcpy(header->section, layout.section, sizeof header->section);
     header->size = layout.size;
+    blocks_are_there(header, BLOCKS);
     return (size_t)layout.size;
 }
 
@@ -181,7 +189,7 @@ static enum state_error make(struct state *out, int fd, unsigned sections, struc
     if (copy_sections(out->window, sections, out->header) && copy_segments(out->window, sections, out->header))
         return STATE_OK;
     *error = errno;
-    segments_drop(out->window);
+    segments_drop(out->window, SEGMENT_FREE);
     (void)munmap(memory, size);
     return STATE_IO;
 }
@@ -240,8 +248,8 @@ void *state_copy_mapping(const struct state *s) {
 
 void state_copy_drop(const struct state *s, enum section section) {
     const struct state_section *part = &s->header->section[section]; /* ours: lay_out made it */
-    if (section == SECTION_OPEN_TABLE)
-        segments_drop(s->window);
+    if (section == SECTION_OPEN_TABLE || section == SECTION_HISTORY)
+        segments_drop(s->window, section == SECTION_HISTORY ? SEGMENT_HISTORY : SEGMENT_OPEN);
     s->window->sections &= ~COPY(section);
     (void)madvise((char *)s->header + part->offset, (size_t)part->size, MADV_DONTNEED);
 }
@@ -249,7 +257,7 @@ void state_copy_drop(const struct state *s, enum section section) {
 void state_release(struct state *s) {
     if (s->window) {
         (void)close(s->window->fd);
-        segments_drop(s->window);
+        segments_drop(s->window, SEGMENT_FREE);
         s->segments = NULL; /* in the memory that goes now */
     }
     state_unmap(s);

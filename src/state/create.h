@@ -5,8 +5,15 @@
 
 #include "state/state.h"
 
-/* Maps path, or creates it (mode 0600; its folder 0700 if that is missing too) with rings of log_size bytes. Built
- * under a temporary name with its space allocated, published by link(2). */
-enum state_error state_create(struct state *out, const char *path, const char *instance, uint64_t log_size, int *error);
+/* log: bytes of both rings. max: of the whole file, whose first part is as large as the log makes it; 0: what
+ * segments there may be, the file system's free space says. */
+struct state_sizes {
+    uint64_t log, max;
+};
+
+/* Maps path, or creates it (mode 0600; its folder 0700 if that is missing too). Built under a temporary name with the
+ * space allocated that is always needed, published by link(2). */
+enum state_error state_create(struct state *out, const char *path, const char *instance, struct state_sizes sizes,
+                              int *error);
 
 #endif

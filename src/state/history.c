@@ -3,8 +3,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "state/history_private.h"
+#include "state/history_pages.h"
 #include "state/pair.h"
+#include "state/segment.h"
 #include "base/sys.h"
 
 #ifndef HISTORY_STEP
@@ -60,42 +61,6 @@ static uint64_t word_of(uint32_t minute, uint32_t key) {
     return (uint64_t)minute << 32 | key;
 }
 
-/* A page that is already of a later minute: were we stopped for a day, or was the clock set back? */
-static bool overtaken(uint32_t minute) {
-    return clock_ns(CLOCK_REALTIME) / MINUTE_NS != minute;
-}
-
-static struct history_minute *page_of(const struct state *s, uint32_t minute) {
-    return &s->history[minute % HISTORY_MINUTES];
-}
-
-/* Adds n to a word of the rest; returns what it had before. A word of another minute starts over: the compare-and-swap
- * fails only if another process has just done that. */
-static uint64_t rest_add(struct history_minute *m, uint32_t minute, unsigned at, uint64_t n) {
-    uint64_t *word = &m->rest[at], tag = (uint64_t)minute << COUNT_BITS;
-    uint64_t old = __atomic_load_n(word, __ATOMIC_RELAXED);
-    for (int tries = 0; tries < 4 && (old & ~COUNT_MASK) != tag; tries++) {
-        if (old != 0 && (int64_t)((old & ~COUNT_MASK) - tag) > 0 && overtaken(minute))
-            return 0;
-        if (__atomic_compare_exchange_n(word, &old, tag | n, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-            return 0;
-    }
-    return __atomic_fetch_add(word, n, __ATOMIC_RELAXED) & COUNT_MASK;
-}
-
-/* What an entry has counted so far in this minute goes to the rest. */
-static void retire(struct history_minute *m, uint32_t minute, struct history_entry *e) {
-    uint64_t connects = __atomic_exchange_n(&e->connects, 0, __ATOMIC_RELAXED);
-    (void)rest_add(m, minute, REST_CONNECTS, connects >> TIME_BITS);
-    (void)rest_add(m, minute, REST_CONNECT_US, connects & TIME_MASK);
-    for (unsigned i = 0; i < HISTORY_COUNTERS; i++) {
-        uint32_t n = __atomic_exchange_n(&e->count[i], 0, __ATOMIC_RELAXED);
-        if (n)
-            (void)rest_add(m, minute, REST_COUNTER + i, n);
-    }
-    __atomic_store_n(&e->peak, 0, __ATOMIC_RELAXED);
-}
-
 /* Relaxed, word by word: a reader may be looking, and a writer may be making the same entry in another minute. */
 static void store_words(void *to, const void *from, size_t bytes) {
     uint32_t *word = to, value;
@@ -136,18 +101,19 @@ static unsigned place_of(const struct history_flow *f, unsigned i) {
     return at < HISTORY_FLOWS ? at : at - HISTORY_FLOWS;
 }
 
-/* The entry of a flow in a minute, made if need be; NULL: no room. Eight words in a row, of which the first is nearly
- * always the right one. */
-static struct history_entry *search(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
+/* The entry of a flow in a page of a minute, made if need be; NULL: no room in so many places. Words in a row, of which
+ * the first is nearly always the right one. */
+static struct history_entry *search(struct history_minute *m, uint32_t minute, const struct history_flow *f,
+                                    unsigned places) {
     uint64_t who = word_of(minute, f->key);
-    for (unsigned i = 0; i < PROBES; i++) {
+    for (unsigned i = 0; i < places; i++) {
         unsigned at = place_of(f, i);
         uint64_t old = __atomic_load_n(&m->who[at], __ATOMIC_ACQUIRE);
         if (old == who)
             return &m->flow[at];
         if (old >> 32 == minute)
             continue;
-        if (old >> 32 > minute && overtaken(minute))
+        if (old >> 32 > minute && history_overtaken(minute))
             return NULL;
         /* Entries of this minute are never given back: behind one of another minute there is nothing. */
         if (__atomic_compare_exchange_n(&m->who[at], &old, word_of(minute, 0), false, __ATOMIC_ACQ_REL,
@@ -162,33 +128,78 @@ static struct history_entry *search(struct history_minute *m, uint32_t minute, c
     return NULL;
 }
 
-/* Where this process found its flows lately: key << 32 | which minute of which file << 8 | place + 1, or IN_REST.
- * Private; any thread may store a word, each of them true. A place is believed if it still is the flow's. That a flow
- * has none is believed until the minute is over, or until it is admitted here. */
-enum { LATELY = 512, IN_REST = 255 };
+/* The same in the further pages; *page: the number of the one that it is in, plus 1. */
+static struct history_entry *search_further(const struct state *s, uint32_t minute, const struct history_flow *f,
+                                            unsigned *page) {
+    uint64_t *word = &history_page(s, minute)->further;
+    uint32_t ways = f->key * 0x9e3779b1u;
+    for (unsigned depth = 0; depth < HISTORY_DEPTH; depth++, ways <<= 1) {
+        struct history_minute *m = history_below(s, word, minute, true, page);
+        struct history_entry *e = m ? search(m, minute, f, HISTORY_FLOWS) : NULL;
+        ++*page;
+        if (e || !m)
+            return e;
+        word = &m->rest[ways >> 31];
+    }
+    return NULL;
+}
+
+/* Where this process found its flows lately: key (its lower bits say where the word lies) | which minute of which file
+ * | page, 0: the minute's own | place + 1; or IN_REST. Private; any thread may store a word, each of them true. A place
+ * is believed if it still is the flow's. That a flow has none is believed until the minute is over, or until it is
+ * admitted here. */
+enum { LATELY = 512, PLACE_BITS = 5, NOTE_BITS = 21, IN_REST = (1 << NOTE_BITS) - 1 };
 static uint64_t lately[LATELY];
+_Static_assert(HISTORY_FURTHER < IN_REST >> PLACE_BITS && HISTORY_FLOWS < 1 << PLACE_BITS, "a place can be noted");
 
-static uint64_t note_of(const struct history_minute *m, uint32_t minute, const struct history_flow *f, unsigned place) {
-    return (uint64_t)f->key << 32 | ((minute ^ (uintptr_t)m / sizeof *m) & 0xffffff) << 8 | place;
+static uint64_t note_of(const struct state *s, uint32_t minute, const struct history_flow *f) {
+    uint32_t which = minute ^ (uint32_t)((uintptr_t)s->history / sizeof *s->history);
+    return (uint64_t)(f->key & ~(LATELY - 1u)) << 32 | (uint64_t)(which & 0xfffff) << NOTE_BITS;
 }
 
-static void note(const struct history_minute *m, uint32_t minute, const struct history_flow *f, unsigned place) {
-    __atomic_store_n(&lately[f->key % LATELY], note_of(m, minute, f, place), __ATOMIC_RELAXED);
+static void note(const struct state *s, uint32_t minute, const struct history_flow *f, unsigned where) {
+    __atomic_store_n(&lately[f->key % LATELY], note_of(s, minute, f) | where, __ATOMIC_RELAXED);
 }
 
-/* Apart, so that the usual way saves no registers. */
-__attribute__((noinline)) static struct history_entry *find_anew(struct history_minute *m, uint32_t minute,
+/* What is noted of a flow in this minute: below 1 << NOTE_BITS. */
+static inline uint64_t noted(const struct state *s, uint32_t minute, const struct history_flow *f) {
+    return __atomic_load_n(&lately[f->key % LATELY], __ATOMIC_RELAXED) ^ note_of(s, minute, f);
+}
+
+/* In a further page that is noted; NULL: it is not there. */
+static struct history_entry *find_noted(const struct state *s, uint32_t minute, const struct history_flow *f) {
+    uint64_t seen = noted(s, minute, f);
+    unsigned place = seen & ((1 << PLACE_BITS) - 1);
+    bool further = seen < IN_REST && seen >> PLACE_BITS != 0 && place != 0;
+    struct history_minute *m = further ? history_further(s, (unsigned)(seen >> PLACE_BITS) - 1) : NULL;
+    bool same = m && __atomic_load_n(&m->who[place - 1], __ATOMIC_ACQUIRE) == word_of(minute, f->key);
+    return same ? &m->flow[place - 1] : NULL;
+}
+
+/* Apart, so that the usual way saves no registers. NULL: it is in the rest, or its page cannot be had. */
+__attribute__((noinline)) static struct history_entry *find_anew(const struct state *s, uint32_t minute,
                                                                  const struct history_flow *f) {
-    struct history_entry *e = search(m, minute, f);
-    note(m, minute, f, e ? (unsigned)(e - m->flow) + 1 : IN_REST);
+    struct history_minute *m = history_page(s, minute);
+    struct history_entry *e = find_noted(s, minute, f);
+    unsigned page = 0;
+    if (e || !block_have(s->header, m))
+        return e;
+    e = search(m, minute, f, PROBES);
+    if (!e) {
+        e = search_further(s, minute, f, &page);
+        m = e ? history_further(s, page - 1) : NULL;
+    }
+    note(s, minute, f, m ? page << PLACE_BITS | ((unsigned)(e - m->flow) + 1) : (unsigned)IN_REST);
     return e;
 }
 
-static inline struct history_entry *find(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
-    uint64_t seen = __atomic_load_n(&lately[f->key % LATELY], __ATOMIC_RELAXED) ^ note_of(m, minute, f, 0);
+/* A page in which it has a place is there. */
+static inline struct history_entry *find(const struct state *s, struct history_minute *m, uint32_t minute,
+                                         const struct history_flow *f) {
+    uint64_t seen = noted(s, minute, f);
     if (seen - 1 < HISTORY_FLOWS && __atomic_load_n(&m->who[seen - 1], __ATOMIC_ACQUIRE) == word_of(minute, f->key))
         return &m->flow[seen - 1];
-    return seen == IN_REST ? NULL : find_anew(m, minute, f);
+    return seen == IN_REST ? NULL : find_anew(s, minute, f);
 }
 
 static uint64_t activity(const struct history_entry *e) {
@@ -201,12 +212,13 @@ static uint64_t activity(const struct history_entry *e) {
 /* A flow of the rest whose turn it is takes the place of the one that did least, if that is next to nothing, unless
  * another process has found it one meanwhile. A process that adds to that one at this very moment adds to the wrong
  * flow, once. */
-static void admit(struct history_minute *m, uint32_t minute, const struct history_flow *f) {
+static void admit(const struct state *s, uint32_t minute, const struct history_flow *f) {
+    struct history_minute *m = history_page(s, minute);
     unsigned least = 0;
     uint64_t fewest = UINT64_MAX;
     for (unsigned i = 0; i < PROBES; i++) {
         if (__atomic_load_n(&m->who[place_of(f, i)], __ATOMIC_ACQUIRE) == word_of(minute, f->key)) {
-            note(m, minute, f, place_of(f, i) + 1);
+            note(s, minute, f, place_of(f, i) + 1);
             return;
         }
         uint64_t n = activity(&m->flow[place_of(f, i)]);
@@ -221,38 +233,40 @@ static void admit(struct history_minute *m, uint32_t minute, const struct histor
     if (!__atomic_compare_exchange_n(&m->who[least], &old, word_of(minute, 0), false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
         return;
-    retire(m, minute, &m->flow[least]);
+    history_retire(m, minute, &m->flow[least]);
     label(m, least, word_of(minute, f->key), f);
-    note(m, minute, f, least + 1);
+    note(s, minute, f, least + 1);
 }
 
 bool history_connect(const struct state *s, const struct history_flow *f, uint32_t minute, uint64_t elapsed_ns) {
-    struct history_minute *m = page_of(s, minute);
-    struct history_entry *e = find(m, minute, f);
+    struct history_minute *m = history_page(s, minute);
+    struct history_entry *e = find(s, m, minute, f);
     uint64_t us = (elapsed_ns < MINUTE_NS ? elapsed_ns : MINUTE_NS) / 1000;
     if (e) {
         uint64_t before = __atomic_fetch_add(&e->connects, ((uint64_t)1 << TIME_BITS) + us, __ATOMIC_RELAXED);
         return (before >> TIME_BITS) % SAMPLE == 0;
     }
-    (void)rest_add(m, minute, REST_CONNECT_US, us);
-    if (rest_add(m, minute, REST_CONNECTS, 1) % ADMIT == ADMIT - 1)
-        admit(m, minute, f);
+    if (!block_have(s->header, m))
+        return false;
+    (void)history_rest_add(m, minute, REST_CONNECT_US, us);
+    if (history_rest_add(m, minute, REST_CONNECTS, 1) % ADMIT == ADMIT - 1)
+        admit(s, minute, f);
     return false;
 }
 
 void history_count(const struct state *s, const struct history_flow *f, uint32_t minute, enum history_counter counter) {
-    struct history_minute *m = page_of(s, minute);
-    struct history_entry *e = find(m, minute, f);
+    struct history_minute *m = history_page(s, minute);
+    struct history_entry *e = find(s, m, minute, f);
     if ((unsigned)counter >= HISTORY_COUNTERS)
         return;
     if (e)
         (void)__atomic_fetch_add(&e->count[counter], 1, __ATOMIC_RELAXED);
-    else if (rest_add(m, minute, REST_COUNTER + counter, 1) % ADMIT == ADMIT - 1)
-        admit(m, minute, f);
+    else if (block_have(s->header, m) && history_rest_add(m, minute, REST_COUNTER + counter, 1) % ADMIT == ADMIT - 1)
+        admit(s, minute, f);
 }
 
 void history_peak(const struct state *s, const struct history_flow *f, uint32_t minute, uint32_t taken) {
-    struct history_entry *e = find(page_of(s, minute), minute, f);
+    struct history_entry *e = find(s, history_page(s, minute), minute, f);
     uint32_t old = e ? __atomic_load_n(&e->peak, __ATOMIC_RELAXED) : UINT32_MAX;
     /* Bounded: one that loses it four times to higher ones has lost little. */
     for (int tries = 0; tries < 4 && old < taken; tries++)
@@ -284,18 +298,33 @@ static bool same_program(const struct history_entry *e, const struct history_flo
            strncmp(e->program, f->program, sizeof e->program) == 0;
 }
 
-/* A hint for people: entries that are being made meanwhile may count wrongly. */
+static void add_recent(const struct history_minute *m, uint32_t minute, const struct history_flow *f,
+                       struct history_counts *out) {
+    for (unsigned i = 0; i < HISTORY_FLOWS; i++) {
+        const struct history_entry *e = &m->flow[i];
+        if (__atomic_load_n(&m->who[i], __ATOMIC_ACQUIRE) >> 32 != minute || !same_program(e, f))
+            continue;
+        out->connects += __atomic_load_n(&e->connects, __ATOMIC_RELAXED) >> TIME_BITS;
+        for (unsigned c = 0; c < HISTORY_COUNTERS; c++)
+            out->count[c] += __atomic_load_n(&e->count[c], __ATOMIC_RELAXED);
+    }
+}
+
+/* A hint for people: entries that are being made meanwhile may count wrongly, and of the further pages only the first
+ * few are looked at. */
 void history_recent(const struct state *s, const struct history_flow *f, uint32_t minute, struct history_counts *out) {
     memset(out, 0, sizeof *out);
-    for (uint32_t back = 0; back < 2; back++) {
-        const struct history_minute *m = page_of(s, minute - back);
-        for (unsigned i = 0; i < HISTORY_FLOWS; i++) {
-            const struct history_entry *e = &m->flow[i];
-            if (__atomic_load_n(&m->who[i], __ATOMIC_ACQUIRE) >> 32 != minute - back || !same_program(e, f))
-                continue;
-            out->connects += __atomic_load_n(&e->connects, __ATOMIC_RELAXED) >> TIME_BITS;
-            for (unsigned c = 0; c < HISTORY_COUNTERS; c++)
-                out->count[c] += __atomic_load_n(&e->count[c], __ATOMIC_RELAXED);
-        }
+    for (uint32_t of = minute; of + 2 > minute; of--) {
+        struct history_minute *m = history_page(s, of), *first;
+        unsigned n;
+        if (!block_there(s->header, m))
+            continue;
+        add_recent(m, of, f, out);
+        first = history_below(s, &m->further, of, false, &n);
+        if (first)
+            add_recent(first, of, f, out);
+        for (unsigned i = 0; first && i < 2; i++)
+            if ((m = history_below(s, &first->rest[i], of, false, &n)))
+                add_recent(m, of, f, out);
     }
 }

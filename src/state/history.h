@@ -1,11 +1,12 @@
-/* history.h - what the busiest flows did in each minute of the last 24 hours.
+/* history.h - what flows did in each minute of the last 24 hours.
  *
  * A flow is a (network namespace, source, destination, program) that connects; source :: is the kernel's choice.
  * Counted are the connects that the shim saw, and the closes of what they made: by the process that connected, or by
  * one that inherited it from there. A minute of the day has a page of its own in the state file: 31 flows, first come,
- * each in one of eight places, and a rest that takes everything else, so that sums over a minute are right however many
- * flows there are. Of those in the rest, one whose turn comes at each 64th count may take the place of a flow that did
- * next to nothing; what either did before stays in the rest.
+ * each in one of eight places; further pages (history_pages.h), as long as the file has room; and a rest that takes
+ * everything else, so that sums over a minute are right however many flows there are. Of those in the rest, one whose
+ * turn comes at each 64th count may take the place of a flow that did next to nothing; what either did before stays in
+ * the rest.
  *
  * Lock-free; the page of a minute serves again a day later, entry by entry, each claimed by compare-and-swap on a word
  * that holds the minute. A writer that sleeps in between adds at worst one wrong count; one that is killed while it
@@ -71,16 +72,22 @@ struct history_record {
     struct history_counts n;
 };
 
+/* Of as many flows as a minute's pages have. */
+enum { HISTORY_RECORDS = HISTORY_FLOWS << HISTORY_DEPTH, HISTORY_INDEX = 2 * HISTORY_RECORDS };
+
 struct history_view {
     uint32_t minute; /* since 1970 */
     unsigned flows;  /* in record[], each of them once, in no order */
-    struct history_record record[HISTORY_FLOWS];
-    struct history_counts rest; /* of what has no record; peak 0 */
+    struct history_record record[HISTORY_RECORDS];
+    struct history_counts rest;    /* of what has no record; peak 0 */
+    uint16_t index[HISTORY_INDEX]; /* record, plus 1, by the flow's key */
 };
 
 struct history_reader {
     const struct state *state;
-    uint32_t next, last; /* minutes */
+    uint32_t next, last;             /* minutes */
+    uint16_t first[HISTORY_MINUTES]; /* each minute's further pages: a number, plus 1, and ... */
+    uint16_t after[HISTORY_FURTHER]; /* ... that of the next */
 };
 
 #endif

@@ -8,12 +8,16 @@
  *                   pairs       struct pair_table, a hash table over (namespace, source, destination)
  *                   stats       struct stat_entry, a hash table over (arm, rule, source, lane)
  *                   places      struct place, processes' places in the canary sequence, kept through exec
- *                   open_table  struct open_table, connections that processes have open, by process
  *                   dedup       words: TIME-WAITs of sockets that several processes held; ports claimed (dedup.h)
- *                   history     struct history_minute [1440], what the busiest flows did in each minute of a day
+ *                   open_table  struct open_table, connections that processes have open, by process
  *                   incidents   ring of cells: everything but closes; closes never evict it
  *                   closes      ring of cells: time-wait and close
+ *                   history     struct history_minute [1440], what flows did in each minute of a day
  *   header.size     segments    more of a table, as many as are needed: header.segment[] says of which (segment.h)
+ *
+ * A new file has memory, or disk, up to the owners in open_table. What lies behind them is a hole, and has some block
+ * by block, before it is used first: header.block[] says which blocks have (segment.h). Where nothing is, nothing may
+ * be read through a mapping, either: on tmpfs that takes memory too, and is SIGBUS when there is none.
  *
  * Fixed-width integers in host byte order, every member aligned to its size: 32- and 64-bit processes share one file.
  * Each side treats what it reads as untrusted. Words that several processes write are written with atomics; no lock
@@ -29,7 +33,7 @@
 #define STATE_MAGIC "connsprd"
 
 enum {
-    STATE_LAYOUT = 5, /* of this file; any change to what is below raises it */
+    STATE_LAYOUT = 6, /* of this file; any change to what is below raises it */
     CELL_BYTES = 128,
     CELL_PAYLOAD = 112,
     EVENT_CELLS_MAX = 5,
@@ -44,6 +48,8 @@ enum {
     PLACES = 1024,
     SEGMENTS = 252, /* that a file may grow by, of SEGMENT_BYTES each (segment.h) */
     SEGMENT_BYTES = 1 << 20,
+    BLOCK_BYTES = 1 << 16, /* a page, or some, on every host */
+    BLOCKS = 264 * 64,     /* enough for LOG_SIZE_MAX and the rest */
     OPEN_PER_CHUNK = 63,
     OPEN_FIRST = 512, /* chunks that every file has */
     OPEN_BLOCK = 256, /* chunks of each further segment */
@@ -52,6 +58,9 @@ enum {
     DEDUP_WORDS = 16384,
     HISTORY_MINUTES = 1440,
     HISTORY_FLOWS = 31,
+    HISTORY_BLOCK = 256, /* pages of each segment */
+    HISTORY_FURTHER = HISTORY_BLOCK * SEGMENTS,
+    HISTORY_DEPTH = 8, /* of a minute's further pages: 255 of them */
     HISTORY_CAUSES = 6,
     HISTORY_PROGRAM = 20,
     HISTORY_REST = 15
@@ -65,15 +74,18 @@ enum section {
     SECTION_PAIRS,
     SECTION_STATS,
     SECTION_PLACES,
+    SECTION_DEDUP,
     SECTION_OPEN_TABLE,
     SECTION_INCIDENTS,
     SECTION_CLOSES,
     SECTION_HISTORY,
-    SECTION_DEDUP,
     SECTIONS
 };
 /* What a segment is. It is taken for something once, by compare-and-swap from 0, and stays that. */
-enum segment_kind { SEGMENT_FREE, SEGMENT_OPEN, SEGMENT_PAIRS, SEGMENT_KINDS };
+enum segment_kind { SEGMENT_FREE, SEGMENT_OPEN, SEGMENT_PAIRS, SEGMENT_HISTORY, SEGMENT_KINDS };
+/* Why something had no room: there was none on the file system; the file is as large as it may become. */
+enum no_room { NO_ROOM_DISK, NO_ROOM_SIZE, NO_ROOMS };
+enum { NO_ROOM_MET = 1, NO_ROOM_SAID };
 enum ring_id { RING_INCIDENTS, RING_CLOSES, RINGS };
 enum arm { ARM_ENFORCE, ARM_OBSERVE, ARM_CONTROL, ARMS };
 
@@ -145,9 +157,11 @@ struct state_header {
     /* Written when the file grows. The segments lie behind header.size, in a hole of the file until they are taken. */
     _Alignas(64) uint8_t segment[256]; /* [SEGMENTS]: enum segment_kind */
     uint16_t open_taken[256];          /* [OPEN_BLOCKS]: chunks that have an owner, about: where to look first */
-    uint64_t not_grown;                /* there was no room on the disk: said once */
-    uint64_t zero1[7];
-    uint8_t of_pairs[256]; /* [PAIR_SEGMENTS]: which segment, plus 1; 0: there is none */
+    uint64_t no_room[NO_ROOMS];        /* NO_ROOM_MET, NO_ROOM_SAID; 0: there always was some */
+    uint64_t history_turn;             /* which of the further pages of the history is taken next, about */
+    uint64_t zero1[5];
+    uint8_t of_pairs[256];       /* [PAIR_SEGMENTS]: which segment, plus 1; 0: there is none */
+    uint64_t block[BLOCKS / 64]; /* a bit for each BLOCK_BYTES from the file's beginning: something is there */
 };
 
 /* One cell of a ring. number is the cell's number in the ring's life plus 1, so that 0 means never written; it is
@@ -325,9 +339,11 @@ struct history_entry {
 };
 
 /* A page. who: minute since 1970 << 32 | history_key; key 0: being made. rest: of everything that has no entry:
- * connects, us, then the counters, each of them minute << 40 | count, so that a word of another minute is seen. */
+ * connects, us, then the counters, each of them minute << 40 | count, so that a word of another minute is seen.
+ * further: minute << 32 | number of the first further page, plus 1. Of such a page (history_pages.h): minute << 32 | 1,
+ * and the first words of rest are what further is in the minute's own, of the two below it. */
 struct history_minute {
-    uint64_t who[HISTORY_FLOWS], zero;
+    uint64_t who[HISTORY_FLOWS], further;
     struct history_entry flow[HISTORY_FLOWS];
     uint64_t rest[HISTORY_REST];
 };
@@ -342,6 +358,7 @@ _Static_assert(OPEN_BLOCK * sizeof(struct open_chunk) == SEGMENT_BYTES, "a segme
 _Static_assert(OPEN_BLOCKS <= 256 && SEGMENTS <= 256, "the header has room");
 _Static_assert(sizeof(struct history_entry) == 120, "history_entry");
 _Static_assert(sizeof(struct history_minute) == 4096, "history_minute");
+_Static_assert(HISTORY_BLOCK * sizeof(struct history_minute) == SEGMENT_BYTES, "a segment of pages");
 _Static_assert(sizeof(struct state_header) <= 4096, "header");
 
 #endif

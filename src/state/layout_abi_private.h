@@ -72,17 +72,18 @@ SIZE(policy_origin, 32);
 AT(policy, mode, 32);
 AT(policy, log_verify, 37);
 AT(policy, log_size, 40);
-AT(policy, n_rules, 48);
-AT(policy, n_programs, 58);
-AT(policy, log_file, 64);
-AT(policy, path, 320);
-AT(policy, rule, 576);
-AT(policy, pool, 5184);
-AT(policy, target, 9024);
-AT(policy, source, 21312);
-AT(policy, ports, 33600);
-AT(policy, program, 34624);
-SIZE(policy, 38720);
+AT(policy, size_max, 48);
+AT(policy, n_rules, 56);
+AT(policy, n_programs, 66);
+AT(policy, log_file, 72);
+AT(policy, path, 328);
+AT(policy, rule, 584);
+AT(policy, pool, 5192);
+AT(policy, target, 9032);
+AT(policy, source, 21320);
+AT(policy, ports, 33608);
+AT(policy, program, 34632);
+SIZE(policy, 38728);
 
 AT(state_section, size, 8);
 SIZE(state_section, 16);
@@ -247,10 +248,11 @@ _Static_assert(offsetof(struct state_header, next_process) == offsetof(struct st
                "next_process");
 _Static_assert(offsetof(struct state_header, segment) == offsetof(struct state_header, next_process) + 64, "segment");
 _Static_assert(offsetof(struct state_header, open_taken) == offsetof(struct state_header, segment) + 256, "open_taken");
-_Static_assert(offsetof(struct state_header, not_grown) == offsetof(struct state_header, open_taken) + 512,
-               "not_grown");
-_Static_assert(offsetof(struct state_header, of_pairs) == offsetof(struct state_header, not_grown) + 64, "of_pairs");
-_Static_assert(sizeof(struct state_header) == offsetof(struct state_header, of_pairs) + 256, "state_header");
+_Static_assert(offsetof(struct state_header, no_room) == offsetof(struct state_header, open_taken) + 512, "no_room");
+_Static_assert(offsetof(struct state_header, of_pairs) == offsetof(struct state_header, no_room) + 64, "of_pairs");
+_Static_assert(offsetof(struct state_header, block) == offsetof(struct state_header, of_pairs) + 256, "block");
+_Static_assert(offsetof(struct state_header, block) % 64 == 0, "a cache line that is hardly ever written");
+_Static_assert(sizeof(struct state_header) == offsetof(struct state_header, block) + BLOCKS / 8, "state_header");
 
 #undef AT
 #undef SIZE

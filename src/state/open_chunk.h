@@ -5,12 +5,18 @@
 #include "state/segment.h"
 #include "state/state.h"
 
-/* Chunk number n; NULL: there is none, or it cannot be mapped. */
+/* Chunk number n; NULL: there is none, there is nothing in its block, or it cannot be mapped. */
 static inline struct open_chunk *open_chunk_of(const struct state *s, unsigned n) {
     if (n < OPEN_FIRST)
-        return &s->open_table->chunk[n];
+        return block_there(s->header, &s->open_table->chunk[n]) ? &s->open_table->chunk[n] : NULL;
     struct open_chunk *block = segment_find(s->segments, (n - OPEN_FIRST) / OPEN_BLOCK, SEGMENT_OPEN);
     return block ? &block[(n - OPEN_FIRST) % OPEN_BLOCK] : NULL;
+}
+
+/* The same, for one that is about to be taken: its block is made. */
+static inline struct open_chunk *open_chunk_make(const struct state *s, unsigned n) {
+    bool there = n >= OPEN_FIRST || block_have(s->header, &s->open_table->chunk[n]);
+    return there ? open_chunk_of(s, n) : NULL;
 }
 
 /* Chunks, and their owner words, are numbered below this; those of segments that are something else are not there. */

@@ -89,13 +89,14 @@ static bool has_slot(const struct state *s, int n) {
 __attribute__((noinline)) static bool grow(const struct state *s, uint64_t key, unsigned level, struct places *out) {
     enum { TRIES = 8 };
     uint8_t *slot = &s->header->of_pairs[slot_of(key, level)];
+    if (!segments_may_grow(s->segments))
+        return false;
     unsigned known = segments_of(s->segments, SEGMENT_PAIRS);
-    bool full;
     for (unsigned i = 0; i < TRIES && __atomic_load_n(slot, __ATOMIC_ACQUIRE) == 0; i++) {
         uint8_t none = 0;
         int n = unused_segment(s);
         if (n < 0)
-            n = segment_grow(s->segments, SEGMENT_PAIRS, known, &full);
+            n = segment_grow(s->segments, SEGMENT_PAIRS, known);
         if (n < 0)
             return false;
         known = (unsigned)n + 1;

@@ -23,6 +23,11 @@ static inline uint64_t pair_key_unruled(uint64_t key) {
     return key | PAIR_CONFINED;
 }
 
+/* The key of something else that is kept about the same three. Not confined. */
+static inline uint64_t pair_key_other(uint64_t key) {
+    return key ^ (PAIR_CONFINED - 1);
+}
+
 /* The entry with this key; when there is none and create is set, a new one. NULL: none, or no room (counted). Times:
  * CLOCK_MONOTONIC, ns. */
 struct pair *pair_find(const struct state *s, uint64_t key, bool create, uint64_t now);

@@ -70,6 +70,8 @@ static bool cell_write(const struct state *s, enum ring_id ring, uint64_t n, uns
                        const uint64_t payload[CELL_PAYLOAD / 8]) {
     struct cell *cell = &s->ring[ring][n % s->cells[ring]];
     uint64_t number = n + 1;
+    if (!block_have(s->header, cell))
+        return false;
     /* Acquire: the writer of this number had moved the head before, so the head read below is no older than that. */
     uint64_t old = __atomic_load_n(&cell->number, __ATOMIC_ACQUIRE);
     /* A number beyond the ring's head was never handed out: garbage, ours to replace. */

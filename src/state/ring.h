@@ -13,9 +13,16 @@
 #define CONNSPREAD_STATE_RING_H
 
 #include "state/event.h"
+#include "state/segment.h"
 #include "state/state.h"
 
 enum ring_id ring_of(enum event_kind kind);
+
+/* Cell n % cells of a mapped ring, to read it; NULL: there is nothing in its block yet. */
+static inline const struct cell *ring_cell(const struct state *s, enum ring_id ring, uint64_t n) {
+    const struct cell *cell = &s->ring[ring][n % s->cells[ring]];
+    return block_there(s->header, cell) ? cell : NULL;
+}
 
 /* Cells that a record takes: 1, or more for exhausted, source-down and text events. */
 unsigned record_cells(const struct event_record *r);

@@ -14,9 +14,9 @@ struct copy {
 };
 
 static enum cell_state cell_read(const struct state *s, enum ring_id ring, uint64_t n, struct copy *out) {
-    const struct cell *cell = s->window ? window_cell(s, ring, n) : &s->ring[ring][n % s->cells[ring]];
+    const struct cell *cell = s->window ? window_cell(s, ring, n) : ring_cell(s, ring, n);
     if (!cell)
-        return CELL_TORN;
+        return s->window ? CELL_TORN : CELL_PENDING;
     uint64_t number = __atomic_load_n(&cell->number, __ATOMIC_ACQUIRE);
     if (number != n + 1)
         return number > n + 1 ? CELL_OVERRUN : CELL_PENDING;

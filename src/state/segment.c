@@ -7,13 +7,62 @@
 #include "base/sys.h"
 
 /* The end of what is mapped, of which mremap makes the second mapping: a page on any host. */
-enum { TAIL = 65536 };
+enum { TAIL = BLOCK_BYTES };
 
 static const size_t bytes = SEGMENT_BYTES;
+static const uint64_t again_ns = 1000000000u;
+
+/* CLOCK_MONOTONIC: a block could not be had, so this process tries none before then. Atomic; private, for what keeps
+ * one process from it (a filter, its group's memory) says nothing about the others. */
+static uint64_t not_before;
+
+/* Every page of it, so that no later store can fault; then it need not be in this process's memory until it is used. */
+static int populate(void *at, size_t size) {
+    int r = (int)sys_call3(SYS_madvise, at, size, MADV_POPULATE_WRITE);
+    if (r == 0)
+        (void)sys_call3(SYS_madvise, at, size, MADV_DONTNEED);
+    return r;
+}
+
+static void note_no_room(struct state_header *header, enum no_room why) {
+    uint64_t none = 0;
+    (void)__atomic_compare_exchange_n(&header->no_room[why], &none, NO_ROOM_MET, false, __ATOMIC_RELAXED,
+                                      __ATOMIC_RELAXED);
+}
+
+/* What populate says when the file system is full, or the memory that may be used for it. */
+static bool is_full(int r) {
+    return r == -EFAULT || r == -ENOMEM;
+}
+
+void blocks_are_there(struct state_header *header, unsigned n) {
+    for (unsigned i = 0; i < n && i < BLOCKS; i += 64)
+        header->block[i / 64] = n - i < 64 ? ((uint64_t)1 << (n - i)) - 1 : UINT64_MAX;
+}
+
+int block_allocate(struct state_header *header, unsigned n) {
+    int r = populate((unsigned char *)header + (size_t)n * BLOCK_BYTES, BLOCK_BYTES);
+    if (r == 0)
+        (void)__atomic_fetch_or(&header->block[n / 64], (uint64_t)1 << n % 64, __ATOMIC_RELEASE);
+    return r;
+}
+
+/* Apart: it is done once for each block. */
+__attribute__((noinline)) bool block_make(struct state_header *header, const void *at) {
+    uint64_t now = clock_ns(CLOCK_MONOTONIC), next = __atomic_load_n(&not_before, __ATOMIC_RELAXED);
+    if (now < next)
+        return false;
+    int r = block_allocate(header, (unsigned)(((const unsigned char *)at - (unsigned char *)header) / BLOCK_BYTES));
+    if (r != 0)
+        __atomic_store_n(&not_before, now + again_ns, __ATOMIC_RELAXED);
+    if (is_full(r))
+        note_no_room(header, NO_ROOM_DISK);
+    return r == 0;
+}
 
 struct segments *segments_begin(struct state_header *header, size_t mapped_bytes, uint64_t file_size) {
     uint64_t room = file_size > mapped_bytes ? (file_size - mapped_bytes) / bytes : 0;
-    if (room == 0 || mapped_bytes % TAIL != 0 || mapped_bytes < TAIL)
+    if (mapped_bytes % TAIL != 0 || mapped_bytes < TAIL)
         return NULL;
     struct segments *all = sys_mmap(sizeof *all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     if (!all)
@@ -102,20 +151,13 @@ unsigned segments_of(const struct segments *all, enum segment_kind kind) {
     return n;
 }
 
-/* Every page of it, so that no later store can fault; then it need not be in this process's memory until it is used. */
-static int populate(void *at) {
-    int r = (int)sys_call3(SYS_madvise, at, bytes, MADV_POPULATE_WRITE);
-    if (r == 0)
-        (void)sys_call3(SYS_madvise, at, bytes, MADV_DONTNEED);
-    return r;
-}
-
 /* Maps, allocates and takes it. False: it could not be done; what it is now, is another process's doing. */
-static bool take(struct segments *all, unsigned n, enum segment_kind kind, bool *full) {
+static bool take(struct segments *all, unsigned n, enum segment_kind kind) {
     uint8_t was = SEGMENT_FREE;
     void *at = mapping_of(all, n);
-    int r = at ? populate(at) : -EPERM;
-    *full = r == -EFAULT || r == -ENOMEM;
+    int r = at ? populate(at, bytes) : -EPERM;
+    if (is_full(r))
+        note_no_room(all->header, NO_ROOM_DISK);
     if (r != 0)
         __atomic_store_n(&all->stuck, true, __ATOMIC_RELAXED);
     /* Another process that came here at the same time has allocated the same: what it took it for, it is. */
@@ -123,17 +165,18 @@ static bool take(struct segments *all, unsigned n, enum segment_kind kind, bool 
                                                  __ATOMIC_ACQUIRE);
 }
 
-int segment_grow(struct segments *all, enum segment_kind kind, unsigned known, bool *full) {
-    *full = false;
+int segment_grow(struct segments *all, enum segment_kind kind, unsigned known) {
     for (unsigned i = 0; all && i < all->n; i++) {
         if (kind_of(all, i) == SEGMENT_FREE) {
-            if (__atomic_load_n(&all->stuck, __ATOMIC_RELAXED))
+            if (!segments_may_grow(all))
                 return -1;
-            if (take(all, i, kind, full))
+            if (take(all, i, kind))
                 return (int)i;
         }
         if (kind_of(all, i) == kind && i >= known)
             return (int)i;
     }
+    if (segments_may_grow(all))
+        note_no_room(all->header, NO_ROOM_SIZE);
     return -1;
 }

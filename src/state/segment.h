@@ -1,9 +1,13 @@
-/* segment.h - how a state file grows: segments of 1 MB behind the part that every process maps.
+/* segment.h - how a state file grows: blocks of 64 KB in the part that every process maps, segments of 1 MB behind it.
+ *
+ * A block that is to be used first is a hole. The process that is about to has the kernel allocate it
+ * (MADV_POPULATE_WRITE: a full disk is an error and no signal), and then says in the header that it is there. Several
+ * that come at once do the same. A block is never given back. What cannot be had is tried again a second later.
  *
  * A file is made with a hole behind header.size for as many segments as it may have. The process that needs room maps
- * the first segment that is free, has the kernel allocate it (MADV_POPULATE_WRITE: a full disk is an error and no
- * signal), and takes it for its purpose by compare-and-swap on its byte in the header. A process that is killed before
- * that has allocated memory that the next one takes. A segment never becomes anything else and is never given back.
+ * the first segment that is free, has the kernel allocate it in the same way, and takes it for its purpose by
+ * compare-and-swap on its byte in the header. A process that is killed before that has allocated memory that the next
+ * one takes. A segment never becomes anything else and is never given back.
  *
  * Every other process maps a segment when it first meets it, without a descriptor and without the file's path: mremap
  * of no bytes of a shared mapping makes a second one of the same file (mremap(2), "If the value of old_size is zero"),
@@ -21,6 +25,24 @@
 /* A client maps no more of its state file than one part in so many of what it may map in all (RLIMIT_AS). */
 enum { ADDRESS_SPACE_SHARE = 16 };
 
+/* Is anything where at points to, into the part that every process maps? If not, it may be neither read nor written. */
+static inline bool block_there(const struct state_header *header, const void *at) {
+    size_t n = (size_t)((const unsigned char *)at - (const unsigned char *)header) / BLOCK_BYTES;
+    return __atomic_load_n(&header->block[n / 64], __ATOMIC_RELAXED) >> n % 64 & 1;
+}
+
+/* Allocates block number n of the mapped part, and says so. 0, or -errno. */
+int block_allocate(struct state_header *header, unsigned n);
+
+/* Of a header that no other process has yet: all of the first n are there. */
+void blocks_are_there(struct state_header *header, unsigned n);
+
+/* The same as block_there, once it has been made so if it can be. */
+bool block_make(struct state_header *header, const void *at);
+static inline bool block_have(struct state_header *header, const void *at) {
+    return __builtin_expect(block_there(header, at), 1) || block_make(header, at);
+}
+
 /* This process's own, in a page of its own. */
 struct segments {
     struct state_header *header;
@@ -32,8 +54,8 @@ struct segments {
     void *at[SEGMENTS];  /* NULL: not mapped yet; atomic */
 };
 
-/* Of a file of this size, of which the first mapped_bytes are mapped at header; NULL: it has no room for any, or there
- * is no memory. All below take that as a file without segments. */
+/* Of a file of this size, of which the first mapped_bytes are mapped at header; NULL: it was cut, or there is no
+ * memory. All below take that as a file without segments. */
 struct segments *segments_begin(struct state_header *header, size_t mapped_bytes, uint64_t file_size);
 void segments_end(struct segments *all);
 
@@ -46,9 +68,14 @@ void *segment_find(struct segments *all, unsigned n, enum segment_kind kind);
 /* Those of the kind have numbers below this. */
 unsigned segments_of(const struct segments *all, enum segment_kind kind);
 
-/* One segment more of this kind: its number, or -1: the file has as many as it may have, or there is no room (*full),
- * or this process can map no more. Numbers below known have been looked at; one from there on that another process has
- * just taken for the same is as good as a new one. */
-int segment_grow(struct segments *all, enum segment_kind kind, unsigned known, bool *full);
+/* False once this process could not map or allocate one: it need not look where one might go. */
+static inline bool segments_may_grow(const struct segments *all) {
+    return all && !__atomic_load_n(&all->stuck, __ATOMIC_RELAXED);
+}
+
+/* One segment more of this kind: its number, or -1: the file has as many as it may have, or there is no room, which the
+ * header says then, or this process can map no more. Numbers below known have been looked at; one from there on that
+ * another process has just taken for the same is as good as a new one. */
+int segment_grow(struct segments *all, enum segment_kind kind, unsigned known);
 
 #endif

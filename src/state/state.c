@@ -24,9 +24,6 @@ static const uint64_t fixed_size[SECTIONS] = {
     [SECTION_HISTORY] = HISTORY_MINUTES * sizeof(struct history_minute),
 };
 
-/* Of any host that shares a file: what is mapped by itself begins at a multiple of it. */
-enum { PAGE_MAX = 65536 };
-
 void sections_plan(struct state_header *header, uint64_t log_size) {
     if (log_size < LOG_SIZE_MIN)
         log_size = LOG_SIZE_MIN;
@@ -44,7 +41,7 @@ void sections_plan(struct state_header *header, uint64_t log_size) {
         header->section[i].size = size;
         offset += (size + 4095) / 4096 * 4096;
     }
-    header->size = (offset + PAGE_MAX - 1) / PAGE_MAX * PAGE_MAX;
+    header->size = (offset + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
 }
 
 void header_fill(struct state_header *header, const char *instance, uint64_t log_size) {
@@ -178,7 +175,8 @@ enum state_error state_check_header(const struct state_header *header, uint64_t 
     if (header->layout != STATE_LAYOUT)
         return STATE_OTHER_LAYOUT;
     *shared_size = __atomic_load_n(&header->size, __ATOMIC_RELAXED);
-    return *shared_size >= sizeof *header && *shared_size <= size ? STATE_OK : STATE_NOT_A_STATE;
+    bool fits = *shared_size <= size && *shared_size <= (uint64_t)BLOCKS * BLOCK_BYTES;
+    return fits && *shared_size >= sizeof *header ? STATE_OK : STATE_NOT_A_STATE;
 }
 
 /* How much of the file every process maps, by its header. */
@@ -251,6 +249,7 @@ bool state_private(struct state *out, const char *instance) {
     if (!mapping)
         return false;
     header_fill(mapping, instance, LOG_SIZE_PRIVATE);
+    blocks_are_there(mapping, BLOCKS);
     if (!sections_bind(out, mapping, size))
         return false;
     out->private_memory = out->writable = true;

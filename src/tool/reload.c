@@ -14,6 +14,7 @@
 #include "config/load.h"
 #include "state/state.h"
 #include "state/control.h"
+#include "state/segment.h"
 #include "tool/reader/instances.h"
 #include "tool/reader/instances_say.h"
 #include "tool/common/rights.h"
@@ -90,6 +91,17 @@ static void compare_log_size(const struct state *s, const struct policy *p) {
              (unsigned long long)p->log_size);
 }
 
+/* So was the room behind them. */
+static void compare_size_max(const struct state *s, const struct policy *p) {
+    unsigned most = s->segments ? s->segments->n : 0;
+    uint64_t had = s->size + (uint64_t)most * SEGMENT_BYTES;
+    bool other = p->size_max < had || (most < SEGMENTS && p->size_max - had >= SEGMENT_BYTES);
+    if (p->size_max != 0 && other)
+        warn("state.size-max is now %llu bytes, but a state file keeps the bound that it was made with, %llu bytes; "
+             "try: connspread prune once no client uses the file, and the next one has the new bound",
+             (unsigned long long)p->size_max, (unsigned long long)had);
+}
+
 static int publish(struct state *s, const struct location *where, struct policy *p, unsigned followers) {
     char actor[ACTOR_TEXT], text[EVENT_TEXT], override[OVERRIDE_TEXT];
     struct settings settings;
@@ -106,6 +118,7 @@ static int publish(struct state *s, const struct location *where, struct policy 
     snprintf(text, sizeof text, "policy generation %llu from %.120s; by %s", generation, name_of(where), actor);
     (void)tool_event(s, EVENT_RELOAD, text);
     compare_log_size(s, p);
+    compare_size_max(s, p);
     bool known = state_settings(s, NULL, &settings);
     override_text(override, control_unpack(__atomic_load_n(&s->header->control, __ATOMIC_RELAXED)),
                   known ? &settings : NULL);

@@ -151,7 +151,8 @@ static bool publish(struct state *s, struct policy *wanted, const struct locatio
 static bool prepare_state(const struct location *where, struct policy *policy) {
     struct state state;
     int error = 0;
-    enum state_error result = state_create(&state, where->state_file, where->instance, policy->log_size, &error);
+    const struct state_sizes sizes = {policy->log_size, policy->size_max};
+    enum state_error result = state_create(&state, where->state_file, where->instance, sizes, &error);
     if (result != STATE_OK) {
         warn("%s: %s; the program runs, but its events and counters cannot be read", where->state_file,
              state_error_text(result, error));

@@ -1,7 +1,10 @@
 """What one more connection costs where there are many: flows, processes, rules, addresses of a pool."""
 
+import os
+import statistics
+
 import host
-from lab import at_most, turns
+from lab import PORT, PROGRAMS, SOURCES, Process, at_most, fill, turns
 
 BASE, BASE6, POOL6 = "127.16.0.0", "fd00:2::", "fd00:1::/64"
 
@@ -9,6 +12,7 @@ BASE, BASE6, POOL6 = "127.16.0.0", "fd00:2::", "fd00:1::/64"
 def growth(lab):
     """connects that are refused at once, to random ones of so many destinations; against the same with few, in turn."""
     flows(lab)
+    full(lab)
     processes(lab)
     rules(lab)
     pools(lab)
@@ -36,7 +40,7 @@ def measure(lab, found, of, many=200, few=30, each=50):
 
 
 def kind_of(name):
-    return name.removesuffix(", other").removesuffix(", bare")
+    return name.removesuffix(", other").removesuffix(", bare").removesuffix(", record")
 
 
 def compare(lab, figures, base, what, targets):
@@ -54,29 +58,60 @@ def end(found):
 
 
 def flows(lab):
+    """One source: as many flows as destinations. Beside it a bare client that keeps as little of each as can be kept."""
     sizes = {"1": 1, "100": 100, "10,000": 10000} | ({} if lab.quick else {"1,000,000": 1000000})
     found = {}
     for name in sizes:
-        found.update(clients(lab, name))
+        found.update(clients(lab, name, sources=["127.0.1.1"]))
         found[f"{name}, bare"] = lab.client("growth", "bare", address=BASE)
+        found[f"{name}, record"] = Process([os.path.join(PROGRAMS, "growth"), BASE, "record"], lab.environment("bare", None))
     for name, client in found.items():
         errors, = client("touch", sizes[kind_of(name)])
         assert errors == 0, f"{name}: {errors} errors"
-    figures = measure(lab, found, lambda name: sizes[kind_of(name)])
+    figures = measure(lab, found, lambda name: sizes[kind_of(name)], many=120)
     end(found)
     for name in list(sizes)[1:]:
         lab.ratio("growth", f"connect, flows: {name} / 1, bare", figures[f"{name}, bare"], figures["1, bare"])
-    compare(lab, {name: f for name, f in figures.items() if not name.endswith(", bare")}, "1", "connect, flows", {"1,000,000": at_most(1.15)})
+        lab.ratio("growth", f"connect, flows: {name} / 1, bare with one store into a record of the flow", figures[f"{name}, record"], figures["1, bare"])
+    ours = {name: f for name, f in figures.items() if not name.endswith((", bare", ", record"))}
+    compare(lab, ours, "1", "connect, flows", {"1,000,000": at_most(1.15)})
+
+
+def full(lab):
+    """One destination to which every port of four sources is taken, among many that are known from all of them."""
+    many, low, high = (1001, 32768, 33767) if lab.quick else (100001, 32768, 35767)
+    host.port_range(low, high)
+    total, server = (high - low + 1) * len(SOURCES), lab.server(ports=1)
+    conf = lab.config(rule='on-exhausted = "error"')
+    growth, fillers, client = lab.client("growth", "enforce", conf, address=BASE), lab.fillers(total, "hand"), lab.client("hold", "enforce", conf)
+    for _ in SOURCES:  # in turn, and many is odd: each time from another one
+        errors, = growth("touch", many)
+        assert errors == 0, f"{errors} errors"
+    fill(fillers, total, PORT)
+    fill(fillers[-1:], len(SOURCES) * 2, PORT)
+    found = []
+    for _ in range(lab.rounds(30, 15)):
+        times = client("refused", 40, PORT)
+        assert all(times), "a connect to the full destination worked"
+        found.append(statistics.median(times) / 1000)
+    lab.row("growth", f"a further connect to a full destination, {many:,} others known from each source", found, unit="us", target=at_most(2))
+    for process in [growth, client, server] + fillers:
+        process.end()
+    host.port_range(*lab.ports)
 
 
 def processes(lab):
     for size in (100,) if lab.quick else (100, 10000):
-        found = clients(lab, "crowd")
-        for name, client in found.items():
-            first, last, errors = client("crowd", size)
-            assert errors == 0, f"{size} processes, {name}: {errors} errors"
-            lab.ratio("growth", f"first connect of the last of {size:,} processes / of the first{name.removeprefix('crowd')}", [last], [first],
-                      target=at_most(1.5) if name == "crowd" else None)
+        found = clients(lab, "crowd") | {"crowd, bare": lab.client("growth", "bare", address=BASE)}
+        ends = {name: [] for name in found}
+        for i in range(lab.rounds(3, 1)):
+            for name in turns(found, i):
+                first, last, errors = found[name]("crowd", size)
+                assert errors == 0, f"{size} processes, {name}: {errors} errors"
+                ends[name].append((first, last))
+        for name, of in ends.items():
+            lab.ratio("growth", f"first connect of the last of {size:,} processes / of the first{name.removeprefix('crowd')}", [last for _, last in of],
+                      [first for first, _ in of], target=at_most(1.5) if name == "crowd" else None)
         end(found)
 
 

@@ -144,7 +144,7 @@ def startup(lab):
                           text=True, check=True)
     assert os.path.exists(state), f"{state} was not made"
     bare, current, compiles = ([float(word) for word in line.split()] for line in done.stdout.splitlines())
-    for label, found, most in (("current state file", current, 250), ("policy compiled, file created", compiles, 5000)):
+    for label, found, most in (("current state file", current, 100), ("policy compiled, file created", compiles, 1500)):
         lab.ratio("startup", f"true, {label}: shim / bare", found, bare)
         lab.row("startup", f"true, {label}: shim - bare", [(a - b) / 1000 for a, b in zip(found, bare)], unit="us", target=at_most(most))
 

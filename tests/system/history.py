@@ -7,11 +7,12 @@ import time
 
 import kernel
 
-SECTION, MINUTES, FLOWS, PAGE, ENTRY = 10, 1440, 31, 4096, 120
+SECTION, MINUTES, FLOWS, PAGE, ENTRY = 11, 1440, 31, 4096, 120
 COUNTERS = ("time_waits", "closes", "recovered", "fallback", "failed", "unknown", "range-full", "port-busy",
             "address-not-local", "family-disabled", "unreachable")
 MASK = (1 << 64) - 1
 HEADER = 168  # bytes before the first (offset, size) of a section
+SEGMENT = 640  # and before the kinds of the segments
 
 # One flow in one minute. source "::" is the kernel's choice; counts has connects, connect_us, peak and COUNTERS.
 Flow = collections.namedtuple("Flow", "minute netns source destination port program counts")
@@ -59,14 +60,25 @@ def read(t, instance="test", now=None):
         assert size == MINUTES * PAGE, f"history section of {size} bytes"
         f.seek(offset)
         data = f.read(size)
+        further = collections.defaultdict(list)  # pages of the segments, by their minute
+        f.seek(SEGMENT)
+        kinds = f.read(252)
+        f.seek(24)
+        behind, = struct.unpack("=Q", f.read(8))
+        for i in (i for i, kind in enumerate(kinds) if kind == 3):
+            f.seek(behind + (i << 20))
+            block = f.read(1 << 20)
+            for page in (block[at:at + PAGE] for at in range(0, 1 << 20, PAGE)):
+                further[struct.unpack_from("=II", page, FLOWS * 8)[1]].append(page)
     now = int(now or time.time()) // 60
     flows, rest = [], 0
     for minute in range(now - MINUTES + 1, now + 1):
         page = data[minute % MINUTES * PAGE:][:PAGE]
-        for i in range(FLOWS):
-            key, of = struct.unpack_from("=II", page, i * 8)
-            if of == minute and key:
-                flows.append(_flow(page, i))
+        for one in [page] + further[minute]:
+            for i in range(FLOWS):
+                key, of = struct.unpack_from("=II", one, i * 8)
+                if of == minute and key:
+                    flows.append(_flow(one, i))
         for word in struct.unpack_from("=13Q", page, 256 + FLOWS * ENTRY):
             rest += word & (1 << 40) - 1 if word >> 40 == minute & 0xffffff else 0
     return flows, rest

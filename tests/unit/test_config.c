@@ -42,6 +42,7 @@ START_TEST(an_empty_file_has_the_default_settings_and_no_rule) {
     ck_assert_uint_eq(policy.canary, 100);
     ck_assert_uint_eq(policy.canary_by, BY_PROCESS);
     ck_assert_uint_eq(policy.log_size, 8u << 20);
+    ck_assert_uint_eq(policy.size_max, 0); /* not given */
     ck_assert_uint_eq(policy.log_closes, CLOSES_TIME_WAIT);
     ck_assert_uint_eq(policy.log_inbound, 1);
     ck_assert_uint_eq(policy.log_verify, VERIFY_AUTO);
@@ -69,7 +70,7 @@ START_TEST(a_pool_and_a_rule_have_the_defaults_of_the_manual) {
 END_TEST
 
 START_TEST(every_key_is_taken) {
-    good("mode = \"observe\" canary = 25 canary-by = \"connection\"\n"
+    good("mode = \"observe\" canary = 25 canary-by = \"connection\" state { size-max = \"32M\" }\n"
          "log { size = \"1M\" file = \"\" closes = \"time-wait\" inbound = false verify = \"never\" }\n"
          "pool \"p\" { addresses = { \"10.0.0.1\" } ports = { \"1024-2047\" } exclude-ports = { \"1100\" }\n"
          "  policy = \"random\" freebind = true reuse-after = \"60s\" }\n"
@@ -79,6 +80,7 @@ START_TEST(every_key_is_taken) {
     ck_assert_uint_eq(policy.canary, 25);
     ck_assert_uint_eq(policy.canary_by, BY_CONNECTION);
     ck_assert_uint_eq(policy.log_size, 1u << 20);
+    ck_assert_uint_eq(policy.size_max, 32u << 20);
     ck_assert_uint_eq(policy.log_inbound, 0);
     ck_assert_uint_eq(policy.log_verify, VERIFY_NEVER);
     ck_assert_uint_eq(policy.pool[0].policy, POOL_RANDOM);

@@ -36,7 +36,7 @@ static void no_folder(void) {
 }
 
 static enum state_error create(void) {
-    return state_create(&state, path, "test", LOG_SIZE, &error);
+    return state_create(&state, path, "test", (struct state_sizes){.log = LOG_SIZE}, &error);
 }
 
 START_TEST(a_copy_of_a_file_that_was_cut_is_an_error_and_no_signal) {
@@ -93,16 +93,16 @@ START_TEST(a_copy_has_what_the_file_has) {
     struct ring_reader reader;
     ck_assert_int_eq(create(), STATE_OK);
     state.stat[STATS - 1].key = 77;
-    state.history[HISTORY_MINUTES - 1].zero = 78;
+    state.history[HISTORY_MINUTES - 1].further = 78;
     for (int i = 0; i < 1000; i++)
         ck_assert(ring_write(&state, &r));
     ck_assert_int_eq(state_copy(&copy, AT_FDCWD, path, COPY_STATS, &error), STATE_OK);
     ck_assert_uint_eq(copy.stat[STATS - 1].key, 77);
-    ck_assert_uint_eq(copy.history[HISTORY_MINUTES - 1].zero, 0);
+    ck_assert_uint_eq(copy.history[HISTORY_MINUTES - 1].further, 0);
     ck_assert(state_copy_again(&copy, COPY(SECTION_HISTORY)));
-    ck_assert_uint_eq(copy.history[HISTORY_MINUTES - 1].zero, 78);
+    ck_assert_uint_eq(copy.history[HISTORY_MINUTES - 1].further, 78);
     state_copy_drop(&copy, SECTION_HISTORY);
-    ck_assert_uint_eq(copy.history[HISTORY_MINUTES - 1].zero, 0);
+    ck_assert_uint_eq(copy.history[HISTORY_MINUTES - 1].further, 0);
     state.stat[STATS - 1].key = 0;
     ck_assert(state_copy_again(&copy, 0));
     ck_assert_uint_eq(copy.stat[STATS - 1].key, 0);

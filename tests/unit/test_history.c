@@ -167,7 +167,7 @@ START_TEST(a_busy_flow_keeps_its_place_among_thousands) {
 END_TEST
 
 static unsigned places_of_flow(unsigned n) {
-    const struct history_minute *m = page_of(&state, MINUTE);
+    const struct history_minute *m = history_page(&state, MINUTE);
     unsigned places = 0;
     for (unsigned i = 0; i < HISTORY_FLOWS; i++)
         places += m->who[i] == word_of(MINUTE, flow(n)->f.key);
@@ -280,10 +280,25 @@ START_TEST(a_writer_killed_while_it_makes_an_entry_costs_one_place) {
 }
 END_TEST
 
+START_TEST(a_flow_that_was_in_the_rest_has_an_entry_in_the_next_minute) {
+    for (uint32_t minute = MINUTE; minute < MINUTE + 8; minute += 2) {
+        for (unsigned n = 0; n < 4 * HISTORY_FLOWS; n++)
+            (void)connect_in(minute, 1000 + n);
+        (void)connect_in(minute, 5); /* no place is left */
+        ck_assert(look_at(minute));
+        ck_assert_ptr_null(record_of_flow(5));
+        (void)connect_in(++minute, 5);
+        ck_assert(look_at(minute));
+        ck_assert_ptr_nonnull(record_of_flow(5));
+    }
+    ck_assert_uint_eq(view.rest.connects, 0);
+}
+END_TEST
+
 START_TEST(an_entry_whose_labels_were_scribbled_over_goes_to_the_rest) {
     for (unsigned i = 0; i < 10; i++)
         (void)connect_in(MINUTE, 2);
-    struct history_minute *m = page_of(&state, MINUTE);
+    struct history_minute *m = history_page(&state, MINUTE);
     struct history_entry *e = &m->flow[flow(2)->f.key % HISTORY_FLOWS];
     unsigned char *label[] = {(unsigned char *)&e->netns, e->source.b, e->destination.b, (unsigned char *)e->program,
                               (unsigned char *)&e->port};
@@ -383,6 +398,7 @@ int main(void) {
     tcase_add_test(tc, a_clock_that_was_set_back_finds_room);
     tcase_add_test(tc, the_minute_is_that_of_the_clock);
     tcase_add_test(tc, a_writer_killed_while_it_makes_an_entry_costs_one_place);
+    tcase_add_test(tc, a_flow_that_was_in_the_rest_has_an_entry_in_the_next_minute);
     tcase_add_test(tc, an_entry_whose_labels_were_scribbled_over_goes_to_the_rest);
     tcase_add_test(tc, names_are_printable_and_end);
     tcase_add_test(tc, minutes_of_the_future_are_not_believed);

@@ -425,7 +425,7 @@ static void file(void) {
     ck_assert_ptr_nonnull(mkdtemp(folder));
     (void)snprintf(path, sizeof path, "%s/test.state", folder);
     (void)snprintf(lock, sizeof lock, "%s/.lock", folder);
-    ck_assert_int_eq(state_create(&state, path, "test", 0, &error), STATE_OK);
+    ck_assert_int_eq(state_create(&state, path, "test", (struct state_sizes){.log = 0}, &error), STATE_OK);
 }
 
 static void no_file(void) {

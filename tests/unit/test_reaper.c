@@ -138,6 +138,72 @@ START_TEST(the_one_connected_last_does_not_go_without) {
 }
 END_TEST
 
+/* xorshift64, Marsaglia 2003 */
+static unsigned below(unsigned n) {
+    static uint64_t x = 88172645463325252u;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return (unsigned)((x >> 32) * n >> 32);
+}
+
+/* What match.h says, by looking at each. */
+static int best(const struct unmatched *o, const struct candidate *c, unsigned n) {
+    int late = NO_CANDIDATE, early = NO_CANDIDATE;
+    for (unsigned i = 0; i < n; i++) {
+        bool fits = !c[i].taken && addr_compare(&c[i].peer, &o->peer) == 0 && c[i].entered_us >= o->connected_us &&
+                    (addr_is_any(&o->local) || addr_compare(&c[i].local, &o->local) == 0);
+        if (fits && c[i].entered_us >= o->alive_us && (late < 0 || c[i].entered_us < c[late].entered_us))
+            late = (int)i;
+        if (fits && c[i].entered_us < o->alive_us && (early < 0 || c[i].entered_us > c[early].entered_us))
+            early = (int)i;
+    }
+    return late >= 0 ? late : early;
+}
+
+START_TEST(of_any_the_same_are_chosen_as_by_looking_at_each) {
+    enum { N = 40, ROUNDS = 1000 };
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct unmatched o[N];
+        struct candidate c[N];
+        for (unsigned i = 0; i < N; i++) { /* no two at the same time, and all further apart than what is let pass */
+            unsigned connected = N - i;
+            o[i] = unmatched(below(3), 8 + below(2), connected, connected + below(N));
+            c[i] = candidate(1 + below(2), (uint16_t)(1000 + i), 8 + below(2), (i * 7 + round) % N + 0.5);
+        }
+        match_sockets(o, N, c, N);
+        for (unsigned i = 0; i < N; i++)
+            c[i].taken = false;
+        for (unsigned i = 0; i < 2 * N; i++) { /* latest first; those whose address is known, before the others */
+            const struct unmatched *one = &o[i % N];
+            if (addr_is_any(&one->local) != (i >= N))
+                continue;
+            int want = best(one, c, N);
+            ck_assert_int_eq(one->candidate, want);
+            if (want >= 0)
+                c[want].taken = true;
+        }
+    }
+}
+END_TEST
+
+/* To look at each would be some 10^10 looks. */
+START_TEST(hundreds_of_thousands_to_one_destination_are_matched) {
+    enum { N = 300000 };
+    static struct unmatched o[N];
+    static struct candidate c[N];
+    unsigned matched = 0;
+    for (unsigned i = 0; i < N; i++) {
+        o[i] = unmatched(i % 3, 9, 10 + i * 1e-4, 100);
+        c[i] = candidate(1 + i % 2, (uint16_t)i, 9, 101 + i * 1e-5);
+    }
+    match_sockets(o, N, c, N);
+    for (unsigned i = 0; i < N; i++)
+        matched += o[i].candidate != NO_CANDIDATE;
+    ck_assert_uint_eq(matched, N);
+}
+END_TEST
+
 /* --- who is dead --- */
 
 enum { TICKS = 100 };
@@ -248,6 +314,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("reaper");
     TCase *tc = tcase_create("match");
+    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, nothing_matches_nothing);
     tcase_add_test(tc, address_destination_and_port_must_agree);
     tcase_add_test(tc, an_unknown_address_matches_any);
@@ -258,6 +325,8 @@ int main(void) {
     tcase_add_test(tc, each_candidate_is_given_once_and_all_are);
     tcase_add_test(tc, too_few_go_to_as_many_as_there_are);
     tcase_add_test(tc, the_one_connected_last_does_not_go_without);
+    tcase_add_test(tc, of_any_the_same_are_chosen_as_by_looking_at_each);
+    tcase_add_test(tc, hundreds_of_thousands_to_one_destination_are_matched);
     tcase_add_loop_test(tc, a_line_of_proc_tells_whether_the_owner_lives, 0, sizeof owners / sizeof *owners);
     tcase_add_test(tc, a_line_that_is_none_is_in_doubt);
     tcase_add_test(tc, we_live_and_nobody_does_not);

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "records.h"
-#include "state/ring_private.h"
 #include "suite.h"
 #include "state/ring_reader.h"
 #include "state/ring.h"

@@ -34,7 +34,7 @@ static void own_folder(void) {
     (void)snprintf(dir, sizeof dir, "/tmp/connspread-segment-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
     (void)snprintf(path, sizeof path, "%s/test.state", dir);
-    ck_assert_int_eq(state_create(&state, path, "test", LOG_SIZE, &error), STATE_OK);
+    ck_assert_int_eq(state_create(&state, path, "test", (struct state_sizes){.log = LOG_SIZE}, &error), STATE_OK);
 }
 
 static void no_folder(void) {
@@ -47,10 +47,12 @@ static void no_folder(void) {
 }
 
 static int grow(unsigned known) {
-    bool full = false;
-    int n = segment_grow(state.segments, SEGMENT_OPEN, known, &full);
-    ck_assert(!full);
-    return n;
+    return segment_grow(state.segments, SEGMENT_OPEN, known);
+}
+
+/* Something had no room, as the header says. */
+static unsigned no_room(void) {
+    return (unsigned)(state.header->no_room[NO_ROOM_DISK] + state.header->no_room[NO_ROOM_SIZE]);
 }
 
 static uint64_t blocks(void) {
@@ -71,7 +73,7 @@ START_TEST(a_segment_is_allocated_before_it_is_taken_and_seen_by_all) {
         ck_assert_uint_eq(open_chunks(&state), OPEN_FIRST + (i + 1) * OPEN_BLOCK);
     }
     for (unsigned n = 0; n < open_chunks(&state); n++)
-        open_chunk_of(&state, n)->seen_ns = n + 1;
+        open_chunk_make(&state, n)->seen_ns = n + 1;
     ck_assert_uint_eq(open_chunks(&other), open_chunks(&state));
     for (unsigned n = open_chunks(&other); n-- > 0;)
         ck_assert_uint_eq(open_chunk_of(&other, n)->seen_ns, n + 1);
@@ -91,9 +93,9 @@ START_TEST(many_that_grow_at_once_waste_nothing) {
     int status;
     for (int i = 0; i < GROWERS; i++)
         if (fork() == 0) {
-            bool full, ok = true;
+            bool ok = true;
             for (unsigned n = 0; n < 8; n++)
-                ok = ok && segment_grow(state.segments, SEGMENT_OPEN, n, &full) >= (int)n;
+                ok = ok && segment_grow(state.segments, SEGMENT_OPEN, n) >= (int)n;
             _exit(ok ? 0 : 1);
         }
     for (int i = 0; i < GROWERS; i++) {
@@ -110,7 +112,10 @@ START_TEST(a_file_has_as_many_as_its_size_and_no_more) {
     ck_assert_int_eq(state_map(&state, path, &error), STATE_OK);
     ck_assert_int_eq(grow(0), 0);
     ck_assert_int_eq(grow(1), 1);
+    ck_assert_uint_eq(no_room(), 0);
     ck_assert_int_eq(grow(2), -1);
+    ck_assert_uint_eq(state.header->no_room[NO_ROOM_SIZE], NO_ROOM_MET);
+    ck_assert_uint_eq(state.header->no_room[NO_ROOM_DISK], 0);
     memset(state.header->segment, SEGMENT_OPEN, sizeof state.header->segment); /* a scribble */
     ck_assert_uint_eq(open_chunks(&state), OPEN_FIRST + 2 * OPEN_BLOCK);
     for (unsigned n = OPEN_FIRST + 2 * OPEN_BLOCK; n < OPEN_CHUNKS; n += 99)
@@ -143,8 +148,8 @@ START_TEST(memory_that_is_locked_or_limited_is_not_added_to) {
         pid_t child = fork();
         if (child == 0) {
             const struct rlimit most = {.rlim_cur = limit[i], .rlim_max = limit[i]};
-            bool ok = i ? setrlimit(RLIMIT_AS, &most) == 0 : mlock(state.header, state.size) == 0, full;
-            ok = ok && segment_grow(state.segments, SEGMENT_OPEN, 0, &full) == -1 && !full;
+            bool ok = i ? setrlimit(RLIMIT_AS, &most) == 0 : mlock(state.header, state.size) == 0;
+            ok = ok && segment_grow(state.segments, SEGMENT_OPEN, 0) == -1 && no_room() == 0;
             ok = ok && segment_find(state.segments, 0, SEGMENT_OPEN) == NULL;
             _exit(ok ? 0 : 1);
         }
@@ -172,7 +177,7 @@ START_TEST(a_file_that_says_so_of_thousands_of_chunks_does_not_hold_the_reaper_u
         ck_assert_int_eq(grow(i), (int)i);
     unsigned n = open_chunks(&state); /* 20 ms for each were 51 s */
     for (unsigned i = 0; i < n; i++) {
-        open_chunk_of(&state, i)->born_ns = 1;
+        open_chunk_make(&state, i)->born_ns = 1;
         open_chunk_of(&state, i)->pid_namespace = owner_namespace();
         state.open_table->owner[i] = (uint64_t)(i % 2 ? getpid() : getppid());
     }
@@ -192,7 +197,7 @@ START_TEST(room_for_10000_processes_and_1048576_connections) {
     for (; left > 0 || n < PROCESSES; n++) {
         if (n == open_chunks(&state))
             ck_assert_int_ge(grow((n - OPEN_FIRST) / OPEN_BLOCK), 0);
-        struct open_chunk *chunk = open_chunk_of(&state, n);
+        struct open_chunk *chunk = open_chunk_make(&state, n);
         ck_assert_ptr_nonnull(chunk);
         unsigned part = left < OPEN_PER_CHUNK ? left : OPEN_PER_CHUNK;
         for (unsigned i = 0; i < part; i++)
@@ -211,12 +216,40 @@ START_TEST(room_for_10000_processes_and_1048576_connections) {
             found += chunk->entry[j].word == OPEN_NOW && chunk->entry[j].peer_port == i % 60000 + 1;
     }
     ck_assert_uint_eq(found, CONNECTIONS);
-    ck_assert_int_ge(segment_grow(copy.segments, SEGMENT_OPEN, 0, &(bool){false}), 0); /* the first that it has ... */
-    ck_assert_int_eq(segment_grow(copy.segments, SEGMENT_OPEN, SEGMENTS, &(bool){false}),
-                     -1); /* ... and never one more */
+    ck_assert_int_ge(segment_grow(copy.segments, SEGMENT_OPEN, 0), 0);         /* the first that it has ... */
+    ck_assert_int_eq(segment_grow(copy.segments, SEGMENT_OPEN, SEGMENTS), -1); /* ... and never one more */
     state_copy_drop(&copy, SECTION_OPEN_TABLE);
     ck_assert_ptr_null(open_chunk_of(&copy, OPEN_FIRST));
     state_release(&copy);
+}
+END_TEST
+
+/* Of a process that lives: of a million entries the one is found that an exec closed, and the others stay. */
+START_TEST(the_reaper_goes_through_1048576_connections) {
+    struct reaper reaper;
+    unsigned n = 0, open = 0;
+    reaper_init(&reaper, path);
+    for (unsigned left = CONNECTIONS; left > 0; n++) {
+        if (n == open_chunks(&state))
+            ck_assert_int_ge(grow((n - OPEN_FIRST) / OPEN_BLOCK), 0);
+        struct open_chunk *chunk = open_chunk_of(&state, n);
+        unsigned part = left < OPEN_PER_CHUNK ? left : OPEN_PER_CHUNK;
+        chunk->born_ns = clock_ns(CLOCK_BOOTTIME);
+        chunk->pid_namespace = reaper.pid_namespace;
+        chunk->netns = reaper.netns;
+        for (unsigned i = 0; i < part; i++)
+            chunk->entry[i] = (struct open_entry){.word = OPEN_NOW, .local_port = 1, .peer_port = 1};
+        state.open_table->owner[n] = (uint64_t)getpid();
+        left -= part;
+    }
+    open_chunk_of(&state, n - 1)->entry[0].word = OPEN_TO_EXEC; /* long ago */
+    ck_assert_uint_eq(reaper_round(&reaper, &state, 1000), 1);
+    reaper_end(&reaper);
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned j = 0; j < OPEN_PER_CHUNK; j++)
+            open += open_chunk_of(&state, i)->entry[j].word == OPEN_NOW;
+    ck_assert_uint_eq(open, CONNECTIONS - 1);
+    ck_assert_uint_eq(open_chunk_of(&state, n - 1)->entry[0].word, OPEN_FREE);
 }
 END_TEST
 
@@ -269,6 +302,7 @@ int main(void) {
         tcase_add_test(tc, an_address_space_that_has_room_for_one_maps_one);
     tcase_add_test(tc, a_file_that_says_so_of_thousands_of_chunks_does_not_hold_the_reaper_up);
     tcase_add_test(tc, room_for_10000_processes_and_1048576_connections);
+    tcase_add_test(tc, the_reaper_goes_through_1048576_connections);
     tcase_add_test(tc, one_process_writes_down_more_than_the_first_chunks_hold);
     suite_add_tcase(suite, tc);
     return run(suite);

@@ -32,7 +32,21 @@ void mapped_file(const char *path) {
     (void)sigaction(SIGBUS, &action, NULL);
 }
 
-/* File systems that cannot do it have no holes, or their own way with a full disk. */
+/* The blocks that are said to be there. File systems that cannot do it have no holes, or their own way with a full
+ * disk.
+ */
+static int have_blocks(int fd, const struct state_header *header, uint64_t size) {
+    int error = 0;
+    for (uint64_t n = 0, end; n < size / BLOCK_BYTES && error == 0; n = end + 1) {
+        for (end = n; end < size / BLOCK_BYTES && header->block[end / 64] >> end % 64 & 1; end++)
+            continue;
+        const off_t from = (off_t)(n * BLOCK_BYTES), length = (off_t)((end - n) * BLOCK_BYTES);
+        if (length > 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, from, length) != 0)
+            error = errno;
+    }
+    return error == EOPNOTSUPP || error == ENOSYS || error == EINTR ? 0 : error;
+}
+
 static int have_pages(const char *path) {
     struct state_header header;
     uint64_t size = 0;
@@ -42,9 +56,8 @@ static int have_pages(const char *path) {
         return 0; /* state_map says why */
     if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_uid == geteuid() &&
         pread(fd, &header, sizeof header, 0) == sizeof header &&
-        state_check_header(&header, (uint64_t)s.st_size, &size) == STATE_OK &&
-        fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) != 0)
-        error = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR ? 0 : errno;
+        state_check_header(&header, (uint64_t)s.st_size, &size) == STATE_OK)
+        error = have_blocks(fd, &header, size);
     (void)close(fd);
     return error;
 }

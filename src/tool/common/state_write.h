@@ -4,7 +4,7 @@
 
 #include "state/state.h"
 
-/* state_map, once every page of the file can be had: one with holes on a full file system is STATE_IO with ENOSPC. A
+/* state_map, once every page can be had that the file says is there: if not, STATE_IO with ENOSPC. A
  * file that is cut later ends the command with a message and EXIT_FOUND, for no command writes to two. */
 enum state_error state_write(struct state *out, const char *path, int *error);
 

@@ -70,13 +70,13 @@ bool merge_next(struct event_merge *m, struct event_record *out) {
     if (m->n > 0)
         pop(m, out);
     else if (m->lasts > 0)
-        *out = *m->last++, m->lasts--;
+        *out = (struct event_record){.e = *m->last++}, m->lasts--;
     else
         return false;
     return true;
 }
 
-void merge_append(struct event_merge *m, const struct event_record *last, unsigned n) {
+void merge_append(struct event_merge *m, const struct event *last, unsigned n) {
     m->last = last;
     m->lasts = n;
 }

@@ -21,7 +21,7 @@ struct event_merge {
     struct event_record window[MERGE_WINDOW];
     uint16_t heap[MERGE_WINDOW]; /* slots of window; the lowest seq first */
     unsigned n;
-    const struct event_record *last; /* come when all of the rings has */
+    const struct event *last; /* come when all of the rings has */
     unsigned lasts;
 };
 
@@ -29,8 +29,8 @@ struct event_merge {
  * began, however fast writers go on. s must outlive it. Several hundred KiB: not for the stack. */
 void merge_init(struct event_merge *m, const struct state *s, bool follow);
 
-/* What comes behind the end of what does not follow; it stays the caller's. */
-void merge_append(struct event_merge *m, const struct event_record *last, unsigned n);
+/* What comes behind the end of what does not follow, with nothing behind the event itself; it stays the caller's. */
+void merge_append(struct event_merge *m, const struct event *last, unsigned n);
 
 /* The next record, or false: no more for now. */
 bool merge_next(struct event_merge *m, struct event_record *out);

@@ -63,7 +63,8 @@ bool tail_late(struct tail *t, bool give_up, struct event_record *out) {
     uint64_t now = t->at < t->holes ? clock_ns(CLOCK_MONOTONIC) : 0;
     while (t->at < t->holes) {
         struct tail_hole h = t->hole[t->at];
-        uint64_t number = __atomic_load_n(&s->ring[h.ring][h.cell % s->cells[h.ring]].number, __ATOMIC_ACQUIRE);
+        const struct cell *cell = ring_cell(s, h.ring, h.cell);
+        uint64_t number = cell ? __atomic_load_n(&cell->number, __ATOMIC_ACQUIRE) : 0;
         /* A reader that starts at this cell: whatever it finds further on has been read already. */
         struct ring_reader one = {.state = s};
         one.next[h.ring] = h.cell;

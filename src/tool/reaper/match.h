@@ -27,7 +27,7 @@ struct candidate {
     bool taken;
 };
 
-/* Sorts candidate[], then gives each connection at most one, and each candidate to at most one. A connection takes one
+/* Gives each connection at most one, and each candidate to at most one. A connection takes one
  * that began after its owner's last sign of life if there is any, the oldest first; else one that began after it was
  * connected, the youngest first (a shutdown while the owner lived). */
 void match_sockets(struct unmatched *unmatched, unsigned n, struct candidate *candidate, unsigned n_candidates);

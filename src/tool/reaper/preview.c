@@ -11,8 +11,8 @@
 #include "tool/reaper/round.h"
 
 static int by_time(const void *left, const void *right) {
-    const struct event_record *a = left, *b = right;
-    return (a->e.time_us > b->e.time_us) - (a->e.time_us < b->e.time_us);
+    const struct event *a = left, *b = right;
+    return (a->time_us > b->time_us) - (a->time_us < b->time_us);
 }
 
 void preview_find(struct preview *out, const struct state *s) {

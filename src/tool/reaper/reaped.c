@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tool/common/time_text.h"
 #include "tool/reaper/match.h"
@@ -106,17 +107,24 @@ static bool judge_mptcp(struct reaped *l, uint64_t now) {
     return l->stays;
 }
 
-static void judge_exact(struct reaped *l, const struct recorded *t, uint64_t now) {
+/* On one descriptor, twice as diag_lookup_ending does: to open one for each question takes longer than the question. */
+static int ask(int netlink, const struct reaped *l, struct diag_answer *out) {
+    struct tuple tuple = open_tuple(&l->entry);
+    bool expected = marked(l) && open_fate(&l->entry) == FATE_TIME_WAIT;
+    int found = netlink < 0 ? -EBADF : diag_ask(netlink, &tuple, out);
+    if (found == -ENOENT)
+        found = diag_ask(netlink, &tuple, out);
+    bool certain = found == -ENOENT ? !expected : found == 0 && out->state != TCP_CLOSE;
+    return certain ? found : diag_lookup_ending(&tuple, expected, out);
+}
+
+static void judge_exact(struct reaped *l, const struct recorded *t, int netlink, uint64_t now) {
     struct diag_answer answer;
     const struct open_entry *h = &l->entry;
     l->recorded = recorded_time_wait(t, &h->local, h->local_port, &h->peer, h->peer_port, connected_us(l) - coarse_us);
     if (judge_mptcp(l, now))
         return;
-    struct tuple tuple = open_tuple(h);
-    bool expected = marked(l) && open_fate(h) == FATE_TIME_WAIT;
-    int found = -ENOENT;
-    if (l->ask)
-        found = diag_lookup_ending(&tuple, expected, &answer);
+    int found = l->ask ? ask(netlink, l, &answer) : -ENOENT;
     if (found == -ENOENT)
         end_absent(l, now);
     else if (found != 0)
@@ -137,7 +145,7 @@ struct search {
     struct unmatched *unmatched; /* [n] */
     unsigned *of;                /* unmatched -> reaped */
     unsigned n_unmatched;
-    unsigned *distinct; /* those whose destinations differ */
+    struct endpoint *destination; /* theirs, sorted, each once */
     unsigned destinations;
     struct candidate *candidate;
     unsigned candidates, room;
@@ -146,13 +154,24 @@ struct search {
     bool failed;
 };
 
+static int compare_endpoint(const void *left, const void *right) {
+    const struct endpoint *a = left, *b = right;
+    int order = addr_compare(&a->addr, &b->addr);
+    return order ? order : (a->port > b->port) - (a->port < b->port);
+}
+
 static bool wanted(const struct search *s, const struct addr *peer, uint16_t peer_port) {
-    for (unsigned i = 0; i < s->destinations; i++) {
-        const struct unmatched *o = &s->unmatched[s->distinct[i]];
-        if (o->peer_port == peer_port && addr_compare(&o->peer, peer) == 0)
-            return true;
-    }
-    return false;
+    const struct endpoint one = {.addr = *peer, .port = peer_port};
+    return bsearch(&one, s->destination, s->destinations, sizeof one, compare_endpoint) != NULL;
+}
+
+static void sort_destinations(struct search *s) {
+    unsigned kept = 0;
+    qsort(s->destination, s->destinations, sizeof *s->destination, compare_endpoint);
+    for (unsigned i = 0; i < s->destinations; i++)
+        if (i == 0 || compare_endpoint(&s->destination[kept - 1], &s->destination[i]) != 0)
+            s->destination[kept++] = s->destination[i];
+    s->destinations = kept;
 }
 
 static void consider(const struct dump_socket *d, void *context) {
@@ -184,7 +203,7 @@ static void consider(const struct dump_socket *d, void *context) {
 static bool drop_recorded(struct search *s) {
     struct recorded recorded;
     unsigned kept = 0;
-    if (!recorded_read(&recorded, s->state, s->now - 2 * named_us))
+    if (!recorded_read(&recorded, s->state, s->now - 2 * named_us, true))
         return false;
     for (unsigned i = 0; i < s->candidates; i++) {
         const struct candidate *c = &s->candidate[i];
@@ -205,8 +224,7 @@ static void collect(struct search *s) {
         const struct reaped *l = &s->l[i];
         if (l->entry.local_port != 0 || !l->ask)
             continue;
-        if (!wanted(s, &l->entry.peer, l->entry.peer_port))
-            s->distinct[s->destinations++] = s->n_unmatched;
+        s->destination[s->destinations++] = (struct endpoint){.addr = l->entry.peer, .port = l->entry.peer_port};
         s->of[s->n_unmatched] = i;
         s->unmatched[s->n_unmatched++] = (struct unmatched){.local = l->entry.local,
                                                             .peer = l->entry.peer,
@@ -216,6 +234,7 @@ static void collect(struct search *s) {
         s->alive_us = l->alive_us < s->alive_us ? l->alive_us : s->alive_us;
         s->connected_us = connected_us(l) < s->connected_us ? connected_us(l) : s->connected_us;
     }
+    sort_destinations(s);
 }
 
 /* A walk through the kernel's table may miss one that moves meanwhile: a search that finds nothing looks once more. */
@@ -240,8 +259,8 @@ static void judge_by_search(struct reaped *l, unsigned n, const struct state *st
     struct search s = {.l = l, .n = n, .state = state};
     s.unmatched = calloc(n, sizeof *s.unmatched);
     s.of = calloc(n, sizeof *s.of);
-    s.distinct = calloc(n, sizeof *s.distinct);
-    if (s.unmatched && s.of && s.distinct)
+    s.destination = calloc(n, sizeof *s.destination);
+    if (s.unmatched && s.of && s.destination)
         collect(&s);
     bool looked = s.n_unmatched > 0 && look(&s);
     for (unsigned i = 0; i < s.n_unmatched; i++) {
@@ -265,7 +284,7 @@ static void judge_by_search(struct reaped *l, unsigned n, const struct state *st
     }
     free(s.unmatched);
     free(s.of);
-    free(s.distinct);
+    free(s.destination);
     free(s.candidate);
 }
 
@@ -287,7 +306,7 @@ static void mark_recorded(struct reaped *l, unsigned n, const struct state *s, u
         first++;
     if (first == n)
         return;
-    bool known = recorded_read(&recorded, s, from_us - coarse_us);
+    bool known = recorded_read(&recorded, s, from_us - coarse_us, false);
     for (unsigned i = first; i < n; i++) {
         if (!l[i].second_hand)
             continue;
@@ -304,9 +323,10 @@ void reaped_judge(struct reaped *l, unsigned n, const struct state *s) {
     struct recorded recorded = {0};
     uint64_t now = time_now_us(), from_us = UINT64_MAX;
     bool search = false;
+    int netlink = diag_open();
     for (unsigned i = 0; i < n; i++)
         from_us = connected_us(&l[i]) < from_us ? connected_us(&l[i]) : from_us;
-    (void)recorded_read(&recorded, s, from_us - coarse_us);
+    (void)recorded_read(&recorded, s, from_us - coarse_us, false);
     for (unsigned i = 0; i < n; i++) {
         const struct open_entry *h = &l[i].entry;
         l[i].via = h->word == OPEN_TO_EXEC ? VIA_EXEC : h->word == OPEN_TO_EXIT ? VIA_EXIT : VIA_KILLED;
@@ -314,12 +334,14 @@ void reaped_judge(struct reaped *l, unsigned n, const struct state *s) {
         l[i].local = h->local;
         l[i].local_port = h->local_port;
         if (h->local_port != 0)
-            judge_exact(&l[i], &recorded, now);
+            judge_exact(&l[i], &recorded, netlink, now);
         else if (l[i].ask)
             search = true;
         else
             end_absent(&l[i], now);
     }
+    if (netlink >= 0)
+        (void)close(netlink);
     if (search)
         judge_by_search(l, n, s, now);
     recorded_free(&recorded);

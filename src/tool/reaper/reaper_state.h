@@ -22,7 +22,7 @@ struct reaper {
  * computed. */
 #define PREVIEW_SEQ ((uint64_t)1 << 52)
 struct preview {
-    struct event_record *event;
+    struct event *event; /* no more than that: there may be a million */
     unsigned n;
 };
 

@@ -84,10 +84,11 @@ static bool read_open_table(struct recorded *t, size_t *room, const struct state
     return true;
 }
 
-bool recorded_read(struct recorded *t, const struct state *s, uint64_t from_us) {
+bool recorded_read(struct recorded *t, const struct state *s, uint64_t from_us, bool and_open) {
     size_t room = 0;
     *t = (struct recorded){0};
-    if ((s->window && !state_copy_again(s, 0)) || !read_open_table(t, &room, s) || !read_ring(t, &room, s, from_us)) {
+    if ((s->window && !state_copy_again(s, 0)) || (and_open && !read_open_table(t, &room, s)) ||
+        !read_ring(t, &room, s, from_us)) {
         recorded_free(t);
         return false;
     }

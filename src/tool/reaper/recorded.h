@@ -23,11 +23,11 @@ struct recorded {
     uint64_t since_us; /* events before that have left the ring; 0: none have */
 };
 
-/* Reads both; events from then on. The open table first: a client writes its connection's port there before it closes,
- * and leaves there only after its event is in the ring. So a TIME-WAIT that was there before this call, and that it
- * does not know, is not one that a living process is about to record. Of a copy, both are copied anew. False: no
- * memory, or the file was cut. */
-bool recorded_read(struct recorded *t, const struct state *s, uint64_t from_us);
+/* Reads the events from then on; and_open: the open table, too, which recorded_named needs. That first: a client writes
+ * its connection's port there before it closes, and leaves there only after its event is in the ring. So a TIME-WAIT
+ * that was there before this call, and that it does not know, is not one that a living process is about to record. Of a
+ * copy, both are copied anew. False: no memory, or the file was cut. */
+bool recorded_read(struct recorded *t, const struct state *s, uint64_t from_us, bool and_open);
 void recorded_free(struct recorded *t);
 
 /* Is there a time-wait event of this quadruplet from then on? */

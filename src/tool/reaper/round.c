@@ -173,7 +173,7 @@ static void keep(const struct round *r, const struct reaped *l, struct event_rec
     hash = (hash ^ hash >> 31) * UINT64_C(0x9e3779b97f4a7c15);
     event->e.seq = PREVIEW_SEQ | (hash >> 12 & (PREVIEW_SEQ - 1));
     if (out->n < r->n)
-        out->event[out->n++] = *event;
+        out->event[out->n++] = event->e;
 }
 
 static void record_event(const struct round *r, const struct reaped *l, const struct left *left,

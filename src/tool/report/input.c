@@ -188,17 +188,23 @@ uint64_t inputs_position(const struct report_inputs *in) {
     return sum;
 }
 
+static bool holds_no_event(const struct report_input *in) {
+    return in->damage.count && in->events == 0 && !in->failed;
+}
+
+bool input_incomplete(const struct report_input *in) {
+    return in->failed || holds_no_event(in);
+}
+
 bool inputs_judge(const struct report_inputs *in) {
     bool good = true;
     for (unsigned i = 0; i < in->n; i++) {
         const struct report_input *one = &in->input[i];
         damage_warn(&one->damage, one->name);
-        if (one->damage.count && one->events == 0 && !one->failed) {
+        if (holds_no_event(one))
             warn("%s:%llu: %s: nothing in it is an event as `connspread log -o json` prints them", one->name,
                  (unsigned long long)one->damage.line[0], one->damage.first_reason);
-            good = false;
-        }
-        good = good && !one->failed;
+        good = good && !input_incomplete(one);
     }
     return good;
 }

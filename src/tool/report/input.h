@@ -49,7 +49,10 @@ bool inputs_next(struct report_inputs *in, const struct event_record **r, const 
 /* Bytes read so far. */
 uint64_t inputs_position(const struct report_inputs *in);
 
-/* Says on stderr what could not be read. True: all inputs were readable, and each that has lines has one event. */
+/* It could not be read, or not to its end, or it has lines and none of them is an event. */
+bool input_incomplete(const struct report_input *in);
+
+/* Says on stderr what could not be read. True: no input is incomplete. */
 bool inputs_judge(const struct report_inputs *in);
 
 void inputs_close(struct report_inputs *in);

@@ -342,6 +342,7 @@ static json_t *inputs_of(const struct report_inputs *in) {
         for (unsigned n = 0; n < DAMAGE_LINES && n < one->damage.count; n++)
             append(lines, number(one->damage.line[n]));
         put(o, "damaged_lines", lines);
+        put(o, "incomplete", json_boolean(input_incomplete(one)));
         append(array, o);
     }
     return array;
@@ -361,6 +362,7 @@ bool report_print_json(const struct report *r) {
     put(o, "to", f->first_us ? time_of(f->last_us) : json_null());
     put(o, "events", number(f->events));
     put(o, "hosts", hosts_of(f));
+    put(o, "incomplete", json_boolean(!r->good));
     put(o, "failed", number(report_failed(r)));
     put(o, "fallback", number(larger(f->fallback, f->history.fallback)));
     put(o, "recovered", number(larger(f->recovered, f->history.recovered)));

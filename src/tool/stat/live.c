@@ -19,7 +19,7 @@ struct view {
     const struct location *where;
     bool one;
     struct watched *watched[MOST];
-    unsigned n;
+    unsigned n, more;  /* more: that there was no room for when it was last looked */
     uint64_t found_ns; /* when it was last looked which there are; 0: never */
     struct stat_report *scratch;
     struct host_ports ports;
@@ -42,8 +42,12 @@ static void add(struct view *v, const struct state_file *f) {
     char dead[STATE_PATH];
     enum state_error result;
     int error;
-    if (!f->instance[0] || f->usable != STATE_OK || v->n == MOST || is_watched(v, f) || state_file_dead(f, false, dead))
+    if (!f->instance[0] || f->usable != STATE_OK || is_watched(v, f) || state_file_dead(f, false, dead))
         return;
+    if (v->n == MOST) {
+        v->more++;
+        return;
+    }
     struct watched *w = watched_open(f->path, f, &result, &error);
     if (w)
         v->watched[v->n++] = w;
@@ -61,6 +65,7 @@ static void find_all(struct view *v) {
         if (!there)
             drop(v, i);
     }
+    v->more = 0;
     for (size_t i = 0; i < files.n; i++)
         add(v, &files.file[i]);
     state_files_free(&files);
@@ -103,7 +108,7 @@ static const char *look(void *context) {
 
 static void draw(void *context, const struct screen *to, unsigned lines) {
     const struct view *v = context;
-    stat_live_print(v->watched, v->n, to, lines);
+    stat_live_print(v->watched, v->n, v->more, to, lines);
 }
 
 int stat_live(const struct location *where, bool one, unsigned every_ms) {

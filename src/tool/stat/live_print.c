@@ -155,13 +155,17 @@ static void put_incidents(const struct watched_incident **all, unsigned n, unsig
         wrap_cut(to, all[i]->text, (struct wrap_paint){all[i]->colour, all[i]->from, all[i]->length});
 }
 
-void stat_live_print(struct watched *const *watched, unsigned n, const struct screen *to, unsigned lines) {
+void stat_live_print(struct watched *const *watched, unsigned n, unsigned more, const struct screen *to,
+                     unsigned lines) {
     const struct watched_incident **all = calloc((size_t)n * WATCHED_INCIDENTS + 1, sizeof(struct watched_incident *));
     struct screen upper = *to;
     char *text = NULL;
     size_t size = 0;
     unsigned incidents = 0, room = lines ? lines / INCIDENTS_SHARE : WATCHED_INCIDENTS;
     upper.out = open_memstream(&text, &size);
+    if (upper.out && more)
+        wrap_printf(&upper, SCREEN_HANG, "%u more instance%s than these %u; try: -i with the name of one\n", more,
+                    more == 1 ? "" : "s", n);
     for (unsigned i = 0; i < n && upper.out; i++) {
         fputs(i ? "\n" : "", upper.out);
         put_instance(watched[i], &upper);

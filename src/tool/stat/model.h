@@ -17,7 +17,8 @@ struct stat_row {
     enum arm arm;
     char rule[POLICY_TITLE]; /* empty: no rule matched, or an accepted connection */
     struct addr address;
-    char source[ADDR_TEXT];          /* of it; "any": the kernel's choice */
+    char source[ADDR_TEXT]; /* of it; "any": the kernel's choice; ADDRESS/LENGTH: all of this prefix */
+    bool prefix;
     uint64_t counter[STAT_COUNTERS]; /* enum stat_counter */
     double connect_seconds;
     uint64_t bucket[STAT_BUCKETS];

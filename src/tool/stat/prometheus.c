@@ -101,18 +101,23 @@ static void print_counter(const struct reports *all, enum counter counter) {
     }
 }
 
+/* A scribbled file's buckets are no reason for a series that falls. */
+static uint64_t add(uint64_t a, uint64_t b) {
+    return b > UINT64_MAX - a ? UINT64_MAX : a + b;
+}
+
 /* Every second bucket of the state file's: 1 us, 4 us, ... 4.194304 s. */
 static void print_histogram(const struct stat_report *r, const struct stat_row *row) {
     static const char metric[] = "connect_seconds";
     uint64_t sum = 0;
     for (unsigned i = 0; i < STAT_BUCKETS - 1; i++) {
-        sum += row->bucket[i];
+        sum = add(sum, row->bucket[i]);
         if (i % 2)
             continue;
         print_row_labels(metric, "_bucket", r, row);
         printf(",le=\"%.6f\"} %llu\n", (double)(1u << i) / 1e6, (unsigned long long)sum);
     }
-    sum += row->bucket[STAT_BUCKETS - 1];
+    sum = add(sum, row->bucket[STAT_BUCKETS - 1]);
     print_row_labels(metric, "_bucket", r, row);
     printf(",le=\"+Inf\"} %llu\n", (unsigned long long)sum);
     print_row_labels(metric, "_sum", r, row);

@@ -27,8 +27,10 @@ static bool take_row(struct stat_row *row, const struct state *s, const struct s
     const struct stat_entry e = *from;
     if (e.key == 0 || e.arm >= ARMS || e.key != stats_key(e.arm, e.rule_id, e.lane, &e.source, e.prefix))
         return false;
-    *row =
-        (struct stat_row){.arm = (enum arm)e.arm, .address = e.source, .connect_seconds = (double)e.connect_ns / 1e9};
+    *row = (struct stat_row){.arm = (enum arm)e.arm,
+                             .address = e.source,
+                             .prefix = e.prefix != 0,
+                             .connect_seconds = (double)e.connect_ns / 1e9};
     state_title(s, e.rule_id, row->rule);
     if (addr_is_any(&e.source))
         memcpy(row->source, "any", sizeof "any");

@@ -119,6 +119,18 @@ static void print_connects(const struct stat_report *r, const struct screen *to)
     columns_print(t, to);
 }
 
+/* Lest a prefix is taken for an address of the pool that is used a lot. */
+static void print_prefixes(const struct stat_report *r, const struct screen *to) {
+    bool any = false;
+    for (unsigned i = 0; i < r->n_rows; i++)
+        any |= r->row[i].prefix;
+    if (any)
+        wrap_printf(to, SCREEN_HANG,
+                    "\ncounted by prefix: a source with /LENGTH is all addresses of that prefix, for its pool has more "
+                    "than %u",
+                    (unsigned)STATS_SOURCES);
+}
+
 /* "EADDRINUSE 3", ", bind EADDRNOTAVAIL 1" for each errno that the row has. */
 static void errors_text(struct strbuf *s, const struct stat_row *row) {
     for (unsigned j = 0; j < STAT_COUNTERS; j++) {
@@ -245,6 +257,7 @@ void stat_print_text(const struct stat_report *r) {
     const struct screen to = screen_stdout();
     print_head(r, &to);
     print_connects(r, &to);
+    print_prefixes(r, &to);
     print_errors(r, &to);
     print_closes(r, &to);
     print_counters(r, &to);

@@ -70,7 +70,7 @@ static void log_death(struct starter *t) {
     snprintf(text, sizeof text, "the supervisor, process %d, %s %d: what it supervised goes on without connspread",
              t->supervisor, WIFSIGNALED(t->died) ? "was killed by signal" : "ended with status",
              WIFSIGNALED(t->died) ? WTERMSIG(t->died) : WEXITSTATUS(t->died));
-    event_of_text(&t->client, EVENT_DETACH, ARM_CONTROL, text);
+    (void)event_of_text(&t->client, EVENT_DETACH, ARM_CONTROL, text);
 }
 
 static void supervisor_gone(struct starter *t) {

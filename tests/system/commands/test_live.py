@@ -9,7 +9,7 @@ import time
 
 import kernel
 import terminal
-from fixture import PYTHON, TOOL, equal, full, needs
+from fixture import PYTHON, SHIM, TOOL, equal, full, needs
 
 WAIT_S = 15
 VIEWS = {"stat": ("last incidents", "no incidents"), "quads": ("capacity of each",)}
@@ -220,6 +220,24 @@ def test_the_first_look_has_no_rates(t):
     head = next(line.split() for line in lines if "connects/s" in line)
     cells = next(line.split() for line in lines if line.startswith("free") and "10.0.0.11" in line)
     equal([cells[head.index(name)] for name in ("connects/s", "failed/s", "waits/s")], ["-", "-", "-"], "rates")
+
+
+@full
+@needs("unshare")
+def test_more_instances_than_the_view_has_room_for(t):
+    """Of 66 it shows 64, and says how many more there are."""
+    t.config('log { size = "64k" }')
+    script = f"""
+        for i in $(seq 66); do
+            LD_PRELOAD={SHIM} CONNSPREAD_INSTANCE=n$i CONNSPREAD_CONF={t.conf} sleep 600 &
+            until [ -e {t.state}/n$i.state ]; do sleep 0.01; done  # a client that waits too long for the folder does without a file
+        done
+        until [ "$({TOOL} ls -o json | grep -c '"clients":1,')" = 66 ]; do sleep 0.1; done
+        "$@"  # and not exec: what is process 1 here takes the others with it"""
+    alone = "unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script, "sh"
+    lines = first_look(t, wrapper=alone)
+    equal(len([line for line in lines if re.match(r"n\d+ \(uid ", line)]), 64, "instances that are shown")
+    equal("".join(lines).lstrip().split("\n")[0], "2 more instances than these 64; try: -i with the name of one", "the first line")
 
 
 @needs("unshare")

@@ -80,6 +80,7 @@ def test_damaged_lines_are_counted_and_named(t):
     found = json.loads(done.stdout)
     equal(found["inputs"][0]["damaged_lines"], [5, 5992, 5993, 6004], "damaged lines")
     equal(sums(found), counted(good), "counts")
+    equal((found["incomplete"], found["inputs"][0]["incomplete"]), (False, False), "incomplete, for some damaged lines")
     assert f"{path}: 4 damaged lines passed over: 5 (" in done.stderr, done.stderr
 
 
@@ -89,7 +90,12 @@ def test_unreadable_input_is_named(t):
     bad = write(t, "bad", ["nothing here", "is an event"])
     done = t.tool("report", "-o", "json", good, bad, check=2)
     assert f"{bad}:1: not a JSON object" in done.stderr, done.stderr
-    equal(json.loads(done.stdout)["failed"], 1, "failures in the good one")
+    found = json.loads(done.stdout)
+    equal(found["failed"], 1, "failures in the good one")
+    equal((found["incomplete"], [i["incomplete"] for i in found["inputs"]]), (True, [False, True]), "incomplete: all, each")
+    done = t.tool("report", "-o", "json", t.folder + "/missing", check=2)
+    found = json.loads(done.stdout)
+    equal((found["incomplete"], found["inputs"][0]["incomplete"]), (True, True), "incomplete: without its only input")
     done = t.tool("report", t.folder + "/missing", check=2)
     assert f"{t.folder}/missing: No such file" in done.stderr, done.stderr
     done = t.tool("report", t.folder, check=2)

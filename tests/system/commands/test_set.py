@@ -217,6 +217,9 @@ def test_reload_says_that_a_log_size_cannot_change(t):
     t.spread(["10.0.0.11"], top='log { size = "1M" }')
     done = t.tool("reload", "-c", t.conf, check=0)
     assert "log.size is now 1048576 bytes" in done.stderr, done.stderr
+    t.spread(["10.0.0.11"], top='state { size-max = "64M" }')
+    done = t.tool("reload", "-c", t.conf, check=0)
+    assert "state.size-max is now 67108864 bytes" in done.stderr and "log.size" not in done.stderr, done.stderr
     agent.end()
 
 

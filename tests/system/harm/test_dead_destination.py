@@ -35,9 +35,9 @@ def one(agent, address, port, options="None", family="AF_INET", protocol=0):
     return found, seconds, kernel.counter("TcpActiveOpens") - before
 
 
-def as_bare(bare, shim, what):
+def as_bare(bare, shim, what, more=0.5):
     equal((shim[0], shim[2]), (bare[0], bare[2]), f"{what}: errno and active opens")
-    most = bare[1] * 1.05 + 0.05
+    most = bare[1] * 1.05 + more  # a second source would cost a second at least; a machine with other work, tenths of one
     assert shim[1] <= most, f"{what}: {shim[1]:.2f} s, bare {bare[1]:.2f} s, want at most {most:.2f} s"
 
 
@@ -91,7 +91,7 @@ def test_silent_neighbour_and_so_sndtimeo(t):
     for limit_ms in 5000, 500:
         options = LIMIT.format(limit_ms)
         bare = one(t.agent(bare=True), SILENT, 7003, options)
-        as_bare(bare, one(t.agent(), SILENT, 7003, options), f"SO_SNDTIMEO of {limit_ms} ms")
+        as_bare(bare, one(t.agent(), SILENT, 7003, options), f"SO_SNDTIMEO of {limit_ms} ms", more=limit_ms / 2000)
     nothing_told(t)
 
 

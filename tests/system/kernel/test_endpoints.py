@@ -8,7 +8,7 @@ import json
 import re
 
 import kernel
-from fixture import equal, full, limit, quoted
+from fixture import SHIM, equal, full, limit, quoted
 
 LOW, HIGH = 40000, 40015
 FULL = errno.EADDRNOTAVAIL
@@ -273,6 +273,30 @@ def test_an_endpoint_that_is_silent(t):
     equal(load(t, agent, address, port, 10), [], "errors")
     equal(len(t.events("source-down", error="ETIMEDOUT")), 1, "events of the silent one")
     equal(agent("s.getpeername()"), [address, port], "its own destination")
+
+
+def test_an_error_of_this_host_says_nothing_of_an_endpoint(t):
+    """No memory, no buffers, a port that another was given first: the others go on to it. A refusal leaves it out, for all."""
+    used, endpoints = service(t, ports=1)
+    t.spread(used, rule=also(endpoints[1:], 'to-policy = "round-robin"\nto-hold-down = "60s"'))
+    (own, port), other = endpoints[0], endpoints[1]
+    library = f"{SHIM}:{t.program('kernel/local_error.so')}"
+    for error in errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN:
+        agent = t.agent(preload=library, LOCAL_ERROR_AT=other[0], LOCAL_ERROR=str(error))
+        equal(agent(f"hold(4, '{own}', {port})"), [0, 4], "errno and connections")
+        equal(peers(), {(own, port): 4}, f"connections, {errno.errorcode[error]}")
+        equal(t.events("source-down"), [], f"endpoints that were left out, {errno.errorcode[error]}")
+        agent.end()
+    agent = t.agent()
+    equal(agent(f"hold(8, '{own}', {port})"), [0, 8], "errno and connections")
+    equal(peers(), {(own, port): 4, other: 4}, "connections without an error")
+    unbound = t.agent(preload=library, CONNSPREAD_SECCOMP="trust", LOCAL_ERROR=str(errno.ENOBUFS))
+    equal(unbound(f"hold(4, '{own}', {port})"), [0, 4], "errno and connections, no bind")
+    equal([e["peer_address"] for e in t.events("source-down") if e["cause"] == "unanswered"], [], "endpoints that were left out, no bind")
+    unbound.end()
+    refused = t.agent(preload=library, LOCAL_ERROR_AT=other[0], LOCAL_ERROR=str(errno.ECONNREFUSED))
+    equal(refused(f"hold(4, '{own}', {port})"), [0, 4], "errno and connections")
+    equal([(e["peer_address"], e["error"]) for e in t.events("source-down") if e["cause"] == "unanswered"], [(other[0], "ECONNREFUSED")], "endpoints that were left out")
 
 
 def test_what_no_endpoint_answers_is_the_clients_own_answer(t):

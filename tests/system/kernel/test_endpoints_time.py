@@ -102,6 +102,15 @@ def test_little_time_is_enough_for_the_own_destination(t):
     equal(t.events("source-down"), [], "endpoints that are left out, of which none had its to-timeout")
 
 
+def test_a_thread_that_leaves_its_connect_leaves_the_limit_as_it_was(t):
+    """Cancelled, or out of a signal handler by a jump, while it waits for an endpoint under our limit: at once, not after that."""
+    (own, other), port = service(t, more='to-timeout = "20s"\nto-hold-down = "100ms"')
+    silent(other)
+    for how, said in ("cancel", "cancelled"), ("jump", "back"):
+        got = t.run([t.program("kernel/left_connect"), own, str(port), how]).stdout
+        equal(got, f"{said}: 0 0\n{said}: 50000 50000\n", f"SO_SNDTIMEO before and after, {how}")
+
+
 @full
 @limit(60)
 def test_all_are_silent(t):

@@ -125,6 +125,26 @@ def test_many_processes_and_programs(t):
     equal(history.total(flows, "time_waits"), len(t.events("time-wait")), "TIME-WAITs and events")
 
 
+def test_more_flows_than_a_page_has_places(t):
+    """300 flows of each of two processes, as a crawler's: each has its own numbers, as the file and as `stat` has them."""
+    sources = t.sources(11, 110)
+    port = t.server()
+    t.spread(sources, pool='    policy = "round-robin"')
+    clock = history.Clock(t)
+    agents = [t.agent(**clock.options(SHIM)) for _ in range(2)]
+    others = [t.server() for _ in range(2)]
+    clock.next_minute()
+    for agent in agents:
+        for to in [port] + others:
+            agent(f"burst(100, '10.1.0.1', {to})")
+    flows, rest = history.read(t, now=clock.now())
+    equal(rest, 0, "counts of the rest")
+    equal(sorted(f.counts["connects"] for f in flows), [2] * 300, "connects of each flow")
+    kernel.settle(port)
+    equal(history.total(flows, "time_waits"), 600, "TIME-WAITs")
+    equal({(f.source, f.port) for f in flows}, {(s, p) for s in sources for p in [port] + others}, "flows")
+
+
 def test_a_day_later_it_starts_over(t):
     """25 hours of one connect an hour: the last 24 are there, and a stopped clock's minute is that of yesterday no more."""
     sources = t.sources(11, 11)

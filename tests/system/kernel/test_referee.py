@@ -52,14 +52,14 @@ def lives(path):
             yield Life(int(number), side, kernel.Quadruplet(local, int(local_port), peer, int(peer_port)), state, row, family, note)
 
 
-def conduct(t, nth, count):
+def conduct(t, nth, count, program=None, **options):
     """The nth round: that many lifecycles in several conductors at once; what the kernel has then; what was done."""
     began, paths, conductors = time.monotonic(), [], []
     each = count // CONDUCTORS
     for i in range(CONDUCTORS):
         place = nth * CONDUCTORS + i
-        conductors.append(t.start([t.program("lifecycles"), "--seed", str(SEED), "--from", str(place * each), "--count", str(each),
-                                   "--to", "10.1.0.1", "--to6", "fd00:2::1", "--port", str(700 + 3 * place)]))
+        conductors.append(t.start([program or t.program("lifecycles"), "--seed", str(SEED), "--from", str(place * each), "--count", str(each),
+                                   "--to", "10.1.0.1", "--to6", "fd00:2::1", "--port", str(700 + 3 * place)], **options))
         paths.append(os.path.join(t.folder, f"out{t.count}"))
     # Names what killed processes had open while there is room for the next ones.
     kernel.wait_until(lambda: t.files(), what="no state file")

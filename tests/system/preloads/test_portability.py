@@ -1,22 +1,41 @@
 """The same state file under clients of another word size."""
 
 import os
+import re
 import subprocess
 
 import kernel
+import test_referee
 import test_transparent
-from fixture import PROGRAMS, ROOT, equal, full, limit
+from fixture import PROGRAMS, ROOT, SHIM, equal, full, limit
 
 
-def build_32(t, program="burst"):
+TIME64 = ("-D_FILE_OFFSET_BITS=64", "-D_TIME_BITS=64")
+
+
+def build_32(t, program="burst", flags=()):
     """The shim and a client for i386, built without a warning. The config module is not: libconfuse would have to come for i386."""
     folder = os.path.join(t.folder, "i386")
     shim, client = os.path.join(folder, "libconnspread.so"), os.path.join(folder, "client")
     done = subprocess.run(["make", "-s", "-C", ROOT, f"BUILD={folder}", "CC=gcc -m32", "WERROR=-Werror", shim], stdin=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     equal((done.returncode, done.stderr), (0, ""), "build for i386 (package gcc-multilib)")
-    subprocess.run(["gcc", "-m32", "-O1", "-D_GNU_SOURCE", "-o", client, os.path.join(ROOT, f"tests/system/{program}.c")], check=True)
+    subprocess.run(["gcc", "-m32", "-O1", "-D_GNU_SOURCE", "-I" + os.path.join(ROOT, "src"), *flags, "-o", client, os.path.join(ROOT, f"tests/system/{program}.c"), "-lpthread"], check=True)
     return shim, client
+
+
+def preload_both(t, shim):
+    """What each program takes the shim of its own word size from: the loader puts its own folder in place of $LIB."""
+    for folder, path in ("lib32", shim), ("lib/i386-linux-gnu", shim), ("lib64", SHIM), ("lib/x86_64-linux-gnu", SHIM):
+        os.makedirs(os.path.join(t.folder, folder))
+        os.symlink(path, os.path.join(t.folder, folder, "libconnspread.so"))
+    return os.path.join(t.folder, "$LIB", "libconnspread.so")
+
+
+def exports(path):
+    """Without what is libc's own affair."""
+    lines = subprocess.run(["nm", "-D", "--defined-only", path], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    return {line.split()[-1].split("@")[0] for line in lines if "PRIVATE" not in line}
 
 
 def transparent_32(t, program):
@@ -41,6 +60,23 @@ def test_32_connects(t):
 @limit(120)
 def test_32_calls(t):
     transparent_32(t, "compare_calls")
+
+
+@full
+@limit(180)
+def test_32_calls_of_a_64_bit_time(t):
+    """glibc has some calls under a second name, for programs whose time_t has 64 bits. Each that is a wrapped call is exported, and
+    no other; the verdicts of connections that went through them are the kernel's."""
+    sources = test_referee.prepare(t)
+    shim, client = build_32(t, "lifecycles", TIME64)
+    libc = re.search(r"libc\.so\.6 => (\S+)", subprocess.run(["ldd", client], check=True, stdout=subprocess.PIPE, text=True).stdout)[1]
+    ours, theirs = exports(shim), exports(libc)
+    twins = {name for call in ours for name in (f"__{call}64", f"__{call}_time64", f"__{call}64_time64") if name in theirs}
+    assert {"__setsockopt64", "__fcntl_time64"} <= twins, twins
+    equal({name for name in ours if name.startswith("__")}, twins, "second names")
+    t.spread(sources, to=("10.1.0.1",), top='log { size = "64m" }')
+    t.tool("run", "-c", t.conf, "--", "true", check=0)
+    test_referee.compare(t, *test_referee.conduct(t, 0, 900, client, preload=preload_both(t, shim)))
 
 
 @full

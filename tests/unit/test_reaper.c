@@ -1,6 +1,8 @@
 /* Who is dead, and which of the kernel's sockets was whose. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tool/host/clients.h"
@@ -265,6 +267,28 @@ START_TEST(a_line_of_maps_names_its_file) {
 }
 END_TEST
 
+/* As under qemu-user, which is the exe of the tool and of each client. */
+START_TEST(a_process_of_the_tools_file_is_the_tool_by_its_name) {
+    int ready[2], end[2];
+    char pid[16], byte = 0;
+    ck_assert(pipe(ready) == 0 && pipe(end) == 0);
+    for (int renamed = 0; renamed < 2; renamed++) {
+        pid_t child = fork();
+        if (child == 0) {
+            if (renamed)
+                prctl(PR_SET_NAME, "client");
+            (void)!write(ready[1], "x", 1);
+            _exit((int)read(end[0], &byte, 1));
+        }
+        ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+        snprintf(pid, sizeof pid, "%d", (int)child);
+        ck_assert_int_eq(is_tool(pid), !renamed);
+        ck_assert_int_eq(write(end[1], "x", 1), 1);
+        ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    }
+}
+END_TEST
+
 /* Of two processes that held one connection one is recorded; they noted its begin by clocks of different fineness. */
 START_TEST(an_end_that_was_told_a_little_before_the_begin_is_the_same_one) {
     static const int early_ms[] = {0, 4, 200};
@@ -307,6 +331,7 @@ int main(void) {
     tcase_add_test(tc, a_line_that_is_none_is_in_doubt);
     tcase_add_test(tc, we_live_and_nobody_does_not);
     tcase_add_test(tc, a_line_of_maps_names_its_file);
+    tcase_add_test(tc, a_process_of_the_tools_file_is_the_tool_by_its_name);
     tcase_add_loop_test(tc, an_end_that_was_told_a_little_before_the_begin_is_the_same_one, 0, 3);
     suite_add_tcase(suite, tc);
     return run(suite);

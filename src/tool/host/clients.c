@@ -66,12 +66,28 @@ static bool is_named_so(const char *exe) {
     return name && (strcmp(name, "/connspread") == 0 || strcmp(name, "/connspread (deleted)") == 0);
 }
 
+static bool comm_of(const char *pid, char out[32]) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%.20s/comm", pid);
+    FILE *file = fopen(path, "re");
+    bool read = file && fgets(out, 32, file);
+    if (file)
+        (void)fclose(file);
+    return read;
+}
+
+/* Under qemu-user stat() sees qemu behind the exe of each process, the clients' too: then the name tells. */
+static bool is_our_file(const char *exe, const char *pid) {
+    struct stat ours, theirs;
+    char own[32], other[32];
+    return stat("/proc/self/exe", &ours) == 0 && stat(exe, &theirs) == 0 && ours.st_ino == theirs.st_ino &&
+           ours.st_dev == theirs.st_dev && comm_of("self", own) && comm_of(pid, other) && strcmp(own, other) == 0;
+}
+
 bool is_tool(const char *pid) {
     char path[64];
-    struct stat ours, theirs;
     snprintf(path, sizeof path, "/proc/%.20s/exe", pid);
-    return is_named_so(path) || (stat("/proc/self/exe", &ours) == 0 && stat(path, &theirs) == 0 &&
-                                 ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev);
+    return is_named_so(path) || is_our_file(path, pid);
 }
 
 bool clients_exist(const void *mapping, uint32_t *last) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "state/state.h"
 #include "base/sys.h"
@@ -54,10 +55,13 @@ static uint64_t quarter_of_free(int fd, uint64_t needed) {
     return avail * block > needed ? (avail * block - needed) / 4 : 0;
 }
 
-/* A hole for the segments that the file may have. had: up to there it has space. */
+/* A hole for the segments that the file may have. had: up to there it has space; of what had to have all of its space
+ * at once, no segment could be allocated either. */
 static void make_room(int fd, uint64_t had, struct state_sizes sizes) {
     struct state_header layout = {0};
     sections_plan(&layout, sizes.log);
+    if (had >= layout.size)
+        return;
     uint64_t most = (uint64_t)SEGMENTS * SEGMENT_BYTES, size = layout.size, room = quarter_of_free(fd, size - had);
     if (sizes.max != 0)
         room = sizes.max > size ? sizes.max - size : 0;
@@ -72,14 +76,22 @@ static uint64_t beginning(const struct state_header *layout) {
     return (end + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
 }
 
+/* Is anything at offset? Some answer 0 to every madvise, and do nothing (qemu-user 7.2). A file system that cannot tell
+ * is believed. */
+static bool is_data(int fd, uint64_t offset) {
+    long at = sys_call3(SYS_lseek, fd, (long)offset, SEEK_DATA);
+    return at < 0 ? at != -ENXIO : (uint64_t)at == offset;
+}
+
 /* And the first block of each ring, to see that it can be done. Where it cannot, as before Linux 5.14, there is space
  * for the whole of this part at once. *had: up to where there is some. */
 static int first_blocks(int fd, struct state_header *header, uint64_t *had) {
+    unsigned closes = (unsigned)(header->section[SECTION_CLOSES].offset / BLOCK_BYTES);
     blocks_are_there(header, (unsigned)(*had / BLOCK_BYTES));
     int r = block_allocate(header, (unsigned)(header->section[SECTION_INCIDENTS].offset / BLOCK_BYTES));
     if (r == 0)
-        r = block_allocate(header, (unsigned)(header->section[SECTION_CLOSES].offset / BLOCK_BYTES));
-    if (r == 0)
+        r = block_allocate(header, closes);
+    if (r == 0 && is_data(fd, (uint64_t)closes * BLOCK_BYTES))
         return 0;
     r = allocate(fd, *had, header->size);
     if (r != 0)

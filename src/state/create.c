@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
-#include <unistd.h>
 
 #include "state/state.h"
 #include "base/sys.h"
@@ -76,22 +75,22 @@ static uint64_t beginning(const struct state_header *layout) {
     return (end + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
 }
 
-/* Is anything at offset? Some answer 0 to every madvise, and do nothing (qemu-user 7.2). A file system that cannot tell
- * is believed. */
-static bool is_data(int fd, uint64_t offset) {
-    long at = sys_call3(SYS_lseek, fd, (long)offset, SEEK_DATA);
-    return at < 0 ? at != -ENXIO : (uint64_t)at == offset;
+/* How much of the file there is; 0: not known. Delayed allocations are in it (ext4, xfs, btrfs). */
+static uint64_t space_of(int fd) {
+    sys_stat st;
+    return sys_fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks : 0;
 }
 
-/* And the first block of each ring, to see that it can be done. Where it cannot, as before Linux 5.14, there is space
- * for the whole of this part at once. *had: up to where there is some. */
+/* And the first block of each ring, to see that it can be done. Where it cannot, as before Linux 5.14, or is only said
+ * to be done (qemu-user 7.2 answers 0 to every madvise), there is space for the whole of this part at once. *had: up to
+ * where there is some. */
 static int first_blocks(int fd, struct state_header *header, uint64_t *had) {
-    unsigned closes = (unsigned)(header->section[SECTION_CLOSES].offset / BLOCK_BYTES);
+    uint64_t before = space_of(fd);
     blocks_are_there(header, (unsigned)(*had / BLOCK_BYTES));
     int r = block_allocate(header, (unsigned)(header->section[SECTION_INCIDENTS].offset / BLOCK_BYTES));
     if (r == 0)
-        r = block_allocate(header, closes);
-    if (r == 0 && is_data(fd, (uint64_t)closes * BLOCK_BYTES))
+        r = block_allocate(header, (unsigned)(header->section[SECTION_CLOSES].offset / BLOCK_BYTES));
+    if (r == 0 && space_of(fd) > before)
         return 0;
     r = allocate(fd, *had, header->size);
     if (r != 0)

@@ -389,7 +389,11 @@ def test_what_the_reaper_left_is_read_all_the_same(t):
     kernel.nft("table inet hold { chain input { type filter hook input priority 0; "
                f"tcp dport {port} tcp sport & 1 == 1 tcp flags & fin == fin drop; }}; }}")
     kill(agent)
-    kernel.wait_until(lambda: len(kernel.time_waits(port)) + len(kernel.sockets("FIN_WAIT1", port)) == CONNECTIONS)
+    def parted():
+        """The FINs of odd ports are held, all others are answered: at first each connection is in FIN_WAIT1."""
+        held = kernel.sockets("FIN_WAIT1", port)
+        return all(s.local_port % 2 for s in held) and len(kernel.time_waits(port)) + len(held) == CONNECTIONS
+    kernel.wait_until(parted, 15)
     held = len(kernel.sockets("FIN_WAIT1", port))
     subprocess.run([TOOL, "reap", "-c", t.conf], env=t.environment(bare=True), stdout=subprocess.DEVNULL, check=True)
     kernel.nft("flush ruleset")

@@ -10,29 +10,15 @@ packages nginx=1.22.1-9+deb12u11 libwww-perl=6.68-1 libnet-http-perl=6.22-1 libh
     libclone-perl=0.46-1 libtimedate-perl=2.3300-2 libhtml-parser-perl=3.81-1+deb12u1 libhttp-cookies-perl=6.10-1
 namespace
 tell_source 8080
-cat >"$root/conf" <<END
-user root root;
-daemon off;
-master_process off;
-pid $root/pid;
-events {}
-http {
-    access_log off;
-    client_body_temp_path $root/t1;
-    proxy_temp_path $root/t2;
-    fastcgi_temp_path $root/t3;
-    uwsgi_temp_path $root/t4;
-    scgi_temp_path $root/t5;
+start_nginx <<'END'
     upstream app { server 127.0.0.1:8080; keepalive 4; }
     server {
         listen 127.0.0.1:9001;
         proxy_http_version 1.1;
         proxy_set_header Connection "";
-        location / { proxy_bind \$arg_source; proxy_pass http://app; }
+        location / { proxy_bind $arg_source; proxy_pass http://app; }
     }
-}
 END
-"$root/usr/sbin/nginx" -c "$root/conf" -p "$root" -e "$root/log" &
 get http://127.0.0.1:9001/?source=127.0.0.11
 expect '^200 from 127.0.0.11 ' "$root/got"
 cp "$root/got" "$root/first"

@@ -7,6 +7,7 @@
 #                              one.test is 127.0.0.1 (full); both.test is 127.0.0.1 (full) and 127.0.0.2 (free)
 #   tell_source PORT           serves HTTP/1.1 on 0.0.0.0:PORT and [::]:PORT, keeps connections, and answers with the address and port
 #                              that the request came from, on one line
+#   start_nginx                starts nginx of $root; standard input is what its http { } has besides paths
 #   get URL                    its status and body in $root/got; waits for the server to listen
 #   expect TEXT FILE, absent TEXT FILE, status WANT GOT NAME, found   checks; a difference ends the script with 1
 set -eu
@@ -118,6 +119,26 @@ END
         sleep 0.1
     done
     changed "no server on port $1"
+}
+
+start_nginx() {
+    cat >"$root/conf" <<END
+user root root;
+daemon off;
+master_process off;
+pid $root/pid;
+events {}
+http {
+    access_log off;
+    client_body_temp_path $root/t1;
+    proxy_temp_path $root/t2;
+    fastcgi_temp_path $root/t3;
+    uwsgi_temp_path $root/t4;
+    scgi_temp_path $root/t5;
+$(cat)
+}
+END
+    "$root/usr/sbin/nginx" -c "$root/conf" -p "$root" -e "$root/log" &
 }
 
 get() {

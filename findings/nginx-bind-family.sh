@@ -10,19 +10,8 @@ packages nginx=1.22.1-9+deb12u11
 namespace
 printf '127.0.0.1 one.test\n::1 one.test\n' >"$root/hosts"
 tell_source 8080
-cat >"$root/conf" <<END
-user root root;
-daemon off;
-master_process off;
-pid $root/pid;
-events {}
-http {
-    access_log off;
-    client_body_temp_path $root/t1;
-    proxy_temp_path $root/t2;
-    fastcgi_temp_path $root/t3;
-    uwsgi_temp_path $root/t4;
-    scgi_temp_path $root/t5;
+sysctl -qw net.ipv4.ip_local_port_range="32768 60999"
+start_nginx <<'END'
     proxy_next_upstream error timeout http_500;
     upstream refusing { server 127.0.0.1:9; server 127.0.0.1:8080; }
     server {
@@ -31,10 +20,7 @@ http {
         location /free { proxy_pass http://one.test:8080; }
         location /refusing { proxy_bind 127.0.0.11; proxy_pass http://refusing; }
     }
-}
 END
-sysctl -qw net.ipv4.ip_local_port_range="32768 60999"
-"$root/usr/sbin/nginx" -c "$root/conf" -p "$root" -e "$root/log" &
 six() { # PATH
     : >"$root/all"
     for _ in 1 2 3 4 5 6; do

@@ -10,19 +10,7 @@ packages nginx=1.22.1-9+deb12u11
 namespace
 sysctl -qw net.ipv4.ip_local_port_range="32768 60999"
 tell_source 8080
-cat >"$root/conf" <<END
-user root root;
-daemon off;
-master_process off;
-pid $root/pid;
-events {}
-http {
-    access_log off;
-    client_body_temp_path $root/t1;
-    proxy_temp_path $root/t2;
-    fastcgi_temp_path $root/t3;
-    uwsgi_temp_path $root/t4;
-    scgi_temp_path $root/t5;
+start_nginx <<'END'
     upstream one { server 127.0.0.1:8080; }
     upstream two { server 127.0.0.1:8080; server 127.0.0.2:8080; }
     server {
@@ -30,9 +18,7 @@ http {
         location /one { proxy_pass http://one; }
         location /two { proxy_pass http://two; }
     }
-}
 END
-"$root/usr/sbin/nginx" -c "$root/conf" -p "$root" -e "$root/log" &
 get http://127.0.0.1:9001/one
 expect '^200 ' "$root/got"
 cat >"$root/shortage.py" <<'END'

@@ -59,11 +59,11 @@ bool event_of_text(struct client *client, enum event_kind kind, enum arm arm, co
 
 void event_no_room(struct client *client, enum arm arm) {
     static const char *const text[NO_ROOMS] = {
-        [NO_ROOM_DISK] =
-            "the state file cannot grow, its file system is full: what has no room is counted, but neither "
-            "logged nor named",
-        [NO_ROOM_SIZE] = "the state file cannot grow, it has state.size-max, or a quarter of what was free when it was "
-                         "made: what has no room is counted, but not named",
+        [NO_ROOM_DISK] = "the state file cannot grow, its file system is full: what has no room is counted, but "
+                         "neither logged nor named; try: make room there",
+        [NO_ROOM_SIZE] =
+            "the state file cannot grow, it has state.size-max, or a quarter of what was free when it was made: what "
+            "has no room is counted, but not named; try: a larger state.size-max, for the next file",
     };
     for (unsigned i = 0; i < NO_ROOMS; i++) {
         uint64_t *word = &client->state.header->no_room[i], met = NO_ROOM_MET;

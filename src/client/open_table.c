@@ -71,8 +71,13 @@ static unsigned take_in(const struct state *s, unsigned block, uint64_t pid) {
         unsigned at = block * OPEN_BLOCK + i - i % SPREAD + (unsigned)(pid * 7 + i) % SPREAD;
         uint64_t *owner = &s->open_table->owner[at], free = 0;
         /* Not before one is free: a segment that has none need not be in this process. */
-        if (__atomic_load_n(owner, __ATOMIC_RELAXED) != 0 || !open_chunk_make(s, at))
+        if (__atomic_load_n(owner, __ATOMIC_RELAXED) != 0)
             continue;
+        if (!open_chunk_make(s, at)) {
+            if (at >= OPEN_FIRST)
+                return 0; /* a segment is there as a whole, or not at all */
+            continue;
+        }
         if (__atomic_compare_exchange_n(owner, &free, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             note_taken(s, at, 1);
             return at + 1;

@@ -13,6 +13,7 @@
 #include "close/peer.h"
 #include "close/record.h"
 #include "close/deferred.h"
+#include "close/look.h"
 #include "close/verify.h"
 #include "state/dedup.h"
 #include "state/pair.h"
@@ -26,46 +27,6 @@ enum { EXEC_INHERITED_MAX = 64 };
 
 static bool others_may_hold(const struct conn *c) {
     return conn_flags(c) & (CONN_ADOPTED | CONN_PASSED) || process_forking() || c->generation != process_generation();
-}
-
-/* The kernel reads the state before it waits for the socket's lock (tcp_get_info): a FIN_WAIT_2 may be a TIME-WAIT by
- * the time it answers. twice: that would matter. */
-static int look_settled(int fd, enum tcp_state *phase, bool twice) {
-    int r = sockinfo_state(fd, phase, NULL);
-    return r == 0 && twice && *phase != TCP_STATE_CLOSED ? sockinfo_state(fd, phase, NULL) : r;
-}
-
-/* State and receive queue with as few system calls as the case allows. identified: the socket's cookie was drawn. If
- * its TIME-WAIT was being made just then, it has another. sure: a peek may take a pending error from the socket. */
-static void look_at(const struct conn *c, int fd, struct fate_facts *f, bool identified, bool sure) {
-    uint32_t flags = conn_flags(c);
-    bool plain = sure && !(flags & (CONN_MPTCP | CONN_ULP | CONN_SHUT)) && !f->others;
-    if (plain && c->phase == CONN_CONNECTED) {
-        sockinfo_peek(fd, &f->phase, &f->unread);
-        return;
-    }
-    int r = look_settled(fd, &f->phase, identified);
-    if (r != 0)
-        f->phase = TCP_STATE_UNKNOWN;
-    if (r == -EBADF)
-        return;
-    if (f->mptcp && c->token != MPTCP_UNKNOWN) {
-        enum tcp_state subflow;
-        sockinfo_peek(fd, &subflow, &f->unread); /* SIOCINQ says 1 after shutdown(SHUT_RD) */
-        (void)sockinfo_mptcp_phase(c->token, &f->phase);
-        return;
-    }
-    /* A peek sees the queue, and a FIN that came meanwhile. MPTCP before Linux 5.16: the subflow stays ESTABLISHED when
-     * the peer closes; only reading shows its DATA_FIN. */
-    enum tcp_state as_seen = f->phase;
-    bool open =
-        f->phase == TCP_STATE_ESTABLISHED || f->phase == TCP_STATE_FIN_WAIT_1 || f->phase == TCP_STATE_FIN_WAIT_2;
-    if ((plain || f->mptcp) && f->phase == TCP_STATE_ESTABLISHED && !(flags & CONN_SHUT))
-        sockinfo_peek(fd, &f->phase, &f->unread);
-    else if (open && f->fallback)
-        sockinfo_peek(fd, &as_seen, &f->unread);
-    else if (open)
-        f->unread = sockinfo_unread(fd);
 }
 
 void closing_complete(struct conn *c, int fd) {
@@ -100,7 +61,7 @@ static void look_why_not_connected(struct closing *c) {
         c->exact = sockinfo_connect_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
 }
 
-/* Into the two that look: what calls save is a tenth of all. */
+/* A part of each that looks, lest it saves and restores all registers once more. So are finish and claim. */
 __attribute__((always_inline)) static inline void judge(struct closing *c) {
     struct conn *conn = c->conn;
     uint32_t flags = conn_flags(conn);
@@ -246,9 +207,11 @@ __attribute__((noinline)) static bool is_recorded(const struct closing *c, uint6
                         clock_ns(CLOCK_MONOTONIC));
 }
 
+/* Hardly ever: of those that nothing else holds, only one that was closed already. */
 static inline bool recorded_before(const struct closing *c, uint64_t now) {
-    bool alone = !c->facts.others;
-    return !(alone && (c->facts.phase != TCP_STATE_CLOSED || c->conn->local_port == 0)) && is_recorded(c, now);
+    if (!c->facts.others && (c->facts.phase != TCP_STATE_CLOSED || c->conn->local_port == 0))
+        return false;
+    return is_recorded(c, now);
 }
 
 /* Another thread forked between the look and the close: the child has it too. */

@@ -100,9 +100,14 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
 EXPORT ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *address,
                       socklen_t length) {
     struct endpoint destination;
-    struct call call = {.make = make_sendto, .sends = true, .fd = fd, .flags = flags, .data = data, .size = size};
-    call.address = address;
-    call.length = length;
+    struct call call = {.make = make_sendto,
+                        .sends = true,
+                        .fd = fd,
+                        .flags = flags,
+                        .address = address,
+                        .length = length,
+                        .data = data,
+                        .size = size};
     if (flags & MSG_FASTOPEN && has_destination(address, length, &destination))
         return connect_spread(&client, &call, &destination);
     return real_sendto(fd, data, size, flags, address, length);

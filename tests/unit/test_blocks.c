@@ -29,11 +29,11 @@
 #include "tool/reader/tail.h"
 #include "flows.h"
 #include "records.h"
+#include "scratch.h"
 #include "suite.h"
 
 enum { LOG_SIZE = 8 << 20, MINUTE = 20000 * HISTORY_MINUTES, SMALL = 4000000, FORKS = 6 };
 
-static char dir[STATE_PATH / 2], path[STATE_PATH];
 static int error;
 
 static enum state_error create(uint64_t log, uint64_t max) {
@@ -41,19 +41,13 @@ static enum state_error create(uint64_t log, uint64_t max) {
 }
 
 static void own_folder(void) {
-    (void)snprintf(dir, sizeof dir, "/tmp/connspread-blocks-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    (void)snprintf(path, sizeof path, "%s/test.state", dir);
+    scratch_begin();
     ck_assert_int_eq(create(LOG_SIZE, 0), STATE_OK);
 }
 
 static void no_folder(void) {
-    char lock[STATE_PATH];
-    (void)snprintf(lock, sizeof lock, "%s/.lock", dir);
     state_unmap(&state);
-    unlink(path);
-    unlink(lock);
-    rmdir(dir);
+    scratch_end();
 }
 
 static uint64_t space(void) {

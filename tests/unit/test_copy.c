@@ -8,6 +8,7 @@
 #include "state/copy.h"
 #include "state/open_chunk.h"
 #include "state/ring.h"
+#include "scratch.h"
 #include "suite.h"
 #include "state/create.h"
 #include "state/ring_reader.h"
@@ -15,24 +16,17 @@
 
 enum { LOG_SIZE = 1 << 20 };
 
-static char dir[STATE_PATH / 2], path[STATE_PATH];
 static struct state state;
 static int error;
 
 static void own_folder(void) {
-    (void)snprintf(dir, sizeof dir, "/tmp/connspread-copy-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    (void)snprintf(path, sizeof path, "%s/test.state", dir);
+    scratch_begin();
     state = (struct state){0};
 }
 
 static void no_folder(void) {
-    char lock[STATE_PATH];
-    (void)snprintf(lock, sizeof lock, "%s/.lock", dir);
     state_release(&state);
-    unlink(path);
-    unlink(lock);
-    rmdir(dir);
+    scratch_end();
 }
 
 static enum state_error create(void) {

@@ -13,11 +13,11 @@
 #include "state/history_pages.h"
 #include "state/segment.h"
 #include "flows.h"
+#include "scratch.h"
 #include "suite.h"
 
 enum { LOG_SIZE = 64 << 10, MINUTE = 20000 * HISTORY_MINUTES, MANY = 1000, FORKS = 4 };
 
-static char dir[STATE_PATH / 2], path[STATE_PATH];
 static int error;
 
 static void create(unsigned segments) {
@@ -28,19 +28,13 @@ static void create(unsigned segments) {
 }
 
 static void own_folder(void) {
-    (void)snprintf(dir, sizeof dir, "/tmp/connspread-pages-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    (void)snprintf(path, sizeof path, "%s/test.state", dir);
+    scratch_begin();
     create(32);
 }
 
 static void no_folder(void) {
-    char lock[STATE_PATH];
-    (void)snprintf(lock, sizeof lock, "%s/.lock", dir);
     state_unmap(&state);
-    unlink(path);
-    unlink(lock);
-    rmdir(dir);
+    scratch_end();
 }
 
 static unsigned segments(void) {

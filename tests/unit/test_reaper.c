@@ -11,6 +11,7 @@
 #include "tool/host/owner.h"
 #include "base/sys.h"
 #include "suite.h"
+#include "system/xorshift.h"
 #include "state/event.h"
 #include "state/ring.h"
 
@@ -138,13 +139,8 @@ START_TEST(the_one_connected_last_does_not_go_without) {
 }
 END_TEST
 
-/* xorshift64, Marsaglia 2003 */
 static unsigned below(unsigned n) {
-    static uint64_t x = 88172645463325252u;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return (unsigned)((x >> 32) * n >> 32);
+    return (unsigned)((random_next() >> 32) * n >> 32);
 }
 
 /* What match.h says, by looking at each. */

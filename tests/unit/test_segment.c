@@ -20,30 +20,24 @@
 #include "state/open_chunk.h"
 #include "state/segment.h"
 #include "base/sys.h"
+#include "scratch.h"
 #include "suite.h"
 #include "tool/host/owner.h"
 #include "tool/reaper/reaper.h"
 
 enum { LOG_SIZE = 64 << 10, CONNECTIONS = 1 << 20, PROCESSES = 10000, GROWERS = 8 };
 
-static char dir[STATE_PATH / 2], path[STATE_PATH];
 static struct state state;
 static int error;
 
 static void own_folder(void) {
-    (void)snprintf(dir, sizeof dir, "/tmp/connspread-segment-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    (void)snprintf(path, sizeof path, "%s/test.state", dir);
+    scratch_begin();
     ck_assert_int_eq(state_create(&state, path, "test", (struct state_sizes){.log = LOG_SIZE}, &error), STATE_OK);
 }
 
 static void no_folder(void) {
-    char lock[STATE_PATH];
-    (void)snprintf(lock, sizeof lock, "%s/.lock", dir);
     state_unmap(&state);
-    unlink(path);
-    unlink(lock);
-    rmdir(dir);
+    scratch_end();
 }
 
 static int grow(unsigned known) {

@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "system/xorshift.h"
+
 static struct sockaddr_storage base;
 static socklen_t length;
 
@@ -49,15 +51,6 @@ static void parse(const char *address, const char *port) {
         fail(address);
     }
     v4(&base)->sin_port = htons((uint16_t)atoi(port)); /* the same place in both */
-}
-
-/* xorshift64, Marsaglia 2003 */
-static uint64_t random_next(void) {
-    static uint64_t x = 88172645463325252u;
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return x;
 }
 
 static struct sockaddr_storage destination(uint32_t i) {

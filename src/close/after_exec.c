@@ -21,7 +21,7 @@ static int ask(const struct open_entry *h, struct diag_answer *answer) {
         return -EINVAL;
     bool expected = open_fate(h) == FATE_TIME_WAIT;
     struct tuple tuple = open_tuple(h);
-    int found = diag_lookup_ending(&tuple, expected, answer);
+    int found = diag_lookup_ending(-1, &tuple, expected, answer);
     if (h->token != 0)
         answer->inode = 0; /* a subflow's says nothing */
     return found;

@@ -34,7 +34,7 @@ static int lookup(const struct closing *c, struct diag_answer *answer) {
     const struct endpoint *peer = peer_of(c);
     struct tuple tuple = tuple_of(&conn->source, conn->local_port, &peer->addr, peer->port);
     tuple.interface = c->interface;
-    return diag_lookup_ending(&tuple, c->verdict.fate == FATE_TIME_WAIT, answer);
+    return diag_lookup_ending(-1, &tuple, c->verdict.fate == FATE_TIME_WAIT, answer);
 }
 
 void verify_identify(struct closing *c) {

@@ -206,7 +206,7 @@ int diag_lookup_listener(const struct endpoint *local, struct diag_answer *out) 
     return look_for_listener(&v4, out);
 }
 
-int diag_lookup_ending(const struct tuple *tuple, bool expected, struct diag_answer *out) {
+int diag_lookup_ending(int netlink, const struct tuple *tuple, bool expected, struct diag_answer *out) {
     enum { CLOSED = 7, AT_ONCE = 2, YIELDING = 5, PATIENT = 8 };
     int found = -ENOENT;
     for (int i = 0; i < (expected ? PATIENT : AT_ONCE); i++) {
@@ -214,7 +214,9 @@ int diag_lookup_ending(const struct tuple *tuple, bool expected, struct diag_ans
             sys_sleep_us(50);
         else if (i >= AT_ONCE)
             (void)sys_call0(SYS_sched_yield);
-        found = diag_lookup(tuple, out);
+        found = netlink < 0 ? -EBADF : diag_ask(netlink, tuple, out);
+        if (is_lost(found))
+            found = diag_lookup(tuple, out);
         if (found != -ENOENT && !(found == 0 && out->state == CLOSED))
             break;
     }

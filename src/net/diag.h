@@ -31,8 +31,8 @@ int diag_lookup_listener(const struct endpoint *local, struct diag_answer *out);
  * which the kernel finds neither (a TIME-WAIT socket is hashed before it can be referenced,
  * inet_twsk_hashdance_schedule), and one in which it finds the old socket, closed (tcp_time_wait). An interrupt may
  * come in it, or the host of a virtual machine. So those answers are asked for again: once, or, where a TIME-WAIT is
- * expected, for up to half a millisecond. */
-int diag_lookup_ending(const struct tuple *tuple, bool expected, struct diag_answer *out);
+ * expected, for up to half a millisecond. netlink: of diag_open, for many questions; -1: one of its own for each. */
+int diag_lookup_ending(int netlink, const struct tuple *tuple, bool expected, struct diag_answer *out);
 
 /* An MPTCP connection as such, by its token: its state is not that of its subflows, which stay ESTABLISHED until both
  * ends have closed, nor is its inode. Results as above; -ENOENT also on a kernel without mptcp_diag. */

@@ -107,15 +107,9 @@ static bool judge_mptcp(struct reaped *l, uint64_t now) {
     return l->stays;
 }
 
-/* On one descriptor, twice as diag_lookup_ending does: to open one for each question takes longer than the question. */
 static int ask(int netlink, const struct reaped *l, struct diag_answer *out) {
     struct tuple tuple = open_tuple(&l->entry);
-    bool expected = marked(l) && open_fate(&l->entry) == FATE_TIME_WAIT;
-    int found = netlink < 0 ? -EBADF : diag_ask(netlink, &tuple, out);
-    if (found == -ENOENT)
-        found = diag_ask(netlink, &tuple, out);
-    bool certain = found == -ENOENT ? !expected : found == 0 && out->state != TCP_CLOSE;
-    return certain ? found : diag_lookup_ending(&tuple, expected, out);
+    return diag_lookup_ending(netlink, &tuple, marked(l) && open_fate(&l->entry) == FATE_TIME_WAIT, out);
 }
 
 static void judge_exact(struct reaped *l, const struct recorded *t, int netlink, uint64_t now) {
@@ -323,7 +317,7 @@ void reaped_judge(struct reaped *l, unsigned n, const struct state *s) {
     struct recorded recorded = {0};
     uint64_t now = time_now_us(), from_us = UINT64_MAX;
     bool search = false;
-    int netlink = diag_open();
+    int netlink = diag_open(); /* one for all: to open it takes longer than a question */
     for (unsigned i = 0; i < n; i++)
         from_us = connected_us(&l[i]) < from_us ? connected_us(&l[i]) : from_us;
     (void)recorded_read(&recorded, s, from_us - coarse_us, false);

@@ -236,7 +236,7 @@ def test_container(t):
 
     def events():
         with open(out) as f:
-            return [json.loads(line) for line in f.read().splitlines() if line.startswith("{")]
+            return [json.loads(line) for line in f if line.startswith("{") and line.endswith("\n")]  # while it writes
 
     kernel.wait_until(lambda: len([e for e in events() if e["event"] == "time-wait"]) == 20, 10, "the sidecar's events")
     t.tool("set", "-c", conf, "mode=off", check=0, CONNSPREAD_DIR=folder)

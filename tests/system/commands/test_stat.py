@@ -226,7 +226,7 @@ def test_text(t):
     t.spread(t.sources())
     t.run([t.program("burst"), "10.1.0.1", str(t.server()), "8"])
     text = t.tool("stat", "-c", t.conf, check=0).stdout
-    for part in (r"^enforce +r +10\.0\.0\.11 +2 +2 ", r"^enforce +r +10\.0\.0\.14 .* us ", r"^events_dropped +0 +0 +0$", r"^open_table_full ", r"^pairs_full ",
+    for part in (r"^enforce +r +10\.0\.0\.11 +2 +2 ", r"^enforce +r +10\.0\.0\.14 .* [um]s ", r"^events_dropped +0 +0 +0$", r"^open_table_full ", r"^pairs_full ",
                  r"^config_errors ", r"^closes_mismatched ", r"^in config +mode enforce \(config\), canary 100 % \(config\)$"):
         assert re.search(part, text, re.M), f"{part} is missing:\n{text}"
 

@@ -19,6 +19,14 @@ def instances(t, **extra):
     return {os.path.basename(r["state_file"]): r for r in map(json.loads, done.stdout.splitlines()) if os.path.dirname(r["state_file"]) == t.state}
 
 
+def used(t, **users):
+    """instances(t), once NAME.state has so many processes: a tool of root in another test maps every file for a moment, to know which it is."""
+    def found():
+        all_of_them = instances(t)
+        return all_of_them if {name: all_of_them[name + ".state"].get("processes") for name in users} == users else None
+    return kernel.wait_until(found, what=f"stat --all does not say that so many processes use the files: {users}")
+
+
 def who_maps_can_be_seen(t):
     """In a user namespace we may not look into our own processes outside of it: then connspread calls no file dead."""
     t.run(["true"], CONNSPREAD_INSTANCE="visible")
@@ -73,7 +81,7 @@ def test_two_instances_are_apart(t):
     agents[0](f"burst(2, '10.1.0.1', {one})")
     agents[1](f"burst(2, '10.1.0.1', {two})")
     equal((dict(kernel.by_source(one)), dict(kernel.by_source(two))), ({pool[0]: 3, "10.1.0.1": 2}, {pool[1]: 6}), "sources")
-    found = instances(t)
+    found = used(t, first=1, second=1)
     equal({name: (r["instance"], r["mode"], r["processes"]) for name, r in found.items()},
           {"first.state": ("first", "off", 1), "second.state": ("second", "enforce", 1)}, "stat --all")
     text = t.tool("stat", "--all", "-o", "prometheus", "-c", t.conf, check=0).stdout
@@ -100,7 +108,7 @@ def test_stale_files_are_named_and_pruned(t):
     t.spread(["10.0.0.11"], name="live")
     agent = t.agent()
     agent(f"burst(1, '10.1.0.1', {port})")
-    found = instances(t)
+    found = used(t, live=1)
     reasons = {"dead.state": "no living process maps it", "old.state": "another version of connspread made it (layout 9999",
                "rubbish.state": "no state file", ".new-0123456789abcdef": "half built"}
     for name, reason in reasons.items():

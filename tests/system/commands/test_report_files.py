@@ -165,13 +165,13 @@ def test_as_an_ordinary_user_without_ss(t):
     equal((worst["kind"], worst["failed"], worst["numbers"]["capacity"]), ("time-wait", 6, 64), "conclusion")
 
 
-def reported_on_a_terminal(path, seconds, count):
-    """Runs report with its stderr on a terminal, fed count events in that time; returns what the terminal saw."""
+def reported_on_a_terminal(path, seconds, events):
+    """Runs report with its stderr on a terminal, fed events in that time; returns what the terminal saw."""
+    count = len(events)
     os.mkfifo(path)
     leader, follower = pty.openpty()
     process = subprocess.Popen([TOOL, "report", path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=follower)
     os.close(follower)
-    events = lines(count)
     with open(path, "w") as f:
         for i in range(30):
             f.write("".join(line + "\n" for line in events[count // 30 * i:count // 30 * (i + 1)]))
@@ -189,6 +189,6 @@ def reported_on_a_terminal(path, seconds, count):
 
 def test_progress_on_a_terminal(t):
     """Shown after a second, and wiped at the end; not for what is done at once, and never into a file."""
-    seen = reported_on_a_terminal(os.path.join(t.folder, "slow"), 2.5, 60000)
+    seen = reported_on_a_terminal(os.path.join(t.folder, "slow"), 2.5, lines(60000))
     assert "\rconnspread: report: " in seen and " events" in seen and seen.endswith(" \r") and "\x1b" not in seen, repr(seen)
-    equal(reported_on_a_terminal(os.path.join(t.folder, "fast"), 0.0, 6000), "", "what a terminal sees of a quick one")
+    equal(reported_on_a_terminal(os.path.join(t.folder, "fast"), 0.0, lines(6000)), "", "what a terminal sees of a quick one")

@@ -193,7 +193,7 @@ def by_source(port):
     return collections.Counter(s.local for s in sockets(to_port=port) if s.state != "SYN_RECV")
 
 
-def wait_until(condition, timeout=5, what="condition not met"):
+def wait_until(condition, timeout=15, what="condition not met"):
     """Polls until condition() is true and returns its value."""
     end = time.monotonic() + timeout
     while True:

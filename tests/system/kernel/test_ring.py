@@ -32,7 +32,7 @@ def test_sigkill_in_a_burst(t):
         victim = t.start([burst, "10.1.0.1", str(port), "0"])
         victims.append(victim)
         kernel.wait_until(lambda: len(kernel.time_waits(port)) > 20, 15, "a victim does not begin its burst")
-        time.sleep(rng.uniform(0.1, 0.4))
+        time.sleep(rng.uniform(0.02, 0.1))
         victim.send_signal(signal.SIGKILL)
         equal(victim.wait(), -9, "a victim's status")
     equal([s.wait(timeout=60) for s in survivors], [0] * 3, "the survivors' exit status")

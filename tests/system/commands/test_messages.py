@@ -74,6 +74,30 @@ def test_what_is_not_known(t):
     assert "try: " in t.tool("doctor", "--message", "x", "curl", check=2).stderr
 
 
+def test_a_long_trace(t):
+    """The line with the error is found below more than it reads of one line."""
+    trace = "".join(f"    at org.example.Pool.frame{n}(Pool.java:{n})\n" for n in range(400))
+    found = look_up(t, trace + "Ncat: Cannot assign requested address.\n" + trace)
+    equal([r.get("program") for r in found], ["ncat 7.93", None], "programs")
+
+
+def test_what_only_looks_like_it(t):
+    """A number that goes on, a number of something else, and what a program of the table says of itself."""
+    for line in "worker 7 failed: error 990", "errno 999", "grew by error 99.9 percent", "GET /x 200 (99) bytes":
+        equal(t.tool("doctor", "--message", line, check=1).stdout, "", f"answer to {line!r}")
+    for line in "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)", "node[7]: Error: connect EADDRINUSE 10.0.0.1:80":
+        found = look_up(t, line)
+        assert [r.get("program") for r in found] == [None] and "EADDRINUSE" in found[0]["meaning"], (line, found)
+
+
+def test_more_than_a_person_reads(t):
+    line = "Cannot assign requested address"
+    programs = [r["program"] for r in look_up(t, line) if "program" in r]
+    text = t.tool("doctor", "--message", line, check=0).stdout
+    assert len(programs) > 6 and f"and {len(programs) - 6} more that say the same; try: -o json" in text, (programs, text)
+    equal([p for p in programs if p.split()[0] in text], programs[:6], "those shown")
+
+
 AT = ["127.0.0.1", "8080"]
 URL = "http://127.0.0.1:8080/"
 # How each program of Debian's is made to meet it, by how its row begins; and the package, where its name is another.

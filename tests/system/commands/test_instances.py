@@ -3,6 +3,7 @@
 import json
 import mmap
 import os
+import re
 import shutil
 import signal
 import struct
@@ -206,6 +207,9 @@ def test_another_layout_is_not_reused(t):
         assert f.read() == before, "the file of another version was written to"
     done = t.tool("set", "-c", t.conf, "mode=off", check=1)
     assert "another version" in done.stderr, done.stderr
+    said = t.tool("check", "-c", t.conf, check=1).stdout
+    assert "not there yet" not in said and re.search(r"^state file .*test\.state \(cannot be used, see the warning below\)$", said, re.M), said
+    assert re.search(r"^warning: .*test\.state: was made by another version", said, re.M), said
 
 
 def test_several_users(t):

@@ -46,7 +46,7 @@ def expected(prefix, libdir, etc, build=BUILD):
              f"{prefix}/share/bash-completion/completions/connspread", f"{etc}/connspread.conf"]
     # What was built by make musl, make static.
     found += [f"{libdir}/connspread/{name}" for name in ("musl/libconnspread.so", "connspread-static") if os.path.exists(os.path.join(build, name))]
-    found += [f"{doc}/{name}" for name in ["README.md", "LICENSE", "CHANGELOG.md", "connspread.conf"] + ["examples/" + e for e in EXAMPLES] + PAGES]
+    found += [f"{doc}/{name}" for name in ["README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "connspread.conf"] + ["examples/" + e for e in EXAMPLES] + PAGES]
     found += [f"{prefix}/share/connspread/schema/{name}" for name in os.listdir(os.path.join(ROOT, "contrib/schema")) if name.endswith(".json")]
     return sorted(found)
 

@@ -3,6 +3,7 @@
 import json
 import mmap
 import os
+import re
 import shutil
 import signal
 import struct
@@ -10,7 +11,7 @@ import subprocess
 
 import exposition
 import kernel
-from fixture import SHIM, TOOL, Skip, equal, needs
+from fixture import ROOT, SHIM, TOOL, Skip, equal, needs
 
 
 def instances(t, **extra):
@@ -204,8 +205,27 @@ def test_another_layout_is_not_reused(t):
     t.run([t.program("burst"), "10.1.0.1", str(port), "8"])
     with open(path, "rb") as f:
         assert f.read() == before, "the file of another version was written to"
+    equal(set(kernel.by_source(port)), set(pool), "sources without a state file")
     done = t.tool("set", "-c", t.conf, "mode=off", check=1)
     assert "another version" in done.stderr, done.stderr
+    said = t.tool("check", "-c", t.conf, check=1).stdout
+    assert "not there yet" not in said and re.search(r"^state file .*test\.state \(cannot be used, see the warning below\)$", said, re.M), said
+    assert re.search(r"^warning: .*test\.state: was made by another version", said, re.M), said
+    t.tool("prune", "-c", t.conf, check=0)
+    t.run([t.program("burst"), "10.1.0.1", str(port), "4"])
+    kernel.settle(port)
+    equal(len(t.events("time-wait")), 4, "events after prune: those before are nowhere")
+
+
+def test_layouts_of_upgrades(t):
+    """contrib/doc/upgrade.md knows the layout of this version, as the last of its table."""
+    text = {}
+    for path in "contrib/doc/upgrade.md", "Makefile", "src/state/layout.h":
+        with open(os.path.join(ROOT, path)) as f:
+            text[path] = f.read()
+    version = re.search(r"^VERSION = (\S+)$", text["Makefile"], re.M)[1]
+    layout = re.search(r"STATE_LAYOUT = (\d+)", text["src/state/layout.h"])[1]
+    equal(re.findall(r"^\| (\d\S*) \| (\d+) \|$", text["contrib/doc/upgrade.md"], re.M)[-1], (version, layout), "version and layout of the last row")
 
 
 def test_several_users(t):

@@ -115,6 +115,19 @@ def test_nothing_wrong(t):
     assert "There was no event to read" in t.tool("report", write(t, "empty", []), check=0).stdout
 
 
+def test_sources_are_counted_apart(t):
+    """Fifty sources towards one destination, which differ in nothing but their last byte: each is kept."""
+    sources = t.sources(11, 60)
+    port = t.server()
+    t.spread(sources)
+    t.run([t.program("burst"), "10.1.0.1", str(port), "100"])
+    kernel.settle(port)
+    found = json.loads(t.tool("report", "-o", "json", "-c", t.conf, check=0).stdout)["sources"]
+    equal([(s["time_wait"], s["peak"]) for s in found], [(2, 2)] * 50, "TIME-WAITs of each")
+    text = t.tool("report", "-c", t.conf, check=0).stdout
+    equal([line for line in text.splitlines() if line.endswith(" more")], ["  and 40 more"], "what is said of those that are not shown")
+
+
 def test_since_and_until(t):
     all_lines = lines(20000)
     path = write(t, "log", all_lines)

@@ -151,6 +151,11 @@ static bool ready_as_caller(struct logfile *l) {
     return good;
 }
 
+void logfile_try(struct logfile *l) {
+    if (!ready_as_caller(l))
+        (void)fail(l, errno);
+}
+
 bool logfile_flush(struct logfile *l) {
     if (l->used == 0)
         return true;

@@ -37,8 +37,11 @@ int logfile_open(const char *path);
 /* What that errno means here. */
 const char *logfile_error_text(int error);
 
-/* Large: not for the stack. The file itself is opened with the first line. */
+/* Large: not for the stack. */
 void logfile_init(struct logfile *l, const char *path, struct journal *journal);
+
+/* Opens the file before there is a line for it; says so if that cannot be. */
+void logfile_try(struct logfile *l);
 void logfile_end(struct logfile *l);
 
 /* Is there room for one more line of up to length bytes? */

@@ -210,6 +210,7 @@ static int record_as(struct recorder *f, const char *log_file) {
     if (f->aftermath)
         aftermath_begin(f->aftermath, AFTERMATH_RECORDING);
     begin_epoch(f);
+    logfile_try(&f->out);
     follow_begin(&f->follow);
     record(f);
     follow_end(&f->follow);

@@ -155,6 +155,22 @@ def test_a_file_that_cannot_be_written(t):
     equal(recorders(t), [], "recorders")
 
 
+def test_a_file_that_cannot_be_written_yet(t):
+    """`record` says so before the first event, and goes on; what comes is written once it can be."""
+    folder = os.path.join(t.folder, "missing")
+    f = Recorder(t, path=os.path.join(folder, "events.json"))
+    f.create()
+    f.start("--keep")
+    said = f.process.stderr.readline()
+    assert f"{f.path}: No such file or directory; trying again until it works" in said, said
+    os.mkdir(folder)
+    end(f.storm(10))
+    kernel.wait_until(lambda: f.count() == 10, what="the events")
+    status, _, stderr = f.stop()
+    equal(status, 0, "exit status")
+    assert "works again" in stderr, stderr
+
+
 def test_the_state_file_is_replaced(t):
     """Another state file under the same name has another epoch: the recorder goes on with that."""
     f = Recorder(t)

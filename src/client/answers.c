@@ -33,13 +33,12 @@ __attribute__((noinline)) static uint64_t last_of_siblings(struct client *client
 }
 
 static void unanswered(struct client *client, const struct conn *c, struct pair *pair, uint64_t began) {
-    /* Where the kernel tells of ends, this is later than the client gave it up, and siblings may have begun since. */
-    uint64_t now = clock_ns(CLOCK_MONOTONIC) - (client->ends_told ? TOLD_LATE_NS : 0);
-    if (now < began + PATIENCE_NS)
+    uint64_t now = clock_ns(CLOCK_MONOTONIC), ended = now - (client->ends_told ? TOLD_LATE_NS : 0);
+    if (ended < began + PATIENCE_NS)
         return;
     const struct endpoint source = {.addr = c->source};
     const struct pair_flow flow = {&c->source, &c->peer, c->rule_id};
-    if (!pair_unanswered(pair, &flow, began, now, last_of_siblings(client, c, now)))
+    if (!pair_unanswered(pair, &flow, &(struct pair_wait){began, ended, now}, last_of_siblings(client, c, ended)))
         return;
     state_count(&client->state, (enum arm)c->arm, COUNT_MARKED_DOWN);
     event_source_down(client, c, &source, &c->peer, CAUSE_UNANSWERED, ETIMEDOUT);

@@ -142,15 +142,16 @@ static unsigned confirmed(struct pair *p, uint64_t before, uint64_t began, uint6
     return (this_one ? 1u : 0u) + (suspect && sibling > before ? 1u : 0u);
 }
 
-bool pair_unanswered(struct pair *p, const struct pair_flow *flow, uint64_t began, uint64_t now, uint64_t sibling) {
-    if (!p || pair_last_answer(p, now) > began)
+bool pair_unanswered(struct pair *p, const struct pair_flow *flow, const struct pair_wait *wait, uint64_t sibling) {
+    if (!p || pair_last_answer(p, wait->ended) > wait->began)
         return false;
-    uint64_t before = load(&p->counted_ns);
-    bool at_once = before >= began && before <= now;
+    /* Begun when it was not known yet that the pair is down: none that tries it. */
+    uint64_t before = load(&p->counted_ns), late = pair_is_down(p) ? wait->told - wait->ended : 0;
+    bool at_once = before + late >= wait->began && before <= wait->ended;
     if (at_once ||
-        !__atomic_compare_exchange_n(&p->counted_ns, &before, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        !__atomic_compare_exchange_n(&p->counted_ns, &before, wait->ended, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return false;
-    unsigned more = confirmed(p, before, began, sibling);
+    unsigned more = confirmed(p, before, wait->began, sibling);
     unsigned n = __atomic_load_n(&p->unanswered, __ATOMIC_RELAXED) + more;
     n = n < UINT16_MAX ? n : UINT16_MAX;
     __atomic_store_n(&p->unanswered, (uint16_t)n, __ATOMIC_RELAXED);
@@ -160,7 +161,7 @@ bool pair_unanswered(struct pair *p, const struct pair_flow *flow, uint64_t bega
     p->destination = flow->destination->addr;
     __atomic_store_n(&p->port, flow->destination->port, __ATOMIC_RELAXED);
     __atomic_store_n(&p->rule_id, flow->rule_id, __ATOMIC_RELAXED);
-    store(&p->down_until, now + down_period(n));
+    store(&p->down_until, wait->ended + down_period(n));
     return true;
 }
 

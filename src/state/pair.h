@@ -62,12 +62,18 @@ struct pair_flow {
     uint16_t rule_id;
 };
 
-/* A connect that began at began was not answered until now. sibling: the last answer (pair_last_answer) to another
- * source from the same destination. A failure counts if that came while it lasted, or comes before the next failure: so
- * what a dead destination does not answer counts nowhere. Of those under way at the same time one counts, so that a
- * moment of silence is one. The third in a row marks the pair down for 30 s, each further one for twice as long, up to
- * 5 minutes; then, and once a period, one connect tries it. True when this one marks it. */
-bool pair_unanswered(struct pair *p, const struct pair_flow *flow, uint64_t began, uint64_t now, uint64_t sibling);
+/* A connect that was not answered: when it began, was given up, and when that was told to us, CLOCK_MONOTONIC, ns.
+ * Where the kernel tells of ends, others may have come and gone between the last two. */
+struct pair_wait {
+    uint64_t began, ended, told;
+};
+
+/* sibling: the last answer (pair_last_answer) to another source from the same destination. A failure counts if that
+ * came while it lasted, or comes before the next failure: so what a dead destination does not answer counts nowhere. Of
+ * those under way at the same time one counts, so that a moment of silence is one. The third in a row marks the pair
+ * down for 30 s, each further one for twice as long, up to 5 minutes; then, and once a period, one connect tries it.
+ * True when this one marks it. */
+bool pair_unanswered(struct pair *p, const struct pair_flow *flow, const struct pair_wait *wait, uint64_t sibling);
 
 /* Is it marked down? For the tool: clients ask pair_may_try. */
 bool pair_is_down(const struct pair *p);

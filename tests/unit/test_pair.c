@@ -35,9 +35,14 @@ static const struct addr nowhere;
 static const struct endpoint somewhere = {.port = 80};
 static const struct pair_flow flow = {&nowhere, &somewhere, 7};
 
-/* A connect from began to end that got no answer; a sibling's that began at sibling got one. */
+/* A connect from began to end that got no answer, of which we hear late; a sibling's that began at sibling got one. */
+static bool lost_late(struct pair *p, uint64_t began, uint64_t end, uint64_t sibling, uint64_t late) {
+    const struct pair_wait wait = {start + began * ms, start + end * ms, start + (end + late) * ms};
+    return pair_unanswered(p, &flow, &wait, start + sibling * ms);
+}
+
 static bool lost(struct pair *p, uint64_t began, uint64_t end, uint64_t sibling) {
-    return pair_unanswered(p, &flow, start + began * ms, start + end * ms, start + sibling * ms);
+    return lost_late(p, began, end, sibling, 0);
 }
 
 START_TEST(the_third_unanswered_connect_marks_a_pair_down_while_siblings_are_answered) {
@@ -76,6 +81,17 @@ START_TEST(a_dead_destination_marks_nothing) {
     ck_assert_uint_eq(p->unanswered, 2);
     pair_answered(p, start + 202000 * ms);
     ck_assert_uint_eq(p->unanswered, 0);
+}
+END_TEST
+
+START_TEST(what_came_between_the_end_and_the_news_of_it_is_neither_missed_nor_counted_twice) {
+    struct pair *p = pair_at(1);
+    for (uint64_t round = 0; round < 3; round++) /* a sibling is answered 1 ms after the end, 49 before the news */
+        ck_assert(!lost_late(p, 2000 * round, 2000 * round + 1500, round ? 2000 * round - 499 : 0, 50));
+    ck_assert(lost_late(p, 6000, 7500, 5501, 50));
+    ck_assert(!lost_late(p, 7502, 9000, 7501, 50)); /* begun when it was not known yet that the pair is down */
+    ck_assert(pair_is_down(p));
+    ck_assert_uint_eq(p->unanswered, 3);
 }
 END_TEST
 
@@ -591,6 +607,7 @@ int main(void) {
     tcase_add_test(tc, the_third_unanswered_connect_marks_a_pair_down_while_siblings_are_answered);
     tcase_add_test(tc, a_client_that_makes_one_connect_at_a_time_confirms_each_by_its_next);
     tcase_add_test(tc, a_dead_destination_marks_nothing);
+    tcase_add_test(tc, what_came_between_the_end_and_the_news_of_it_is_neither_missed_nor_counted_twice);
     tcase_add_test(tc, of_connects_at_the_same_time_one_counts);
     tcase_add_test(tc, an_answer_ends_it_unless_it_is_older_than_the_evidence);
     tcase_add_test(tc, a_source_that_stays_silent_is_tried_less_and_less_often_down_to_once_in_five_minutes);

@@ -81,7 +81,7 @@ static void fill_pairs(unsigned pairs) {
         struct pair *p = pair_find(&state, pair_key(netns, &from, &to), true, now);
         const struct pair_flow flow = {.source = &from, .destination = &to, .rule_id = 1};
         for (unsigned j = 0; i % 1000 == 0 && j < UNANSWERED; j++)
-            (void)pair_unanswered(p, &flow, now + j, now + j + 1, now + j);
+            (void)pair_unanswered(p, &flow, &(struct pair_wait){now + j, now + j + 1, now + j + 1}, now + j);
     }
 }
 

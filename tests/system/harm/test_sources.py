@@ -334,16 +334,16 @@ def listen_again(far):
 
 
 IMPATIENT = """
-def impatient(n, seconds, address='203.0.113.1', port=9001):
+def impatient(n, seconds, address='203.0.113.1', port=9001, pause=0):
     failures = 0
     for _ in range(n):
         s = socket.socket(AF_INET6 if ':' in address else AF_INET)
         s.settimeout(seconds)
-        try:
-            s.connect((address, port))
-        except OSError:
-            failures += 1
+        error = s.connect_ex((address, port))
         s.close()
+        if error:
+            failures += 1
+            time.sleep(pause)
     return failures
 """
 
@@ -358,7 +358,8 @@ def test_unanswered_source(t):
     t.spread(sources)
     agent = t.agent()
     agent(IMPATIENT)
-    some = f"impatient(40, 1.2, '{PEER6}')"
+    # Supervised, the kernel tells what a connect came to, later; by then three others can have come and gone, and it is that source's turn again.
+    some = f"impatient(40, 1.2, '{PEER6}', pause={0.3 if t.via == 'supervise' else 0})"
     failures = agent(some)
     assert 1 <= failures <= 4, f"{failures} of 40 connects timed out"
     equal(agent(some), 0, "time-outs once it is marked down")
@@ -379,7 +380,7 @@ def test_unanswered_source(t):
     began = time.monotonic()
     kernel.wait_until(lambda: agent(f"impatient(2, 1.2, '{PEER6}')") == 0 and gone in far.clients(), 40, f"{gone} is still not used")
     assert time.monotonic() - began < 32, "it was tried again too late"
-    equal(stat(t)["down"], [], "marked down")
+    kernel.wait_until(lambda: stat(t)["down"] == [], 15, f"{gone} stays marked down")
     equal(agent(some), 0, "time-outs")
 
 

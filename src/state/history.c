@@ -210,7 +210,7 @@ static struct history_entry *search_further(const struct state *s, uint32_t minu
  * | page, 0: the minute's own | place + 1; or IN_REST. Private; any thread may store a word, each of them true. A place
  * is believed if it still is the flow's. That a flow has none is believed until the minute is over, or until it is
  * admitted here. */
-enum { LATELY = 512, PLACE_BITS = 5, NOTE_BITS = 21, IN_REST = (1 << NOTE_BITS) - 1 };
+enum { LATELY = 8192, PLACE_BITS = 5, NOTE_BITS = 21, IN_REST = (1 << NOTE_BITS) - 1 };
 static uint64_t lately[LATELY];
 _Static_assert(HISTORY_FURTHER < IN_REST >> PLACE_BITS && HISTORY_FLOWS < 1 << PLACE_BITS, "a place can be noted");
 

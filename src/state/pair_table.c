@@ -183,12 +183,26 @@ __attribute__((noinline)) static struct pair *create_pair(const struct state *s,
     return had == key ? f.spare : NULL; /* another process was faster; next time, then */
 }
 
+/* Nearly all pairs of a large table are in the last three levels. Each of the key's places there, and the pair that it
+ * may be, is in a page of its own, which has to be found as well: all at once takes little longer than one. */
+static void fetch(const struct state *s, uint64_t key, unsigned last) {
+    enum { FETCHED = 3 };
+    struct places places;
+    for (unsigned level = last; level > 0 && level + FETCHED > last; level--)
+        if (places_in(s, key, level, &places)) {
+            __builtin_prefetch(&places.key[way(key, 0)]);
+            __builtin_prefetch(&places.pair[way(key, 0)]);
+        }
+}
+
 /* All that is not where it nearly always is. */
 __attribute__((noinline)) static struct pair *find_further(const struct state *s, uint64_t key, bool create,
                                                            uint64_t now) {
     struct places places;
     struct found f = {0};
-    for (unsigned level = deepest(s, key); level > 0 && !f.pair; level--)
+    unsigned last = deepest(s, key);
+    fetch(s, key, last);
+    for (unsigned level = last; level > 0 && !f.pair; level--)
         if (places_in(s, key, level, &places))
             look(&places, key, &f);
     places = first_places(s, key);

@@ -257,7 +257,7 @@ install: all ## under DESTDIR: PREFIX (/usr/local), LIBDIR, SYSCONFDIR
 	! test -e $(BUILD)/connspread-static || { $(call put,755,$(BUILD)/connspread-static,$(SHIM_HOME)/connspread-static); }
 	$(foreach p,contrib/man/connspread.1 conf/connspread.conf.5 contrib/man/libconnspread.7,{ $(call page,$(p)); } &&) :
 	$(call put,644,contrib/completion/connspread,$(COMPLETIONDIR)/connspread)
-	$(foreach f,README.md LICENSE contrib/CHANGELOG.md conf/connspread.conf,{ $(call put,644,$(f),$(DOCDIR)/$(notdir $(f))); } &&) :
+	$(foreach f,README.md LICENSE contrib/CHANGELOG.md contrib/SECURITY.md conf/connspread.conf,{ $(call put,644,$(f),$(DOCDIR)/$(notdir $(f))); } &&) :
 	$(foreach f,$(EXAMPLES),{ $(call put,644,$(f),$(DOCDIR)/examples/$(notdir $(f))); } &&) :
 	$(foreach f,$(PAGES),{ $(call put,644,$(f),$(DOCDIR)/$(f)); } &&) :
 	$(foreach f,$(SCHEMAS),{ $(call put,644,$(f),$(SHARE)/schema/$(notdir $(f))); } &&) :
@@ -283,7 +283,7 @@ uninstall: ## removes all but the config
 	    $(SHIM_HOME)/musl/libconnspread.so $(SHIM_HOME)/connspread-static \
 	    $(MANDIR)/man1/connspread.1 $(MANDIR)/man5/connspread.conf.5 $(MANDIR)/man7/libconnspread.7 $(COMPLETIONDIR)/connspread \
 	    $(addprefix $(SHARE)/schema/,$(notdir $(SCHEMAS))) \
-	    $(addprefix $(DOCDIR)/,README.md LICENSE CHANGELOG.md connspread.conf $(addprefix examples/,$(notdir $(EXAMPLES))) $(PAGES)),'$(DESTDIR)$(f)')
+	    $(addprefix $(DOCDIR)/,README.md LICENSE CHANGELOG.md SECURITY.md connspread.conf $(addprefix examples/,$(notdir $(EXAMPLES))) $(PAGES)),'$(DESTDIR)$(f)')
 	rm -f $(foreach f,$(addprefix $(UNITDIR)/,$(notdir $(UNITS))) $(addprefix $(SHARE)/prometheus/,$(notdir $(RULES))) $(SHARE)/systemd/connspread.conf \
 	    $(PREFIX)/bin/connspread-textfile $(SYSCONFDIR)/logrotate.d/connspread,'$(DESTDIR)$(f)')
 	for d in '$(SHARE)/prometheus' '$(SHARE)/systemd' '$(SHARE)/schema' '$(SHARE)' '$(SHIM_HOME)/musl' '$(SHIM_HOME)' '$(DOCDIR)/examples' '$(DOCDIR)/contrib/doc' '$(DOCDIR)/contrib' '$(DOCDIR)'; do \

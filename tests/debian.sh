@@ -58,6 +58,8 @@ export out
 check_installed
 say "its tour"
 tour bash
+! grep -rl /usr/local "$root"/lib/systemd/system/connspread-* "$root/usr/bin/connspread-textfile" "$root/usr/share/connspread" || fail "paths of make install in the package"
+for file in SECURITY.md contrib/doc/upgrade.md; do [ -s "$root/usr/share/doc/connspread/$file" ] || fail "the package lacks $file"; done
 
 say "32-bit children"
 install -D -m 644 "$out/build32/libconnspread.so" "$root/usr/lib/i386-linux-gnu/connspread/libconnspread.so"

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "policy/order.h"
+
 enum { DESTINATIONS = 1024, LOOKED_AT = 64, NUMBER = 0xffff, SHOWN = 1 << 16 };
 
 /* FREE, WRITING, KNOWN: an entry is written once, by the thread that made it WRITING. Others pass it by meanwhile, also
@@ -20,10 +22,9 @@ static bool is_same(const struct endpoint *a, const struct endpoint *b) {
 }
 
 static uint32_t place_of(const struct endpoint *destination) {
-    uint64_t word[2], h;
+    uint64_t word[2];
     memcpy(word, destination->addr.b, sizeof word);
-    h = (word[0] ^ word[1] ^ destination->port) * 0x9e3779b97f4a7c15u;
-    return (uint32_t)(h >> 40);
+    return (uint32_t)order_scatter(word[0] ^ word[1] ^ destination->port);
 }
 
 uint32_t asked_number(const struct endpoint *destination) {

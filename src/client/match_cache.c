@@ -1,6 +1,7 @@
 #include "client/match_cache.h"
 #include "client/client.h"
 #include "state/control.h"
+#include "policy/order.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -62,10 +63,10 @@ static unsigned port_words(const struct match *match) {
     return (n + PORTS_IN_WORD - 1) / PORTS_IN_WORD;
 }
 
-/* Where it may be kept: in any of WAYS places. */
+/* Where it may be kept: in any of WAYS places. Scattered: what differs between the servers of a network lies in the
+ * uppermost bits. */
 static struct kept *set_of(const uint64_t destination[3]) {
-    uint64_t h = (destination[1] ^ destination[0] * 3 ^ destination[2] * 5) * 0x9e3779b97f4a7c15u;
-    return kept[(h >> 32) % SETS];
+    return kept[order_scatter(destination[1] ^ destination[0] * 3 ^ destination[2] * 5) % SETS];
 }
 
 /* The one that was written least often, so they take turns; not one whose writer is at it, or never came back: a

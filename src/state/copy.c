@@ -100,8 +100,9 @@ static bool is_hole(const struct ring_window *w, unsigned n) {
     return data < 0 ? errno == ENXIO : (uint64_t)data >= from + SEGMENT_BYTES;
 }
 
-bool state_copy_segment(const struct state *s, unsigned n, void *out) {
-    if (n >= s->window->segments.n || is_hole(s->window, n))
+bool state_copy_segment(const struct state *s, unsigned n, enum segment_kind kind, void *out) {
+    const struct segments *all = &s->window->segments;
+    if (n >= all->n || all->header->segment[n] != kind || is_hole(s->window, n))
         return false;
     memset(out, 0, SEGMENT_BYTES);
     return read_segment(s->window, n, out);

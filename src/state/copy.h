@@ -32,9 +32,9 @@ bool state_copy_is_ours(const struct state *s);
 /* A page of the file, mapped so that it can be found in /proc/self/maps and never be read. munmap(it, 1). */
 void *state_copy_mapping(const struct state *s);
 
-/* Reads one segment of the file, as it is now, to out: SEGMENT_BYTES. False: it is not there any more,
- * or nothing is in it. */
-bool state_copy_segment(const struct state *s, unsigned n, void *out);
+/* Reads one segment of the file, as it is now, to out: SEGMENT_BYTES. False: it is not of this kind, not there any
+ * more, or nothing is in it. */
+bool state_copy_segment(const struct state *s, unsigned n, enum segment_kind kind, void *out);
 
 /* Gives the memory of one section back, which is zero from then on. */
 void state_copy_drop(const struct state *s, enum section section);

@@ -161,7 +161,7 @@ enum state_error state_create(struct state *out, const char *path, const char *i
     int dir = folder_open(dir_path, true, error);
     if (dir < 0)
         return *error == EPERM ? STATE_NOT_OURS : STATE_IO;
-    int lock = folder_lock(dir), r = lock < 0 ? -EWOULDBLOCK : 0;
+    int lock = folder_lock(dir), r = lock < 0 ? lock : 0;
     result = state_map_at(out, dir, name, error); /* another builder may have been faster */
     if (result == STATE_ABSENT) {
         if (r == 0)

@@ -36,10 +36,11 @@ static void give_rights(int fd) {
 
 int folder_open(const char *dir, bool create, int *error) {
     sys_stat st;
-    bool made = create && sys_call3(SYS_mkdirat, AT_FDCWD, dir, 0700) == 0;
+    long make = create ? sys_call3(SYS_mkdirat, AT_FDCWD, dir, 0700) : -EEXIST;
+    bool made = make == 0;
     int fd = (int)sys_call4(SYS_openat, AT_FDCWD, dir, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
-    if (fd < 0) {
-        *error = -fd;
+    if (fd < 0) { /* what is not there could not be made: why? */
+        *error = fd == -ENOENT && make < 0 && make != -EEXIST ? (int)-make : -fd;
         return -1;
     }
     int r = sys_fstat(fd, &st);
@@ -59,14 +60,14 @@ static int open_lock(int dir) {
     int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     int fd = (int)sys_call4(SYS_openat, dir, FOLDER_LOCK, flags, 0600);
     if (fd < 0)
-        return -1;
+        return fd;
     bool good = sys_fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_uid == sys_geteuid() || st.st_uid == 0);
     if (good && (st.st_mode & 07777) != 0600)
         good = sys_call2(SYS_fchmod, fd, 0600) == 0;
     if (good)
         return fd;
     (void)sys_call1(SYS_close, fd);
-    return -1;
+    return -EPERM;
 }
 
 int folder_lock(int dir) {
@@ -76,9 +77,10 @@ int folder_lock(int dir) {
             return fd;
         sys_sleep_ms(1);
     }
-    if (fd >= 0)
-        (void)sys_call1(SYS_close, fd);
-    return -1;
+    if (fd < 0)
+        return fd;
+    (void)sys_call1(SYS_close, fd);
+    return -EWOULDBLOCK;
 }
 
 void folder_unlock(int lock) {

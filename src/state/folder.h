@@ -21,7 +21,8 @@ const char *folder_of(char out[STATE_PATH], const char *path);
  * whatever the umask is. */
 int folder_open(const char *dir, bool create, int *error);
 
-/* Takes the lock of an open folder, tried for at most 100 ms. A descriptor for folder_unlock, or -1. */
+/* Takes the lock of an open folder, tried for at most 100 ms. A descriptor for folder_unlock, or -errno:
+ * -EWOULDBLOCK when another process holds it. */
 int folder_lock(int dir);
 
 /* Lets go and closes. */

@@ -208,7 +208,8 @@ bool pair_within_budget(struct pair *p, uint64_t now, unsigned per_second, uint3
 
 bool pair_turn(struct pair *p, uint64_t now, unsigned ms) {
     uint64_t next = p ? load(&p->probe_next) : UINT64_MAX;
-    bool due = next <= now || next - now > (uint64_t)ms * MS; /* further ahead than ever written: a scribble */
+    /* Far ahead: a scribble. A little further than one turn may be another's, who read the clock after us. */
+    bool due = next <= now || next - now > 2 * (uint64_t)ms * MS;
     return p && due &&
            __atomic_compare_exchange_n(&p->probe_next, &next, now + (uint64_t)ms * MS, false, __ATOMIC_RELAXED,
                                        __ATOMIC_RELAXED);

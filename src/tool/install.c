@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,12 +79,34 @@ static bool copy_bytes(int from, int to) {
     return true;
 }
 
-/* Whole under its name, or not there. */
+static const char *remedy(int error) {
+    switch (error) {
+    case ENOENT:
+        return "make the folder above it first";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return "a folder that this user may write to";
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return "make room there, or another folder";
+    default:
+        return "another folder";
+    }
+}
+
+/* Whole under its name, or not there. Its first name is drawn: in a container each process has the same number, and
+ * what one left that was killed must not stop the next. */
 static bool copy(const char *from, const char *to, mode_t mode) {
     char new[LOCATE_PATH + 16];
-    (void)snprintf(new, sizeof new, "%s.new-%d", to, (int)getpid());
+    if (preloadable(from) == PRELOAD_UNREADABLE) {
+        warn("%s is no library and no program, so it is not copied; try: make, or make install, once more", from);
+        return false;
+    }
+    (void)snprintf(new, sizeof new, "%s.XXXXXX", to);
     int in = open(from, O_RDONLY | O_CLOEXEC);
-    int out = in < 0 ? -1 : open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int out = in < 0 ? -1 : mkostemp(new, O_CLOEXEC);
     bool good = out >= 0 && copy_bytes(in, out) && fchmod(out, mode) == 0;
     good = (out < 0 || close(out) == 0) && good && rename(new, to) == 0;
     int error = errno;
@@ -92,14 +115,22 @@ static bool copy(const char *from, const char *to, mode_t mode) {
     if (in >= 0)
         (void)close(in);
     if (!good)
-        warn("%s cannot be copied to %s: %s", from, to, strerror(error));
+        warn("%s cannot be copied to %s: %s; try: %s", from, to, strerror(error), remedy(error));
     return good;
 }
 
+/* For clients of every user, whatever the umask of this one; a folder that is there stays as it is. */
 static bool make_folder(const char *path) {
-    if (mkdir(path, 0755) == 0 || errno == EEXIST)
+    if ((mkdir(path, 0755) == 0 && chmod(path, 0755) == 0) || errno == EEXIST)
         return true;
-    warn("%s cannot be made: %s", path, strerror(errno));
+    warn("%s cannot be made: %s; try: %s", path, strerror(errno), remedy(errno));
+    return false;
+}
+
+static bool is_usable(const char *folder) {
+    if (!folder[strcspn(folder, shim_unusable)])
+        return true;
+    warn("install: %s: a path with a space, ':' or '$' cannot stand in LD_PRELOAD; try: another folder", folder);
     return false;
 }
 
@@ -179,15 +210,16 @@ int install_main(int argc, char **argv) {
             return EXIT_FOUND;
         }
     }
+    if (!is_usable(a.to))
+        return EXIT_USAGE;
+    (void)signal(SIGXFSZ, SIG_IGN); /* too large for this user: an error that is said */
     if (!make_folder(a.to))
         return EXIT_FOUND;
     if (!realpath(a.to, folder)) {
-        warn("install: %s: %s", a.to, strerror(errno));
+        warn("install: %s: %s; try: another folder", a.to, strerror(errno));
         return EXIT_FOUND;
     }
-    if (folder[strcspn(folder, shim_unusable)]) {
-        warn("install: %s: a path with a space, ':' or '$' cannot stand in LD_PRELOAD; try: another folder", folder);
+    if (!is_usable(folder))
         return EXIT_USAGE;
-    }
     return put_shims(&a, folder, program) && put_tool(folder) ? EXIT_DONE : EXIT_FOUND;
 }

@@ -1,5 +1,5 @@
 /* close_storm ADDRESS PORT FROM TO: one connection at descriptor 700, then close() of every number from FROM to TO - 1,
- * as daemons do. Prints how many of the closes succeeded and how long all of it took, in ms. */
+ * as daemons do. Prints how many of the closes succeeded and the processor time that all of it took, in ms. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +20,10 @@ int main(int argc, char **argv) {
     getrlimit(RLIMIT_NOFILE, &files);
     if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0 || dup2(fd, 700) != 700 || close(fd) != 0)
         return 1;
-    clock_gettime(CLOCK_MONOTONIC, &a);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
     for (int i = first; i < last; i++)
         closed += close(i) == 0;
-    clock_gettime(CLOCK_MONOTONIC, &b);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
     printf("%d %ld\n", closed, (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000);
     return 0;
 }

@@ -39,6 +39,11 @@ class Recorder:
         out, err = self.process.communicate(timeout=timeout)
         return self.process.returncode, out, err
 
+    def freeze(self):
+        """SIGSTOP, which another processor heeds a moment later: it has stopped when this returns."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+
     def storm(self, count, rate=0, incidents=0, n=1):
         """n processes that write count events each."""
         argv = [self.t.program("event_storm"), self.state, str(count), str(rate), str(incidents)]

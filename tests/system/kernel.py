@@ -181,7 +181,7 @@ def state_of(quad):
     return None
 
 
-def settle(port, timeout=10):
+def settle(port, timeout=15):
     """Waits until no connection to or from this port is between two states."""
     def settled():
         return all(s.state in SETTLED for s in sockets() if port in (s.local_port, s.peer_port))
@@ -193,7 +193,7 @@ def by_source(port):
     return collections.Counter(s.local for s in sockets(to_port=port) if s.state != "SYN_RECV")
 
 
-def wait_until(condition, timeout=5, what="condition not met"):
+def wait_until(condition, timeout=15, what="condition not met"):
     """Polls until condition() is true and returns its value."""
     end = time.monotonic() + timeout
     while True:

@@ -12,6 +12,7 @@
 #include "suite.h"
 #include "state/create.h"
 #include "state/ring_reader.h"
+#include "state/segment.h"
 #include "tool/reader/source.h"
 
 enum { LOG_SIZE = 1 << 20 };
@@ -81,6 +82,28 @@ START_TEST(holes_of_the_segments_cost_no_memory) {
 }
 END_TEST
 
+/* What lies between two segments of pairs is not taken for pairs. */
+START_TEST(a_segment_of_another_kind_is_not_copied) {
+    static uint64_t out[SEGMENT_BYTES / sizeof(uint64_t)];
+    const uint64_t word[2] = {77, 78};
+    struct state copy;
+    ck_assert_int_eq(create(), STATE_OK);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    for (unsigned i = 0; i < 2; i++)
+        ck_assert_int_eq(pwrite(fd, &word[i], 8, (off_t)(state.header->size + (uint64_t)i * SEGMENT_BYTES)), 8);
+    (void)close(fd);
+    state.header->segment[0] = SEGMENT_HISTORY;
+    state.header->segment[1] = SEGMENT_PAIRS;
+    ck_assert_int_eq(state_copy(&copy, AT_FDCWD, path, COPY_STATS, &error), STATE_OK);
+    ck_assert_uint_eq(segments_of(copy.segments, SEGMENT_PAIRS), 2);
+    ck_assert(!state_copy_segment(&copy, 0, SEGMENT_PAIRS, out));
+    ck_assert(state_copy_segment(&copy, 1, SEGMENT_PAIRS, out));
+    ck_assert_uint_eq(out[0], word[1]);
+    ck_assert(!state_copy_segment(&copy, 2, SEGMENT_PAIRS, out));
+    state_release(&copy);
+}
+END_TEST
+
 START_TEST(a_copy_has_what_the_file_has) {
     struct state copy;
     struct event_record r = {.e = {.kind = EVENT_OVERRIDE}}, read;
@@ -133,6 +156,7 @@ int main(void) {
     tcase_add_test(tc, holes_of_the_segments_cost_no_memory);
     tcase_add_test(tc, a_copy_of_a_file_that_was_cut_is_an_error_and_no_signal);
     tcase_add_test(tc, a_copy_has_what_the_file_has);
+    tcase_add_test(tc, a_segment_of_another_kind_is_not_copied);
     tcase_add_test(tc, whose_it_is_says_the_file_and_not_its_path);
     suite_add_tcase(suite, tc);
     return run(suite);

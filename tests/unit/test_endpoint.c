@@ -99,6 +99,14 @@ START_TEST(turns_go_round) {
 }
 END_TEST
 
+START_TEST(a_whole_network_may_be_asked_for) {
+    for (uint32_t i = 0; i < 256; i++) {
+        const struct endpoint to = {.addr = addr_from_v4(0x0a020000 + i), .port = 6379};
+        ck_assert_uint_ne(asked_number(&to), 0);
+    }
+}
+END_TEST
+
 START_TEST(what_was_asked_for_is_kept_by_number_until_there_is_no_room) {
     struct endpoint to = there;
     struct conn conn = {0};
@@ -134,6 +142,7 @@ int main(void) {
     tcase_add_test(tc, it_is_no_pair_and_another_namespaces_is_another);
     tcase_add_test(tc, a_scribbled_time_leaves_nothing_out_for_ever);
     tcase_add_test(tc, turns_go_round);
+    tcase_add_test(tc, a_whole_network_may_be_asked_for);
     tcase_add_test(tc, what_was_asked_for_is_kept_by_number_until_there_is_no_room);
     suite_add_tcase(suite, tc);
     return run(suite);

@@ -56,6 +56,22 @@ static void ask(const struct endpoint *to, struct match *out) {
     ck_assert(match_cache_find(&client, to, out));
 }
 
+/* Servers of one network, on one port: they share the places and not one set of them. */
+START_TEST(neighbours_are_kept_apart) {
+    bool seen[SETS] = {false};
+    unsigned n = 0;
+    for (unsigned i = 0; i < SETS * WAYS; i++) {
+        const struct endpoint to = {.addr = addr_from_v4(0x0a020000 + i), .port = 6379};
+        uint64_t key[3];
+        memcpy(key, &to, sizeof key);
+        unsigned at = (unsigned)(set_of(key) - kept[0]) / WAYS;
+        n += !seen[at];
+        seen[at] = true;
+    }
+    ck_assert_uint_ge(n, SETS / 2);
+}
+END_TEST
+
 /* Asked twice: the second time what was remembered answers. */
 static void assert_as_the_policy_says(const struct endpoint *to) {
     struct match wanted, got;
@@ -242,6 +258,7 @@ int main(void) {
     tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, fresh, gone);
     tcase_add_test(tc, without_a_policy_there_is_no_plan);
+    tcase_add_test(tc, neighbours_are_kept_apart);
     tcase_add_test(tc, each_destination_gets_what_the_policy_says);
     tcase_add_test(tc, what_is_too_large_to_keep_is_right_all_the_same);
     tcase_add_test(tc, what_the_policy_said_is_kept_until_there_is_another);

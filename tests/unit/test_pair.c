@@ -419,6 +419,15 @@ START_TEST(a_budget_of_ten_a_second_turns_the_eleventh_away_and_reports_it_later
 }
 END_TEST
 
+START_TEST(a_turn_is_not_taken_again_by_a_caller_that_read_the_clock_before) {
+    struct pair *p = pair_at(1);
+    ck_assert(pair_turn(p, start, 5000));
+    ck_assert(!pair_turn(p, start - 1, 5000));
+    ck_assert(!pair_turn(p, start - second, 5000)); /* it may have lost its processor */
+    ck_assert(pair_turn(p, start + 5 * second, 5000));
+}
+END_TEST
+
 START_TEST(a_turn_is_taken_by_one_caller_in_its_time) {
     struct pair *p = pair_at(1);
     unsigned turns = 0;
@@ -635,6 +644,7 @@ int main(void) {
     tcase_add_test(tc, a_time_of_last_use_a_moment_ahead_is_another_processors_clock);
     tcase_add_test(tc, a_budget_of_ten_a_second_turns_the_eleventh_away_and_reports_it_later);
     tcase_add_test(tc, a_turn_is_taken_by_one_caller_in_its_time);
+    tcase_add_test(tc, a_turn_is_not_taken_again_by_a_caller_that_read_the_clock_before);
     tcase_add_test(tc, ports_take_turns_until_one_is_taken);
     tcase_add_test(tc, pairs_that_no_rule_is_about_leave_most_of_the_table_alone);
     suite_add_tcase(suite, tc);

@@ -1,6 +1,7 @@
 /* What `connspread quads` counts, and what it makes of it. */
 #include <netinet/tcp.h>
 #include <string.h>
+#include <time.h>
 
 #include "tool/host/socket_table.h"
 #include "text/parse.h"
@@ -90,6 +91,28 @@ START_TEST(many_pairs_are_all_found_again) {
     ck_assert_uint_eq(table.n, MANY);
     for (size_t i = 0; i < table.n; i++)
         ck_assert_uint_eq(quads_taken(&table.pair[i]), ROUNDS);
+}
+END_TEST
+
+/* Time to add pairs of which each has a peer or a port of its own. */
+static clock_t time_of(unsigned n, bool peers) {
+    struct dump_socket s = {.local = address("10.0.0.1"), .local_port = 40000, .state = TCP_ESTABLISHED};
+    clock_t began = clock();
+    for (uint32_t i = 0; i < n; i++) {
+        s.peer = addr_from_v4(0x0a140000 + (peers ? i : 0));
+        s.peer_port = (uint16_t)(peers ? 443 : 1 + i);
+        quads_add(&table, &s);
+    }
+    ck_assert_uint_eq(table.n, n);
+    quads_free(&table);
+    set_up();
+    return clock() - began;
+}
+
+/* What differs between the peers of a crawler lies in the uppermost bits of their addresses. */
+START_TEST(many_peers_take_no_longer_than_many_ports) {
+    clock_t ports = time_of(40000, false), peers = time_of(40000, true);
+    ck_assert_msg(peers <= 8 * ports + CLOCKS_PER_SEC / 10, "ports %ld, peers %ld", (long)ports, (long)peers);
 }
 END_TEST
 
@@ -218,6 +241,7 @@ int main(void) {
     tcase_add_test(t, states_are_counted_as_people_ask_for_them);
     tcase_add_test(t, a_pair_is_source_destination_and_port);
     tcase_add_test(t, many_pairs_are_all_found_again);
+    tcase_add_test(t, many_peers_take_no_longer_than_many_ports);
     tcase_add_test(t, the_earliest_time_wait_frees_the_next_quadruplet);
     tcase_add_test(t, what_has_a_listeners_port_was_accepted);
     tcase_add_test(t, many_listeners_on_single_addresses);

@@ -62,6 +62,19 @@ START_TEST(a_table_counts_by_key) {
 }
 END_TEST
 
+/* As IPv4 addresses lie in the last word of a key. */
+START_TEST(keys_that_differ_in_the_uppermost_bits_have_room) {
+    struct report_table large;
+    ck_assert(report_table_init(&large, sizeof(struct counter), sizeof(uint64_t), 1024, fold));
+    for (uint64_t i = 0; i < 1024; i++) {
+        uint64_t key = (i & 255) << 56 | (i >> 8) << 48 | 0x140affff0000;
+        ck_assert_ptr_nonnull(report_table_get(&large, &key));
+    }
+    ck_assert_uint_eq(large.evicted, 0);
+    report_table_free(&large);
+}
+END_TEST
+
 START_TEST(more_keys_than_room_lose_no_count) {
     for (uint64_t i = 0; i < 10000; i++)
         count(i % 1000);
@@ -246,6 +259,7 @@ int main(void) {
     TCase *tables = tcase_create("report_tables");
     tcase_add_checked_fixture(tables, make_table, free_table);
     tcase_add_test(tables, a_table_counts_by_key);
+    tcase_add_test(tables, keys_that_differ_in_the_uppermost_bits_have_room);
     tcase_add_test(tables, more_keys_than_room_lose_no_count);
     tcase_add_test(tables, what_weighs_most_stays);
     tcase_add_test(tables, the_top_is_in_order);

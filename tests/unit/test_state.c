@@ -207,7 +207,7 @@ START_TEST(a_file_published_by_the_holder_of_the_lock_is_taken) {
     ck_assert_int_eq(rename(path, other), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        usleep(30000);
+        usleep(10000);
         _exit(rename(other, path)); /* keeps the lock through fd until here, and the parent after that */
     }
     ck_assert_int_eq(create(), STATE_OK);

@@ -135,7 +135,8 @@ static void look_at_state(struct findings *f) {
         state_release(&state);
         return;
     }
-    if (result != STATE_ABSENT)
+    f->bad_state_file = result != STATE_ABSENT;
+    if (f->bad_state_file)
         warning_add(&f->warnings, "%s: %s", f->where.state_file, state_error_text(result, error));
     sections_plan(&layout, f->policy.log_size);
     f->close_cells = layout.section[SECTION_CLOSES].size / CELL_BYTES;

@@ -30,7 +30,7 @@ struct findings {
     struct control control; /* what `connspread set` overrides */
     uint64_t close_cells, epoch;
     uint32_t next_source[POLICY_POOLS][SCOPE_COUNT]; /* turns that were taken so far */
-    bool has_state_file;
+    bool has_state_file, bad_state_file;
     struct warnings warnings;
     const struct missing *missing; /* with sources to add (missing.h) */
 };

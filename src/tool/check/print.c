@@ -51,8 +51,11 @@ static void print_head(const struct findings *f) {
     }
     say("config      %s", f->where.config[0] ? f->where.config : "(built-in default)");
     say("instance    %s", f->where.instance);
-    say("state file  %s (%s, event buffer of %s events)", f->where.state_file,
-        f->has_state_file ? "in use" : "not there yet", grouped(cells, f->close_cells));
+    if (f->bad_state_file)
+        say("state file  %s (cannot be used, see the warning below)", f->where.state_file);
+    else
+        say("state file  %s (%s, event buffer of %s events)", f->where.state_file,
+            f->has_state_file ? "in use" : "not there yet", grouped(cells, f->close_cells));
     printf("mode        %s, canary %u %%\n", override_mode_name(check_mode(f, false)), check_canary(f, false));
 }
 

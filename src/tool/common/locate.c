@@ -85,6 +85,31 @@ bool locate(struct location *out, const char *config, const char *instance, char
     return true;
 }
 
+static const char *io_text(int error) {
+    switch (error) {
+    case ELOOP:
+        return "is a symbolic link, and connspread follows none; try: remove it";
+    case EFBIG:
+        return "file too large: this process may make none of that size; try: ulimit -f unlimited";
+    case ENOSPC:
+    case EDQUOT:
+        return "no space left on its file system, of 3 MB that it begins with; try: make room there, or another folder "
+               "(CONNSPREAD_DIR)";
+    case EROFS:
+        return "read-only file system; try: another folder (CONNSPREAD_DIR)";
+    case ENOENT:
+        return "its folder cannot be made, for the one above it is missing; try: make that, or another folder "
+               "(CONNSPREAD_DIR)";
+    case EWOULDBLOCK:
+        return "another process holds the lock on its folder; try: again";
+    case EACCES:
+    case EPERM:
+        return "permission denied; try: as root, as the user of its clients, or another folder (CONNSPREAD_DIR)";
+    default:
+        return strerror(error);
+    }
+}
+
 const char *state_error_text(enum state_error why, int error) {
     switch (why) {
     case STATE_OK:
@@ -94,7 +119,7 @@ const char *state_error_text(enum state_error why, int error) {
                "-i "
                "with an instance that connspread stat --all shows";
     case STATE_IO:
-        return error == ELOOP ? "is a symbolic link, and connspread follows none" : strerror(error);
+        return io_text(error);
     case STATE_NOT_OURS:
         return "file or folder belongs to another user, or others may write to it; it must be yours or root's; try: "
                "another folder (CONNSPREAD_DIR)";

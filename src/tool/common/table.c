@@ -3,17 +3,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tool/common/mix.h"
+
 enum { WAYS = 8 };
 
-/* FNV-1a over words, then a finalizer: keys are a multiple of eight bytes. Never 0. */
+/* Keys are a multiple of eight bytes. Never 0. */
 static uint64_t hash_of(const void *key, size_t size) {
     uint64_t h = UINT64_C(0xcbf29ce484222325), word;
     for (size_t i = 0; i < size; i += sizeof word) {
         memcpy(&word, (const char *)key + i, sizeof word);
-        h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        h ^= h >> 32;
+        h = mix(h, word);
     }
-    return h | UINT64_C(1) << 63;
+    return mix(h, 0) | UINT64_C(1) << 63;
 }
 
 static struct report_entry *entry_at(const struct report_table *t, size_t i) {
@@ -85,13 +86,21 @@ void *report_table_rest(const struct report_table *t) {
     return entry_at(t, t->sets * WAYS);
 }
 
+/* Equals come in the order of their keys, not in that of their places. */
+static bool is_before(const struct report_table *t, const void *a, const void *b,
+                      int (*compare)(const void *, const void *)) {
+    int order = compare(a, b);
+    return order < 0 || (order == 0 && memcmp((const char *)a + sizeof(struct report_entry),
+                                              (const char *)b + sizeof(struct report_entry), t->key_size) < 0);
+}
+
 size_t report_table_top(const struct report_table *t, const void **out, size_t n,
                         int (*compare)(const void *, const void *)) {
     size_t found = 0, at = 0;
     const void *e;
     while ((e = report_table_next(t, &at))) {
         size_t place = found;
-        while (place > 0 && compare(e, out[place - 1]) < 0)
+        while (place > 0 && is_before(t, e, out[place - 1], compare))
             place--;
         if (place == n)
             continue;

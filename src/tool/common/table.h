@@ -41,8 +41,8 @@ void *report_table_next(const struct report_table *t, size_t *at);
 /* Keys whose counts it has are in t->evicted. */
 void *report_table_rest(const struct report_table *t);
 
-/* The n entries that come first in the order of compare (of two entries, as for qsort), best first. Returns how many
- * there are. */
+/* The n entries that come first in the order of compare (of two entries, as for qsort), best first, and equals by
+ * their keys. Returns how many there are. */
 size_t report_table_top(const struct report_table *t, const void **out, size_t n,
                         int (*compare)(const void *, const void *));
 

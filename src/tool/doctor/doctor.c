@@ -187,14 +187,18 @@ static void print_message(const struct message *m, bool json) {
                 plain_cell(cell[3], m->retries), plain_cell(cell[4], m->next_address));
 }
 
+enum { SHOWN = 6 }; /* rows for a person */
+
 /* What a program's message means: nothing of this host is looked at. */
 static int look_up(const char *line, bool json) {
     const struct message *found[MESSAGES_MAX];
     unsigned n = messages_find(line, found);
     const char *meaning = messages_meaning(line);
     const struct screen to = screen_stdout();
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n && (json || i < SHOWN); i++)
         print_message(found[i], json);
+    if (n > SHOWN && !json)
+        wrap_printf(&to, SCREEN_HANG, "and %u more that say the same; try: -o json, which names them", n - SHOWN);
     if (meaning && json) {
         print_string("{\"meaning\":", meaning);
         puts("}");

@@ -69,6 +69,16 @@ static bool has_word(const struct words *line, const char *word) {
     return false;
 }
 
+/* Its name is what a log puts before a line: "nginx: ", "nginx[991]". */
+static bool is_tag(const struct message *m, const char *text) {
+    size_t n = strcspn(m->program, " :");
+    for (const char *at = text; *at; at++)
+        if (strncasecmp(at, m->program, n) == 0 && (at == text || !isalnum((unsigned char)at[-1])) &&
+            (at[n] == ':' || at[n] == '['))
+            return true;
+    return false;
+}
+
 /* Its name is one of the first words of the row, before a version. */
 static bool is_named(const struct message *m, const struct words *line) {
     struct words name = {.n = 0};
@@ -97,47 +107,90 @@ static unsigned score_of(const struct message *m, const struct words *line) {
     return best > 1 || (best && named) ? best + named : 0;
 }
 
-unsigned messages_find(const char *line, const struct message *out[MESSAGES_MAX]) {
+static void score_part(const char *text, size_t length, unsigned score[ROWS]) {
     struct words words = {.n = 0};
-    unsigned score[ROWS], best = 0, n = 0;
-    add_words(&words, line, strlen(line));
+    add_words(&words, text, length);
     for (unsigned i = 0; i < ROWS; i++) {
-        score[i] = score_of(&table[i], &words);
-        best = score[i] > best ? score[i] : best;
+        unsigned now = score_of(&table[i], &words);
+        score[i] = now > score[i] ? now : score[i];
     }
-    for (unsigned i = 0; best && i < ROWS && n < MESSAGES_MAX; i++)
+}
+
+/* As a whole, for a line may have been pasted in parts, and each line, for the error may stand below a long trace. */
+static void score_all(const char *text, unsigned score[ROWS]) {
+    score_part(text, strlen(text), score);
+    for (const char *line = text; *line; line += *line != '\0') {
+        size_t n = strcspn(line, "\n");
+        score_part(line, n, score);
+        line += n;
+    }
+}
+
+/* What a program of the table says in its own name is none of another's. */
+static void leave_to_tagged(const char *text, unsigned score[ROWS]) {
+    bool tagged[ROWS], any = false;
+    for (unsigned i = 0; i < ROWS; i++)
+        any |= tagged[i] = is_tag(&table[i], text);
+    for (unsigned i = 0; any && i < ROWS; i++)
+        if (!tagged[i])
+            score[i] = 0;
+}
+
+unsigned messages_find(const char *text, const struct message *out[MESSAGES_MAX]) {
+    unsigned score[ROWS] = {0}, best = 0, n = 0;
+    _Static_assert(sizeof table / sizeof *table <= MESSAGES_MAX, "room for every row");
+    score_all(text, score);
+    leave_to_tagged(text, score);
+    for (unsigned i = 0; i < ROWS; i++)
+        best = score[i] > best ? score[i] : best;
+    for (unsigned i = 0; best && i < ROWS; i++)
         if (score[i] == best)
             out[n++] = &table[i];
     return n;
 }
 
-const char *messages_meaning(const char *line) {
+/* A number that the part ends in is whole: "errno 99" is not in "errno 990". */
+static bool has_part(const char *text, const char *part) {
+    size_t n = strlen(part);
+    bool number = isdigit((unsigned char)part[n - 1]);
+    for (const char *at = text; (at = strcasestr(at, part)); at++)
+        if (!number || !(isdigit((unsigned char)at[n]) || (at[n] == '.' && isdigit((unsigned char)at[n + 1]))))
+            return true;
+    return false;
+}
+
+const char *messages_meaning(const char *text) {
     static const char none_left[] =
         "EADDRNOTAVAIL: no source port is left towards that address and port, or the address to connect from is not on "
         "this host. connspread quads -p shows how full the ports are and which processes have them; connspread doctor "
         "what else can be the cause.";
+    static const char in_use[] =
+        "Of a client: it binds before it connects (EADDRINUSE), so that ports taken towards one server are lost for "
+        "all. connspread doctor names the processes that have bound ports; under connspread run such a bind takes its "
+        "port late.";
     static const struct {
-        const char *part, *meaning;
+        const char *part, *meaning, *beside; /* what must be there, too */
     } meaning[] = {
-        {"address already in use",
-         "Of a client: it binds before it connects (EADDRINUSE), so that ports taken towards one server are lost for "
-         "all. connspread doctor names the processes that have bound ports; under connspread run such a bind takes its "
-         "port late."},
-        {"assign requested address", none_left},
-        {"EADDRNOTAVAIL", none_left},
-        {"(99)", none_left},
-        {"errno=99", none_left},
-        {"errno 99", none_left},
-        {"error 99", none_left},
-        {"no free ports", none_left},
+        {"address already in use", in_use, ""},
+        {"EADDRINUSE", in_use, ""},
+        {"assign requested address", none_left, ""},
+        {"EADDRNOTAVAIL", none_left, ""},
+        {"(99)", none_left, "connect"},
+        {"errno=99", none_left, ""},
+        {"errno 99", none_left, ""},
+        {"error 99", none_left, ""},
+        {"no free ports", none_left, ""},
         {" SC--",
          "HAProxy could not connect to that server; one reason is that no source port is left. connspread quads "
-         "-p, while it happens, shows how full they are."},
-        {"too many open files", "EMFILE: the program's descriptors are used up, not the ports: raise its limit (ulimit "
-                                "-n, LimitNOFILE=), or look for connections that are never closed."},
+         "-p, while it happens, shows how full they are.",
+         ""},
+        {"too many open files",
+         "EMFILE: the program's descriptors are used up, not the ports: raise its limit (ulimit "
+         "-n, LimitNOFILE=), or look for connections that are never closed.",
+         ""},
     };
     for (unsigned i = 0; i < sizeof meaning / sizeof *meaning; i++)
-        if (strcasestr(line, meaning[i].part))
+        if (has_part(text, meaning[i].part) && strcasestr(text, meaning[i].beside))
             return meaning[i].meaning;
     return NULL;
 }

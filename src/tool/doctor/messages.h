@@ -9,13 +9,13 @@ struct message {
     const char *program, *text, *exit_status, *retries, *next_address;
 };
 
-enum { MESSAGES_MAX = 6 };
+enum { MESSAGES_MAX = 64 }; /* more than there are rows */
 
-/* The rows that a line fits best, however it is dressed: numbers, addresses and what stands around it do not count.
- * Returns how many; 0: none fits. */
-unsigned messages_find(const char *line, const struct message *out[MESSAGES_MAX]);
+/* The rows that a text, or one of its lines, fits best, however it is dressed: numbers, addresses and what stands
+ * around it do not count. Returns how many; 0: none fits. */
+unsigned messages_find(const char *text, const struct message *out[MESSAGES_MAX]);
 
-/* What the words of a line say of the cause, and what to do; NULL: nothing. */
-const char *messages_meaning(const char *line);
+/* What the words of a text say of the cause, and what to do; NULL: nothing. */
+const char *messages_meaning(const char *text);
 
 #endif

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tool/common/mix.h"
+
 enum { FIRST_PAIRS = 256 };
 
 /* --- listeners --- */
@@ -62,17 +64,12 @@ static uint64_t load(const uint8_t *p) {
     return word;
 }
 
-/* Multiply and fold. Seeded: a peer that may choose its addresses must not be able to choose the slots as well. */
-static uint64_t mix(uint64_t hash, uint64_t word) {
-    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 32;
-}
-
+/* Seeded: a peer that may choose its addresses must not be able to choose the slots as well. */
 static uint64_t hash_of(uint64_t seed, const struct addr *source, const struct addr *destination, uint16_t port) {
     uint64_t hash = mix(seed, load(source->b) + port);
     hash = mix(hash, load(source->b + 8));
     hash = mix(hash, load(destination->b));
-    return mix(hash, load(destination->b + 8));
+    return mix(mix(hash, load(destination->b + 8)), 0);
 }
 
 static bool is_pair(const struct quads_pair *p, const struct addr *source, const struct addr *destination,

@@ -232,8 +232,13 @@ static void print_routes(const struct report *r) {
         columns_number(t, route->full);
     }
     columns_print(t, &to);
+    size_t at = 0, all = 0;
+    while (report_table_next(&r->facts.routes, &at))
+        all++;
     if (r->facts.routes.evicted)
-        printf("  and %s more\n", grouped(more, r->facts.routes.evicted));
+        puts("  and others, more than are kept apart");
+    else if (all > n)
+        printf("  and %s more\n", grouped(more, all - n));
 }
 
 static void print_connect_times(const struct report *r) {

@@ -40,7 +40,8 @@ void stat_take_downs(struct stat_report *out, const struct state *s) {
     take(out, s, s->pairs->pair, PAIRS);
     for (unsigned i = 0; i < end; i++) {
         const struct pair_block *one = segment_find(s->segments, i, SEGMENT_PAIRS);
-        if (!one && s->window && (block || (block = malloc(sizeof *block))) && state_copy_segment(s, i, block))
+        if (!one && s->window && (block || (block = malloc(sizeof *block))) &&
+            state_copy_segment(s, i, SEGMENT_PAIRS, block))
             one = block;
         if (one)
             take(out, s, one->pair, PAIR_BLOCK);

@@ -1,6 +1,7 @@
 """connspread install --to, for images that have nothing; wrappers that overwrite LD_PRELOAD."""
 
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -10,7 +11,7 @@ from fixture import BUILD, SHIM, TOOL, equal, needs
 
 
 def home(t, static=True, musl=True):
-    """A folder as `make`, `make static` and `make musl` leave it; the shim for musl is a stand-in, which nothing here loads."""
+    """A folder as `make`, `make static` and `make musl` leave it; the shim for musl is glibc's, which nothing here loads."""
     folder = os.path.join(t.folder, "home")
     os.makedirs(folder + "/musl")
     shutil.copy(TOOL, folder)
@@ -19,7 +20,7 @@ def home(t, static=True, musl=True):
         subprocess.run(["gcc", "-static", "-Wl,--no-warnings", f"{BUILD}/tool-obj/tool/main.o", f"{BUILD}/unit/connspread.a", "-lconfuse", "-ljansson",
                         "-o", folder + "/connspread-static"], check=True)
     if musl:
-        kernel.write(folder + "/musl/libconnspread.so", "for musl")
+        shutil.copy(SHIM, folder + "/musl/")
     return folder
 
 
@@ -69,6 +70,33 @@ def test_install_to(t):
     os.unlink(folder + "/connspread-static")
     assert "try: make static" in install(t, folder, "--to", t.folder + "/four").stderr
     equal(set(listing(t.folder + "/four")), {"libconnspread.so"}, "files without a static tool")
+
+
+def test_install_where_an_earlier_one_was_killed(t):
+    """A container's first process has number 1 each time: what it left half written stops no later one. And a umask shuts nobody out."""
+    folder, volume = home(t, static=False), os.path.join(t.folder, "volume")
+    os.makedirs(volume)
+    for name in "libconnspread.so", "connspread":
+        kernel.write(f"{volume}/{name}.new-1", "half")
+    done = subprocess.run(["unshare", "--pid", "--fork", "sh", "-c", "umask 077; exec \"$@\"", "sh", folder + "/connspread", "install", "--to", volume],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    equal((done.returncode, "cannot" in done.stderr), (0, False), f"the next one: {done.stderr}")
+    equal([oct(stat.S_IMODE(os.stat(volume + path).st_mode)) for path in ("/musl", "/musl/libconnspread.so")], ["0o755", "0o644"], "modes")
+
+
+def test_install_says_what_would_do(t):
+    """Nothing half is left, and each message names a way out."""
+    folder, volume = home(t, static=False), os.path.join(t.folder, "volume")
+    for path, limit, remedy in (("/nowhere/at/all", None, "try: make the folder above it first"), (folder + "/connspread", None, "try: another folder"),
+                                ("/proc/self", None, "try: "), (volume, 4096, "try: make room there")):
+        done = subprocess.run([folder + "/connspread", "install", "--to", path], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              preexec_fn=limit and (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))))
+        equal((done.returncode, remedy in done.stderr), (1, True), f"into {path}: {done.stderr}")
+    equal(os.listdir(volume), [], "files after one that was too large")
+    assert "':'" in install(t, folder, "--to", t.folder + "/a:b", check=2).stderr and not os.path.exists(t.folder + "/a:b"), "made for nothing"
+    kernel.write(folder + "/libconnspread.so", "")
+    assert "is no library" in install(t, folder, "--to", volume, check=1).stderr
+    equal(os.listdir(volume), [], "files of a build that was cut short")
 
 
 @needs("gcc", "ldd")

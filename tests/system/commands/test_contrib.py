@@ -189,7 +189,9 @@ def test_textfile_is_never_seen_half_written(t):
         while not stop.is_set():
             for name in glob.glob(folder + "/*.prom"):
                 with open(name) as f:
-                    readings.append(f.read())
+                    text = f.read()
+                if readings[-1:] != [text]:  # as many as were written, however fast it reads
+                    readings.append(text)
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -236,7 +238,7 @@ def test_container(t):
 
     def events():
         with open(out) as f:
-            return [json.loads(line) for line in f.read().splitlines() if line.startswith("{")]
+            return [json.loads(line) for line in f if line.startswith("{") and line.endswith("\n")]  # while it writes
 
     kernel.wait_until(lambda: len([e for e in events() if e["event"] == "time-wait"]) == 20, 10, "the sidecar's events")
     t.tool("set", "-c", conf, "mode=off", check=0, CONNSPREAD_DIR=folder)
@@ -280,6 +282,12 @@ def test_kubernetes_file(t):
     path = os.path.join(t.folder, "client.conf")
     kernel.write(path, "".join(line[4:] for line in conf.splitlines(True)))
     assert t.tool("check", "-c", path).returncode < 2, "the config in it is refused"
+    most, volume = (int(re.search(rf'{what}"?(\d+)', text)[1]) for what in (r'size-max = ', r"sizeLimit: "))
+    assert 20 <= most < volume, f"the state file may take {most} MB of {volume}"
+    # The longest that a namespace and a Deployment's pod may have (RFC 1123 labels).
+    value = re.search(r"CONNSPREAD_INSTANCE, (.*)\}", text)[1].replace("$(POD_NAMESPACE)", "n" * 63).replace("$(POD_NAME)", "p" * 63)
+    instance = "p" * 63 if "metadata.name}" in value else json.loads(value.split(": ", 1)[1])
+    assert t.tool("check", "-c", path, "-i", instance).returncode < 2, f"an instance of {len(instance)} bytes is refused"
     for anchor in ("env", "mounts"):
         equal((text.count("&" + anchor), text.count("*" + anchor)), (1, 1), f"anchor {anchor}")
 

@@ -46,7 +46,7 @@ def expected(prefix, libdir, etc, build=BUILD):
              f"{prefix}/share/bash-completion/completions/connspread", f"{etc}/connspread.conf"]
     # What was built by make musl, make static.
     found += [f"{libdir}/connspread/{name}" for name in ("musl/libconnspread.so", "connspread-static") if os.path.exists(os.path.join(build, name))]
-    found += [f"{doc}/{name}" for name in ["README.md", "LICENSE", "CHANGELOG.md", "connspread.conf"] + ["examples/" + e for e in EXAMPLES] + PAGES]
+    found += [f"{doc}/{name}" for name in ["README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "connspread.conf"] + ["examples/" + e for e in EXAMPLES] + PAGES]
     found += [f"{prefix}/share/connspread/schema/{name}" for name in os.listdir(os.path.join(ROOT, "contrib/schema")) if name.endswith(".json")]
     return sorted(found)
 
@@ -91,7 +91,7 @@ def test_units(t):
 
 
 @needs("make", "gcc")
-@limit(120)
+@limit(240)
 @full
 def test_other_paths_work(t):
     """PREFIX, LIBDIR and SYSCONFDIR after a build for others: recompiled, and the tool finds shim and config there."""
@@ -183,7 +183,7 @@ def test_dist(t):
 
 @full
 @needs("make", "gcc")
-@limit(120)
+@limit(240)
 def test_dist_builds(t):
     make("dist", f"BUILD={t.folder}")
     subprocess.run(["tar", "xf", f"{t.folder}/connspread-{version()}.tar.gz", "-C", t.folder], check=True)

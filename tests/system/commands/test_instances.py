@@ -3,6 +3,7 @@
 import json
 import mmap
 import os
+import re
 import shutil
 import signal
 import struct
@@ -10,13 +11,21 @@ import subprocess
 
 import exposition
 import kernel
-from fixture import SHIM, TOOL, Skip, equal, needs
+from fixture import ROOT, SHIM, TOOL, Skip, equal, needs
 
 
 def instances(t, **extra):
     """What stat --all says of this test's folder: by the state file's name."""
     done = t.tool("stat", "--all", "-o", "json", "-c", t.conf, check=0, **extra)
     return {os.path.basename(r["state_file"]): r for r in map(json.loads, done.stdout.splitlines()) if os.path.dirname(r["state_file"]) == t.state}
+
+
+def used(t, **users):
+    """instances(t), once NAME.state has so many processes: a tool of root in another test maps every file for a moment, to know which it is."""
+    def found():
+        all_of_them = instances(t)
+        return all_of_them if {name: all_of_them[name + ".state"].get("processes") for name in users} == users else None
+    return kernel.wait_until(found, what=f"stat --all does not say that so many processes use the files: {users}")
 
 
 def who_maps_can_be_seen(t):
@@ -73,7 +82,7 @@ def test_two_instances_are_apart(t):
     agents[0](f"burst(2, '10.1.0.1', {one})")
     agents[1](f"burst(2, '10.1.0.1', {two})")
     equal((dict(kernel.by_source(one)), dict(kernel.by_source(two))), ({pool[0]: 3, "10.1.0.1": 2}, {pool[1]: 6}), "sources")
-    found = instances(t)
+    found = used(t, first=1, second=1)
     equal({name: (r["instance"], r["mode"], r["processes"]) for name, r in found.items()},
           {"first.state": ("first", "off", 1), "second.state": ("second", "enforce", 1)}, "stat --all")
     text = t.tool("stat", "--all", "-o", "prometheus", "-c", t.conf, check=0).stdout
@@ -100,7 +109,7 @@ def test_stale_files_are_named_and_pruned(t):
     t.spread(["10.0.0.11"], name="live")
     agent = t.agent()
     agent(f"burst(1, '10.1.0.1', {port})")
-    found = instances(t)
+    found = used(t, live=1)
     reasons = {"dead.state": "no living process maps it", "old.state": "another version of connspread made it (layout 9999",
                "rubbish.state": "no state file", ".new-0123456789abcdef": "half built"}
     for name, reason in reasons.items():
@@ -196,8 +205,27 @@ def test_another_layout_is_not_reused(t):
     t.run([t.program("burst"), "10.1.0.1", str(port), "8"])
     with open(path, "rb") as f:
         assert f.read() == before, "the file of another version was written to"
+    equal(set(kernel.by_source(port)), set(pool), "sources without a state file")
     done = t.tool("set", "-c", t.conf, "mode=off", check=1)
     assert "another version" in done.stderr, done.stderr
+    said = t.tool("check", "-c", t.conf, check=1).stdout
+    assert "not there yet" not in said and re.search(r"^state file .*test\.state \(cannot be used, see the warning below\)$", said, re.M), said
+    assert re.search(r"^warning: .*test\.state: was made by another version", said, re.M), said
+    t.tool("prune", "-c", t.conf, check=0)
+    t.run([t.program("burst"), "10.1.0.1", str(port), "4"])
+    kernel.settle(port)
+    equal(len(t.events("time-wait")), 4, "events after prune: those before are nowhere")
+
+
+def test_layouts_of_upgrades(t):
+    """contrib/doc/upgrade.md knows the layout of this version, as the last of its table."""
+    text = {}
+    for path in "contrib/doc/upgrade.md", "Makefile", "src/state/layout.h":
+        with open(os.path.join(ROOT, path)) as f:
+            text[path] = f.read()
+    version = re.search(r"^VERSION = (\S+)$", text["Makefile"], re.M)[1]
+    layout = re.search(r"STATE_LAYOUT = (\d+)", text["src/state/layout.h"])[1]
+    equal(re.findall(r"^\| (\d\S*) \| (\d+) \|$", text["contrib/doc/upgrade.md"], re.M)[-1], (version, layout), "version and layout of the last row")
 
 
 def test_several_users(t):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -74,6 +75,30 @@ def test_what_is_not_known(t):
     assert "try: " in t.tool("doctor", "--message", "x", "curl", check=2).stderr
 
 
+def test_a_long_trace(t):
+    """The line with the error is found below more than it reads of one line."""
+    trace = "".join(f"    at org.example.Pool.frame{n}(Pool.java:{n})\n" for n in range(400))
+    found = look_up(t, trace + "Ncat: Cannot assign requested address.\n" + trace)
+    equal([r.get("program") for r in found], ["ncat 7.93", None], "programs")
+
+
+def test_what_only_looks_like_it(t):
+    """A number that goes on, a number of something else, and what a program of the table says of itself."""
+    for line in "worker 7 failed: error 990", "errno 999", "grew by error 99.9 percent", "GET /x 200 (99) bytes":
+        equal(t.tool("doctor", "--message", line, check=1).stdout, "", f"answer to {line!r}")
+    for line in "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)", "node[7]: Error: connect EADDRINUSE 10.0.0.1:80":
+        found = look_up(t, line)
+        assert [r.get("program") for r in found] == [None] and "EADDRINUSE" in found[0]["meaning"], (line, found)
+
+
+def test_more_than_a_person_reads(t):
+    line = "Cannot assign requested address"
+    programs = [r["program"] for r in look_up(t, line) if "program" in r]
+    text = t.tool("doctor", "--message", line, check=0).stdout
+    assert len(programs) > 6 and f"and {len(programs) - 6} more that say the same; try: -o json" in text, (programs, text)
+    equal([p for p in programs if p.split()[0] in text], programs[:6], "those shown")
+
+
 AT = ["127.0.0.1", "8080"]
 URL = "http://127.0.0.1:8080/"
 # How each program of Debian's is made to meet it, by how its row begins; and the package, where its name is another.
@@ -99,7 +124,7 @@ PROGRAMS = {
     "openssl": (["openssl", "s_client", "-connect", "127.0.0.1:8080"], None),
     "perl": (["perl", "-MIO::Socket::INET", "-e", "IO::Socket::INET->new('127.0.0.1:8080') or die $@"], None),
     "python": ([PYTHON, "-S", "-c", "import socket; socket.create_connection(('127.0.0.1', 8080))"], "python3"),
-    "redis-cli": (["redis-cli", "-p", "8080", "ping"], "redis-tools"),
+    "redis-cli": (["redis-cli", "-h", "127.0.0.1", "-p", "8080", "ping"], "redis-tools"),
     "siege": (["siege", "-b", "-c1", "-r1", URL], None),
     "socat": (["socat", "-", "TCP:127.0.0.1:8080"], None),
     "Tcl": (["sh", "-c", "echo 'socket 127.0.0.1 8080' >t.tcl; exec tclsh t.tcl"], "tcl"),
@@ -116,19 +141,61 @@ def pattern(message):
     return ".*".join(map(re.escape, re.split(r"HOST|URL|127\.0\.0\.1|(?<= )-?\d{6,}|(?<=after )\d+", text)))
 
 
-@full
-@limit(180)
-def test_programs_say_so_still(t):
-    """Each in a namespace with four source ports, all taken towards 127.0.0.1:8080: its message and its exit status are the row's."""
+def row_of(begins):
+    return next(r for r in rows() if re.match(re.escape(begins) + (r"(?! `--)" if "`" not in begins else ""), r[0]))
+
+
+def four_ports_all_taken(t):
+    """Four source ports, all taken towards 127.0.0.1:8080, and none towards other addresses. Returns what takes them."""
     for argv, package in PROGRAMS.values():
         if not shutil.which(argv[0]):
             missing(package or argv[0])
-    t.server("127.0.0.1", port=8080)
+    t.server("0.0.0.0", port=8080)
     kernel.port_range(40000, 40003)
-    held = [socket.create_connection(("127.0.0.1", 8080)) for _ in range(4)]
-    wrong = []
+    return [socket.create_connection(("127.0.0.1", 8080)) for _ in range(4)]
+
+
+@full
+@limit(180)
+def test_next_addresses_are_tried_still(t):
+    """Of a name with two addresses, the first of which has no port left: is there a connection to the second, as the row's last cell says?"""
+    held, wrong, asked = four_ports_all_taken(t), [], 0
+    seconds = {begins: f"127.0.1.{i}" for i, begins in enumerate(PROGRAMS, 1)}
+    hosts = os.path.join(t.folder, "hosts")
+    kernel.write(hosts, "".join(f"127.0.0.1 p{i}.test\n{second} p{i}.test\n" for i, second in enumerate(seconds.values(), 1)))
+    subprocess.run(["mount", "--bind", hosts, "/etc/hosts"], check=True)
+    for i, (begins, (argv, _)) in enumerate(PROGRAMS.items(), 1):
+        want = re.match(r"(yes|\*\*no\*\*)", row_of(begins)[4])
+        if not want:
+            continue
+        asked += 1
+
+        def seen(second=seconds[begins]):
+            return any(str(s.peer) == second for s in kernel.sockets() if s.peer_port == 8080)
+
+        process = subprocess.Popen([word.replace("127.0.0.1", f"p{i}.test") for word in argv], cwd=t.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "HOME": t.folder, "LC_ALL": "C", "TERM": "dumb"}, start_new_session=True)
+        try:
+            kernel.wait_until(lambda: process.poll() is not None or seen(), 15, f"end of {argv[0]}")
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if seen() != (want[1] == "yes"):
+            wrong.append(f"{row_of(begins)[0]}: the row says {want[1]}, a connection to the second address: {seen()}")
+    assert asked >= 25, asked
+    equal(wrong, [], f"of {asked} programs")
+    for s in held:
+        s.close()
+
+
+@full
+@limit(180)
+def test_programs_say_so_still(t):
+    """Each where no source port is left: its message and its exit status are the row's."""
+    held, wrong = four_ports_all_taken(t), []
     for begins, (argv, _) in PROGRAMS.items():
-        row = next(r for r in rows() if re.match(re.escape(begins) + (r"(?! `--)" if "`" not in begins else ""), r[0]))
+        row = row_of(begins)
         done = subprocess.run(argv, cwd=t.folder, env={"PATH": os.environ["PATH"], "HOME": t.folder, "LC_ALL": "C", "TERM": "dumb"}, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=30)
         if "**nothing**" in row[1]:

@@ -118,6 +118,7 @@ def test_config_and_its_log_line(t):
     t.tool("check", "-c", t.conf, check=0)
     client = shutil.copy(t.program("plain_client"), os.path.join(t.folder, "php-fpm"))
     t.run([client, "10.2.0.1", "6379", "1"], via="run")
+    kernel.settle(6379)  # or log does not say yet that it is verified
     (command, shown), = tour.steps(log)
     env = dict(t.environment(bare=True), PATH=os.path.dirname(TOOL) + ":" + os.environ["PATH"])
     done = subprocess.run(["sh", "-c", command], cwd=t.folder, env=env, capture_output=True, text=True)

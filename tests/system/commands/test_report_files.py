@@ -115,6 +115,19 @@ def test_nothing_wrong(t):
     assert "There was no event to read" in t.tool("report", write(t, "empty", []), check=0).stdout
 
 
+def test_sources_are_counted_apart(t):
+    """Fifty sources towards one destination, which differ in nothing but their last byte: each is kept."""
+    sources = t.sources(11, 60)
+    port = t.server()
+    t.spread(sources)
+    t.run([t.program("burst"), "10.1.0.1", str(port), "100"])
+    kernel.settle(port)
+    found = json.loads(t.tool("report", "-o", "json", "-c", t.conf, check=0).stdout)["sources"]
+    equal([(s["time_wait"], s["peak"]) for s in found], [(2, 2)] * 50, "TIME-WAITs of each")
+    text = t.tool("report", "-c", t.conf, check=0).stdout
+    equal([line for line in text.splitlines() if line.endswith(" more")], ["  and 40 more"], "what is said of those that are not shown")
+
+
 def test_since_and_until(t):
     all_lines = lines(20000)
     path = write(t, "log", all_lines)
@@ -165,13 +178,13 @@ def test_as_an_ordinary_user_without_ss(t):
     equal((worst["kind"], worst["failed"], worst["numbers"]["capacity"]), ("time-wait", 6, 64), "conclusion")
 
 
-def reported_on_a_terminal(path, seconds, count):
-    """Runs report with its stderr on a terminal, fed count events in that time; returns what the terminal saw."""
+def reported_on_a_terminal(path, seconds, events):
+    """Runs report with its stderr on a terminal, fed events in that time; returns what the terminal saw."""
+    count = len(events)
     os.mkfifo(path)
     leader, follower = pty.openpty()
     process = subprocess.Popen([TOOL, "report", path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=follower)
     os.close(follower)
-    events = lines(count)
     with open(path, "w") as f:
         for i in range(30):
             f.write("".join(line + "\n" for line in events[count // 30 * i:count // 30 * (i + 1)]))
@@ -189,6 +202,6 @@ def reported_on_a_terminal(path, seconds, count):
 
 def test_progress_on_a_terminal(t):
     """Shown after a second, and wiped at the end; not for what is done at once, and never into a file."""
-    seen = reported_on_a_terminal(os.path.join(t.folder, "slow"), 2.5, 60000)
+    seen = reported_on_a_terminal(os.path.join(t.folder, "slow"), 2.5, lines(60000))
     assert "\rconnspread: report: " in seen and " events" in seen and seen.endswith(" \r") and "\x1b" not in seen, repr(seen)
-    equal(reported_on_a_terminal(os.path.join(t.folder, "fast"), 0.0, 6000), "", "what a terminal sees of a quick one")
+    equal(reported_on_a_terminal(os.path.join(t.folder, "fast"), 0.0, lines(6000)), "", "what a terminal sees of a quick one")

@@ -116,6 +116,29 @@ def test_usage(t):
     assert "0." in t.tool("--version", check=0).stdout
 
 
+def test_a_state_file_that_cannot_be_made(t):
+    """The program runs, and the message names a way out: a read-only folder, a full disk, a limit of file sizes, a link."""
+    t.spread(t.sources())
+
+    def said(*before):
+        done = subprocess.run([*before, TOOL, "run", "-c", t.conf, "--", "true"], env=t.environment(bare=True), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        equal(done.returncode, 0, f"exit status: {done.stderr}")
+        return done.stderr
+
+    assert "try: ulimit -f unlimited; the program runs" in said("prlimit", f"--fsize={4 << 20}"), "a limit of file sizes"
+    link = os.path.join(t.state, "test.state")
+    os.symlink("/nowhere", link)
+    assert "follows none; try: remove it; the program runs" in said(), "a link"
+    os.unlink(link)
+    env = dict(t.environment(bare=True), CONNSPREAD_DIR="/nowhere/at/all")
+    done = subprocess.run([TOOL, "run", "-c", t.conf, "--", "true"], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert "the one above it is missing; try: make that" in done.stderr, done.stderr
+    for option, remedy in (("size=1M", "try: make room there, or another folder (CONNSPREAD_DIR); "), ("ro", "try: another folder (CONNSPREAD_DIR); ")):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", option + ",mode=0700", "tmpfs", t.state], check=True)
+        assert remedy in said(), option
+        subprocess.run(["umount", t.state], check=True)
+
+
 def test_log_filters(t):
     """--event, --pid, --since, --until and text output show what they should."""
     stage(t)

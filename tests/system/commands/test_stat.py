@@ -13,6 +13,16 @@ import exposition
 import kernel
 from fixture import equal, needs
 
+# A connect that is over, whatever came of it, when begin() returns: on loopback it is at once, but for one of some ten thousand.
+BEGIN = """def begin(port):
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(('10.1.0.1', port))
+    select.select([], [s], [])
+    return s
+def error(s):
+    return s.getsockopt(SOL_SOCKET, SO_ERROR)"""
+
 SAMPLE = re.compile(r'^(connspread_[a-z_]+)(?:\{(.*)\})? (\S+)$')
 
 
@@ -103,8 +113,7 @@ def test_outcomes_of_non_blocking_connects(t):
     t.spread(["10.0.0.11"])
     listener = socket.create_server(("10.1.0.1", 0))
     agent = t.agent()
-    agent("def begin(port):\n    s = socket.socket()\n    s.setblocking(False)\n    s.connect_ex(('10.1.0.1', port))\n    return s")
-    agent("def error(s):\n    select.select([], [s], [])\n    return s.getsockopt(SOL_SOCKET, SO_ERROR)")
+    agent(BEGIN)
     refused, silent, unreachable = 1, 7, 8
     equal(agent(f"[error(s := begin({refused})), s.close()][0]"), errno.ECONNREFUSED, "SO_ERROR")
     agent(f"begin({refused}).close()")
@@ -134,11 +143,10 @@ def test_errors_by_source_and_errno(t):
     kernel.ip("route add unreachable 10.9.0.3 metric 1")
     t.spread(pool, to=["10.1.0.1", "10.9.0.0/24"])
     agent = t.agent()
-    agent("def begin(port):\n    s = socket.socket()\n    s.setblocking(False)\n    s.connect_ex(('10.1.0.1', port))\n    return s")
-    agent("def error(s):\n    select.select([], [s], [])\n    return s.getsockopt(SOL_SOCKET, SO_ERROR)")
+    agent(BEGIN)
     for _ in range(2):  # each of the two sources once
         equal(agent("[error(s := begin(8)), s.close()][0]"), errno.EHOSTUNREACH, "SO_ERROR")
-        agent("[select.select([], [s := begin(8)], []), s.close()] and 0")  # nobody fetches it
+        agent("begin(8).close()")  # nobody fetches it
         agent("begin(1).close()")
     equal(agent("[socket.socket().connect_ex(('10.9.0.1', 1)), socket.socket().connect_ex(('10.9.0.2', 1))]"),
           [errno.EHOSTUNREACH, errno.EACCES], "errors of routes")
@@ -226,7 +234,7 @@ def test_text(t):
     t.spread(t.sources())
     t.run([t.program("burst"), "10.1.0.1", str(t.server()), "8"])
     text = t.tool("stat", "-c", t.conf, check=0).stdout
-    for part in (r"^enforce +r +10\.0\.0\.11 +2 +2 ", r"^enforce +r +10\.0\.0\.14 .* us ", r"^events_dropped +0 +0 +0$", r"^open_table_full ", r"^pairs_full ",
+    for part in (r"^enforce +r +10\.0\.0\.11 +2 +2 ", r"^enforce +r +10\.0\.0\.14 .* [um]s ", r"^events_dropped +0 +0 +0$", r"^open_table_full ", r"^pairs_full ",
                  r"^config_errors ", r"^closes_mismatched ", r"^in config +mode enforce \(config\), canary 100 % \(config\)$"):
         assert re.search(part, text, re.M), f"{part} is missing:\n{text}"
 

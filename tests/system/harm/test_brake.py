@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 import traceback
 
 import kernel
@@ -17,7 +18,7 @@ KERNEL = "10.1.0.1"  # the source that the kernel chooses towards 10.1.0.1
 CLONE_NEWNS, CLONE_NEWPID = 0x20000, 0x20000000
 UID = 65534
 
-# A connection every 10 ms. With a third argument it forks a worker that becomes this uid first, as php-fpm does.
+# A connection every 10 ms, over which it says when its connect began. With a third argument it forks a worker that becomes this uid first, as php-fpm does.
 CLIENT = """
 import os, socket, sys, time
 if len(sys.argv) > 3 and os.fork() == 0:
@@ -26,23 +27,40 @@ if len(sys.argv) > 3 and os.fork() == 0:
 elif len(sys.argv) > 3:
     os.wait()
 while True:
+    began = time.monotonic()
     s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+    s.sendall(str(began).encode())
     s.close()
     time.sleep(0.01)
 """
 
 
+class Sources(list):
+    """The sources of a server's connections, in order, which go on growing, and when each connect began."""
+
+    def __init__(self):
+        super().__init__()
+        self.began = []
+
+    def since(self, moment):
+        return [source for source, began in zip(self, self.began) if began > moment]
+
+
 def listen(port):
-    """A server; returns the list of the sources of its connections, in order, which goes on growing."""
-    sources = []
+    """A server; returns the sources of its connections."""
+    sources = Sources()
     listener = socket.create_server((KERNEL, port), backlog=1024)
 
     def serve():
         while True:
             connection, peer = listener.accept()
-            sources.append(peer[0])
-            connection.recv(1)
+            said = b""
+            while part := connection.recv(100):
+                said += part
             connection.close()
+            if said:  # a client may be killed before
+                sources.began.append(float(said))
+                sources.append(peer[0])
 
     threading.Thread(target=serve, daemon=True).start()
     return sources
@@ -98,7 +116,7 @@ class Host:
         if before[-1:] == ("-c",):
             argv = [*before, " ".join([PYTHON, "-S", "/run/client.py", KERNEL, str(self.port)])]
         client = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, cwd="/")
-        kernel.wait_until(lambda: len(sources) > 20, 10, f"{before}: the client does not connect")
+        kernel.wait_until(lambda: len(sources) > 20, 15, f"{before}: the client does not connect")
         equal(set(sources) == {KERNEL}, not spreads, f"{before}: whether the client is not spread: {set(sources)}")
         return client, sources
 
@@ -114,18 +132,20 @@ class Host:
         return sorted(os.path.join(folder, name) for top in ("/run", "/dev/shm") for folder, _, names in os.walk(top) for name in names if name.endswith(".state"))
 
 
-def is_braked(sources, what, most=1):
-    """From now on: at most the one connection that was under way is spread."""
-    n = len(sources)
-    kernel.wait_until(lambda: len(sources) >= n + 30, 10, f"{what}: the client does not go on")
-    late = [s for s in sources[n:] if s != KERNEL]
-    assert len(late) <= most, f"{what}: {len(late)} of {len(sources) - n} connections after the brake were spread"
+def from_now_on(sources, what):
+    """The sources of 30 connects that have not begun yet."""
+    now = time.monotonic()
+    return kernel.wait_until(lambda: len(sources.since(now)) >= 30 and sources.since(now), 15, f"{what}: the client does not go on")
+
+
+def is_braked(sources, what):
+    """From now on: at most a connect that was under way is spread."""
+    found = from_now_on(sources, what)
+    equal([s for s in found if s != KERNEL], [], f"{what}: sources of connects after the brake that were spread, of {len(found)}")
 
 
 def is_spread(sources, what):
-    n = len(sources)
-    kernel.wait_until(lambda: len(sources) >= n + 30, 10, f"{what}: the client does not go on")
-    assert KERNEL not in sources[n + 1:], f"{what}: the client was braked"
+    assert KERNEL not in from_now_on(sources, what), f"{what}: the client was braked"
 
 
 def tries(done):
@@ -167,7 +187,7 @@ def test_systemd(host):
     says_where(host, host.tool("set", "-c", host.conf, "mode=off"), sources, "the folder of the service was left out")
     equal(host.tool("set", "-i", "web", "mode=config", CONNSPREAD_DIR="/run/connspread-web").returncode, 0, "set mode=config")
     is_spread_again = len(sources)
-    kernel.wait_until(lambda: set(sources[is_spread_again:]) & set(host.pool), 10, "the client is not spread again")
+    kernel.wait_until(lambda: set(sources[is_spread_again:]) & set(host.pool), 15, "the client is not spread again")
     says_where(host, host.tool("set", "-i", "wbe", "mode=off", CONNSPREAD_DIR="/run/connspread-web"), sources, "a mistyped -i")
     equal(host.tool("set", "-i", "web", "mode=config", CONNSPREAD_DIR="/run/connspread-web").returncode, 0, "set mode=config")
     brakes(host.tool("set", "-c", host.conf, "mode=off", CONNSPREAD_DIR="/run/connspread-web"), sources, 1, "README's line")
@@ -246,7 +266,7 @@ def test_container(host):
               f"--regid={UID}", "--clear-groups", "connspread", "set", "-i", "web"]
     equal(host.shell(" ".join(["CONNSPREAD_DIR=/run/connspread/state", *within, "mode=config"])).returncode, 0, "set mode=config from within")
     n = len(sources)
-    kernel.wait_until(lambda: set(sources[n:]) & set(host.pool), 10, "the client is not spread again")
+    kernel.wait_until(lambda: set(sources[n:]) & set(host.pool), 15, "the client is not spread again")
     brakes(host.shell(" ".join(["CONNSPREAD_DIR=/run/connspread/state", *within, "mode=off"])), sources, 1, "from within")
 
 
@@ -328,7 +348,7 @@ def test_nothing_is_made_or_changed(host):
 @on_a_host_of_its_own
 def test_a_client_without_a_connection_counts(host):
     idle = subprocess.Popen(["sleep", "60"], env=host.preload())
-    kernel.wait_until(lambda: host.files(), 10, "the client makes no state file")
+    kernel.wait_until(lambda: host.files(), 15, "the client makes no state file")
     for command in (["set", "mode=off"], ["reload"]):
         done = host.tool(*command, CONNSPREAD_CONF=host.conf)
         equal((done.returncode, "followed by 1 process\n" in done.stdout), (0, True), f"{command}: {done}")

@@ -35,10 +35,15 @@ def one(agent, address, port, options="None", family="AF_INET", protocol=0):
     return found, seconds, kernel.counter("TcpActiveOpens") - before
 
 
-def as_bare(bare, shim, what, more=0.5):
-    equal((shim[0], shim[2]), (bare[0], bare[2]), f"{what}: errno and active opens")
-    most = bare[1] * 1.05 + more  # a second source would cost a second at least; a machine with other work, tenths of one
-    assert shim[1] <= most, f"{what}: {shim[1]:.2f} s, bare {bare[1]:.2f} s, want at most {most:.2f} s"
+def as_bare(bare, connect, what, more=0.5):
+    """connect() has the result of bare, and takes no longer; it may be made three times, for a machine with other work can only add to that."""
+    most = bare[1] * 1.05 + more  # a second source would cost a second at least; other work, tenths of one
+    for _ in range(3):
+        shim = connect()
+        equal((shim[0], shim[2]), (bare[0], bare[2]), f"{what}: errno and active opens")
+        if shim[1] <= most:
+            return
+    raise AssertionError(f"{what}: {shim[1]:.2f} s, bare {bare[1]:.2f} s, want at most {most:.2f} s")
 
 
 def nothing_told(t):
@@ -55,7 +60,7 @@ def silent(t, sources, address, family, protocol=0):
     equal((bare[0], bare[2]), (errno.EHOSTUNREACH, 1), "bare: errno and active opens")
     agent = t.agent()
     for what in "first connect", "second connect":
-        as_bare(bare, one(agent, address, 7003, family=family, protocol=protocol), what)
+        as_bare(bare, lambda: one(agent, address, 7003, family=family, protocol=protocol), what)
     nothing_told(t)
 
 
@@ -91,7 +96,8 @@ def test_silent_neighbour_and_so_sndtimeo(t):
     for limit_ms in 5000, 500:
         options = LIMIT.format(limit_ms)
         bare = one(t.agent(bare=True), SILENT, 7003, options)
-        as_bare(bare, one(t.agent(), SILENT, 7003, options), f"SO_SNDTIMEO of {limit_ms} ms", more=limit_ms / 2000)
+        agent = t.agent()
+        as_bare(bare, lambda: one(agent, SILENT, 7003, options), f"SO_SNDTIMEO of {limit_ms} ms", more=limit_ms / 2000)
     nothing_told(t)
 
 
@@ -110,7 +116,7 @@ def test_icmp_errors(t):
         kernel.nft(f"add rule inet f o tcp dport {port} reject with {kind}")
         first = one(bare, address, port, family=family)
         equal((first[0], first[2]), (error, 1), f"bare, {kind}: errno and active opens")
-        as_bare(first, one(shim, address, port, family=family), kind)
+        as_bare(first, lambda: one(shim, address, port, family=family), kind)
         kernel.nft("flush chain inet f o")
         equal(shim(f"burst(16, '{address}', {port}, {family})"), 0, f"failures once {kind} is over")
         kernel.settle(port)
@@ -128,7 +134,7 @@ def test_refused_without_a_packet(t):
     for last, error in (1, errno.EACCES), (2, errno.EINVAL), (3, errno.EHOSTUNREACH), (4, errno.ENETUNREACH):
         first = one(bare, f"192.0.2.{last}", 9)
         equal((first[0], first[2]), (error, 0), "bare: errno and active opens")
-        as_bare(first, one(shim, f"192.0.2.{last}", 9), f"192.0.2.{last}")
+        as_bare(first, lambda: one(shim, f"192.0.2.{last}", 9), f"192.0.2.{last}")
     nothing_told(t)
 
 
@@ -141,8 +147,8 @@ def test_wait_and_connect_share_so_sndtimeo(t):
     holder, agent = t.agent(), t.agent()
     equal(holder(f"hold(16, '10.1.0.1', {port})"), [0, 16], "errno and connections")
     kernel.nft(f"table inet f {{\nchain o {{\ntype filter hook output priority 0;\ntcp dport {port} tcp flags & (syn | ack) == syn drop\n}}\n}}")
-    holder("threading.Timer(0.6, lambda: reset(kept.pop())).start()")
-    found, seconds, _ = one(agent, "10.1.0.1", port, LIMIT.format(1000))
+    holder("threading.Timer(1.2, lambda: reset(kept.pop())).start()")
+    found, seconds, _ = one(agent, "10.1.0.1", port, LIMIT.format(2000))
     equal(found, errno.EINPROGRESS, "errno")
-    assert 0.9 < seconds < 1.25, f"{seconds:.2f} s, SO_SNDTIMEO says 1"
-    equal(agent("struct.unpack('ll', s.getsockopt(SOL_SOCKET, SO_SNDTIMEO, 16))"), [1, 0], "SO_SNDTIMEO afterwards")
+    assert 1.9 < seconds < 2.8, f"{seconds:.2f} s, SO_SNDTIMEO says 2"  # one after the other they would take 3.2
+    equal(agent("struct.unpack('ll', s.getsockopt(SOL_SOCKET, SO_SNDTIMEO, 16))"), [2, 0], "SO_SNDTIMEO afterwards")

@@ -15,11 +15,11 @@ LOW, PORTS = 40000, 20
 HIGH = LOW + PORTS - 1
 CLOSE_ENOUGH = 3  # percent
 
-# Opens n connections one after the other, keeps some, and ends when its stdin does.
+# Opens n connections one after the other, keeps some, and ends when its stdin does. With $last it waits for the server's end of each.
 PERL_KEEP = """
-use IO::Socket::INET; $| = 1; my ($to, $n, $keep, $pause, %more) = @ARGV; my @kept; my $failed = 0;
+use IO::Socket::INET; $| = 1; my ($to, $n, $keep, $last, %more) = @ARGV; my @kept; my $failed = 0;
 for (1 .. $n) { my $s = IO::Socket::INET->new(PeerAddr => $to, %more); if (!$s) { $failed++; next } push @kept, $s if @kept < $keep;
-    select undef, undef, undef, $pause if $pause }
+    sysread $s, my $byte, 1 if $last }
 print "failed $failed\\n"; <STDIN>;
 """
 
@@ -78,9 +78,9 @@ def repeated(t, n, command, *arguments, **options):
 
 
 @contextlib.contextmanager
-def perl(t, port, n, keep=None, *more, pause=0, **options):
-    """A perl that opens n connections, keeps some of them, and lives on; yields how many failed. pause: after each, in seconds."""
-    process = subprocess.Popen(["perl", "-e", PERL_KEEP, f"10.1.0.1:{port}", str(n), str(n if keep is None else keep), str(pause), *more], env=t.environment(**options),
+def perl(t, port, n, keep=None, *more, last=False, **options):
+    """A perl that opens n connections, keeps some of them, and lives on; yields how many failed. last: the server closes first."""
+    process = subprocess.Popen(["perl", "-e", PERL_KEEP, f"10.1.0.1:{port}", str(n), str(n if keep is None else keep), str(int(last)), *more], env=t.environment(**options),
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield int(process.stdout.readline().split()[1])

@@ -121,7 +121,7 @@ def test_half_closed_and_time_waits(t):
 @needs("perl")
 def test_client_never_closes(t):
     port = host(t, kind="close")
-    with perl(t, port, PORTS + 4, pause=0.06) as failed:
+    with perl(t, port, PORTS + 4, last=True) as failed:
         equal(failed, 4, "failures")
         tells(t, "client_never_closes", f"10.1.0.1:{port}")
 

@@ -20,10 +20,11 @@ def by_libc(address, port, allowed=None, alarm=0, restart=True):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, lambda *_: None)
     signal.siginterrupt(signal.SIGALRM, not restart)
-    signal.setitimer(signal.ITIMER_REAL, alarm)
+    signal.setitimer(signal.ITIMER_REAL, alarm, 0 if restart else alarm)  # again, for the first may come before the connect
     began = time.monotonic()
     result = libc.connect(s.fileno(), name, 16)
     error = ctypes.get_errno() if result else 0
+    signal.setitimer(signal.ITIMER_REAL, 0)
     return error, time.monotonic() - began, s.getsockopt(SOL_SOCKET, SO_SNDTIMEO, 16) == struct.pack('ll', int(allowed or 0), int((allowed or 0) % 1 * 1000000))
 """
 

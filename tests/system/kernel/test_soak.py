@@ -1,5 +1,5 @@
-"""Everything at once for as long as one likes: SOAK_MINUTES (1; `make soak` 10) of real clients, hard ones, kills, reloads and
-dials at random, beside a recorder. The last line of its output (-v) is the account."""
+"""Everything at once for as long as one likes: SOAK_MINUTES (1; `make soak` 10) of real clients, hard ones, kills, reloads, dials
+and addresses that go and come at random, beside a recorder. The last line of its output (-v) is the account."""
 
 import collections
 import json
@@ -38,7 +38,7 @@ class Soak:
         self.hold = [t.server() for _ in range(4)]
         self.http, self.echo = t.server(kind="http"), t.server(kind="echo")
         self.ports = set(self.hold + [self.http, self.echo])
-        self.running, self.done, self.kills, self.dials = [], collections.Counter(), 0, collections.Counter()
+        self.running, self.done, self.kills, self.moves, self.dials = [], collections.Counter(), 0, 0, collections.Counter()
         self.waits, self.growth = set(), {}
 
     # --- what is started ---
@@ -88,6 +88,14 @@ class Soak:
         self.t.tool(what[0], "-c", self.t.conf, *what[1:], check=0)
         self.dials[what[0]] += 1
 
+    def move_address(self):
+        """One of the pool is gone for a moment, under connections that have it, and comes back."""
+        source = self.rng.choice(self.sources)
+        kernel.ip(f"addr del {source}/32 dev lo")
+        time.sleep(self.rng.uniform(0.01, 0.1))
+        kernel.ip(f"addr add {source}/32 dev lo")
+        self.moves += 1
+
     def reap(self, block=False):
         for name, process in self.running[:]:
             if block or process.poll() is not None:
@@ -123,6 +131,8 @@ class Soak:
                 self.dial()
             elif roll < 0.06:
                 self.kill_one()
+            elif roll < 0.08:
+                self.move_address()
             for agent in lasting:
                 equal(agent(f"burst(5, '10.1.0.1', {self.rng.choice(self.hold)})"), 0, "failures of a client that runs all the time")
             if at > next_look:
@@ -188,4 +198,4 @@ def test_everything_at_once(t):
     equal(soak.recorder.stop(), (0, "", ""), "exit status, stdout and stderr of the recorder")
     account = soak.account()
     print(f"{MINUTES:g} minutes: {sum(soak.done.values())} clients of {len(soak.done)} kinds, {account}, {soak.kills} kills, "
-          f"{sum(soak.dials.values())} dials and reloads, 0 invariants broken")
+          f"{sum(soak.dials.values())} dials and reloads, {soak.moves} addresses gone for a moment, 0 invariants broken")

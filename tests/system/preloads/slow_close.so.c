@@ -1,5 +1,5 @@
-/* A preload library in which the close of a pipe takes a second in a cancellation point, as that of a file of NFS or of
- * a terminal may. */
+/* A preload library in which the close of a pipe takes ten seconds in a cancellation point, as that of a file of NFS or
+ * of a terminal may. */
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -7,6 +7,6 @@
 int close(int fd) {
     struct stat st;
     if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
-        sleep(1);
+        sleep(10);
     return (int)syscall(SYS_close, fd);
 }

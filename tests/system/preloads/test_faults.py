@@ -50,7 +50,7 @@ class Lab:
                                  CONNSPREAD_SECCOMP="trust")
         try:
             return subprocess.run([self.t.program("faults"), listing, what, str(error)] + self.argv, env=env, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=3)
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=10)
         finally:
             shutil.rmtree(folder)
 

@@ -90,7 +90,7 @@ def test_state_cut_while_it_is_written_to(t):
     process = recorder(u, conf, ALICE)
     time.sleep(0.5)
     os.truncate(state, 4096)
-    _, err = process.communicate(timeout=5)
+    _, err = process.communicate(timeout=15)
     assert process.returncode == 1 or "writes" in err, f"{process.returncode} {err}"
     assert "was cut" in err or "a recorder writes" in err, err
 
@@ -277,7 +277,7 @@ def test_journal_that_leads_elsewhere(t):
     for make in (lambda: os.symlink("/dev/shm/victim", journal), lambda: os.link("/dev/shm/victim", journal), lambda: os.mkfifo(journal)):
         make()
         process = recorder(u, conf, CONNSPREAD_DIR=u.folder(ALICE), CONNSPREAD_INSTANCE="web")
-        _, err = process.communicate(timeout=5)
+        _, err = process.communicate(timeout=15)
         equal(process.returncode, 1, f"recorder: {err}")
         assert "web.recorder" in err, err
         os.unlink(journal)
@@ -325,7 +325,7 @@ def test_log_file_is_regular_has_one_name_and_is_ours(t):
     for make, why in ((lambda: os.link("/run/other", log), "second name"), (others, "another user"), (lambda: os.mkfifo(log), "regular"),
                       (lambda: os.symlink("/run/other", log), "symbolic")):
         make()
-        done = u.run(0, "connspread", "run", "-c", conf, "--", "echo", "ran", timeout=5)
+        done = u.run(0, "connspread", "run", "-c", conf, "--", "echo", "ran", timeout=15)
         equal((done.returncode, done.stdout), (0, "ran\n"), f"run with {why}")
         assert why in done.stderr, f"{why}: {done.stderr}"
         os.unlink(log)
@@ -357,7 +357,7 @@ def test_report_reads_what_the_caller_names(t):
     u.instance(ALICE)
     u.client(ALICE)
     ended(u.run(ALICE, "connspread", "reload", "-c", rules(u, "evil.conf", fifo), "-i", "web"), 0, "reload")
-    done = u.run(0, "connspread", "report", "-i", "web", CONNSPREAD_DIR=u.folder(ALICE), timeout=5)
+    done = u.run(0, "connspread", "report", "-i", "web", CONNSPREAD_DIR=u.folder(ALICE), timeout=15)
     assert done.stderr.startswith("connspread: no client has made a TCP connection under instance web in "), done.stderr
     equal((done.returncode, done.stderr.count("\n")), (0, 1), "root's report of another user's instance")
     hole = os.path.join(t.folder, "hole")
@@ -366,7 +366,7 @@ def test_report_reads_what_the_caller_names(t):
     for path in (fifo, "/dev/zero", hole):
         conf = rules(u, "mine.conf", path)
         ended(u.run(0, "true", LD_PRELOAD=u.shim, CONNSPREAD_CONF=conf), 0, "a client")
-        done = u.run(0, "connspread", "report", "-c", conf, timeout=5)
+        done = u.run(0, "connspread", "report", "-c", conf, timeout=15)
         assert done.returncode in (0, 2), f"{path}: {done.returncode} {done.stderr}"
         assert ("regular" in done.stderr) == (path != hole), f"{path}: {done.stderr}"
 

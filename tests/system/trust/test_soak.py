@@ -54,7 +54,7 @@ def soak(t, rounds):
             if command[0] == "record":
                 time.sleep(rng.random() / 20)
                 process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=5)
+            out, err = process.communicate(timeout=15)
             result = process.returncode
         except subprocess.TimeoutExpired:
             process.kill()

@@ -128,19 +128,81 @@ static struct history_entry *search(struct history_minute *m, uint32_t minute, c
     return NULL;
 }
 
+/* Which minute of which file: 20 bits. */
+static uint32_t which_minute(const struct state *s, uint32_t minute) {
+    return (minute ^ (uint32_t)((uintptr_t)s->history / sizeof *s->history)) & 0xfffff;
+}
+
+/* The turns of a flow's path down the further pages, from the highest bit on. */
+static uint32_t turns_of(const struct history_flow *f) {
+    return f->key * 0x9e3779b1u;
+}
+
+/* Paths that are full to their ends: until the minute is over nothing in them changes, so what this process has not
+ * seen there is not there, and of very many flows most need not look for it in eight pages. full: which_minute, plus 1,
+ * by path. in_full: bits of which_minute << MARKS | a mark for each flow that is on a full path; some others share one.
+ * Private; any thread may store a word. One that still counts in the minute before takes marks away: what these flows
+ * do then goes to the rest. */
+enum { PATH_BITS = HISTORY_DEPTH - 1, IN_FULL_BITS = 10, MARKS = 48 };
+static uint32_t full[1 << PATH_BITS];
+static uint64_t in_full[1 << IN_FULL_BITS];
+
+static uint64_t *in_full_of(uint32_t key, uint64_t *mark) {
+    *mark = (uint64_t)1 << ((key & 0xffff) * MARKS >> 16);
+    return &in_full[key >> (32 - IN_FULL_BITS)];
+}
+
+static void mark_in_full(uint32_t which, uint32_t key) {
+    uint64_t mark, *word = in_full_of(key, &mark), old = __atomic_load_n(word, __ATOMIC_RELAXED);
+    uint64_t tag = (uint64_t)which << MARKS, fresh;
+    do
+        fresh = (old ^ tag) >> MARKS ? tag | mark : old | mark;
+    while (fresh != old && !__atomic_compare_exchange_n(word, &old, fresh, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+}
+
+/* The path of a flow that found no room on it. An entry that is being made has no key yet: another time, then. */
+__attribute__((noinline)) static void note_full(const struct state *s, uint32_t minute, const struct history_flow *f) {
+    uint64_t *word = &history_page(s, minute)->further;
+    uint32_t which = which_minute(s, minute), turns = turns_of(f);
+    for (unsigned depth = 0, page; depth < HISTORY_DEPTH; depth++, turns <<= 1) {
+        struct history_minute *m = history_below(s, word, minute, false, &page);
+        for (unsigned i = 0; i < HISTORY_FLOWS; i++) {
+            uint64_t who = m ? __atomic_load_n(&m->who[i], __ATOMIC_ACQUIRE) : 0;
+            if (who >> 32 != minute || (uint32_t)who == 0)
+                return;
+            mark_in_full(which, (uint32_t)who);
+        }
+        word = &m->rest[turns >> 31];
+    }
+    __atomic_store_n(&full[turns_of(f) >> (32 - PATH_BITS)], which + 1, __ATOMIC_RELEASE);
+}
+
+/* It has no entry in the further pages, and gets none. */
+static bool is_shut_out(const struct state *s, uint32_t minute, const struct history_flow *f) {
+    uint32_t which = which_minute(s, minute);
+    uint64_t mark, *word = in_full_of(f->key, &mark), marks;
+    if (__atomic_load_n(&full[turns_of(f) >> (32 - PATH_BITS)], __ATOMIC_ACQUIRE) != which + 1)
+        return false;
+    marks = __atomic_load_n(word, __ATOMIC_RELAXED);
+    return (marks ^ (uint64_t)which << MARKS) >> MARKS != 0 || !(marks & mark);
+}
+
 /* The same in the further pages; *page: the number of the one that it is in, plus 1. */
 static struct history_entry *search_further(const struct state *s, uint32_t minute, const struct history_flow *f,
                                             unsigned *page) {
     uint64_t *word = &history_page(s, minute)->further;
-    uint32_t ways = f->key * 0x9e3779b1u;
-    for (unsigned depth = 0; depth < HISTORY_DEPTH; depth++, ways <<= 1) {
+    uint32_t turns = turns_of(f);
+    if (is_shut_out(s, minute, f))
+        return NULL;
+    for (unsigned depth = 0; depth < HISTORY_DEPTH; depth++, turns <<= 1) {
         struct history_minute *m = history_below(s, word, minute, true, page);
         struct history_entry *e = m ? search(m, minute, f, HISTORY_FLOWS) : NULL;
         ++*page;
         if (e || !m)
             return e;
-        word = &m->rest[ways >> 31];
+        word = &m->rest[turns >> 31];
     }
+    note_full(s, minute, f);
     return NULL;
 }
 
@@ -148,13 +210,12 @@ static struct history_entry *search_further(const struct state *s, uint32_t minu
  * | page, 0: the minute's own | place + 1; or IN_REST. Private; any thread may store a word, each of them true. A place
  * is believed if it still is the flow's. That a flow has none is believed until the minute is over, or until it is
  * admitted here. */
-enum { LATELY = 512, PLACE_BITS = 5, NOTE_BITS = 21, IN_REST = (1 << NOTE_BITS) - 1 };
+enum { LATELY = 8192, PLACE_BITS = 5, NOTE_BITS = 21, IN_REST = (1 << NOTE_BITS) - 1 };
 static uint64_t lately[LATELY];
 _Static_assert(HISTORY_FURTHER < IN_REST >> PLACE_BITS && HISTORY_FLOWS < 1 << PLACE_BITS, "a place can be noted");
 
 static uint64_t note_of(const struct state *s, uint32_t minute, const struct history_flow *f) {
-    uint32_t which = minute ^ (uint32_t)((uintptr_t)s->history / sizeof *s->history);
-    return (uint64_t)(f->key & ~(LATELY - 1u)) << 32 | (uint64_t)(which & 0xfffff) << NOTE_BITS;
+    return (uint64_t)(f->key & ~(LATELY - 1u)) << 32 | (uint64_t)which_minute(s, minute) << NOTE_BITS;
 }
 
 static void note(const struct state *s, uint32_t minute, const struct history_flow *f, unsigned where) {

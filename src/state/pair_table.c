@@ -125,11 +125,12 @@ static void look(const struct places *places, uint64_t key, struct found *f) {
     }
 }
 
-static bool look_for_spare(const struct places *places, uint64_t key, uint64_t now, struct found *f) {
+/* idle_too: one of a pair that nothing was heard of will do; that has to be fetched for each of them. */
+static bool look_for_spare(const struct places *places, uint64_t key, uint64_t now, bool idle_too, struct found *f) {
     for (unsigned i = 0; i < PAIR_WAYS; i++) {
         unsigned at = way(key, i);
         uint64_t k = load(&places->key[at]);
-        if (k != 0 && !idle(&places->pair[at], now))
+        if (k != 0 && !(idle_too && idle(&places->pair[at], now)))
             continue;
         f->spare_key = &places->key[at];
         f->spare_had = k;
@@ -137,27 +138,6 @@ static bool look_for_spare(const struct places *places, uint64_t key, uint64_t n
         return true;
     }
     return false;
-}
-
-/* In the first level that has one, else in a new segment. */
-__attribute__((noinline)) static struct pair *create_pair(const struct state *s, uint64_t key, uint64_t now) {
-    struct places places = first_places(s, key);
-    struct found f = {0};
-    for (unsigned level = 0; !look_for_spare(&places, key, now, &f); level++)
-        if (key & PAIR_CONFINED || level + 1 == PAIR_LEVELS ||
-            (!places_in(s, key, level + 1, &places) && !grow(s, key, level + 1, &places))) {
-            state_count(s, ARM_ENFORCE, COUNT_PAIRS_FULL);
-            return NULL;
-        }
-    /* last_used first, so that no other process takes the entry for idle once it has our key. */
-    __atomic_store_n(&f.spare->last_used, now, __ATOMIC_RELAXED);
-    uint64_t had = f.spare_had;
-    if (__atomic_compare_exchange_n(f.spare_key, &had, key, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        if (had != 0)
-            reset(f.spare);
-        return f.spare;
-    }
-    return had == key ? f.spare : NULL; /* another process was faster; next time, then */
 }
 
 /* The last level that has a segment for this key: most pairs of a large table lie there. */
@@ -169,12 +149,60 @@ static unsigned deepest(const struct state *s, uint64_t key) {
     return level;
 }
 
+/* In the first level, which is the quickest to search; else a free one of the last, where those of a growing table are;
+ * else in the first that has an idle one, or in a new segment. */
+static bool find_spare(const struct state *s, uint64_t key, uint64_t now, struct found *f) {
+    struct places places = first_places(s, key);
+    unsigned last = deepest(s, key);
+    if (look_for_spare(&places, key, now, true, f) ||
+        (last > 1 && places_in(s, key, last, &places) && look_for_spare(&places, key, now, false, f)))
+        return true;
+    for (unsigned level = 1; !(key & PAIR_CONFINED) && level < PAIR_LEVELS; level++) {
+        if (!places_in(s, key, level, &places) && !grow(s, key, level, &places))
+            return false;
+        if (look_for_spare(&places, key, now, true, f))
+            return true;
+    }
+    return false;
+}
+
+__attribute__((noinline)) static struct pair *create_pair(const struct state *s, uint64_t key, uint64_t now) {
+    struct found f = {0};
+    if (!find_spare(s, key, now, &f)) {
+        state_count(s, ARM_ENFORCE, COUNT_PAIRS_FULL);
+        return NULL;
+    }
+    /* last_used first, so that no other process takes the entry for idle once it has our key. */
+    __atomic_store_n(&f.spare->last_used, now, __ATOMIC_RELAXED);
+    uint64_t had = f.spare_had;
+    if (__atomic_compare_exchange_n(f.spare_key, &had, key, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        if (had != 0)
+            reset(f.spare);
+        return f.spare;
+    }
+    return had == key ? f.spare : NULL; /* another process was faster; next time, then */
+}
+
+/* Nearly all pairs of a large table are in the last three levels. Each of the key's places there, and the pair that it
+ * may be, is in a page of its own, which has to be found as well: all at once takes little longer than one. */
+static void fetch(const struct state *s, uint64_t key, unsigned last) {
+    enum { FETCHED = 3 };
+    struct places places;
+    for (unsigned level = last; level > 0 && level + FETCHED > last; level--)
+        if (places_in(s, key, level, &places)) {
+            __builtin_prefetch(&places.key[way(key, 0)]);
+            __builtin_prefetch(&places.pair[way(key, 0)]);
+        }
+}
+
 /* All that is not where it nearly always is. */
 __attribute__((noinline)) static struct pair *find_further(const struct state *s, uint64_t key, bool create,
                                                            uint64_t now) {
     struct places places;
     struct found f = {0};
-    for (unsigned level = deepest(s, key); level > 0 && !f.pair; level--)
+    unsigned last = deepest(s, key);
+    fetch(s, key, last);
+    for (unsigned level = last; level > 0 && !f.pair; level--)
         if (places_in(s, key, level, &places))
             look(&places, key, &f);
     places = first_places(s, key);

@@ -4,7 +4,8 @@
  * level: of 1, 2, 4 ... 128 segments (segment.h), of which the key says one. It goes to the next level when all of its
  * places are taken by pairs that are in use; that segment is made when it is needed. Keys are replaced, never freed:
  * behind a free place, or a segment that is not there, there is nothing. A pair that nothing was heard of for two
- * minutes and that has no open connection gives its place to the next that needs one.
+ * minutes and that has no open connection gives its place to the next that needs one: in the first level at once, in
+ * the others when the last has no free place left.
  *
  * Places are taken by compare-and-swap on their key. Two processes that take places for one key at the same moment, of
  * which one sees a place idle that the other does not yet, make two entries: one of them is found from then on, and the

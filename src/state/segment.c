@@ -127,6 +127,7 @@ static void *mapping_of(struct segments *all, unsigned n) {
     own = map(all, n);
     if (!own) {
         __atomic_store_n(&all->refused, true, __ATOMIC_RELAXED);
+        __atomic_store_n(&all->stuck, true, __ATOMIC_RELAXED);
         return NULL;
     }
     if (__atomic_compare_exchange_n(&all->at[n], &at, own, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -176,7 +177,9 @@ int segment_grow(struct segments *all, enum segment_kind kind, unsigned known) {
         if (kind_of(all, i) == kind && i >= known)
             return (int)i;
     }
-    if (segments_may_grow(all))
-        note_no_room(all->header, NO_ROOM_SIZE);
+    if (!segments_may_grow(all))
+        return -1;
+    note_no_room(all->header, NO_ROOM_SIZE);
+    __atomic_store_n(&all->stuck, true, __ATOMIC_RELAXED); /* none becomes free again */
     return -1;
 }

@@ -50,7 +50,7 @@ struct segments {
     unsigned n;          /* that the file has room for; as its size was when it was mapped */
     bool copied;         /* at[] are copies (copy.h): none can be mapped */
     bool refused;        /* one could not be mapped; atomic */
-    bool stuck;          /* one could not be allocated, so this process makes no more; atomic */
+    bool stuck;          /* one could not be had, so this process makes no more; atomic */
     void *at[SEGMENTS];  /* NULL: not mapped yet; atomic */
 };
 

@@ -113,6 +113,60 @@ START_TEST(many_writers_at_once_lose_nothing) {
 }
 END_TEST
 
+/* Each page of the minute is full, and there are more flows. */
+static void crowd(unsigned flows) {
+    for (unsigned n = 0; n < flows; n++)
+        (void)connect_in(MINUTE, n);
+}
+
+START_TEST(a_flow_that_another_process_entered_is_found_where_all_is_full) {
+    enum { FLOWS = 20000, TIMES = 3 };
+    unsigned whole = 0;
+    int status;
+    if (fork() == 0) {
+        crowd(FLOWS);
+        _exit(0);
+    }
+    ck_assert_int_gt(wait(&status), 0);
+    for (unsigned i = 1; i < TIMES; i++)
+        for (unsigned n = FLOWS; n-- > 0;)
+            (void)connect_in(MINUTE, n);
+    ck_assert(look_at(MINUTE));
+    ck_assert_uint_eq(view.flows, HISTORY_RECORDS);
+    ck_assert_uint_eq(total().connects, TIMES * FLOWS);
+    for (unsigned i = 0; i < view.flows; i++)
+        whole += view.record[i].n.connects == TIMES;
+    ck_assert_uint_ge(whole, HISTORY_RECORDS - HISTORY_FLOWS); /* in the minute's own page places change hands */
+    for (unsigned n = 0; n < MANY; n++)
+        (void)connect_in(MINUTE + 1, n);
+    ck_assert(look_at(MINUTE + 1));
+    assert_each(MANY, 1, 0);
+}
+END_TEST
+
+/* One that is looked for finds no further page here, and makes one. Of those that are not, some share a mark with one
+ * that has an entry. */
+START_TEST(where_all_is_full_hardly_a_flow_without_a_place_is_looked_for) {
+    enum { FLOWS = 20000, ASKED = 100, MOST = 70 };
+    uint64_t *further = &state.history[MINUTE % HISTORY_MINUTES].further;
+    unsigned asked = 0, not_looked_for = 0;
+    crowd(FLOWS);
+    ck_assert(look_at(MINUTE));
+    for (unsigned n = FLOWS / 2; n < FLOWS && asked < ASKED; n++) {
+        if (record_of_flow(n))
+            continue;
+        uint64_t had = *further;
+        *further = 0;
+        (void)connect_in(MINUTE, n);
+        not_looked_for += *further == 0;
+        *further = had;
+        asked++;
+    }
+    ck_assert_uint_eq(asked, ASKED);
+    ck_assert_uint_ge(not_looked_for, MOST);
+}
+END_TEST
+
 /* The history has a quarter of the segments: here two, for some twenty such minutes. */
 START_TEST(when_it_is_full_the_oldest_go_to_the_rest_of_their_minutes) {
     enum { MINUTES = 100 };
@@ -198,6 +252,8 @@ int main(void) {
     tcase_add_test(tc, a_thousand_flows_are_each_counted);
     tcase_add_test(tc, a_copy_has_them_too);
     tcase_add_test(tc, many_writers_at_once_lose_nothing);
+    tcase_add_test(tc, a_flow_that_another_process_entered_is_found_where_all_is_full);
+    tcase_add_test(tc, where_all_is_full_hardly_a_flow_without_a_place_is_looked_for);
     tcase_add_test(tc, when_it_is_full_the_oldest_go_to_the_rest_of_their_minutes);
     tcase_add_test(tc, pages_serve_again_a_day_later);
     tcase_add_test(tc, without_room_the_rest_has_them);

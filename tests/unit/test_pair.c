@@ -492,6 +492,23 @@ START_TEST(a_hundred_thousand_pairs_and_more_find_room) {
 }
 END_TEST
 
+/* Whether pairs are idle is asked of the first level and of no other while the last has room: each would be fetched. */
+START_TEST(a_new_pair_takes_what_is_free_before_it_looks_for_idle_ones) {
+    enum { MANY = 30000, MORE = 500 };
+    const uint64_t later = start + 121 * second;
+    unsigned gone = 0;
+    for (uint64_t n = 0; n < MANY; n++)
+        ck_assert_ptr_nonnull(pair_find(&state, key_number(n), true, start));
+    for (unsigned i = 0; i < PAIRS; i++)
+        state.pairs->pair[i].last_used = later;
+    for (uint64_t n = MANY; n < MANY + MORE; n++)
+        ck_assert_ptr_nonnull(pair_find(&state, key_number(n), true, later));
+    for (uint64_t n = 0; n < MANY; n++)
+        gone += pair_find(&state, key_number(n), false, later) == NULL;
+    ck_assert_uint_lt(gone, MORE / 20); /* of those with no free place in the last */
+}
+END_TEST
+
 START_TEST(processes_that_need_room_at_once_share_it) {
     enum { PROCESSES = 8, EACH = 4000 };
     int status;
@@ -583,6 +600,7 @@ static TCase *growth(void) {
     tcase_set_timeout(tc, 300);
     tcase_add_checked_fixture(tc, file, no_file);
     tcase_add_test(tc, a_hundred_thousand_pairs_and_more_find_room);
+    tcase_add_test(tc, a_new_pair_takes_what_is_free_before_it_looks_for_idle_ones);
     tcase_add_test(tc, processes_that_need_room_at_once_share_it);
     tcase_add_test(tc, threads_that_need_room_at_once_take_no_more_than_they_need);
     tcase_add_test(tc, a_scribble_over_the_segments_of_pairs_leads_nowhere);

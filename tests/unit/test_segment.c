@@ -107,7 +107,9 @@ START_TEST(a_file_has_as_many_as_its_size_and_no_more) {
     ck_assert_int_eq(grow(0), 0);
     ck_assert_int_eq(grow(1), 1);
     ck_assert_uint_eq(no_room(), 0);
+    ck_assert(segments_may_grow(state.segments));
     ck_assert_int_eq(grow(2), -1);
+    ck_assert_msg(!segments_may_grow(state.segments), "it would look once more each time");
     ck_assert_uint_eq(state.header->no_room[NO_ROOM_SIZE], NO_ROOM_MET);
     ck_assert_uint_eq(state.header->no_room[NO_ROOM_DISK], 0);
     memset(state.header->segment, SEGMENT_OPEN, sizeof state.header->segment); /* a scribble */
@@ -165,6 +167,19 @@ START_TEST(an_address_space_that_has_room_for_one_maps_one) {
 END_TEST
 
 /* Of each chunk: its owner lives, and was born after the chunk was taken. */
+START_TEST(a_process_that_cannot_map_a_segment_looks_for_none) {
+    const struct rlimit most = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
+    struct state other;
+    ck_assert_int_eq(state_map(&other, path, &error), STATE_OK);
+    ck_assert_int_eq(grow(0), 0);
+    ck_assert(segments_may_grow(other.segments));
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &most), 0); /* this test has a process of its own */
+    ck_assert_ptr_null(segment_find(other.segments, 0, SEGMENT_OPEN));
+    ck_assert(!segments_may_grow(other.segments));
+    ck_assert(segments_may_grow(state.segments));
+}
+END_TEST
+
 START_TEST(a_file_that_says_so_of_thousands_of_chunks_does_not_hold_the_reaper_up) {
     struct reaper reaper;
     for (unsigned i = 0; i < 8; i++)
@@ -292,6 +307,8 @@ int main(void) {
     tcase_add_test(tc, a_file_without_the_hole_does_not_grow);
     if (!SANITIZED)
         tcase_add_test(tc, memory_that_is_locked_or_limited_is_not_added_to);
+    if (!SANITIZED)
+        tcase_add_test(tc, a_process_that_cannot_map_a_segment_looks_for_none);
     if (!SANITIZED)
         tcase_add_test(tc, an_address_space_that_has_room_for_one_maps_one);
     tcase_add_test(tc, a_file_that_says_so_of_thousands_of_chunks_does_not_hold_the_reaper_up);

@@ -77,8 +77,6 @@ __attribute__((always_inline)) static inline void judge(struct closing *c) {
     };
     ring_prepare(&c->client->state);
     __builtin_prefetch(conn->pair, 1);
-    c->settings.log_verify = VERIFY_AUTO;
-    c->has_settings = state_settings(&c->client->state, NULL, &c->settings);
     uint8_t asking = c->settings.log_verify;
     if (c->facts.others) {
         c->looked_ns = clock_ns(CLOCK_MONOTONIC);
@@ -175,7 +173,8 @@ void closing_begin(struct closing *c, struct client *client, int fd, enum via vi
     *c = (struct closing){.client = client, .fd = fd, .via = via, .sure = sure, .mark = deferred_mark()};
     if (!client_active(client))
         return;
-    c->silent = !client_asks(client);
+    c->settings = client_settings(client);
+    c->silent = !settings_ask(c->settings);
     int saved = errno;
     struct conn *conn = claim(c);
     if (conn) {
@@ -305,7 +304,8 @@ void closing_abort(struct closing *c) {
 }
 
 void closing_disconnect(struct client *client, int fd, struct conn *conn) {
-    struct closing c = {.client = client, .conn = conn, .fd = fd, .via = VIA_CLOSE};
+    struct closing c = {
+        .client = client, .conn = conn, .fd = fd, .via = VIA_CLOSE, .settings = client_settings(client)};
     int saved = errno;
     bool shut = conn->shutdown_phase != TCP_STATE_UNKNOWN || others_may_hold(conn);
     if (shut && conn->phase != CONN_IDLE && process_may_record(client)) {
@@ -349,7 +349,7 @@ void closing_exec(struct client *client, bool pending) {
     if (pending)
         track_find(client, 0, INT_MAX);
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
-        struct closing c = {.client = client, .fd = fd, .via = VIA_EXEC};
+        struct closing c = {.client = client, .fd = fd, .via = VIA_EXEC, .settings = client_settings(client)};
         if (fd_look(fd, &c.conn) != FD_TCP)
             continue;
         if (c.conn->generation < process_first_generation() && ++inherited > EXEC_INHERITED_MAX)

@@ -66,7 +66,7 @@ static void note_answer(const struct closing *c) {
 }
 
 void record_close(const struct closing *c, enum fate fate, enum verified verified, uint64_t now) {
-    if (conn_flags(c->conn) & CONN_QUIET || !c->has_settings || client_mode(c->client, &c->settings) == MODE_OFF)
+    if (conn_flags(c->conn) & CONN_QUIET || c->settings.mode == MODE_OFF)
         return;
     count(c, fate);
     note_answer(c);

@@ -249,37 +249,37 @@ static void otherwise(struct client *client, struct connecting *k, bool enforce)
     limit_over(k);
 }
 
-static void spread_or_watch(struct client *client, struct connecting *k, const struct settings *settings) {
+static void spread_or_watch(struct client *client, struct connecting *k, const struct settings *now) {
     struct conn *c = k->conn, *s = k->stand_in;
-    struct assignment assignment = arm_now(client, settings);
-    c->arm = (uint8_t)assignment.arm;
+    const enum arm arm = arm_now(client, now);
+    c->arm = (uint8_t)arm;
     c->rule_id = k->match->rule_id;
     c->pool_id = k->match->pool_id;
     s->arm = c->arm;
     s->rule_id = c->rule_id;
     s->pool_id = c->pool_id;
     conn_clear_flags(c, CONN_QUIET | CONN_ASKED);
-    client_attach(client, k->call->fd, assignment.arm);
+    client_attach(client, k->call->fd, arm);
     k->netns = client_netns(client, k->call->fd);
     report_begin(k->report, client, k->call->fd, c, k->destination, k->now);
-    if (assignment.enforce && k->match->matched == MATCHED_SPREAD && spreadable(k)) {
+    if (arm == ARM_ENFORCE && k->match->matched == MATCHED_SPREAD && spreadable(k)) {
         k->report->match = k->match;
         through_policy(client, k);
         limit_over(k);
     } else {
-        otherwise(client, k, assignment.enforce);
+        otherwise(client, k, arm == ARM_ENFORCE);
     }
     c = k->conn;
     /* What carried it: a source of ours or the client's own; :: is the kernel's choice. */
     uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
-    struct stat_entry *e = stats_find_of_many(&client->state, assignment.arm, c->rule_id, &c->source, of_how_many(k));
+    struct stat_entry *e = stats_find_of_many(&client->state, arm, c->rule_id, &c->source, of_how_many(k));
     c->stat = (uint16_t)stats_number(&client->state, e);
     const struct stat_connect how = {.error = k->error,
                                      .spread = k->state == CONNECTING_SPREAD || k->state == CONNECTING_RECOVERED,
                                      .recovered = k->state == CONNECTING_RECOVERED,
                                      .fallback = k->state == CONNECTING_FELL_BACK,
                                      .elapsed_ns = elapsed};
-    stats_connect(&client->state, e, assignment.arm, &how);
+    stats_connect(&client->state, e, arm, &how);
     bool late = conn_flags(c) & CONN_APP_ADDRESS && !(conn_flags(c) & CONN_APP_NO_PORT);
     if (k->error == EADDRNOTAVAIL && late && c->rule_id == 0)
         stats_add(e, STAT_LATE_FAILED);
@@ -326,27 +326,26 @@ static ssize_t ask_again(struct client *client, const struct call *call, struct 
     return r;
 }
 
-__attribute__((always_inline)) static inline void carry_out(struct client *client, struct connecting *k,
-                                                            struct match *match) {
-    struct settings settings;
-    if (state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF &&
-        match_cache_find(client, k->destination, match))
-        spread_or_watch(client, k, &settings);
+__attribute__((always_inline)) static inline void carry_out(struct client *client, const struct settings *now,
+                                                            struct connecting *k, struct match *match) {
+    if (now->mode != MODE_OFF && match_cache_find(client, k->destination, match))
+        spread_or_watch(client, k, now);
     else
         pass(client, k);
 }
 
 /* Apart: the room for what sources say is not on the stack of connects that are not traced. */
-__attribute__((noinline)) static void carry_out_traced(struct client *client, struct connecting *k,
-                                                       struct match *match) {
+__attribute__((noinline)) static void carry_out_traced(struct client *client, const struct settings *now,
+                                                       struct connecting *k, struct match *match) {
     struct event_exhausted trace = {0};
     k->trace = &trace;
-    carry_out(client, k, match);
+    carry_out(client, now, k, match);
     trace_connect(client, k);
     k->trace = NULL;
 }
 
-ssize_t connect_spread(struct client *client, struct call *call, const struct endpoint *destination) {
+ssize_t connect_spread(struct client *client, const struct settings *now, struct call *call,
+                       const struct endpoint *destination) {
     int saved = errno;
     process_refresh(client);
     struct conn *c = conn_hold(client, call->fd);
@@ -373,9 +372,9 @@ ssize_t connect_spread(struct client *client, struct call *call, const struct en
     c->peer = *destination;
     c->local_port = 0;
     if (client->trace)
-        carry_out_traced(client, &k, &match);
+        carry_out_traced(client, now, &k, &match);
     else
-        carry_out(client, &k, &match);
+        carry_out(client, now, &k, &match);
     settle(&k);
     if (k.number != NUMBER_LOST)
         conn_release(client, c);

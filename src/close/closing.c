@@ -138,7 +138,7 @@ static void settle_located(struct conn *conn, const struct located *p) {
 __attribute__((always_inline)) static inline struct conn *claim(struct closing *c) {
     struct conn *conn, *known;
     int fd = c->fd;
-    c->word = fd_word(fd);
+    c->word = fd_word_of(fd);
     switch (fd_look_at(c->word, &known)) {
     case FD_NOT_TCP:
         fd_set_unknown(fd);
@@ -323,10 +323,9 @@ void closing_disconnect(struct client *client, int fd, struct conn *conn) {
 
 /* Is every descriptor of conn in this process close-on-exec? fd is one of them. */
 static bool closes_on_exec(const struct conn *conn) {
-    struct conn *other;
     uint32_t closing = 0;
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
-        if (fd_look(fd, &other) == FD_TCP && other == conn) {
+        if (fd_is(fd, conn)) {
             long flags = sys_call2(SYS_fcntl, fd, F_GETFD);
             if (flags >= 0 && flags & FD_CLOEXEC)
                 closing++;

@@ -11,7 +11,7 @@ struct client;
 struct closing {
     struct client *client;
     struct conn *conn; /* NULL: nothing to write */
-    uint32_t *word;    /* of fd in the table */
+    fd_word *word;     /* of fd in the table */
     int fd;
     enum via via;
     bool exact;           /* it is connect_error, not just like it */

@@ -13,14 +13,13 @@
 #include "client/sockinfo.h"
 
 void connecting_look_again(struct connecting *k, uint32_t serial) {
-    struct conn *now;
     if (!conn_take(k->conn, serial)) {
         k->number = NUMBER_LOST;
         k->conn = k->stand_in;
         k->report->conn = k->stand_in;
     }
     if (k->number != NUMBER_LOST)
-        k->number = fd_look(k->call->fd, &now) == FD_TCP && now == k->conn ? NUMBER_OURS : NUMBER_CLOSED;
+        k->number = fd_is(k->call->fd, k->conn) ? NUMBER_OURS : NUMBER_CLOSED;
 }
 
 bool connecting_run(struct client *client, struct connecting *k) {
@@ -41,10 +40,8 @@ enum { AT_ONCE_NS = 50000000 };
 /* The socket that we prepared, still: it has our option, and the number is on record as ours. A socket that another
  * thread has just got under the number has neither both. */
 static bool is_prepared(const struct connecting *k) {
-    struct conn *now;
     int value = 0, fd = k->call->fd;
-    return get_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &value) == 0 && value == 1 && fd_look(fd, &now) == FD_TCP &&
-           now == k->conn;
+    return get_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &value) == 0 && value == 1 && fd_is(fd, k->conn);
 }
 
 /* Did the call that failed find no way out with our source, without a SYN? The kernel asks for the route first and

@@ -159,7 +159,6 @@ void prepare_disconnected(int fd, struct conn *c) {
     open_table_closed(c);
     conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
     conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK | CONN_ASKED);
-    struct conn *now;
-    if (fd_look(fd, &now) == FD_TCP && now == c)
+    if (fd_is(fd, c))
         prepare_undo(fd, c);
 }

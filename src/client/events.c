@@ -61,7 +61,7 @@ bool event_of_text(struct client *client, enum event_kind kind, enum arm arm, co
     return ring_write(&client->state, &r);
 }
 
-void event_no_room(struct client *client, enum arm arm) {
+__attribute__((noinline)) void event_no_room(struct client *client, enum arm arm) {
     static const char *const text[NO_ROOMS] = {
         [NO_ROOM_DISK] = "the state file cannot grow, its file system is full: what has no room is counted, but "
                          "neither logged nor named; try: make room there",

@@ -41,7 +41,7 @@ void closing_complete(struct conn *c, int fd) {
 }
 
 /* MPTCP_UNKNOWN: no answer. */
-static uint32_t ask_token(struct client *client, int fd) {
+__attribute__((noinline)) static uint32_t ask_token(struct client *client, int fd) {
     uint32_t token;
     return sockinfo_mptcp_token(fd, &token) && (token || client->mptcp_info) ? token : MPTCP_UNKNOWN;
 }
@@ -53,7 +53,7 @@ uint32_t closing_token(struct client *client, struct conn *c, int fd) {
 }
 
 /* Why its connect failed, or has been given up: an ICMP error does not end an attempt that the client may wait for. */
-static void look_why_not_connected(struct closing *c) {
+__attribute__((noinline)) static void look_why_not_connected(struct closing *c) {
     bool may_fetch = c->sure && c->claimed && !c->facts.others;
     if (c->facts.phase == TCP_STATE_SYN_SENT)
         c->exact = sockinfo_pending_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
@@ -169,7 +169,9 @@ __attribute__((always_inline)) static inline struct conn *claim(struct closing *
     return conn;
 }
 
-void closing_begin(struct closing *c, struct client *client, int fd, enum via via, bool sure) {
+/* Flattened, as are closing_end and record_close: what each close passes is one piece, what hardly one does is apart.
+ */
+__attribute__((flatten)) void closing_begin(struct closing *c, struct client *client, int fd, enum via via, bool sure) {
     *c = (struct closing){.client = client, .fd = fd, .via = via, .sure = sure, .mark = deferred_mark()};
     if (!client_active(client))
         return;
@@ -276,7 +278,7 @@ static void finish_unasked(struct client *client, const struct conn *conn) {
         state_count(&client->state, (enum arm)conn->arm, COUNT_SEALED_CLOSE);
 }
 
-void closing_end(struct closing *c, bool closed) {
+__attribute__((flatten)) void closing_end(struct closing *c, bool closed) {
     struct conn *conn = c->conn;
     int saved = errno;
     if (c->claimed)

@@ -10,6 +10,7 @@
 #include "state/state.h"
 #include "base/sys.h"
 #include "suite.h"
+#include "client/client.h"
 #include "state/control.h"
 
 static struct state state;
@@ -208,6 +209,30 @@ START_TEST(a_counter_is_the_sum_over_the_arms) {
 }
 END_TEST
 
+static struct settings in_force(uint8_t env_mode, struct control set) {
+    struct client of = {.state = state, .env_mode = env_mode};
+    state.header->control = control_pack(set);
+    return client_settings(&of);
+}
+
+START_TEST(the_environment_is_above_the_override_and_that_above_the_config) {
+    const struct control none = {0}, set = {.has_mode = true, .mode = MODE_OBSERVE, .has_canary = true, .canary = 7};
+    ck_assert_uint_eq(in_force(MODE_FROM_POLICY, none).mode, MODE_OFF); /* no policy */
+    policy_default(&policy);
+    policy.canary = 200;
+    ck_assert(state_publish(&state, &policy, NULL));
+    ck_assert_uint_eq(in_force(MODE_FROM_POLICY, none).mode, MODE_ENFORCE);
+    ck_assert_uint_eq(in_force(MODE_FROM_POLICY, none).canary, 100); /* bounded, whatever the file says */
+    ck_assert_uint_eq(in_force(MODE_FROM_POLICY, set).mode, MODE_OBSERVE);
+    ck_assert_uint_eq(in_force(MODE_FROM_POLICY, set).canary, 7);
+    ck_assert_uint_eq(in_force(MODE_OFF, set).mode, MODE_OFF);
+    ck_assert_uint_eq(in_force(MODE_OFF, set).canary, 7);
+    policy.mode = 77;
+    ck_assert(state_publish(&state, &policy, NULL));
+    ck_assert_uint_eq(in_force(MODE_FROM_POLICY, none).mode, MODE_OFF);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("control");
     TCase *tc = tcase_create("control");
@@ -225,6 +250,7 @@ int main(void) {
     tcase_add_test(tc, a_control_word_says_what_was_packed);
     tcase_add_test(tc, no_word_overrides_nothing_and_nonsense_neither);
     tcase_add_test(tc, a_counter_is_the_sum_over_the_arms);
+    tcase_add_test(tc, the_environment_is_above_the_override_and_that_above_the_config);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

@@ -115,16 +115,7 @@ static enum cause cause_of(struct client *client, struct connecting *k) {
     return CAUSE_ADDRESS_NOT_LOCAL;
 }
 
-/* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
- * they run out. */
-__attribute__((always_inline)) static inline void watch(struct client *client, struct connecting *k) {
-    k->state = CONNECTING_ALONE;
-    prepare_undo(k->call->fd, k->conn);
-    k->key = pair_key(k->netns, &k->conn->source, k->destination);
-    k->pair = pair_find(&client->state, k->match->pool_id ? k->key : pair_key_unruled(k->key), true, k->now);
-    (void)connecting_run(client, k);
-    if (k->error != EADDRNOTAVAIL)
-        return;
+__attribute__((noinline)) static void watched_failed(struct client *client, struct connecting *k) {
     k->state = CONNECTING_FAILED;
     const struct history_update u = connecting_moment(client, k);
     history_update_full(&u, k->conn, k->pair);
@@ -134,6 +125,18 @@ __attribute__((always_inline)) static inline void watch(struct client *client, s
     if (k->match->matched && k->conn->arm == ARM_OBSERVE) /* the source that would have been asked */
         sources_name(client, k, CAUSE_UNKNOWN);
     record_outcome(client, k, OUTCOME_FAILED, cause, true);
+}
+
+/* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
+ * they run out. */
+__attribute__((always_inline)) static inline void watch(struct client *client, struct connecting *k) {
+    k->state = CONNECTING_ALONE;
+    prepare_undo(k->call->fd, k->conn);
+    k->key = pair_key(k->netns, &k->conn->source, k->destination);
+    k->pair = pair_find(&client->state, k->match->pool_id ? k->key : pair_key_unruled(k->key), true, k->now);
+    (void)connecting_run(client, k);
+    if (k->error == EADDRNOTAVAIL)
+        watched_failed(client, k);
 }
 
 /* What has only begun is recorded later; with fast open, success says nothing of the peer. */
@@ -212,7 +215,7 @@ __attribute__((always_inline)) static inline void through(struct client *client,
     record_outcome(client, k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_FAILED);
 }
 
-static void through_policy(struct client *client, struct connecting *k) {
+__attribute__((noinline)) static void through_policy(struct client *client, struct connecting *k) {
     through(client, k, false);
 }
 
@@ -288,7 +291,7 @@ static void spread_or_watch(struct client *client, struct connecting *k, const s
 }
 
 /* Mode off, or no policy: as if we were not there, but for the record that a later mode will want. */
-static void pass(struct client *client, struct connecting *k) {
+__attribute__((noinline)) static void pass(struct client *client, struct connecting *k) {
     prepare_undo(k->call->fd, k->conn);
     k->conn->arm = ARM_CONTROL;
     k->conn->rule_id = k->conn->pool_id = 0;
@@ -297,7 +300,7 @@ static void pass(struct client *client, struct connecting *k) {
 }
 
 /* A connect on a socket that is connecting or connected asks how it stands; nothing may be bound under it. */
-static ssize_t ask_again(struct client *client, const struct call *call, struct conn *c) {
+__attribute__((noinline)) static ssize_t ask_again(struct client *client, const struct call *call, struct conn *c) {
     uint32_t serial = conn_serial(c);
     conn_release(client, c);
     ssize_t r = call->make(call);
@@ -344,8 +347,9 @@ __attribute__((noinline)) static void carry_out_traced(struct client *client, co
     k->trace = NULL;
 }
 
-ssize_t connect_spread(struct client *client, const struct settings *now, struct call *call,
-                       const struct endpoint *destination) {
+/* Flattened, as is close/closing.c: all but the way through a policy is one piece. */
+__attribute__((flatten)) ssize_t connect_spread(struct client *client, const struct settings *now, struct call *call,
+                                                const struct endpoint *destination) {
     int saved = errno;
     process_refresh(client);
     struct conn *c = conn_hold(client, call->fd);

@@ -129,7 +129,7 @@ __attribute__((noinline)) static void undo(int fd, struct conn *c, uint32_t flag
     conn_clear_flags(c, flags & CONN_APP_ADDRESS ? OURS & ~(uint32_t)CONN_OUR_NO_PORT : OURS);
 }
 
-void prepare_undo(int fd, struct conn *c) {
+__attribute__((noinline)) void prepare_undo(int fd, struct conn *c) {
     uint32_t flags = conn_flags(c);
     if (flags & OURS)
         undo(fd, c, flags);

@@ -24,10 +24,8 @@ static struct { _Alignas(LINE) uint64_t head; } conn_spare[SPARES];
 enum { HOLD_SHIFT = 24, ALL = (1 << HOLD_SHIFT) - 1, HOLDS_MAX = 255 };
 #define HOLD (UINT32_C(1) << HOLD_SHIFT | 1)
 
-static void *page_at(void **root, size_t length) {
-    void *p = __atomic_load_n(root, __ATOMIC_ACQUIRE);
-    if (p)
-        return p;
+__attribute__((noinline)) static void *make_page(void **root, size_t length) {
+    void *p = NULL;
     void *fresh = sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     if (!fresh)
         return NULL;
@@ -35,6 +33,11 @@ static void *page_at(void **root, size_t length) {
         return fresh;
     (void)sys_call2(SYS_munmap, fresh, length); /* another thread was faster */
     return p;
+}
+
+static void *page_at(void **root, size_t length) {
+    void *p = __atomic_load_n(root, __ATOMIC_ACQUIRE);
+    return p ? p : make_page(root, length);
 }
 
 static struct conn *conn_at(uint32_t index) {

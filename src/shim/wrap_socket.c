@@ -41,7 +41,7 @@ static bool is_mptcp(int fd, int asked_for) {
     return protocol == IPPROTO_MPTCP;
 }
 
-static void socket_failed(bool tcp) {
+__attribute__((noinline)) static void socket_failed(bool tcp) {
     int saved = errno;
     if (!tcp || (saved != EMFILE && saved != ENFILE) || client_settings(&client).mode == MODE_OFF)
         return;
@@ -50,7 +50,7 @@ static void socket_failed(bool tcp) {
     errno = saved;
 }
 
-EXPORT int socket(int family, int type, int protocol) {
+__attribute__((flatten)) EXPORT int socket(int family, int type, int protocol) {
     bool records = may_record(), tcp = names_tcp(family, type, protocol);
     uint32_t generation = records ? process_generation_now(&client) : 0;
     int fd = real_socket(family, type, protocol);

@@ -63,7 +63,7 @@ static void settle(struct connecting *k) {
 }
 
 /* The client's own call, for want of a better one. */
-static enum outcome fall_back(struct client *client, struct connecting *k) {
+__attribute__((noinline)) static enum outcome fall_back(struct client *client, struct connecting *k) {
     bool refuse = k->match->on_exhausted == EXHAUSTED_ERROR && k->full > 0;
     bool same =
         k->way == WAY_OWN && k->match->n_ports == 0 && k->seen & SEEN_FULL; /* its own call has just been made */
@@ -85,8 +85,8 @@ static enum outcome fall_back(struct client *client, struct connecting *k) {
 }
 
 /* EADDRNOTAVAIL was met, or is known from a hold-down: to the counters, and if it is worth an event, to the log. */
-static void record_outcome(struct client *client, struct connecting *k, enum outcome outcome, enum cause cause,
-                           bool event) {
+__attribute__((noinline)) static void record_outcome(struct client *client, struct connecting *k, enum outcome outcome,
+                                                     enum cause cause, bool event) {
     static const uint8_t counter[OUTCOMES] = {
         [OUTCOME_RECOVERED] = COUNT_RECOVERED,
         [OUTCOME_FALLBACK] = COUNT_FALLBACK,
@@ -101,7 +101,7 @@ static void record_outcome(struct client *client, struct connecting *k, enum out
 }
 
 /* Why the sources of the pool did not do, and how it is known. */
-static enum cause cause_of(struct client *client, struct connecting *k) {
+__attribute__((noinline)) static enum cause cause_of(struct client *client, struct connecting *k) {
     k->report->proof = k->seen & SEEN_FULL ? PROOF_SEARCH : PROOF_HOLD_DOWN;
     if (k->full)
         return CAUSE_RANGE_FULL;
@@ -215,7 +215,8 @@ __attribute__((always_inline)) static inline void through(struct client *client,
     record_outcome(client, k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_FAILED);
 }
 
-__attribute__((noinline)) static void through_policy(struct client *client, struct connecting *k) {
+/* Flattened as connect_spread is; what the usual connect does not meet is apart. */
+__attribute__((flatten, noinline)) static void through_policy(struct client *client, struct connecting *k) {
     through(client, k, false);
 }
 
@@ -347,7 +348,7 @@ __attribute__((noinline)) static void carry_out_traced(struct client *client, co
     k->trace = NULL;
 }
 
-/* Flattened, as is close/closing.c: all but the way through a policy is one piece. */
+/* Flattened, as is close/closing.c: what each connect passes is one piece. */
 __attribute__((flatten)) ssize_t connect_spread(struct client *client, const struct settings *now, struct call *call,
                                                 const struct endpoint *destination) {
     int saved = errno;

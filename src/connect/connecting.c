@@ -48,7 +48,7 @@ static bool is_prepared(const struct connecting *k) {
  * takes a port then (tcp_v4_connect, tcp_v6_connect), and the socket goes on showing that port when the connect has
  * failed: what shows our source and no port has sent nothing, and is the socket that we bound. NEXT: so it is. STOP:
  * getsockname is denied (a seccomp filter), but what came back at once may be made once more, as the client made it. */
-static enum step step_without_way(const struct connecting *k) {
+__attribute__((noinline)) static enum step step_without_way(const struct connecting *k) {
     struct sockaddr_storage name;
     struct endpoint local;
     socklen_t length = sizeof name;
@@ -77,13 +77,14 @@ enum step connecting_step(const struct connecting *k) {
     }
 }
 
-void connecting_note_unusable(struct connecting *k, const struct endpoint *source, int error) {
+__attribute__((noinline)) void connecting_note_unusable(struct connecting *k, const struct endpoint *source,
+                                                        int error) {
     if (k->n_unusable < UNUSABLE_MAX && k->way != WAY_PINNED) /* what its own device refuses says nothing to others */
         k->unusable[k->n_unusable++] = (struct unusable_source){k->pair, *source, error};
 }
 
 /* Another way worked: so it was the sources. */
-void connecting_mark_unusable(struct client *client, struct connecting *k) {
+__attribute__((noinline)) void connecting_mark_unusable(struct client *client, struct connecting *k) {
     for (unsigned i = 0; i < k->n_unusable; i++)
         if (pair_set_unusable(k->unusable[i].pair, k->now, UNREACHABLE_MS))
             event_source_down(client, k->conn, &k->unusable[i].source, k->destination, CAUSE_UNREACHABLE,

@@ -12,7 +12,7 @@
 #include "base/sys.h"
 
 /* Asked of the first socket of the process alone. Threads that race ask twice, and find the same. */
-static bool no_port_took(struct client *client, int fd) {
+__attribute__((noinline)) static bool no_port_took(struct client *client, int fd) {
     int value = 0;
     if (__atomic_load_n(&client->no_port_works, __ATOMIC_RELAXED))
         return true;
@@ -129,7 +129,7 @@ __attribute__((noinline)) static void undo(int fd, struct conn *c, uint32_t flag
     conn_clear_flags(c, flags & CONN_APP_ADDRESS ? OURS & ~(uint32_t)CONN_OUR_NO_PORT : OURS);
 }
 
-__attribute__((noinline)) void prepare_undo(int fd, struct conn *c) {
+void prepare_undo(int fd, struct conn *c) {
     uint32_t flags = conn_flags(c);
     if (flags & OURS)
         undo(fd, c, flags);

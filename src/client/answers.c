@@ -80,7 +80,8 @@ static bool also_of_source(struct client *client, const struct conn *c, int erro
     return (flags & (CONN_OUR_BIND | CONN_PINNED)) == CONN_OUR_BIND;
 }
 
-void answers_note(struct client *client, const struct conn *c, struct pair *pair, int error, uint64_t began) {
+__attribute__((noinline)) void answers_note(struct client *client, const struct conn *c, struct pair *pair, int error,
+                                            uint64_t began) {
     if (!pair || !(conn_flags(c) & (CONN_OUR_BIND | CONN_ASKED)))
         return;
     if (conn_flags(c) & (CONN_PINNED | CONN_ASKED) && !also_of_source(client, c, error, began))

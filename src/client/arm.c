@@ -2,7 +2,6 @@
 
 #include "client/process.h"
 #include "base/sys.h"
-#include "state/control.h"
 #include "client/client.h"
 
 enum { PLACE_UNKNOWN = 0, PLACE_PROBES = 64 };
@@ -66,39 +65,27 @@ static unsigned own_place(struct client *client) {
 }
 
 /* No process draws while the override stands at one of its ends. */
-static unsigned place_of(struct client *client, const struct settings *settings, unsigned canary) {
-    if (canary == 0 || canary >= 100)
+static unsigned place_of(struct client *client, const struct settings *now) {
+    if (now->canary == 0 || now->canary >= 100)
         return 0;
-    if (settings->canary_by == BY_CONNECTION)
+    if (now->canary_by == BY_CONNECTION)
         return arm_place(__atomic_fetch_add(&client->state.header->next_connection, 1, __ATOMIC_RELAXED));
     return own_place(client);
 }
 
-static unsigned canary_now(struct client *client, const struct settings *settings) {
-    struct control c = control_now(&client->state);
-    unsigned canary = c.has_canary ? c.canary : settings->canary;
-    return canary < 100 ? canary : 100;
+enum arm arm_now(struct client *client, const struct settings *now) {
+    enum policy_mode mode = (enum policy_mode)now->mode;
+    return arm_of(mode, now->canary, mode == MODE_OFF ? 0 : place_of(client, now));
 }
 
-struct assignment arm_now(struct client *client, const struct settings *settings) {
-    enum policy_mode mode = client_mode(client, settings);
-    unsigned canary = canary_now(client, settings);
-    unsigned place = mode == MODE_OFF ? 0 : place_of(client, settings, canary);
-    enum arm arm = arm_of(mode, canary, place);
-    return (struct assignment){.mode = mode, .arm = arm, .enforce = arm == ARM_ENFORCE};
-}
-
-bool arm_may_enforce(struct client *client, const struct settings *settings) {
-    unsigned canary = canary_now(client, settings);
-    if (client_mode(client, settings) != MODE_ENFORCE || canary == 0)
+bool arm_may_enforce(struct client *client, const struct settings *now) {
+    if (now->mode != MODE_ENFORCE || now->canary == 0)
         return false;
-    return canary >= 100 || settings->canary_by == BY_CONNECTION || own_place(client) < canary;
+    return now->canary >= 100 || now->canary_by == BY_CONNECTION || own_place(client) < now->canary;
 }
 
 enum arm arm_of_process(struct client *client) {
-    struct settings settings = {.mode = MODE_OFF};
-    (void)state_settings(&client->state, NULL, &settings);
-    unsigned canary = canary_now(client, &settings);
-    bool drawn = settings.canary_by == BY_PROCESS && canary > 0 && canary < 100;
-    return arm_of(client_mode(client, &settings), canary, drawn ? own_place(client) : 0);
+    struct settings now = client_settings(client);
+    bool drawn = now.canary_by == BY_PROCESS && now.canary > 0 && now.canary < 100;
+    return arm_of((enum policy_mode)now.mode, now.canary, drawn ? own_place(client) : 0);
 }

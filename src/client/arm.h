@@ -17,16 +17,11 @@ unsigned arm_place(uint64_t n);
 /* Pure. off has no arm of its own: nothing is done and nothing is said. */
 enum arm arm_of(enum policy_mode mode, unsigned canary, unsigned place);
 
-/* What is in force for the connection that is about to be made. */
-struct assignment {
-    enum policy_mode mode;
-    enum arm arm;
-    bool enforce; /* spread it */
-};
-struct assignment arm_now(struct client *client, const struct settings *settings);
+/* That of the connection that is about to be made. now: client_settings(). */
+enum arm arm_now(struct client *client, const struct settings *now);
 
 /* May a connection that is not made yet come to be spread? For bind, which draws no place by connection. */
-bool arm_may_enforce(struct client *client, const struct settings *settings);
+bool arm_may_enforce(struct client *client, const struct settings *now);
 
 /* The process's arm, for events that belong to no connection of their own. */
 enum arm arm_of_process(struct client *client);

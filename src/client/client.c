@@ -35,29 +35,18 @@ void client_know_kernel(struct client *client) {
     client->mptcp_info = version[0] > 5 || (version[0] == 5 && version[1] >= 16);
 }
 
-bool client_asks(const struct client *client) {
-    struct settings settings;
-    if (!client_active(client) || sys_sealed() || client->env_mode == MODE_OFF)
-        return false;
-    return state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF;
-}
-
-enum policy_mode client_mode(const struct client *client, const struct settings *settings) {
-    if (client->env_mode < MODE_COUNT)
-        return (enum policy_mode)client->env_mode;
-    struct control c = control_now(&client->state);
-    uint8_t mode = c.has_mode ? c.mode : settings->mode;
-    return mode < MODE_COUNT ? (enum policy_mode)mode : MODE_OFF;
-}
-
-uint64_t client_netns(struct client *client, int fd) {
-    uint64_t cookie = __atomic_load_n(&client->netns, __ATOMIC_RELAXED);
-    bool varies = __atomic_load_n(&client->netns_varies, __ATOMIC_RELAXED);
-    if (cookie != 0 && !varies)
-        return cookie;
+/* Apart: only the first socket of most processes comes here. */
+__attribute__((noinline)) static uint64_t ask_netns(struct client *client, int fd) {
+    uint64_t cookie = 0;
     socklen_t length = sizeof cookie;
     if (sys_call5(SYS_getsockopt, fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) != 0)
         return 0;
     __atomic_store_n(&client->netns, cookie, __ATOMIC_RELAXED);
     return cookie;
+}
+
+uint64_t client_netns(struct client *client, int fd) {
+    uint64_t cookie = __atomic_load_n(&client->netns, __ATOMIC_RELAXED);
+    bool varies = __atomic_load_n(&client->netns_varies, __ATOMIC_RELAXED);
+    return cookie != 0 && !varies ? cookie : ask_netns(client, fd);
 }

@@ -6,6 +6,8 @@
 #ifndef CONNSPREAD_CLIENT_CLIENT_H
 #define CONNSPREAD_CLIENT_CLIENT_H
 
+#include "base/sys.h"
+#include "state/control.h"
 #include "state/state.h"
 #include "policy/policy.h"
 #include "policy/program.h"
@@ -52,12 +54,35 @@ void client_know_kernel(struct client *client);
 
 /* Everything below is async-signal-safe and leaves errno alone. */
 
-/* May the kernel be asked anything at this moment? Not in mode off, and not behind a filter of the client's own
- * (sys_sealed): then what is known is kept true from memory, and the client's calls go to libc as they came. */
-bool client_asks(const struct client *client);
+/* What is in force now. mode: by the environment, else `connspread set`, else config; off without a policy. canary: by
+ * `set`, else config; at most 100. */
+static inline struct settings client_settings(const struct client *client) {
+    struct settings now;
+    if (!state_settings(&client->state, &now))
+        now = (struct settings){.mode = MODE_OFF, .log_inbound = 1, .log_verify = VERIFY_AUTO};
+    struct control set = control_now(&client->state);
+    if (set.has_mode)
+        now.mode = set.mode;
+    if (set.has_canary)
+        now.canary = set.canary;
+    if (client->env_mode < MODE_COUNT)
+        now.mode = client->env_mode;
+    if (now.mode >= MODE_COUNT)
+        now.mode = MODE_OFF;
+    if (now.canary > 100)
+        now.canary = 100;
+    return now;
+}
 
-/* The mode in force now: environment, else `connspread set`, else config. */
-enum policy_mode client_mode(const struct client *client, const struct settings *settings);
+/* May the kernel be asked anything, then? Not in mode off, and not behind a filter of the client's own (sys_sealed):
+ * then what is known is kept true from memory, and the client's calls go to libc as they came. */
+static inline bool settings_ask(struct settings now) {
+    return now.mode != MODE_OFF && !sys_sealed();
+}
+
+static inline bool client_asks(const struct client *client) {
+    return client_active(client) && settings_ask(client_settings(client));
+}
 
 /* Cookie of fd's network namespace (SO_NETNS_COOKIE, Linux 5.14; 0 before that). Asked once, unless namespaces change.
  */

@@ -9,9 +9,8 @@
 #include "state/ring.h"
 #include "client/client.h"
 
-void client_attach(struct client *client, int fd, enum arm arm) {
-    if (__atomic_load_n(&client->attached, __ATOMIC_RELAXED))
-        return;
+/* Apart: the text has no room on the stack of those that come later. */
+__attribute__((noinline)) static void attach(struct client *client, int fd, enum arm arm) {
     if (__atomic_exchange_n(&client->attached, 1, __ATOMIC_RELAXED))
         return;
     char text[128];
@@ -22,6 +21,11 @@ void client_attach(struct client *client, int fd, enum arm arm) {
     text_add_number(text, sizeof text, &at, __atomic_load_n(&client->state.header->generation, __ATOMIC_RELAXED));
     (void)event_of_text(client, EVENT_ATTACH, arm, text);
     event_no_room(client, arm);
+}
+
+void client_attach(struct client *client, int fd, enum arm arm) {
+    if (!__atomic_load_n(&client->attached, __ATOMIC_RELAXED))
+        attach(client, fd, arm);
 }
 
 void event_begin(struct client *client, struct event_record *r, enum event_kind kind, enum arm arm) {
@@ -57,7 +61,7 @@ bool event_of_text(struct client *client, enum event_kind kind, enum arm arm, co
     return ring_write(&client->state, &r);
 }
 
-void event_no_room(struct client *client, enum arm arm) {
+__attribute__((noinline)) void event_no_room(struct client *client, enum arm arm) {
     static const char *const text[NO_ROOMS] = {
         [NO_ROOM_DISK] = "the state file cannot grow, its file system is full: what has no room is counted, but "
                          "neither logged nor named; try: make room there",

@@ -6,13 +6,10 @@
 #include "base/lane.h"
 #include "base/sys.h"
 
-enum { FD_PAGE = 4096 / sizeof(uint32_t), CONN_PAGE = 32, WORD_UNKNOWN = 0, WORD_NOT_TCP = 1, WORD_CONN = 2 };
-#define WORD_CLOSING UINT32_MAX
+enum { FD_PAGE = 4096 / sizeof(fd_word), CONN_PAGE = 32 };
 
-_Static_assert(WORD_CONN + CONN_MAX < WORD_CLOSING, "a connection's word is never WORD_CLOSING");
-
-/* Roots live in .bss: 8 KiB and 64 KiB of address space, of which an idle process touches nothing. */
-static uint32_t *fd_page[FD_MAX / FD_PAGE];
+/* Roots live in .bss: 16 KiB and 64 KiB of address space, of which an idle process touches nothing. */
+static fd_word *fd_page[FD_MAX / FD_PAGE];
 static struct conn *conn_page[CONN_MAX / CONN_PAGE];
 
 static uint32_t conn_fresh; /* connections ever handed out from pages; those below are in use or on a free list */
@@ -27,10 +24,8 @@ static struct { _Alignas(LINE) uint64_t head; } conn_spare[SPARES];
 enum { HOLD_SHIFT = 24, ALL = (1 << HOLD_SHIFT) - 1, HOLDS_MAX = 255 };
 #define HOLD (UINT32_C(1) << HOLD_SHIFT | 1)
 
-static void *page_at(void **root, size_t length) {
-    void *p = __atomic_load_n(root, __ATOMIC_ACQUIRE);
-    if (p)
-        return p;
+__attribute__((noinline)) static void *make_page(void **root, size_t length) {
+    void *p = NULL;
     void *fresh = sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     if (!fresh)
         return NULL;
@@ -38,6 +33,11 @@ static void *page_at(void **root, size_t length) {
         return fresh;
     (void)sys_call2(SYS_munmap, fresh, length); /* another thread was faster */
     return p;
+}
+
+static void *page_at(void **root, size_t length) {
+    void *p = __atomic_load_n(root, __ATOMIC_ACQUIRE);
+    return p ? p : make_page(root, length);
 }
 
 static struct conn *conn_at(uint32_t index) {
@@ -52,61 +52,64 @@ uint32_t conn_index(const struct conn *c) {
 
 /* Neighbours, which different threads have, lie in different cache lines; in so few that they stay near by. */
 static unsigned place_of(unsigned fd) {
-    const unsigned words = LINE / sizeof(uint32_t), lines = 8, block = lines * words;
-    unsigned in_page = fd % FD_PAGE;
-    return in_page / block * block + fd % lines * words + fd / lines % words;
+    const unsigned words = LINE / sizeof(fd_word), block = words * 8;
+    unsigned turned = fd * (words + 1) % block; /* an odd factor: each place once */
+    return (fd / block * block + turned) % FD_PAGE;
 }
 
-static uint32_t *word_of(int fd, bool create) {
-    if (fd < 0 || fd >= FD_MAX)
+static fd_word *word_of(int fd, bool create) {
+    if ((unsigned)fd >= FD_MAX)
         return NULL;
     void **root = (void **)&fd_page[(unsigned)fd / FD_PAGE];
-    uint32_t *p = create ? page_at(root, 4096) : __atomic_load_n(root, __ATOMIC_ACQUIRE);
+    fd_word *p = create ? page_at(root, 4096) : __atomic_load_n(root, __ATOMIC_ACQUIRE);
     return p ? p + place_of((unsigned)fd) : NULL;
 }
 
-static enum fd_kind decode(uint32_t word, struct conn **conn) {
-    *conn = word >= WORD_CONN ? conn_at(word - WORD_CONN) : NULL;
-    if (*conn)
-        return FD_TCP;
-    if (word == WORD_CLOSING)
-        return FD_CLOSING;
-    return word == WORD_NOT_TCP ? FD_NOT_TCP : FD_UNKNOWN;
+/* A word is the address of a connection, or what there is instead. */
+static enum fd_kind decode(fd_word word, struct conn **conn) {
+    bool tcp = word > FD_CLOSING;
+    *conn = tcp ? (struct conn *)word : NULL;
+    return tcp ? FD_TCP : (enum fd_kind)word;
 }
 
-uint32_t *fd_word(int fd) {
+fd_word *fd_word_of(int fd) {
     return word_of(fd, false);
 }
 
-enum fd_kind fd_look_at(const uint32_t *word, struct conn **conn) {
-    return decode(word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : WORD_UNKNOWN, conn);
+enum fd_kind fd_look_at(const fd_word *word, struct conn **conn) {
+    return decode(word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : FD_UNKNOWN, conn);
 }
 
 enum fd_kind fd_look(int fd, struct conn **conn) {
     return fd_look_at(word_of(fd, false), conn);
 }
 
-enum fd_kind fd_closing(uint32_t *word, struct conn **conn) {
-    uint32_t old = word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : WORD_UNKNOWN;
+bool fd_is(int fd, const struct conn *conn) {
+    const fd_word *word = word_of(fd, false);
+    return word && __atomic_load_n(word, __ATOMIC_ACQUIRE) == (fd_word)conn;
+}
+
+enum fd_kind fd_closing(fd_word *word, struct conn **conn) {
+    fd_word old = word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : FD_UNKNOWN;
     enum fd_kind kind;
     do
         kind = decode(old, conn);
     while (kind == FD_TCP &&
-           !__atomic_compare_exchange_n(word, &old, WORD_CLOSING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+           !__atomic_compare_exchange_n(word, &old, FD_CLOSING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
     return kind;
 }
 
-static void forget_closing(uint32_t *word) {
-    uint32_t old = WORD_CLOSING;
-    (void)__atomic_compare_exchange_n(word, &old, WORD_UNKNOWN, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+static void forget_closing(fd_word *word) {
+    fd_word old = FD_CLOSING;
+    (void)__atomic_compare_exchange_n(word, &old, FD_UNKNOWN, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
-void fd_closed(uint32_t *word) {
+void fd_closed(fd_word *word) {
     if (word)
         forget_closing(word);
 }
 
-static void replace(uint32_t *word, uint32_t fresh) {
+static void replace(fd_word *word, fd_word fresh) {
     struct conn *stale = NULL;
     if (word)
         (void)decode(__atomic_exchange_n(word, fresh, __ATOMIC_ACQ_REL), &stale);
@@ -115,19 +118,19 @@ static void replace(uint32_t *word, uint32_t fresh) {
 }
 
 void fd_set_not_tcp(int fd) {
-    replace(word_of(fd, true), WORD_NOT_TCP);
+    replace(word_of(fd, true), FD_NOT_TCP);
 }
 
-void fd_set_unknown(int fd) {
-    replace(word_of(fd, false), WORD_UNKNOWN);
+__attribute__((noinline)) void fd_set_unknown(int fd) {
+    replace(word_of(fd, false), FD_UNKNOWN);
 }
 
 struct conn *fd_assign(int fd, struct conn *conn, bool *kept) {
     struct conn *stale = NULL;
-    uint32_t *word = word_of(fd, true);
+    fd_word *word = word_of(fd, true);
     *kept = word != NULL;
     if (word)
-        (void)decode(__atomic_exchange_n(word, conn_index(conn) + WORD_CONN, __ATOMIC_ACQ_REL), &stale);
+        (void)decode(__atomic_exchange_n(word, (fd_word)conn, __ATOMIC_ACQ_REL), &stale);
     return stale;
 }
 
@@ -135,13 +138,12 @@ int fd_next_tcp(int from, int to) {
     if (to >= FD_MAX)
         to = FD_MAX - 1;
     for (int fd = from < 0 ? 0 : from; fd <= to; fd++) {
-        uint32_t *word = word_of(fd, false);
+        const fd_word *word = word_of(fd, false);
         if (!word) {
             fd |= FD_PAGE - 1; /* to the end of the unmapped span */
             continue;
         }
-        uint32_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
-        if (now >= WORD_CONN && now != WORD_CLOSING)
+        if (__atomic_load_n(word, __ATOMIC_RELAXED) > FD_CLOSING)
             return fd;
     }
     return -1;
@@ -250,7 +252,7 @@ bool conn_take(struct conn *c, uint32_t serial) {
 
 static struct conn *ref_of(int fd, uint32_t unit) {
     struct conn *c;
-    uint32_t *word = word_of(fd, false), was = word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : WORD_UNKNOWN;
+    fd_word *word = word_of(fd, false), was = word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : FD_UNKNOWN;
     if (decode(was, &c) != FD_TCP || !c || !ref_in_use(c, unit))
         return NULL;
     /* Between the look and the count it may have been closed and its record given to another connection. */
@@ -280,7 +282,7 @@ void conn_free(struct conn *c) {
 
 void fd_forget_closing(void) {
     for (int fd = 0; fd < FD_MAX; fd++) {
-        uint32_t *word = word_of(fd, false);
+        fd_word *word = word_of(fd, false);
         struct conn *c;
         if (!word)
             fd |= FD_PAGE - 1;

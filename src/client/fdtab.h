@@ -1,6 +1,6 @@
 /* fdtab.h - what is known of each descriptor, and the connections behind them.
  *
- * Two levels: a descriptor's word says "unknown", "not TCP" or which connection; several descriptors (dup) may share
+ * A descriptor's word says "unknown", "not TCP" or where its connection is; several descriptors (dup) may share
  * one connection, which counts them. Words are claimed by atomic exchange, so two threads that close one descriptor
  * never log it twice. Pages are mapped when first needed and never unmapped, so a stale pointer is at worst another
  * connection, never a fault. Lock-free; async-signal-safe; private to the process (a fork child has a copy). */
@@ -84,15 +84,19 @@ struct conn {
     uint32_t token;    /* of an MPTCP connection; 0: plain TCP; MPTCP_UNKNOWN: not asked yet, or no answer */
 };
 
-/* FD_CLOSING: another thread is just closing it, and records what is to be recorded. */
-enum fd_kind { FD_UNKNOWN, FD_NOT_TCP, FD_TCP, FD_CLOSING };
+/* CLOSING: another thread is just closing it, and records what is to be recorded. */
+enum fd_kind { FD_UNKNOWN, FD_NOT_TCP, FD_CLOSING, FD_TCP };
 
 /* Looks without changing anything. *conn is set for FD_TCP. */
 enum fd_kind fd_look(int fd, struct conn **conn);
 
 /* Where that stands, for those who look more than once: it stays. NULL: nothing is known. */
-uint32_t *fd_word(int fd);
-enum fd_kind fd_look_at(const uint32_t *word, struct conn **conn);
+typedef uintptr_t fd_word;
+fd_word *fd_word_of(int fd);
+enum fd_kind fd_look_at(const fd_word *word, struct conn **conn);
+
+/* Is it conn's? */
+bool fd_is(int fd, const struct conn *conn);
 
 /* What the number was before is forgotten: a connection whose close was not seen gives its record back unlogged. */
 void fd_set_not_tcp(int fd);
@@ -106,8 +110,8 @@ struct conn *fd_assign(int fd, struct conn *conn, bool *kept);
 /* The descriptor of word is about to be closed. Exactly one of several racing callers gets FD_TCP and the reference;
  * all others see FD_CLOSING, until fd_closed or until the number is given to something new. Any other kind is left as
  * it is. */
-enum fd_kind fd_closing(uint32_t *word, struct conn **conn);
-void fd_closed(uint32_t *word);
+enum fd_kind fd_closing(fd_word *word, struct conn **conn);
+void fd_closed(fd_word *word);
 
 /* A fork child: what threads of the parent were just closing does not count here, what they held no thread holds. */
 void fd_forget_closing(void);

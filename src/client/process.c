@@ -54,7 +54,7 @@ void process_init(void) {
 
 /* Several threads of a new child may come here at once. The generation rises first: a thread that sees the pid sees
  * that too, and rising twice only makes connections count as shared that are not, which costs a look and no truth. */
-static void begin_again(struct client *client, uint32_t pid) {
+__attribute__((noinline)) static void begin_again(struct client *client, uint32_t pid) {
     if (sys_sealed()) { /* a child that may not even ask for its number: its memory is its own, so it alone is inert */
         __atomic_store_n(&client->active, false, __ATOMIC_RELEASE);
         return;

@@ -34,7 +34,7 @@ int set_option(int fd, int level, int option, int value) {
     return (int)sys_call5(SYS_setsockopt, fd, level, option, &value, sizeof value);
 }
 
-int sockinfo_state(int fd, enum tcp_state *phase, uint32_t *segments_out) {
+__attribute__((noinline)) int sockinfo_state(int fd, enum tcp_state *phase, uint32_t *segments_out) {
     struct tcp_info info;
     /* Up to the last member that is read: the kernel copies no more. The one byte of state alone where that is all. */
     socklen_t length = segments_out ? offsetof(struct tcp_info, tcpi_segs_out) + sizeof info.tcpi_segs_out : 1;
@@ -96,7 +96,7 @@ bool sockinfo_local(int fd, struct endpoint *out) {
     return look_name(SYS_getsockname, fd, out);
 }
 
-bool sockinfo_peer(int fd, struct endpoint *out) {
+__attribute__((noinline)) bool sockinfo_peer(int fd, struct endpoint *out) {
     return look_name(SYS_getpeername, fd, out);
 }
 

@@ -38,7 +38,7 @@ static uint32_t options_of(int fd) {
            (sockinfo_linger2_off(fd) ? CONN_LINGER2_OFF : 0);
 }
 
-struct conn *track_adopt(struct client *client, int fd) {
+__attribute__((noinline)) struct conn *track_adopt(struct client *client, int fd) {
     struct endpoint local = {0}, peer = {0};
     enum tcp_state phase = TCP_STATE_UNKNOWN;
     int family;
@@ -83,7 +83,7 @@ static bool find_peer(const struct conn *c, int fd, struct endpoint *peer) {
     return conn_flags(c) & CONN_MPTCP ? sockinfo_peer(fd, peer) : sockinfo_late_peer(fd, c->family, peer);
 }
 
-void conn_catch_up(struct client *client, struct conn *c, int fd, bool shared) {
+__attribute__((noinline)) void conn_catch_up(struct client *client, struct conn *c, int fd, bool shared) {
     struct endpoint peer;
     enum tcp_state phase = TCP_STATE_UNKNOWN;
     if (c->phase != CONN_IDLE || !find_peer(c, fd, &peer))
@@ -122,7 +122,7 @@ void conn_install(struct client *client, int fd, struct conn *conn) {
         install_over(client, conn, stale, kept);
 }
 
-struct conn *conn_of(struct client *client, int fd) {
+__attribute__((noinline)) struct conn *conn_of(struct client *client, int fd) {
     struct conn *conn;
     switch (fd_look(fd, &conn)) {
     case FD_TCP:

@@ -8,7 +8,6 @@
 #include "client/process.h"
 #include "client/track.h"
 #include "close/fate.h"
-#include "state/control.h"
 #include "state/left.h"
 #include "state/ring.h"
 
@@ -44,7 +43,7 @@ static void judge(const struct client *client, struct left *l, bool told) {
 
 static void record_exec(struct client *client, const struct open_entry *copy, const struct open_chunk *chunk) {
     struct event_record r;
-    struct settings settings = {.log_inbound = 1};
+    struct settings settings = client_settings(client);
     struct left l = {
         .chunk = chunk,
         .entry = copy,
@@ -54,8 +53,6 @@ static void record_exec(struct client *client, const struct open_entry *copy, co
         .pid = process_pid(),
         .time_us = copy->marked_ns / 1000,
     };
-    (void)state_settings(&client->state, NULL, &settings);
-    settings.mode = (uint8_t)client_mode(client, &settings);
     bool told = left_is_recorded(&l, &settings);
     judge(client, &l, told);
     left_closed(&client->state, &l);

@@ -41,7 +41,7 @@ void closing_complete(struct conn *c, int fd) {
 }
 
 /* MPTCP_UNKNOWN: no answer. */
-static uint32_t ask_token(struct client *client, int fd) {
+__attribute__((noinline)) static uint32_t ask_token(struct client *client, int fd) {
     uint32_t token;
     return sockinfo_mptcp_token(fd, &token) && (token || client->mptcp_info) ? token : MPTCP_UNKNOWN;
 }
@@ -53,7 +53,7 @@ uint32_t closing_token(struct client *client, struct conn *c, int fd) {
 }
 
 /* Why its connect failed, or has been given up: an ICMP error does not end an attempt that the client may wait for. */
-static void look_why_not_connected(struct closing *c) {
+__attribute__((noinline)) static void look_why_not_connected(struct closing *c) {
     bool may_fetch = c->sure && c->claimed && !c->facts.others;
     if (c->facts.phase == TCP_STATE_SYN_SENT)
         c->exact = sockinfo_pending_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
@@ -77,8 +77,6 @@ __attribute__((always_inline)) static inline void judge(struct closing *c) {
     };
     ring_prepare(&c->client->state);
     __builtin_prefetch(conn->pair, 1);
-    c->settings.log_verify = VERIFY_AUTO;
-    c->has_settings = state_settings(&c->client->state, NULL, &c->settings);
     uint8_t asking = c->settings.log_verify;
     if (c->facts.others) {
         c->looked_ns = clock_ns(CLOCK_MONOTONIC);
@@ -140,7 +138,7 @@ static void settle_located(struct conn *conn, const struct located *p) {
 __attribute__((always_inline)) static inline struct conn *claim(struct closing *c) {
     struct conn *conn, *known;
     int fd = c->fd;
-    c->word = fd_word(fd);
+    c->word = fd_word_of(fd);
     switch (fd_look_at(c->word, &known)) {
     case FD_NOT_TCP:
         fd_set_unknown(fd);
@@ -171,11 +169,14 @@ __attribute__((always_inline)) static inline struct conn *claim(struct closing *
     return conn;
 }
 
-void closing_begin(struct closing *c, struct client *client, int fd, enum via via, bool sure) {
+/* Flattened, as are closing_end and record_close: what each close passes is one piece, what hardly one does is apart.
+ */
+__attribute__((flatten)) void closing_begin(struct closing *c, struct client *client, int fd, enum via via, bool sure) {
     *c = (struct closing){.client = client, .fd = fd, .via = via, .sure = sure, .mark = deferred_mark()};
     if (!client_active(client))
         return;
-    c->silent = !client_asks(client);
+    c->settings = client_settings(client);
+    c->silent = !settings_ask(c->settings);
     int saved = errno;
     struct conn *conn = claim(c);
     if (conn) {
@@ -277,7 +278,7 @@ static void finish_unasked(struct client *client, const struct conn *conn) {
         state_count(&client->state, (enum arm)conn->arm, COUNT_SEALED_CLOSE);
 }
 
-void closing_end(struct closing *c, bool closed) {
+__attribute__((flatten)) void closing_end(struct closing *c, bool closed) {
     struct conn *conn = c->conn;
     int saved = errno;
     if (c->claimed)
@@ -305,7 +306,8 @@ void closing_abort(struct closing *c) {
 }
 
 void closing_disconnect(struct client *client, int fd, struct conn *conn) {
-    struct closing c = {.client = client, .conn = conn, .fd = fd, .via = VIA_CLOSE};
+    struct closing c = {
+        .client = client, .conn = conn, .fd = fd, .via = VIA_CLOSE, .settings = client_settings(client)};
     int saved = errno;
     bool shut = conn->shutdown_phase != TCP_STATE_UNKNOWN || others_may_hold(conn);
     if (shut && conn->phase != CONN_IDLE && process_may_record(client)) {
@@ -323,10 +325,9 @@ void closing_disconnect(struct client *client, int fd, struct conn *conn) {
 
 /* Is every descriptor of conn in this process close-on-exec? fd is one of them. */
 static bool closes_on_exec(const struct conn *conn) {
-    struct conn *other;
     uint32_t closing = 0;
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
-        if (fd_look(fd, &other) == FD_TCP && other == conn) {
+        if (fd_is(fd, conn)) {
             long flags = sys_call2(SYS_fcntl, fd, F_GETFD);
             if (flags >= 0 && flags & FD_CLOEXEC)
                 closing++;
@@ -349,7 +350,7 @@ void closing_exec(struct client *client, bool pending) {
     if (pending)
         track_find(client, 0, INT_MAX);
     for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
-        struct closing c = {.client = client, .fd = fd, .via = VIA_EXEC};
+        struct closing c = {.client = client, .fd = fd, .via = VIA_EXEC, .settings = client_settings(client)};
         if (fd_look(fd, &c.conn) != FD_TCP)
             continue;
         if (c.conn->generation < process_first_generation() && ++inherited > EXEC_INHERITED_MAX)

@@ -11,7 +11,7 @@ struct client;
 struct closing {
     struct client *client;
     struct conn *conn; /* NULL: nothing to write */
-    uint32_t *word;    /* of fd in the table */
+    fd_word *word;     /* of fd in the table */
     int fd;
     enum via via;
     bool exact;           /* it is connect_error, not just like it */
@@ -19,13 +19,12 @@ struct closing {
     struct endpoint peer; /* that it is really connected to; port 0: the one that was asked for */
     struct fate_facts facts;
     struct fate_verdict verdict;
-    struct settings settings; /* as they were at the look */
-    bool has_settings;
-    uint64_t cookie;    /* of the socket; 0: not known */
-    uint64_t looked_ns; /* CLOCK_MONOTONIC; with facts.others */
-    bool forked;        /* between look and close: c was not prepared for being asked about */
-    bool found;         /* by this close: the table did not know it */
-    bool raced;         /* another thread closed the same number first */
+    struct settings settings; /* client_settings() before the look */
+    uint64_t cookie;          /* of the socket; 0: not known */
+    uint64_t looked_ns;       /* CLOCK_MONOTONIC; with facts.others */
+    bool forked;              /* between look and close: c was not prepared for being asked about */
+    bool found;               /* by this close: the table did not know it */
+    bool raced;               /* another thread closed the same number first */
     bool sure;          /* the descriptor's close follows: what it would throw away may be taken from the socket */
     bool silent;        /* nothing may be asked (client_asks): only the record is given back */
     bool claimed;       /* taken out of the table: fd_closed is due */

@@ -100,7 +100,7 @@ static void ask(struct note *n, uint32_t number, bool (*settle)(struct closing *
     __atomic_store_n(&n->word, word_of(number, READY), __ATOMIC_RELEASE);
 }
 
-void deferred_settle(uint32_t mark, bool (*settle)(struct closing *)) {
+__attribute__((noinline)) void deferred_settle(uint32_t mark, bool (*settle)(struct closing *)) {
     for (struct note *n = notes; n < notes + NOTES; n++) {
         uint32_t number = number_of(__atomic_load_n(&n->word, __ATOMIC_RELAXED));
         if ((int32_t)(number - mark) > 0 && grab(n, word_of(number, READY), BUSY))

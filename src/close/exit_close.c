@@ -11,7 +11,6 @@
 #include "client/open_table.h"
 #include "client/process.h"
 #include "base/sys.h"
-#include "state/control.h"
 #include "client/events.h"
 
 void exit_close_range(struct client *client, unsigned first, unsigned last, enum via via) {
@@ -76,10 +75,6 @@ void exit_close_all(struct client *client, enum via via, bool last) {
         close_one(client, fd, via, may_close);
     open_table_release(client);
     /* After the first of them (exit handlers run, then _exit) there is nothing left to say. */
-    if (__atomic_exchange_n(&client->attached, 0, __ATOMIC_RELAXED)) {
-        struct settings settings = {0};
-        (void)state_settings(&client->state, NULL, &settings);
-        if (client_mode(client, &settings) != MODE_OFF)
-            (void)event_of_text(client, EVENT_DETACH, arm_of_process(client), "");
-    }
+    if (__atomic_exchange_n(&client->attached, 0, __ATOMIC_RELAXED) && client_settings(client).mode != MODE_OFF)
+        (void)event_of_text(client, EVENT_DETACH, arm_of_process(client), "");
 }

@@ -11,13 +11,10 @@ static int look_settled(int fd, enum tcp_state *phase, bool twice) {
     return r == 0 && twice && *phase != TCP_STATE_CLOSED ? sockinfo_state(fd, phase, NULL) : r;
 }
 
-void look_at(const struct conn *c, int fd, struct fate_facts *f, bool identified, bool sure) {
+/* Where one peek does not say it all, or may not be made. */
+__attribute__((noinline)) static void look_closely(const struct conn *c, int fd, struct fate_facts *f, bool identified,
+                                                   bool plain) {
     uint32_t flags = conn_flags(c);
-    bool plain = sure && !(flags & (CONN_MPTCP | CONN_ULP | CONN_SHUT)) && !f->others;
-    if (plain && c->phase == CONN_CONNECTED) {
-        sockinfo_peek(fd, &f->phase, &f->unread);
-        return;
-    }
     int r = look_settled(fd, &f->phase, identified);
     if (r != 0)
         f->phase = TCP_STATE_UNKNOWN;
@@ -40,4 +37,12 @@ void look_at(const struct conn *c, int fd, struct fate_facts *f, bool identified
         sockinfo_peek(fd, &as_seen, &f->unread);
     else if (open)
         f->unread = sockinfo_unread(fd);
+}
+
+void look_at(const struct conn *c, int fd, struct fate_facts *f, bool identified, bool sure) {
+    bool plain = sure && !(conn_flags(c) & (CONN_MPTCP | CONN_ULP | CONN_SHUT)) && !f->others;
+    if (plain && c->phase == CONN_CONNECTED)
+        sockinfo_peek(fd, &f->phase, &f->unread);
+    else
+        look_closely(c, fd, f, identified, plain);
 }

@@ -23,9 +23,20 @@ static uint32_t word_of(uint32_t hash, uint64_t now_ns) {
     return (hash & 0xffff0000) | (period & 0x7fff) << 1;
 }
 
-void peer_look(struct closing *c) {
-    struct conn *conn = c->conn;
+/* Apart: a process has few destinations, and each is asked about once in a period. */
+__attribute__((noinline)) static void ask_peer(struct closing *c, uint32_t fresh, uint32_t *place) {
+    const struct conn *conn = c->conn;
     struct endpoint real;
+    if (!sockinfo_peer(c->fd, &real) && !sockinfo_late_peer(c->fd, conn->family, &real))
+        return;
+    bool translated = real.port != conn->peer.port || addr_compare(&real.addr, &conn->peer.addr) != 0;
+    __atomic_store_n(place, translated ? fresh | TRANSLATED : fresh, __ATOMIC_RELAXED);
+    if (translated)
+        c->peer = real;
+}
+
+void peer_look(struct closing *c) {
+    const struct conn *conn = c->conn;
     uint32_t flags = conn_flags(conn);
     if (flags & (CONN_INBOUND | CONN_ADOPTED | CONN_PEER_ASK | CONN_ASKED)) {
         if (flags & CONN_ASKED)
@@ -34,14 +45,8 @@ void peer_look(struct closing *c) {
     }
     uint32_t hash = hash_of(&conn->peer), fresh = word_of(hash, conn->connected_ns),
              *place = &known[hash % DESTINATIONS];
-    if (__atomic_load_n(place, __ATOMIC_RELAXED) == fresh)
-        return;
-    if (!sockinfo_peer(c->fd, &real) && !sockinfo_late_peer(c->fd, conn->family, &real))
-        return;
-    bool translated = real.port != conn->peer.port || addr_compare(&real.addr, &conn->peer.addr) != 0;
-    __atomic_store_n(place, translated ? fresh | TRANSLATED : fresh, __ATOMIC_RELAXED);
-    if (translated)
-        c->peer = real;
+    if (__atomic_load_n(place, __ATOMIC_RELAXED) != fresh)
+        ask_peer(c, fresh, place);
 }
 
 const struct endpoint *peer_of(const struct closing *c) {

@@ -8,7 +8,6 @@
 #include "client/track.h"
 #include "close/record.h"
 #include "close/verify.h"
-#include "state/control.h"
 
 static void tell(struct client *client, struct conn *conn, uint64_t cookie, const struct tuple *where) {
     struct closing c = {
@@ -17,6 +16,7 @@ static void tell(struct client *client, struct conn *conn, uint64_t cookie, cons
         .fd = -1,
         .via = VIA_KERNEL,
         .facts = {.phase = TCP_STATE_UNKNOWN, .shutdown_phase = TCP_STATE_UNKNOWN, .connected = true},
+        .settings = client_settings(client),
         .verdict = {.fate = FATE_NONE, .decided_by = DECIDED_BY_CLOSE, .ask = true},
         .cookie = cookie,
         .interface = where ? where->interface : 0,
@@ -26,7 +26,6 @@ static void tell(struct client *client, struct conn *conn, uint64_t cookie, cons
         conn->source = where->local.addr;
         conn->local_port = where->local.port;
     }
-    c.has_settings = state_settings(&client->state, NULL, &c.settings);
     enum fate fate = verify_fate(&c, &verified);
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
     conn_uncount(conn, fate == FATE_TIME_WAIT, now);

@@ -37,11 +37,11 @@ static int lookup(const struct closing *c, struct diag_answer *answer) {
     return diag_lookup_ending(-1, &tuple, c->verdict.fate == FATE_TIME_WAIT, answer);
 }
 
-void verify_identify(struct closing *c) {
+__attribute__((noinline)) void verify_identify(struct closing *c) {
     c->cookie = sockinfo_cookie(c->fd);
 }
 
-void verify_prepare(struct closing *c) {
+__attribute__((noinline)) void verify_prepare(struct closing *c) {
     c->interface = sockinfo_interface(c->fd);
     /* The socket that is there now is not the TIME-WAIT that its shutdown left: the cookie was drawn too late. */
     if (c->facts.phase == TCP_STATE_CLOSED || c->facts.phase == TCP_STATE_UNKNOWN)
@@ -119,7 +119,7 @@ static enum fate counted(const struct closing *c, enum fate fate) {
     return fate;
 }
 
-enum fate verify_fate(struct closing *c, enum verified *verified) {
+__attribute__((noinline)) enum fate verify_fate(struct closing *c, enum verified *verified) {
     enum fate fate = ask(c, verified);
     int tries = fate == FATE_SHARED ? tries_of(c) : 0;
     for (int left = tries; left > 0 && fate == FATE_SHARED; left--) {

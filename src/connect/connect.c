@@ -63,7 +63,7 @@ static void settle(struct connecting *k) {
 }
 
 /* The client's own call, for want of a better one. */
-static enum outcome fall_back(struct client *client, struct connecting *k) {
+__attribute__((noinline)) static enum outcome fall_back(struct client *client, struct connecting *k) {
     bool refuse = k->match->on_exhausted == EXHAUSTED_ERROR && k->full > 0;
     bool same =
         k->way == WAY_OWN && k->match->n_ports == 0 && k->seen & SEEN_FULL; /* its own call has just been made */
@@ -85,8 +85,8 @@ static enum outcome fall_back(struct client *client, struct connecting *k) {
 }
 
 /* EADDRNOTAVAIL was met, or is known from a hold-down: to the counters, and if it is worth an event, to the log. */
-static void record_outcome(struct client *client, struct connecting *k, enum outcome outcome, enum cause cause,
-                           bool event) {
+__attribute__((noinline)) static void record_outcome(struct client *client, struct connecting *k, enum outcome outcome,
+                                                     enum cause cause, bool event) {
     static const uint8_t counter[OUTCOMES] = {
         [OUTCOME_RECOVERED] = COUNT_RECOVERED,
         [OUTCOME_FALLBACK] = COUNT_FALLBACK,
@@ -101,7 +101,7 @@ static void record_outcome(struct client *client, struct connecting *k, enum out
 }
 
 /* Why the sources of the pool did not do, and how it is known. */
-static enum cause cause_of(struct client *client, struct connecting *k) {
+__attribute__((noinline)) static enum cause cause_of(struct client *client, struct connecting *k) {
     k->report->proof = k->seen & SEEN_FULL ? PROOF_SEARCH : PROOF_HOLD_DOWN;
     if (k->full)
         return CAUSE_RANGE_FULL;
@@ -115,16 +115,7 @@ static enum cause cause_of(struct client *client, struct connecting *k) {
     return CAUSE_ADDRESS_NOT_LOCAL;
 }
 
-/* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
- * they run out. */
-__attribute__((always_inline)) static inline void watch(struct client *client, struct connecting *k) {
-    k->state = CONNECTING_ALONE;
-    prepare_undo(k->call->fd, k->conn);
-    k->key = pair_key(k->netns, &k->conn->source, k->destination);
-    k->pair = pair_find(&client->state, k->match->pool_id ? k->key : pair_key_unruled(k->key), true, k->now);
-    (void)connecting_run(client, k);
-    if (k->error != EADDRNOTAVAIL)
-        return;
+__attribute__((noinline)) static void watched_failed(struct client *client, struct connecting *k) {
     k->state = CONNECTING_FAILED;
     const struct history_update u = connecting_moment(client, k);
     history_update_full(&u, k->conn, k->pair);
@@ -134,6 +125,18 @@ __attribute__((always_inline)) static inline void watch(struct client *client, s
     if (k->match->matched && k->conn->arm == ARM_OBSERVE) /* the source that would have been asked */
         sources_name(client, k, CAUSE_UNKNOWN);
     record_outcome(client, k, OUTCOME_FAILED, cause, true);
+}
+
+/* No rule, or nothing to do to this socket: only watched. Its quadruplets are counted all the same, for the day when
+ * they run out. */
+__attribute__((always_inline)) static inline void watch(struct client *client, struct connecting *k) {
+    k->state = CONNECTING_ALONE;
+    prepare_undo(k->call->fd, k->conn);
+    k->key = pair_key(k->netns, &k->conn->source, k->destination);
+    k->pair = pair_find(&client->state, k->match->pool_id ? k->key : pair_key_unruled(k->key), true, k->now);
+    (void)connecting_run(client, k);
+    if (k->error == EADDRNOTAVAIL)
+        watched_failed(client, k);
 }
 
 /* What has only begun is recorded later; with fast open, success says nothing of the peer. */
@@ -212,7 +215,8 @@ __attribute__((always_inline)) static inline void through(struct client *client,
     record_outcome(client, k, outcome, cause, k->full || k->not_local || outcome == OUTCOME_FAILED);
 }
 
-static void through_policy(struct client *client, struct connecting *k) {
+/* Flattened as connect_spread is; what the usual connect does not meet is apart. */
+__attribute__((flatten, noinline)) static void through_policy(struct client *client, struct connecting *k) {
     through(client, k, false);
 }
 
@@ -249,37 +253,37 @@ static void otherwise(struct client *client, struct connecting *k, bool enforce)
     limit_over(k);
 }
 
-static void spread_or_watch(struct client *client, struct connecting *k, const struct settings *settings) {
+static void spread_or_watch(struct client *client, struct connecting *k, const struct settings *now) {
     struct conn *c = k->conn, *s = k->stand_in;
-    struct assignment assignment = arm_now(client, settings);
-    c->arm = (uint8_t)assignment.arm;
+    const enum arm arm = arm_now(client, now);
+    c->arm = (uint8_t)arm;
     c->rule_id = k->match->rule_id;
     c->pool_id = k->match->pool_id;
     s->arm = c->arm;
     s->rule_id = c->rule_id;
     s->pool_id = c->pool_id;
     conn_clear_flags(c, CONN_QUIET | CONN_ASKED);
-    client_attach(client, k->call->fd, assignment.arm);
+    client_attach(client, k->call->fd, arm);
     k->netns = client_netns(client, k->call->fd);
     report_begin(k->report, client, k->call->fd, c, k->destination, k->now);
-    if (assignment.enforce && k->match->matched == MATCHED_SPREAD && spreadable(k)) {
+    if (arm == ARM_ENFORCE && k->match->matched == MATCHED_SPREAD && spreadable(k)) {
         k->report->match = k->match;
         through_policy(client, k);
         limit_over(k);
     } else {
-        otherwise(client, k, assignment.enforce);
+        otherwise(client, k, arm == ARM_ENFORCE);
     }
     c = k->conn;
     /* What carried it: a source of ours or the client's own; :: is the kernel's choice. */
     uint64_t elapsed = clock_ns(CLOCK_MONOTONIC) - k->began;
-    struct stat_entry *e = stats_find_of_many(&client->state, assignment.arm, c->rule_id, &c->source, of_how_many(k));
+    struct stat_entry *e = stats_find_of_many(&client->state, arm, c->rule_id, &c->source, of_how_many(k));
     c->stat = (uint16_t)stats_number(&client->state, e);
     const struct stat_connect how = {.error = k->error,
                                      .spread = k->state == CONNECTING_SPREAD || k->state == CONNECTING_RECOVERED,
                                      .recovered = k->state == CONNECTING_RECOVERED,
                                      .fallback = k->state == CONNECTING_FELL_BACK,
                                      .elapsed_ns = elapsed};
-    stats_connect(&client->state, e, assignment.arm, &how);
+    stats_connect(&client->state, e, arm, &how);
     bool late = conn_flags(c) & CONN_APP_ADDRESS && !(conn_flags(c) & CONN_APP_NO_PORT);
     if (k->error == EADDRNOTAVAIL && late && c->rule_id == 0)
         stats_add(e, STAT_LATE_FAILED);
@@ -288,7 +292,7 @@ static void spread_or_watch(struct client *client, struct connecting *k, const s
 }
 
 /* Mode off, or no policy: as if we were not there, but for the record that a later mode will want. */
-static void pass(struct client *client, struct connecting *k) {
+__attribute__((noinline)) static void pass(struct client *client, struct connecting *k) {
     prepare_undo(k->call->fd, k->conn);
     k->conn->arm = ARM_CONTROL;
     k->conn->rule_id = k->conn->pool_id = 0;
@@ -297,7 +301,7 @@ static void pass(struct client *client, struct connecting *k) {
 }
 
 /* A connect on a socket that is connecting or connected asks how it stands; nothing may be bound under it. */
-static ssize_t ask_again(struct client *client, const struct call *call, struct conn *c) {
+__attribute__((noinline)) static ssize_t ask_again(struct client *client, const struct call *call, struct conn *c) {
     uint32_t serial = conn_serial(c);
     conn_release(client, c);
     ssize_t r = call->make(call);
@@ -326,27 +330,27 @@ static ssize_t ask_again(struct client *client, const struct call *call, struct 
     return r;
 }
 
-__attribute__((always_inline)) static inline void carry_out(struct client *client, struct connecting *k,
-                                                            struct match *match) {
-    struct settings settings;
-    if (state_settings(&client->state, NULL, &settings) && client_mode(client, &settings) != MODE_OFF &&
-        match_cache_find(client, k->destination, match))
-        spread_or_watch(client, k, &settings);
+__attribute__((always_inline)) static inline void carry_out(struct client *client, const struct settings *now,
+                                                            struct connecting *k, struct match *match) {
+    if (now->mode != MODE_OFF && match_cache_find(client, k->destination, match))
+        spread_or_watch(client, k, now);
     else
         pass(client, k);
 }
 
 /* Apart: the room for what sources say is not on the stack of connects that are not traced. */
-__attribute__((noinline)) static void carry_out_traced(struct client *client, struct connecting *k,
-                                                       struct match *match) {
+__attribute__((noinline)) static void carry_out_traced(struct client *client, const struct settings *now,
+                                                       struct connecting *k, struct match *match) {
     struct event_exhausted trace = {0};
     k->trace = &trace;
-    carry_out(client, k, match);
+    carry_out(client, now, k, match);
     trace_connect(client, k);
     k->trace = NULL;
 }
 
-ssize_t connect_spread(struct client *client, struct call *call, const struct endpoint *destination) {
+/* Flattened, as is close/closing.c: what each connect passes is one piece. */
+__attribute__((flatten)) ssize_t connect_spread(struct client *client, const struct settings *now, struct call *call,
+                                                const struct endpoint *destination) {
     int saved = errno;
     process_refresh(client);
     struct conn *c = conn_hold(client, call->fd);
@@ -373,9 +377,9 @@ ssize_t connect_spread(struct client *client, struct call *call, const struct en
     c->peer = *destination;
     c->local_port = 0;
     if (client->trace)
-        carry_out_traced(client, &k, &match);
+        carry_out_traced(client, now, &k, &match);
     else
-        carry_out(client, &k, &match);
+        carry_out(client, now, &k, &match);
     settle(&k);
     if (k.number != NUMBER_LOST)
         conn_release(client, c);

@@ -8,15 +8,14 @@
 
 #include "connect/call.h"
 #include "net/addr.h"
-#include "client/fdtab.h"
 
 struct client;
 
-struct conn;
+struct settings;
 
-struct endpoint;
-
-/* call: the client's call, to destination (its copy); as it was when this returns. Result and errno as of libc. */
-ssize_t connect_spread(struct client *client, struct call *call, const struct endpoint *destination);
+/* now: client_settings(). call: the client's call, to destination (its copy); as it was when this returns. Result and
+ * errno as of libc. */
+ssize_t connect_spread(struct client *client, const struct settings *now, struct call *call,
+                       const struct endpoint *destination);
 
 #endif

@@ -13,14 +13,13 @@
 #include "client/sockinfo.h"
 
 void connecting_look_again(struct connecting *k, uint32_t serial) {
-    struct conn *now;
     if (!conn_take(k->conn, serial)) {
         k->number = NUMBER_LOST;
         k->conn = k->stand_in;
         k->report->conn = k->stand_in;
     }
     if (k->number != NUMBER_LOST)
-        k->number = fd_look(k->call->fd, &now) == FD_TCP && now == k->conn ? NUMBER_OURS : NUMBER_CLOSED;
+        k->number = fd_is(k->call->fd, k->conn) ? NUMBER_OURS : NUMBER_CLOSED;
 }
 
 bool connecting_run(struct client *client, struct connecting *k) {
@@ -41,17 +40,15 @@ enum { AT_ONCE_NS = 50000000 };
 /* The socket that we prepared, still: it has our option, and the number is on record as ours. A socket that another
  * thread has just got under the number has neither both. */
 static bool is_prepared(const struct connecting *k) {
-    struct conn *now;
     int value = 0, fd = k->call->fd;
-    return get_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &value) == 0 && value == 1 && fd_look(fd, &now) == FD_TCP &&
-           now == k->conn;
+    return get_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &value) == 0 && value == 1 && fd_is(fd, k->conn);
 }
 
 /* Did the call that failed find no way out with our source, without a SYN? The kernel asks for the route first and
  * takes a port then (tcp_v4_connect, tcp_v6_connect), and the socket goes on showing that port when the connect has
  * failed: what shows our source and no port has sent nothing, and is the socket that we bound. NEXT: so it is. STOP:
  * getsockname is denied (a seccomp filter), but what came back at once may be made once more, as the client made it. */
-static enum step step_without_way(const struct connecting *k) {
+__attribute__((noinline)) static enum step step_without_way(const struct connecting *k) {
     struct sockaddr_storage name;
     struct endpoint local;
     socklen_t length = sizeof name;
@@ -80,13 +77,14 @@ enum step connecting_step(const struct connecting *k) {
     }
 }
 
-void connecting_note_unusable(struct connecting *k, const struct endpoint *source, int error) {
+__attribute__((noinline)) void connecting_note_unusable(struct connecting *k, const struct endpoint *source,
+                                                        int error) {
     if (k->n_unusable < UNUSABLE_MAX && k->way != WAY_PINNED) /* what its own device refuses says nothing to others */
         k->unusable[k->n_unusable++] = (struct unusable_source){k->pair, *source, error};
 }
 
 /* Another way worked: so it was the sources. */
-void connecting_mark_unusable(struct client *client, struct connecting *k) {
+__attribute__((noinline)) void connecting_mark_unusable(struct client *client, struct connecting *k) {
     for (unsigned i = 0; i < k->n_unusable; i++)
         if (pair_set_unusable(k->unusable[i].pair, k->now, UNREACHABLE_MS))
             event_source_down(client, k->conn, &k->unusable[i].source, k->destination, CAUSE_UNREACHABLE,

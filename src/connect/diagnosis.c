@@ -37,8 +37,8 @@ struct event_record *report_record(struct report *r) {
     return &r->record;
 }
 
-void report_source(struct report *r, const struct endpoint *source, struct port_range ports, enum cause cause,
-                   int error, const struct pair *pair) {
+__attribute__((noinline)) void report_source(struct report *r, const struct endpoint *source, struct port_range ports,
+                                             enum cause cause, int error, const struct pair *pair) {
     if (conn_flags(r->conn) & CONN_ASKED)
         return; /* it is of another endpoint: report_endpoint sums them up */
     struct event_exhausted *x = &report_record(r)->u.exhausted;

@@ -96,7 +96,7 @@ static uint64_t mix(uint64_t hash, uint64_t part) {
     return order_scatter(hash + 0x9e3779b97f4a7c15u) ^ part;
 }
 
-uint64_t hash_by(struct client *client, unsigned pool, const struct endpoint *destination) {
+__attribute__((noinline)) uint64_t hash_by(struct client *client, unsigned pool, const struct endpoint *destination) {
     const struct policy_pool *p = state_pool(&client->state, pool);
     uint8_t by = __atomic_load_n(&p->hash_by, __ATOMIC_RELAXED);
     uint64_t hash = by;

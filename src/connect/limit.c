@@ -50,7 +50,7 @@ void limit_set_left(struct connecting *k) {
         limit_over(k);
 }
 
-void limit_over(struct connecting *k) {
+__attribute__((noinline)) void limit_over(struct connecting *k) {
     if (k->limited && limit_is_same(k))
         sockinfo_set_send_limit(k->call->fd, k->limit);
     k->limited = false;

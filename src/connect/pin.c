@@ -7,7 +7,7 @@
 #include "net/route.h"
 #include "client/sockinfo.h"
 
-bool pin_look(int fd, int family, struct pin *out) {
+__attribute__((noinline)) bool pin_look(int fd, int family, struct pin *out) {
     int wish = 0, mark = 0;
     out->device = sockinfo_interface(fd);
     (void)get_option(fd, SOL_SOCKET, SO_MARK, &mark);
@@ -19,7 +19,8 @@ bool pin_look(int fd, int family, struct pin *out) {
     return out->device || out->wish || out->mark;
 }
 
-bool pin_allows(const struct pin *pin, const struct endpoint *source, const struct endpoint *destination) {
+__attribute__((noinline)) bool pin_allows(const struct pin *pin, const struct endpoint *source,
+                                          const struct endpoint *destination) {
     int way = pin->device ? (int)pin->device : route_way(&source->addr, destination, pin->mark);
     if (way <= 0 || (pin->wish && (uint32_t)way != pin->wish))
         return false;

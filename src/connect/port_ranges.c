@@ -14,7 +14,8 @@
 
 enum { PORT_WINDOWS = 4 };
 
-enum step port_ranges_note_full(struct client *client, struct connecting *k, const struct endpoint *source) {
+__attribute__((noinline)) enum step port_ranges_note_full(struct client *client, struct connecting *k,
+                                                          const struct endpoint *source) {
     k->full++;
     const struct history_update u = connecting_moment(client, k);
     history_update_full(&u, k->conn, k->pair);
@@ -25,7 +26,8 @@ enum step port_ranges_note_full(struct client *client, struct connecting *k, con
     return STEP_NEXT;
 }
 
-static enum step source_is_full(struct client *client, struct connecting *k, const struct endpoint *source) {
+__attribute__((noinline)) static enum step source_is_full(struct client *client, struct connecting *k,
+                                                          const struct endpoint *source) {
     uint64_t began = k->now;
     k->now = clock_ns(CLOCK_MONOTONIC); /* a search may have taken long */
     if (pair_full(k->pair, k->now, k->now - began))
@@ -35,8 +37,8 @@ static enum step source_is_full(struct client *client, struct connecting *k, con
 
 /* Ports outside the ephemeral range, once all inside it are taken. What is bound so stays bound: whatever this connect
  * says is the client's. */
-static enum step try_explicit(struct client *client, struct connecting *k, const struct endpoint *source,
-                              const struct port_split *split) {
+__attribute__((noinline)) static enum step try_explicit(struct client *client, struct connecting *k,
+                                                        const struct endpoint *source, const struct port_split *split) {
     const struct explicit_bind b = {
         .client = client,
         .fd = k->call->fd,
@@ -59,7 +61,8 @@ static enum step try_explicit(struct client *client, struct connecting *k, const
 /* Before Linux 6.8 a connect searches all ports of one parity before the first of the other: costly once half of them
  * are taken. Small windows at random keep the search short while there is room; then the whole range, which finds what
  * is left. */
-static bool connect_in_window(struct client *client, struct connecting *k, struct port_range range) {
+__attribute__((noinline)) static bool connect_in_window(struct client *client, struct connecting *k,
+                                                        struct port_range range) {
     struct port_range window, whole = range.high ? range : host_ports(client, false);
     for (unsigned i = 0; i < PORT_WINDOWS; i++) {
         if (!ports_window(whole, order_scatter(k->now + i), &window) ||
@@ -117,7 +120,8 @@ static bool inside_is_full(const struct connecting *k) {
     return until > k->now && until - k->now <= INSIDE_NS;
 }
 
-void port_ranges_split(struct client *client, const struct match *match, struct port_split *out) {
+__attribute__((noinline)) void port_ranges_split(struct client *client, const struct match *match,
+                                                 struct port_split *out) {
     if (match->n_ports) {
         ports_split(out, match->ports, match->n_ports, host_ports(client, false));
         return;

@@ -12,7 +12,7 @@
 #include "base/sys.h"
 
 /* Asked of the first socket of the process alone. Threads that race ask twice, and find the same. */
-static bool no_port_took(struct client *client, int fd) {
+__attribute__((noinline)) static bool no_port_took(struct client *client, int fd) {
     int value = 0;
     if (__atomic_load_n(&client->no_port_works, __ATOMIC_RELAXED))
         return true;
@@ -159,7 +159,6 @@ void prepare_disconnected(int fd, struct conn *c) {
     open_table_closed(c);
     conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
     conn_clear_flags(c, CONN_COUNTED | CONN_SHUT | CONN_PEER_ASK | CONN_ASKED);
-    struct conn *now;
-    if (fd_look(fd, &now) == FD_TCP && now == c)
+    if (fd_is(fd, c))
         prepare_undo(fd, c);
 }

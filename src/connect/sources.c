@@ -37,8 +37,8 @@ static enum step bind_denied(struct client *client, struct connecting *k, int er
     return leave_alone(k);
 }
 
-static enum step bind_failed(struct client *client, struct connecting *k, const struct endpoint *source,
-                             struct pair *alone, int error) {
+__attribute__((noinline)) static enum step bind_failed(struct client *client, struct connecting *k,
+                                                       const struct endpoint *source, struct pair *alone, int error) {
     trace_source(k, source, error == -EADDRNOTAVAIL ? SAID_NOT_LOCAL : SAID_BIND_FAILED, -error);
     if (error == -EACCES || error == -EPERM)
         return bind_denied(client, k, -error);
@@ -168,7 +168,7 @@ static enum step try_source(struct client *client, struct connecting *k, const s
 }
 
 /* No source of ours: the client's own address, or the kernel's choice, with our port ranges. */
-enum step sources_own_address(struct client *client, struct connecting *k) {
+__attribute__((noinline)) enum step sources_own_address(struct client *client, struct connecting *k) {
     struct endpoint source = {.addr = k->conn->source};
     k->key = pair_key(k->netns, &source.addr, k->destination);
     k->pair = pair_find(&client->state, k->key, true, k->now);
@@ -177,7 +177,8 @@ enum step sources_own_address(struct client *client, struct connecting *k) {
 }
 
 /* The source with the fewest quadruplets to this destination, open or in TIME-WAIT, among those from first on. */
-static uint32_t least_used(struct client *client, const struct connecting *k, uint32_t first) {
+__attribute__((noinline)) static uint32_t least_used(struct client *client, const struct connecting *k,
+                                                     uint32_t first) {
     const struct match *match = k->match;
     uint32_t n = match->total < LEAST_USED_MAX ? match->total : LEAST_USED_MAX;
     uint32_t best = first, fewest = UINT32_MAX;

@@ -6,7 +6,8 @@
 #include "state/pair.h"
 #include "state/ring.h"
 
-void trace_add(struct connecting *k, const struct endpoint *source, enum said said, int error) {
+__attribute__((noinline)) void trace_add(struct connecting *k, const struct endpoint *source, enum said said,
+                                         int error) {
     struct event_exhausted *x = k->trace;
     if (x->n_sources >= EXHAUSTED_SOURCES) {
         x->omitted++;

@@ -56,11 +56,10 @@ typedef int config_loader(const char *path, struct policy *out, char *errors, si
 static void say(const struct setup *s, const char *what) {
     char line[512];
     size_t at = 0;
-    struct settings settings = {.mode = MODE_OFF};
     if (!s->verbose)
         return;
-    bool known = client_active(&client) && state_settings(&client.state, NULL, &settings);
-    enum policy_mode mode = known ? client_mode(&client, &settings) : MODE_OFF;
+    bool known = client_active(&client);
+    uint8_t mode = known ? client_settings(&client).mode : MODE_OFF;
     text_add(line, sizeof line - 1, &at, "connspread " VERSION ": ");
     text_add(line, sizeof line - 1, &at, what);
     text_add(line, sizeof line - 1, &at, "; config ");

@@ -37,6 +37,11 @@ static ssize_t make_sendmmsg(const struct call *c) {
     return real_sendmmsg(c->fd, (struct mmsghdr *)(unsigned long)c->data, (unsigned)c->size, (sendmmsg_flags)c->flags);
 }
 
+static ssize_t connect_now(struct call *call, const struct endpoint *destination) {
+    struct settings now = client_settings(&client);
+    return connect_spread(&client, &now, call, destination);
+}
+
 /* A send worth a look: an IPv4 or IPv6 destination of full length. Whether fd is TCP is asked later. */
 static bool has_destination(const void *address, socklen_t length, struct endpoint *out) {
     return client_asks(&client) && length <= sizeof(struct sockaddr_storage) && readable(address, length) &&
@@ -88,10 +93,11 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
     struct call call = {.make = make_connect, .fd = fd, .address = address, .length = length};
     if (!client_active(&client) || length > sizeof(struct sockaddr_storage))
         return real_connect(fd, address, length);
-    if (!client_asks(&client) || !readable(address, length))
+    struct settings now = client_settings(&client);
+    if (!settings_ask(now) || !readable(address, length))
         return connect_as_it_came(fd, address, length);
     if (endpoint_from_sockaddr(&destination, address, length))
-        return (int)connect_spread(&client, &call, &destination);
+        return (int)connect_spread(&client, &now, &call, &destination);
     if (length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC)
         return (int)disconnect(&call);
     return real_connect(fd, address, length);
@@ -109,7 +115,7 @@ EXPORT ssize_t sendto(int fd, const void *data, size_t size, int flags, const st
                         .data = data,
                         .size = size};
     if (flags & MSG_FASTOPEN && has_destination(address, length, &destination))
-        return connect_spread(&client, &call, &destination);
+        return connect_now(&call, &destination);
     return real_sendto(fd, data, size, flags, address, length);
 }
 
@@ -138,7 +144,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
         return real_sendmsg(fd, message, flags);
     if (flags & MSG_FASTOPEN && has_destination(message->msg_name, message->msg_namelen, &destination)) {
         struct call call = {.make = make_sendmsg, .sends = true, .fd = fd, .flags = flags, .data = message};
-        return connect_spread(&client, &call, &destination);
+        return connect_now(&call, &destination);
     }
     if (message->msg_controllen != 0)
         note_passed(message);
@@ -154,7 +160,7 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, sendmm
     if (flags & MSG_FASTOPEN && has_destination(first->msg_name, first->msg_namelen, &destination)) {
         struct call call = {
             .make = make_sendmmsg, .sends = true, .fd = fd, .flags = (int)flags, .data = messages, .size = count};
-        return (int)connect_spread(&client, &call, &destination);
+        return (int)connect_now(&call, &destination);
     }
     for (unsigned i = 0; i < count; i++)
         if (messages[i].msg_hdr.msg_controllen != 0)

@@ -41,18 +41,16 @@ static bool is_mptcp(int fd, int asked_for) {
     return protocol == IPPROTO_MPTCP;
 }
 
-static void socket_failed(bool tcp) {
+__attribute__((noinline)) static void socket_failed(bool tcp) {
     int saved = errno;
-    struct settings settings;
-    if (!tcp || (saved != EMFILE && saved != ENFILE) || !state_settings(&client.state, NULL, &settings) ||
-        client_mode(&client, &settings) == MODE_OFF)
+    if (!tcp || (saved != EMFILE && saved != ENFILE) || client_settings(&client).mode == MODE_OFF)
         return;
     state_count(&client.state, arm_of_process(&client), saved == EMFILE ? COUNT_EMFILE : COUNT_ENFILE);
     diagnosis_no_descriptor(&client, arm_of_process(&client), saved);
     errno = saved;
 }
 
-EXPORT int socket(int family, int type, int protocol) {
+__attribute__((flatten)) EXPORT int socket(int family, int type, int protocol) {
     bool records = may_record(), tcp = names_tcp(family, type, protocol);
     uint32_t generation = records ? process_generation_now(&client) : 0;
     int fd = real_socket(family, type, protocol);
@@ -126,8 +124,8 @@ static void accepted_sealed(const struct listener *l, int fd) {
 }
 
 static void accepted(struct listener *listener, int fd, const struct sockaddr *address, const socklen_t *length) {
-    struct settings settings = {.log_inbound = 1};
-    if (!client_asks(&client)) {
+    struct settings now = client_settings(&client);
+    if (!settings_ask(now)) {
         if (sys_sealed())
             accepted_sealed(listener, fd);
         else
@@ -148,20 +146,15 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr *a
         fd_set_unknown(fd);
         return;
     }
-    (void)state_settings(&client.state, NULL, &settings);
     /* The listener's SO_LINGER and TCP_LINGER2 come with the connection (inet_csk_clone_lock). */
     uint32_t inherited = listener->flags & (CONN_LINGER_RESET | CONN_LINGER_WAIT | CONN_LINGER2_OFF);
-    conn_set_flags(c, CONN_INBOUND | inherited | (settings.log_inbound ? 0 : CONN_QUIET));
+    conn_set_flags(c, CONN_INBOUND | inherited | (now.log_inbound ? 0 : CONN_QUIET));
     c->phase = CONN_CONNECTED;
     c->connected_ns = clock_ns(CLOCK_MONOTONIC);
-    struct assignment assignment = arm_now(&client, &settings);
-    c->arm = (uint8_t)assignment.arm;
-    if (assignment.mode == MODE_OFF)
-        conn_set_flags(c, CONN_QUIET);
+    c->arm = (uint8_t)arm_now(&client, &now);
     if (!address || !length || !endpoint_from_sockaddr(&c->peer, address, *length))
         conn_set_flags(c, sockinfo_peer(fd, &c->peer) ? 0 : CONN_PEER_ASK);
-    if (assignment.mode != MODE_OFF)
-        client_attach(&client, fd, assignment.arm);
+    client_attach(&client, fd, (enum arm)c->arm);
     open_table_opened(&client, c);
     conn_install(&client, fd, c);
 }
@@ -207,16 +200,14 @@ EXPORT int listen(int fd, int backlog) {
 
 /* A rule of this program wants bind(address, 0) to leave the port to connect, and may have it so. */
 static bool wants_late_port(const struct conn *c, enum rule_client_bind *client_bind) {
-    struct settings settings = {.client_bind = CLIENT_BIND_KEEP};
-    if (!state_settings(&client.state, client.names, &settings) || !arm_may_enforce(&client, &settings))
-        settings.client_bind = CLIENT_BIND_KEEP;
-    *client_bind = (enum rule_client_bind)settings.client_bind;
+    struct settings now = client_settings(&client);
+    *client_bind = arm_may_enforce(&client, &now) ? state_client_bind(&client.state, client.names) : CLIENT_BIND_KEEP;
     return *client_bind != CLIENT_BIND_KEEP && !(conn_flags(c) & (CONN_APP_NO_PORT | CONN_APP_PORT | CONN_APP_ADDRESS));
 }
 
 /* What would have become a connection of this arm. */
 static void count_bind(struct conn *c, const struct endpoint *at, const struct settings *settings, int error) {
-    c->arm = (uint8_t)arm_now(&client, settings).arm;
+    c->arm = (uint8_t)arm_now(&client, settings);
     if (at->port == 0)
         stats_add(stats_find(&client.state, (enum arm)c->arm, 0, &at->addr),
                   error == EADDRINUSE ? STAT_BIND_IN_USE : STAT_BIND_NOT_LOCAL);
@@ -231,9 +222,8 @@ static void bind_failed(int fd, struct conn *c, const struct endpoint *at, int e
     struct report report;
     struct endpoint nowhere = {0};
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    struct settings settings = {.mode = MODE_OFF};
-    (void)state_settings(&client.state, NULL, &settings);
-    if (client_mode(&client, &settings) == MODE_OFF || (error == EADDRINUSE && is_second_server(at)))
+    struct settings settings = client_settings(&client);
+    if (settings.mode == MODE_OFF || (error == EADDRINUSE && is_second_server(at)))
         return;
     if (outcome == OUTCOME_FAILED)
         count_bind(c, at, &settings, error);

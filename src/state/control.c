@@ -23,6 +23,15 @@ static uint16_t intern(struct state *s, const char *title) {
     return (uint16_t)(n + 1);
 }
 
+/* The word of settings is stored as one: it is read without a second look (state_settings). */
+static void fill_slot(struct policy *slot, const struct policy *p) {
+    const size_t from = offsetof(struct policy, mode), behind = from + sizeof(policy_word);
+    memcpy(slot, p, from);
+    __atomic_store_n((policy_word *)(void *)&slot->mode, *(const policy_word *)(const void *)&p->mode,
+                     __ATOMIC_RELAXED);
+    memcpy((char *)slot + behind, (const char *)p + behind, sizeof *p - behind);
+}
+
 static void publish_locked(struct state *s, struct policy *p) {
     for (unsigned i = 0; i < p->n_rules && i < POLICY_RULES; i++)
         p->rule[i].title_id = intern(s, p->rule[i].title);
@@ -31,7 +40,7 @@ static void publish_locked(struct state *s, struct policy *p) {
     uint64_t next = __atomic_load_n(&s->header->generation, __ATOMIC_RELAXED) + 1;
     /* The last bump must be seen before any of the stores below: a reader still in this slot then knows. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    memcpy(&s->policy[next & 1], p, sizeof *p);
+    fill_slot(&s->policy[next & 1], p);
     __atomic_store_n(&s->header->generation, next, __ATOMIC_RELEASE);
 }
 
@@ -108,32 +117,16 @@ bool state_match(const struct state *s, const struct endpoint *destination, cons
     return false;
 }
 
-typedef uint64_t __attribute__((may_alias)) policy_word;
-_Static_assert(sizeof(struct settings) == sizeof(policy_word), "read as one word");
-
-static inline bool read_settings(const struct state *s, const char *program, struct settings *out) {
+enum rule_client_bind state_client_bind(const struct state *s, const char *program) {
     for (int i = 0; i < PLAN_TRIES; i++) {
         uint64_t g = begin(s);
         if (g == 0)
-            return false;
-        const struct policy *p = &s->policy[g & 1];
-        uint64_t word = __atomic_load_n((const policy_word *)(const void *)&p->mode, __ATOMIC_RELAXED);
-        memcpy(out, &word, sizeof *out);
-        out->client_bind = (uint8_t)(program ? policy_client_bind(p, program) : CLIENT_BIND_KEEP);
+            break;
+        enum rule_client_bind found = policy_client_bind(&s->policy[g & 1], program);
         if (unchanged(s, g))
-            return true;
+            return found;
     }
-    return false;
-}
-
-/* Apart, so that the usual form, read at every connect and close, is a dozen instructions and calls nothing. */
-__attribute__((noinline)) static bool settings_of_program(const struct state *s, const char *program,
-                                                          struct settings *out) {
-    return read_settings(s, program, out);
-}
-
-bool state_settings(const struct state *s, const char *program, struct settings *out) {
-    return program ? settings_of_program(s, program, out) : read_settings(s, NULL, out);
+    return CLIENT_BIND_KEEP;
 }
 
 void state_title(const struct state *s, uint16_t id, char out[POLICY_TITLE]) {

@@ -22,7 +22,21 @@ const struct policy_pool *state_pool(const struct state *s, unsigned index);
 /* policy_match on the live policy under its generation: 8 tries. False when there is none or it kept changing. */
 bool state_match(const struct state *s, const struct endpoint *destination, const char *program, struct match *out);
 
-bool state_settings(const struct state *s, const char *program, struct settings *out);
+typedef uint64_t __attribute__((may_alias)) policy_word;
+_Static_assert(sizeof(struct settings) == sizeof(policy_word), "read as one word");
+
+/* What a client needs of the live policy besides a match. One word, and so whole, with no second look at the
+ * generation: of the live policy, or of the next one, whose slot is being filled. False: there is none. */
+static inline bool state_settings(const struct state *s, struct settings *out) {
+    uint64_t g = __atomic_load_n(&s->header->generation, __ATOMIC_ACQUIRE);
+    const void *mode = &s->policy[g & 1].mode;
+    uint64_t word = __atomic_load_n((const policy_word *)mode, __ATOMIC_RELAXED);
+    __builtin_memcpy(out, &word, sizeof *out);
+    return g != 0;
+}
+
+/* policy_client_bind on the live policy; keep where there is none. */
+enum rule_client_bind state_client_bind(const struct state *s, const char *program);
 
 /* The title with this number, NUL-terminated and printable; "" for 0 and for what is not there. */
 void state_title(const struct state *s, uint16_t id, char out[POLICY_TITLE]);

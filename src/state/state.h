@@ -81,10 +81,10 @@ void state_unmap(struct state *s);
 
 /* --- policy slots --- */
 
-/* What a client needs of the live policy besides a match, read the same way. program NULL: client_bind stays keep. The
- * members up to log_verify lie as they do in struct policy. */
+/* What a client needs of the live policy besides a match (state_settings), as it lies in struct policy. */
 struct settings {
-    uint8_t mode, canary, canary_by, log_closes, log_inbound, log_verify, client_bind, zero;
+    uint8_t mode, canary, canary_by, log_closes, log_inbound, log_verify;
+    uint16_t zero;
 };
 
 /* --- control word: what `connspread set` overrides --- */

@@ -107,7 +107,8 @@ __attribute__((noinline)) static struct stat_entry *make(const struct state *s, 
     return e ? e : find(s, &other, key_of(&other));
 }
 
-struct stat_entry *stats_find(const struct state *s, enum arm arm, uint16_t rule_id, const struct addr *source) {
+__attribute__((noinline)) struct stat_entry *stats_find(const struct state *s, enum arm arm, uint16_t rule_id,
+                                                        const struct addr *source) {
     const struct labels labels = labels_of(arm, rule_id, source);
     uint64_t key = key_of(&labels);
     struct stat_entry *e = s->stat + key % STATS;
@@ -196,7 +197,7 @@ int stats_errno(unsigned counter) {
     return 0;
 }
 
-void stats_outcome(struct stat_entry *e, int error) {
+__attribute__((noinline)) void stats_outcome(struct stat_entry *e, int error) {
     unsigned i = 0;
     while (i < OUTCOMES_KNOWN && outcomes[i].error != error)
         i++;

@@ -116,7 +116,7 @@ static void look_into(const struct state_file *f, struct listed *l, struct polic
         l->trouble = state_error_text(result, error);
         return;
     }
-    bool known = state_settings(&s, NULL, &settings);
+    bool known = state_settings(&s, &settings);
     override_text(l->mode, control_unpack(__atomic_load_n(&s.header->control, __ATOMIC_RELAXED)),
                   known ? &settings : NULL);
     if (state_policy(&s, policy)) {

@@ -119,7 +119,7 @@ static int publish(struct state *s, const struct location *where, struct policy 
     (void)tool_event(s, EVENT_RELOAD, text);
     compare_log_size(s, p);
     compare_size_max(s, p);
-    bool known = state_settings(s, NULL, &settings);
+    bool known = state_settings(s, &settings);
     override_text(override, control_unpack(__atomic_load_n(&s->header->control, __ATOMIC_RELAXED)),
                   known ? &settings : NULL);
     say("instance %s: %s", where->instance, override);

@@ -132,7 +132,7 @@ static void set(struct state *s, const struct arguments *a, const char *instance
     char actor[ACTOR_TEXT], was[OVERRIDE_TEXT], is[OVERRIDE_TEXT], text[EVENT_TEXT];
     struct control before, after;
     struct settings settings;
-    bool has_policy = state_settings(s, NULL, &settings);
+    bool has_policy = state_settings(s, &settings);
     override(s, a, &before, &after);
     override_text(was, before, has_policy ? &settings : NULL);
     override_text(is, after, has_policy ? &settings : NULL);

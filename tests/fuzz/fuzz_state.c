@@ -153,7 +153,8 @@ static void read_policy(const struct state *s) {
     (void)state_policy(s, &policy);
     (void)state_policy_is(s, &policy.origin);
     for (int i = 0; i < 3; i++) {
-        (void)state_settings(s, program[i], &settings);
+        (void)state_settings(s, &settings);
+        (void)state_client_bind(s, program[i]);
         if (!state_match(s, &destination, program[i], &match))
             continue;
         require(match.n_sources <= POOL_SOURCES && match.n_ports <= POOL_PORTS && match.n_also <= RULE_ENDPOINTS);

@@ -29,7 +29,6 @@ START_TEST(a_second_cell_has_the_asked_peer_and_zeros) {
     struct closing c = {
         .client = &client,
         .conn = &conn,
-        .has_settings = true,
         .peer = {.addr = addr_from_v4(0x0a020002), .port = 8080},
     };
     const struct event_asked asked = {.address = conn.peer.addr, .port = 80};
@@ -50,7 +49,7 @@ END_TEST
 
 START_TEST(a_peer_that_was_asked_for_takes_one_cell) {
     struct conn conn = {.phase = CONN_CONNECTED, .peer = {.addr = addr_from_v4(0x0a010001), .port = 80}};
-    struct closing c = {.client = &client, .conn = &conn, .has_settings = true};
+    struct closing c = {.client = &client, .conn = &conn};
     struct event e;
     ck_assert(state_private(&client.state, "test"));
     record_close(&c, FATE_TIME_WAIT, VERIFIED_NULL, 1);

@@ -10,6 +10,7 @@
 #include "state/state.h"
 #include "base/sys.h"
 #include "suite.h"
+#include "client/client.h"
 #include "state/control.h"
 
 static struct state state;
@@ -56,7 +57,7 @@ START_TEST(without_a_policy_nothing_is_planned) {
     struct match match;
     struct settings settings;
     ck_assert(!state_match(&state, &destination, "x", &match));
-    ck_assert(!state_settings(&state, NULL, &settings));
+    ck_assert(!state_settings(&state, &settings));
     ck_assert(!state_policy(&state, &policy));
     ck_assert(!state_policy_is(&state, &policy.origin));
 }
@@ -107,10 +108,10 @@ START_TEST(settings_are_never_made_of_two_policies) {
     pid_t pid = publisher();
     for (unsigned done = 0; more(done);) {
         struct settings s;
-        if (!state_settings(&state, "x", &s))
+        if (!state_settings(&state, &s))
             continue;
         ck_assert(s.canary == s.log_closes && s.canary == s.log_inbound && s.canary == s.log_verify);
-        ck_assert_uint_eq(s.client_bind, CLIENT_BIND_LATE_PORT);
+        ck_assert_uint_eq(state_client_bind(&state, "x"), CLIENT_BIND_LATE_PORT);
         done++;
     }
     stop(pid);
@@ -208,6 +209,30 @@ START_TEST(a_counter_is_the_sum_over_the_arms) {
 }
 END_TEST
 
+static struct settings in_force(uint8_t env_mode, struct control set) {
+    struct client of = {.state = state, .env_mode = env_mode};
+    state.header->control = control_pack(set);
+    return client_settings(&of);
+}
+
+START_TEST(the_environment_is_above_the_override_and_that_above_the_config) {
+    const struct control none = {0}, set = {.has_mode = true, .mode = MODE_OBSERVE, .has_canary = true, .canary = 7};
+    ck_assert_uint_eq(in_force(MODE_FROM_POLICY, none).mode, MODE_OFF); /* no policy */
+    policy_default(&policy);
+    policy.canary = 200;
+    ck_assert(state_publish(&state, &policy, NULL));
+    ck_assert_uint_eq(in_force(MODE_FROM_POLICY, none).mode, MODE_ENFORCE);
+    ck_assert_uint_eq(in_force(MODE_FROM_POLICY, none).canary, 100); /* bounded, whatever the file says */
+    ck_assert_uint_eq(in_force(MODE_FROM_POLICY, set).mode, MODE_OBSERVE);
+    ck_assert_uint_eq(in_force(MODE_FROM_POLICY, set).canary, 7);
+    ck_assert_uint_eq(in_force(MODE_OFF, set).mode, MODE_OFF);
+    ck_assert_uint_eq(in_force(MODE_OFF, set).canary, 7);
+    policy.mode = 77;
+    ck_assert(state_publish(&state, &policy, NULL));
+    ck_assert_uint_eq(in_force(MODE_FROM_POLICY, none).mode, MODE_OFF);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("control");
     TCase *tc = tcase_create("control");
@@ -225,6 +250,7 @@ int main(void) {
     tcase_add_test(tc, a_control_word_says_what_was_packed);
     tcase_add_test(tc, no_word_overrides_nothing_and_nonsense_neither);
     tcase_add_test(tc, a_counter_is_the_sum_over_the_arms);
+    tcase_add_test(tc, the_environment_is_above_the_override_and_that_above_the_config);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

@@ -14,9 +14,9 @@ static pthread_barrier_t barrier;
 
 /* A close as a whole. */
 static enum fd_kind claim(int fd, struct conn **conn) {
-    enum fd_kind kind = fd_closing(fd_word(fd), conn);
+    enum fd_kind kind = fd_closing(fd_word_of(fd), conn);
     if (kind == FD_TCP)
-        fd_closed(fd_word(fd));
+        fd_closed(fd_word_of(fd));
     return kind;
 }
 
@@ -62,20 +62,20 @@ END_TEST
 
 START_TEST(a_number_that_is_being_closed_is_one_thread_s_until_it_is_closed) {
     struct conn *c = install(11), *claimed;
-    ck_assert_int_eq(fd_closing(fd_word(11), &claimed), FD_TCP);
+    ck_assert_int_eq(fd_closing(fd_word_of(11), &claimed), FD_TCP);
     ck_assert_ptr_eq(claimed, c);
     look(11, FD_CLOSING);
-    ck_assert_int_eq(fd_closing(fd_word(11), &claimed), FD_CLOSING);
+    ck_assert_int_eq(fd_closing(fd_word_of(11), &claimed), FD_CLOSING);
     ck_assert_ptr_null(claimed);
     ck_assert_int_eq(fd_next_tcp(11, 11), -1);
-    fd_closed(fd_word(11));
+    fd_closed(fd_word_of(11));
     look(11, FD_UNKNOWN);
-    ck_assert_int_eq(fd_closing(fd_word(11), &claimed), FD_UNKNOWN);
-    ck_assert_int_eq(fd_closing(fd_word(FD_MAX), &claimed), FD_UNKNOWN);
-    fd_closed(fd_word(FD_MAX));
+    ck_assert_int_eq(fd_closing(fd_word_of(11), &claimed), FD_UNKNOWN);
+    ck_assert_int_eq(fd_closing(fd_word_of(FD_MAX), &claimed), FD_UNKNOWN);
+    fd_closed(fd_word_of(FD_MAX));
     fd_set_not_tcp(11);
-    ck_assert_int_eq(fd_closing(fd_word(11), &claimed), FD_NOT_TCP);
-    fd_closed(fd_word(11));
+    ck_assert_int_eq(fd_closing(fd_word_of(11), &claimed), FD_NOT_TCP);
+    fd_closed(fd_word_of(11));
     look(11, FD_NOT_TCP);
     ck_assert(conn_unref(c));
 }
@@ -83,9 +83,9 @@ END_TEST
 
 START_TEST(a_number_that_was_given_away_meanwhile_is_left_to_its_new_owner) {
     struct conn *old = install(12), *claimed;
-    ck_assert_int_eq(fd_closing(fd_word(12), &claimed), FD_TCP);
+    ck_assert_int_eq(fd_closing(fd_word_of(12), &claimed), FD_TCP);
     struct conn *new = install(12);
-    fd_closed(fd_word(12));
+    fd_closed(fd_word_of(12));
     ck_assert_ptr_eq(look(12, FD_TCP), new);
     ck_assert(conn_unref(old));
     fd_set_unknown(12);
@@ -99,7 +99,7 @@ START_TEST(a_fork_child_knows_nothing_of_what_others_were_closing) {
     struct conn *c;
     for (int i = 0; i < 3; i++) {
         install(fds[i]);
-        ck_assert_int_eq(fd_closing(fd_word(fds[i]), &c), FD_TCP);
+        ck_assert_int_eq(fd_closing(fd_word_of(fds[i]), &c), FD_TCP);
     }
     install(4);
     fd_set_not_tcp(5);

@@ -124,7 +124,7 @@ static void ask_unless_recorded(struct view *v, const char *path) {
 static void report_verified(const struct state *s) {
     struct settings settings = {0};
     uint64_t asked = state_counter(s, COUNT_VERIFIED), wrong = state_counter(s, COUNT_MISMATCH);
-    (void)state_settings(s, NULL, &settings);
+    (void)state_settings(s, &settings);
     if (asked && (wrong || settings.log_verify == VERIFY_ALWAYS))
         warn("%llu closes verified, %llu verdicts corrected", (unsigned long long)asked, (unsigned long long)wrong);
 }

@@ -244,7 +244,7 @@ void round_settle(struct round *r) {
     if (r->n == 0)
         return;
     struct control control = control_unpack(__atomic_load_n(&r->s->header->control, __ATOMIC_RELAXED));
-    (void)state_settings(r->s, NULL, &settings);
+    (void)state_settings(r->s, &settings);
     if (control.has_mode)
         settings.mode = control.mode;
     reaped_judge(r->left, r->n, r->s);

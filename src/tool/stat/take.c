@@ -138,7 +138,7 @@ void stat_take(struct stat_report *out, const struct state *s, const char *path,
     const char *dead = f ? state_file_dead(f, false, out->stale) : NULL;
     if (dead && dead != out->stale)
         memcpy(out->stale, dead, strlen(dead) + 1);
-    out->has_policy = state_settings(s, NULL, &out->settings);
+    out->has_policy = state_settings(s, &out->settings);
     out->control = control_unpack(load(&s->header->control));
     for (unsigned arm = 0; arm < ARMS; arm++)
         for (unsigned i = 0; i < COUNTERS; i++)

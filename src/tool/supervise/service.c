@@ -226,7 +226,8 @@ static void connect_spread_for(struct served *v) {
     v->began = clock_ns(CLOCK_MONOTONIC);
     if (v->blocking && !v->worker->timer.usable)
         v->call.make = make_nothing;
-    v->result = connect_spread(&v->client, &v->call, &v->destination);
+    struct settings now = client_settings(&v->client);
+    v->result = connect_spread(&v->client, &now, &v->call, &v->destination);
     v->error = errno;
 }
 

@@ -38,7 +38,7 @@ bool sockets_lend(struct sockets *s, struct client *client, uint64_t cookie, int
 /* Out of the table of descriptors, with its reference; NULL: it was not in it. */
 static struct conn *withdraw(int fd) {
     struct conn *conn;
-    uint32_t *word = fd_word(fd);
+    fd_word *word = fd_word_of(fd);
     if (fd_closing(word, &conn) != FD_TCP) {
         fd_set_unknown(fd);
         return NULL;

@@ -163,6 +163,7 @@ SYSTEM_SRC = $(wildcard tests/system/*.c tests/system/*/*.c)
 SYSTEM = $(SYSTEM_SRC:tests/system/%.c=$(BUILD)/tests/%)
 $(BUILD)/tests/asan_client: TEST_EXTRA = -fsanitize=address
 $(BUILD)/tests/supervise/client: TEST_EXTRA = -static
+$(BUILD)/tests/preloads/stack: TEST_EXTRA = -Wl,-z,now
 $(BUILD)/tests/own_cfg_client $(BUILD)/tests/own_vfork: TEST_EXTRA = -rdynamic
 # Linked with parts of the tool.
 WITH_PARTS = $(addprefix $(BUILD)/tests/,many_events every_event later_traffic trust/fill commands/large)

@@ -19,7 +19,7 @@ rm -f "$out"/counts/* # of programs that the build itself ran
 export BUILD=$out/build
 [ $# = 0 ] && tests/run unit | tail -n 1
 # Some fail for the counters' file and its descriptor; whether the suite passes is not asked here.
-tests/system/run -x artefact -x foreign -x install -x portability -x valgrind -x manuals -x readme -x soak -x mutations -x storm. -x million "$@" |
+tests/system/run -x artefact -x foreign -x install -x portability -x valgrind -x manuals -x readme -x soak -x mutations -x storm. -x million -x stack_as "$@" |
     grep -E '^(FAIL|[0-9]+ passed)' | cut -c1-150
 llvm-profdata merge -sparse "$out"/counts/*.profraw -o "$out/profile" || exit 1
 objects=("$BUILD/libconnspread.so" -object "$BUILD/connspread" -object "$BUILD/connspread-config.so")

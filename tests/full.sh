@@ -90,7 +90,7 @@ sanitized() {
 # a second namespace, and stacks too small for it.
 shim_asan() {
     sanitized "$FULL/asan" "-fsanitize=address,undefined -fno-sanitize-recover=undefined" \
-        -x cancel -x an_allocator -x 33_nothing -x dlopen_and -x transparent.process -x 38b -x full_disk -x redis_cli \
+        -x cancel -x an_allocator -x 33_nothing -x dlopen_and -x transparent.process -x 38b -x full_disk -x redis_cli -x stack_as \
         spread. close. exhaust. bad_sources killed. quadruplets. transparent pitfalls corners. sharers. history. incidents.
 }
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 import kernel
-from fixture import equal, limit, needs
+from fixture import ROOT, equal, limit, needs
 
 SILENT = 7  # a port whose packets a filter drops
 
@@ -136,6 +136,16 @@ def test_17_small_stacks_when_every_source_is_full(t):
     equal(len(kernel.time_waits(port)), 80, "TIME-WAITs: four sources and the client's own address, 16 ports each")
     assert t.events("exhausted"), "no exhausted event"
     equal(t.time_wait_events(port), kernel.time_waits(port), "quadruplets of time-wait events")
+
+
+def test_17_stack_as_the_manual_says(t):
+    """What connect and close take of the caller's stack on the longest way: all sources tried, the failure explained."""
+    _, port = stage(t, rule='on-exhausted = "fallback"\nattempts = 64')
+    kernel.port_range(40000, 40015)
+    sizes = [int(n) for n in t.run([t.program("preloads/stack"), str(port), "200"]).stdout.split()]
+    manual, = re.findall(r"takes up to (\d+) kB", open(os.path.join(ROOT, "contrib/man/libconnspread.7")).read())
+    assert 512 < max(sizes) <= int(manual) * 1000, (sizes, manual)
+    assert t.events("exhausted"), "no exhausted event"
 
 
 @needs("readelf")

@@ -178,7 +178,7 @@ struct cell {
 struct pair {
     uint64_t zero;
     uint64_t hold_until;     /* full: do not try before */
-    uint64_t probe_next;     /* next moment at which one caller may try all the same */
+    uint64_t probe_next;     /* when one caller may try all the same; or a second and what was told in it */
     uint64_t unusable_until; /* unreachable from this source, or (destination 0) not on this host */
     int32_t open;            /* connections open through this instance */
     uint32_t hold_count;     /* EADDRNOTAVAIL met; for people */

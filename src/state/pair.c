@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { PERIODS = 16, PERIOD_BITS = 12, COUNT_BITS = 20 };
+enum { PERIODS = 16, PERIOD_BITS = 12, COUNT_BITS = 20, BUDGET_AHEAD = 5 /* seconds */ };
 #define SECOND    1000000000u
 #define PERIOD_NS ((uint64_t)4 * SECOND)
 #define MS        1000000u
@@ -190,17 +190,27 @@ void pair_port_taken(struct pair *p) {
         __atomic_store_n(&p->search, (uint8_t)SEARCHES, __ATOMIC_RELAXED);
 }
 
+/* A second and how many were told in it are one word, so none that begins a second loses what another told in it. Each
+ * try that fails is one that another told: after more than a second's number this one is turned away. */
 bool pair_within_budget(struct pair *p, uint64_t now, unsigned per_second, uint32_t *repeats) {
     *repeats = 0;
     if (!p)
         return true;
-    uint64_t second = now / SECOND, window = load(&p->probe_next);
-    if (window != second &&
-        __atomic_compare_exchange_n(&p->probe_next, &window, second, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        __atomic_store_n(&p->hold_count, 0, __ATOMIC_RELAXED);
-    if (__atomic_fetch_add(&p->hold_count, 1, __ATOMIC_RELAXED) < per_second) {
-        *repeats = (uint32_t)__atomic_exchange_n(&p->inside_until, 0, __ATOMIC_RELAXED);
-        return true;
+    uint64_t word = load(&p->probe_next);
+    for (unsigned tries = 0; tries <= per_second; tries++) {
+        uint64_t second = now / SECOND, window = word >> 32, told = word & UINT32_MAX;
+        /* A little ahead: another's, who read the clock after us; that second stands. Far ahead: a scribble. */
+        if (window < second || window - second > BUDGET_AHEAD)
+            told = 0;
+        else
+            second = window;
+        if (told >= per_second)
+            break;
+        if (__atomic_compare_exchange_n(&p->probe_next, &word, second << 32 | (told + 1), false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED)) {
+            *repeats = (uint32_t)__atomic_exchange_n(&p->inside_until, 0, __ATOMIC_RELAXED);
+            return true;
+        }
     }
     __atomic_fetch_add(&p->inside_until, 1, __ATOMIC_RELAXED);
     return false;

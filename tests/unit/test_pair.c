@@ -419,6 +419,36 @@ START_TEST(a_budget_of_ten_a_second_turns_the_eleventh_away_and_reports_it_later
 }
 END_TEST
 
+START_TEST(a_second_is_not_begun_again_by_a_caller_that_read_the_clock_before) {
+    struct pair *p = pair_at(1);
+    uint32_t repeats, turned_away = 0;
+    unsigned told = 0;
+    for (unsigned i = 0; i < 100; i++) { /* every second caller read the clock in the second before */
+        told += pair_within_budget(p, start - i % 2, 10, &repeats);
+        turned_away += repeats;
+    }
+    ck_assert_uint_eq(told, 10);
+    ck_assert_uint_eq(turned_away, 0);
+    ck_assert(!pair_within_budget(p, start - second, 10, &repeats)); /* it may have lost its processor */
+    ck_assert(pair_within_budget(p, start + second, 10, &repeats));
+    ck_assert_uint_eq(repeats, 91);
+}
+END_TEST
+
+START_TEST(a_scribbled_budget_is_begun_anew) {
+    const uint64_t scribbles[] = {UINT64_MAX, UINT64_MAX - 9, start, (start / second) << 32 | UINT32_MAX};
+    uint32_t repeats;
+    for (unsigned i = 0; i < sizeof scribbles / sizeof *scribbles; i++) {
+        struct pair *p = pair_at(i + 1);
+        p->probe_next = scribbles[i];
+        unsigned told = 0;
+        for (unsigned n = 0; n < 20; n++)
+            told += pair_within_budget(p, start + second, 10, &repeats);
+        ck_assert_uint_eq(told, 10);
+    }
+}
+END_TEST
+
 START_TEST(a_turn_is_not_taken_again_by_a_caller_that_read_the_clock_before) {
     struct pair *p = pair_at(1);
     ck_assert(pair_turn(p, start, 5000));
@@ -643,6 +673,8 @@ int main(void) {
     tcase_add_test(tc, a_time_of_last_use_far_ahead_does_not_keep_an_entry_for_ever);
     tcase_add_test(tc, a_time_of_last_use_a_moment_ahead_is_another_processors_clock);
     tcase_add_test(tc, a_budget_of_ten_a_second_turns_the_eleventh_away_and_reports_it_later);
+    tcase_add_test(tc, a_second_is_not_begun_again_by_a_caller_that_read_the_clock_before);
+    tcase_add_test(tc, a_scribbled_budget_is_begun_anew);
     tcase_add_test(tc, a_turn_is_taken_by_one_caller_in_its_time);
     tcase_add_test(tc, a_turn_is_not_taken_again_by_a_caller_that_read_the_clock_before);
     tcase_add_test(tc, ports_take_turns_until_one_is_taken);

@@ -12,24 +12,33 @@
 #include "state/folder.h"
 
 static const char *volatile mapped;
+static const char *volatile also_mapped;
+
+static void put(const char *text) {
+    if (write(STDERR_FILENO, text, strlen(text)) < 0)
+        _exit(EXIT_FOUND);
+}
 
 /* Nothing was left half done that others would wait for: no lock lives in the file. */
 static void page_lost(int number) {
-    static const char before[] = "connspread: ", after[] =
-                                                     ": was cut by another process while it was in use, or its disk "
-                                                     "is broken: start again\n";
-    const char *path = mapped ? mapped : "a mapped file";
+    const char *path = mapped, *also = also_mapped;
     (void)number;
-    if (write(STDERR_FILENO, before, sizeof before - 1) < 0 || write(STDERR_FILENO, path, strlen(path)) < 0 ||
-        write(STDERR_FILENO, after, sizeof after - 1) < 0)
-        _exit(EXIT_FOUND);
+    put("connspread: ");
+    put(path ? path : "");
+    put(path && also ? " or " : "");
+    put(also ? also : "");
+    put(": was cut by another process while it was in use, or its disk is broken: start again\n");
     _exit(EXIT_FOUND);
 }
 
-void mapped_file(const char *path) {
+static void say_when_lost(void) {
     struct sigaction action = {.sa_handler = page_lost};
-    mapped = path;
     (void)sigaction(SIGBUS, &action, NULL);
+}
+
+void mapped_beside(const char *path) {
+    also_mapped = path;
+    say_when_lost();
 }
 
 /* The blocks that are said to be there. File systems that cannot do it have no holes, or their own way with a full
@@ -66,7 +75,8 @@ enum state_error state_write(struct state *out, const char *path, int *error) {
     *error = have_pages(path);
     if (*error)
         return STATE_IO;
-    mapped_file(path);
+    mapped = path;
+    say_when_lost();
     return state_map(out, path, error);
 }
 

@@ -11,7 +11,7 @@ enum state_error state_write(struct state *out, const char *path, int *error);
 /* The same with the rights of the folder's owner (rights.h), which are given back before it returns. */
 enum state_error state_write_for_owner(struct state *out, const char *path, int *error);
 
-/* The same for any other file that is mapped to be written: says which one it was. path must outlive the mapping. */
-void mapped_file(const char *path);
+/* Another file is mapped to be written, too: the message names both. NULL: no more. path must outlive the mapping. */
+void mapped_beside(const char *path);
 
 #endif

@@ -93,7 +93,7 @@ static bool map(struct journal *j, const char *path) {
         return false;
     }
     j->file = mapping;
-    mapped_file("the state file or the recorder's journal");
+    mapped_beside(path);
     return true;
 }
 
@@ -104,6 +104,7 @@ static bool lock(const struct journal *j) {
 void journal_close(struct journal *j) {
     if (j->file)
         (void)munmap(j->file, sizeof *j->file);
+    mapped_beside(NULL);
     if (j->fd >= 0)
         (void)close(j->fd); /* and with it the lock */
     *j = (struct journal){.fd = -1};

@@ -1,11 +1,13 @@
 """Trust domains: each row of the table in src/DESIGN.md, from both sides."""
 
 import fcntl
+import glob
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import kernel
@@ -78,21 +80,63 @@ def test_state_pages_that_cannot_be_had(t):
                 assert f"{name}.state" in done.stderr, done.stderr
 
 
+# Makes TIME-WAITs until it is killed.
+CLIENT = """import socket, sys, time
+while True:
+    socket.create_connection(("127.0.0.1", int(sys.argv[1]))).close()
+    time.sleep(0.005)"""
+
+
+def content(path):
+    with open(path) as f:
+        return f.read()
+
+
+def mapping(path):
+    """The first argument of each process that maps it."""
+    found = glob.glob("/proc/[0-9]*/maps")
+    return sorted(content(f"{os.path.dirname(maps)}/cmdline").split("\0")[1] for maps in found if path in content(maps))
+
+
+def stop(process):
+    process.send_signal(signal.SIGSTOP)
+    equal(os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT).si_code, os.CLD_STOPPED, f"how {process.args} is")
+
+
 def test_state_cut_while_it_is_written_to(t):
-    """The recorder of its own user maps it: a message that names it, status 1, and no signal."""
+    """A client writes events, a recorder and two readers take them, then it is cut under all four. The client dies, as libconnspread(7)
+    says. The tool says which file was cut, status 1: of the owner, who maps it, and of root, who reads a copy."""
     u = Users(t, kernel)
-    log = os.path.join(t.folder, "own", "web.jsonl")
-    os.mkdir(os.path.dirname(log))
-    os.chown(os.path.dirname(log), ALICE, ALICE)
+    own = os.path.join(t.folder, "own")
+    os.mkdir(own)
+    os.chown(own, ALICE, ALICE)
+    log, theirs = f"{own}/web.jsonl", u.folder(ALICE)
+    state = u.instance(ALICE)  # by a config without log.file, so that `run` starts no recorder
     conf = rules(u, "web.conf", log)
-    ended(u.run(ALICE, "connspread", "run", "-c", conf, "--", "true"), 0, "run")
-    state = f"{u.folder(ALICE)}/web.state"
-    process = recorder(u, conf, ALICE)
-    time.sleep(0.5)
+    port = t.server("127.0.0.1", "hold")
+    client = u.start(ALICE, sys.executable, "-c", CLIENT, str(port), LD_PRELOAD=u.shim, CONNSPREAD_CONF=conf)
+    tools = {}
+    for name, uid in (("reader", ALICE), ("root's reader", 0)):
+        tools[name] = u.start(uid, "connspread", "log", "-f", "-o", "json", "-i", "web", CONNSPREAD_DIR=theirs)
+        assert '"event":' in tools[name].stdout.readline(), f"the {name} read nothing"
+    tools["recorder"] = recorder(u, conf, ALICE)
+    kernel.wait_until(lambda: os.path.exists(log) and '"event":"time-wait"' in content(log), 15, "no TIME-WAIT in the recorder's file")
+
+    using = (client, *tools.values())
+    for process in using:
+        stop(process)
+    equal(mapping(state), ["-c", "log", "record"], "who maps it at the moment of the cut: the client, the owner's reader, the recorder")
     os.truncate(state, 4096)
-    _, err = process.communicate(timeout=15)
-    assert process.returncode == 1 or "writes" in err, f"{process.returncode} {err}"
-    assert "was cut" in err or "a recorder writes" in err, err
+    for process in using:
+        process.send_signal(signal.SIGCONT)
+
+    equal((client.communicate(timeout=15)[1], client.returncode), ("", -signal.SIGBUS), "the client")
+    ends = {name: (process.communicate(timeout=15)[1], process.returncode) for name, process in tools.items()}
+    cut = "was cut by another process while it was in use, or its disk is broken: start again"
+    equal(ends["recorder"], (f"connspread: {state} or {theirs}/web.recorder: {cut}\n", 1), "the recorder")
+    equal(ends["reader"], (f"connspread: {state}: {cut}\n", 1), "the reader")
+    assert ends["root's reader"][0].startswith(f"connspread: {state}: was cut"), ends
+    equal(ends["root's reader"][1], 1, f"root's reader: {ends}")
 
 
 def test_state_root_writes_with_the_owners_rights(t):

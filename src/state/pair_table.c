@@ -166,21 +166,27 @@ static bool find_spare(const struct state *s, uint64_t key, uint64_t now, struct
     return false;
 }
 
+/* A place that another process takes in the same moment is none; the next one hardly ever is. */
 __attribute__((noinline)) static struct pair *create_pair(const struct state *s, uint64_t key, uint64_t now) {
-    struct found f = {0};
-    if (!find_spare(s, key, now, &f)) {
-        state_count(s, ARM_ENFORCE, COUNT_PAIRS_FULL);
-        return NULL;
+    enum { TRIES = 4 };
+    for (unsigned i = 0; i < TRIES; i++) {
+        struct found f = {0};
+        if (!find_spare(s, key, now, &f)) {
+            state_count(s, ARM_ENFORCE, COUNT_PAIRS_FULL);
+            return NULL;
+        }
+        /* last_used first, so that no other process takes the entry for idle once it has our key. */
+        __atomic_store_n(&f.spare->last_used, now, __ATOMIC_RELAXED);
+        uint64_t had = f.spare_had;
+        if (__atomic_compare_exchange_n(f.spare_key, &had, key, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+            if (had != 0)
+                reset(f.spare);
+            return f.spare;
+        }
+        if (had == key)
+            return f.spare;
     }
-    /* last_used first, so that no other process takes the entry for idle once it has our key. */
-    __atomic_store_n(&f.spare->last_used, now, __ATOMIC_RELAXED);
-    uint64_t had = f.spare_had;
-    if (__atomic_compare_exchange_n(f.spare_key, &had, key, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        if (had != 0)
-            reset(f.spare);
-        return f.spare;
-    }
-    return had == key ? f.spare : NULL; /* another process was faster; next time, then */
+    return NULL;
 }
 
 /* Nearly all pairs of a large table are in the last three levels. Each of the key's places there, and the pair that it

@@ -16,10 +16,10 @@ LOST = re.compile(r"^(\d+) events lost, numbers (\d+) to (\d+): ")
 class Recorder:
     """log.file of a config with one, and whoever follows into it."""
 
-    def __init__(self, t, path=None, size="8M", name="follow"):
+    def __init__(self, t, path=None, size="8M", name="follow", sources=None):
         self.t = t
         self.path = path or os.path.join(t.folder, "events.json")
-        t.spread(t.sources(), top=f'log {{\n    file = "{self.path}"\n    size = "{size}"\n}}', name=name)
+        t.spread(sources or t.sources(), top=f'log {{\n    file = "{self.path}"\n    size = "{size}"\n}}', name=name)
         self.state = os.path.join(t.state, name + ".state")
         self.process = None
 

@@ -266,8 +266,11 @@ static void follow(struct aftermath *a, struct aftermath_case *c, enum answer wh
         else
             look_later(a, c, answer, now);
         break;
-    case MISSING:
-        set_missing(a, c, true);
+    case MISSING: /* by the clock now: this process may have been held up before its question */
+        if (may_have_ended(c, clock_ns(CLOCK_MONOTONIC)))
+            remove_case(a, c);
+        else
+            set_missing(a, c, true);
         break;
     default:
         remove_case(a, c);

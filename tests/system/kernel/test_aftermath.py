@@ -10,9 +10,11 @@ import subprocess
 import time
 
 import kernel
-from fixture import HERE, PACKAGES, PYTHON, TOOL, equal, full, limit, needs, quadruplet_of
+from fixture import HERE, PACKAGES, PYTHON, TOOL, equal, full, limit, needs, quadruplet_of, waits
 from follower import Recorder
 from test_unknowable import EACH, ROWS, at_rest, close_all
+
+TIME_WAIT_S = 60  # at least
 
 # Rows of test_unknowable, and why what their clients logged is gone; None: it is there.
 REASONS = {
@@ -275,3 +277,33 @@ def test_what_the_recorder_costs(t):
     print(f"verified {dict(asked)}; {least / 10000 * 1e6:.2f} us for each close; seconds of each batch: {spent}")
     assert least / 10000 * 20000 < 0.15, f"{spent} s of CPU for 10,000 closes each: {least / 10000 * 2e6:.1f} % at 20,000 a second"
     recorder.stop()
+
+
+@full
+@waits
+@limit(150)
+@needs("strace")
+def test_an_answer_that_came_too_late_says_nothing(t):
+    """A recorder that is held up between its clock and its question, at its first look or at its second, until the TIME-WAIT has ended by itself."""
+    recorders, sources = [], t.sources()
+    port = t.server()
+    for look in (1, 2):
+        recorder = Recorder(t, path=os.path.join(t.folder, f"{look}.json"), name=f"held-{look}", sources=sources)
+        recorder.create()
+        late = f"inject=sendto:delay_enter={TIME_WAIT_S + 3}000000:when={1 + look}"  # the first asks whether the kernel answers at all
+        command = ["strace", "-D", "-o", os.path.join(t.folder, f"{look}.trace"), "-e", "trace=sendto", "-e", late, TOOL, "record", "-c", t.conf, "--keep"]
+        recorder.process = subprocess.Popen(command, env=t.environment(bare=True), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        kernel.wait_until(lambda: os.path.exists(recorder.path), what=f"recorder {look} does not begin")
+        recorders.append(recorder)
+        equal(t.agent()(f"burst(1, '10.1.0.1', {port})"), 0, "failures")
+    kernel.settle(port)
+    equal(len(kernel.time_waits(port)), 2, "TIME-WAITs")
+    kernel.wait_until(lambda: not kernel.time_waits(port), TIME_WAIT_S + 15, "TIME-WAITs stay")
+    for look, recorder in enumerate(recorders, 1):
+        kernel.wait_until(lambda: "(DELAYED)" in open(os.path.join(t.folder, f"{look}.trace")).read(), 30, f"the question of recorder {look} was not held up")
+        kernel.wait_until(lambda: any(e["event"] == "time-wait" for e in recorder.lines_so_far()), 15, "the event")
+    time.sleep(1.5)  # a dump for what is missing comes within a second
+    for look, recorder in enumerate(recorders, 1):
+        rest, gone = recorded(recorder, port)
+        equal((sum(rest.values()), gone), (1, []), f"TIME-WAITs, and what is gone, at look {look}")
+        recorder.stop()

@@ -3,43 +3,45 @@
  * of it. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 enum { BYTES = 1 << 16, PAINT = 0xa5 };
 
-static ucontext_t back;
-static unsigned char stack[BYTES];
+static _Alignas(4096) unsigned char stack[BYTES];
 static struct sockaddr_in peer = {.sin_family = AF_INET};
 static int fd;
 
-static void do_nothing(void) {}
+static void *do_nothing(void *unused) {
+    return unused;
+}
 
-static void do_connect(void) {
+static void *do_connect(void *unused) {
     (void)connect(fd, (struct sockaddr *)&peer, sizeof peer);
+    return unused;
 }
 
-static void do_close(void) {
+static void *do_close(void *unused) {
     (void)close(fd);
+    return unused;
 }
 
-static int used(void (*what)(void)) {
-    ucontext_t on;
-    int free = 0;
+/* By a thread that has this stack. */
+static int used(void *(*what)(void *)) {
+    pthread_attr_t on;
+    pthread_t thread;
+    int left = 0;
     memset(stack, PAINT, sizeof stack);
-    (void)getcontext(&on);
-    on.uc_stack.ss_sp = stack;
-    on.uc_stack.ss_size = sizeof stack;
-    on.uc_link = &back;
-    makecontext(&on, what, 0);
-    (void)swapcontext(&back, &on);
-    while (free < BYTES && stack[free] == PAINT)
-        free++;
-    return BYTES - free;
+    if (pthread_attr_init(&on) != 0 || pthread_attr_setstack(&on, stack, sizeof stack) != 0 ||
+        pthread_create(&thread, &on, what, NULL) != 0 || pthread_join(thread, NULL) != 0)
+        abort();
+    while (left < BYTES && stack[left] == PAINT)
+        left++;
+    return BYTES - left;
 }
 
 int main(int argc, char **argv) {

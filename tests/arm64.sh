@@ -55,6 +55,7 @@ add() {
 }
 say "unit tests"
 tests/arm64_root.py "$arm" /bin/bash tests/run unit >"$out/unit.log" 2>&1 || true
+sed -i '/^== failed$/,/^[0-9]/{/^[0-9]/!d}' "$out/unit.log" # what tests/run tells again at its end
 # CASE:NAME of each check that failed; one test in a loop is several.
 sed -n 's/^ *[^ ]*\.c:[0-9]*:[FE]:\([a-zA-Z0-9_]*:[a-zA-Z0-9_]*\):.*/\1/p' "$out/unit.log" >"$out/unit.failed"
 grep '^[a-z]' tests/arm64.without >"$out/unit.without"

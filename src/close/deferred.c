@@ -89,8 +89,8 @@ bool deferred_withdraw(uint64_t note) {
 
 static void ask(struct note *n, uint32_t number, bool (*settle)(struct closing *)) {
     for (int tries = 0; tries < AGAIN_MAX; tries++) {
-        /* Busy for all to see before the question: who lets go from now on leaves AGAIN, and is not left to an answer
-         * that was given before. Without it the store below may become visible after the answer. */
+        /* Busy for all to see before the question: a thread that lets go from now on leaves AGAIN, not trusting an
+         * answer that was given before. Without it the store below may become visible after the answer. */
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         if (settle(&n->closing)) {
             __atomic_store_n(&n->word, word_of(number, FREE), __ATOMIC_RELEASE);

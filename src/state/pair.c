@@ -199,7 +199,7 @@ bool pair_within_budget(struct pair *p, uint64_t now, unsigned per_second, uint3
     uint64_t word = load(&p->probe_next);
     for (unsigned tries = 0; tries <= per_second; tries++) {
         uint64_t second = now / SECOND, window = word >> 32, told = word & UINT32_MAX;
-        /* A little ahead: another's, who read the clock after us; that second stands. Far ahead: a scribble. */
+        /* A little ahead: of a process that read the clock after us; that second stands. Far ahead: a scribble. */
         if (window < second || window - second > BUDGET_AHEAD)
             told = 0;
         else
@@ -218,7 +218,7 @@ bool pair_within_budget(struct pair *p, uint64_t now, unsigned per_second, uint3
 
 bool pair_turn(struct pair *p, uint64_t now, unsigned ms) {
     uint64_t next = p ? load(&p->probe_next) : UINT64_MAX;
-    /* Far ahead: a scribble. A little further than one turn may be another's, who read the clock after us. */
+    /* Far ahead: a scribble. A little further than one turn: perhaps of a process that read the clock after us. */
     bool due = next <= now || next - now > 2 * (uint64_t)ms * MS;
     return p && due &&
            __atomic_compare_exchange_n(&p->probe_next, &next, now + (uint64_t)ms * MS, false, __ATOMIC_RELAXED,

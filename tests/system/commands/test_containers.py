@@ -73,7 +73,7 @@ def test_install_to(t):
 
 
 def test_install_where_an_earlier_one_was_killed(t):
-    """A container's first process has number 1 each time: what it left half written stops no later one. And a umask shuts nobody out."""
+    """A container's first process has number 1 each time: what it left half written stops no later one. And no umask shuts a client out."""
     folder, volume = home(t, static=False), os.path.join(t.folder, "volume")
     os.makedirs(volume)
     for name in "libconnspread.so", "connspread":

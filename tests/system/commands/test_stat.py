@@ -146,7 +146,7 @@ def test_errors_by_source_and_errno(t):
     agent(BEGIN)
     for _ in range(2):  # each of the two sources once
         equal(agent("[error(s := begin(8)), s.close()][0]"), errno.EHOSTUNREACH, "SO_ERROR")
-        agent("begin(8).close()")  # nobody fetches it
+        agent("begin(8).close()")  # its answer is fetched by none
         agent("begin(1).close()")
     equal(agent("[socket.socket().connect_ex(('10.9.0.1', 1)), socket.socket().connect_ex(('10.9.0.2', 1))]"),
           [errno.EHOSTUNREACH, errno.EACCES], "errors of routes")

@@ -105,7 +105,7 @@ def stop(process):
 
 def test_state_cut_while_it_is_written_to(t):
     """A client writes events, a recorder and two readers take them, then it is cut under all four. The client dies, as libconnspread(7)
-    says. The tool says which file was cut, status 1: of the owner, who maps it, and of root, who reads a copy."""
+    says. The tool says which file was cut, status 1: the owner's, which maps it, and root's, which reads a copy."""
     u = Users(t, kernel)
     own = os.path.join(t.folder, "own")
     os.mkdir(own)
@@ -125,7 +125,7 @@ def test_state_cut_while_it_is_written_to(t):
     using = (client, *tools.values())
     for process in using:
         stop(process)
-    equal(mapping(state), ["-c", "log", "record"], "who maps it at the moment of the cut: the client, the owner's reader, the recorder")
+    equal(mapping(state), ["-c", "log", "record"], "what maps it at the moment of the cut: the client, the owner's reader, the recorder")
     os.truncate(state, 4096)
     for process in using:
         process.send_signal(signal.SIGCONT)

@@ -18,15 +18,15 @@ CLIENT = """if 1:
     libc = ctypes.CDLL(None, use_errno=True)
     class Iovec(ctypes.Structure): _fields_ = [("base", ctypes.c_char_p), ("length", ctypes.c_size_t)]
     class Message(ctypes.Structure): _fields_ = [("name", ctypes.c_char_p), ("namelen", ctypes.c_uint), ("iov", ctypes.c_void_p), ("iovlen", ctypes.c_size_t),
-                                                 ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int), ("sent", ctypes.c_uint)]
+                                                 ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_size_t), ("sent", ctypes.c_uint)]
     name = struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_aton(host) + bytes(8)
     def send(fd, way, data):
         half = len(data) // 2
         parts = (Iovec * 2)(Iovec(data[:half], half), Iovec(data[half:], len(data) - half))
-        message = (Message * 2)(*[Message(name, 16, ctypes.cast(parts, ctypes.c_void_p), 2) for i in range(2)])
+        message = (Message * 1)(Message(name, 16, ctypes.cast(parts, ctypes.c_void_p), 2))
         flags = 0x20000000
         r = {"sendto": lambda: libc.sendto(fd, data, len(data), flags, name, 16), "sendmsg": lambda: libc.sendmsg(fd, message, flags),
-             "sendmmsg": lambda: libc.sendmmsg(fd, message, 2, flags)}[way]()
+             "sendmmsg": lambda: libc.sendmmsg(fd, message, 1, flags)}[way]()
         return r, errno.errorcode[ctypes.get_errno()] if r < 0 else "-", message[0].sent
     for way in "sendto", "sendmsg", "sendmmsg":
         for blocking in True, False:
@@ -72,9 +72,7 @@ def without_chance(line):
     it took."""
     way, blocking, size, result, error, sent, wrong, came = line.split()
     took = sent if way == "sendmmsg" else result
-    if blocking == "True" or int(size) < 9000 or error != "-" or not 0 < int(took) <= int(size):
-        return line
-    if way != "sendmmsg" and took != came:
+    if blocking == "True" or int(size) < 9000 or error != "-" or not 0 < int(took) <= int(size) or took != came:
         return line
     return f"{way} {blocking} {size}: part or all"
 

@@ -26,19 +26,23 @@ static unsigned own_end;                  /* those from here on were never taken
 static uint64_t pid_namespace;
 static bool left_pending; /* something is left for the tool to record: the chunks stay */
 
-static uint64_t ask_pid_namespace(void) {
-    sys_stat st = {0};
-    (void)sys_stat_of("/proc/self/ns/pid", &st);
-    return (uint64_t)st.st_ino;
+/* The inode of this process's pid namespace; 0: it cannot be asked. Threads that ask at once store the same. */
+static uint64_t own_namespace(void) {
+    uint64_t known = __atomic_load_n(&pid_namespace, __ATOMIC_RELAXED);
+    if (known == 0) {
+        sys_stat st = {0};
+        (void)sys_stat_of("/proc/self/ns/pid", &st);
+        known = (uint64_t)st.st_ino;
+        __atomic_store_n(&pid_namespace, known, __ATOMIC_RELAXED);
+    }
+    return known;
 }
 
 static void label(struct client *client, struct open_chunk *chunk, const struct conn *c) {
-    if (pid_namespace == 0)
-        pid_namespace = ask_pid_namespace();
     memset(chunk->entry, 0, sizeof chunk->entry);
     chunk->born_ns = clock_ns(CLOCK_BOOTTIME);
     chunk->seen_ns = clock_ns(CLOCK_REALTIME);
-    chunk->pid_namespace = pid_namespace;
+    chunk->pid_namespace = own_namespace();
     chunk->netns = __atomic_load_n(&client->netns, __ATOMIC_RELAXED);
     memcpy(chunk->program, client->program, sizeof chunk->program);
     chunk->arm = c->arm;
@@ -124,7 +128,7 @@ static void note_end(unsigned end) {
 }
 
 /* Takes a free chunk for the process's n-th. A second thread that comes at the same time may take another one; the
- * loser gives its own back. */
+ * loser gives its own back, and must see all that the winner wrote into its own before it writes there. */
 __attribute__((noinline)) static struct open_chunk *take_chunk(struct client *client, unsigned n,
                                                                const struct conn *c) {
     unsigned at = take_anywhere(client, c);
@@ -133,7 +137,7 @@ __attribute__((noinline)) static struct open_chunk *take_chunk(struct client *cl
     if (chunk)
         label(client, chunk, c);
     note_end(n + 1);
-    if (__atomic_compare_exchange_n(&own[n], &none, taken, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+    if (__atomic_compare_exchange_n(&own[n], &none, taken, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         __atomic_store_n(&own_chunk[n], chunk, __ATOMIC_RELEASE);
         return chunk;
     }
@@ -289,18 +293,18 @@ void open_table_write_all(struct client *client) {
 
 void open_table_inherit(struct client *client) {
     left_pending = false;
-    for (unsigned i = 0; i < own_end; i++) {
+    for (unsigned i = 0; i < __atomic_load_n(&own_end, __ATOMIC_RELAXED); i++) {
         __atomic_store_n(&own_chunk[i], NULL, __ATOMIC_RELAXED);
         __atomic_store_n(&own[i], 0, __ATOMIC_RELAXED);
     }
-    own_end = 0;
+    __atomic_store_n(&own_end, 0, __ATOMIC_RELAXED);
     open_table_write_all(client);
 }
 
 void open_table_release(struct client *client) {
     if (left_pending)
         return;
-    for (unsigned i = 0; i < own_end; i++) {
+    for (unsigned i = 0; i < __atomic_load_n(&own_end, __ATOMIC_RELAXED); i++) {
         __atomic_store_n(&own_chunk[i], NULL, __ATOMIC_RELAXED);
         uint16_t number = __atomic_exchange_n(&own[i], 0, __ATOMIC_ACQ_REL);
         if (number != 0 && number != NONE)
@@ -331,10 +335,8 @@ bool open_table_take_over(struct client *client, open_table_marked *marked) {
     for (unsigned i = 0; i < end; i++) {
         if (__atomic_load_n(&s->open_table->owner[i], __ATOMIC_ACQUIRE) != pid)
             continue;
-        if (pid_namespace == 0)
-            pid_namespace = ask_pid_namespace();
         struct open_chunk *chunk = open_chunk_of(s, i);
-        if (!chunk || chunk->pid_namespace != pid_namespace || process_born_ns() > chunk->born_ns + 20000000u)
+        if (!chunk || chunk->pid_namespace != own_namespace() || process_born_ns() > chunk->born_ns + 20000000u)
             continue; /* another process that had this pid: the tool's to record */
         survived |= take_over(client, chunk, marked);
         give_back(client, i);

@@ -45,6 +45,8 @@ int main(int argc, char **argv) {
         mark(&policy, i);
         if (!state_publish(&s, &policy, argv[2]))
             return 1;
+        if (i == 3 && (puts("publishing") < 0 || fflush(stdout) != 0))
+            return 1;
         (void)usleep(300);
     }
     return 0;

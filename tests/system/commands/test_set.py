@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import threading
 import time
 
@@ -241,9 +242,12 @@ def test_10000_reloads_beside_8_spreading_processes(t):
     t.run([t.program("burst"), "10.1.0.1", str(ports[0]), "1"])
     kernel.port_range(15000, 60999)
     state = os.path.join(t.state, "test.state")
+    publisher = subprocess.Popen([t.program("publisher"), state, t.state, "10000"], env=t.environment(bare=True),
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    # Before the clients: the kernel keeps the TIME-WAITs of the first 131,072 closes (tcp_max_tw_buckets), a second or two of theirs.
+    equal(publisher.stdout.readline(), "publishing\n", "the publisher")
     clients = [t.start([t.program("burst"), "10.1.0.1", str(port), "0"]) for port in ports]
     kernel.wait_until(lambda: {s.peer_port for s in kernel.sockets()} >= set(ports), 10, "the clients do not connect")
-    publisher = t.start([t.program("publisher"), state, t.state, "10000"], bare=True)
     reloads = 0
     while reloads < 30 and publisher.poll() is None:  # the command itself between them, with a config of marker 0
         t.tool("reload", "-c", t.conf, check=0)

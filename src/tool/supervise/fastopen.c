@@ -23,17 +23,17 @@ static bool read_parts(uint32_t tid, const struct msghdr *m, struct fastopen *ou
     return true;
 }
 
-/* One message, or the first of several: with MSG_FASTOPEN the kernel sends no other. */
+/* One message, or the first of several. */
 static bool read_message(const struct seccomp_notif *call, struct fastopen *out) {
     struct mmsghdr m;
     bool many = call->data.nr == SYS_sendmmsg;
-    if ((many && (uint32_t)call->data.args[2] == 0) ||
-        !peer_read(call->pid, call->data.args[1], &m, many ? sizeof m : sizeof m.msg_hdr))
+    out->count = many ? (uint32_t)call->data.args[2] : 1;
+    if (out->count == 0 || !peer_read(call->pid, call->data.args[1], &m, many ? sizeof m : sizeof m.msg_hdr))
         return false;
     out->flags = (int)call->data.args[many ? 3 : 2];
     out->name = (uint64_t)(uintptr_t)m.msg_hdr.msg_name;
     out->name_length = m.msg_hdr.msg_namelen;
-    out->length_at = many ? call->data.args[1] + offsetof(struct mmsghdr, msg_len) : 0;
+    out->messages = many ? call->data.args[1] : 0;
     return read_parts(call->pid, &m.msg_hdr, out);
 }
 
@@ -42,7 +42,7 @@ bool fastopen_read(const struct seccomp_notif *call, struct fastopen *out) {
     if (filter_is_compat(call->data.arch))
         return false;
     out->fd = (int)args[0];
-    out->length_at = 0;
+    out->messages = 0;
     out->size = 0;
     if (call->data.nr == SYS_sendto) {
         out->flags = (int)args[3];
@@ -62,10 +62,45 @@ ssize_t fastopen_send(const struct fastopen *f, int fd, const struct sockaddr *a
     return sendto(fd, f->data + sent, f->size - sent, flags, address, length);
 }
 
-ssize_t fastopen_result(const struct fastopen *f, uint32_t tid, ssize_t sent) {
+/* sendmmsg's n-th message, in the client's memory. */
+static uint64_t message_at(const struct fastopen *f, unsigned n) {
+    return f->messages + n * sizeof(struct mmsghdr);
+}
+
+static void tell_length(const struct fastopen *f, uint32_t tid, unsigned n, ssize_t sent) {
     uint32_t length = (uint32_t)sent;
-    if (sent < 0 || !f->length_at)
+    (void)peer_write(tid, message_at(f, n) + offsetof(struct mmsghdr, msg_len), &length, sizeof length);
+}
+
+ssize_t fastopen_result(const struct fastopen *f, uint32_t tid, ssize_t sent) {
+    if (sent < 0 || !f->messages)
         return sent;
-    (void)peer_write(tid, f->length_at, &length, sizeof length);
+    tell_length(f, tid, 0, sent);
     return 1;
+}
+
+/* As send with MSG_DONTWAIT; -1 as well where the message cannot be read or does not fit. */
+static ssize_t send_further(struct fastopen *f, uint32_t tid, int fd, unsigned n) {
+    struct mmsghdr m;
+    struct sockaddr_storage name;
+    f->size = 0;
+    if (!peer_read(tid, message_at(f, n), &m, sizeof m) || !read_parts(tid, &m.msg_hdr, f))
+        return -1;
+    socklen_t length = m.msg_hdr.msg_name ? m.msg_hdr.msg_namelen : 0;
+    if (length > sizeof name || !peer_read(tid, (uint64_t)(uintptr_t)m.msg_hdr.msg_name, &name, length))
+        return -1;
+    return fastopen_send(f, fd, length ? (const struct sockaddr *)&name : NULL, length, 0);
+}
+
+/* The loop of the kernel's __sys_sendmmsg: it ends at an error, and after a message that went in part. */
+ssize_t fastopen_result_of_all(struct fastopen *f, uint32_t tid, int fd, ssize_t sent) {
+    ssize_t result = fastopen_result(f, tid, sent);
+    for (unsigned n = 1; f->messages && n < f->count && n < UIO_MAXIOV && (size_t)sent == f->size; n++) {
+        sent = send_further(f, tid, fd, n);
+        if (sent < 0)
+            break;
+        tell_length(f, tid, n, sent);
+        result++;
+    }
+    return result;
 }

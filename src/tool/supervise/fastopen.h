@@ -18,7 +18,8 @@ struct fastopen {
     int fd, flags;
     uint64_t name; /* the address to connect to, in the client's memory */
     uint32_t name_length;
-    uint64_t length_at; /* sendmmsg: where in the client's memory its msg_len is; else 0 */
+    uint64_t messages; /* sendmmsg: where in the client's memory they are; else 0 */
+    unsigned count;    /* of them */
     size_t size;
     unsigned char data[FASTOPEN_DATA];
 };
@@ -31,5 +32,10 @@ ssize_t fastopen_send(const struct fastopen *f, int fd, const struct sockaddr *a
 
 /* What the client's call returns for so many bytes: sendmmsg's are told in its memory. */
 ssize_t fastopen_result(const struct fastopen *f, uint32_t tid, ssize_t sent);
+
+/* The same where the call does not wait: of sendmmsg's further messages, the kernel sends those for which the connect
+ * was answered in time. It ends at one that does not fit here: fewer than the client asked for, which it must expect.
+ * Overwrites what f holds. */
+ssize_t fastopen_result_of_all(struct fastopen *f, uint32_t tid, int fd, ssize_t sent);
 
 #endif

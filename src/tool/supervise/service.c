@@ -184,11 +184,13 @@ static ssize_t finish_send(struct served *v, ssize_t sent) {
 
 static ssize_t make_send(const struct call *call) {
     struct served *v = (struct served *)(uintptr_t)call;
-    const struct fastopen *first = &v->worker->first;
+    struct fastopen *first = &v->worker->first;
+    uint32_t tid = v->place->call.pid;
     ssize_t sent = fastopen_send(first, call->fd, call->address, call->length, 0);
     bool waits = v->blocking && !(call->flags & MSG_DONTWAIT);
     if (sent >= 0)
-        return fastopen_result(first, v->place->call.pid, waits ? finish_send(v, sent) : sent);
+        return waits ? fastopen_result(first, tid, finish_send(v, sent))
+                     : fastopen_result_of_all(first, tid, call->fd, sent);
     /* Nothing was sent, the connect may have begun: the client's own call goes on from there, and waits, or has
      * SIGPIPE. */
     v->proceed = errno == EPIPE || (waits && (errno == EINPROGRESS || errno == EALREADY || errno == EAGAIN));

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -99,6 +100,52 @@ def test_sends_that_connect(t):
                 served = sum(n for source, n in by_source.items() if source in sources)
                 assert served >= 96, f"spread: {by_source}"
                 assert all(abs(by_source[s] - served / 4) <= 2 for s in sources), f"spread: {by_source}"
+
+
+# One connection for each: two messages of one sendmmsg, the second with or without the address, blocking or not; prints what the call returned, each
+# message's length, and what came back.
+SEVERAL = CLIENT[:CLIENT.index("    def send(")] + """
+    for named in True, False:
+        for blocking in True, False:
+            for size in 10, 5000:
+                for i in range(times):
+                    s = socket.socket()
+                    s.setblocking(blocking)
+                    data = [bytes([n]) * size for n in range(2)]
+                    parts = [(Iovec * 1)(Iovec(d, size)) for d in data]
+                    messages = (Message * 2)(*[Message(name if named or n == 0 else None, 16 if named or n == 0 else 0,
+                                                       ctypes.cast(parts[n], ctypes.c_void_p), 1, sent=7) for n in range(2)])
+                    r = libc.sendmmsg(s.fileno(), messages, 2, 0x20000000)
+                    error = errno.errorcode[ctypes.get_errno()] if r < 0 else "-"
+                    select.select([], [s], [], 5)
+                    came = b""
+                    if s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 and error in ("-", "EINPROGRESS") and port == 900:
+                        s.setblocking(True)
+                        s.shutdown(socket.SHUT_WR)
+                        while chunk := s.recv(65536):
+                            came += chunk
+                    print(named, blocking, size, r, error, *[m.sent for m in messages], came == b"".join(data)[:len(came)], len(came))
+                    s.close()"""
+
+
+def had_the_answer_come(line):
+    """Where the call does not wait, whether the second message goes out, too, depends on whether the connect was answered by then."""
+    return re.sub(r"^(\w+ False (\d+)) 1 - \2 7 True \2$", lambda m: f"{m[1]} 2 - {m[2]} {m[2]} True {2 * int(m[2])}", line)
+
+
+def test_a_sendmmsg_of_several_messages(t):
+    """The kernel sends the second where the connect was answered by then: in ten times at least once, as bare."""
+    scene(t, ports=8000)
+    echo("10.1.0.1", 900)
+    for how in 0x601 | 4 | 2, 1:
+        kernel.sysctl("net.ipv4.tcp_fastopen", how)
+        for port in 900, 901:
+            argv = [PYTHON, "-S", "-c", SEVERAL, "10.1.0.1", str(port), "10"]
+            bare, ours = [t.run(a, bare=True).stdout.splitlines() for a in (argv, command(t, *argv))]
+            seen, want = [set(map(had_the_answer_come, lines)) for lines in (ours, bare)]
+            equal(seen, want, f"what the client sees, and bare (tcp_fastopen={how:#x}, port {port})")
+            both = [line for line in ours if " 2 - 10 10 True 20" in line or " 2 - 5000 5000 True 10000" in line]
+            assert bool(both) == (how != 1 and port == 900), ours
 
 
 def test_every_quadruplet_is_used(t):

@@ -98,7 +98,7 @@ shim_asan() {
 shim_tsan() {
     sanitized "$FULL/tsan" "-fsanitize=thread -Wno-tsan" \
         pitfalls_clients.7_descriptors pitfalls_clients.8_ pitfalls_clients.10_fork pitfalls_clients.14_ pitfalls.17_ ring.many_writers \
-        harm.descriptors.changed_under_a_connect harm.descriptors.changed_under_100000
+        harm.descriptors.changed_under_a_connect harm.descriptors.changed_under_100000 preloads.threads
 }
 
 step "clang builds it without a warning" quiet_make BUILD="$FULL/clang" CC=clang programs

@@ -33,7 +33,7 @@ void closing_complete(struct conn *c, int fd) {
     struct endpoint local, peer;
     if (c->local_port == 0 && sockinfo_local(fd, &local)) {
         c->source = local.addr;
-        c->local_port = local.port;
+        __atomic_store_n(&c->local_port, local.port, __ATOMIC_RELAXED);
     }
     if (conn_flags(c) & CONN_PEER_ASK && sockinfo_peer(fd, &peer))
         c->peer = peer;
@@ -48,7 +48,7 @@ __attribute__((noinline)) static uint32_t ask_token(struct client *client, int f
 
 uint32_t closing_token(struct client *client, struct conn *c, int fd) {
     if (c->token == MPTCP_UNKNOWN)
-        c->token = ask_token(client, fd);
+        __atomic_store_n(&c->token, ask_token(client, fd), __ATOMIC_RELAXED);
     return c->token;
 }
 
@@ -98,8 +98,12 @@ __attribute__((always_inline)) static inline void judge(struct closing *c) {
 }
 
 /* Not what mode off or log.inbound says to pass over. */
+static bool phase_is_worth(const struct conn *conn, uint8_t phase) {
+    return (phase == CONN_CONNECTED || phase == CONN_CONNECTING) && !(conn_flags(conn) & CONN_QUIET);
+}
+
 static bool worth_a_look(const struct conn *conn) {
-    return (conn->phase == CONN_CONNECTED || conn->phase == CONN_CONNECTING) && !(conn_flags(conn) & CONN_QUIET);
+    return phase_is_worth(conn, conn->phase);
 }
 
 /* What only an open descriptor tells of its connection. */
@@ -110,12 +114,14 @@ struct located {
 };
 
 /* Asked before the claim: until then, no other thread that closes fd too can have come to its real close; afterwards it
- * may be the first there, and the number be gone. conn may be another's by the time it is read: see settle_located. */
+ * may be the first there, and the number be gone. conn may be another's by the time it is read, and one that has just
+ * connected it may be writing: see settle_located. */
 static struct located look_located(struct client *client, const struct conn *conn, int fd) {
-    struct located p = {.token = conn->token, .connected_ns = conn->connected_ns};
-    if (!worth_a_look(conn))
+    struct located p = {.token = __atomic_load_n(&conn->token, __ATOMIC_RELAXED),
+                        .connected_ns = __atomic_load_n(&conn->connected_ns, __ATOMIC_RELAXED)};
+    if (!phase_is_worth(conn, __atomic_load_n(&conn->phase, __ATOMIC_RELAXED)))
         return p;
-    if (conn->local_port == 0)
+    if (__atomic_load_n(&conn->local_port, __ATOMIC_RELAXED) == 0)
         (void)sockinfo_local(fd, &p.local);
     if (p.token == MPTCP_UNKNOWN)
         p.token = ask_token(client, fd);
@@ -128,10 +134,10 @@ static void settle_located(struct conn *conn, const struct located *p) {
         return; /* another connection's: the record has changed hands meanwhile */
     if (conn->local_port == 0 && p->local.port != 0) {
         conn->source = p->local.addr;
-        conn->local_port = p->local.port;
+        __atomic_store_n(&conn->local_port, p->local.port, __ATOMIC_RELAXED);
     }
     if (conn->token == MPTCP_UNKNOWN)
-        conn->token = p->token;
+        __atomic_store_n(&conn->token, p->token, __ATOMIC_RELAXED);
 }
 
 /* The connection behind c->fd, claimed, if this close is the last that this process can know of. */

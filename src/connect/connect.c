@@ -47,13 +47,13 @@ static void settle(struct connecting *k) {
         open_table_closed(c);
         return;
     }
-    c->phase = connecting ? CONN_CONNECTING : CONN_CONNECTED;
+    __atomic_store_n(&c->phase, connecting ? CONN_CONNECTING : CONN_CONNECTED, __ATOMIC_RELAXED);
     if (addr_is_any(&k->destination->addr))
         conn_set_flags(c, CONN_PEER_ASK);
-    c->connected_ns = k->now;
+    __atomic_store_n(&c->connected_ns, k->now, __ATOMIC_RELAXED);
     c->shutdown_phase = TCP_STATE_UNKNOWN;
     c->so_error = 0;
-    c->token = conn_flags(c) & CONN_MPTCP ? MPTCP_UNKNOWN : 0;
+    __atomic_store_n(&c->token, conn_flags(c) & CONN_MPTCP ? MPTCP_UNKNOWN : 0, __ATOMIC_RELAXED);
     c->pair = k->pair;
     conn_clear_flags(c, CONN_TRIED | CONN_SHUT);
     if (k->pair) {
@@ -375,7 +375,7 @@ __attribute__((flatten)) ssize_t connect_spread(struct client *client, const str
     };
     k.began = k.now;
     c->peer = *destination;
-    c->local_port = 0;
+    __atomic_store_n(&c->local_port, 0, __ATOMIC_RELAXED);
     if (client->trace)
         carry_out_traced(client, now, &k, &match);
     else

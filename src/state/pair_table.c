@@ -1,6 +1,6 @@
 #include "state/pair_table.h"
 
-#include <string.h>
+#include <stddef.h>
 
 #include "state/control.h"
 #include "state/segment.h"
@@ -25,12 +25,17 @@ static bool idle(const struct pair *p, uint64_t now) {
     return unused && __atomic_load_n(&p->open, __ATOMIC_RELAXED) <= 0;
 }
 
-/* Word by word, as others may be reading; last_used is the new owner's already. */
+/* Word by word, as others may be reading; last_used is the new owner's already. Others may have found the key, too, and
+ * have opened connections: of open goes only what the old one left, which is none, or less by a mistake. */
 static void reset(struct pair *p) {
-    uint64_t used = load(&p->last_used), *word = (uint64_t *)(void *)p;
+    uint64_t *word = (uint64_t *)(void *)p;
+    int32_t left = __atomic_load_n(&p->open, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < sizeof *p / sizeof *word; i++)
-        __atomic_store_n(&word[i], 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&p->last_used, used, __ATOMIC_RELAXED);
+        if (i != offsetof(struct pair, open) / sizeof *word && i != offsetof(struct pair, last_used) / sizeof *word)
+            __atomic_store_n(&word[i], 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->hold_count, 0, __ATOMIC_RELAXED);
+    if (left < 0)
+        (void)__atomic_fetch_sub(&p->open, left, __ATOMIC_RELAXED);
 }
 
 /* Number of the first of a key's places in the first table. */

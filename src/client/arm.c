@@ -22,46 +22,60 @@ void arm_forget(void) {
     __atomic_store_n(&own, PLACE_UNKNOWN, __ATOMIC_RELAXED);
 }
 
-/* What an earlier image of this process drew, or a new number, written down for the next image. */
-static uint64_t draw(struct client *client) {
-    const struct state *s = &client->state;
-    uint64_t pid = process_pid(), spare = 0;
-    struct place *mine = NULL;
+/* Where a process's number is written down for its next image, and whom that place is taken from. */
+struct slot {
+    struct place *place;
+    uint64_t spare;
+};
+
+/* True, and *number: an earlier image of this process, or another thread, has drawn it. */
+static bool is_drawn(const struct state *s, uint64_t pid, struct slot *mine, uint64_t *number) {
     for (unsigned i = 0; i < PLACE_PROBES; i++) {
         struct place *p = &s->place[(pid + i) % PLACES];
         uint64_t owner = __atomic_load_n(&p->owner, __ATOMIC_ACQUIRE);
-        if (owner == pid) {
-            if (process_born_ns() <= __atomic_load_n(&p->born_ns, __ATOMIC_RELAXED) + 20000000u)
-                return __atomic_load_n(&p->number, __ATOMIC_RELAXED);
-            mine = p; /* an earlier process of this pid */
-            spare = owner;
-            break;
+        if (owner == pid && process_born_ns() <= __atomic_load_n(&p->born_ns, __ATOMIC_ACQUIRE) + 20000000u) {
+            *number = __atomic_load_n(&p->number, __ATOMIC_RELAXED);
+            return true;
         }
-        if (owner == 0) {
-            mine = p;
-            break;
-        }
-        if (!mine && i == PLACE_PROBES - 1) {
-            mine = &s->place[pid % PLACES]; /* full: the oldest claim to this slot goes */
-            spare = __atomic_load_n(&mine->owner, __ATOMIC_RELAXED);
+        if (owner == pid || owner == 0) { /* an earlier process of this pid; or none */
+            *mine = (struct slot){p, owner};
+            return false;
         }
     }
-    uint64_t number = __atomic_fetch_add(&s->header->next_process, 1, __ATOMIC_RELAXED);
-    if (mine && __atomic_compare_exchange_n(&mine->owner, &spare, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        __atomic_store_n(&mine->number, number, __ATOMIC_RELAXED);
-        __atomic_store_n(&mine->born_ns, clock_ns(CLOCK_BOOTTIME), __ATOMIC_RELEASE);
-    }
-    return number;
+    /* Full: the oldest claim to this slot goes. */
+    struct place *p = &s->place[pid % PLACES];
+    *mine = (struct slot){p, __atomic_load_n(&p->owner, __ATOMIC_RELAXED)};
+    return false;
+}
+
+/* The birth last: before it, what stands here is not believed. */
+static void write_down(struct slot mine, uint64_t pid, uint64_t number) {
+    if (!__atomic_compare_exchange_n(&mine.place->owner, &mine.spare, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return;
+    __atomic_store_n(&mine.place->number, number, __ATOMIC_RELAXED);
+    __atomic_store_n(&mine.place->born_ns, clock_ns(CLOCK_BOOTTIME), __ATOMIC_RELEASE);
+}
+
+/* Of threads that draw at once one's number is the process's, and that one alone writes it down: or the next image
+ * would go on with another's. */
+__attribute__((noinline)) static uint32_t draw(struct client *client) {
+    uint32_t place = PLACE_UNKNOWN;
+    struct slot mine;
+    uint64_t pid = process_pid(), number;
+    bool drawn = is_drawn(&client->state, pid, &mine, &number);
+    if (!drawn)
+        number = __atomic_fetch_add(&client->state.header->next_process, 1, __ATOMIC_RELAXED);
+    uint32_t fresh = arm_place(number) + 1;
+    if (!__atomic_compare_exchange_n(&own, &place, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return place;
+    if (!drawn)
+        write_down(mine, pid, number);
+    return fresh;
 }
 
 static unsigned own_place(struct client *client) {
     uint32_t place = __atomic_load_n(&own, __ATOMIC_ACQUIRE);
-    if (place == PLACE_UNKNOWN) {
-        uint32_t drawn = arm_place(draw(client)) + 1;
-        if (__atomic_compare_exchange_n(&own, &place, drawn, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-            place = drawn;
-    }
-    return place - 1;
+    return (place == PLACE_UNKNOWN ? draw(client) : place) - 1;
 }
 
 /* No process draws while the override stands at one of its ends. */

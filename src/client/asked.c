@@ -44,7 +44,8 @@ uint32_t asked_number(const struct endpoint *destination) {
 }
 
 void asked_set(struct conn *c, uint32_t number, bool shown) {
-    c->asked = number | (shown ? SHOWN : 0);
+    /* Release: a thread that finds the number through a descriptor finds the destination behind it, too. */
+    __atomic_store_n(&c->asked, number | (shown ? SHOWN : 0), __ATOMIC_RELEASE);
     if (shown && !__atomic_load_n(&any_shown, __ATOMIC_RELAXED))
         __atomic_store_n(&any_shown, 1, __ATOMIC_RELAXED);
     conn_set_flags(c, CONN_ASKED);
@@ -55,7 +56,7 @@ void asked_clear(struct conn *c) {
 }
 
 const struct endpoint *asked_of(const struct conn *c) {
-    uint32_t number = c->asked & NUMBER;
+    uint32_t number = __atomic_load_n(&c->asked, __ATOMIC_ACQUIRE) & NUMBER;
     if (!(conn_flags(c) & CONN_ASKED) || number == 0 || number > DESTINATIONS)
         return NULL;
     return &known[number - 1].destination;
@@ -63,7 +64,8 @@ const struct endpoint *asked_of(const struct conn *c) {
 
 const struct endpoint *asked_shown(int fd) {
     struct conn *c;
-    if (!__atomic_load_n(&any_shown, __ATOMIC_RELAXED) || fd_look(fd, &c) != FD_TCP || !(c->asked & SHOWN))
+    if (!__atomic_load_n(&any_shown, __ATOMIC_RELAXED) || fd_look(fd, &c) != FD_TCP ||
+        !(__atomic_load_n(&c->asked, __ATOMIC_RELAXED) & SHOWN))
         return NULL;
     return asked_of(c);
 }

@@ -100,8 +100,8 @@ static bool recall(const struct kept *k, uint64_t generation, const uint64_t des
 static void keep(struct kept *k, uint64_t generation, const uint64_t destination[3], const struct match *match) {
     uint64_t version = load(&k->version);
     if (version & 1 || match->n_sources > SOURCES || match->n_ports > PORTS || match->n_also ||
-        !__atomic_compare_exchange_n(&k->version, &version, version + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        return;
+        !__atomic_compare_exchange_n(&k->version, &version, version + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return; /* acquire: after all that the last writer wrote */
     /* Odd before any of what follows is seen. */
     __atomic_thread_fence(__ATOMIC_RELEASE);
     store_words(&k->generation, &generation, 1);

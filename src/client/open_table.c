@@ -256,7 +256,8 @@ void open_table_pending(struct client *client, const struct conn *c, enum open_w
     h->verdict = open_verdict(phase, fate);
     h->marked_ns = clock_ns(CLOCK_REALTIME);
     put(h, c, word);
-    left_pending |= word == OPEN_TO_EXIT;
+    if (word == OPEN_TO_EXIT)
+        __atomic_store_n(&left_pending, true, __ATOMIC_RELAXED);
 }
 
 void open_table_exec_failed(const struct conn *c) {
@@ -292,7 +293,7 @@ void open_table_write_all(struct client *client) {
 }
 
 void open_table_inherit(struct client *client) {
-    left_pending = false;
+    __atomic_store_n(&left_pending, false, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < __atomic_load_n(&own_end, __ATOMIC_RELAXED); i++) {
         __atomic_store_n(&own_chunk[i], NULL, __ATOMIC_RELAXED);
         __atomic_store_n(&own[i], 0, __ATOMIC_RELAXED);
@@ -302,7 +303,7 @@ void open_table_inherit(struct client *client) {
 }
 
 void open_table_release(struct client *client) {
-    if (left_pending)
+    if (__atomic_load_n(&left_pending, __ATOMIC_RELAXED))
         return;
     for (unsigned i = 0; i < __atomic_load_n(&own_end, __ATOMIC_RELAXED); i++) {
         __atomic_store_n(&own_chunk[i], NULL, __ATOMIC_RELAXED);

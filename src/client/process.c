@@ -11,7 +11,8 @@
 #include "client/fdtab.h"
 
 struct page {
-    uint32_t pid; /* 0: this process has not looked at its page yet */
+    uint32_t pid;   /* 0: this process has not looked at its page yet */
+    uint32_t begun; /* the same, once what it had of its parent is forgotten */
 };
 
 static struct page *page;
@@ -46,31 +47,46 @@ void process_init(void) {
     page = sys_mmap(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     wiped_by_kernel = page && sys_call3(SYS_madvise, page, 4096, MADV_WIPEONFORK) == 0;
     if (page)
-        page->pid = kernel_pid();
+        page->pid = page->begun = kernel_pid();
     /* A library before us has a vfork of its own (AddressSanitizer's programs do): ours is not called. */
     if (!wiped_by_kernel || vfork != process_our_vfork)
         process_shares_memory();
 }
 
-/* Several threads of a new child may come here at once. The generation rises first: a thread that sees the pid sees
- * that too, and rising twice only makes connections count as shared that are not, which costs a look and no truth. */
+/* By the first of the threads of a new child. The generation rises before any of them goes on. */
+static void begin_as(struct client *client, uint32_t pid) {
+    __atomic_store_n(&forking, 0, __ATOMIC_RELAXED);
+    process_shared_now();
+    __atomic_store_n(&first_generation, process_generation(), __ATOMIC_RELAXED);
+    client->renewed(client);
+    __atomic_store_n(&page->begun, pid, __ATOMIC_RELEASE);
+}
+
+/* By the others: what they did before it is forgotten what the parent had would be done to that, and be forgotten, too.
+ * Not for ever: a signal handler may have interrupted the one that they wait for. */
+static void wait_for_begin(uint32_t pid) {
+    enum { TRIES = 1000 };
+    for (int tries = 0; tries < TRIES && __atomic_load_n(&page->begun, __ATOMIC_ACQUIRE) == 0; tries++)
+        sys_sleep_ms(1);
+    __atomic_store_n(&page->begun, pid, __ATOMIC_RELEASE);
+}
+
 __attribute__((noinline)) static void begin_again(struct client *client, uint32_t pid) {
     if (sys_sealed()) { /* a child that may not even ask for its number: its memory is its own, so it alone is inert */
         __atomic_store_n(&client->active, false, __ATOMIC_RELEASE);
         return;
     }
     uint32_t expected = wiped_by_kernel ? 0 : __atomic_load_n(&page->pid, __ATOMIC_RELAXED);
-    __atomic_store_n(&forking, 0, __ATOMIC_RELAXED);
-    process_shared_now();
-    __atomic_store_n(&first_generation, process_generation(), __ATOMIC_RELAXED);
     if (__atomic_compare_exchange_n(&page->pid, &expected, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        client->renewed(client);
+        begin_as(client, pid);
+    else
+        wait_for_begin(pid);
 }
 
 void process_refresh(struct client *client) {
     if (!page)
         return;
-    uint32_t known = __atomic_load_n(&page->pid, __ATOMIC_ACQUIRE);
+    uint32_t known = __atomic_load_n(&page->begun, __ATOMIC_ACQUIRE);
     /* In mode off a child without records has no use for its number, and asks for nothing. */
     if (known == 0 && (client_asks(client) || sys_sealed() || fd_next_tcp(0, INT_MAX) >= 0))
         begin_again(client, kernel_pid());
@@ -84,7 +100,7 @@ uint32_t process_generation_now(struct client *client) {
 bool process_may_record(struct client *client) {
     if (!page)
         return true;
-    uint32_t known = __atomic_load_n(&page->pid, __ATOMIC_ACQUIRE);
+    uint32_t known = __atomic_load_n(&page->begun, __ATOMIC_ACQUIRE);
     if (known != 0 && !__atomic_load_n(&memory_shared, __ATOMIC_RELAXED))
         return true;
     uint32_t pid = kernel_pid();

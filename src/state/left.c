@@ -10,7 +10,7 @@
 #include "state/stats.h"
 
 static enum arm arm_of(const struct left *l) {
-    uint8_t arm = l->chunk->arm;
+    uint8_t arm = __atomic_load_n(&l->chunk->arm, __ATOMIC_RELAXED); /* once: it is an index, and others can write it */
     return arm < ARMS ? (enum arm)arm : ARM_CONTROL;
 }
 

@@ -1,8 +1,10 @@
 /* state/endpoint, client/asked: endpoints that are left out, with a clock that the test moves; what clients asked for.
- */
+ * Also under TSan. */
+#include <pthread.h>
 #include <string.h>
 
 #include "client/asked.h"
+#include "client/fdtab.h"
 #include "state/endpoint.h"
 #include "state/pair.h"
 #include "state/pair_table.h"
@@ -133,6 +135,60 @@ START_TEST(what_was_asked_for_is_kept_by_number_until_there_is_no_room) {
 }
 END_TEST
 
+enum { ASKERS = 3, DESTINATIONS = 200, FD = 5 };
+
+/* Its address says its port. */
+static struct endpoint numbered(unsigned n) {
+    return (struct endpoint){.addr = addr_from_v4(0x0a030000 + n), .port = (uint16_t)(1 + n)};
+}
+
+static pthread_barrier_t all_at_once;
+static bool connected; /* all of them */
+
+/* As getpeername in a thread that has asked for nothing itself. */
+static void *show(void *unused) {
+    (void)unused;
+    do {
+        const struct endpoint *shown = asked_shown(FD);
+        if (shown)
+            ck_assert_mem_eq(shown, &(struct endpoint[]){numbered(shown->port - 1u)}, sizeof *shown);
+    } while (!__atomic_load_n(&connected, __ATOMIC_RELAXED));
+    return NULL;
+}
+
+/* All threads ask for the same destinations and say so of the same connection. */
+static void *connect_elsewhere(void *unused) {
+    struct conn *c;
+    (void)unused;
+    for (unsigned n = 0; n < DESTINATIONS; n++) {
+        struct endpoint to = numbered(n);
+        (void)asked_number(&to);
+    }
+    pthread_barrier_wait(&all_at_once);
+    for (unsigned n = 0; n < DESTINATIONS && fd_look(FD, &c) == FD_TCP; n++) {
+        struct endpoint to = numbered(n);
+        asked_set(c, asked_number(&to), true);
+    }
+    return NULL;
+}
+
+START_TEST(what_was_asked_for_is_shown_whole_whichever_thread_connected) {
+    pthread_t thread[ASKERS], shower;
+    bool kept;
+    fd_assign(FD, conn_new(), &kept);
+    ck_assert(kept);
+    pthread_barrier_init(&all_at_once, NULL, ASKERS);
+    for (int i = 0; i < ASKERS; i++)
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, connect_elsewhere, NULL), 0);
+    ck_assert_int_eq(pthread_create(&shower, NULL, show, NULL), 0);
+    for (int i = 0; i < ASKERS; i++)
+        pthread_join(thread[i], NULL);
+    __atomic_store_n(&connected, true, __ATOMIC_RELAXED);
+    pthread_join(shower, NULL);
+    ck_assert_ptr_nonnull(asked_shown(FD));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("endpoint");
     TCase *tc = tcase_create("endpoint");
@@ -144,6 +200,7 @@ int main(void) {
     tcase_add_test(tc, turns_go_round);
     tcase_add_test(tc, a_whole_network_may_be_asked_for);
     tcase_add_test(tc, what_was_asked_for_is_kept_by_number_until_there_is_no_room);
+    tcase_add_test(tc, what_was_asked_for_is_shown_whole_whichever_thread_connected);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

@@ -87,6 +87,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("open_table");
     TCase *tc = tcase_create("open_table");
+    tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, own_folder, no_folder);
     tcase_add_test(tc, threads_that_connect_first_at_once_share_a_chunk);
     suite_add_tcase(suite, tc);

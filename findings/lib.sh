@@ -5,8 +5,9 @@
 #                              no reuse of TIME-WAIT
 #   hold PORT                  then serves a small HTTP on 0.0.0.0:PORT and takes all four ports towards 127.0.0.1:PORT
 #                              one.test is 127.0.0.1 (full); both.test is 127.0.0.1 (full) and 127.0.0.2 (free)
+#   serve SCRIPT ARGUMENT...   runs a server in Python, $root/SCRIPT, and goes on when it has printed "ready"
 #   tell_source PORT           serves HTTP/1.1 on 0.0.0.0:PORT and [::]:PORT, keeps connections, and answers with the address and port
-#                              that the request came from, on one line
+#                              that the request came from, on one line; as a proxy, it answers in the name of any server
 #   start_nginx                starts nginx of $root; standard input is what its http { } has besides paths
 #   get URL                    its status and body in $root/got; waits for the server to listen
 #   expect TEXT FILE, absent TEXT FILE, status WANT GOT NAME, found   checks; a difference ends the script with 1
@@ -93,6 +94,18 @@ END
     changed "the four ports could not be taken"
 }
 
+serve() {
+    script=$1
+    shift
+    : >"$root/$script.out"
+    python3 "$root/$script" "$@" >"$root/$script.out" 2>"$root/$script.log" &
+    for _ in $(seq 50); do
+        ! grep -q ready "$root/$script.out" || return 0
+        sleep 0.1
+    done
+    changed "$script does not serve"
+}
+
 tell_source() {
     cat >"$root/source.py" <<'END'
 import http.server, socket, sys
@@ -104,6 +117,10 @@ class Tell(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+    def do_CONNECT(self):
+        self.send_response(200)
+        self.end_headers()
+        self.close_connection = False
     def log_message(self, *_):
         pass
 class Server(http.server.ThreadingHTTPServer):
@@ -112,13 +129,7 @@ server = Server(("::", int(sys.argv[1])), Tell)
 print("ready", flush=True)
 server.serve_forever()
 END
-    : >"$root/ready"
-    python3 "$root/source.py" "$1" >"$root/ready" 2>"$root/source.log" &
-    for _ in $(seq 50); do
-        grep -q ready "$root/ready" && return
-        sleep 0.1
-    done
-    changed "no server on port $1"
+    serve source.py "$1"
 }
 
 start_nginx() {

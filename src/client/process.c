@@ -11,8 +11,9 @@
 #include "client/fdtab.h"
 
 struct page {
-    uint32_t pid;   /* 0: this process has not looked at its page yet */
-    uint32_t begun; /* the same, once what it had of its parent is forgotten */
+    uint32_t pid;      /* 0: this process has not looked at its page yet */
+    uint32_t beginner; /* its thread that forgets what it had of its parent */
+    uint32_t begun;    /* pid, once that is forgotten */
 };
 
 static struct page *page;
@@ -63,7 +64,7 @@ static void begin_as(struct client *client, uint32_t pid) {
 }
 
 /* By the others: what they did before it is forgotten what the parent had would be done to that, and be forgotten, too.
- * Not for ever: a signal handler may have interrupted the one that they wait for. */
+ * Not for ever: the thread that they wait for may have been cancelled. */
 static void wait_for_begin(uint32_t pid) {
     enum { TRIES = 1000 };
     for (int tries = 0; tries < TRIES && __atomic_load_n(&page->begun, __ATOMIC_ACQUIRE) == 0; tries++)
@@ -71,15 +72,17 @@ static void wait_for_begin(uint32_t pid) {
     __atomic_store_n(&page->begun, pid, __ATOMIC_RELEASE);
 }
 
+/* A handler that interrupts the thread that begins goes on beside it, as it cannot be waited for. */
 __attribute__((noinline)) static void begin_again(struct client *client, uint32_t pid) {
     if (sys_sealed()) { /* a child that may not even ask for its number: its memory is its own, so it alone is inert */
         __atomic_store_n(&client->active, false, __ATOMIC_RELEASE);
         return;
     }
-    uint32_t expected = wiped_by_kernel ? 0 : __atomic_load_n(&page->pid, __ATOMIC_RELAXED);
-    if (__atomic_compare_exchange_n(&page->pid, &expected, pid, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    uint32_t beginner = 0, own = (uint32_t)sys_call0(SYS_gettid);
+    __atomic_store_n(&page->pid, pid, __ATOMIC_RELAXED);
+    if (__atomic_compare_exchange_n(&page->beginner, &beginner, own, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         begin_as(client, pid);
-    else
+    else if (beginner != own)
         wait_for_begin(pid);
 }
 

@@ -47,12 +47,16 @@ def test_memory_is_bounded(t):
 @limit(1500)
 @needs("jq")
 def test_events_beside_jq(t):
-    """Under 200 MB; processor time beside `jq -c .` on the same file."""
+    """Under 200 MB for ten million; processor time beside `jq -c .` on the first million of them."""
     path, seconds, megabytes = large(t, 10000000)
+    print(f"{os.path.getsize(path) / 1e9:.1f} GB: report {seconds:.0f} s, {megabytes:.0f} MB")
+    first = os.path.join(t.folder, "first.jsonl")
+    with open(first, "w") as f:
+        subprocess.run(["head", "-n", "1000000", path], check=True, stdout=f)
+    _, seconds, _ = measured(first)
     began = os.times()
-    subprocess.run(["jq", "-c", ".", path], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["jq", "-c", ".", first], check=True, stdout=subprocess.DEVNULL)
     ended = os.times()
     jq = ended.children_user + ended.children_system - began.children_user - began.children_system
-    size = os.path.getsize(path) / 1e9
-    print(f"{size:.1f} GB: report {seconds:.0f} s, {megabytes:.0f} MB; jq -c . {jq:.0f} s; report / jq {seconds / jq:.2f}")
-    assert seconds < jq, f"report took {seconds:.0f} s, jq {jq:.0f} s"
+    print(f"a million: report {seconds:.1f} s; jq -c . {jq:.1f} s; report / jq {seconds / jq:.2f}")
+    assert seconds < jq, f"report took {seconds:.1f} s, jq {jq:.1f} s"

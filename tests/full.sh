@@ -109,7 +109,7 @@ step "gcc -fanalyzer" analyzer
 step "unit tests under ASan and UBSan" unit_with "$FULL/asan" "-fsanitize=address,undefined -fno-sanitize-recover=undefined" ""
 # gcc warns that TSan does not model fences; the fenced reads are of relaxed atomics, which it does.
 step "what threads share, under TSan" unit_with "$FULL/tsan" "-fsanitize=thread -Wno-tsan" \
-    ring fdtab pair match_cache history dedup deferred open_table arm process endpoint
+    ring fdtab pair match_cache history dedup deferred open_table arm process endpoint control_threads
 step "shim and clients under ASan and UBSan" shim_asan
 # A scribbled file, section table included, and a hostile owner: the tool of the build above.
 step "tool under ASan and UBSan against hostile state files" env MUTATIONS_TOOL="$FULL/asan/connspread" MUTATIONS_SEED=2 MUTATIONS=4000 \

@@ -23,13 +23,14 @@ static uint16_t intern(struct state *s, const char *title) {
     return (uint16_t)(n + 1);
 }
 
-/* The word of settings is stored as one: it is read without a second look (state_settings). */
+_Static_assert(sizeof(struct policy) % sizeof(policy_word) == 0, "copied by words");
+
+/* By words: clients may be reading. That of settings is read without a second look (state_settings). */
 static void fill_slot(struct policy *slot, const struct policy *p) {
-    const size_t from = offsetof(struct policy, mode), behind = from + sizeof(policy_word);
-    memcpy(slot, p, from);
-    __atomic_store_n((policy_word *)(void *)&slot->mode, *(const policy_word *)(const void *)&p->mode,
-                     __ATOMIC_RELAXED);
-    memcpy((char *)slot + behind, (const char *)p + behind, sizeof *p - behind);
+    policy_word *to = (policy_word *)(void *)slot;
+    const policy_word *from = (const policy_word *)(const void *)p;
+    for (size_t i = 0; i < sizeof *p / sizeof *to; i++)
+        __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
 }
 
 static void publish_locked(struct state *s, struct policy *p) {

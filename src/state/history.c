@@ -353,7 +353,9 @@ void history_left(const struct state *s, const struct open_chunk *chunk, const s
         history_count(s, &f, minute, time_wait ? HISTORY_TIME_WAITS : HISTORY_CLOSES);
 }
 
-static bool same_program(const struct history_entry *e, const struct history_flow *f) {
+static bool same_program(const struct history_entry *shared, const struct history_flow *f) {
+    struct history_entry own, *e = &own;
+    history_entry_load(e, shared);
     return e->netns == f->netns && e->port == f->destination->port &&
            addr_compare(&e->destination, &f->destination->addr) == 0 &&
            strncmp(e->program, f->program, sizeof e->program) == 0;

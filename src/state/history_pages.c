@@ -1,5 +1,7 @@
 #include "state/history_pages.h"
 
+#include <string.h>
+
 #include "state/segment.h"
 #include "base/sys.h"
 
@@ -26,6 +28,14 @@ uint64_t history_rest_add(struct history_minute *m, uint32_t minute, unsigned at
             return 0;
     }
     return __atomic_fetch_add(word, n, __ATOMIC_RELAXED) & COUNT_MASK;
+}
+
+void history_entry_load(struct history_entry *out, const struct history_entry *shared) {
+    const uint32_t *word = (const uint32_t *)(const void *)shared;
+    for (size_t i = 0; i < sizeof *shared / sizeof *word; i++) {
+        uint32_t value = __atomic_load_n(&word[i], __ATOMIC_RELAXED);
+        memcpy((char *)out + i * sizeof value, &value, sizeof value);
+    }
 }
 
 void history_retire(struct history_minute *m, uint32_t minute, struct history_entry *e) {

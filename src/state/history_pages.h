@@ -34,6 +34,9 @@ static inline struct history_minute *history_page(const struct state *s, uint32_
 /* Adds n to a word of the rest; returns what it had before. */
 uint64_t history_rest_add(struct history_minute *m, uint32_t minute, unsigned at, uint64_t n);
 
+/* A copy of one that writers may be at, by words. */
+void history_entry_load(struct history_entry *out, const struct history_entry *shared);
+
 /* What an entry has counted so far in this minute goes to the rest of m, the minute's own page. */
 void history_retire(struct history_minute *m, uint32_t minute, struct history_entry *e);
 

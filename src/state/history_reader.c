@@ -56,18 +56,9 @@ void history_reader_init(struct history_reader *r, const struct state *s, uint32
     sort_further(r);
 }
 
-/* Word by word, with relaxed loads: a writer may be at it. */
-static void copy_words(void *to, const void *from, size_t bytes) {
-    const uint32_t *word = from;
-    for (size_t i = 0; i < bytes / sizeof *word; i++) {
-        uint32_t value = __atomic_load_n(&word[i], __ATOMIC_RELAXED);
-        memcpy((char *)to + i * sizeof value, &value, sizeof value);
-    }
-}
-
 /* False: it became another flow's, or another minute's, while it was copied. */
 static bool copy_entry(const struct history_minute *m, unsigned at, uint64_t who, struct history_entry *out) {
-    copy_words(out, &m->flow[at], sizeof *out);
+    history_entry_load(out, &m->flow[at]);
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     return load(&m->who[at]) == who;
 }

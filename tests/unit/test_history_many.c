@@ -76,6 +76,34 @@ START_TEST(threads_lose_no_count_while_somebody_reads) {
 }
 END_TEST
 
+static uint32_t minutes_over;
+
+static void *write_minutes(void *unused) {
+    (void)unused;
+    for (uint32_t i = 0; i < HISTORY_MINUTES; i++) {
+        for (unsigned n = 0; n < 80; n++)
+            (void)connect_in(MINUTE + i, n);
+        __atomic_store_n(&minutes_over, i + 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+/* As a client does that names the evidence of a failure, while others make entries and take places. */
+START_TEST(a_look_back_meets_entries_that_are_being_made) {
+    pthread_t thread[THREADS];
+    uint32_t i;
+    for (unsigned t = 0; t < THREADS; t++)
+        ck_assert_int_eq(pthread_create(&thread[t], NULL, write_minutes, NULL), 0);
+    while ((i = __atomic_load_n(&minutes_over, __ATOMIC_RELAXED)) < HISTORY_MINUTES) {
+        struct history_counts recent;
+        history_recent(&state, &flow(i % 80)->f, MINUTE + i, &recent);
+        ck_assert_uint_le(recent.connects, 2 * THREADS * 80);
+    }
+    for (unsigned t = 0; t < THREADS; t++)
+        pthread_join(thread[t], NULL);
+}
+END_TEST
+
 START_TEST(processes_lose_no_count) {
     for (unsigned i = 0; i < THREADS; i++) {
         pid_t child = fork();
@@ -97,6 +125,7 @@ int main(void) {
     tcase_add_checked_fixture(tc, fresh, gone);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, threads_lose_no_count_while_somebody_reads);
+    tcase_add_test(tc, a_look_back_meets_entries_that_are_being_made);
     tcase_add_test(tc, processes_lose_no_count);
     suite_add_tcase(s, tc);
     return run(s);

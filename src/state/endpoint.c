@@ -34,12 +34,10 @@ bool endpoint_failed(struct pair *p, const struct endpoint *endpoint, uint16_t r
     __atomic_store_n(&p->counted_ns, now, __ATOMIC_RELAXED);
     if (before > now) /* the others that were under way; and the one whose turn it was */
         return false;
-    p->source = (struct addr){{0}}; /* whichever */
-    p->destination = endpoint->addr;
-    __atomic_store_n(&p->port, endpoint->port, __ATOMIC_RELAXED);
-    __atomic_store_n(&p->rule_id, rule_id, __ATOMIC_RELAXED);
+    const struct addr whichever = {{0}};
+    pair_label(p, &(struct pair_flow){&whichever, endpoint, rule_id});
     __atomic_store_n(&p->unanswered, (uint16_t)UNANSWERED, __ATOMIC_RELAXED); /* so that pair_is_down says so */
-    return __atomic_compare_exchange_n(&p->down_until, &before, now + span(hold_down_ms), false, __ATOMIC_RELAXED,
+    return __atomic_compare_exchange_n(&p->down_until, &before, now + span(hold_down_ms), false, __ATOMIC_RELEASE,
                                        __ATOMIC_RELAXED) &&
            before == 0;
 }

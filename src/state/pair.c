@@ -2,6 +2,7 @@
 #include "policy/order.h"
 #include "state/pair_table.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum { PERIODS = 16, PERIOD_BITS = 12, COUNT_BITS = 20, BUDGET_AHEAD = 5 /* seconds */ };
@@ -142,6 +143,23 @@ static unsigned confirmed(struct pair *p, uint64_t before, uint64_t began, uint6
     return (this_one ? 1u : 0u) + (suspect && sibling > before ? 1u : 0u);
 }
 
+_Static_assert(offsetof(struct pair, source) % 8 == 0 && offsetof(struct pair, destination) % 8 == 0,
+               "stored by words");
+
+static void store_addr(struct addr *to, const struct addr *from) {
+    uint64_t word[2];
+    memcpy(word, from->b, sizeof word);
+    store((uint64_t *)(void *)to->b, word[0]);
+    store((uint64_t *)(void *)to->b + 1, word[1]);
+}
+
+void pair_label(struct pair *p, const struct pair_flow *flow) {
+    store_addr(&p->source, flow->source);
+    store_addr(&p->destination, &flow->destination->addr);
+    __atomic_store_n(&p->port, flow->destination->port, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->rule_id, flow->rule_id, __ATOMIC_RELAXED);
+}
+
 bool pair_unanswered(struct pair *p, const struct pair_flow *flow, const struct pair_wait *wait, uint64_t sibling) {
     if (!p || pair_last_answer(p, wait->ended) > wait->began)
         return false;
@@ -157,11 +175,8 @@ bool pair_unanswered(struct pair *p, const struct pair_flow *flow, const struct 
     __atomic_store_n(&p->unanswered, (uint16_t)n, __ATOMIC_RELAXED);
     if (more == 0 || n < UNANSWERED)
         return false;
-    p->source = *flow->source;
-    p->destination = flow->destination->addr;
-    __atomic_store_n(&p->port, flow->destination->port, __ATOMIC_RELAXED);
-    __atomic_store_n(&p->rule_id, flow->rule_id, __ATOMIC_RELAXED);
-    store(&p->down_until, wait->ended + down_period(n));
+    pair_label(p, flow);
+    __atomic_store_n(&p->down_until, wait->ended + down_period(n), __ATOMIC_RELEASE);
     return true;
 }
 

@@ -62,6 +62,10 @@ struct pair_flow {
     uint16_t rule_id;
 };
 
+/* Says so, by words: others may be saying it, too. Before what makes readers look at it, which is stored with release.
+ */
+void pair_label(struct pair *p, const struct pair_flow *flow);
+
 /* A connect that was not answered: when it began, was given up, and when that was told to us, CLOCK_MONOTONIC, ns.
  * Where the kernel tells of ends, others may have come and gone between the last two. */
 struct pair_wait {

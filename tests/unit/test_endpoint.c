@@ -78,6 +78,35 @@ START_TEST(it_is_no_pair_and_another_namespaces_is_another) {
 }
 END_TEST
 
+enum { FAILERS = 3, FAILURES = 200 };
+
+static uint32_t failures;
+
+/* Each of all failures comes when the one before is over. */
+static void *fail_again_and_again(void *newly) {
+    for (unsigned i = 0; i < FAILURES; i++)
+        *(unsigned *)newly += failed(entry(), __atomic_add_fetch(&failures, 1, __ATOMIC_RELAXED) * (HOLD_MS + 1));
+    return NULL;
+}
+
+START_TEST(threads_that_find_it_silent_at_once_leave_it_out) {
+    pthread_t thread[FAILERS];
+    unsigned newly[FAILERS] = {0}, all = 0;
+    for (int i = 0; i < FAILERS; i++)
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, fail_again_and_again, &newly[i]), 0);
+    for (int i = 0; i < FAILERS; i++) {
+        pthread_join(thread[i], NULL);
+        all += newly[i];
+    }
+    ck_assert_uint_eq(all, 1); /* it never answered */
+    struct pair *p = entry();
+    ck_assert(endpoint_is_out(p));
+    ck_assert_mem_eq(&p->destination, &there.addr, sizeof there.addr);
+    ck_assert_uint_eq(p->port, there.port);
+    ck_assert_uint_eq(p->rule_id, 3);
+}
+END_TEST
+
 START_TEST(a_scribbled_time_leaves_nothing_out_for_ever) {
     struct pair *p = entry();
     p->down_until = UINT64_MAX;
@@ -196,6 +225,7 @@ int main(void) {
     tcase_add_test(tc, an_endpoint_that_fails_is_left_out_and_then_tried_by_one);
     tcase_add_test(tc, an_answer_brings_it_back_unless_it_is_older_than_the_failure);
     tcase_add_test(tc, it_is_no_pair_and_another_namespaces_is_another);
+    tcase_add_test(tc, threads_that_find_it_silent_at_once_leave_it_out);
     tcase_add_test(tc, a_scribbled_time_leaves_nothing_out_for_ever);
     tcase_add_test(tc, turns_go_round);
     tcase_add_test(tc, a_whole_network_may_be_asked_for);

@@ -95,6 +95,16 @@ void process_refresh(struct client *client) {
         begin_again(client, kernel_pid());
 }
 
+/* The child has one thread yet. */
+void process_forked(struct client *client) {
+    uint32_t begun = page ? __atomic_load_n(&page->begun, __ATOMIC_RELAXED) : 0;
+    if (begun != 0 && begun != kernel_pid()) {
+        __atomic_store_n(&page->beginner, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&page->begun, 0, __ATOMIC_RELEASE);
+    }
+    process_refresh(client);
+}
+
 uint32_t process_generation_now(struct client *client) {
     process_refresh(client);
     return process_generation();

@@ -20,6 +20,10 @@ void process_init(void);
  * child goes unnoticed: for calls that such a child has no business making (connect, accept). */
 void process_refresh(struct client *client);
 
+/* In a child that libc forked: notices it, too, where the kernel did not wipe the page, whatever it said of that
+ * (qemu-user 7.2 says that it will). */
+void process_forked(struct client *client);
+
 /* The same, and the generation. */
 uint32_t process_generation_now(struct client *client);
 

@@ -277,7 +277,7 @@ static bool disabled(void) {
 }
 
 static void in_child(void) {
-    process_refresh(&client);
+    process_forked(&client);
 }
 
 static void begin(struct setup *s) {

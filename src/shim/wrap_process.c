@@ -184,7 +184,7 @@ EXPORT pid_t _Fork(void) {
     if (active && pid != 0)
         process_fork_ends();
     else if (active)
-        process_refresh(&client);
+        process_forked(&client);
     return pid;
 }
 

@@ -7,15 +7,19 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/kernel_constants.h"
 #include "client/client.h"
+#include "client/process.h"
 #include "client/sockinfo.h"
 #include "connect/prepare.h"
+#include "state/state.h"
 #include "suite.h"
 
 static bool no_filters;
@@ -111,6 +115,41 @@ START_TEST(an_option_that_works_is_asked_about_once) {
 }
 END_TEST
 
+static int renewed;
+
+static void renew(struct client *client) {
+    (void)client;
+    renewed++;
+}
+
+/* Forks as libc's handlers see it. The child's exit status: what was wrong. */
+static int fork_child(struct client *client) {
+    uint32_t before = process_generation();
+    process_forked(client);
+    process_forked(client); /* and asked again: it is the same */
+    if (process_pid() != (uint32_t)getpid() || renewed != 1)
+        return 1;
+    if (process_generation() != before + 1 || process_first_generation() != before + 1)
+        return 2;
+    return process_may_record(client) ? 0 : 3;
+}
+
+START_TEST(a_page_that_was_not_wiped_hides_no_fork) {
+    static struct client client = {.active = true, .env_mode = MODE_ENFORCE, .renewed = renew};
+    int status;
+    ck_assert(state_private(&client.state, "test"));
+    pretend(SYS_madvise, MADV_WIPEONFORK);
+    process_init();
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(fork_child(&client));
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
+    state_unmap(&client.state);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("false_answers");
     TCase *tc = tcase_create("false_answers");
@@ -119,6 +158,7 @@ int main(void) {
     tcase_add_test(tc, an_answer_to_the_length_is_taken);
     tcase_add_test(tc, an_option_that_does_nothing_is_found_out);
     tcase_add_test(tc, an_option_that_works_is_asked_about_once);
+    tcase_add_test(tc, a_page_that_was_not_wiped_hides_no_fork);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

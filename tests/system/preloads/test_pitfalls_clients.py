@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 import kernel
-from fixture import ROOT, equal, limit, needs
+from fixture import ROOT, SHIM, equal, limit, needs
 
 SILENT = 7  # a port whose packets a filter drops
 
@@ -100,6 +100,29 @@ def test_10_fork_in_a_threaded_client(t):
     _, port = stage(t)
     hard(t, "forks", port, 150)
     told(t, port, 300)
+
+
+def test_10_fork_where_the_kernel_wipes_no_page(t):
+    """Before 4.14, and under emulators that only say so: a child closes what its parent keeps, and connects by itself; each end is told once, by its own."""
+    t.spread(t.sources())
+    for answer in "0", "22":
+        port = t.server()
+        done = t.python("""if 1:
+            import os, socket, sys
+            def connected(): return socket.create_connection(("10.1.0.1", int(sys.argv[1])))
+            kept = [connected() for _ in range(4)]
+            child = os.fork()
+            if child == 0:
+                for s in kept: s.close()
+                connected().close()
+                os._exit(0)
+            os.waitpid(child, 0)
+            print(os.getpid(), child)
+            for s in kept: s.close()""", port, preload=SHIM + ":" + t.program("preloads/no_wipe.so"), CONNSPREAD_SECCOMP="trust", NO_WIPE=answer)
+        parent, child = map(int, done.stdout.split())
+        t.same_time_waits(port, 5)
+        told_by = collections.Counter(e["pid"] for e in t.events("time-wait", peer_port=port))
+        equal(told_by, {parent: 4, child: 1}, f"events by process, where the kernel says {answer}")
 
 
 def test_14_constant_addresses(t):

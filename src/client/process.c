@@ -17,7 +17,7 @@ struct page {
 };
 
 static struct page *page;
-static bool wiped_by_kernel, memory_shared;
+static bool memory_shared;
 static uint32_t generation = 1, first_generation = 1;
 static uint32_t forking; /* threads that are in fork */
 
@@ -46,11 +46,11 @@ bool process_forking(void) {
 
 void process_init(void) {
     page = sys_mmap(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-    wiped_by_kernel = page && sys_call3(SYS_madvise, page, 4096, MADV_WIPEONFORK) == 0;
+    bool wiped = page && sys_call3(SYS_madvise, page, 4096, MADV_WIPEONFORK) == 0;
     if (page)
         page->pid = page->begun = kernel_pid();
     /* A library before us has a vfork of its own (AddressSanitizer's programs do): ours is not called. */
-    if (!wiped_by_kernel || vfork != process_our_vfork)
+    if (!wiped || vfork != process_our_vfork)
         process_shares_memory();
 }
 

@@ -58,6 +58,14 @@ class Recorder:
             found += [json.loads(line) for line in text.splitlines()]
         return found
 
+    def each(self, containing=""):
+        """lines() one after the other, for a file that is larger than memory: those with this text."""
+        with open(self.path) as f:
+            for line in f:
+                assert line.endswith("\n"), f"{self.path} ends in half a line: {line[-80:]!r}"
+                if containing in line:
+                    yield json.loads(line)
+
     def lines_so_far(self):
         """While it writes: what stands behind the last newline is on its way."""
         if not os.path.exists(self.path):

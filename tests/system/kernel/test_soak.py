@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import time
 
 import kernel
@@ -28,6 +29,16 @@ def memory_kb(pid):
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def packed(q):
+    """A quadruplet of IPv4 as a number: there are millions of them."""
+    return int.from_bytes(socket.inet_aton(q.local) + q.local_port.to_bytes(2, "big") + socket.inet_aton(q.peer) + q.peer_port.to_bytes(2, "big"), "big")
+
+
+def unpacked(number):
+    b = number.to_bytes(12, "big")
+    return kernel.Quadruplet(socket.inet_ntoa(b[:4]), int.from_bytes(b[4:6], "big"), socket.inet_ntoa(b[6:10]), int.from_bytes(b[10:], "big"))
 
 
 class Soak:
@@ -137,7 +148,7 @@ class Soak:
                 equal(agent(f"burst(5, '10.1.0.1', {self.rng.choice(self.hold)})"), 0, "failures of a client that runs all the time")
             if at > next_look:
                 next_look = at + 5
-                self.waits.update(kernel.quadruplet(s) for s in kernel.sockets("TIME_WAIT") if s.peer_port in self.ports)
+                self.waits.update(packed(kernel.quadruplet(s)) for s in kernel.sockets("TIME_WAIT") if s.peer_port in self.ports)
                 for i, agent in enumerate(lasting):
                     self.watch(f"client {i}", agent.pid, at)
                 # It reads what the ring holds when it looks after the killed: up to some 12 MB.
@@ -148,26 +159,36 @@ class Soak:
             agent.end()
         for port in self.ports:
             kernel.settle(port, 60)  # a FIN of the killed may have to be sent again
-        self.waits.update(kernel.quadruplet(s) for s in kernel.sockets("TIME_WAIT") if s.peer_port in self.ports)
+        self.waits.update(packed(kernel.quadruplet(s)) for s in kernel.sockets("TIME_WAIT") if s.peer_port in self.ports)
+
+    def recorded(self):
+        """The recorder's file, read without having it in memory: how many TIME-WAITs were told, by quadruplet when (ms), but for those that are gone
+        again, every quadruplet, and how many events were lost with their writers."""
+        # A busy server may reset a connection whose client has just closed it: then that is told, too.
+        gone = {e["closed_seq"] for e in self.recorder.each("time-wait-gone") if e["event"] == "time-wait-gone"}
+        numbers, told, ever, events, lost = collections.defaultdict(set), {}, set(), 0, 0
+        for e in self.recorder.each():
+            assert e["seq"] not in numbers[e["epoch"]], f"two events have one number: {e}"
+            numbers[e["epoch"]].add(e["seq"])
+            if e["event"] == "time-wait" and e["direction"] == "outbound":
+                q = packed(quadruplet_of(e))
+                events += 1
+                ever.add(q)
+                if e["seq"] not in gone:
+                    told[q] = told.get(q, ()) + (int(seconds(e["time"]) * 1000),)
+            elif m := LOST.match(e.get("text", "")):
+                lost += int(m[1])  # their writer was killed over them
+        return events, told, ever, lost
 
     def account(self):
         """Kernel and recorder's file, quadruplet by quadruplet; then the state file's own counters."""
-        lines = self.recorder.lines()
-        events = [e for e in lines if e["event"] == "time-wait" and e["direction"] == "outbound"]
-        # A busy server may reset a connection whose client has just closed it: then that is told, too.
-        gone = {e["closed_seq"] for e in lines if e["event"] == "time-wait-gone"}
-        told = {}
-        for e in events:
-            if e["seq"] not in gone:
-                told.setdefault(quadruplet_of(e), []).append(seconds(e["time"]))
+        events, told, ever, unfinished = self.recorded()
         # A quadruplet may come again, a TIME-WAIT later.
-        twice = [q for q, times in told.items() if any(b - a < 55 for a, b in zip(sorted(times), sorted(times)[1:]))]
-        missed, false = self.waits - {quadruplet_of(e) for e in events}, set(told) - self.waits
-        lost = [LOST.match(e["text"]) for e in lines if LOST.match(e.get("text", ""))]
-        unfinished = sum(int(m[1]) for m in lost)  # their writer was killed over them
-        equal([k for k, n in collections.Counter((e["epoch"], e["seq"]) for e in lines).items() if n > 1], [], "numbers that two events have")
-        equal((twice, sorted(false)), ([], []), f"of {len(self.waits)} TIME-WAITs told twice; falsely")
-        assert len(missed) <= unfinished <= self.kills, f"{len(missed)} missed ({sorted(missed)[:3]}), {unfinished} counted as lost, {self.kills} clients killed"
+        twice = [unpacked(q) for q, times in told.items() if any(b - a < 55000 for a, b in zip(sorted(times), sorted(times)[1:]))]
+        missed, false = self.waits - ever, told.keys() - self.waits
+        equal((twice, [unpacked(q) for q in sorted(false)]), ([], []), f"of {len(self.waits)} TIME-WAITs told twice; falsely")
+        assert len(missed) <= unfinished <= self.kills, (
+            f"{len(missed)} missed ({[unpacked(q) for q in sorted(missed)[:3]]}), {unfinished} counted as lost, {self.kills} clients killed")
         rows = json.loads(self.t.tool("stat", "-o", "json", "-c", self.t.conf, check=0).stdout)["stats"]
         ends = ("immediate", "in_progress", "refused", "timed_out", "unreachable", "denied", "other_error", "failed")
         for what, counted in (("how they ended", lambda row: sum(row["connects_" + end] for end in ends)), ("histogram", lambda row: sum(row["buckets"]))):
@@ -178,9 +199,9 @@ class Soak:
         closes = sum(row["closes_" + fate] for row in rows for fate in ("time_wait", "passive", "reset", "none"))
         counted = sum(row["closes_time_wait"] for row in rows)
         # Counted, then told: a client may be killed between the two.
-        assert 0 <= counted - len(events) <= self.kills, f"{counted} closes counted as TIME-WAIT, {len(events)} events, {self.kills} clients killed"
+        assert 0 <= counted - events <= self.kills, f"{counted} closes counted as TIME-WAIT, {events} events, {self.kills} clients killed"
         assert abs(connects - closes) <= self.kills, f"{connects} connects, {closes} closes, {self.kills} clients killed"
-        return f"{connects} connections, {len(events)} TIME-WAITs told, {unfinished} events lost with their writers and counted"
+        return f"{connects} connections, {events} TIME-WAITs told, {unfinished} events lost with their writers and counted"
 
 
 @full

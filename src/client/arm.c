@@ -22,7 +22,7 @@ void arm_forget(void) {
     __atomic_store_n(&own, PLACE_UNKNOWN, __ATOMIC_RELAXED);
 }
 
-/* Where a process's number is written down for its next image, and whom that place is taken from. */
+/* Where a process's number is written down for its next image, and which owner that place is taken from. */
 struct slot {
     struct place *place;
     uint64_t spare;

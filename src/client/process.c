@@ -63,7 +63,7 @@ static void begin_as(struct client *client, uint32_t pid) {
     __atomic_store_n(&page->begun, pid, __ATOMIC_RELEASE);
 }
 
-/* By the others: what they did before it is forgotten what the parent had would be done to that, and be forgotten, too.
+/* By the others: what they wrote before the parent's records are forgotten would go into those, and be forgotten, too.
  * Not for ever: the thread that they wait for may have been cancelled. */
 static void wait_for_begin(uint32_t pid) {
     enum { TRIES = 1000 };

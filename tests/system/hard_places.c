@@ -33,17 +33,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct sockaddr_in to = {.sin_family = AF_INET};
-static int failures, number;
-static volatile sig_atomic_t signals;
+#include "expect.h"
 
-#define EXPECT(what)                                                                                                   \
-    do {                                                                                                               \
-        if (!(what)) {                                                                                                 \
-            __atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);                                                        \
-            dprintf(2, "line %d: %s, errno %d\n", __LINE__, #what, errno);                                             \
-        }                                                                                                              \
-    } while (0)
+static struct sockaddr_in to = {.sin_family = AF_INET};
+static int number;
+static volatile sig_atomic_t signals;
 
 static int tcp(void) {
     return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -12,19 +12,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../expect.h"
+
 enum { THREADS = 8, ROUNDS = 12, SHARED = 24 };
 
 static struct sockaddr_in to[2];
 static pthread_barrier_t barrier;
-static int failures, shared[SHARED];
-
-#define EXPECT(what)                                                                                                   \
-    do {                                                                                                               \
-        if (!(what)) {                                                                                                 \
-            __atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);                                                        \
-            dprintf(2, "line %d: %s, errno %d\n", __LINE__, #what, errno);                                             \
-        }                                                                                                              \
-    } while (0)
+static int shared[SHARED];
 
 static int connected(unsigned n) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -1,6 +1,8 @@
-/* publisher STATE-FILE FOLDER N: publishes N policies one after the other, as `connspread reload` does, without its
- * start-up time. The i-th carries a marker: source 10.0.0.(11 + i % 4) goes with ports 20000 + i % 4 * 10000 and the
- * 4,999 after, and with title "mI" for I = i % 4. */
+/* publisher STATE-FILE FOLDER N: publishes policies one after the other, as `connspread reload` does, without its
+ * start-up time: N of them, and then until its standard input ends. The i-th carries a marker: source 10.0.0.(11 + i %
+ * 4) goes with ports 20000 + i % 4 * 10000 and the 4,999 after, and with title "mI" for I = i % 4. */
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,13 +37,18 @@ static void mark(struct policy *p, unsigned i) {
     (void)snprintf(pool->title, POLICY_TITLE, "m%u", marker);
 }
 
+static bool input_has_ended(void) {
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&input, 1, 0) != 0;
+}
+
 int main(int argc, char **argv) {
     static struct policy policy;
     struct state s;
     int error;
     if (argc != 4 || state_map(&s, argv[1], &error) != STATE_OK)
         return 2;
-    for (unsigned i = 0; i < (unsigned)atoi(argv[3]); i++) {
+    for (unsigned i = 0; i < (unsigned)atoi(argv[3]) || !input_has_ended(); i++) {
         mark(&policy, i);
         if (!state_publish(&s, &policy, argv[2]))
             return 1;

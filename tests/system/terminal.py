@@ -4,10 +4,12 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import termios
 import threading
+import time
 import unicodedata
 
 from fixture import TOOL
@@ -19,19 +21,34 @@ def resize(fd, columns, lines=24):
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
 
+def read_all(master, process, seconds=30):
+    """What process writes to the terminal behind master until it ends. The caller keeps the other end open as long: where the last one
+    closes it, Linux may say EIO to a reader before it has had everything."""
+    got, poll, end = b"", select.poll(), os.pidfd_open(process.pid)
+    for fd in master, end:
+        poll.register(fd, select.POLLIN)
+    deadline, ended = time.monotonic() + seconds, False
+    while not ended:
+        assert time.monotonic() < deadline, f"{process.args} has not ended after {seconds} s; it wrote {got!r}"
+        ended = end in [fd for fd, _ in poll.poll(100)]
+        os.set_blocking(master, False)
+        try:
+            while block := os.read(master, 65536):
+                got += block
+        except BlockingIOError:
+            pass
+    os.close(end)
+    return got
+
+
 def written(t, columns, *arguments, check=None, **extra):
     """What `connspread ARGUMENTS` writes to a terminal of so many columns; COLUMNS is not in its environment, TERM is xterm."""
     master, slave = pty.openpty()
     resize(slave, columns)
     process = subprocess.Popen([TOOL, *arguments], env=t.environment(bare=True, **{"TERM": "xterm", **extra}), stdin=subprocess.DEVNULL,
                                stdout=slave, stderr=subprocess.PIPE)
+    got = read_all(master, process)
     os.close(slave)
-    got = b""
-    try:
-        while block := os.read(master, 65536):
-            got += block
-    except OSError:  # EIO: the other end is closed
-        pass
     os.close(master)
     errors = process.stderr.read().decode()
     status = process.wait(timeout=30)

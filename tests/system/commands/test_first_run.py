@@ -3,12 +3,11 @@
 import os
 import pty
 import re
-import select
 import shutil
 import subprocess
-import time
 
 import kernel
+import terminal
 from fixture import PYTHON, TOOL, equal, needs, waits
 from matrix import is_full_root
 
@@ -91,17 +90,8 @@ def on_terminal(argv, env, stdout=None):
     """(exit status, what it wrote to the terminal) of a command whose stdin and stderr, and stdout unless given, are one."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(argv, env=env, stdin=theirs, stdout=stdout or theirs, stderr=theirs)
+    text = terminal.read_all(ours, process)
     os.close(theirs)
-    text, end = b"", time.monotonic() + 30
-    while time.monotonic() < end:
-        ready, _, _ = select.select([ours], [], [], 0.1)
-        try:
-            data = os.read(ours, 65536) if ready else None
-        except OSError:  # EIO: the last one closed it
-            break
-        if data == b"":
-            break
-        text += data or b""
     os.close(ours)
     return process.wait(timeout=10), text.decode()
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import kernel
+import terminal
 from fixture import PROGRAMS, PYTHON, SHIM, TOOL, equal
 from test_report import HIGH, LOW, SHORT_LIVED, an_hour_later, as_expected, report, staged
 
@@ -184,19 +185,15 @@ def reported_on_a_terminal(path, seconds, events):
     os.mkfifo(path)
     leader, follower = pty.openpty()
     process = subprocess.Popen([TOOL, "report", path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=follower)
-    os.close(follower)
     with open(path, "w") as f:
         for i in range(30):
             f.write("".join(line + "\n" for line in events[count // 30 * i:count // 30 * (i + 1)]))
             f.flush()
             time.sleep(seconds / 30)
+    seen = terminal.read_all(leader, process)
     equal(process.wait(timeout=20), 1, "exit status")
-    seen = b""
-    try:
-        while True:
-            seen += os.read(leader, 1 << 16)
-    except OSError:  # EIO: nobody has the other end any more
-        os.close(leader)
+    os.close(follower)
+    os.close(leader)
     return seen.decode()
 
 

@@ -1,4 +1,5 @@
 # Sourced by arm64.sh, debian.sh, musl_root.sh and rpm.sh: this host's own mirror, and commands in a bare system in $root.
+. tests/per_source.sh
 fail() {
     echo "FAILED: $*"
     exit 1

@@ -51,8 +51,8 @@ check_installed() {
         in_root connspread doctor /usr/bin/curl || [ $? = 1 ] # 1: something of this host is an error
         for _ in 1 2 3 4; do r in_root connspread run -c /root/mine.conf -- curl -sS http://127.0.0.1:8000/ 2>&1; done
         r in_root connspread log -c /root/mine.conf --event time-wait
-        ss -Htan state time-wait "dport = 8000" | awk "{print \$3}" | cut -d: -f1 | sort -u >"$out/sources"'
-    [ "$(paste -sd ' ' "$out/sources")" = "127.0.0.2 127.0.0.3 127.0.0.4 127.0.0.5" ] || fail "sources: $(cat "$out/sources")"
+        per_source 8000 >"$out/sources"'
+    [ "$(cat "$out/sources")" = "1x127.0.0.2 1x127.0.0.3 1x127.0.0.4 1x127.0.0.5" ] || fail "sources: $(cat "$out/sources")"
 }
 export out
 check_installed
@@ -67,12 +67,11 @@ cp "$out/client32" "$root/root/"
 served bash -eu -c '
     in_root connspread run -c /root/mine.conf -- sh -c "echo \$LD_PRELOAD; /root/client32 127.0.0.1 8000 4" >"$out/said" 2>&1
     in_root connspread run -c /root/mine.conf -- /root/client32 127.0.0.1 8000 4 >>"$out/said" 2>&1
-    sleep 0.3
-    ss -Htan state time-wait "dport = 8000" | awk "{print \$3}" | cut -d: -f1 | sort | uniq -c | awk "{print \$1, \$2}" >"$out/sources"'
+    per_source 8000 >"$out/sources"'
 grep -v '^hello' "$out/said" || true
 [ "$(sed -n 1p "$out/said")" = '/usr/$LIB/connspread/libconnspread.so' ] || fail "LD_PRELOAD: $(sed -n 1p "$out/said")"
 ! grep -qE 'ld.so|connspread:' "$out/said" || fail "a 32-bit child is not served: $(cat "$out/said")"
-[ "$(paste -sd ' ' "$out/sources")" = "2 127.0.0.2 2 127.0.0.3 2 127.0.0.4 2 127.0.0.5" ] || fail "sources of 32-bit children: $(cat "$out/sources")"
+[ "$(cat "$out/sources")" = "2x127.0.0.2 2x127.0.0.3 2x127.0.0.4 2x127.0.0.5" ] || fail "sources of 32-bit children: $(cat "$out/sources")"
 rm -r "$root/usr/lib/i386-linux-gnu/connspread" "$root/root/client32"
 
 in_root apt-get remove -qy connspread libconnspread >"$out/apt.log" 2>&1 || fail "the package cannot be removed: $(tail "$out/apt.log")"

@@ -4,6 +4,7 @@
 # called by tests/full.sh; needs root for the chroot.
 set -eu
 cd "$(dirname "$0")/.."
+. tests/per_source.sh
 BUILD=${BUILD:-$PWD/build}
 out=$1
 rm -rf "$out"
@@ -60,17 +61,14 @@ for port in 7000 7001; do
         sleep 0.05
     done
 done
-per_source() { ss -Htan state time-wait "dport = $1" | awk '{print $3}' | cut -d: -f1 | sort | uniq -c | awk '{print $1 "x" $2}' | paste -sd ' '; }
 # Its environment is ours: there is no env in there.
 export CONNSPREAD_DIR=/state CONNSPREAD_CONF=/musl.conf
 chroot "$root" /connspread/connspread run -- /client 127.0.0.1 7000 8 || fail "the musl client"
-sleep 0.3
 echo "musl: $(per_source 7000)"
 [ "$(per_source 7000)" = "2x127.0.0.2 2x127.0.0.3 2x127.0.0.4 2x127.0.0.5" ] || fail "sources of the musl client"
 [ "$(chroot "$root" /connspread/connspread log --event time-wait | wc -l)" = 8 ] || fail "the log of the musl client"
 # The same by a plain preload (of chroot too, which says so): the state file has the policy. Glibc's shim in its place would end the client.
 LD_PRELOAD=/connspread/musl/libconnspread.so chroot "$root" /client 127.0.0.1 7000 4 2>/dev/null || fail "the musl client, preloaded"
-sleep 0.3
 [ "$(per_source 7000)" = "3x127.0.0.2 3x127.0.0.3 3x127.0.0.4 3x127.0.0.5" ] || fail "sources of the musl client, preloaded: $(per_source 7000)"
 # Outside, where both loaders are: one tool, one state file, programs of both.
 export CONNSPREAD_DIR=$root/state CONNSPREAD_CONF=$root/musl.conf
@@ -78,7 +76,6 @@ for client in client client-glibc; do
     said=$("$out/home/connspread" run -- "$out/$client" 127.0.0.1 7001 8 2>&1) || fail "$client: $said"
     [ -z "$said" ] || fail "$client says: $said"
 done
-sleep 0.3
 echo "both: $(per_source 7001)"
 [ "$(per_source 7001)" = "4x127.0.0.2 4x127.0.0.3 4x127.0.0.4 4x127.0.0.5" ] || fail "sources of both"
 "$out/home/connspread" doctor "$out/client" | grep -q 'client can be preloaded' || fail "doctor on the musl client"

@@ -27,11 +27,11 @@ def read_all(master, process, seconds=30):
     got, poll, end = b"", select.poll(), os.pidfd_open(process.pid)
     for fd in master, end:
         poll.register(fd, select.POLLIN)
+    os.set_blocking(master, False)
     deadline, ended = time.monotonic() + seconds, False
     while not ended:
         assert time.monotonic() < deadline, f"{process.args} has not ended after {seconds} s; it wrote {got!r}"
         ended = end in [fd for fd, _ in poll.poll(100)]
-        os.set_blocking(master, False)
         try:
             while block := os.read(master, 65536):
                 got += block

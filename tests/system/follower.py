@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 
+import kernel
 from fixture import TOOL, equal
 
 BOOT = 168 + 12 * 16 + 8  # bytes before struct state_header's boot: header, sections, refused (src/state/layout.h)
@@ -35,6 +36,8 @@ class Recorder:
 
     def stop(self, number=signal.SIGTERM, timeout=30):
         if number:
+            if number != signal.SIGKILL:  # a recorder that has only just begun would die of it
+                kernel.wait_until(lambda: self.process.poll() is not None or kernel.catches(self.process.pid, number), what="the recorder does not catch the signal")
             self.process.send_signal(number)
         out, err = self.process.communicate(timeout=timeout)
         return self.process.returncode, out, err

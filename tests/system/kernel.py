@@ -205,6 +205,13 @@ def wait_until(condition, timeout=15, what="condition not met"):
         time.sleep(0.01)
 
 
+def catches(pid, number):
+    """Has this child of ours a handler for the signal by now, or has it ended?"""
+    with open(f"/proc/{pid}/status") as f:
+        fields = dict(line.split(":", 1) for line in f)
+    return "Z" in fields["State"] or int(fields["SigCgt"], 16) >> number - 1 & 1
+
+
 def errno_name(number):
     return errno.errorcode.get(number, str(number)) if number else "0"
 

@@ -61,6 +61,24 @@ __attribute__((noinline)) static void look_why_not_connected(struct closing *c) 
         c->exact = sockinfo_connect_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
 }
 
+/* Our FIN is sent, and what is left is to end without a TIME-WAIT, unless the peer's FIN comes first. A reset frees the
+ * quadruplet for the next connection at once: what is asked about must be this socket, by a cookie that was drawn
+ * before that FIN came. So draw it, and look again. */
+__attribute__((noinline)) static void look_identified(struct closing *c) {
+    struct conn *conn = c->conn;
+    enum tcp_state phase = c->facts.phase;
+    if (phase != TCP_STATE_FIN_WAIT_1 && phase != TCP_STATE_FIN_WAIT_2 && phase != TCP_STATE_CLOSING)
+        return;
+    if (conn->shutdown_phase == TCP_STATE_UNKNOWN) { /* another process shut it down, or a call that no wrapper saw */
+        conn->shutdown_phase = (uint8_t)phase;
+        conn->shutdown_ns = clock_ns(CLOCK_MONOTONIC);
+        c->facts.shutdown_phase = phase;
+    }
+    verify_identify(c);
+    look_at(conn, c->fd, &c->facts, c->cookie != 0, c->sure);
+    c->verdict = fate_decide(&c->facts);
+}
+
 /* A part of each that looks, lest it saves and restores all registers once more. So are finish and claim. */
 __attribute__((always_inline)) static inline void judge(struct closing *c) {
     struct conn *conn = c->conn;
@@ -92,6 +110,8 @@ __attribute__((always_inline)) static inline void judge(struct closing *c) {
     c->verdict = fate_decide(&c->facts);
     if (asking != VERIFY_AUTO)
         c->verdict.ask = asking == VERIFY_ALWAYS;
+    else if (c->verdict.ask && c->cookie == 0)
+        look_identified(c);
     peer_look(c);
     if (c->verdict.ask)
         verify_prepare(c);

@@ -55,6 +55,8 @@ struct fate_verdict fate_decide(const struct fate_facts *f) {
     case TCP_STATE_CLOSING:
         v.fate = fate_of_open(f);
         v.decided_by = v.fate == FATE_TIME_WAIT ? DECIDED_BY_SHUTDOWN : DECIDED_BY_CLOSE;
+        /* If the peer's FIN still comes before the close, there is a TIME-WAIT all the same. */
+        v.ask |= v.fate != FATE_TIME_WAIT;
         break;
     case TCP_STATE_TIME_WAIT:
         v.fate = FATE_TIME_WAIT;

@@ -120,8 +120,11 @@ class Agent:
         self.process, self.stderr, self.pid = process, stderr, process.pid
 
     def answer(self, code):
-        self.process.stdin.write(json.dumps(code) + "\n")
-        self.process.stdin.flush()
+        self.send(code)
+        return self.answered(code)
+
+    def answered(self, code):
+        """The answer to what was sent."""
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError(f"agent ended with {self.process.wait()} at {code!r}: {self.errors()}")
@@ -134,7 +137,7 @@ class Agent:
         return answer["value"]
 
     def send(self, code):
-        """For code that does not return (exit, exec): no answer is read."""
+        """Reads no answer: for code that does not return (exit, exec), or of which answered() is asked later."""
         self.process.stdin.write(json.dumps(code) + "\n")
         self.process.stdin.flush()
 

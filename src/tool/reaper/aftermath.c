@@ -31,11 +31,16 @@ enum { DUMP_STATES = 0xfff & ~(1 << TCP_CLOSE) };
  * next connection, for which the TIME-WAIT has made room. */
 enum answer { THERE, GOING, MISSING, UNASKED };
 
-static uint64_t hash_peer(const struct event *e) {
-    uint64_t h = e->peer_port;
-    for (unsigned i = 0; i < sizeof e->peer.b; i++)
-        h = (h ^ e->peer.b[i]) * UINT64_C(0x100000001b3);
+static uint64_t hash_peer(const struct addr *peer, uint16_t port) {
+    uint64_t h = port;
+    for (unsigned i = 0; i < sizeof peer->b; i++)
+        h = (h ^ peer->b[i]) * UINT64_C(0x100000001b3);
     return (h ^ h >> 29) | 1;
+}
+
+static bool is_proven(const struct aftermath *a, const struct event *e) {
+    uint64_t hash = hash_peer(&e->peer, e->peer_port);
+    return a->proven[hash % AFTERMATH_PEERS] == hash;
 }
 
 /* "TcpExt: NAME ..." and in the next line "TcpExt: NUMBER ...". 0: it does not say. */
@@ -90,7 +95,7 @@ static enum answer ask(struct aftermath *a, const struct event *e, struct diag_a
         return MISSING;
     if (found != 0)
         return UNASKED;
-    uint64_t hash = hash_peer(e);
+    uint64_t hash = hash_peer(&e->peer, e->peer_port);
     if (e->direction == OUTBOUND) /* of what was accepted there would be too many */
         a->proven[hash % AFTERMATH_PEERS] = hash;
     return tcp_state_from_kernel(out->state) == TCP_STATE_TIME_WAIT ? THERE : GOING;
@@ -197,6 +202,9 @@ void aftermath_resume(struct aftermath *a, const struct event *e) {
 
 static void look_at_socket(const struct dump_socket *s, void *context) {
     struct aftermath *a = context;
+    uint64_t hash = hash_peer(&s->peer, s->peer_port), *doubted = &a->doubted[hash % AFTERMATH_PEERS];
+    if (*doubted == hash)
+        a->proven[hash % AFTERMATH_PEERS] = hash;
     for (uint32_t at = a->first[s->local_port]; at != 0;) {
         struct aftermath_case *c = &a->one[at - 1];
         bool local = addr_compare(&s->local, &c->e.local) == 0;
@@ -211,10 +219,13 @@ static void look_at_socket(const struct dump_socket *s, void *context) {
 static bool dump(struct aftermath *a) {
     uint64_t began = clock_ns(CLOCK_MONOTONIC);
     memset(a->first, 0, sizeof a->first);
+    memset(a->doubted, 0, sizeof a->doubted);
     for (unsigned i = 0; i < a->n; i++) {
         struct aftermath_case *c = &a->one[i];
         if (!c->missing)
             continue;
+        uint64_t hash = hash_peer(&c->e.peer, c->e.peer_port);
+        a->doubted[hash % AFTERMATH_PEERS] = hash;
         c->found = c->listener = false;
         c->elsewhere = 0;
         c->next = a->first[c->e.local_port];
@@ -278,6 +289,16 @@ static void follow(struct aftermath *a, struct aftermath_case *c, enum answer wh
     }
 }
 
+/* Its peer's name may be one that is translated: the one other socket of this local end is it, perhaps. Unless another
+ * connection is found under that name soon. */
+static void doubt(struct aftermath *a, struct aftermath_case *c, uint64_t now) {
+    set_missing(a, c, false);
+    c->due = now + c->pause_ms * MS;
+    c->pause_ms *= 2;
+    if (c->doubts++ == LOOKS)
+        remove_case(a, c);
+}
+
 /* A dump has been made. A name under which nothing was ever found may be one that is translated: then the one
  * other socket of this local end is it, perhaps, with the peer that it really has. What was accepted has its peer's
  * name. */
@@ -288,10 +309,13 @@ static void confirm(struct aftermath *a, aftermath_each *each, void *context) {
         struct aftermath_case *c = &a->one[i];
         if (!c->missing)
             continue;
-        uint64_t hash = hash_peer(&c->e);
-        bool named = a->proven[hash % AFTERMATH_PEERS] == hash || c->e.direction == INBOUND || c->listener;
+        bool named = is_proven(a, &c->e) || c->e.direction == INBOUND || c->listener;
         bool sure = !c->found && (named || c->elsewhere != 1);
-        enum answer what = sure || c->found ? ask(a, &c->e, &answer) : UNASKED;
+        if (!sure && !c->found) {
+            doubt(a, c, now);
+            continue;
+        }
+        enum answer what = ask(a, &c->e, &answer);
         if (what == MISSING && sure)
             tell(c, reason_of(c, now, &overflows), each, context);
         follow(a, c, what == MISSING ? UNASKED : what, &answer, now);

@@ -26,6 +26,7 @@ struct aftermath_case {
     uint32_t next;        /* with the same local port: number + 1; 0: none */
     uint8_t looks;        /* times that it was found in TIME-WAIT */
     uint8_t phase;        /* as seen last; TCP_STATE_UNKNOWN: never */
+    uint8_t doubts;       /* times that it was not found, and its name may have been a translated one */
     bool missing;         /* the last answer: there is none */
     bool found, listener; /* by a dump: it; a listener on its port */
     uint32_t elsewhere;   /* sockets of its local end that have another peer */
@@ -40,8 +41,9 @@ struct aftermath {
     uint64_t heed_until;        /* others may have told of what is gone */
     uint64_t overflows[2];      /* TCPTimeWaitOverflow, as of a second ago and before */
     unsigned n, missing;
-    uint64_t proven[AFTERMATH_PEERS]; /* hashes of peers that have been found under their name */
-    uint32_t first[1 << 16];          /* by local port, while a dump runs */
+    uint64_t proven[AFTERMATH_PEERS];  /* hashes of peers that have been found under their name */
+    uint64_t doubted[AFTERMATH_PEERS]; /* of those that have not, and a dump may find */
+    uint32_t first[1 << 16];           /* by local port, while a dump runs */
     struct aftermath_case one[AFTERMATH_CASES];
 };
 

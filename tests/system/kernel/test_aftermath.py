@@ -158,6 +158,44 @@ def stray(source, sport, to, port):
         raw.sendto(segment, (to, 0))
 
 
+BOUND = """
+def bound(local, peer):
+    s = socket.socket()
+    s.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    s.bind(local)
+    s.connect(peer)
+    return s
+"""
+
+
+def test_a_peer_that_nothing_was_found_of(t):
+    """A reset TIME-WAIT whose local end has one other socket: it could be that one, under a translated name. A connection that has the name says no."""
+    recorder = Recorder(t)
+    recorder.create()
+    recorder.start("--keep")
+    agent = t.agent()
+    agent(BOUND)
+    for when in ("before", "after"):
+        other, listener = (socket.create_server(("10.1.0.1", 0)) for _ in range(2))
+        name, local = listener.getsockname(), ("10.0.0.11", 40000 + len(when))
+        agent(f"kept.append(bound({local}, {other.getsockname()}))")
+        agent(f"s = bound({local}, {name})")
+        peer = listener.accept()[0]
+        if when == "before":
+            agent(f"kept.append(connect(*{name}))")
+        agent("s.close()")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        equal(kernel.time_waits(name[1]), [], "TIME-WAITs")
+        if when == "after":
+            kernel.wait_until(lambda: [e for e in recorder.lines_so_far() if e["event"] == "time-wait" and e["peer_port"] == name[1]], 15, "no event")
+            agent(f"kept.append(connect(*{name}))")
+        kernel.wait_until(lambda: recorded(recorder, name[1])[1], 30, f"another connection opened {when}: the recorder does not find out")
+        rest, gone = recorded(recorder, name[1])
+        equal((rest, [quadruplet_of(e) for e in gone]), ({}, [(*local, *name)]), "TIME-WAITs in the file, and those gone")
+    recorder.stop()
+
+
 @full
 @limit(60)
 def test_a_late_reset_is_found(t):

@@ -87,8 +87,9 @@ static bool may_ask(struct aftermath *a, uint64_t now) {
     return a->asked < QUESTIONS;
 }
 
-static enum answer ask(struct aftermath *a, const struct event *e, struct diag_answer *out) {
+static enum answer ask(struct aftermath *a, const struct event *e, uint32_t interface, struct diag_answer *out) {
     struct tuple tuple = tuple_of(&e->local, e->local_port, &e->peer, e->peer_port);
+    tuple.interface = interface;
     a->asked++;
     int found = diag_ask(a->netlink, &tuple, out);
     if (found == -ENOENT)
@@ -174,7 +175,7 @@ bool aftermath_read(struct aftermath *a, struct event *e, bool last) {
         forget(a, e->age_us);
     if (!can_be_asked(a, e, time_wait_us) || !may_ask(a, now))
         return true;
-    enum answer what = ask(a, e, &answer);
+    enum answer what = ask(a, e, 0, &answer);
     bool open = what == GOING || what == MISSING;
     if (what == THERE)
         e->verified = VERIFIED_TRUE;
@@ -210,7 +211,10 @@ static void look_at_socket(const struct dump_socket *s, void *context) {
         bool local = addr_compare(&s->local, &c->e.local) == 0;
         bool peer = s->peer_port == c->e.peer_port && addr_compare(&s->peer, &c->e.peer) == 0;
         c->listener |= s->state == TCP_LISTEN;
-        c->found |= local && peer;
+        if (local && peer) {
+            c->found = true;
+            c->interface = s->interface;
+        }
         c->elsewhere += local && !peer && s->state != TCP_LISTEN;
         at = c->next;
     }
@@ -289,8 +293,7 @@ static void follow(struct aftermath *a, struct aftermath_case *c, enum answer wh
     }
 }
 
-/* Its peer's name may be one that is translated: the one other socket of this local end is it, perhaps. Unless another
- * connection is found under that name soon. */
+/* It may be there, or be found to be gone soon. */
 static void doubt(struct aftermath *a, struct aftermath_case *c, uint64_t now) {
     set_missing(a, c, false);
     c->due = now + c->pause_ms * MS;
@@ -300,8 +303,8 @@ static void doubt(struct aftermath *a, struct aftermath_case *c, uint64_t now) {
 }
 
 /* A dump has been made. A name under which nothing was ever found may be one that is translated: then the one
- * other socket of this local end is it, perhaps, with the peer that it really has. What was accepted has its peer's
- * name. */
+ * other socket of this local end is it, perhaps, with the peer that it really has, unless another connection is found
+ * under that name soon. What was accepted has its peer's name. What the dump found may be gone since. */
 static void confirm(struct aftermath *a, aftermath_each *each, void *context) {
     uint64_t now = clock_ns(CLOCK_MONOTONIC), overflows = read_overflows() - a->overflows[1];
     struct diag_answer answer;
@@ -311,12 +314,12 @@ static void confirm(struct aftermath *a, aftermath_each *each, void *context) {
             continue;
         bool named = is_proven(a, &c->e) || c->e.direction == INBOUND || c->listener;
         bool sure = !c->found && (named || c->elsewhere != 1);
-        if (!sure && !c->found) {
+        enum answer what = sure || c->found ? ask(a, &c->e, c->interface, &answer) : MISSING;
+        if (what == MISSING && !sure) {
             doubt(a, c, now);
             continue;
         }
-        enum answer what = ask(a, &c->e, &answer);
-        if (what == MISSING && sure)
+        if (what == MISSING)
             tell(c, reason_of(c, now, &overflows), each, context);
         follow(a, c, what == MISSING ? UNASKED : what, &answer, now);
     }
@@ -344,7 +347,7 @@ void aftermath_round(struct aftermath *a, aftermath_each *each, void *context) {
         if (now - c->seen > time_wait_ns || now_us - c->e.time_us > longest_us || may_have_ended(c, now))
             remove_case(a, c);
         else if (!c->missing && now >= c->due && may_ask(a, now))
-            follow(a, c, ask(a, &c->e, &answer), &answer, now);
+            follow(a, c, ask(a, &c->e, c->interface, &answer), &answer, now);
     }
     if (a->missing > 0 && now >= a->dump_at && dump(a))
         confirm(a, each, context);

@@ -26,9 +26,10 @@ struct aftermath_case {
     uint32_t next;        /* with the same local port: number + 1; 0: none */
     uint8_t looks;        /* times that it was found in TIME-WAIT */
     uint8_t phase;        /* as seen last; TCP_STATE_UNKNOWN: never */
-    uint8_t doubts;       /* times that it was not found, and its name may have been a translated one */
+    uint8_t doubts;       /* dumps after which it was still not known whether it is there */
     bool missing;         /* the last answer: there is none */
     bool found, listener; /* by a dump: it; a listener on its port */
+    uint32_t interface;   /* it is bound to, as a dump said */
     uint32_t elsewhere;   /* sockets of its local end that have another peer */
 };
 

@@ -168,6 +168,29 @@ def bound(local, peer):
 """
 
 
+def test_a_socket_that_is_bound_to_an_interface(t):
+    """No exact question that names no interface finds it. A dump does; then it is asked about as all others are."""
+    recorder = Recorder(t)
+    recorder.create()
+    recorder.start("--keep")
+    agent = t.agent()
+    listener = socket.create_server(("10.1.0.1", 0))
+    name = listener.getsockname()
+    agent("s = socket.socket()")
+    agent("s.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, b'lo')")
+    agent(f"s.connect({name})")
+    peer, local = listener.accept()
+    quad = kernel.Quadruplet(*local, *name)
+    agent("s.close()")
+    kernel.wait_until(lambda: recorded(recorder, name[1])[0], 15, "no event")
+    equal((kernel.state_of(quad), recorded(recorder, name[1])[1]), ("FIN_WAIT2", []), "what the kernel has, and what is gone")
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    kernel.wait_until(lambda: recorded(recorder, name[1])[1], 30, "the recorder does not find out")
+    equal([quadruplet_of(e) for e in recorded(recorder, name[1])[1]], [quad], "what is gone")
+    recorder.stop()
+
+
 def test_a_peer_that_nothing_was_found_of(t):
     """A reset TIME-WAIT whose local end has one other socket: it could be that one, under a translated name. A connection that has the name says no."""
     recorder = Recorder(t)

@@ -2,6 +2,7 @@
 is forbidden in turn, in each way, to a client (seal.c) that does not make it or makes it too; bare and with the shim it must end
 the same way and print the same. And processes that live behind filters: those of the cases, of systemd, of bubblewrap, of sshd."""
 
+import functools
 import os
 import re
 import struct
@@ -19,6 +20,7 @@ def text_of(path):
         return f.read()
 
 
+@functools.cache
 def numbers():
     """{name: number} of this machine's system calls."""
     out = subprocess.run(["gcc", "-dM", "-E", "-include", "sys/syscall.h", "-"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True).stdout

@@ -213,8 +213,8 @@ def outcome(t, name, arguments, act, mode):
 
 
 def spread(port):
-    """Connections, open or closed, that went out from the pool."""
-    return sum(n for source, n in kernel.by_source(port).items() if source.startswith("10.0.0."))
+    """The connections, open or closed, that went out from the pool and that the kernel still knows: it forgets a TIME-WAIT after 60 s."""
+    return {kernel.quadruplet(s) for s in kernel.sockets(to_port=port) if s.local.startswith("10.0.0.")}
 
 
 def compare(t, cells, arguments, modes=("enforce", "off")):
@@ -226,7 +226,7 @@ def compare(t, cells, arguments, modes=("enforce", "off")):
         for mode in modes:
             before = spread(int(arguments[1]))
             got = outcome(t, name, arguments, act, mode)
-            worked = spread(int(arguments[1])) > before
+            worked = bool(spread(int(arguments[1])) - before)
             if what not in MAY_REST and name != "locks":
                 equal(worked, mode == "enforce", f"{what}, {name}: connections are spread in mode {mode}")
             done += 1

@@ -65,11 +65,13 @@ static fd_word *word_of(int fd, bool create) {
     return p ? p + place_of((unsigned)fd) : NULL;
 }
 
-/* A word is the address of a connection, or what there is instead. */
+/* A word is the address of a connection, or what there is instead: a kind, or FD_CLOSING by several threads. */
+enum { CLOSED_TWICE = FD_TCP };
+
 static enum fd_kind decode(fd_word word, struct conn **conn) {
-    bool tcp = word > FD_CLOSING;
+    bool tcp = word > CLOSED_TWICE;
     *conn = tcp ? (struct conn *)word : NULL;
-    return tcp ? FD_TCP : (enum fd_kind)word;
+    return word == CLOSED_TWICE ? FD_CLOSING : tcp ? FD_TCP : (enum fd_kind)word;
 }
 
 fd_word *fd_word_of(int fd) {
@@ -91,22 +93,30 @@ bool fd_is(int fd, const struct conn *conn) {
 
 enum fd_kind fd_closing(fd_word *word, struct conn **conn) {
     fd_word old = word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : FD_UNKNOWN;
-    enum fd_kind kind;
-    do
-        kind = decode(old, conn);
-    while (kind == FD_TCP &&
-           !__atomic_compare_exchange_n(word, &old, FD_CLOSING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
-    return kind;
+    for (;;) {
+        enum fd_kind kind = decode(old, conn);
+        fd_word fresh = kind == FD_TCP ? FD_CLOSING : CLOSED_TWICE;
+        if (kind < FD_CLOSING ||
+            __atomic_compare_exchange_n(word, &old, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            return kind;
+    }
 }
 
 static void forget_closing(fd_word *word) {
     fd_word old = FD_CLOSING;
-    (void)__atomic_compare_exchange_n(word, &old, FD_UNKNOWN, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(word, &old, FD_UNKNOWN, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED) &&
+           old == CLOSED_TWICE) {
+    }
 }
 
 void fd_closed(fd_word *word) {
     if (word)
         forget_closing(word);
+}
+
+bool fd_put_back(fd_word *word, struct conn *conn) {
+    fd_word old = FD_CLOSING;
+    return __atomic_compare_exchange_n(word, &old, (fd_word)conn, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 static void replace(fd_word *word, fd_word fresh) {
@@ -143,7 +153,7 @@ int fd_next_tcp(int from, int to) {
             fd |= FD_PAGE - 1; /* to the end of the unmapped span */
             continue;
         }
-        if (__atomic_load_n(word, __ATOMIC_RELAXED) > FD_CLOSING)
+        if (__atomic_load_n(word, __ATOMIC_RELAXED) > CLOSED_TWICE)
             return fd;
     }
     return -1;
@@ -211,6 +221,15 @@ static bool ref_in_use(struct conn *c, uint32_t unit) {
 
 bool conn_unref(struct conn *c) {
     return (__atomic_fetch_sub(&c->refs, 1, __ATOMIC_ACQ_REL) & ALL) == 1;
+}
+
+bool conn_unref_held(struct conn *c, bool *held) {
+    uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED), fresh;
+    do {
+        *held = (refs & ALL) != 1 && refs >> HOLD_SHIFT != HOLDS_MAX;
+        fresh = refs - 1 + (*held ? HOLD : 0);
+    } while (!__atomic_compare_exchange_n(&c->refs, &refs, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    return (refs & ALL) == 1;
 }
 
 /* In a child that a signal handler forked under a hold there is none any more. */

@@ -38,7 +38,7 @@ enum conn_flag {
     CONN_LINGER_RESET = 1 << 12, /* SO_LINGER {1, 0} */
     CONN_LINGER2_OFF = 1 << 13,  /* TCP_LINGER2 < 0: no FIN_WAIT2 */
     CONN_ADOPTED = 1 << 14,      /* not seen from the start: inherited, received, or made behind our back */
-    CONN_PASSED = 1 << 15,       /* sent to another process with SCM_RIGHTS */
+    CONN_PASSED = 1 << 15,       /* others may have it: sent with SCM_RIGHTS, or closing_abort */
     CONN_PEER_ASK = 1 << 16,     /* the peer is not known from connect or accept */
     CONN_OUR_FREEBIND = 1 << 17,
     CONN_APP_FREEBIND = 1 << 18,
@@ -113,6 +113,10 @@ struct conn *fd_assign(int fd, struct conn *conn, bool *kept);
 enum fd_kind fd_closing(fd_word *word, struct conn **conn);
 void fd_closed(fd_word *word);
 
+/* It was not closed after all: word takes over one reference again. False: another thread came to close the number
+ * meanwhile, or it is something new; the reference stays with the caller. */
+bool fd_put_back(fd_word *word, struct conn *conn);
+
 /* A fork child: what threads of the parent were just closing does not count here, what they held no thread holds. */
 void fd_forget_closing(void);
 
@@ -140,6 +144,10 @@ bool conn_unhold(struct conn *c);
 
 /* True when that was the last one: the caller now owns c and calls conn_free when done with it. */
 bool conn_unref(struct conn *c);
+
+/* The same by one that may want it back: where it was not the last, the caller holds c in its place (*held; never if
+ * too many threads do). */
+bool conn_unref_held(struct conn *c, bool *held);
 void conn_free(struct conn *c);
 /* A small number that is c's while it is in use: below CONN_MAX, the lowest ones first. */
 uint32_t conn_index(const struct conn *c);

@@ -51,6 +51,12 @@ __attribute__((noinline)) int sockinfo_state(int fd, enum tcp_state *phase, uint
     return 0;
 }
 
+bool sockinfo_made_no_syn(int fd) {
+    struct tcp_info info = {0};
+    socklen_t length = offsetof(struct tcp_info, tcpi_advmss) + sizeof info.tcpi_advmss;
+    return ask(fd, IPPROTO_TCP, TCP_INFO, &info, length) == 0 && info.tcpi_snd_mss != 0 && info.tcpi_advmss == 0;
+}
+
 bool sockinfo_pending_error(int fd, uint16_t fetched, bool may_fetch, int *error) {
     *error = fetched;
     return fetched || (may_fetch && get_option(fd, SOL_SOCKET, SO_ERROR, error) == 0 && *error != 0);

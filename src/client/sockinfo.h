@@ -12,6 +12,10 @@
  * first subflow). segments_out: sent so far, NULL if not wanted. */
 int sockinfo_state(int fd, enum tcp_state *phase, uint32_t *segments_out);
 
+/* Did no connect of this socket ever come to making a SYN, whatever it failed with? tcp_connect_init sets tcpi_advmss
+ * just before, and tcp_disconnect leaves it. False where the kernel says neither (gVisor leaves tcpi_snd_mss at 0). */
+bool sockinfo_made_no_syn(int fd);
+
 /* The socket's SO_ERROR: the one that the client has fetched, or with may_fetch the one that is still there, which
  * is gone then. False: there is none. */
 bool sockinfo_pending_error(int fd, uint16_t fetched, bool may_fetch, int *error);

@@ -148,7 +148,7 @@ static struct located look_located(struct client *client, const struct conn *con
     return p;
 }
 
-/* conn is ours alone now. */
+/* conn is ours alone now, or is asked for it while it is open, as others that hold it do. */
 static void settle_located(struct conn *conn, const struct located *p) {
     if (conn->connected_ns != p->connected_ns)
         return; /* another connection's: the record has changed hands meanwhile */
@@ -160,7 +160,8 @@ static void settle_located(struct conn *conn, const struct located *p) {
         __atomic_store_n(&conn->token, p->token, __ATOMIC_RELAXED);
 }
 
-/* The connection behind c->fd, claimed, if this close is the last that this process can know of. */
+/* The connection behind c->fd, claimed, if this close is the last that this process can know of; of a close that may
+ * fail, also where it is not, but then it is only held. */
 __attribute__((always_inline)) static inline struct conn *claim(struct closing *c) {
     struct conn *conn, *known;
     int fd = c->fd;
@@ -168,8 +169,6 @@ __attribute__((always_inline)) static inline struct conn *claim(struct closing *
     switch (fd_look_at(c->word, &known)) {
     case FD_NOT_TCP:
         fd_set_unknown(fd);
-        return NULL;
-    case FD_CLOSING:
         return NULL;
     case FD_UNKNOWN: {
         enum tcp_state phase;
@@ -185,12 +184,13 @@ __attribute__((always_inline)) static inline struct conn *claim(struct closing *
     if (!process_may_record(c->client))
         return NULL;
     struct located place = {0};
-    if (!c->silent)
+    bool look = known && !c->silent; /* NULL: another thread is closing it, and learns that we are, too */
+    if (look)
         place = look_located(c->client, known, fd);
     c->claimed = fd_closing(c->word, &conn) == FD_TCP;
-    if (!c->claimed || !conn_unref(conn))
+    if (!c->claimed || !(c->sure ? conn_unref(conn) : conn_unref_held(conn, &c->held) || c->held))
         return NULL;
-    if (conn == known && !c->silent)
+    if (look && conn == known)
         settle_located(conn, &place);
     return conn;
 }
@@ -250,8 +250,9 @@ static void notice_fork(struct closing *c) {
     c->verdict.ask |= c->settings.log_verify != VERIFY_NEVER;
 }
 
-/* It was open when it was claimed and is not now: another thread closed the same number, and may have found no record.
- * What this close itself has found, without a record, is that other thread's to record. */
+/* It was open when it was claimed and is not now: another thread closed the same number, and may have found no record,
+ * or the copies that there were. What this close itself has found, without a record, is that other thread's to record.
+ */
 static bool lost_the_race(struct closing *c) {
     if (c->found)
         return false;
@@ -309,10 +310,10 @@ __attribute__((flatten)) void closing_end(struct closing *c, bool closed) {
     int saved = errno;
     if (c->claimed)
         fd_closed(c->word);
-    if (conn) {
+    if (conn && (!c->held || conn_unhold(conn))) {
         if (c->silent)
             finish_unasked(c->client, conn);
-        else if (worth_a_look(conn) && (closed || lost_the_race(c)))
+        else if (worth_a_look(conn) && ((closed && !c->held) || lost_the_race(c)))
             finish(c);
         open_table_closed(conn);
         conn_free(conn);
@@ -322,13 +323,19 @@ __attribute__((flatten)) void closing_end(struct closing *c, bool closed) {
 }
 
 void closing_abort(struct closing *c) {
-    bool kept;
-    if (!c->conn)
-        return;
-    conn_ref(c->conn);
-    (void)fd_assign(c->fd, c->conn, &kept);
-    if (!kept)
-        conn_free(c->conn);
+    struct conn *conn = c->conn;
+    if (c->claimed && conn) {
+        /* Other threads found no record meanwhile, whether they copied it, shut it down, or set an option. */
+        conn_set_flags(conn, CONN_PASSED);
+        conn_ref(conn);
+        if (!fd_put_back(c->word, conn))
+            (void)conn_unref(conn);
+        else if (c->held)
+            c->claimed = false;
+        else
+            return;
+    }
+    closing_end(c, false);
 }
 
 void closing_disconnect(struct client *client, int fd, struct conn *conn) {

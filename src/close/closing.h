@@ -23,7 +23,7 @@ void closing_begin(struct closing *c, struct client *client, int fd, enum via vi
 /* closed: the descriptor is gone (any result of close but EBADF: Linux frees the number on EINTR too). */
 void closing_end(struct closing *c, bool closed);
 
-/* dup2 and dup3 failed: fd is still what it was. */
+/* dup2 and dup3 failed: fd is still what it was, unless another thread has closed it meanwhile. */
 void closing_abort(struct closing *c);
 
 /* Before connect(AF_UNSPEC), which resets what is open: but a TIME-WAIT that our shutdown and the peer's FIN have

@@ -25,6 +25,7 @@ struct closing {
     bool forked;              /* between look and close: c was not prepared for being asked about */
     bool found;               /* by this close: the table did not know it */
     bool raced;               /* another thread closed the same number first */
+    bool held;                /* conn is not ours alone: others had it when the descriptor was claimed */
     bool sure;          /* the descriptor's close follows: what it would throw away may be taken from the socket */
     bool silent;        /* nothing may be asked (client_asks): only the record is given back */
     bool claimed;       /* taken out of the table: fd_closed is due */

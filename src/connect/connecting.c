@@ -46,18 +46,18 @@ static bool is_prepared(const struct connecting *k) {
 
 /* Did the call that failed find no way out with our source, without a SYN? The kernel asks for the route first and
  * takes a port then (tcp_v4_connect, tcp_v6_connect), and the socket goes on showing that port when the connect has
- * failed: what shows our source and no port has sent nothing, and is the socket that we bound. NEXT: so it is. STOP:
- * getsockname is denied (a seccomp filter), but what came back at once may be made once more, as the client made it. */
+ * failed: what shows our source and no port has sent nothing, and is the socket that we bound. With the port it asks
+ * once more (ip_route_newports, inet_sk_rebuild_header): where the source has left the host in between, or a rule
+ * refuses the port, there is a port, but no SYN was made. NEXT: so it is. STOP: getsockname is denied (a seccomp
+ * filter), but what came back at once may be made once more, as the client made it. */
 __attribute__((noinline)) static enum step step_without_way(const struct connecting *k) {
     struct sockaddr_storage name;
     struct endpoint local;
     socklen_t length = sizeof name;
     if (sys_call3(SYS_getsockname, k->call->fd, &name, &length) != 0)
         return clock_ns(CLOCK_MONOTONIC) - k->now < AT_ONCE_NS && is_prepared(k) ? STEP_STOP : STEP_DONE;
-    return endpoint_from_sockaddr(&local, &name, length) && local.port == 0 &&
-                   addr_compare(&local.addr, &k->conn->source) == 0
-               ? STEP_NEXT
-               : STEP_DONE;
+    bool same = endpoint_from_sockaddr(&local, &name, length) && addr_compare(&local.addr, &k->conn->source) == 0;
+    return same && (local.port == 0 || sockinfo_made_no_syn(k->call->fd)) ? STEP_NEXT : STEP_DONE;
 }
 
 /* NEXT: an error of routing or filtering that our source has caused. What the network answered is the client's result:

@@ -94,6 +94,46 @@ START_TEST(a_number_that_was_given_away_meanwhile_is_left_to_its_new_owner) {
 }
 END_TEST
 
+START_TEST(a_number_that_is_not_closed_after_all_is_put_back) {
+    struct conn *c = install(13), *claimed;
+    ck_assert_int_eq(fd_closing(fd_word_of(13), &claimed), FD_TCP);
+    ck_assert(fd_put_back(fd_word_of(13), c));
+    ck_assert_ptr_eq(look(13, FD_TCP), c);
+    ck_assert(!fd_put_back(fd_word_of(13), c));
+    ck_assert_int_eq(fd_closing(fd_word_of(13), &claimed), FD_TCP);
+    ck_assert_int_eq(fd_closing(fd_word_of(13), &claimed), FD_CLOSING); /* another thread closes it */
+    ck_assert_int_eq(fd_closing(fd_word_of(13), &claimed), FD_CLOSING);
+    look(13, FD_CLOSING);
+    ck_assert_int_eq(fd_next_tcp(13, 13), -1);
+    ck_assert(!fd_put_back(fd_word_of(13), c));
+    fd_closed(fd_word_of(13));
+    look(13, FD_UNKNOWN);
+    ck_assert(conn_unref(c));
+}
+END_TEST
+
+START_TEST(who_may_want_it_back_keeps_what_others_have_too) {
+    struct conn *c = conn_new();
+    bool held = true;
+    ck_assert(conn_unref_held(c, &held));
+    ck_assert(!held);
+    conn_ref(c);
+    conn_ref(c);
+    ck_assert(!conn_unref_held(c, &held));
+    ck_assert(held);
+    ck_assert_uint_eq(conn_descriptors(c), 1);
+    ck_assert(!conn_unref(c)); /* another thread closes the copy */
+    ck_assert(conn_unhold(c));
+    conn_ref(c);
+    for (int i = 0; i < 255; i++)
+        ck_assert(conn_take(c, conn_serial(c)));
+    ck_assert(!conn_take(c, conn_serial(c)));
+    ck_assert(!conn_unref_held(c, &held));
+    ck_assert(!held);
+    ck_assert_uint_eq(conn_descriptors(c), 0);
+}
+END_TEST
+
 START_TEST(a_fork_child_knows_nothing_of_what_others_were_closing) {
     static const int fds[] = {3, 1500, FD_MAX - 1};
     struct conn *c;
@@ -407,6 +447,8 @@ int main(void) {
     tcase_add_test(tc, an_assigned_descriptor_is_found_and_claimed_once);
     tcase_add_test(tc, a_number_that_is_being_closed_is_one_thread_s_until_it_is_closed);
     tcase_add_test(tc, a_number_that_was_given_away_meanwhile_is_left_to_its_new_owner);
+    tcase_add_test(tc, a_number_that_is_not_closed_after_all_is_put_back);
+    tcase_add_test(tc, who_may_want_it_back_keeps_what_others_have_too);
     tcase_add_test(tc, a_fork_child_knows_nothing_of_what_others_were_closing);
     tcase_add_test(tc, what_is_not_tcp_is_remembered_until_its_number_is_forgotten);
     tcase_add_test(tc, a_number_that_becomes_something_else_gives_its_connection_back);

@@ -64,6 +64,14 @@ COPIES = [
     Row("libc dup and dup3", ["d = libc.dup(s.fileno()); libc.dup3(d, 201, 0); s.close(); os.close(d)", "os.close(201)", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
     Row("fcntl(F_DUPFD)", ["d = libc.fcntl(s.fileno(), 0, 100); s.close()", "os.close(d)", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
     Row("dup2(fd, fd) closes nothing", ["libc.dup2(s.fileno(), s.fileno())"], OPEN),
+    Row("dup2 fails over one of two copies, the other closed", ["d = s.dup(); libc.dup2(999, s.fileno()); d.close()"], OPEN),
+    Row("dup3 fails over one of two copies, that closed", ["d = s.dup(); libc.dup3(0, s.fileno(), 1); s.close()"], OPEN),
+    Row("dup2 fails over one of two copies, both closed", ["d = s.dup(); libc.dup2(999, s.fileno()); d.close()", "s.close()", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
+    Row("dup2 fails over both copies, both closed", ["d = s.dup(); libc.dup2(999, s.fileno()); libc.dup2(999, d.fileno()); d.close()", "s.close()", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
+    Row("dup2 fails over one of two copies, peer closed first", ["d = s.dup(); libc.dup2(999, s.fileno()); d.close()", PEER_CLOSES, "s.recv(1); s.close()"], GONE),
+    Row("dup2 over one copy, then the other closed", ["d = s.dup(); os.dup2(0, s.fileno()); s.detach()", "d.close()", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
+    Row("dup2 fails over what was received", ["a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [s.fileno()]); s.close(); r = socket.recv_fds(b, 1, 1)[1][0]; libc.dup2(999, r)",
+        "os.close(r)", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
     Row("CLOSE_RANGE_CLOEXEC closes nothing", ["libc.close_range(s.fileno(), s.fileno(), 4)"], OPEN),
     Row("shutdown of one copy", ["d = s.dup(); d.shutdown(SHUT_WR); d.close()", "s.close()", PEER_CLOSES], TIME_WAIT, "close", HALF),
     Row("a forked child closes its copy", ["forked(lambda: s.close())"], OPEN),
@@ -104,6 +112,7 @@ ENDS = [
     Row("exit", ["s.detach()", "!sys.exit(0)", PEER_CLOSES], TIME_WAIT, "exit", ALIVE),
     Row("exit of python, which closes what it still knows", ["!sys.exit(0)", PEER_CLOSES], TIME_WAIT, "close", ALIVE),
     Row("exit(3) of libc", ["!libc.exit(0)", PEER_CLOSES], TIME_WAIT, "exit", ALIVE),
+    Row("exit with two copies, each a stream's", ["libc.fdopen(os.dup(s.fileno()), b'r+'); libc.fdopen(s.detach(), b'r+')", "!libc.exit(0)", PEER_CLOSES], TIME_WAIT, "exit", ALIVE),
     Row("_exit", ["!os._exit(0)", PEER_CLOSES], TIME_WAIT, "_exit", ALIVE),
     Row("quick_exit", ["!libc.quick_exit(0)", PEER_CLOSES], TIME_WAIT, None, ALIVE),
     Row("syscall(SYS_exit_group)", ['!libc.syscall(SYS["exit_group"], 0, 0, 0, 0, 0, 0)', PEER_CLOSES], TIME_WAIT, None, ALIVE),
@@ -291,6 +300,17 @@ def test_copies_ipv4(t):
 
 def test_copies_ipv6(t):
     in_one_client(t, "6", COPIES)
+
+
+def test_a_dup2_that_fails_beside_closes(t):
+    """While a thread's dup2 and dup3 over a connection fail, another copies, shuts down and closes it: one event each, once it is closed."""
+    n = 3500
+    t.spread(t.sources())
+    port = t.server()
+    t.run([t.program("kernel/refused_dup"), "10.1.0.1", str(port), str(n)])
+    kernel.settle(port)
+    waits, told = collections.Counter(kernel.time_waits(port)), collections.Counter(t.time_wait_events(port))
+    equal((len(waits), waits - told, told - waits), (n, collections.Counter(), collections.Counter()), "TIME-WAITs; those not told; those told too often")
 
 
 def test_ways_to_close_ipv4(t):

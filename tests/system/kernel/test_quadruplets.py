@@ -82,41 +82,41 @@ def timed(agent, code):
 
 def test_wait_ends_with_a_free_quadruplet(t):
     """wait: the connect succeeds as soon as another process gives a quadruplet back."""
-    holder, port = exhausted(t, "5s")
+    holder, port = exhausted(t, "20s")
     other = t.agent()
     began = time.monotonic()
     holder("__import__('threading').Timer(0.3, lambda: reset(kept.pop())).start()")
     result, seconds = timed(other, f"hold(1, '10.1.0.1', {port})")
     passed = time.monotonic() - began
     equal(result, [0, 1], "errno and connections")
-    assert passed > 0.3 and seconds < 1.5, f"waited {seconds:.3f} s, {passed:.3f} s after the timer of 0.3 s was set"
+    assert passed > 0.3 and seconds < 10, f"waited {seconds:.3f} s, {passed:.3f} s after the timer of 0.3 s was set"
 
 
 def test_wait_is_bounded(t):
-    """wait: no quadruplet comes back, and the connect fails once the time is over, not before and not much later."""
+    """wait: no quadruplet comes back, and the connect fails once the time is over, not before, and does not begin anew."""
     _, port = exhausted(t, "200ms")
     result, seconds = timed(t.agent(), f"hold(1, '10.1.0.1', {port})")
     equal(result, [FULL, 0], "errno and connections")
-    assert 0.19 < seconds < 1, f"waited {seconds:.3f} s, the rule says 0.2"
+    assert 0.19 < seconds < 10, f"waited {seconds:.3f} s, the rule says 0.2"
 
 
 def test_wait_is_for_blocking_sockets_only(t):
-    _, port = exhausted(t, "3s")
+    _, port = exhausted(t, "20s")
     agent = t.agent()
     agent("s = socket.socket(); s.setblocking(False)")
     result, seconds = timed(agent, f"attempt(s.connect, ('10.1.0.1', {port}))")
     equal(result, FULL, "errno")
-    assert seconds < 1, f"a non-blocking connect took {seconds:.3f} s"
+    assert seconds < 10, f"a non-blocking connect took {seconds:.3f} s"
 
 
 def test_wait_honours_the_clients_own_limit(t):
     """SO_SNDTIMEO says how long a connect may take."""
-    _, port = exhausted(t, "3s")
+    _, port = exhausted(t, "20s")
     agent = t.agent()
     agent("s = socket.socket(); s.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack('ll', 0, 100000))")
     result, seconds = timed(agent, f"attempt(s.connect, ('10.1.0.1', {port}))")
     equal(result, FULL, "errno")
-    assert 0.09 < seconds < 1, f"waited {seconds:.3f} s, SO_SNDTIMEO says 0.1"
+    assert 0.09 < seconds < 10, f"waited {seconds:.3f} s, SO_SNDTIMEO says 0.1"
 
 
 def interrupted(t, prepare=""):

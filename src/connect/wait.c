@@ -20,7 +20,8 @@ static uint64_t patience(struct connecting *k) {
     return left != 0 && left < wait ? left : wait;
 }
 
-/* False: a signal came. The socket is known again by its cookie, too: a client may close it behind libc's back. */
+/* False: a signal came, also while this thread waited for a processor after its sleep: unlike nanosleep, ppoll says so.
+ * The socket is known again by its cookie, too: a client may close it behind libc's back. */
 static bool rest(struct client *client, struct connecting *k) {
     struct {
         long s, ns;
@@ -29,7 +30,7 @@ static bool rest(struct client *client, struct connecting *k) {
     conn_release(client, k->conn);
     if (client->waits)
         client->waits(client);
-    bool whole = sys_call2(SYS_nanosleep, &pause, 0) == 0;
+    bool whole = sys_call5(SYS_ppoll, 0, 0, &pause, 0, 0) == 0;
     connecting_look_again(k, serial);
     if (k->number == NUMBER_OURS && !limit_is_same(k))
         k->number = NUMBER_CLOSED;

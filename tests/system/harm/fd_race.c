@@ -249,7 +249,7 @@ static void *swap_under_icmp(void *argument) {
     return NULL;
 }
 
-/* How often the connecting thread has slept so far, if it is in our nanosleep now; else -1. */
+/* How often the connecting thread has slept so far, if it is in our ppoll now; else -1. */
 static long sleeps(const struct pair *p) {
     char path[64], text[4096], *at;
     snprintf(path, sizeof path, "/proc/self/task/%d/syscall", atomic_load(&p->tid));
@@ -260,7 +260,7 @@ static long sleeps(const struct pair *p) {
             (void)close(file);
         text[n > 0 ? n : 0] = 0;
         if (look == 0) {
-            if (n <= 0 || strtol(text, NULL, 10) != SYS_nanosleep)
+            if (n <= 0 || strtol(text, NULL, 10) != SYS_ppoll)
                 return -1;
             snprintf(path, sizeof path, "/proc/self/task/%d/status", atomic_load(&p->tid));
         }

@@ -141,14 +141,14 @@ def test_refused_without_a_packet(t):
 @needs("nft")
 def test_wait_and_connect_share_so_sndtimeo(t):
     """A rule's wait ends with a quadruplet, but the SYN is lost: the client's limit is for both; the option is as it was."""
-    host(t, 11, rule='    wait = "5s"')
+    host(t, 11, rule='    wait = "20s"')
     port = t.server()
     kernel.port_range(40000, 40015)
     holder, agent = t.agent(), t.agent()
     equal(holder(f"hold(16, '10.1.0.1', {port})"), [0, 16], "errno and connections")
     kernel.nft(f"table inet f {{\nchain o {{\ntype filter hook output priority 0;\ntcp dport {port} tcp flags & (syn | ack) == syn drop\n}}\n}}")
-    holder("threading.Timer(1.2, lambda: reset(kept.pop())).start()")
-    found, seconds, _ = one(agent, "10.1.0.1", port, LIMIT.format(2000))
+    holder("threading.Timer(2.5, lambda: reset(kept.pop())).start()")
+    found, seconds, _ = one(agent, "10.1.0.1", port, LIMIT.format(5000))
     equal(found, errno.EINPROGRESS, "errno")
-    assert 1.9 < seconds < 2.8, f"{seconds:.2f} s, SO_SNDTIMEO says 2"  # one after the other they would take 3.2
-    equal(agent("struct.unpack('ll', s.getsockopt(SOL_SOCKET, SO_SNDTIMEO, 16))"), [2, 0], "SO_SNDTIMEO afterwards")
+    assert 4.9 < seconds < 7, f"{seconds:.2f} s, SO_SNDTIMEO says 5"  # one after the other they would take 7.5
+    equal(agent("struct.unpack('ll', s.getsockopt(SOL_SOCKET, SO_SNDTIMEO, 16))"), [5, 0], "SO_SNDTIMEO afterwards")

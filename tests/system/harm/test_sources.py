@@ -373,8 +373,8 @@ def test_unanswered_source(t):
     assert gone in report and "is not answered" in report, report
     kernel.ip(f"addr add {gone}/64 dev up1 nodad")
     began = time.monotonic()
-    kernel.wait_until(lambda: agent(f"impatient(2, 1.2, '{PEER6}')") == 0 and gone in far.clients(), 40, f"{gone} is still not used")
-    assert time.monotonic() - began < 32, "it was tried again too late"
+    kernel.wait_until(lambda: agent(f"impatient(2, 1.2, '{PEER6}')") == 0 and gone in far.clients(), 55, f"{gone} is still not used")
+    assert time.monotonic() - began < 50, "it was tried again too late"  # after 30 s; a period that passed without it: 60 and more
     kernel.wait_until(lambda: stat(t)["down"] == [], 15, f"{gone} stays marked down")
     equal(agent(some), 0, "time-outs")
 

@@ -5,7 +5,7 @@ import time
 
 import stage
 from fixture import equal, needs
-from kernel import settle
+from kernel import settle, sockets, wait_until
 from stage import PORTS, curls, host, perl, tells
 
 A_MOMENT = 1.1  # seconds, after which a server that has not closed is not about to
@@ -114,6 +114,7 @@ def test_server_never_closes(t):
 def test_half_closed_and_time_waits(t):
     port = host(t, kind="seldom")
     equal(curls(t, PORTS + 4, f"http://10.1.0.1:{port}/"), 4, "failures")
+    wait_until(lambda: {s.state for s in sockets(to_port=port) if s.local_port % 4} == {"TIME_WAIT"}, what="the server has not closed what it closes")
     time.sleep(A_MOMENT)
     tells(t, "half_closed_and_time_waits", f"10.1.0.1:{port}")
 

@@ -97,8 +97,8 @@ def test_little_time_is_enough_for_the_own_destination(t):
     """An endpoint that is silent has at most half of what SO_SNDTIMEO allows."""
     (own, other), port = service(t, more='to-timeout = "10s"')
     silent(other)
-    got = turns(client(t), own, port, 2, "allowed=2")
-    equal([g[0] for g in got], [0] * 2, "errno of connects that may take 2 s")
+    got = turns(client(t), own, port, 2, "allowed=4")
+    equal([g[0] for g in got], [0] * 2, "errno of connects that may take 4 s")
     equal([g[2] for g in got], [True] * 2, "SO_SNDTIMEO as it was")
     equal(t.events("source-down"), [], "endpoints that are left out, of which none had its to-timeout")
 
@@ -116,12 +116,12 @@ def test_a_thread_that_leaves_its_connect_leaves_the_limit_as_it_was(t):
 @limit(60)
 def test_all_are_silent(t):
     """The connect ends when the client's own would."""
-    (own, *others), port = service(t, 4, 'to-timeout = "1500ms"\nto-hold-down = "100ms"')
+    (own, *others), port = service(t, 4, 'to-timeout = "3s"\nto-hold-down = "100ms"')
     silent(own, *others)
-    bare = client(t, bare=True)(f"by_libc('{own}', {port}, 2)")
+    bare = client(t, bare=True)(f"by_libc('{own}', {port}, 4)")
     equal((bare[0], bare[2]), (errno.EINPROGRESS, True), "bare: errno, and SO_SNDTIMEO as it was")
     agent = client(t)
-    for g in turns(agent, own, port, 2, "allowed=2"):
+    for g in turns(agent, own, port, 2, "allowed=4"):
         equal((g[0], g[2]), (errno.EINPROGRESS, True), "errno, and SO_SNDTIMEO as it was")
         assert g[1] < 1.5 * bare[1], f"{g[1]} s, bare {bare[1]} s"
 
@@ -129,11 +129,11 @@ def test_all_are_silent(t):
 @full
 @limit(60)
 def test_the_own_destination_waits_for_one_endpoint_at_most(t):
-    (own, *others), port = service(t, 4, 'to-timeout = "1s"\nto-hold-down = "5m"')
+    (own, *others), port = service(t, 4, 'to-timeout = "3s"\nto-hold-down = "5m"')
     silent(*others)
     got = turns(client(t), own, port, 4, "")
     equal([g[0] for g in got], [0] * 4, "errno")
-    assert max(g[1] for g in got) < 2.7, f"s: {[g[1] for g in got]}"
+    assert max(g[1] for g in got) < 5.7, f"s: {[g[1] for g in got]}"
 
 
 def test_an_endpoint_without_a_route_says_nothing_of_the_own_destination(t):

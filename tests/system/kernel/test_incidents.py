@@ -15,7 +15,6 @@ The conclusions were written down first:
 
 import errno
 import json
-import time
 
 import history
 import kernel
@@ -262,16 +261,16 @@ def test_a_large_range_is_estimated(t):
     hoarder("import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (10000, 10000))")
     hoarder(f"[(s := socket.socket(), kept.append(s), s.bind(('10.0.0.12', p))) for p in {sorted(set(range(20000, 30000)) - taken)}]; None")
     agent("before = os.listdir('/proc/self/fd')")
-    started = time.monotonic()
+    took = agent("time.process_time()")  # of a processor: others may have it meanwhile
     equal(agent(f"socket.socket().connect_ex(('10.1.0.1', {port}))"), errno.EADDRNOTAVAIL, "errno")
-    took = time.monotonic() - started
+    took = agent("time.process_time()") - took
     equal(agent("os.listdir('/proc/self/fd') == before"), True, "the same descriptors as before")
     event = one_event(t)
     count = event["sources"][0]["kernel"]
     assert not count["complete"] and abs(count["time_wait"] - 6000) < 600, count
     assert abs(event["bound_ports"] - 4000) < 600, event["bound_ports"]
     equal((event["capacity"], event["occupied_by"]), (10000, "bound-ports"), "capacity and who has it")
-    assert took < 0.5, f"{took * 1000:.0f} ms"
+    assert took < 0.25, f"{took * 1000:.0f} ms"
 
 
 def test_a_client_without_free_descriptors_gets_its_event_all_the_same(t):

@@ -2,10 +2,11 @@
 
 import errno
 import os
+import subprocess
 import time
 
 import kernel
-from fixture import SHIM, equal
+from fixture import PYTHON, SHIM, equal, waits
 
 FULL = errno.EADDRNOTAVAIL
 LOW, HIGH = 40000, 40015
@@ -48,23 +49,25 @@ def test_ports_outside_serve_several_destinations(t):
     equal(agent(f"hold(1, '10.1.0.1', {one})"), [FULL, 20], "errno of one more")
 
 
+@waits
 def test_reuse_after(t):
     """A TIME-WAIT on a port outside the range is left alone until it is as old as reuse-after, and reused then."""
     sources, port = host(t, 11, 11)
-    t.spread(sources, pool='ports = { "39990-39999" }\nreuse-after = "2s"', rule='on-exhausted = "error"')
+    t.spread(sources, pool='ports = { "39990-39999" }\nreuse-after = "4s"', rule='on-exhausted = "error"')
     agent = t.agent()
+    agent("None")  # it has started
     began = time.monotonic()
     equal(agent(f"burst(10, '10.1.0.1', {port})"), 0, "failures of ten")
     kernel.settle(port)
     equal(len(kernel.time_waits(port)), 10, "TIME-WAITs")
     equal(agent(f"burst(1, '10.1.0.1', {port})"), 1, "failures of the eleventh, at once")
-    assert time.monotonic() - began < 2, "too slow to tell"
-    time.sleep(2.2)
-    equal(agent(f"burst(10, '10.1.0.1', {port})"), 0, "failures of ten more, 2 s later")
+    assert time.monotonic() - began < 4, "too slow to tell"
+    time.sleep(4.2)
+    equal(agent(f"burst(10, '10.1.0.1', {port})"), 0, "failures of ten more, 4 s later")
     assert kernel.counter("TcpExtTWRecycled") >= 10, "the kernel has recycled no TIME-WAIT"
 
 
-def waits(t, wait):
+def exhausted(t, wait):
     sources, port = host(t, 11, 11)
     t.spread(sources, rule=f'on-exhausted = "error"\nwait = "{wait}"')
     agent = t.agent()
@@ -79,50 +82,64 @@ def timed(agent, code):
 
 def test_wait_ends_with_a_free_quadruplet(t):
     """wait: the connect succeeds as soon as another process gives a quadruplet back."""
-    holder, port = waits(t, "5s")
+    holder, port = exhausted(t, "20s")
     other = t.agent()
     began = time.monotonic()
     holder("__import__('threading').Timer(0.3, lambda: reset(kept.pop())).start()")
     result, seconds = timed(other, f"hold(1, '10.1.0.1', {port})")
     passed = time.monotonic() - began
     equal(result, [0, 1], "errno and connections")
-    assert passed > 0.3 and seconds < 1.5, f"waited {seconds:.3f} s, {passed:.3f} s after the timer of 0.3 s was set"
+    assert passed > 0.3 and seconds < 10, f"waited {seconds:.3f} s, {passed:.3f} s after the timer of 0.3 s was set"
 
 
 def test_wait_is_bounded(t):
-    """wait: no quadruplet comes back, and the connect fails once the time is over, not before and not much later."""
-    _, port = waits(t, "200ms")
+    """wait: no quadruplet comes back, and the connect fails once the time is over, not before, and does not begin anew."""
+    _, port = exhausted(t, "200ms")
     result, seconds = timed(t.agent(), f"hold(1, '10.1.0.1', {port})")
     equal(result, [FULL, 0], "errno and connections")
-    assert 0.19 < seconds < 1, f"waited {seconds:.3f} s, the rule says 0.2"
+    assert 0.19 < seconds < 10, f"waited {seconds:.3f} s, the rule says 0.2"
 
 
 def test_wait_is_for_blocking_sockets_only(t):
-    _, port = waits(t, "3s")
+    _, port = exhausted(t, "20s")
     agent = t.agent()
     agent("s = socket.socket(); s.setblocking(False)")
     result, seconds = timed(agent, f"attempt(s.connect, ('10.1.0.1', {port}))")
     equal(result, FULL, "errno")
-    assert seconds < 1, f"a non-blocking connect took {seconds:.3f} s"
+    assert seconds < 10, f"a non-blocking connect took {seconds:.3f} s"
 
 
 def test_wait_honours_the_clients_own_limit(t):
     """SO_SNDTIMEO says how long a connect may take."""
-    _, port = waits(t, "3s")
+    _, port = exhausted(t, "20s")
     agent = t.agent()
     agent("s = socket.socket(); s.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack('ll', 0, 100000))")
     result, seconds = timed(agent, f"attempt(s.connect, ('10.1.0.1', {port}))")
     equal(result, FULL, "errno")
-    assert 0.09 < seconds < 1, f"waited {seconds:.3f} s, SO_SNDTIMEO says 0.1"
+    assert 0.09 < seconds < 10, f"waited {seconds:.3f} s, SO_SNDTIMEO says 0.1"
+
+
+def interrupted(t, prepare=""):
+    """How long a connect waits of the 20 s that its rule allows, where a signal comes every 50 ms from 0.2 s on."""
+    _, port = exhausted(t, "20s")
+    agent = t.agent()
+    agent("__import__('signal').signal(14, lambda *a: None) and None")
+    agent(prepare or "None")
+    result, seconds = timed(agent, f"(__import__('signal').setitimer(0, 0.2, 0.05), hold(1, '10.1.0.1', {port}))[1]")
+    equal(result, [FULL, 0], "errno and connections")
+    assert 0.1 < seconds < 10, f"waited {seconds:.3f} s with a signal after 0.2 s"
 
 
 def test_wait_ends_at_a_signal(t):
-    _, port = waits(t, "5s")
-    agent = t.agent()
-    agent("__import__('signal').signal(14, lambda *a: None) and None")
-    result, seconds = timed(agent, f"(__import__('signal').setitimer(0, 0.2, 0.05), hold(1, '10.1.0.1', {port}))[1]")
-    equal(result, [FULL, 0], "errno and connections")
-    assert 0.1 < seconds < 2, f"waited {seconds:.3f} s with a signal after 0.2 s"
+    interrupted(t)
+
+
+def test_wait_ends_at_a_signal_on_a_busy_processor(t):
+    """The signals come while the client, after one of its short sleeps, waits for the processor that others have."""
+    cpu = min(os.sched_getaffinity(0))
+    for _ in range(4):
+        subprocess.Popen([PYTHON, "-S", "-c", f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"])
+    interrupted(t, f"os.sched_setaffinity(0, {{{cpu}}}); os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))")
 
 
 def test_least_used(t):

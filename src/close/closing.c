@@ -61,9 +61,9 @@ __attribute__((noinline)) static void look_why_not_connected(struct closing *c) 
         c->exact = sockinfo_connect_error(c->fd, c->conn->so_error, may_fetch, &c->connect_error);
 }
 
-/* Our FIN is sent, and what is left is to end without a TIME-WAIT, unless the peer's FIN comes first. A reset frees the
- * quadruplet for the next connection at once: what is asked about must be this socket, by a cookie that was drawn
- * before that FIN came. So draw it, and look again. */
+/* Our FIN is sent, and no TIME-WAIT is to come unless the peer's FIN comes before the close. A reset frees the
+ * quadruplet at once: it must be this socket that is found, by a cookie drawn before that FIN. So draw it, and look
+ * again. */
 __attribute__((noinline)) static void look_identified(struct closing *c) {
     struct conn *conn = c->conn;
     enum tcp_state phase = c->facts.phase;

@@ -62,8 +62,7 @@ __attribute__((noinline)) static void look_why_not_connected(struct closing *c) 
 }
 
 /* Our FIN is sent, and no TIME-WAIT is to come unless the peer's FIN comes before the close. A reset frees the
- * quadruplet at once: it must be this socket that is found, by a cookie drawn before that FIN. So draw it, and look
- * again. */
+ * quadruplet at once: so it must be found by the cookie, drawn before that FIN came. Draw it, and look again. */
 __attribute__((noinline)) static void look_identified(struct closing *c) {
     struct conn *conn = c->conn;
     enum tcp_state phase = c->facts.phase;
@@ -251,8 +250,7 @@ static void notice_fork(struct closing *c) {
 }
 
 /* It was open when it was claimed and is not now: another thread closed the same number, and may have found no record,
- * or the copies that there were. What this close itself has found, without a record, is that other thread's to record.
- */
+ * or other copies. What this close itself has found, without a record, is that other thread's to record. */
 static bool lost_the_race(struct closing *c) {
     if (c->found)
         return false;

@@ -50,10 +50,10 @@ def test_killed_and_started_again(t):
     f = Recorder(t, size="32M")
     f.create()
     f.start()
-    writers = f.storm(60000, rate=10000, incidents=100, n=4)
+    writers = f.storm(60000, rate=6000, incidents=100, n=4)
     kills = 0
     while any(w.poll() is None for w in writers):
-        time.sleep(0.15 + 0.02 * (kills % 7))
+        time.sleep(0.05 + 0.02 * (kills % 7))
         f.process.kill()
         f.process.wait()
         kills += 1
@@ -105,7 +105,7 @@ def test_rotation_by_rename(t):
     f.create()
     os.umask(0o022)
     f.start()
-    writers = f.storm(30000, rate=10000, n=4)
+    writers = f.storm(30000, rate=6000, n=4)
     files = []
     while any(w.poll() is None for w in writers):
         time.sleep(0.1)

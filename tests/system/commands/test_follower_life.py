@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import kernel
-from fixture import PYTHON, TOOL, equal, full, quadruplet_of, waits
+from fixture import PYTHON, TOOL, equal, full, limit, quadruplet_of, waits
 from follower import BOOT, Recorder, end, ring_events
 
 
@@ -129,6 +129,7 @@ def test_a_client_that_is_idle_is_a_client(t):
 
 
 @full
+@limit(120)
 def test_clients_one_after_the_other(t):
     """Short runs, one after the other, with the recorder on its way out in between: every event is in the file."""
     f = Recorder(t)

@@ -91,7 +91,7 @@ def test_units(t):
 
 
 @needs("make", "gcc")
-@limit(240)
+@limit(600)
 @full
 def test_other_paths_work(t):
     """PREFIX, LIBDIR and SYSCONFDIR after a build for others: recompiled, and the tool finds shim and config there."""
@@ -183,7 +183,7 @@ def test_dist(t):
 
 @full
 @needs("make", "gcc")
-@limit(240)
+@limit(600)
 def test_dist_builds(t):
     make("dist", f"BUILD={t.folder}")
     subprocess.run(["tar", "xf", f"{t.folder}/connspread-{version()}.tar.gz", "-C", t.folder], check=True)

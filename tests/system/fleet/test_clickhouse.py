@@ -106,7 +106,7 @@ def promql_agrees(t, report, facts):
 
 
 @full
-@limit(150)
+@limit(300)
 @needs(*ENGINES, *SERVERS)
 def test_the_views_say_what_report_says(t):
     """And PromQL. Also after every file was loaded a second time, whole and in part, with a line that is being written at its end."""

@@ -83,7 +83,7 @@ def compare(t, action):
 
 
 @full
-@limit(180)
+@limit(300)
 def test_errno(t):
     compare(t, "errno")
 

@@ -239,13 +239,14 @@ def compare(t, cells, arguments, modes=("enforce", "off")):
     equal(worse, 0, f"worse cells of {done}")
 
 
+@limit(150)
 def test_some(t):
     """Everything that may surround a client, for one of them."""
     compare(t, [(what, act, PROGRAMS[0]) for what, act in surroundings(t.folder).items()], stage(t), modes=("enforce",))
 
 
 @full
-@limit(180)
+@limit(400)
 def test_all(t):
     compare(t, [(what, act, name) for what, act in surroundings(t.folder).items() for name in PROGRAMS], stage(t))
 

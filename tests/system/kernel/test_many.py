@@ -26,6 +26,7 @@ def counters(t):
 
 
 @full
+@limit(150)
 def test_random_suffixes(t):
     """100,000 connects from random addresses of one /64 to random ones of another: room for all pairs, one row of statistics, which says so."""
     for place in ("fd00:1::/64", "fd00:2::/64"):
@@ -48,6 +49,7 @@ def turn(agent, n, to, port):
 
 
 @full
+@limit(150)
 def test_a_full_destination_among_many(t):
     """Ports take turns, a full destination is held down and explained, with 100,000 other destinations known."""
     low, high, to = 40000, 40049, "127.0.0.1"

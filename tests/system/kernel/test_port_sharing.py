@@ -144,7 +144,7 @@ def test_a_pool_of_many_ports_is_used_up(t):
     equal(agent(f"hold(1, '10.1.0.1', {ports[0]})"), [FULL, 2000], "one more: errno and connections")
 
 
-@limit(60)
+@limit(150)
 @full
 def test_many_at_once(t):
     """Eight processes and two destinations, connections that come and go: the kernel's table is looked at all the time."""

@@ -111,7 +111,7 @@ def test_calls(t):
     inject(t, "compare_calls", "pool", 4, 1)
 
 
-@limit(120)
+@limit(240)
 @full
 def test_ends(t):
     inject(t, "compare_ends", "pool", 4, 1)

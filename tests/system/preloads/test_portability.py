@@ -51,19 +51,19 @@ def transparent_32(t, program):
 
 
 @full
-@limit(120)
+@limit(300)
 def test_32_connects(t):
     transparent_32(t, "compare_connects")
 
 
 @full
-@limit(120)
+@limit(300)
 def test_32_calls(t):
     transparent_32(t, "compare_calls")
 
 
 @full
-@limit(180)
+@limit(300)
 def test_32_calls_of_a_64_bit_time(t):
     """glibc has some calls under a second name, for programs whose time_t has 64 bits. Each that is a wrapped call is exported, and
     no other; the verdicts of connections that went through them are the kernel's."""
@@ -80,7 +80,7 @@ def test_32_calls_of_a_64_bit_time(t):
 
 
 @full
-@limit(120)
+@limit(300)
 def test_32_hard_places(t):
     """Small stacks, a small signal stack, threads that reuse descriptors: on i386, too."""
     shim, client = build_32(t, "hard_places")
@@ -97,7 +97,7 @@ def test_32_hard_places(t):
 
 
 @full
-@limit(180)
+@limit(300)
 def test_32_one_state_file_for_both_word_sizes(t):
     """32- and 64-bit clients at once on one instance: one round robin, each close told once, and each reads what the other wrote:
     hold-downs, events with their sources, counters."""

@@ -67,7 +67,7 @@ def works_bare(t, address, port, mebibytes):
 
 
 @full
-@limit(120)
+@limit(240)
 def test_limits(t):
     """Descriptors, address space, file size, stack: whatever the limit, what works bare works with us."""
     address, port = scene(t, "pool")

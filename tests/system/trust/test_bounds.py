@@ -51,7 +51,7 @@ def many(u, count, rows=False):
             equal(u.run(ALICE, os.path.join(u.lib, "fill"), f"{u.folder(ALICE)}/copy{i}.state").stderr, "", "fill")
 
 
-@limit(120)
+@limit(240)
 @full
 def test_three_thousand_files(t):
     """Of one user: every one is printed, under 64 MB and 2 s."""

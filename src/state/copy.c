@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "state/open_chunk.h"
 #include "state/segment.h"
 #include "state/state.h"
 
@@ -108,10 +109,19 @@ bool state_copy_segment(const struct state *s, unsigned n, enum segment_kind kin
     return read_segment(s->window, n, out);
 }
 
-/* Pairs are read from the file, one segment after the other. */
+const struct open_chunk *state_chunk(const struct state *s, unsigned n, struct open_chunk *room) {
+    const struct ring_window *w = s->window;
+    if (!w || n < OPEN_FIRST)
+        return open_chunk_of(s, n);
+    unsigned segment = (n - OPEN_FIRST) / OPEN_BLOCK;
+    uint64_t at = w->segments_at + (uint64_t)(n - OPEN_FIRST) * sizeof *room;
+    bool there = segment < w->segments.n && w->segments.header->segment[segment] == SEGMENT_OPEN;
+    return there && read_all(w->fd, room, sizeof *room, at) ? room : NULL;
+}
+
+/* Pairs are read from the file one segment after the other, the open table chunk by chunk. */
 static bool is_wanted(unsigned sections, uint8_t kind) {
-    return (kind == SEGMENT_OPEN && sections & COPY(SECTION_OPEN_TABLE)) ||
-           (kind == SEGMENT_HISTORY && sections & COPY(SECTION_HISTORY));
+    return kind == SEGMENT_HISTORY && sections & COPY(SECTION_HISTORY);
 }
 
 /* Those of what is wanted, as the header that was read names them. False: it was cut, or no memory. */
@@ -249,8 +259,8 @@ void *state_copy_mapping(const struct state *s) {
 
 void state_copy_drop(const struct state *s, enum section section) {
     const struct state_section *part = &s->header->section[section]; /* ours: lay_out made it */
-    if (section == SECTION_OPEN_TABLE || section == SECTION_HISTORY)
-        segments_drop(s->window, section == SECTION_HISTORY ? SEGMENT_HISTORY : SEGMENT_OPEN);
+    if (section == SECTION_HISTORY)
+        segments_drop(s->window, SEGMENT_HISTORY);
     s->window->sections &= ~COPY(section);
     (void)madvise((char *)s->header + part->offset, (size_t)part->size, MADV_DONTNEED);
 }

@@ -3,7 +3,8 @@
  * A mapped file that its owner cuts short, or whose pages cannot be had, is SIGBUS in a process that reads it. What is
  * read with pread comes short instead, and what is a copy cannot change while it is checked. So a reader copies the
  * sections that it needs, each as large as this version makes it, into memory of its own; holes cost nothing. The rings
- * are read from the file piece by piece, up to their heads as they stood when the copy was made. */
+ * are read from the file piece by piece, up to their heads as they stood when the copy was made; of the open table what
+ * lies in segments, chunk by chunk (state_chunk). */
 #ifndef CONNSPREAD_STATE_COPY_H
 #define CONNSPREAD_STATE_COPY_H
 
@@ -23,7 +24,7 @@ enum state_error state_copy(struct state *out, int dir, const char *path, unsign
 /* Copies the same, and the sections of more, from the same file again, as it is now. False: it was cut, or cannot be
  * read; what was copied before is partly there. The open connections come first, then the heads of the rings, then all
  * else: a process that leaves the open connections has written its event before, and an event's names are there before
- * it is. */
+ * it is. After chunks of segments were read it is to be called once more, for the same reason. */
 bool state_copy_again(const struct state *s, unsigned more);
 
 /* Does the very file that was copied, whatever has its name by now, belong to this user? */
@@ -35,6 +36,10 @@ void *state_copy_mapping(const struct state *s);
 /* Reads one segment of the file, as it is now, to out: SEGMENT_BYTES. False: it is not of this kind, not there any
  * more, or nothing is in it. */
 bool state_copy_segment(const struct state *s, unsigned n, enum segment_kind kind, void *out);
+
+/* Chunk n of the open table, whose section is copied; those of segments are read from the file, as it is now, to room.
+ * NULL: there is none. Also of a mapping. */
+const struct open_chunk *state_chunk(const struct state *s, unsigned n, struct open_chunk *room);
 
 /* Gives the memory of one section back, which is zero from then on. */
 void state_copy_drop(const struct state *s, enum section section);

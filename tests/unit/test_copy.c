@@ -59,26 +59,55 @@ static unsigned long own_memory(void) {
     return (all - shared) * (unsigned long)sysconf(_SC_PAGESIZE);
 }
 
-/* One word of data in each segment of the open table, behind a hole. */
+/* One word of data in each segment of the history, behind a hole. */
 START_TEST(holes_of_the_segments_cost_no_memory) {
     const uint64_t word = 77;
     struct state copy;
     ck_assert_int_eq(create(), STATE_OK);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
-    memset(state.header->segment, SEGMENT_OPEN, SEGMENTS);
+    memset(state.header->segment, SEGMENT_HISTORY, SEGMENTS);
     for (unsigned i = 1; i <= SEGMENTS; i++)
         ck_assert_int_eq(pwrite(fd, &word, 8, (off_t)(state.header->size + (uint64_t)i * SEGMENT_BYTES - 8)), 8);
     (void)close(fd);
     unsigned long before = own_memory();
-    ck_assert_int_eq(state_copy(&copy, AT_FDCWD, path, COPY(SECTION_OPEN_TABLE), &error), STATE_OK);
+    ck_assert_int_eq(state_copy(&copy, AT_FDCWD, path, COPY(SECTION_HISTORY), &error), STATE_OK);
     for (int again = 0; again < 2; again++) {
-        const struct open_chunk *last = open_chunk_of(&copy, OPEN_CHUNKS - 1);
+        const struct history_minute *last = segment_find(copy.segments, SEGMENTS - 1, SEGMENT_HISTORY);
         ck_assert_ptr_nonnull(last);
-        ck_assert_uint_eq(last->entry[OPEN_PER_CHUNK - 1].marked_ns, word);
+        ck_assert_uint_eq(last[HISTORY_BLOCK - 1].rest[HISTORY_REST - 1], word);
         ck_assert_uint_lt(own_memory() - before, 32ul << 20);
         ck_assert(state_copy_again(&copy, 0));
     }
     state_release(&copy);
+}
+END_TEST
+
+/* Of a million connections no more is in memory than is looked at. */
+START_TEST(a_chunk_of_a_segment_is_read_when_it_is_asked_for) {
+    struct open_chunk written = {.seen_ns = 77}, room;
+    struct state copy;
+    ck_assert_int_eq(create(), STATE_OK);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    state.header->segment[0] = SEGMENT_PAIRS;
+    state.header->segment[1] = SEGMENT_OPEN;
+    off_t begin = (off_t)state.header->size + SEGMENT_BYTES, at = begin + 5 * (off_t)sizeof written;
+    unsigned n = OPEN_FIRST + OPEN_BLOCK + 5;
+    ck_assert_int_eq(pwrite(fd, &written, sizeof written, at), sizeof written);
+    ck_assert_int_eq(state_copy(&copy, AT_FDCWD, path, COPY(SECTION_OPEN_TABLE), &error), STATE_OK);
+    ck_assert_ptr_eq(state_chunk(&copy, 0, &room), &copy.open_table->chunk[0]);
+    ck_assert_ptr_eq(state_chunk(&copy, n, &room), &room);
+    ck_assert_uint_eq(room.seen_ns, 77);
+    ck_assert_ptr_null(state_chunk(&copy, OPEN_FIRST, &room));                  /* of pairs */
+    ck_assert_ptr_null(state_chunk(&copy, OPEN_FIRST + 2 * OPEN_BLOCK, &room)); /* of nothing */
+    ck_assert_ptr_null(state_chunk(&copy, OPEN_CHUNKS + OPEN_BLOCK, &room));
+    written.seen_ns = 78;
+    ck_assert_int_eq(pwrite(fd, &written, sizeof written, at), sizeof written);
+    ck_assert_ptr_nonnull(state_chunk(&copy, n, &room));
+    ck_assert_uint_eq(room.seen_ns, 78);
+    ck_assert_int_eq(ftruncate(fd, at + 100), 0);
+    ck_assert_ptr_null(state_chunk(&copy, n, &room));
+    state_release(&copy);
+    (void)close(fd);
 }
 END_TEST
 
@@ -154,6 +183,7 @@ int main(void) {
     TCase *tc = tcase_create("copy");
     tcase_add_checked_fixture(tc, own_folder, no_folder);
     tcase_add_test(tc, holes_of_the_segments_cost_no_memory);
+    tcase_add_test(tc, a_chunk_of_a_segment_is_read_when_it_is_asked_for);
     tcase_add_test(tc, a_copy_of_a_file_that_was_cut_is_an_error_and_no_signal);
     tcase_add_test(tc, a_copy_has_what_the_file_has);
     tcase_add_test(tc, a_segment_of_another_kind_is_not_copied);

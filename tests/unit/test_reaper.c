@@ -1,7 +1,10 @@
 /* Who is dead, and which of the kernel's sockets was whose. */
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -307,6 +310,67 @@ START_TEST(an_end_that_was_told_a_little_before_the_begin_is_the_same_one) {
 }
 END_TEST
 
+/* --- what became of it --- */
+
+/* A connection over loopback: its tuple; the descriptors of both ends. */
+static struct tuple connection(int fd[2]) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, b;
+    socklen_t size = sizeof a;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&a, size), 0);
+    ck_assert_int_eq(listen(listener, 1), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&a, &size), 0);
+    fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(connect(fd[0], (struct sockaddr *)&a, size), 0);
+    ck_assert_int_eq(getsockname(fd[0], (struct sockaddr *)&b, &size), 0);
+    ck_assert_int_ge(fd[1] = accept(listener, NULL, NULL), 0);
+    (void)close(listener);
+    const struct addr loopback = addr_from_v4(INADDR_LOOPBACK);
+    return tuple_of(&loopback, ntohs(b.sin_port), &loopback, ntohs(a.sin_port));
+}
+
+static struct reaped killed(const struct tuple *t, uint64_t now_ns) {
+    return (struct reaped){.entry = {.local = t->local.addr,
+                                     .local_port = t->local.port,
+                                     .peer = t->peer.addr,
+                                     .peer_port = t->peer.port,
+                                     .connected_ns = now_ns - 1000000000,
+                                     .word = OPEN_NOW},
+                           .ask = true,
+                           .alive_us = now_ns / 1000};
+}
+
+/* Few are asked about one by one, many are looked for in a dump: the ends are the same. */
+START_TEST(an_end_is_the_same_among_few_and_among_very_many) {
+    enum { OPEN, ENDED, HALF, REST };
+    static const unsigned numbers[] = {REST + 1, 1 << 17};
+    unsigned n = numbers[_i];
+    struct reaped *l = calloc(n, sizeof *l);
+    struct state state;
+    int fd[REST][2] = {{0}};
+    uint64_t now_ns = clock_ns(CLOCK_REALTIME);
+    ck_assert(l && state_private(&state, "test"));
+    for (unsigned i = 0; i < n; i++) {
+        const struct addr local = v4(1 + i / 60000), peer = v4(99);
+        struct tuple t = i < REST ? connection(fd[i]) : tuple_of(&local, (uint16_t)(1024 + i % 60000), &peer, 80);
+        l[i] = killed(&t, now_ns);
+    }
+    for (unsigned i = ENDED; i < REST; i++)
+        (void)close(fd[i][0]);
+    (void)close(fd[ENDED][1]);
+    reaped_judge(l, n, &state);
+    for (unsigned i = 0; i < n; i++) {
+        enum fate want = i == OPEN ? FATE_SHARED : i < REST ? FATE_TIME_WAIT : FATE_NONE;
+        ck_assert_msg(l[i].fate == want && l[i].verified == VERIFIED_TRUE, "%u: %u", i, l[i].fate);
+    }
+    (void)close(fd[OPEN][0]);
+    (void)close(fd[OPEN][1]);
+    (void)close(fd[HALF][1]);
+    free(l);
+    state_unmap(&state);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("reaper");
     TCase *tc = tcase_create("match");
@@ -329,6 +393,7 @@ int main(void) {
     tcase_add_test(tc, a_line_of_maps_names_its_file);
     tcase_add_test(tc, a_process_of_the_tools_file_is_the_tool_by_its_name);
     tcase_add_loop_test(tc, an_end_that_was_told_a_little_before_the_begin_is_the_same_one, 0, 3);
+    tcase_add_loop_test(tc, an_end_is_the_same_among_few_and_among_very_many, 0, 2);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

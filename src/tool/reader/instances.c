@@ -267,9 +267,10 @@ static bool is_closed_to_us(uint64_t owner) {
 unsigned instances_foreign(const struct state *s) {
     uint64_t ours = owner_namespace();
     unsigned n = 0, end = open_chunks(s);
+    struct open_chunk room;
     for (unsigned i = 0; i < end; i++) {
         bool taken = __atomic_load_n(&s->open_table->owner[i], __ATOMIC_RELAXED) != 0;
-        const struct open_chunk *chunk = taken ? open_chunk_of(s, i) : NULL;
+        const struct open_chunk *chunk = taken ? state_chunk(s, i, &room) : NULL;
         n += chunk && chunk->pid_namespace != ours;
     }
     return n;
@@ -278,9 +279,10 @@ unsigned instances_foreign(const struct state *s) {
 unsigned instances_closed_to_us(const struct state *s) {
     uint64_t ours = owner_namespace();
     unsigned n = instances_foreign(s), end = open_chunks(s);
+    struct open_chunk room;
     for (unsigned i = 0; i < end; i++) {
         uint64_t owner = __atomic_load_n(&s->open_table->owner[i], __ATOMIC_RELAXED);
-        const struct open_chunk *chunk = owner != 0 ? open_chunk_of(s, i) : NULL;
+        const struct open_chunk *chunk = owner != 0 ? state_chunk(s, i, &room) : NULL;
         n += chunk && chunk->pid_namespace == ours && owner_lives((uint32_t)owner, chunk->born_ns) &&
              is_closed_to_us(owner);
     }

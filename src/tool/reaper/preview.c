@@ -27,15 +27,15 @@ void preview_find(struct preview *out, const struct state *s) {
         return;
     }
     round_visit(&r);
-    out->event = r.n ? calloc(r.n, sizeof *out->event) : NULL;
-    if (out->event)
+    /* The heads of the rings after the open table: what has left that by now has its event before them. */
+    if (state_copy_again(s, 0))
         round_settle(&r);
-    if (out->event && out->n)
+    state_copy_drop(s, SECTION_OPEN_TABLE);
+    state_copy_drop(s, SECTION_DEDUP);
+    if (out->n)
         qsort(out->event, out->n, sizeof *out->event, by_time);
     round_end(&r);
     reaper_end(&h);
-    state_copy_drop(s, SECTION_OPEN_TABLE);
-    state_copy_drop(s, SECTION_DEDUP);
 }
 
 void preview_free(struct preview *u) {

@@ -8,6 +8,7 @@
 
 #include "tool/common/time_text.h"
 #include "tool/reaper/match.h"
+#include "tool/reaper/present.h"
 #include "tool/reaper/recorded.h"
 #include "net/diag.h"
 #include "tool/host/dump.h"
@@ -107,18 +108,57 @@ static bool judge_mptcp(struct reaped *l, uint64_t now) {
     return l->stays;
 }
 
-static int ask(int netlink, const struct reaped *l, struct diag_answer *out) {
-    struct tuple tuple = open_tuple(&l->entry);
-    return diag_lookup_ending(netlink, &tuple, marked(l) && open_fate(&l->entry) == FATE_TIME_WAIT, out);
+/* present: NULL: each is asked about. */
+struct kernel {
+    int netlink; /* one for all: to open it takes longer than a question */
+    struct present *present;
+};
+
+static bool is_asked_about(const struct reaped *l) {
+    return l->ask && l->entry.local_port != 0;
 }
 
-static void judge_exact(struct reaped *l, const struct recorded *t, int netlink, uint64_t now) {
+static bool has_all(const struct present *p, const struct reaped *l, unsigned n) {
+    for (unsigned i = 0; i < n; i++) {
+        struct tuple tuple = open_tuple(&l[i].entry);
+        if (is_asked_about(&l[i]) && !present_has(p, &tuple))
+            return false;
+    }
+    return true;
+}
+
+/* Twice, unless the first dump has all of them: a walk through the kernel's table may miss one that moves meanwhile. */
+static struct present *look_for_many(const struct reaped *l, unsigned n) {
+    enum { MANY = 1 << 16, LOOKS = 2 };
+    unsigned asked = 0;
+    for (unsigned i = 0; i < n; i++)
+        asked += is_asked_about(&l[i]);
+    struct present *p = asked < MANY ? NULL : calloc(1, sizeof *p);
+    for (int i = 0; p && i < LOOKS; i++) {
+        if (!present_dump(p)) {
+            free(p);
+            return NULL;
+        }
+        if (has_all(p, l, n))
+            break;
+    }
+    return p;
+}
+
+static int ask(const struct kernel *kernel, const struct reaped *l, struct diag_answer *out) {
+    struct tuple tuple = open_tuple(&l->entry);
+    if (kernel->present && !present_has(kernel->present, &tuple))
+        return -ENOENT;
+    return diag_lookup_ending(kernel->netlink, &tuple, marked(l) && open_fate(&l->entry) == FATE_TIME_WAIT, out);
+}
+
+static void judge_exact(struct reaped *l, const struct recorded *t, const struct kernel *kernel, uint64_t now) {
     struct diag_answer answer;
     const struct open_entry *h = &l->entry;
     l->recorded = recorded_time_wait(t, &h->local, h->local_port, &h->peer, h->peer_port, connected_us(l) - coarse_us);
     if (judge_mptcp(l, now))
         return;
-    int found = l->ask ? ask(netlink, l, &answer) : -ENOENT;
+    int found = l->ask ? ask(kernel, l, &answer) : -ENOENT;
     if (found == -ENOENT)
         end_absent(l, now);
     else if (found != 0)
@@ -317,7 +357,7 @@ void reaped_judge(struct reaped *l, unsigned n, const struct state *s) {
     struct recorded recorded = {0};
     uint64_t now = time_now_us(), from_us = UINT64_MAX;
     bool search = false;
-    int netlink = diag_open(); /* one for all: to open it takes longer than a question */
+    const struct kernel kernel = {.netlink = diag_open(), .present = look_for_many(l, n)};
     for (unsigned i = 0; i < n; i++)
         from_us = connected_us(&l[i]) < from_us ? connected_us(&l[i]) : from_us;
     (void)recorded_read(&recorded, s, from_us - coarse_us, false);
@@ -328,14 +368,15 @@ void reaped_judge(struct reaped *l, unsigned n, const struct state *s) {
         l[i].local = h->local;
         l[i].local_port = h->local_port;
         if (h->local_port != 0)
-            judge_exact(&l[i], &recorded, netlink, now);
+            judge_exact(&l[i], &recorded, &kernel, now);
         else if (l[i].ask)
             search = true;
         else
             end_absent(&l[i], now);
     }
-    if (netlink >= 0)
-        (void)close(netlink);
+    if (kernel.netlink >= 0)
+        (void)close(kernel.netlink);
+    free(kernel.present);
     if (search)
         judge_by_search(l, n, s, now);
     recorded_free(&recorded);

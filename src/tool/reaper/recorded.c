@@ -61,9 +61,10 @@ static bool read_ring(struct recorded *t, size_t *room, const struct state *s, u
 
 static bool read_open_table(struct recorded *t, size_t *room, const struct state *s) {
     unsigned end = open_chunks(s);
+    struct open_chunk copied;
     for (unsigned i = 0; i < end; i++) {
         bool taken = __atomic_load_n(&s->open_table->owner[i], __ATOMIC_ACQUIRE) != 0;
-        const struct open_chunk *chunk = taken ? open_chunk_of(s, i) : NULL;
+        const struct open_chunk *chunk = taken ? state_chunk(s, i, &copied) : NULL;
         for (unsigned j = 0; chunk && j < OPEN_PER_CHUNK; j++) {
             const struct open_entry *h = &chunk->entry[j];
             if (__atomic_load_n(&h->word, __ATOMIC_ACQUIRE) == OPEN_FREE)
@@ -84,10 +85,14 @@ static bool read_open_table(struct recorded *t, size_t *room, const struct state
     return true;
 }
 
+static bool copy_again(const struct state *s) {
+    return !s->window || state_copy_again(s, 0);
+}
+
 bool recorded_read(struct recorded *t, const struct state *s, uint64_t from_us, bool and_open) {
     size_t room = 0;
     *t = (struct recorded){0};
-    if ((s->window && !state_copy_again(s, 0)) || (and_open && !read_open_table(t, &room, s)) ||
+    if (!copy_again(s) || (and_open && (!read_open_table(t, &room, s) || !copy_again(s))) ||
         !read_ring(t, &room, s, from_us)) {
         recorded_free(t);
         return false;

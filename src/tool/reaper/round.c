@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "state/control.h"
+#include "state/copy.h"
 #include "state/left.h"
 #include "state/open_chunk.h"
 #include "state/ring.h"
@@ -33,20 +34,21 @@ bool round_begin(struct round *r) {
         r->h->n_seen = n;
     }
     r->h->seen = seen;
-    r->chunk = calloc(n, sizeof(struct open_chunk *) + 2 * sizeof *r->taken);
-    if (!r->chunk)
+    r->label = calloc(n, sizeof *r->label + sizeof(struct open_chunk *) + 2 * sizeof *r->taken);
+    if (!r->label)
         return false;
+    r->chunk = (struct open_chunk **)(r->label + n);
     r->taken = (bool *)(r->chunk + n);
     r->stays = r->taken + n;
     r->chunks = n;
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n && !r->preview; i++)
         r->chunk[i] = round_owner(r, i) != 0 ? open_chunk_of(r->s, i) : NULL;
     return true;
 }
 
 void round_end(struct round *r) {
     free(r->left);
-    free(r->chunk);
+    free(r->label);
 }
 
 uint64_t round_mark(uint32_t pid) {
@@ -85,17 +87,27 @@ static bool add(struct round *r, const struct reaped *l) {
     return true;
 }
 
-static uint64_t last_sign_of_life(const struct round *r, unsigned chunk, uint32_t pid) {
-    const struct seen *met = &r->h->seen[chunk];
-    uint64_t seen = r->chunk[chunk]->seen_ns;
+/* A chunk that is visited, and its number. Of a preview it is there for that long only. */
+struct visited {
+    unsigned number;
+    const struct open_chunk *chunk;
+};
+
+static uint64_t last_sign_of_life(const struct round *r, const struct visited *v, uint32_t pid) {
+    const struct seen *met = &r->h->seen[v->number];
+    uint64_t seen = v->chunk->seen_ns;
     if (met->owner == pid && met->alive_ns > seen)
         seen = met->alive_ns;
     return seen < r->now_ns ? seen : r->now_ns;
 }
 
 /* Copies of the chunk's entries that an exec was to close; all: of all entries. False: no memory. */
-static bool gather(struct round *r, unsigned chunk, const struct reaped *common, bool all, uint64_t marked_before) {
-    const struct open_chunk *c = r->chunk[chunk];
+static bool gather(struct round *r, const struct visited *v, const struct reaped *common, bool all,
+                   uint64_t marked_before) {
+    const struct open_chunk *c = v->chunk;
+    struct label *label = &r->label[v->number];
+    *label = (struct label){.netns = c->netns, .arm = c->arm};
+    memcpy(label->program, c->program, sizeof label->program);
     for (unsigned slot = 0; slot < OPEN_PER_CHUNK; slot++) {
         struct reaped l = *common;
         uint8_t word = __atomic_load_n(&c->entry[slot].word, __ATOMIC_ACQUIRE);
@@ -104,8 +116,8 @@ static bool gather(struct round *r, unsigned chunk, const struct reaped *common,
         l.entry = c->entry[slot];
         l.entry.word = word;
         l.entry.direction = l.entry.direction < DIRECTIONS ? l.entry.direction : OUTBOUND;
-        l.chunk = chunk;
-        l.slot = slot;
+        l.chunk = v->number;
+        l.slot = (uint8_t)slot;
         if (word == OPEN_TO_EXEC && l.entry.marked_ns > marked_before)
             continue;
         if (!add(r, &l))
@@ -114,17 +126,17 @@ static bool gather(struct round *r, unsigned chunk, const struct reaped *common,
     return true;
 }
 
-static void visit_living(struct round *r, unsigned chunk, uint32_t pid) {
+static void visit_living(struct round *r, const struct visited *v, uint32_t pid) {
     const struct reaped common = {
         .pid = pid, .alive = true, .alive_us = r->now_ns / 1000, .ask = true, .second_hand = r->preview != NULL};
-    r->h->seen[chunk] = (struct seen){.owner = pid, .alive_ns = r->now_ns};
-    if (r->chunk[chunk]->netns == r->h->netns)
-        (void)gather(r, chunk, &common, false, r->now_ns - exec_patience_ns);
+    r->h->seen[v->number] = (struct seen){.owner = pid, .alive_ns = r->now_ns};
+    if (v->chunk->netns == r->h->netns)
+        (void)gather(r, v, &common, false, r->now_ns - exec_patience_ns);
 }
 
-static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t pid) {
-    uint64_t seen = last_sign_of_life(r, chunk, pid);
-    uint64_t netns = r->chunk[chunk]->netns;
+static void visit_dead(struct round *r, const struct visited *v, uint64_t word, uint32_t pid) {
+    uint64_t seen = last_sign_of_life(r, v, pid);
+    uint64_t netns = v->chunk->netns;
     bool patient = seen + foreign_patience_ns > r->now_ns;
     const struct reaped common = {.pid = pid,
                                   .alive_us = seen / 1000,
@@ -133,27 +145,30 @@ static void visit_dead(struct round *r, unsigned chunk, uint64_t word, uint32_t 
                                   .second_hand = word >> 32 != 0 || r->preview};
     if (!common.ask && (patient || r->preview))
         return;
-    if (!__atomic_compare_exchange_n(&r->s->open_table->owner[chunk], &word, round_mark(pid), false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(&r->s->open_table->owner[v->number], &word, round_mark(pid), false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return;
     /* Without memory the chunk stays ours, and falls to the next reaper. */
-    r->taken[chunk] = gather(r, chunk, &common, true, UINT64_MAX);
+    r->taken[v->number] = gather(r, v, &common, true, UINT64_MAX);
 }
 
-static void visit(struct round *r, unsigned chunk) {
-    uint64_t word = round_owner(r, chunk);
+static void visit(struct round *r, const struct visited *v) {
+    uint64_t word = round_owner(r, v->number);
     uint32_t pid = (uint32_t)word, reaper = (uint32_t)(word >> 32);
-    const struct open_chunk *c = r->chunk[chunk];
-    if (word == 0 || !c || c->pid_namespace != r->h->pid_namespace)
+    if (word == 0 || v->chunk->pid_namespace != r->h->pid_namespace)
         return;
-    if (reaper == 0 && round_lives(r, pid, c))
-        visit_living(r, chunk, pid);
+    if (reaper == 0 && round_lives(r, pid, v->chunk))
+        visit_living(r, v, pid);
     else
-        visit_dead(r, chunk, word, pid); /* we hold the lock: a reaper that stands there is gone, or s is a copy */
+        visit_dead(r, v, word, pid); /* we hold the lock: a reaper that stands there is gone, or s is a copy */
 }
 
 /* Of a living process: it may settle the entry itself at any moment. False: it, or another tool, has. */
 static bool claim(const struct round *r, const struct reaped *l) {
+    /* Nothing is claimed of a copy. Whose event the ring has by now is known; and the owner words are younger than the
+     * entries: what was read of a chunk that has changed hands since has its event in the ring, too. */
+    if (r->preview)
+        return (uint32_t)round_owner(r, l->chunk) == l->pid;
     struct open_entry *h = &r->chunk[l->chunk]->entry[l->slot];
     uint8_t word = OPEN_TO_EXEC;
     if (!__atomic_compare_exchange_n(&h->word, &word, OPEN_FREE, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
@@ -168,12 +183,12 @@ static bool claim(const struct round *r, const struct reaped *l) {
 
 /* The same entry gets the same number from every reader, and none that a writer will draw. */
 static void keep(const struct round *r, const struct reaped *l, struct event_record *event) {
+    _Static_assert(sizeof event->e <= sizeof *l, "an event lies within what has been settled");
     struct preview *out = r->preview;
     uint64_t hash = (((uint64_t)l->chunk * OPEN_PER_CHUNK + l->slot) << 32 | l->pid) ^ l->entry.connected_ns;
     hash = (hash ^ hash >> 31) * UINT64_C(0x9e3779b97f4a7c15);
     event->e.seq = PREVIEW_SEQ | (hash >> 12 & (PREVIEW_SEQ - 1));
-    if (out->n < r->n)
-        out->event[out->n++] = event->e;
+    out->event[out->n++] = event->e;
 }
 
 static void record_event(const struct round *r, const struct reaped *l, const struct left *left,
@@ -189,14 +204,22 @@ static void record_event(const struct round *r, const struct reaped *l, const st
         r->h->recorded += ring_write(r->s, &event);
 }
 
-static void settle(struct round *r, struct reaped *l, const struct settings *settings) {
+static const struct open_chunk *head_of(struct round *r, unsigned chunk) {
+    const struct label *label = &r->label[chunk];
+    r->head.netns = label->netns;
+    r->head.arm = label->arm;
+    memcpy(r->head.program, label->program, sizeof label->program);
+    return &r->head;
+}
+
+static void settle(struct round *r, const struct reaped *l, const struct settings *settings) {
     bool stays = l->stays && !l->recorded;
     r->stays[l->chunk] |= stays;
     r->n_stays += stays;
-    if (stays || (l->alive && !claim(r, l)))
+    if (stays || ((l->alive || r->preview) && !claim(r, l)))
         return;
     struct left left = {
-        .chunk = r->chunk[l->chunk],
+        .chunk = head_of(r, l->chunk),
         .entry = &l->entry,
         .local = l->local,
         .local_port = l->local_port,
@@ -216,7 +239,7 @@ static void settle(struct round *r, struct reaped *l, const struct settings *set
         left_closed(r->s, &left);
     if (recorded)
         record_event(r, l, &left, settings);
-    if (!l->alive)
+    if (!l->alive && !r->preview)
         __atomic_store_n(&r->chunk[l->chunk]->entry[l->slot].word, OPEN_FREE, __ATOMIC_RELEASE);
 }
 
@@ -235,8 +258,14 @@ void round_give_back(const struct round *r) {
 }
 
 void round_visit(struct round *r) {
-    for (unsigned i = 0; i < r->chunks; i++)
-        visit(r, i);
+    struct open_chunk copied;
+    for (unsigned i = 0; i < r->chunks; i++) {
+        struct visited v = {i, r->chunk[i]};
+        if (r->preview && round_owner(r, i) != 0)
+            v.chunk = state_chunk(r->s, i, &copied);
+        if (v.chunk)
+            visit(r, &v);
+    }
 }
 
 void round_settle(struct round *r) {
@@ -248,6 +277,12 @@ void round_settle(struct round *r) {
     if (control.has_mode)
         settings.mode = control.mode;
     reaped_judge(r->left, r->n, r->s);
-    for (unsigned i = 0; i < r->n; i++)
-        settle(r, &r->left[i], &settings);
+    if (r->preview)
+        r->preview->event = (struct event *)(void *)r->left;
+    for (unsigned i = 0; i < r->n; i++) {
+        const struct reaped l = r->left[i]; /* of a preview the events so far lie where it was, or before */
+        settle(r, &l, &settings);
+    }
+    if (r->preview)
+        r->left = NULL;
 }

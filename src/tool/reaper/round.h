@@ -10,6 +10,13 @@
 #include "tool/reaper/reaped.h"
 #include "tool/reaper/reaper_state.h"
 
+/* What an event has of its chunk. */
+struct label {
+    uint64_t netns;
+    char program[sizeof((struct open_chunk *)0)->program];
+    uint8_t arm;
+};
+
 struct round {
     struct reaper *h;
     const struct state *s;
@@ -18,8 +25,10 @@ struct round {
     struct reaped *left;
     unsigned n, n_stays, room;
     unsigned chunks;           /* of the file */
-    struct open_chunk **chunk; /* [chunks], found once; NULL: there is none of this number */
+    struct open_chunk **chunk; /* [chunks], found once; NULL: there is none of this number. Not of a preview */
+    struct label *label;       /* [chunks] */
     bool *taken, *stays;       /* [chunks] */
+    struct open_chunk head;    /* of the chunk that is settled: its label */
     /* The last question about a process: chunks of one process lie beside each other. */
     uint32_t last_pid;
     uint64_t last_noted;
@@ -38,7 +47,8 @@ uint64_t round_mark(uint32_t pid);
 /* Does the process live that has this chunk? */
 bool round_lives(struct round *r, uint32_t pid, const struct open_chunk *chunk);
 
-/* Takes the chunks of the dead, and copies what is in them; then makes events of that. */
+/* Takes the chunks of the dead, and copies what is in them; then makes events of that. Of a preview the events take the
+ * place of what they were made from, and left is its then. */
 void round_visit(struct round *r);
 void round_settle(struct round *r);
 

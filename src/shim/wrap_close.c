@@ -59,14 +59,10 @@ EXPORT int close(int fd) {
 
 /* --- copies --- */
 
-/* to has just become another name for what from is. */
-static void copied(int from, int to) {
+static void name_copy(int from, int to) {
     struct conn *c;
-    int saved = errno;
     switch (fd_look(from, &c)) {
     case FD_TCP:
-        if (!process_may_record(&client))
-            break;
         c = conn_share(from);
         if (c)
             conn_install(&client, to, c);
@@ -80,6 +76,15 @@ static void copied(int from, int to) {
         fd_set_unknown(to); /* whatever the number was before */
         break;
     }
+}
+
+/* to has just become another name for what from is; in a vfork child, whose parent has to as it was, of no record. */
+static void copied(int from, int to) {
+    struct conn *c;
+    int saved = errno;
+    bool records = fd_look(from, &c) == FD_TCP || fd_look(to, &c) == FD_TCP;
+    if (!records || process_may_record(&client))
+        name_copy(from, to);
     errno = saved;
 }
 

@@ -40,6 +40,19 @@ def test_a_vfork_that_is_not_ours(t):
     closes_change_nothing(t, "own_vfork", "vfork")
 
 
+def test_a_dup2_in_a_vfork_child(t):
+    """A standard descriptor that is a connection of the parent's is another file in the child: the parent's is told as what it is."""
+    t.spread(t.sources())
+    port = t.server()
+    agent = t.agent()
+    agent(f"s = connect('10.1.0.1', {port}); os.dup2(s.fileno(), 2); s.close()")
+    agent("subprocess.run(['true'], stderr=subprocess.DEVNULL)")
+    equal(len(kernel.sockets("ESTABLISHED", port)), 1, "open connections after the child's dup2")
+    agent("os.close(2)")
+    t.same_time_waits(port, 1)
+    equal([(e["rule"], e["via"]) for e in t.events("time-wait")], [("r", "close")], "rule of the connection, and how it ended")
+
+
 @needs("strace")
 def test_nobody_asks_before_there_can_be_one(t):
     """getpid at the closes of a program that made such a child, and of one whose vfork is its own; none before."""

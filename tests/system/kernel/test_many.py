@@ -15,7 +15,7 @@ MANY = 100000  # destinations
 
 
 def flows(t, *arguments, **options):
-    return t.run([t.program("kernel/flows")] + [str(a) for a in arguments], timeout=50, **options)
+    return t.run([t.program("kernel/flows")] + [str(a) for a in arguments], timeout=140, **options)
 
 
 def counters(t):

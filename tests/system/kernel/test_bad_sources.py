@@ -70,16 +70,19 @@ def test_ipv6_address_not_on_the_host(t):
     equal([e["cause"] for e in downs(t, "fd00:1::99")], ["address-not-local"], "source-down events")
 
 
-def prohibited(t, action, error):
-    """A source that a routing rule refuses: the others carry on."""
+def refused(t, action, error, ports=""):
+    """One source has no way, as the routing rules say; the others carry on. ports: it has none with such a port, so the kernel finds out when it
+    asks again, with the port that it has taken: as when the address leaves the host within a connect, but each time. Nothing was sent."""
     policy_routing()
     sources = t.sources()
-    kernel.ip(f"rule add pref 50 from 10.0.0.13 {action}")
+    kernel.ip(f"rule add pref 50 from 10.0.0.13 {ports} {action}")
     t.spread(sources)
     port = t.server()
     bare = t.agent(bare=True)
     bare("s = socket.socket(); s.bind(('10.0.0.13', 0))")
-    equal(bare(f"attempt(s.connect, ('10.1.0.1', {port}))"), error, "bare: errno from the refused source")
+    bare("u = socket.socket(); u.setsockopt(SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1); u.bind(('10.0.0.13', 0))")
+    equal([bare(f"attempt({s}.connect, ('10.1.0.1', {port}))") for s in "su"], [error] * 2, "bare: errno from the refused source")
+    equal(bare("u.getsockname()[1]") != 0, ports != "", "bare: the refused socket shows a port")
     agent = t.agent()
     equal(agent(f"burst(40, '10.1.0.1', {port})"), 0, "failures")
     equal(agent(f"burst(8, '10.1.0.1', {port}, AF_INET, MPTCP)"), 0, "failures over MPTCP")
@@ -88,15 +91,15 @@ def prohibited(t, action, error):
 
 
 def test_prohibit(t):
-    prohibited(t, "prohibit", errno.EACCES)
+    refused(t, "prohibit", errno.EACCES)
 
 
 def test_blackhole(t):
-    prohibited(t, "blackhole", errno.EINVAL)
+    refused(t, "blackhole", errno.EINVAL)
 
 
 def test_unreachable(t):
-    prohibited(t, "unreachable", errno.ENETUNREACH)
+    refused(t, "unreachable", errno.ENETUNREACH)
 
 
 def test_prohibit_nonblocking(t):
@@ -113,42 +116,26 @@ def test_prohibit_nonblocking(t):
     only(port, [s for s in sources if s != "10.0.0.13"], 40)
 
 
-def refused_with_its_port(t, action, error):
-    """A source that the kernel has no way for any more when it asks again, with the port that it has taken: as when the address leaves the
-    host within a connect, but each time. Nothing was sent, so the others carry on."""
-    policy_routing()
-    sources = t.sources()
-    kernel.ip(f"rule add pref 50 from 10.0.0.13 ipproto tcp sport 1024-65534 {action}")
-    t.spread(sources)
-    port = t.server()
-    bare = t.agent(bare=True)
-    bare("s = socket.socket(); s.bind(('10.0.0.13', 0))")
-    bare("u = socket.socket(); u.setsockopt(SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1); u.bind(('10.0.0.13', 0))")
-    equal([bare(f"attempt({s}.connect, ('10.1.0.1', {port}))") for s in "su"], [error] * 2, "bare: errno from the refused source")
-    assert bare("u.getsockname()[1]") != 0, "bare: the refused socket shows no port"
-    agent = t.agent()
-    equal(agent(f"burst(40, '10.1.0.1', {port})"), 0, "failures")
-    only(port, [s for s in sources if s != "10.0.0.13"], 40)
-    equal(len(downs(t, "10.0.0.13")), 1, "source-down events")
+ALL_PORTS = "ipproto tcp sport 1024-65534"
 
 
 def test_prohibit_with_its_port(t):
-    refused_with_its_port(t, "prohibit", errno.EACCES)
+    refused(t, "prohibit", errno.EACCES, ALL_PORTS)
 
 
 def test_blackhole_with_its_port(t):
-    refused_with_its_port(t, "blackhole", errno.EINVAL)
+    refused(t, "blackhole", errno.EINVAL, ALL_PORTS)
 
 
 def test_unreachable_with_its_port(t):
-    refused_with_its_port(t, "unreachable", errno.ENETUNREACH)
+    refused(t, "unreachable", errno.ENETUNREACH, ALL_PORTS)
 
 
 def test_all_refused_with_their_ports(t):
     """When every source is refused the client's own call connects."""
     policy_routing()
     t.spread(t.sources())
-    kernel.ip("rule add pref 50 from 10.0.0.0/24 ipproto tcp sport 1024-65534 unreachable")
+    kernel.ip(f"rule add pref 50 from 10.0.0.0/24 {ALL_PORTS} unreachable")
     port = t.server()
     equal(t.agent()(f"burst(20, '10.1.0.1', {port})"), 0, "failures")
     only(port, ["10.1.0.1"], 20)

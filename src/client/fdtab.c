@@ -223,7 +223,7 @@ bool conn_unref(struct conn *c) {
     return (__atomic_fetch_sub(&c->refs, 1, __ATOMIC_ACQ_REL) & ALL) == 1;
 }
 
-bool conn_unref_held(struct conn *c, bool *held) {
+__attribute__((noinline)) bool conn_unref_held(struct conn *c, bool *held) {
     uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED), fresh;
     do {
         *held = (refs & ALL) != 1 && refs >> HOLD_SHIFT != HOLDS_MAX;

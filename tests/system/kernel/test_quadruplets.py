@@ -120,14 +120,14 @@ def test_wait_honours_the_clients_own_limit(t):
 
 
 def interrupted(t, prepare=""):
-    """How long a connect waits of the 20 s that its rule allows, where a signal comes every 50 ms from 0.2 s on."""
-    _, port = exhausted(t, "20s")
+    """How long a connect waits of the 40 s that its rule allows, where a signal comes every 50 ms from 0.2 s on."""
+    _, port = exhausted(t, "40s")
     agent = t.agent()
     agent("__import__('signal').signal(14, lambda *a: None) and None")
     agent(prepare or "None")
     result, seconds = timed(agent, f"(__import__('signal').setitimer(0, 0.2, 0.05), hold(1, '10.1.0.1', {port}))[1]")
     equal(result, [FULL, 0], "errno and connections")
-    assert 0.1 < seconds < 10, f"waited {seconds:.3f} s with a signal after 0.2 s"
+    assert 0.1 < seconds < 30, f"waited {seconds:.3f} s with a signal after 0.2 s"
 
 
 def test_wait_ends_at_a_signal(t):

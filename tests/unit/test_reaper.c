@@ -310,6 +310,36 @@ START_TEST(an_end_that_was_told_a_little_before_the_begin_is_the_same_one) {
 }
 END_TEST
 
+/* A reaper that died wrote the event, and freed no entry: the next tells nothing of that connection, but of another. */
+START_TEST(an_end_that_a_dead_reaper_told_is_not_told_again) {
+    static const uint8_t kinds[] = {EVENT_TIME_WAIT, EVENT_CLOSE};
+    struct state state;
+    ck_assert(state_private(&state, "test"));
+    struct reaped l = {.entry = {.word = OPEN_NOW, .local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80},
+                       .pid = 77,
+                       .second_hand = true};
+    l.entry.connected_ns = clock_ns(CLOCK_REALTIME) - 5000000000u;
+    l.alive_us = l.entry.connected_ns / 1000;
+    struct event_record r = {.e = {.kind = kinds[_i],
+                                   .via = VIA_KILLED,
+                                   .local = v4(1),
+                                   .peer = v4(2),
+                                   .local_port = 4000,
+                                   .peer_port = 80,
+                                   .pid = 77,
+                                   .age_us = 3000000}};
+    r.e.time_us = l.alive_us + r.e.age_us;
+    ck_assert(ring_write(&state, &r));
+    reaped_judge(&l, 1, &state);
+    ck_assert(l.recorded);
+    l.recorded = false;
+    l.entry.local_port++;
+    reaped_judge(&l, 1, &state);
+    ck_assert(!l.recorded);
+    state_unmap(&state);
+}
+END_TEST
+
 /* --- what became of it --- */
 
 /* A connection over loopback: its tuple; the descriptors of both ends. */
@@ -393,6 +423,7 @@ int main(void) {
     tcase_add_test(tc, a_line_of_maps_names_its_file);
     tcase_add_test(tc, a_process_of_the_tools_file_is_the_tool_by_its_name);
     tcase_add_loop_test(tc, an_end_that_was_told_a_little_before_the_begin_is_the_same_one, 0, 3);
+    tcase_add_loop_test(tc, an_end_that_a_dead_reaper_told_is_not_told_again, 0, 2);
     tcase_add_loop_test(tc, an_end_is_the_same_among_few_and_among_very_many, 0, 2);
     suite_add_tcase(suite, tc);
     return run(suite);

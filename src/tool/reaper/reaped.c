@@ -322,13 +322,14 @@ static void judge_by_search(struct reaped *l, unsigned n, const struct state *st
     free(s.candidate);
 }
 
-/* The event of this very connection, or of its TIME-WAIT where the port is known: processes note when they connected by
- * a clock of some milliseconds, so that several of their connections begin at the same time. */
+/* The event of this very connection; or, where the port is known, of its TIME-WAIT, by whatever process. Without the
+ * port several may begin at the same time: processes note that by a clock of some milliseconds. */
 static bool has_event(const struct recorded *t, const struct reaped *l) {
     const struct open_entry *h = &l->entry;
-    if (l->local_port != 0)
-        return recorded_time_wait(t, &l->local, l->local_port, &h->peer, h->peer_port, connected_us(l) - coarse_us);
-    return recorded_by_reaper(t, l->pid, &h->peer, h->peer_port, connected_us(l));
+    uint64_t began_us = connected_us(l);
+    return recorded_by_reaper(t, l->pid, l->local_port, &h->peer, h->peer_port, began_us) ||
+           (l->local_port != 0 &&
+            recorded_time_wait(t, &l->local, l->local_port, &h->peer, h->peer_port, began_us - coarse_us));
 }
 
 /* A reaper that died over it, or that works at this moment, wrote an event before it freed the entry: so this comes

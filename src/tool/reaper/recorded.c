@@ -148,11 +148,12 @@ bool recorded_named(const struct recorded *t, const struct addr *local, uint16_t
     return find(t, &wanted, true);
 }
 
-bool recorded_by_reaper(const struct recorded *t, uint32_t pid, const struct addr *peer, uint16_t peer_port,
-                        uint64_t began_us) {
+bool recorded_by_reaper(const struct recorded *t, uint32_t pid, uint16_t local_port, const struct addr *peer,
+                        uint16_t peer_port, uint64_t began_us) {
     const struct recorded_event wanted = {.peer = *peer, .peer_port = peer_port};
     for (size_t i = first_of(t, &wanted, compare_peer); i < t->n && compare_peer(&t->event[i], &wanted) == 0; i++)
         if (t->event[i].pid == pid && t->event[i].began_us == began_us &&
+            (local_port == 0 || t->event[i].local_port == local_port) &&
             (t->event[i].via == VIA_KILLED || t->event[i].via == VIA_EXEC || t->event[i].via == VIA_EXIT))
             return true;
     return false;

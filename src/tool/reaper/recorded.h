@@ -38,8 +38,9 @@ bool recorded_time_wait(const struct recorded *t, const struct addr *local, uint
 bool recorded_named(const struct recorded *t, const struct addr *local, uint16_t local_port, const struct addr *peer,
                     uint16_t peer_port, uint64_t from_us);
 
-/* Has an earlier reaper, which died before it could say so, written this very connection's event? */
-bool recorded_by_reaper(const struct recorded *t, uint32_t pid, const struct addr *peer, uint16_t peer_port,
-                        uint64_t began_us);
+/* Has an earlier reaper, which died before it could say so, written this very connection's event, be it of a TIME-WAIT
+ * or not? local_port: 0: not known. */
+bool recorded_by_reaper(const struct recorded *t, uint32_t pid, uint16_t local_port, const struct addr *peer,
+                        uint16_t peer_port, uint64_t began_us);
 
 #endif

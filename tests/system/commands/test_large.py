@@ -14,7 +14,7 @@ SECONDS = 60       # a hang would be longer on any machine; the figures that hol
 def stage(t, n, whose):
     t.spread(["127.0.1.1"], top='log { size = "32M" closes = "all" }')
     t.run(["/bin/true"], via="run")
-    t.run([t.program("commands/large"), os.path.join(t.state, "test.state"), str(n), str(PAIRS), whose], bare=True, timeout=50)
+    t.run([t.program("commands/large"), os.path.join(t.state, "test.state"), str(n), str(PAIRS), whose], bare=True, timeout=100)
 
 
 def bounded(t, most, *command):
@@ -33,7 +33,7 @@ def test_living(t):
 
 
 @full
-@limit(120)
+@limit(240)
 def test_killed(t):
     """The same, and the processes of all of them were killed: those that only read tell each end, too."""
     stage(t, OPEN, "dead")

@@ -147,7 +147,7 @@ static struct located look_located(struct client *client, const struct conn *con
     return p;
 }
 
-/* conn is ours alone now, or is asked for it while it is open, as others that hold it do. */
+/* conn is ours alone now, or others have it too, and would learn the same. */
 static void settle_located(struct conn *conn, const struct located *p) {
     if (conn->connected_ns != p->connected_ns)
         return; /* another connection's: the record has changed hands meanwhile */

@@ -78,7 +78,8 @@ static void name_copy(int from, int to) {
     }
 }
 
-/* to has just become another name for what from is; in a vfork child, whose parent has to as it was, of no record. */
+/* to has just become another name for what from is. In a vfork child no record changes: for the parent, whose memory
+ * this is, both numbers are what they were. */
 static void copied(int from, int to) {
     struct conn *c;
     int saved = errno;

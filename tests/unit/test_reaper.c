@@ -288,24 +288,38 @@ START_TEST(a_process_of_the_tools_file_is_the_tool_by_its_name) {
 }
 END_TEST
 
+/* A connection that began so long ago, and an event of it at that time. */
+static struct reaped begun(uint64_t ns_ago, struct event_record *r) {
+    struct reaped l = {.entry = {.word = OPEN_NOW, .local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80}};
+    l.entry.connected_ns = clock_ns(CLOCK_REALTIME) - ns_ago;
+    l.alive_us = l.entry.connected_ns / 1000;
+    *r = (struct event_record){
+        .e = {.local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80, .time_us = l.alive_us}};
+    return l;
+}
+
+/* Is it recorded? So is not another, from the next port. */
+static bool recorded_alone(struct reaped *l, const struct state *state) {
+    reaped_judge(l, 1, state);
+    bool recorded = l->recorded;
+    l->recorded = false;
+    l->entry.local_port++;
+    reaped_judge(l, 1, state);
+    ck_assert(!l->recorded);
+    return recorded;
+}
+
 /* Of two processes that held one connection one is recorded; they noted its begin by clocks of different fineness. */
 START_TEST(an_end_that_was_told_a_little_before_the_begin_is_the_same_one) {
     static const int early_ms[] = {0, 4, 200};
     struct state state;
+    struct event_record r;
     ck_assert(state_private(&state, "test"));
-    struct reaped l = {.entry = {.word = OPEN_NOW, .local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80}};
-    l.entry.connected_ns = clock_ns(CLOCK_REALTIME);
-    l.alive_us = l.entry.connected_ns / 1000;
-    struct event_record r = {
-        .e = {.kind = EVENT_TIME_WAIT, .local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80}};
-    r.e.time_us = l.alive_us - (uint64_t)early_ms[_i] * 1000;
+    struct reaped l = begun(0, &r);
+    r.e.kind = EVENT_TIME_WAIT;
+    r.e.time_us -= (uint64_t)early_ms[_i] * 1000;
     ck_assert(ring_write(&state, &r));
-    reaped_judge(&l, 1, &state);
-    ck_assert_int_eq(l.recorded, early_ms[_i] < 100);
-    l.recorded = false;
-    l.entry.local_port++;
-    reaped_judge(&l, 1, &state);
-    ck_assert(!l.recorded);
+    ck_assert_int_eq(recorded_alone(&l, &state), early_ms[_i] < 100);
     state_unmap(&state);
 }
 END_TEST
@@ -314,28 +328,17 @@ END_TEST
 START_TEST(an_end_that_a_dead_reaper_told_is_not_told_again) {
     static const uint8_t kinds[] = {EVENT_TIME_WAIT, EVENT_CLOSE};
     struct state state;
+    struct event_record r;
     ck_assert(state_private(&state, "test"));
-    struct reaped l = {.entry = {.word = OPEN_NOW, .local = v4(1), .peer = v4(2), .local_port = 4000, .peer_port = 80},
-                       .pid = 77,
-                       .second_hand = true};
-    l.entry.connected_ns = clock_ns(CLOCK_REALTIME) - 5000000000u;
-    l.alive_us = l.entry.connected_ns / 1000;
-    struct event_record r = {.e = {.kind = kinds[_i],
-                                   .via = VIA_KILLED,
-                                   .local = v4(1),
-                                   .peer = v4(2),
-                                   .local_port = 4000,
-                                   .peer_port = 80,
-                                   .pid = 77,
-                                   .age_us = 3000000}};
-    r.e.time_us = l.alive_us + r.e.age_us;
+    struct reaped l = begun(5000000000u, &r);
+    l.pid = r.e.pid = 77;
+    l.second_hand = true;
+    r.e.kind = kinds[_i];
+    r.e.via = VIA_KILLED;
+    r.e.age_us = 3000000;
+    r.e.time_us += r.e.age_us;
     ck_assert(ring_write(&state, &r));
-    reaped_judge(&l, 1, &state);
-    ck_assert(l.recorded);
-    l.recorded = false;
-    l.entry.local_port++;
-    reaped_judge(&l, 1, &state);
-    ck_assert(!l.recorded);
+    ck_assert(recorded_alone(&l, &state));
     state_unmap(&state);
 }
 END_TEST

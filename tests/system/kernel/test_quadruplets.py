@@ -80,33 +80,42 @@ def timed(agent, code):
         "time.monotonic() - t", "__import__('time').monotonic() - t"))
 
 
+def shortest(agent, code, want, tries=5):
+    """How long each try took that said what it should, the shortest first: what else runs on the host only adds to a wait."""
+    tried = [timed(agent, code) for _ in range(tries)]
+    equal([result for result, _ in tried], [want] * tries, "results")
+    return sorted(seconds for _, seconds in tried)
+
+
 def test_wait_ends_with_a_free_quadruplet(t):
     """wait: the connect succeeds as soon as another process gives a quadruplet back."""
     holder, port = exhausted(t, "20s")
     other = t.agent()
-    began = time.monotonic()
-    holder("__import__('threading').Timer(0.3, lambda: reset(kept.pop())).start()")
-    result, seconds = timed(other, f"hold(1, '10.1.0.1', {port})")
-    passed = time.monotonic() - began
-    equal(result, [0, 1], "errno and connections")
-    assert passed > 0.3 and seconds < 10, f"waited {seconds:.3f} s, {passed:.3f} s after the timer of 0.3 s was set"
+    took = []
+    for n in range(1, 4):
+        began = time.monotonic()
+        holder("__import__('threading').Timer(0.3, lambda: reset(kept.pop())).start()")
+        result, seconds = timed(other, f"hold(1, '10.1.0.1', {port})")
+        passed = time.monotonic() - began
+        equal(result, [0, n], "errno and connections")
+        assert passed > 0.3, f"{passed:.3f} s after the timer of 0.3 s was set"
+        took.append(seconds)
+    assert min(took) < 1.5 and max(took) < 10, f"waited {took} s"
 
 
 def test_wait_is_bounded(t):
-    """wait: no quadruplet comes back, and the connect fails once the time is over, not before, and does not begin anew."""
+    """wait: no quadruplet comes back, and the connect fails once the time is over, not before and not much later."""
     _, port = exhausted(t, "200ms")
-    result, seconds = timed(t.agent(), f"hold(1, '10.1.0.1', {port})")
-    equal(result, [FULL, 0], "errno and connections")
-    assert 0.19 < seconds < 10, f"waited {seconds:.3f} s, the rule says 0.2"
+    took = shortest(t.agent(), f"hold(1, '10.1.0.1', {port})", [FULL, 0])
+    assert 0.19 < took[0] < 1 and took[-1] < 10, f"waited {took} s, the rule says 0.2"
 
 
 def test_wait_is_for_blocking_sockets_only(t):
     _, port = exhausted(t, "20s")
     agent = t.agent()
     agent("s = socket.socket(); s.setblocking(False)")
-    result, seconds = timed(agent, f"attempt(s.connect, ('10.1.0.1', {port}))")
-    equal(result, FULL, "errno")
-    assert seconds < 10, f"a non-blocking connect took {seconds:.3f} s"
+    took = shortest(agent, f"attempt(s.connect, ('10.1.0.1', {port}))", FULL)
+    assert took[0] < 1 and took[-1] < 10, f"non-blocking connects took {took} s"
 
 
 def test_wait_honours_the_clients_own_limit(t):
@@ -114,36 +123,38 @@ def test_wait_honours_the_clients_own_limit(t):
     _, port = exhausted(t, "20s")
     agent = t.agent()
     agent("s = socket.socket(); s.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack('ll', 0, 100000))")
-    result, seconds = timed(agent, f"attempt(s.connect, ('10.1.0.1', {port}))")
-    equal(result, FULL, "errno")
-    assert 0.09 < seconds < 10, f"waited {seconds:.3f} s, SO_SNDTIMEO says 0.1"
+    took = shortest(agent, f"attempt(s.connect, ('10.1.0.1', {port}))", FULL)
+    assert 0.09 < took[0] < 1 and took[-1] < 10, f"waited {took} s, SO_SNDTIMEO says 0.1"
 
 
-def interrupted(t, prepare=lambda pid: None):
-    """How long a connect waits of the 40 s that its rule allows, where a signal comes every 50 ms from 0.2 s on."""
+def interrupted(t, tries, prepare=lambda pid: None):
+    """How long connects wait of the 40 s that their rule allows, where a signal comes every 50 ms from 0.2 s on."""
     _, port = exhausted(t, "40s")
     agent = t.agent()
     agent("__import__('signal').signal(14, lambda *a: None) and None")
     prepare(agent("os.getpid()"))
-    result, seconds = timed(agent, f"(__import__('signal').setitimer(0, 0.2, 0.05), hold(1, '10.1.0.1', {port}))[1]")
-    equal(result, [FULL, 0], "errno and connections")
-    assert 0.1 < seconds < 30, f"waited {seconds:.3f} s with a signal after 0.2 s"
+    took = shortest(agent, f"(__import__('signal').setitimer(0, 0.2, 0.05), hold(1, '10.1.0.1', {port}))[1]", [FULL, 0], tries)
+    assert took[0] > 0.1 and took[-1] < 30, f"waited {took} s with a signal after 0.2 s"
+    return took[0]
 
 
 def test_wait_ends_at_a_signal(t):
-    interrupted(t)
+    waited = interrupted(t, 5)
+    assert waited < 2, f"waited {waited:.3f} s at least"
 
 
 def test_wait_ends_at_a_signal_on_a_busy_processor(t):
     """The signals come while the client, after one of its short sleeps, waits for the processor that others have."""
     cpu = min(os.sched_getaffinity(0))
-    for _ in range(4):
-        subprocess.Popen([PYTHON, "-S", "-c", f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"])
+    busy = [subprocess.Popen(["timeout", "50", PYTHON, "-S", "-c", f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"]) for _ in range(4)]
 
     def prepare(pid):  # from here: musl's sched_setscheduler says ENOSYS
         os.sched_setaffinity(pid, {cpu})
         os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
-    interrupted(t, prepare)
+    interrupted(t, 1, prepare)
+    for process in busy:
+        process.terminate()  # timeout hands it on
+        process.wait(10)
 
 
 def test_least_used(t):

@@ -33,7 +33,7 @@ def test_8000_of_8000(t):
     sources, port = t.sources(), t.server()
     kernel.port_range(40000, 40999)
     t.spread(sources, pool='ports = { "39500-41499" }', rule='on-exhausted = "error"\nattempts = 64')
-    agents = [t.agent() for _ in range(1)]
+    agents = [t.agent() for _ in range(4)]
     equal([a(f"hold(2000, '10.1.0.1', {port})") for a in agents], [[0, 2000]] * 4, "errno and connections")
     equal(kernel.by_source(port), {s: 2000 for s in sources}, "connections per source")
 
@@ -151,9 +151,11 @@ def test_wait_ends_at_a_signal_on_a_busy_processor(t):
     def prepare(pid):  # from here: musl's sched_setscheduler says ENOSYS
         os.sched_setaffinity(pid, {cpu})
         os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
-    interrupted(t, 1, prepare)
-    busy.terminate()  # timeout hands it on
-    busy.wait(10)
+    try:
+        interrupted(t, 1, prepare)
+    finally:
+        busy.terminate()  # timeout hands it on
+        busy.wait(10)
 
 
 def test_least_used(t):

@@ -1,13 +1,16 @@
 /* refused_dup ADDRESS PORT ROUNDS: connections that are copied, shut down and closed while another thread tries to make
- * their numbers something else, by dup2 and dup3, which fail. Exit 0 when each call did what it should. */
+ * their numbers something else, by dup2 and dup3, which fail. Prints how many were made: fewer where 10 s are not enough,
+ * for each waits until both threads have had the processor. Exit 0 when each call did what it should. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../expect.h"
@@ -67,6 +70,12 @@ static void round_of(enum kind kind, const struct sockaddr_in *to) {
         EXPECT(close(fd) == 0);
 }
 
+static time_t seconds(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
 int main(int argc, char **argv) {
     struct sockaddr_in to = {.sin_family = AF_INET};
     pthread_t thread;
@@ -76,9 +85,11 @@ int main(int argc, char **argv) {
     publish(-1, -1);
     if (pthread_create(&thread, NULL, tries, NULL) != 0)
         return 2;
-    for (int i = 0; i < atoi(argv[3]); i++)
-        round_of((enum kind)(i % KINDS), &to), leave_alone();
+    int made = 0;
+    for (time_t began = seconds(); made < atoi(argv[3]) && seconds() - began < 10; made++)
+        round_of((enum kind)(made % KINDS), &to), leave_alone();
     __atomic_store_n(&over, true, __ATOMIC_RELAXED);
     pthread_join(thread, NULL);
+    printf("%d\n", made);
     return failures != 0;
 }

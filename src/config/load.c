@@ -24,10 +24,10 @@ static struct policy_origin origin_of(const struct stat *s) {
 /* A config starts from the defaults, without the default's rule and pool. */
 static void compile(struct loading *l, struct policy *out) {
     policy_default(out);
+    memset(out->rule, 0, out->n_rules * sizeof *out->rule);
+    memset(out->pool, 0, out->n_pools * sizeof *out->pool);
+    memset(out->target, 0, out->n_targets * sizeof *out->target);
     out->n_rules = out->n_pools = out->n_targets = 0;
-    memset(out->rule, 0, sizeof out->rule);
-    memset(out->pool, 0, sizeof out->pool);
-    memset(out->target, 0, sizeof out->target);
     l->reading = (struct reading){.out = out, .m = &l->mistakes, .source = &l->source};
     if (source_clean(&l->source, &l->mistakes))
         config_grammar(&l->reading);

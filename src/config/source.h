@@ -14,7 +14,7 @@
 
 enum {
     SOURCE_MAX = 1 << 20,   /* bytes of a config file */
-    SOURCE_BLOCKS = 1024,   /* opening braces in it */
+    SOURCE_BLOCKS = 4096,   /* opening braces in it */
     SOURCE_VALUES = 16384,  /* commas in it; libconfuse's time grows with their square */
     SOURCE_POISON = '\001', /* stands in a value whose mistake has been reported already */
 };

@@ -15,9 +15,9 @@
 #include "policy/program.h"
 
 enum {
-    POLICY_RULES = 64,
+    POLICY_RULES = 1024,
     POLICY_POOLS = 32,
-    POLICY_TARGETS = 512,     /* entries of all "to", "except" and "also-to" lists */
+    POLICY_TARGETS = 2048,    /* entries of all "to", "except" and "also-to" lists */
     POLICY_SOURCES = 512,     /* address ranges of all pools */
     POLICY_PORTS = 256,       /* port ranges of all pools, exclusions already taken out */
     POLICY_PROGRAMS = 128,    /* globs of all "program" lists */

@@ -33,11 +33,11 @@
 #define STATE_MAGIC "connsprd"
 
 enum {
-    STATE_LAYOUT = 6, /* of this file; any change to what is below raises it */
+    STATE_LAYOUT = 7, /* of this file; any change to what is below raises it */
     CELL_BYTES = 128,
     CELL_PAYLOAD = 112,
     EVENT_CELLS_MAX = 5,
-    NAMES = 1024,
+    NAMES = 4096,
     PAIRS = 4096,      /* that every file has */
     PAIR_WAYS = 16,    /* places of one key in a table: two cache lines */
     PAIR_BLOCK = 5232, /* pairs of each further segment */

@@ -78,12 +78,12 @@ AT(policy, n_programs, 66);
 AT(policy, log_file, 72);
 AT(policy, path, 328);
 AT(policy, rule, 584);
-AT(policy, pool, 5192);
-AT(policy, target, 9032);
-AT(policy, source, 21320);
-AT(policy, ports, 33608);
-AT(policy, program, 34632);
-SIZE(policy, 38728);
+AT(policy, pool, 74312);
+AT(policy, target, 78152);
+AT(policy, source, 127304);
+AT(policy, ports, 139592);
+AT(policy, program, 140616);
+SIZE(policy, 144712);
 
 AT(state_section, size, 8);
 SIZE(state_section, 16);

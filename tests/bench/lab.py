@@ -125,7 +125,7 @@ class Lab:
         self.confs += 1
         path = os.path.join(self.folder, f"bench{self.confs}.conf")
         addresses = ", ".join(f'"{s}"' for s in sources)
-        others = "".join(f'rule "o{i}" {{\nto = {{ "10.{i}.0.0/16:443" }}\npool = "p"\n}}\n' for i in range(rules_before))
+        others = "".join(f'rule "o{i}" {{\nto = {{ "10.{i // 256}.{i % 256}.0/24:443" }}\npool = "p"\n}}\n' for i in range(rules_before))
         with open(path, "w") as f:
             f.write(f'mode = "{mode}"\npool "p" {{\n{f"addresses = {{ {addresses} }}" if sources else ""}\n{pool}\n}}\n{others}'
                     f'rule "r" {{\nto = {{ "{to}" }}\npool = "p"\n{rule}\n}}\n')

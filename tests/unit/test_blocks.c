@@ -102,7 +102,7 @@ static bool write_close(uint64_t mark) {
 }
 
 START_TEST(a_new_file_is_small_and_stays_so_with_its_first_connection) {
-    ck_assert_uint_lt(space(), 3000000);
+    ck_assert_uint_lt(space(), 3200000);
     struct event_record attach = make(1, 2);
     ck_assert(ring_write(&state, &attach));
     ck_assert(write_close(2));

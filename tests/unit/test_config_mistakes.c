@@ -295,17 +295,20 @@ START_TEST(very_many_unknown_keys_come_to_an_end) {
 END_TEST
 
 START_TEST(capacities_are_enforced) {
-    static char text[40000];
+    static char text[80000];
     size_t used = 0;
     for (int i = 0; i <= POLICY_POOLS; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "pool p%d { }\n", i);
     ck_assert_int_eq(parse(text), 1);
     ck_assert_ptr_nonnull(strstr(errors, "f:33: pool: \"p32\" is one too many; try: at most 32"));
     used = 0;
-    for (int i = 0; i <= POLICY_RULES; i++)
+    for (int i = 0; i < POLICY_RULES; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "rule r%d { to = \"*\" action = ignore }\n", i);
+    ck_assert_int_eq(parse(text), 0);
+    ck_assert_uint_eq(policy.n_rules, POLICY_RULES);
+    snprintf(text + used, sizeof text - used, "rule r%d { to = \"*\" action = ignore }\n", POLICY_RULES);
     ck_assert_int_eq(parse(text), 1);
-    ck_assert_ptr_nonnull(strstr(errors, "f:65: rule: "));
+    ck_assert_ptr_nonnull(strstr(errors, "f:1025: rule: \"r1024\" is one too many; try: at most 1024"));
     used = (size_t)snprintf(text, sizeof text, "pool p { addresses = { \"10.1.0.0\"");
     for (int i = 1; i <= POOL_SOURCES; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, ", \"10.1.0.%d\"", 2 * i);

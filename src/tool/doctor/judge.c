@@ -221,9 +221,11 @@ static void judge_buckets(const struct host_facts *h, struct findings *out) {
                                                                           : SEVERITY_OK,
                                      "tw-buckets");
     finding_reason(f,
-                   "%" PRId64 " TIME-WAITs of at most %" PRId64 " (net.ipv4.tcp_max_tw_buckets), and %" PRId64
-                   " times so far none was made for want of room (TCPTimeWaitOverflow): such a connection's quadruplet "
-                   "is free at once, and late segments of it may reach the next one.",
+                   "%" PRId64 " TIME-WAITs of at most %" PRId64
+                   " (net.ipv4.tcp_max_tw_buckets; a FIN-WAIT-2 of a closed "
+                   "socket counts as one), and %" PRId64 " times so far none was made for want of room "
+                   "(TCPTimeWaitOverflow): such a connection's quadruplet is free at once, and late segments of it may "
+                   "reach the next one.",
                    h->time_waits, h->max_tw_buckets, overflowed ? h->counter_overflow : 0);
     if (f->severity != SEVERITY_OK)
         finding_remedy(f, "sysctl -w net.ipv4.tcp_max_tw_buckets=%" PRId64 " (a TIME-WAIT takes some 256 bytes).",

@@ -120,7 +120,7 @@ def test_occupancy_and_counters(t):
     kernel.sysctl("net.ipv4.tcp_max_tw_buckets", 60)
     closed(t, "10.0.0.12", 5, port)
     equal(kernel.counter("TcpExtTCPTimeWaitOverflow") >= 5, True, "TCPTimeWaitOverflow of the kernel")
-    expect(doctor(t), "tw-buckets", "error", f"60 TIME-WAITs of at most 60 (net.ipv4.tcp_max_tw_buckets), and "
+    expect(doctor(t), "tw-buckets", "error", "60 TIME-WAITs of at most 60 (net.ipv4.tcp_max_tw_buckets; a FIN-WAIT-2 of a closed socket counts as one), and "
            f"{kernel.counter('TcpExtTCPTimeWaitOverflow')} times", "tcp_max_tw_buckets=262144")
     kernel.sysctl("net.ipv4.tcp_max_tw_buckets", 10000)
     closed(t, "10.0.0.11", 35, port)
@@ -128,6 +128,22 @@ def test_occupancy_and_counters(t):
     expect(found, "occupancy", "error", "95.0 %", "more source addresses")
     expect(found, "tw-buckets", "warning", "95 TIME-WAITs of at most 10000")
     expect(found, "tcp-counters", "ok", f"TWRecycled {kernel.counter('TcpExtTWRecycled')} ")
+
+
+def test_fin_waits_are_counted_as_time_waits(t):
+    """A FIN-WAIT-2 without an owner takes room under tcp_max_tw_buckets; the kernel's figure has both."""
+    t.sources()
+    listener = explicit("10.1.0.1", 7000, listen=True)
+    peers = []
+    for _ in range(5):
+        client = socket.create_connection(("10.1.0.1", 7000))
+        peers.append(listener.accept()[0])
+        client.close()
+    kernel.wait_until(lambda: len(kernel.sockets("FIN_WAIT2", 7000)) == 5, what="five in FIN-WAIT-2")
+    equal(kernel.time_waits(7000), [], "in TIME-WAIT")
+    found = doctor(t)
+    expect(found, "tw-buckets", "ok", "5 TIME-WAITs of at most")
+    expect(found, "tw-buckets", "ok", "a FIN-WAIT-2 of a closed socket counts as one")
 
 
 def test_hoarder(t):

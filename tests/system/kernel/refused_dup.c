@@ -1,6 +1,6 @@
 /* refused_dup ADDRESS PORT ROUNDS: connections that are copied, shut down and closed while another thread tries to make
- * their numbers something else, by dup2 and dup3, which fail. Prints how many were made: fewer where 10 s are not enough,
- * for each waits until both threads have had the processor. Exit 0 when each call did what it should. */
+ * their numbers something else, by dup2 and dup3, which fail. Prints how many were made: fewer where 10 s are not
+ * enough, for each waits until both threads have had the processor. Exit 0 when each call did what it should. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -15,6 +15,7 @@
 #include "shim/cancel.h"
 #include "base/sys.h"
 #include "close/exit_close.h"
+#include "close/located.h"
 #include "shim/seal.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
@@ -257,11 +258,11 @@ static void before_shutdown(int fd, int how, struct conn **out, enum tcp_state *
     if (c && (c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING)) {
         conn_set_flags(c, CONN_SHUT);
         if (how != SHUT_RD && c->shutdown_phase == TCP_STATE_UNKNOWN && sockinfo_state(fd, phase, NULL) == 0) {
-            uint32_t token = closing_token(&client, c, fd);
+            uint32_t token = located_token(&client, c, fd);
             if (token != 0 && token != MPTCP_UNKNOWN)
                 (void)sockinfo_mptcp_phase(token, phase);
             /* From now on its TIME-WAIT may exist before its close: it must be known whose it is. */
-            closing_complete(c, fd);
+            located_complete(c, fd);
             *out = c;
         }
     }

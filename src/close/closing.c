@@ -296,10 +296,13 @@ static void finish_unasked(struct client *client, const struct conn *conn) {
 static void tell_beside(struct closing *c) {
     struct conn *conn = c->conn;
     uint32_t flags = conn_flags(conn);
+    uint64_t connected_ns = __atomic_load_n(&conn->connected_ns, __ATOMIC_RELAXED);
     struct conn own = {.generation = conn->generation,
-                       .flags = flags,
+                       .flags = flags & ~(uint32_t)CONN_COUNTED,
                        .peer = conn->peer,
                        .source = conn->source,
+                       .asked = __atomic_load_n(&conn->asked, __ATOMIC_RELAXED),
+                       .connected_ns = connected_ns ? connected_ns : c->looked_ns, /* about then */
                        .rule_id = conn->rule_id,
                        .pool_id = conn->pool_id,
                        .local_port = __atomic_load_n(&conn->local_port, __ATOMIC_RELAXED),

@@ -100,7 +100,8 @@ shim_tsan() {
     printf 'race:read_text\nrace:src/net/ports.c\n' >"$FULL/tsan.known"
     TSAN_OPTIONS="suppressions=$FULL/tsan.known:print_suppressions=0" sanitized "$FULL/tsan" "-fsanitize=thread -Wno-tsan" \
         pitfalls_clients.7_descriptors pitfalls_clients.8_ pitfalls_clients.10_fork pitfalls_clients.14_ pitfalls.17_ ring.many_writers \
-        harm.descriptors.changed_under_a_connect harm.descriptors.changed_under_a_wait harm.descriptors.changed_under_100000 preloads.threads
+        harm.descriptors.changed_under_a_connect harm.descriptors.changed_under_a_wait harm.descriptors.changed_under_100000 preloads.threads \
+        close.a_dup2_that_fails
 }
 
 step "clang builds it without a warning" quiet_make BUILD="$FULL/clang" CC=clang programs

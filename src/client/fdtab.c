@@ -205,8 +205,10 @@ struct conn *conn_new(void) {
     return c;
 }
 
+/* Released: after a close that was not made it may be the first, and the thread that takes the next one reads the
+ * record. */
 void conn_ref(struct conn *c) {
-    __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&c->refs, 1, __ATOMIC_RELEASE);
 }
 
 /* By one that has none: false when there is none to share. */
@@ -223,10 +225,16 @@ bool conn_unref(struct conn *c) {
     return (__atomic_fetch_sub(&c->refs, 1, __ATOMIC_ACQ_REL) & ALL) == 1;
 }
 
-__attribute__((noinline)) bool conn_unref_held(struct conn *c, bool *held) {
+bool conn_unref_only(struct conn *c) {
+    uint32_t refs = 1;
+    return __atomic_compare_exchange_n(&c->refs, &refs, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+__attribute__((noinline)) bool conn_unref_held(struct conn *c, bool copies, bool *held) {
     uint32_t refs = __atomic_load_n(&c->refs, __ATOMIC_RELAXED), fresh;
     do {
-        *held = (refs & ALL) != 1 && refs >> HOLD_SHIFT != HOLDS_MAX;
+        uint32_t holds = refs >> HOLD_SHIFT, others = (refs & ALL) - 1;
+        *held = others != 0 && (copies || others == holds) && holds != HOLDS_MAX;
         fresh = refs - 1 + (*held ? HOLD : 0);
     } while (!__atomic_compare_exchange_n(&c->refs, &refs, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
     return (refs & ALL) == 1;
@@ -247,6 +255,10 @@ static void drop_holds(struct conn *c) {
     while (refs >> HOLD_SHIFT != 0 && !__atomic_compare_exchange_n(&c->refs, &refs, (refs & ALL) - (refs >> HOLD_SHIFT),
                                                                    false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
     }
+}
+
+bool conn_held_alone(const struct conn *c) {
+    return (__atomic_load_n(&c->refs, __ATOMIC_ACQUIRE) & ALL) == 1;
 }
 
 uint32_t conn_descriptors(const struct conn *c) {

@@ -145,10 +145,16 @@ bool conn_unhold(struct conn *c);
 /* True when that was the last one: the caller now owns c and calls conn_free when done with it. */
 bool conn_unref(struct conn *c);
 
-/* The same by one that may want it back: where it was not the last, the caller holds c in its place (*held; never if
- * too many threads do). */
-bool conn_unref_held(struct conn *c, bool *held);
+/* The same if it is the only one; else false, and nothing is done. */
+bool conn_unref_only(struct conn *c);
+
+/* The same by one that may want it back, or be the last to have it after all: where others are left, the caller holds c
+ * in its place (*held; never if too many threads do). copies: also where they are descriptors, not only threads. */
+bool conn_unref_held(struct conn *c, bool copies, bool *held);
 void conn_free(struct conn *c);
+
+/* By one that holds it: nothing else has it. */
+bool conn_held_alone(const struct conn *c);
 /* A small number that is c's while it is in use: below CONN_MAX, the lowest ones first. */
 uint32_t conn_index(const struct conn *c);
 
@@ -159,6 +165,10 @@ _Static_assert(sizeof(struct conn) == 128, "32 to a page");
 
 static inline uint32_t conn_flags(const struct conn *c) {
     return __atomic_load_n(&c->flags, __ATOMIC_RELAXED);
+}
+/* Something is to be told of it: not what mode off or log.inbound says to pass over. */
+static inline bool conn_phase_is_worth(const struct conn *c, uint8_t phase) {
+    return (phase == CONN_CONNECTED || phase == CONN_CONNECTING) && !(conn_flags(c) & CONN_QUIET);
 }
 static inline void conn_set_flags(struct conn *c, uint32_t flags) {
     if ((conn_flags(c) & flags) != flags)

@@ -1,9 +1,8 @@
 #include "close/closing.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <netinet/in.h>
+#include <stddef.h>
 
 #include "client/track.h"
 #include "client/client.h"
@@ -13,6 +12,7 @@
 #include "close/peer.h"
 #include "close/record.h"
 #include "close/deferred.h"
+#include "close/located.h"
 #include "close/look.h"
 #include "close/verify.h"
 #include "state/dedup.h"
@@ -21,35 +21,8 @@
 #include "base/sys.h"
 #include "state/control.h"
 
-/* A child of a server with thousands of connections shall not look at each before it execs a helper: the parent holds
- * them, and logs them. */
-enum { EXEC_INHERITED_MAX = 64 };
-
-static bool others_may_hold(const struct conn *c) {
+bool closing_others_may_hold(const struct conn *c) {
     return conn_flags(c) & (CONN_ADOPTED | CONN_PASSED) || process_forking() || c->generation != process_generation();
-}
-
-void closing_complete(struct conn *c, int fd) {
-    struct endpoint local, peer;
-    if (c->local_port == 0 && sockinfo_local(fd, &local)) {
-        c->source = local.addr;
-        __atomic_store_n(&c->local_port, local.port, __ATOMIC_RELAXED);
-    }
-    if (conn_flags(c) & CONN_PEER_ASK && sockinfo_peer(fd, &peer))
-        c->peer = peer;
-    open_table_located(c);
-}
-
-/* MPTCP_UNKNOWN: no answer. */
-__attribute__((noinline)) static uint32_t ask_token(struct client *client, int fd) {
-    uint32_t token;
-    return sockinfo_mptcp_token(fd, &token) && (token || client->mptcp_info) ? token : MPTCP_UNKNOWN;
-}
-
-uint32_t closing_token(struct client *client, struct conn *c, int fd) {
-    if (c->token == MPTCP_UNKNOWN)
-        __atomic_store_n(&c->token, ask_token(client, fd), __ATOMIC_RELAXED);
-    return c->token;
 }
 
 /* Why its connect failed, or has been given up: an ICMP error does not end an attempt that the client may wait for. */
@@ -78,9 +51,9 @@ __attribute__((noinline)) static void look_identified(struct closing *c) {
     c->verdict = fate_decide(&c->facts);
 }
 
-/* A part of each that looks, lest it saves and restores all registers once more. So are finish and claim. */
-__attribute__((always_inline)) static inline void judge(struct closing *c) {
-    struct conn *conn = c->conn;
+/* As far as the record knows them: of phase and what follows from it nothing. */
+__attribute__((always_inline)) static inline void take_facts(struct closing *c, bool mptcp) {
+    const struct conn *conn = c->conn;
     uint32_t flags = conn_flags(conn);
     c->facts = (struct fate_facts){
         .shutdown_phase = conn->shutdown_phase,
@@ -88,10 +61,16 @@ __attribute__((always_inline)) static inline void judge(struct closing *c) {
         .linger_reset = flags & CONN_LINGER_RESET,
         .repair = flags & CONN_REPAIR,
         .linger2_off = flags & CONN_LINGER2_OFF,
-        .mptcp = closing_token(c->client, conn, c->fd) != 0,
-        .fallback = flags & CONN_MPTCP && conn->token == 0,
-        .others = others_may_hold(conn),
+        .mptcp = mptcp,
+        .fallback = flags & CONN_MPTCP && !mptcp,
+        .others = closing_others_may_hold(conn),
     };
+}
+
+/* A part of each that looks, lest it saves and restores all registers once more. So are finish and claim. */
+__attribute__((always_inline)) static inline void judge(struct closing *c) {
+    struct conn *conn = c->conn;
+    take_facts(c, located_token(c->client, conn, c->fd) != 0);
     ring_prepare(&c->client->state);
     __builtin_prefetch(conn->pair, 1);
     uint8_t asking = c->settings.log_verify;
@@ -101,10 +80,10 @@ __attribute__((always_inline)) static inline void judge(struct closing *c) {
     }
     if (asking == VERIFY_ALWAYS || (asking == VERIFY_AUTO && c->facts.others))
         verify_identify(c);
-    closing_complete(conn, c->fd);
+    located_complete(conn, c->fd);
     /* As late as can be: a FIN of the peer between this look and the close makes the verdict wrong. */
     look_at(conn, c->fd, &c->facts, c->cookie != 0, c->sure);
-    if (conn->phase == CONN_CONNECTING && !(flags & CONN_ADOPTED))
+    if (conn->phase == CONN_CONNECTING && !(conn_flags(conn) & CONN_ADOPTED))
         look_why_not_connected(c);
     c->verdict = fate_decide(&c->facts);
     if (asking != VERIFY_AUTO)
@@ -116,51 +95,39 @@ __attribute__((always_inline)) static inline void judge(struct closing *c) {
         verify_prepare(c);
 }
 
-/* Not what mode off or log.inbound says to pass over. */
-static bool phase_is_worth(const struct conn *conn, uint8_t phase) {
-    return (phase == CONN_CONNECTED || phase == CONN_CONNECTING) && !(conn_flags(conn) & CONN_QUIET);
+void closing_judge(struct closing *c) {
+    judge(c);
 }
 
 static bool worth_a_look(const struct conn *conn) {
-    return phase_is_worth(conn, conn->phase);
+    return conn_phase_is_worth(conn, conn->phase);
 }
 
-/* What only an open descriptor tells of its connection. */
-struct located {
-    struct endpoint local;
-    uint32_t token;
-    uint64_t connected_ns;
-};
-
-/* Asked before the claim: until then, no other thread that closes fd too can have come to its real close; afterwards it
- * may be the first there, and the number be gone. conn may be another's by the time it is read, and one that has just
- * connected it may be writing: see settle_located. */
-static struct located look_located(struct client *client, const struct conn *conn, int fd) {
-    struct located p = {.token = __atomic_load_n(&conn->token, __ATOMIC_RELAXED),
-                        .connected_ns = __atomic_load_n(&conn->connected_ns, __ATOMIC_RELAXED)};
-    if (!phase_is_worth(conn, __atomic_load_n(&conn->phase, __ATOMIC_RELAXED)))
-        return p;
-    if (__atomic_load_n(&conn->local_port, __ATOMIC_RELAXED) == 0)
-        (void)sockinfo_local(fd, &p.local);
-    if (p.token == MPTCP_UNKNOWN)
-        p.token = ask_token(client, fd);
-    return p;
+/* Of a connection that others have, too: into c alone, for they may be writing into the record. */
+static void look_beside(struct closing *c) {
+    c->looked_ns = clock_ns(CLOCK_MONOTONIC);
+    (void)sockinfo_state(c->fd, &c->facts.phase, NULL);
+    located_fill(&c->place, c->client, c->conn, c->fd);
+    peer_look(c);
+    verify_prepare(c);
 }
 
-/* conn is ours alone now, or others have it too, and would learn the same. */
-static void settle_located(struct conn *conn, const struct located *p) {
-    if (conn->connected_ns != p->connected_ns)
-        return; /* another connection's: the record has changed hands meanwhile */
-    if (conn->local_port == 0 && p->local.port != 0) {
-        conn->source = p->local.addr;
-        __atomic_store_n(&conn->local_port, p->local.port, __ATOMIC_RELAXED);
+/* Held in c where this close may fail; or where threads alone have it, that are at work with it: as one comes to note
+ * that it has connected it, another closes it already. It is returned if they have just left it. */
+__attribute__((noinline)) static struct conn *claim_beside(struct closing *c, struct conn *conn) {
+    if (conn_unref_held(conn, !c->sure, &c->held)) {
+        located_settle(&c->place, conn);
+        return conn;
     }
-    if (conn->token == MPTCP_UNKNOWN)
-        __atomic_store_n(&conn->token, p->token, __ATOMIC_RELAXED);
+    if (c->held) {
+        c->conn = conn;
+        if (!c->silent)
+            look_beside(c);
+    }
+    return NULL;
 }
 
-/* The connection behind c->fd, claimed, if this close is the last that this process can know of; of a close that may
- * fail, also where it is not, but then it is only held. */
+/* The connection behind c->fd, claimed, if this close is the last that this process can know of. */
 __attribute__((always_inline)) static inline struct conn *claim(struct closing *c) {
     struct conn *conn, *known;
     int fd = c->fd;
@@ -185,19 +152,29 @@ __attribute__((always_inline)) static inline struct conn *claim(struct closing *
     struct located place = {0};
     bool look = known && !c->silent; /* NULL: another thread is closing it, and learns that we are, too */
     if (look)
-        place = look_located(c->client, known, fd);
+        place = located_look(c->client, known, fd);
     c->claimed = fd_closing(c->word, &conn) == FD_TCP;
-    if (!c->claimed || !(c->sure ? conn_unref(conn) : conn_unref_held(conn, &c->held) || c->held))
+    if (!c->claimed)
         return NULL;
-    if (look && conn == known)
-        settle_located(conn, &place);
+    look &= conn == known && located_is_of(&place, conn); /* else the record has changed hands meanwhile */
+    if (!conn_unref_only(conn)) {
+        c->place = look ? place : (struct located){.token = MPTCP_UNKNOWN};
+        return claim_beside(c, conn);
+    }
+    if (look)
+        located_settle(&place, conn);
     return conn;
 }
 
 /* Flattened, as are closing_end and record_close: what each close passes is one piece, what hardly one does is apart.
  */
 __attribute__((flatten)) void closing_begin(struct closing *c, struct client *client, int fd, enum via via, bool sure) {
-    *c = (struct closing){.client = client, .fd = fd, .via = via, .sure = sure, .mark = deferred_mark()};
+    __builtin_memset(c, 0, offsetof(struct closing, place));
+    c->client = client;
+    c->fd = fd;
+    c->via = via;
+    c->sure = sure;
+    c->mark = deferred_mark();
     if (!client_active(client))
         return;
     c->settings = client_settings(client);
@@ -208,7 +185,7 @@ __attribute__((flatten)) void closing_begin(struct closing *c, struct client *cl
         /* Kept even when there is nothing to log, so that closing_abort can put it back. */
         c->conn = conn;
         if (!c->silent && conn->phase == CONN_IDLE)
-            conn_catch_up(client, conn, fd, others_may_hold(conn));
+            conn_catch_up(client, conn, fd, closing_others_may_hold(conn));
         if (!c->silent && worth_a_look(conn))
             judge(c);
     }
@@ -242,11 +219,20 @@ static inline bool recorded_before(const struct closing *c, uint64_t now) {
 
 /* Another thread forked between the look and the close: the child has it too. */
 static void notice_fork(struct closing *c) {
-    if (c->facts.others || !others_may_hold(c->conn))
+    if (c->facts.others || !closing_others_may_hold(c->conn))
         return;
     c->forked = c->facts.others = true;
     c->looked_ns = c->conn->connected_ns;
     c->verdict.ask |= c->settings.log_verify != VERIFY_NEVER;
+}
+
+/* The others that had it have left it: the record is ours now, and says all that they knew. */
+__attribute__((noinline)) static void judge_late(struct closing *c) {
+    enum tcp_state phase = c->facts.phase;
+    located_settle(&c->place, c->conn);
+    take_facts(c, c->conn->token != 0);
+    c->facts.phase = phase;
+    c->verdict = fate_decide(&c->facts);
 }
 
 /* It was open when it was claimed and is not now: another thread closed the same number, and may have found no record,
@@ -254,6 +240,8 @@ static void notice_fork(struct closing *c) {
 static bool lost_the_race(struct closing *c) {
     if (c->found)
         return false;
+    if (c->held)
+        judge_late(c);
     if (!c->facts.others)
         c->looked_ns = c->conn->connected_ns;
     c->raced = c->facts.others = c->verdict.ask = true;
@@ -303,12 +291,55 @@ static void finish_unasked(struct client *client, const struct conn *conn) {
         state_count(&client->state, (enum arm)conn->arm, COUNT_SEALED_CLOSE);
 }
 
+/* Threads alone have it, still, and one may be on its way to note that it is connected. A TIME-WAIT is told from what
+ * was noted before that connect, and from what the socket said; that thread then finds nothing left to tell. */
+static void tell_beside(struct closing *c) {
+    struct conn *conn = c->conn;
+    uint32_t flags = conn_flags(conn);
+    uint64_t connected_ns = __atomic_load_n(&conn->connected_ns, __ATOMIC_RELAXED);
+    struct conn own = {.generation = conn->generation,
+                       .flags = flags & ~(uint32_t)CONN_COUNTED,
+                       .peer = conn->peer,
+                       .source = conn->source,
+                       .asked = __atomic_load_n(&conn->asked, __ATOMIC_RELAXED),
+                       .connected_ns = connected_ns ? connected_ns : c->looked_ns, /* about then */
+                       .rule_id = conn->rule_id,
+                       .pool_id = conn->pool_id,
+                       .local_port = __atomic_load_n(&conn->local_port, __ATOMIC_RELAXED),
+                       .phase = CONN_CONNECTED,
+                       .family = conn->family,
+                       .arm = conn->arm,
+                       .token = flags & CONN_MPTCP ? MPTCP_UNKNOWN : 0};
+    enum verified verified;
+    c->conn = &own;
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    if (lost_the_race(c) && verify_fate(c, &verified) == FATE_TIME_WAIT) {
+        if (!recorded_before(c, now))
+            record_close(c, FATE_TIME_WAIT, verified, now);
+        conn_set_flags(conn, CONN_QUIET);
+    }
+    c->conn = conn;
+}
+
+/* True: it is not held any more, but ours. */
+__attribute__((noinline)) static bool left_to_us(struct closing *c, bool closed) {
+    struct conn *conn = c->conn;
+    bool theirs = closed && !c->silent && !conn_held_alone(conn) && conn_descriptors(conn) == 0;
+    if (theirs && !(conn_flags(conn) & CONN_QUIET))
+        tell_beside(c);
+    if (!conn_unhold(conn))
+        return false;
+    if (conn_flags(conn) & CONN_QUIET) /* told by another, beside us */
+        conn_uncount(conn, false, conn->connected_ns);
+    return true;
+}
+
 __attribute__((flatten)) void closing_end(struct closing *c, bool closed) {
     struct conn *conn = c->conn;
     int saved = errno;
     if (c->claimed)
         fd_closed(c->word);
-    if (conn && (!c->held || conn_unhold(conn))) {
+    if (conn && (!c->held || left_to_us(c, closed))) {
         if (c->silent)
             finish_unasked(c->client, conn);
         else if (worth_a_look(conn) && ((closed && !c->held) || lost_the_race(c)))
@@ -340,7 +371,7 @@ void closing_disconnect(struct client *client, int fd, struct conn *conn) {
     struct closing c = {
         .client = client, .conn = conn, .fd = fd, .via = VIA_CLOSE, .settings = client_settings(client)};
     int saved = errno;
-    bool shut = conn->shutdown_phase != TCP_STATE_UNKNOWN || others_may_hold(conn);
+    bool shut = conn->shutdown_phase != TCP_STATE_UNKNOWN || closing_others_may_hold(conn);
     if (shut && conn->phase != CONN_IDLE && process_may_record(client)) {
         enum verified verified;
         judge(&c);
@@ -352,48 +383,4 @@ void closing_disconnect(struct client *client, int fd, struct conn *conn) {
         }
     }
     errno = saved;
-}
-
-/* Is every descriptor of conn in this process close-on-exec? fd is one of them. */
-static bool closes_on_exec(const struct conn *conn) {
-    uint32_t closing = 0;
-    for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
-        if (fd_is(fd, conn)) {
-            long flags = sys_call2(SYS_fcntl, fd, F_GETFD);
-            if (flags >= 0 && flags & FD_CLOEXEC)
-                closing++;
-        }
-    return closing == conn_descriptors(conn);
-}
-
-static bool may_close_on_exec(struct client *client, int fd, struct conn *conn) {
-    long flags = sys_call2(SYS_fcntl, fd, F_GETFD);
-    if (flags < 0 || !(flags & FD_CLOEXEC))
-        return false;
-    conn_catch_up(client, conn, fd, others_may_hold(conn));
-    if (conn->phase == CONN_IDLE || conn->phase == CONN_LISTENING)
-        return false;
-    return conn_descriptors(conn) == 1 || closes_on_exec(conn);
-}
-
-void closing_exec(struct client *client, bool pending) {
-    unsigned inherited = 0;
-    if (pending)
-        track_find(client, 0, INT_MAX);
-    for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++) {
-        struct closing c = {.client = client, .fd = fd, .via = VIA_EXEC, .settings = client_settings(client)};
-        if (fd_look(fd, &c.conn) != FD_TCP)
-            continue;
-        if (c.conn->generation < process_first_generation() && ++inherited > EXEC_INHERITED_MAX)
-            continue;
-        if (!may_close_on_exec(client, fd, c.conn))
-            continue;
-        if (!pending) {
-            open_table_exec_failed(c.conn);
-            continue;
-        }
-        judge(&c);
-        closing_complete(c.conn, fd);
-        open_table_pending(client, c.conn, OPEN_TO_EXEC, c.facts.phase, c.verdict.fate);
-    }
 }

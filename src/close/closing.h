@@ -30,15 +30,8 @@ void closing_abort(struct closing *c);
  * already made stays, and is logged here. */
 void closing_disconnect(struct client *client, int fd, struct conn *conn);
 
-/* Where exactly c is, if it was not asked so far: the kernel chose its port. */
-void closing_complete(struct conn *c, int fd);
-
-/* c's MPTCP token, asked once it is needed; 0: plain TCP, MPTCP_UNKNOWN: perhaps. */
-uint32_t closing_token(struct client *client, struct conn *c, int fd);
-
-/* Around exec: connections that it will close, also those that were never named in a call, are marked as such in the
- * state file, where the next image of this pid or the tool finds them; pending false takes the marks back after an exec
- * that failed. */
-void closing_exec(struct client *client, bool pending);
+/* For closes that are not made here (exec): what becomes of c->conn, and may another process have it, too? */
+void closing_judge(struct closing *c);
+bool closing_others_may_hold(const struct conn *c);
 
 #endif

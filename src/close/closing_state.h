@@ -4,6 +4,7 @@
 
 #include "client/fdtab.h"
 #include "close/fate.h"
+#include "close/located.h"
 #include "state/state.h"
 
 struct client;
@@ -26,11 +27,12 @@ struct closing {
     bool found;               /* by this close: the table did not know it */
     bool raced;               /* another thread closed the same number first */
     bool held;                /* conn is not ours alone: others had it when the descriptor was claimed */
-    bool sure;          /* the descriptor's close follows: what it would throw away may be taken from the socket */
-    bool silent;        /* nothing may be asked (client_asks): only the record is given back */
-    bool claimed;       /* taken out of the table: fd_closed is due */
-    uint32_t mark;      /* deferred_mark before the first look */
-    uint32_t interface; /* that it is bound to */
+    bool sure;            /* the descriptor's close follows: what it would throw away may be taken from the socket */
+    bool silent;          /* nothing may be asked (client_asks): only the record is given back */
+    bool claimed;         /* taken out of the table: fd_closed is due */
+    uint32_t mark;        /* deferred_mark before the first look */
+    uint32_t interface;   /* that it is bound to */
+    struct located place; /* with held: what is not yet written into conn; else unset */
 };
 
 #endif

@@ -48,9 +48,9 @@ static void close_one(struct client *client, int fd, enum via via, bool may_clos
     struct closing c;
     bool closes = may_close && !is_buffered(fd) && !would_wait(fd);
     closing_begin(&c, client, fd, via, closes);
-    if (c.held) { /* what does not fail needs not be put back */
-        c.held = false;
-        c.conn = conn_unhold(c.conn) ? c.conn : NULL;
+    if (c.held && !closes) { /* what does not fail needs not be put back */
+        conn_release(client, c.conn);
+        c.conn = NULL;
     }
     if (closes) {
         (void)sys_call1(SYS_close, fd);

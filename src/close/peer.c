@@ -43,8 +43,8 @@ void peer_look(struct closing *c) {
             c->peer = conn->peer; /* the record knows it, and asked.h what the client asked for */
         return;
     }
-    uint32_t hash = hash_of(&conn->peer), fresh = word_of(hash, conn->connected_ns),
-             *place = &known[hash % DESTINATIONS];
+    uint64_t connected_ns = __atomic_load_n(&conn->connected_ns, __ATOMIC_RELAXED);
+    uint32_t hash = hash_of(&conn->peer), fresh = word_of(hash, connected_ns), *place = &known[hash % DESTINATIONS];
     if (__atomic_load_n(place, __ATOMIC_RELAXED) != fresh)
         ask_peer(c, fresh, place);
 }

@@ -38,6 +38,9 @@ static bool rest(struct client *client, struct connecting *k) {
     return whole;
 }
 
+/* A signal that comes while a source is tried, and not in the sleep, is not seen: no call tells afterwards that a
+ * handler has run, and one that is kept until the sleep would not interrupt the connect if that finds a port and then
+ * waits for its peer. A lone one may then leave the whole wait to the client, which is bounded. */
 enum step wait_for_source(struct client *client, struct connecting *k) {
     uint64_t began = k->now, wait = k->full && k->way != WAY_OWN && !client->no_wait ? patience(k) : 0;
     unsigned attempts = k->attempts;

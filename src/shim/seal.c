@@ -10,7 +10,7 @@
 #include "shim/self.h"
 #include "client/process.h"
 #include "base/sys.h"
-#include "close/closing.h"
+#include "close/located.h"
 #include "connect/prepare.h"
 #include "client/fdtab.h"
 
@@ -75,7 +75,7 @@ static void ask_and_undo(void) {
         if (fd_look(fd, &conn) != FD_TCP)
             continue;
         if (conn->phase == CONN_CONNECTED || conn->phase == CONN_CONNECTING)
-            closing_complete(conn, fd);
+            located_complete(conn, fd);
         else if (conn->phase == CONN_IDLE && conn_flags(conn) & CONN_APP_ADDRESS)
             prepare_settle_port(fd, conn);
         else if (conn->phase == CONN_IDLE)

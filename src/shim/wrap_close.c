@@ -15,6 +15,7 @@
 #include "shim/cancel.h"
 #include "base/sys.h"
 #include "close/exit_close.h"
+#include "close/located.h"
 #include "shim/seal.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
@@ -240,43 +241,62 @@ EXPORT FILE *freopen64(const char *path, const char *mode, FILE *stream) {
 
 /* --- shutdown --- */
 
-/* Our FIN goes out: what the state was just before says later which end closed first. */
-static void before_shutdown(int fd, int how, struct conn **out, enum tcp_state *phase) {
-    struct conn *c = NULL;
-    int saved = errno;
-    *out = NULL;
-    if (!client_asks(&client)) {
-        if (fd_look(fd, &c) == FD_TCP)
-            conn_set_flags(c, CONN_SHUT);
-        return;
-    }
-    if (fd_look(fd, &c) == FD_UNKNOWN && fd >= 0 && sockinfo_state(fd, phase, NULL) == 0 && process_may_record(&client))
-        c = conn_of(&client, fd);
-    if (c)
-        conn_catch_up(&client, c, fd, false);
-    if (c && (c->phase == CONN_CONNECTED || c->phase == CONN_CONNECTING)) {
+/* Held: another thread may close it meanwhile. NULL: nothing is known of it. */
+static struct conn *hold_to_shut(int fd, bool asks) {
+    enum tcp_state phase;
+    struct conn *c;
+    if (asks && fd_look(fd, &c) == FD_UNKNOWN && fd >= 0 && sockinfo_state(fd, &phase, NULL) == 0 &&
+        process_may_record(&client))
+        return conn_hold(&client, fd);
+    return conn_hold_of(fd);
+}
+
+/* Our FIN goes out: what the state was just before says later which end closed first. False: that needs not be known.
+ */
+static bool look_before_shutdown(struct conn *c, int fd, int how, enum tcp_state *phase) {
+    conn_catch_up(&client, c, fd, false);
+    if (c->phase != CONN_CONNECTED && c->phase != CONN_CONNECTING)
+        return false;
+    conn_set_flags(c, CONN_SHUT);
+    if (how == SHUT_RD || c->shutdown_phase != TCP_STATE_UNKNOWN || sockinfo_state(fd, phase, NULL) != 0)
+        return false;
+    uint32_t token = located_token(&client, c, fd);
+    if (token != 0 && token != MPTCP_UNKNOWN)
+        (void)sockinfo_mptcp_phase(token, phase);
+    /* From now on its TIME-WAIT may exist before its close: it must be known whose it is. */
+    located_complete(c, fd);
+    return true;
+}
+
+/* NULL: there is nothing to note afterwards. */
+static struct conn *before_shutdown(int fd, int how, uint32_t *serial, enum tcp_state *phase) {
+    bool asks = client_asks(&client), noted = false;
+    struct conn *c = hold_to_shut(fd, asks);
+    if (!c)
+        return NULL;
+    *serial = conn_serial(c);
+    if (asks)
+        noted = look_before_shutdown(c, fd, how, phase);
+    else
         conn_set_flags(c, CONN_SHUT);
-        if (how != SHUT_RD && c->shutdown_phase == TCP_STATE_UNKNOWN && sockinfo_state(fd, phase, NULL) == 0) {
-            uint32_t token = closing_token(&client, c, fd);
-            if (token != 0 && token != MPTCP_UNKNOWN)
-                (void)sockinfo_mptcp_phase(token, phase);
-            /* From now on its TIME-WAIT may exist before its close: it must be known whose it is. */
-            closing_complete(c, fd);
-            *out = c;
-        }
-    }
-    errno = saved;
+    conn_release(&client, c);
+    return noted ? c : NULL;
 }
 
 EXPORT int shutdown(int fd, int how) {
     struct conn *c = NULL;
+    uint32_t serial = 0;
     enum tcp_state phase = TCP_STATE_UNKNOWN;
+    int saved = errno;
     if (client_active(&client))
-        before_shutdown(fd, how, &c, &phase);
+        c = before_shutdown(fd, how, &serial, &phase);
+    errno = saved;
     int r = real_shutdown(fd, how);
-    if (r == 0 && c) {
+    if (r == 0 && c && conn_take(c, serial)) {
         c->shutdown_phase = (uint8_t)phase;
         c->shutdown_ns = clock_ns(CLOCK_MONOTONIC);
+        conn_release(&client, c);
+        errno = saved;
     }
     return r;
 }

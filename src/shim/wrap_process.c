@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "shim/self.h"
-#include "close/closing.h"
+#include "close/exec_close.h"
 #include "client/process.h"
 #include "shim/real.h"
 #include "close/exit_close.h"
@@ -60,7 +60,7 @@ static bool before_exec(void) {
     int saved = errno;
     bool marked = client_asks(&client) && process_may_record(&client);
     if (marked)
-        closing_exec(&client, true);
+        exec_close_all(&client, true);
     else
         process_shared_now();
     errno = saved;
@@ -71,7 +71,7 @@ static bool before_exec(void) {
 static int after_exec(bool marked, int r) {
     int saved = errno;
     if (marked)
-        closing_exec(&client, false);
+        exec_close_all(&client, false);
     errno = saved;
     return r;
 }

@@ -115,11 +115,11 @@ END_TEST
 START_TEST(who_may_want_it_back_keeps_what_others_have_too) {
     struct conn *c = conn_new();
     bool held = true;
-    ck_assert(conn_unref_held(c, &held));
+    ck_assert(conn_unref_held(c, true, &held));
     ck_assert(!held);
     conn_ref(c);
     conn_ref(c);
-    ck_assert(!conn_unref_held(c, &held));
+    ck_assert(!conn_unref_held(c, true, &held));
     ck_assert(held);
     ck_assert_uint_eq(conn_descriptors(c), 1);
     ck_assert(!conn_unref(c)); /* another thread closes the copy */
@@ -128,9 +128,29 @@ START_TEST(who_may_want_it_back_keeps_what_others_have_too) {
     for (int i = 0; i < 255; i++)
         ck_assert(conn_take(c, conn_serial(c)));
     ck_assert(!conn_take(c, conn_serial(c)));
-    ck_assert(!conn_unref_held(c, &held));
+    ck_assert(!conn_unref_held(c, true, &held));
     ck_assert(!held);
     ck_assert_uint_eq(conn_descriptors(c), 0);
+}
+END_TEST
+
+START_TEST(a_close_holds_what_only_threads_have) {
+    struct conn *c = conn_new();
+    bool held = true;
+    ck_assert(conn_unref_only(c));
+    ck_assert_int_eq(c->refs, 0);
+    conn_ref(c);
+    conn_ref(c);
+    ck_assert(!conn_unref_only(c));
+    ck_assert(!conn_unref_held(c, false, &held)); /* the other descriptor's close is to come */
+    ck_assert(!held);
+    ck_assert(conn_take(c, conn_serial(c)));
+    ck_assert(!conn_unref_only(c));
+    ck_assert(!conn_unref_held(c, false, &held));
+    ck_assert(held && !conn_held_alone(c));
+    ck_assert(!conn_unhold(c)); /* the thread */
+    ck_assert(conn_held_alone(c));
+    ck_assert(conn_unhold(c));
 }
 END_TEST
 
@@ -449,6 +469,7 @@ int main(void) {
     tcase_add_test(tc, a_number_that_was_given_away_meanwhile_is_left_to_its_new_owner);
     tcase_add_test(tc, a_number_that_is_not_closed_after_all_is_put_back);
     tcase_add_test(tc, who_may_want_it_back_keeps_what_others_have_too);
+    tcase_add_test(tc, a_close_holds_what_only_threads_have);
     tcase_add_test(tc, a_fork_child_knows_nothing_of_what_others_were_closing);
     tcase_add_test(tc, what_is_not_tcp_is_remembered_until_its_number_is_forgotten);
     tcase_add_test(tc, a_number_that_becomes_something_else_gives_its_connection_back);

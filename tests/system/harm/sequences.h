@@ -104,8 +104,15 @@ static inline void print_state(const struct slot *s) {
     struct timespec none = {0};
     uint8_t tcp = 0;
     socklen_t length = sizeof tcp;
+    int protocol = 0;
+    socklen_t size = sizeof protocol;
     if (s->fd < 0)
         return;
+    (void)syscall(SYS_getsockopt, s->fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size);
+    if (protocol == IPPROTO_MPTCP) { /* a worker of the kernel's brings it forward, some time later */
+        printf(" %d:mptcp", s->fd);
+        return;
+    }
     long polled = syscall(SYS_ppoll, &p, 1, &none, NULL, 0);
     long known = syscall(SYS_getsockopt, s->fd, IPPROTO_TCP, TCP_INFO, &tcp, &length);
     printf(" %d:%ld/%x/%d", s->fd, polled, (unsigned)p.revents, known == 0 ? tcp : -1);

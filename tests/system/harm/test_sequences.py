@@ -141,13 +141,6 @@ def test_binds_kept(t):
 
 @full
 @limit(200)
-def test_other_endpoints(t):
-    compare(t, 1000, sources=POOL, to=["10.1.0.1:9001"],
-            rule='also-to = { "10.1.0.2:9001" }\nshow-peer = "asked"\nto-policy = "round-robin"')
-
-
-@full
-@limit(200)
 def test_wait(t):
     compare(t, 1000, sources=POOL, rule='wait = "10ms"')
 

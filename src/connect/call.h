@@ -13,6 +13,7 @@
 struct call {
     ssize_t (*make)(const struct call *);
     bool sends; /* data too: success says nothing of the peer */
+    int family; /* of the address that the client gave; 0: not known */
     int fd, flags;
     const struct sockaddr *address;
     socklen_t length;

@@ -6,6 +6,7 @@
 #include "client/track.h"
 #include "client/arm.h"
 #include "client/client.h"
+#include "connect/again.h"
 #include "connect/endpoints.h"
 #include "connect/limit.h"
 #include "connect/sources.h"
@@ -235,6 +236,8 @@ static bool spreadable(const struct connecting *k) {
     uint32_t flags = conn_flags(k->conn);
     if (addr_is_any(&k->destination->addr) || flags & (CONN_APP_PORT | CONN_OUR_PORT))
         return false;
+    if (flags & CONN_APP_ADDRESS && addr_is_v4(&k->conn->app) && !addr_is_v4(&k->destination->addr))
+        return false; /* bound to ::ffff:0.0.0.0 */
     return !(flags & CONN_APP_ADDRESS) || addr_is_any(&k->conn->app) || k->match->client_bind != CLIENT_BIND_KEEP;
 }
 
@@ -300,36 +303,6 @@ __attribute__((noinline)) static void pass(struct client *client, struct connect
     (void)connecting_run(client, k);
 }
 
-/* A connect on a socket that is connecting or connected asks how it stands; nothing may be bound under it. */
-__attribute__((noinline)) static ssize_t ask_again(struct client *client, const struct call *call, struct conn *c) {
-    uint32_t serial = conn_serial(c);
-    conn_release(client, c);
-    ssize_t r = call->make(call);
-    int error = r < 0 ? errno : 0;
-    if (!conn_take(c, serial))
-        return r;
-    /* After SO_ERROR the kernel says ECONNABORTED. */
-    int why = error == ECONNABORTED && c->so_error ? c->so_error : error;
-    if (c->phase == CONN_CONNECTING && !call->sends) {
-        if (r == 0 || error == EISCONN) {
-            c->phase = CONN_CONNECTED;
-            answers_note(client, c, c->pair, 0, c->connected_ns);
-        } else if (error != EINPROGRESS && error != EALREADY && error != EINTR && error != EFAULT) {
-            c->phase = CONN_IDLE; /* it failed; the socket may connect anew */
-            if (!(conn_flags(c) & CONN_QUIET))
-                stats_outcome(stats_find(&client->state, (enum arm)c->arm, c->rule_id, &c->source), why);
-            answers_note(client, c, c->pair, why, c->connected_ns);
-            conn_set_flags(c, CONN_TRIED);
-            open_table_closed(c);
-            conn_uncount(c, false, clock_ns(CLOCK_MONOTONIC));
-            conn_clear_flags(c, CONN_COUNTED | CONN_ASKED);
-        }
-    }
-    conn_release(client, c);
-    errno = r < 0 ? error : errno;
-    return r;
-}
-
 __attribute__((always_inline)) static inline void carry_out(struct client *client, const struct settings *now,
                                                             struct connecting *k, struct match *match) {
     if (now->mode != MODE_OFF && match_cache_find(client, k->destination, match))
@@ -358,7 +331,11 @@ __attribute__((flatten)) ssize_t connect_spread(struct client *client, const str
     if (!c)
         return call->make(call);
     if (c->phase != CONN_IDLE)
-        return ask_again(client, call, c);
+        return again_asked(client, call, c);
+    if (call->family != c->family && call->family != 0) { /* fails, and nothing is bound for it */
+        conn_release(client, c);
+        return call->make(call);
+    }
     struct report report;
     struct match match;
     struct unusable_source unusable[UNUSABLE_MAX];

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 
 #include "base/kernel_constants.h"
@@ -150,6 +151,25 @@ void prepare_settle_port(int fd, struct conn *c) {
     conn_clear_flags(c, CONN_OUR_NO_PORT | CONN_APP_ADDRESS);
     if (bind_again(fd, &name, length))
         conn_set_flags(c, CONN_APP_PORT);
+}
+
+static bool is_prepared(const struct conn *c) {
+    return c->phase == CONN_IDLE && conn_flags(c) & (CONN_TRIED | CONN_APP_ADDRESS);
+}
+
+void prepare_hand_over(int fd, struct conn *c) {
+    if (!is_prepared(c))
+        return;
+    prepare_undo(fd, c);
+    if (conn_flags(c) & CONN_APP_ADDRESS)
+        prepare_settle_port(fd, c);
+}
+
+void prepare_hand_over_to_exec(void) {
+    struct conn *c;
+    for (int fd = 0; (fd = fd_next_tcp(fd, INT_MAX)) >= 0; fd++)
+        if (fd_look(fd, &c) == FD_TCP && is_prepared(c) && sys_call2(SYS_fcntl, fd, F_GETFD) == 0)
+            prepare_hand_over(fd, c);
 }
 
 void prepare_disconnected(int fd, struct conn *c) {

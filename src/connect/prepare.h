@@ -30,6 +30,11 @@ void prepare_undo(int fd, struct conn *c);
 /* A client that bound (address, 0), got a late port from us and now wants to know it, gets one. */
 void prepare_settle_port(int fd, struct conn *c);
 
+/* Another process, which knows nothing of ours, may have the descriptor from now on: what an earlier connect left of
+ * ours is undone, and where the client bound an address, it gets its port. */
+void prepare_hand_over(int fd, struct conn *c);
+void prepare_hand_over_to_exec(void);
+
 /* connect(AF_UNSPEC) has ended the connection: c is idle again, and what we prepared is undone. */
 void prepare_disconnected(int fd, struct conn *c);
 

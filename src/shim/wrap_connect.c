@@ -37,8 +37,9 @@ static ssize_t make_sendmmsg(const struct call *c) {
     return real_sendmmsg(c->fd, (struct mmsghdr *)(unsigned long)c->data, (unsigned)c->size, (sendmmsg_flags)c->flags);
 }
 
-static ssize_t connect_now(struct call *call, const struct endpoint *destination) {
+static ssize_t connect_now(struct call *call, const struct sockaddr *address, const struct endpoint *destination) {
     struct settings now = client_settings(&client);
+    call->family = address->sa_family;
     return connect_spread(&client, &now, call, destination);
 }
 
@@ -96,8 +97,10 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
     struct settings now = client_settings(&client);
     if (!settings_ask(now) || !readable(address, length))
         return connect_as_it_came(fd, address, length);
-    if (endpoint_from_sockaddr(&destination, address, length))
+    if (endpoint_from_sockaddr(&destination, address, length)) {
+        call.family = address->sa_family;
         return (int)connect_spread(&client, &now, &call, &destination);
+    }
     if (length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC)
         return (int)disconnect(&call);
     return real_connect(fd, address, length);
@@ -115,7 +118,7 @@ EXPORT ssize_t sendto(int fd, const void *data, size_t size, int flags, const st
                         .data = data,
                         .size = size};
     if (flags & MSG_FASTOPEN && has_destination(address, length, &destination))
-        return connect_now(&call, &destination);
+        return connect_now(&call, address, &destination);
     return real_sendto(fd, data, size, flags, address, length);
 }
 
@@ -132,8 +135,10 @@ static void note_passed(const struct msghdr *message) {
             struct conn *conn;
             int fd;
             __builtin_memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (fd_look(fd, &conn) == FD_TCP)
+            if (fd_look(fd, &conn) == FD_TCP) {
+                prepare_hand_over(fd, conn);
                 conn_set_flags(conn, CONN_PASSED);
+            }
         }
     }
 }
@@ -144,7 +149,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
         return real_sendmsg(fd, message, flags);
     if (flags & MSG_FASTOPEN && has_destination(message->msg_name, message->msg_namelen, &destination)) {
         struct call call = {.make = make_sendmsg, .sends = true, .fd = fd, .flags = flags, .data = message};
-        return connect_now(&call, &destination);
+        return connect_now(&call, message->msg_name, &destination);
     }
     if (message->msg_controllen != 0)
         note_passed(message);
@@ -160,7 +165,7 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, sendmm
     if (flags & MSG_FASTOPEN && has_destination(first->msg_name, first->msg_namelen, &destination)) {
         struct call call = {
             .make = make_sendmmsg, .sends = true, .fd = fd, .flags = (int)flags, .data = messages, .size = count};
-        return (int)connect_now(&call, &destination);
+        return (int)connect_now(&call, first->msg_name, &destination);
     }
     for (unsigned i = 0; i < count; i++)
         if (messages[i].msg_hdr.msg_controllen != 0)

@@ -7,6 +7,7 @@
 
 #include "shim/self.h"
 #include "close/exec_close.h"
+#include "connect/prepare.h"
 #include "client/process.h"
 #include "shim/real.h"
 #include "close/exit_close.h"
@@ -59,10 +60,12 @@ static bool before_exec(void) {
         return false;
     int saved = errno;
     bool marked = client_asks(&client) && process_may_record(&client);
-    if (marked)
+    if (marked) {
+        prepare_hand_over_to_exec();
         exec_close_all(&client, true);
-    else
+    } else {
         process_shared_now();
+    }
     errno = saved;
     return marked;
 }

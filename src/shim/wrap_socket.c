@@ -8,17 +8,14 @@
 #include "client/arm.h"
 #include "shim/self.h"
 #include "connect/diagnosis.h"
+#include "client/events.h"
 #include "client/open_table.h"
 #include "client/sockinfo.h"
-#include "client/history_update.h"
 #include "connect/prepare.h"
 #include "client/process.h"
-#include "shim/readable.h"
 #include "shim/real.h"
 #include "base/sys.h"
 #include "state/control.h"
-#include "state/stats.h"
-#include "client/events.h"
 
 /* Mode off keeps no new records: they need memory, and so a system call. A sealed process has what it has had. */
 static bool may_record(void) {
@@ -196,101 +193,6 @@ EXPORT int listen(int fd, int backlog) {
     return r;
 }
 
-/* --- the client's own bind --- */
-
-/* A rule of this program wants bind(address, 0) to leave the port to connect, and may have it so. */
-static bool wants_late_port(const struct conn *c, enum rule_client_bind *client_bind) {
-    struct settings now = client_settings(&client);
-    *client_bind = arm_may_enforce(&client, &now) ? state_client_bind(&client.state, client.names) : CLIENT_BIND_KEEP;
-    return *client_bind != CLIENT_BIND_KEEP && !(conn_flags(c) & (CONN_APP_NO_PORT | CONN_APP_PORT | CONN_APP_ADDRESS));
-}
-
-/* What would have become a connection of this arm. */
-static void count_bind(struct conn *c, const struct endpoint *at, const struct settings *settings, int error) {
-    c->arm = (uint8_t)arm_now(&client, settings);
-    if (at->port == 0)
-        stats_add(stats_find(&client.state, (enum arm)c->arm, 0, &at->addr),
-                  error == EADDRINUSE ? STAT_BIND_IN_USE : STAT_BIND_NOT_LOCAL);
-}
-
-/* It has nothing to do with connections. Asked only where something is recorded at all. */
-static bool is_second_server(const struct endpoint *at) {
-    return at->port != 0 && diagnosis_is_listened_to(at);
-}
-
-static void bind_failed(int fd, struct conn *c, const struct endpoint *at, int error, enum outcome outcome) {
-    struct report report;
-    struct endpoint nowhere = {0};
-    uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    struct settings settings = client_settings(&client);
-    if (settings.mode == MODE_OFF || (error == EADDRINUSE && is_second_server(at)))
-        return;
-    if (outcome == OUTCOME_FAILED)
-        count_bind(c, at, &settings, error);
-    else
-        c->arm = (uint8_t)arm_of_process(&client);
-    client_attach(&client, fd, (enum arm)c->arm);
-    report_begin(&report, &client, fd, c, &nowhere, now);
-    report.error = error;
-    report_record(&report)->e.local = at->addr;
-    report_record(&report)->e.local_port = at->port;
-    state_count(&client.state, (enum arm)c->arm, outcome == OUTCOME_FAILED ? COUNT_FAILED : COUNT_RECOVERED);
-    enum cause cause = diagnosis_of_bind(&report, at);
-    history_update_bind_failed(&client, client_netns(&client, fd), &at->addr, outcome, cause, now);
-    report_exhausted(&report, c, CALL_BIND, outcome, cause, 1);
-}
-
-static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const struct sockaddr *address,
-                    socklen_t length) {
-    enum rule_client_bind client_bind = CLIENT_BIND_KEEP;
-    int saved = errno;
-    prepare_undo(fd, c);
-    /* A second bind is EINVAL without us, because the first took a port; so let it have taken one. */
-    if (conn_flags(c) & CONN_APP_ADDRESS)
-        prepare_settle_port(fd, c);
-    bool late = at->port == 0 && wants_late_port(c, &client_bind) && prepare_no_port(&client, fd, c) == 0;
-    errno = saved;
-    int r = real_bind(fd, address, length);
-    saved = errno;
-    if (r == 0 && (late || (at->port == 0 && conn_flags(c) & CONN_APP_NO_PORT))) {
-        c->source = c->app = at->addr;
-        conn_set_flags(c, CONN_APP_ADDRESS);
-    } else if (r == 0) {
-        conn_set_flags(c, CONN_APP_PORT);
-    } else if (late && saved == EADDRNOTAVAIL && client_bind == CLIENT_BIND_OVERRIDE) {
-        /* The rule replaces the address at connect anyway: the client goes on, unbound, to a source of the pool. */
-        bind_failed(fd, c, at, saved, OUTCOME_RECOVERED);
-        conn_set_flags(c, CONN_APP_ADDRESS);
-        r = 0;
-    } else {
-        prepare_undo(fd, c);
-        if (saved == EADDRNOTAVAIL || saved == EADDRINUSE)
-            bind_failed(fd, c, at, saved, OUTCOME_FAILED);
-    }
-    errno = saved;
-    return r;
-}
-
-EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length) {
-    struct endpoint at;
-    struct conn *c;
-    if (!client_active(&client) || length > sizeof(struct sockaddr_storage) || fd_look(fd, &c) != FD_TCP ||
-        c->phase != CONN_IDLE || !readable(address, length) || !endpoint_from_sockaddr(&at, address, length))
-        return real_bind(fd, address, length);
-    return bind_tcp(fd, c, &at, address, length);
-}
-
-EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length) {
-    struct conn *c;
-    if (client_active(&client) && fd_look(fd, &c) == FD_TCP && c->phase == CONN_IDLE &&
-        conn_flags(c) & CONN_APP_ADDRESS) {
-        int saved = errno;
-        prepare_settle_port(fd, c);
-        errno = saved;
-    }
-    return real_getsockname(fd, address, length);
-}
-
 /* --- options that matter at connect or close --- */
 
 static void set_or_clear(struct conn *c, bool on, uint32_t flag) {
@@ -305,7 +207,18 @@ static bool pins(int level, int option) {
            (level == IPPROTO_IP && option == IP_UNICAST_IF) || (level == IPPROTO_IPV6 && option == IPV6_UNICAST_IF);
 }
 
-static void note_option(struct conn *c, int level, int option, const void *value, socklen_t length) {
+/* Where the client bound before, it has its port: we had the option on, and took it from the kernel for later. */
+static void note_no_port(int fd, struct conn *c, int number) {
+    bool late = c->phase == CONN_IDLE && conn_flags(c) & CONN_APP_ADDRESS && conn_flags(c) & CONN_OUR_NO_PORT;
+    if (late) {
+        prepare_settle_port(fd, c);
+        (void)set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, number != 0);
+    }
+    set_or_clear(c, number != 0, CONN_APP_NO_PORT);
+    conn_clear_flags(c, CONN_OUR_NO_PORT);
+}
+
+static void note_option(int fd, struct conn *c, int level, int option, const void *value, socklen_t length) {
     int number = 0;
     struct linger linger;
     /* The kernel has accepted it, so it could be read; a one-byte value is allowed for IP options. */
@@ -328,8 +241,7 @@ static void note_option(struct conn *c, int level, int option, const void *value
     } else if (level == IPPROTO_TCP && option == TCP_FASTOPEN_CONNECT) {
         set_or_clear(c, number != 0, CONN_FASTOPEN);
     } else if (level == IPPROTO_IP && option == IP_BIND_ADDRESS_NO_PORT) {
-        set_or_clear(c, number != 0, CONN_APP_NO_PORT);
-        conn_clear_flags(c, CONN_OUR_NO_PORT);
+        note_no_port(fd, c, number);
     } else if (level == IPPROTO_IP && option == IP_LOCAL_PORT_RANGE) {
         set_or_clear(c, number != 0, CONN_APP_RANGE);
         conn_clear_flags(c, CONN_OUR_RANGE);
@@ -338,6 +250,8 @@ static void note_option(struct conn *c, int level, int option, const void *value
     } else if (level == IPPROTO_IPV6 && option == IPV6_V6ONLY) {
         conn_clear_flags(c, CONN_APP_V6ONLY | CONN_APP_V6DUAL);
         conn_set_flags(c, number ? CONN_APP_V6ONLY : CONN_APP_V6DUAL);
+    } else if (level == IPPROTO_IPV6 && option == IPV6_ADDRFORM) {
+        c->family = (uint8_t)number;
     }
 }
 
@@ -345,7 +259,7 @@ EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_
     struct conn *c;
     int r = real_setsockopt(fd, level, option, value, length);
     if (r == 0 && value && client_active(&client) && fd_look(fd, &c) == FD_TCP)
-        note_option(c, level, option, value, length);
+        note_option(fd, c, level, option, value, length);
     return r;
 }
 

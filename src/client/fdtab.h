@@ -55,6 +55,9 @@ enum conn_flag {
     CONN_REPAIR = 1 << 29,      /* TCP_REPAIR: close sends nothing and leaves nothing */
     CONN_ASKED = 1 << 30        /* it went to another endpoint than the client asked for: asked.h */
 };
+/* No int, so no enumerator. We have bound it, so the kernel keeps what source it chooses itself from then on, too, when
+ * the connect has failed or the connection is dissolved (SOCK_BINDADDR_LOCK). */
+#define CONN_OUR_LOCK (UINT32_C(1) << 31)
 
 struct pair;
 

@@ -54,7 +54,7 @@ int prepare_bind(int fd, struct conn *c, const struct endpoint *source) {
     if (r == 0) {
         bool v6 = !addr_is_v4(&source->addr);
         c->source = source->addr;
-        conn_set_flags(c, CONN_OUR_BIND | (v6 ? CONN_OUR_V6ONLY : 0));
+        conn_set_flags(c, CONN_OUR_BIND | CONN_OUR_LOCK | (v6 ? CONN_OUR_V6ONLY : 0));
     }
     return r;
 }
@@ -104,11 +104,20 @@ static int v6only_default(void) {
     return c == '1';
 }
 
+/* What it has of a source is neither ours nor the client's, but what the kernel chose for an earlier destination. */
+static bool keeps_old_source(uint32_t flags) {
+    return flags & CONN_OUR_LOCK && !(flags & (CONN_OUR_BIND | CONN_OUR_PORT | CONN_APP_ADDRESS | CONN_APP_PORT));
+}
+
 /* Apart: few sockets come here. */
 __attribute__((noinline)) static void undo(int fd, struct conn *c, uint32_t flags) {
     struct sockaddr_storage name;
     struct endpoint before = {0}; /* the wildcard */
-    if (flags & CONN_OUR_BIND) {
+    bool old_source = keeps_old_source(flags);
+    if (old_source && !(flags & (CONN_OUR_NO_PORT | CONN_APP_NO_PORT)) &&
+        set_option(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1) == 0)
+        flags |= CONN_OUR_NO_PORT;
+    if (flags & CONN_OUR_BIND || (old_source && flags & (CONN_OUR_NO_PORT | CONN_APP_NO_PORT))) {
         if (flags & CONN_APP_ADDRESS)
             before.addr = c->app;
         socklen_t length = endpoint_to_sockaddr(&name, &before, c->family);
@@ -132,7 +141,7 @@ __attribute__((noinline)) static void undo(int fd, struct conn *c, uint32_t flag
 
 void prepare_undo(int fd, struct conn *c) {
     uint32_t flags = conn_flags(c);
-    if (flags & OURS)
+    if (flags & (OURS | CONN_OUR_LOCK))
         undo(fd, c, flags);
 }
 
@@ -151,6 +160,18 @@ void prepare_settle_port(int fd, struct conn *c) {
     conn_clear_flags(c, CONN_OUR_NO_PORT | CONN_APP_ADDRESS);
     if (bind_again(fd, &name, length))
         conn_set_flags(c, CONN_APP_PORT);
+}
+
+bool prepare_lost_port(int fd) {
+    struct endpoint name;
+    return sockinfo_local(fd, &name) && name.port != 0;
+}
+
+void prepare_settle_bound(int fd, struct conn *c) {
+    int saved = errno;
+    if (conn_flags(c) & CONN_APP_ADDRESS && !prepare_lost_port(fd))
+        prepare_settle_port(fd, c);
+    errno = saved;
 }
 
 static bool is_prepared(const struct conn *c) {

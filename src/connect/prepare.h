@@ -30,6 +30,14 @@ void prepare_undo(int fd, struct conn *c);
 /* A client that bound (address, 0), got a late port from us and now wants to know it, gets one. */
 void prepare_settle_port(int fd, struct conn *c);
 
+/* A connect that failed after it had got a port has given it back, with us as without; the socket goes on showing it.
+ */
+bool prepare_lost_port(int fd);
+
+/* Before a call that the kernel answers otherwise once there is a port: a client that bound (address, 0) has got one
+ * then, unless a connect has lost it. errno is left alone. */
+void prepare_settle_bound(int fd, struct conn *c);
+
 /* Another process, which knows nothing of ours, may have the descriptor from now on: what an earlier connect left of
  * ours is undone, and where the client bound an address, it gets its port. */
 void prepare_hand_over(int fd, struct conn *c);

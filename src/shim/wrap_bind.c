@@ -7,6 +7,7 @@
 #include "client/events.h"
 #include "client/history_update.h"
 #include "client/sockinfo.h"
+#include "close/closing.h"
 #include "connect/again.h"
 #include "connect/diagnosis.h"
 #include "connect/prepare.h"
@@ -21,6 +22,8 @@
 static bool wants_late_port(const struct conn *c, enum rule_client_bind *client_bind) {
     struct settings now = client_settings(&client);
     *client_bind = arm_may_enforce(&client, &now) ? state_client_bind(&client.state, client.names) : CLIENT_BIND_KEEP;
+    if (closing_others_may_hold(c)) /* another process knows nothing of a port that is to come */
+        return false;
     return *client_bind != CLIENT_BIND_KEEP && !(conn_flags(c) & (CONN_APP_NO_PORT | CONN_APP_PORT | CONN_APP_ADDRESS));
 }
 
@@ -59,13 +62,6 @@ static void bind_failed(int fd, struct conn *c, const struct endpoint *at, int e
     report_exhausted(&report, c, CALL_BIND, outcome, cause, 1);
 }
 
-/* A connect that failed after it had got a port has given it back, with us as without; the socket goes on showing it.
- */
-static bool has_lost_its_port(int fd) {
-    struct endpoint name;
-    return sockinfo_local(fd, &name) && name.port != 0;
-}
-
 /* ::ffff:0.0.0.0 keeps a socket to IPv4, and so does no wildcard of ours. */
 static bool is_mapped_wildcard(const struct conn *c, const struct endpoint *at) {
     return c->family == AF_INET6 && addr_is_v4(&at->addr) && addr_is_any(&at->addr);
@@ -75,7 +71,7 @@ static int bind_tcp(int fd, struct conn *c, const struct endpoint *at, const str
                     socklen_t length) {
     enum rule_client_bind client_bind = CLIENT_BIND_KEEP;
     int saved = errno;
-    bool again = conn_flags(c) & CONN_APP_ADDRESS && has_lost_its_port(fd);
+    bool again = conn_flags(c) & CONN_APP_ADDRESS && prepare_lost_port(fd);
     prepare_undo(fd, c);
     /* A second bind is EINVAL without us, because the first took a port; so let it have taken one. */
     if (conn_flags(c) & CONN_APP_ADDRESS && !again)
@@ -120,9 +116,12 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length) {
     struct endpoint at;
     struct conn *c;
     if (!client_active(&client) || length > sizeof(struct sockaddr_storage) || fd_look(fd, &c) != FD_TCP ||
-        !may_bind(fd, c) || !readable(address, length) || !endpoint_from_sockaddr(&at, address, length))
+        !may_bind(fd, c))
         return real_bind(fd, address, length);
-    return bind_tcp(fd, c, &at, address, length);
+    if (readable(address, length) && endpoint_from_sockaddr(&at, address, length))
+        return bind_tcp(fd, c, &at, address, length);
+    prepare_settle_bound(fd, c); /* AF_UNSPEC may be the wildcard */
+    return real_bind(fd, address, length);
 }
 
 EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length) {

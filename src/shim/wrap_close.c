@@ -16,6 +16,7 @@
 #include "base/sys.h"
 #include "close/exit_close.h"
 #include "close/located.h"
+#include "connect/prepare.h"
 #include "shim/seal.h"
 
 #ifndef CLOSE_RANGE_UNSHARE
@@ -258,8 +259,10 @@ static bool look_before_shutdown(struct conn *c, int fd, int how, enum tcp_state
     if (c->phase != CONN_CONNECTED && c->phase != CONN_CONNECTING)
         return false;
     conn_set_flags(c, CONN_SHUT);
-    if (how == SHUT_RD || c->shutdown_phase != TCP_STATE_UNKNOWN || sockinfo_state(fd, phase, NULL) != 0)
+    if (c->shutdown_phase != TCP_STATE_UNKNOWN || sockinfo_state(fd, phase, NULL) != 0)
         return false;
+    if (*phase == TCP_STATE_SYN_SENT || how == SHUT_RD)
+        return *phase == TCP_STATE_SYN_SENT;
     uint32_t token = located_token(&client, c, fd);
     if (token != 0 && token != MPTCP_UNKNOWN)
         (void)sockinfo_mptcp_phase(token, phase);
@@ -293,8 +296,12 @@ EXPORT int shutdown(int fd, int how) {
     errno = saved;
     int r = real_shutdown(fd, how);
     if (r == 0 && c && conn_take(c, serial)) {
-        c->shutdown_phase = (uint8_t)phase;
-        c->shutdown_ns = clock_ns(CLOCK_MONOTONIC);
+        if (phase == TCP_STATE_SYN_SENT) { /* inet_shutdown(): the same as connect(AF_UNSPEC) */
+            prepare_disconnected(fd, c);
+        } else {
+            c->shutdown_phase = (uint8_t)phase;
+            c->shutdown_ns = clock_ns(CLOCK_MONOTONIC);
+        }
         conn_release(&client, c);
         errno = saved;
     }

@@ -257,6 +257,9 @@ static void note_option(int fd, struct conn *c, int level, int option, const voi
 
 EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t length) {
     struct conn *c;
+    if (level == IPPROTO_IPV6 && option == IPV6_V6ONLY && client_active(&client) && fd_look(fd, &c) == FD_TCP &&
+        c->phase == CONN_IDLE)
+        prepare_settle_bound(fd, c); /* the kernel refuses it once there is a port */
     int r = real_setsockopt(fd, level, option, value, length);
     if (r == 0 && value && client_active(&client) && fd_look(fd, &c) == FD_TCP)
         note_option(fd, c, level, option, value, length);

@@ -6,7 +6,6 @@
 #include "client/client.h"
 #include "client/events.h"
 #include "client/history_update.h"
-#include "client/sockinfo.h"
 #include "close/closing.h"
 #include "connect/again.h"
 #include "connect/diagnosis.h"

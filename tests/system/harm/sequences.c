@@ -39,7 +39,7 @@ static const struct {
     {"fd77::1", PORT, 2},
     {"fd77::2", PORT, 2},
     {"10.1.0.2", PORT, 6},
-    {"10.1.0.3", PORT + 1, 6},
+    {"10.1.0.3", PORT, 6},
     {"127.0.0.1", PORT, 5},
     {"::1", PORT, 4},
     {"0.0.0.0", PORT, 2},
@@ -51,12 +51,12 @@ static const struct {
     {"255.255.255.255", PORT, 1},
     {"224.0.0.5", PORT, 1},
     {"ff02::1%up0", PORT, 1},
-    {"10.1.0.4", PORT + 1, 4},
+    {"10.1.0.4", PORT, 4},
     {"10.1.0.5", PORT, 4},
     {"10.0.0.11", PORT, 3},
     {"fd00:1::11", PORT, 3},
     {"::ffff:127.0.0.1", PORT, 2},
-    {"::ffff:10.1.0.3", PORT + 1, 2},
+    {"::ffff:10.1.0.3", PORT, 2},
     {"10.1.0.6", PORT, 4},
     {"fd00:2::6", PORT, 4},
     {"10.1.0.1", OWN_PORT, 3},
@@ -107,7 +107,7 @@ static void do_socket(void) {
 static void do_bind(void) {
     struct slot *s = used_slot();
     static const unsigned ports[] = {0, 0, 0, 0, 0, OWN_PORT, OWN_PORT + 1, 40100, 80};
-    if (!s)
+    if (!s || (s->behind->mptcp && s->behind->tried)) /* see destination() */
         return;
     struct address a = address_of(own[below(sizeof own / sizeof own[0])], ports[below(9)]);
     long r;

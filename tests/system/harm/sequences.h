@@ -115,6 +115,8 @@ static inline void print_state(const struct slot *s) {
     }
     long polled = syscall(SYS_ppoll, &p, 1, &none, NULL, 0);
     long known = syscall(SYS_getsockopt, s->fd, IPPROTO_TCP, TCP_INFO, &tcp, &length);
+    if (tcp == TCP_FIN_WAIT2) /* the ACK of our FIN may be delayed, or not */
+        tcp = TCP_FIN_WAIT1;
     printf(" %d:%ld/%x/%d", s->fd, polled, (unsigned)p.revents, known == 0 ? tcp : -1);
 }
 

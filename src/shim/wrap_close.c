@@ -261,8 +261,8 @@ static bool look_before_shutdown(struct conn *c, int fd, int how, enum tcp_state
     conn_set_flags(c, CONN_SHUT);
     if (c->shutdown_phase != TCP_STATE_UNKNOWN || sockinfo_state(fd, phase, NULL) != 0)
         return false;
-    if (*phase == TCP_STATE_SYN_SENT || how == SHUT_RD)
-        return *phase == TCP_STATE_SYN_SENT;
+    if (how == SHUT_RD && *phase != TCP_STATE_SYN_SENT)
+        return false;
     uint32_t token = located_token(&client, c, fd);
     if (token != 0 && token != MPTCP_UNKNOWN)
         (void)sockinfo_mptcp_phase(token, phase);
@@ -286,6 +286,17 @@ static struct conn *before_shutdown(int fd, int how, uint32_t *serial, enum tcp_
     return noted ? c : NULL;
 }
 
+/* What is still connecting is dissolved, as by connect(AF_UNSPEC): inet_shutdown(). It may have connected meanwhile. */
+static void after_shutdown(struct conn *c, int fd, int how, enum tcp_state before) {
+    enum tcp_state now;
+    if (before == TCP_STATE_SYN_SENT && sockinfo_state(fd, &now, NULL) == 0 && now == TCP_STATE_CLOSED) {
+        prepare_disconnected(fd, c);
+    } else if (how != SHUT_RD) {
+        c->shutdown_phase = (uint8_t)before;
+        c->shutdown_ns = clock_ns(CLOCK_MONOTONIC);
+    }
+}
+
 EXPORT int shutdown(int fd, int how) {
     struct conn *c = NULL;
     uint32_t serial = 0;
@@ -296,12 +307,7 @@ EXPORT int shutdown(int fd, int how) {
     errno = saved;
     int r = real_shutdown(fd, how);
     if (r == 0 && c && conn_take(c, serial)) {
-        if (phase == TCP_STATE_SYN_SENT) { /* inet_shutdown(): the same as connect(AF_UNSPEC) */
-            prepare_disconnected(fd, c);
-        } else {
-            c->shutdown_phase = (uint8_t)phase;
-            c->shutdown_ns = clock_ns(CLOCK_MONOTONIC);
-        }
+        after_shutdown(c, fd, how, phase);
         conn_release(&client, c);
         errno = saved;
     }

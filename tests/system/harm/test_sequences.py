@@ -236,6 +236,56 @@ print(connect(s, ('fd00:2::1', int(sys.argv[1]))), connect(s, ('::ffff:10.1.0.1'
 """)
 
 
+def test_shut_down_while_connecting(t):
+    """It is dissolved: nothing of ours keeps it from a destination of the other family."""
+    kernel.nft(FILTER)
+    as_bare(t, """
+for how in range(3):
+    s = socket.socket(socket.AF_INET6)
+    s.setblocking(False)
+    print(connect(s, ('::ffff:10.1.0.1', 7)))
+    s.shutdown(how)
+    print(connect(s, ('fd00:2::1', int(sys.argv[1]))))
+""")
+
+
+def test_a_source_that_the_kernel_chose_does_not_stay(t):
+    """A socket that we had bound, then a connect that no rule is for: where the next one goes is the kernel's choice again."""
+    as_bare(t, """
+listener = socket.create_server(('', 0))
+s = socket.socket()
+print(connect(s, ('10.1.0.1', 9)), connect(s, ('10.0.0.11', 9)), connect(s, ('0.0.0.0', listener.getsockname()[1])))
+print(s.getpeername()[0])
+""", to=["10.1.0.1"])
+
+
+def test_what_a_port_forbids(t):
+    """After bind(address, 0): another bind, be it by AF_UNSPEC, and IPV6_V6ONLY."""
+    as_bare(t, """
+s = socket.socket()
+s.bind(('10.0.0.11', 0))
+print(libc.bind(s.fileno(), bytes(16), 16), ctypes.get_errno())
+s = socket.socket(socket.AF_INET6)
+s.bind(('fd00:1::11', 0))
+print(attempt(s.setsockopt, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1))
+print(connect(s, ('fd00:2::1', int(sys.argv[1]))))
+""")
+
+
+def test_bound_by_a_child(t):
+    """The parent, too, sees the port."""
+    as_bare(t, """
+s = socket.socket()
+if os.fork() == 0:
+    s.bind(('10.0.0.11', 0))
+    os._exit(0)
+os.wait()
+show(s)
+print(attempt(s.bind, ('10.0.0.12', 0)))
+print(connect(s, ('10.1.0.1', int(sys.argv[1]))))
+""")
+
+
 def test_no_port_said_after_the_bind(t):
     as_bare(t, """
 s = socket.socket()

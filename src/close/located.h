@@ -26,7 +26,7 @@ void located_fill(struct located *p, struct client *client, const struct conn *c
 /* Into the record, by one that has it alone. */
 void located_settle(const struct located *p, struct conn *conn);
 
-/* The same into the record at once, by one that has or holds it; also whom it is connected to, and into the open table.
+/* The same into the record at once, by one that has or holds it; also what it is connected to, and into the open table.
  */
 void located_complete(struct conn *c, int fd);
 

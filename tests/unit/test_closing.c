@@ -35,7 +35,7 @@ static void own_namespace(void) {
     close(any);
 }
 
-/* A connection whose thread is back from the kernel, and has noted nothing yet. Nobody has asked for its port. */
+/* A connection whose thread is back from the kernel, and has noted nothing yet. Its port has not been asked for. */
 static void connected(void) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     ck_assert(state_private(&client.state, "test"));

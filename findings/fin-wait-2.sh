@@ -29,17 +29,19 @@ for _ in $(seq 50); do
 done
 [ "$(ss -Htan state fin-wait-2 | wc -l)" = 5 ] || changed "not five connections are in FIN-WAIT-2"
 [ "$(ss -Htan state time-wait | wc -l)" = 0 ] || changed "a connection is in TIME-WAIT"
+tw=$(sed -n 's/^TCP: .* tw \([0-9]*\) .*/\1/p' /proc/net/sockstat) # one whose ACK met its close may not count: of IPv4 there are three
+[ "$tw" -ge 4 ] || changed "tw in /proc/net/sockstat is $tw"
 ss -s >"$root/summary"
-expect '^TCP: .*, timewait 5\)$' "$root/summary"
+expect "^TCP: .*, timewait $tw\\)\$" "$root/summary"
 
 "$root/usr/lib/sysstat/sadc" -F 1 2 "$root/activity"
 "$root/usr/bin/sar.sysstat" -n SOCK -f "$root/activity" >"$root/sar"
 awk '$2 == "totsck" { for (i = 3; i <= NF; i++) if ($i == "tcp-tw") column = i } /^Average/ { print $column }' "$root/sar" >"$root/tcp-tw"
-expect '^5$' "$root/tcp-tw"
+expect "^$tw\$" "$root/tcp-tw"
 
 "$root/usr/bin/prometheus-node-exporter" --web.listen-address=127.0.0.1:9100 --collector.disable-defaults --collector.sockstat \
     >"$root/log" 2>&1 &
 get http://127.0.0.1:9100/metrics
-expect '^node_sockstat_TCP_tw 5$' "$root/got"
+expect "^node_sockstat_TCP_tw $tw\$" "$root/got"
 absent '^node_sockstat_TCP6_tw ' "$root/got"
 found
